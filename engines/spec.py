@@ -1,0 +1,126 @@
+"""What export promises about a graph and the runtime relies on: names, shapes, dtypes.
+
+A dimension is a number, or a name for a size that is known only at run time; the network's
+`ranges` bound each name (TensorRT makes its optimisation profile of them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Dim = int | str
+
+
+class HasShape(Protocol):
+    """Anything with numpy's `shape` and `dtype`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """One input or output, as the graph promises it."""
+
+    name: str
+    dims: tuple[Dim, ...]  # ("rows", 4, 64, 64): a str is a size known at run time
+    dtype: str  # numpy's name: "float16"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "dims": list(self.dims), "dtype": self.dtype}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+        return cls(name=data["name"], dims=tuple(data["dims"]), dtype=data["dtype"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimRange:
+    """The sizes a run-time dimension may take, and the one to be fastest at."""
+
+    min: int
+    opt: int
+    max: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min <= self.opt <= self.max:
+            raise ValueError(f"need 0 < min <= opt <= max, got {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """One graph: its inputs and outputs in order, and the range of every named dimension."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ranges: Mapping[str, DimRange] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        named = {d for t in (*self.inputs, *self.outputs) for d in t.dims if isinstance(d, str)}
+        if named != set(self.ranges):
+            raise ValueError(f"{self.name}: dimensions {sorted(named)} need ranges, got {sorted(self.ranges)}")
+
+    def input(self, name: str) -> TensorSpec:
+        return next(t for t in self.inputs if t.name == name)
+
+    def output(self, name: str) -> TensorSpec:
+        return next(t for t in self.outputs if t.name == name)
+
+    def has_input(self, name: str) -> bool:
+        return any(t.name == name for t in self.inputs)
+
+    def check_inputs(self, arrays: Mapping[str, HasShape]) -> dict[str, int]:
+        """Hold `arrays` against the promised names, shapes and dtypes; return the named sizes.
+
+        Raises ValueError that lists every difference at once.
+        """
+        wrong: list[str] = []
+        sizes: dict[str, int] = {}
+        names = [t.name for t in self.inputs]
+        if missing := [n for n in names if n not in arrays]:
+            wrong.append(f"missing {', '.join(missing)}")
+        if extra := [n for n in arrays if n not in names]:
+            wrong.append(f"unknown {', '.join(extra)}")
+        for tensor in self.inputs:
+            if tensor.name not in arrays:
+                continue
+            array = arrays[tensor.name]
+            found = f"{tuple(array.shape)} {array.dtype}"
+            if str(array.dtype) != tensor.dtype or len(array.shape) != len(tensor.dims):
+                wrong.append(f"{tensor.name} is {found}, needs {tensor.dims} {tensor.dtype}")
+                continue
+            for size, dim in zip(array.shape, tensor.dims, strict=True):
+                if isinstance(dim, str):
+                    limits = self.ranges[dim]
+                    expected = sizes.setdefault(dim, size)
+                    fits = size == expected and limits.min <= size <= limits.max
+                else:
+                    fits = size == dim
+                if not fits:
+                    wrong.append(f"{tensor.name} is {found}, needs {tensor.dims} with {dict(self.ranges)}")
+                    break
+        if wrong:
+            raise ValueError(f"{self.name}: {'; '.join(wrong)}")
+        return sizes
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "inputs": [t.to_json() for t in self.inputs],
+            "outputs": [t.to_json() for t in self.outputs],
+            "ranges": {k: [r.min, r.opt, r.max] for k, r in self.ranges.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
+        return cls(
+            name=data["name"],
+            inputs=tuple(TensorSpec.from_json(t) for t in data["inputs"]),
+            outputs=tuple(TensorSpec.from_json(t) for t in data["outputs"]),
+            ranges={k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in data["ranges"].items()},
+        )

@@ -1,0 +1,67 @@
+"""Putting a generated square back on the portrait it was cut from.
+
+The square fades out over a tenth of its side, so the portrait around it stays as it was.
+
+Source: SPEC 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def soft_mask(width: int, height: int, border_ratio: float = 0.1) -> np.ndarray:
+    """(height, width) float64 in [0, 1]: ones that fall linearly to 0 on all four sides.
+
+    The ramps are int(border_ratio * side) pixels, both ends included. A ramp of one pixel is 0 at
+    the left and top and stays 1 at the right and bottom: a quirk of the release, kept.
+    """
+    mask = np.ones((height, width))
+    border_x, border_y = int(width * border_ratio), int(height * border_ratio)
+    if border_x:
+        mask[:, :border_x] = np.linspace(0, 1, border_x)
+        mask[:, -border_x:] = np.linspace(1, 0, border_x)
+    if border_y:
+        mask[:border_y] *= np.linspace(0, 1, border_y)[:, None]
+        mask[-border_y:] *= np.linspace(1, 0, border_y)[:, None]
+    return mask
+
+
+class PasteBack:
+    """One portrait, prepared so that each frame costs a resize, a multiply and an add.
+
+    `image` (H, W, 3) uint8 RGB and `box` x0, y0, x1, y1 inside it, as `geometry.portrait_box` gives it.
+    """
+
+    def __init__(self, image: np.ndarray, box: Sequence[int], border_ratio: float = 0.1) -> None:
+        x0, y0, x1, y1 = (int(v) for v in box)
+        height, width = image.shape[:2]
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise ValueError(f"the box {(x0, y0, x1, y1)} must lie inside the picture of {width} x {height} pixels")
+        self._image = image
+        self._where = slice(y0, y1), slice(x0, x1)
+        self._size = x1 - x0, y1 - y0
+        mask = soft_mask(*self._size, border_ratio)[:, :, None].astype(np.float32)
+        self._mask = np.broadcast_to(mask, (*mask.shape[:2], 3)).copy()
+        self._rest = image[self._where].astype(np.float32) / np.float32(255) * (1 - mask)
+
+    def __call__(self, generated: np.ndarray) -> np.ndarray:
+        """The whole picture (H, W, 3) uint8 with `generated` (g, g, 3) uint8 in its box. A fresh array."""
+        import cv2
+
+        square = cv2.resize(generated, self._size, interpolation=cv2.INTER_LINEAR)
+        # float32 in [0, 1], in this order: the truncation then falls as it does in the release.
+        blended = square.astype(np.float32) / np.float32(255)
+        blended *= self._mask
+        blended += self._rest
+        blended *= np.float32(255)
+        result = self._image.copy()
+        result[self._where] = blended.astype(np.uint8)
+        return result
+
+
+def to_uint8(frame: np.ndarray) -> np.ndarray:
+    """A planar frame (3, H, W) in [0, 1] as (H, W, 3) uint8: times 255, truncated as released."""
+    return (np.clip(frame, 0, 1).transpose(1, 2, 0) * np.float32(255)).astype(np.uint8)

@@ -1,0 +1,67 @@
+"""Random weights by a rule: every tensor follows from its key and a seed prefix, whatever the order.
+
+The published weights may not be shipped, so benchmarks and golden vectors use these. The scale
+of each kind of entry keeps activations near one through the whole network. Legacy numpy
+`RandomState`, because its stream is frozen for all time.
+
+Source: the weight rule of the golden README.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+WIDE_KEYS = ("cls_token", "pos_embed", "register_tokens", "mask_token", "latents", "mix_factor")
+
+
+def random_weight(key: str, shape: Sequence[int], *, integer: bool = False, prefix: str = "") -> np.ndarray:
+    """The entry `key` of `shape`: float32, or int64 zeros when `integer`."""
+    if integer:
+        return np.zeros(shape, np.int64)
+    last = key.rsplit(".", 1)[-1]
+    seed = zlib.crc32((prefix + key).encode())
+    z = np.random.RandomState(seed).standard_normal(math.prod(shape)).astype(np.float32).reshape(shape)
+    if last == "running_var":
+        z = np.abs(1 + 0.1 * z)
+    elif last == "running_mean":
+        z = 0.1 * z
+    elif last in WIDE_KEYS:
+        z = 0.5 * z
+    elif len(shape) >= 2:
+        z = z / math.sqrt(math.prod(shape[1:]))
+    elif last in ("weight", "gamma"):
+        z = 1 + 0.1 * z
+    else:
+        z = 0.05 * z
+    return z.astype(np.float32)
+
+
+def random_state_dict(
+    target: nn.Module | Mapping[str, Sequence[int]], prefix: str = "", *, dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
+    """A whole state dict, for a module (a meta one too) or for key -> shape.
+
+    Memory is that of the result, plus about 16 bytes an element of its largest entry: entries are
+    made one by one. Hand it to `load_state_dict(..., assign=True)` and there is no second copy.
+    """
+    if isinstance(target, nn.Module):
+        entries = {k: (tuple(t.shape), not t.is_floating_point()) for k, t in target.state_dict().items()}
+    else:
+        entries = {k: (tuple(s), k.endswith(".num_batches_tracked")) for k, s in target.items()}
+    made = {}
+    for key, (shape, integer) in entries.items():
+        tensor = torch.from_numpy(np.asarray(random_weight(key, shape, integer=integer, prefix=prefix)))
+        made[key] = tensor if integer else tensor.to(dtype)
+    return made
+
+
+def load_random(module: nn.Module, prefix: str = "") -> nn.Module:
+    """Give `module` its random weights (it may live on the meta device) and return it in eval mode."""
+    module.load_state_dict(random_state_dict(module, prefix), strict=True, assign=True)
+    return module.eval().requires_grad_(False)

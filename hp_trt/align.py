@@ -41,10 +41,7 @@ def aligned_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> n
     inverse = np.linalg.inv(matrix[:, :2])
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
     x, y = np.tensordot(inverse, np.stack([columns, rows]) - matrix[:, 2, None, None], axes=1)
-    source = image.astype(np.float64) / 255
-    sampled = _bilinear(source, x, y)
-    # As the released warp: nothing below the picture's darkest value but the zeros outside.
-    return np.where(sampled == 0, 0.0, np.clip(sampled, source.min(), source.max()))
+    return _bilinear(image.astype(np.float64) / 255, x, y)
 
 
 def arcface_input(aligned: np.ndarray) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""Faces by OpenCV's Haar cascades: needs no file, no network, no GPU.
+
+The cascade gives a square; the eyes are looked for in its upper half, and where one is not found
+(closed, turned away, hidden) it is put where eyes usually are in that square. Nose and mouth corners are
+not detected: they are ArcFace's template laid on the two eyes, so they follow the head and not the lips.
+That is enough to place the crops; a landmark network (`yunet`, `yoloface`) gives truer motion ids.
+Upright, mostly frontal faces only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hp_trt.align import TEMPLATE, similarity
+from hp_trt.faces import Face
+
+_LONGEST_PX = (360, 720, 1440)  # search sizes: a small face shows up only in the finer ones
+_SMALLEST_FACE_PX = 40
+_EYE_PATCH_PX = 160
+# Where the eyes are in the cascade's square: the mean over portraits in which both were found.
+_USUAL_EYES = np.array([[0.31, 0.39], [0.69, 0.39]])
+# The square is wider than a face; trained detectors draw the narrower box that the crops expect.
+_BOX_WIDTH = 0.8
+
+
+class HaarLocator:
+    """OpenCV's frontal face and eye cascades, settings chosen to miss little and to jitter little."""
+
+    name = "OpenCV's Haar cascades"
+    reads_pixels = True
+    steadiness = 0.5  # the cascade's square jumps by about 3 % of its side between equal frames
+
+    def __init__(self) -> None:
+        import cv2
+
+        folder = cv2.data.haarcascades
+        self._faces = cv2.CascadeClassifier(folder + "haarcascade_frontalface_alt2.xml")
+        self._eyes = cv2.CascadeClassifier(folder + "haarcascade_eye.xml")
+
+    def locate(self, image: np.ndarray, frame: int = 0) -> list[Face]:
+        import cv2
+
+        gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+        longest = max(gray.shape)
+        for search_px in _LONGEST_PX:
+            found = [self._face(gray, square) for square in self._squares(gray, min(1.0, search_px / longest))]
+            # The finer searches also find more that is no face: there, an eye must be seen.
+            faces = [face for face, eyes in found if eyes or search_px == _LONGEST_PX[0]]
+            if faces or search_px >= longest:
+                return faces
+        return []
+
+    def _squares(self, gray: np.ndarray, scale: float) -> list[tuple[float, float, float]]:
+        """x, y, side of each square found in `gray` shrunk by `scale`."""
+        import cv2
+
+        small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else gray
+        smallest = (_SMALLEST_FACE_PX, _SMALLEST_FACE_PX)
+        if min(small.shape) < _SMALLEST_FACE_PX:
+            return []
+        found = self._faces.detectMultiScale(cv2.equalizeHist(small), 1.1, 4, minSize=smallest)
+        return [(x / scale, y / scale, side / scale) for x, y, side, _ in found]
+
+    def _face(self, gray: np.ndarray, square: tuple[float, float, float]) -> tuple[Face, int]:
+        """The face in a square, and how many of its eyes were seen."""
+        x, y, side = square
+        eyes, seen = self._eye_points(gray, square)
+        turn = similarity(TEMPLATE[:2], eyes)
+        landmarks = TEMPLATE @ turn[:, :2].T + turn[:, 2]
+        margin = side * (1 - _BOX_WIDTH) / 2
+        return Face(box=(x + margin, y, side - 2 * margin, side), landmarks=landmarks, score=0.5 + seen / 4), seen
+
+    def _eye_points(self, gray: np.ndarray, square: tuple[float, float, float]) -> tuple[np.ndarray, int]:
+        """(2, 2): the centre of each eye, left of the picture first; and how many were seen."""
+        import cv2
+
+        x, y, side = square
+        patch = gray[int(y) : int(y + side), int(x) : int(x + side)]
+        patch = cv2.resize(patch, (_EYE_PATCH_PX, _EYE_PATCH_PX), interpolation=cv2.INTER_AREA)
+        eyes, seen = _USUAL_EYES.copy(), 0
+        top, bottom, half = int(0.18 * _EYE_PATCH_PX), int(0.64 * _EYE_PATCH_PX), int(0.47 * _EYE_PATCH_PX)
+        for eye, left in enumerate((int(0.06 * _EYE_PATCH_PX), _EYE_PATCH_PX // 2 - 5)):
+            region = np.ascontiguousarray(patch[top:bottom, left : left + half])
+            found = self._eyes.detectMultiScale(region, 1.05, 3, minSize=(20, 20), maxSize=(60, 60))
+            centers = [((left + ex + ew / 2) / _EYE_PATCH_PX, (top + ey + eh / 2) / _EYE_PATCH_PX) for ex, ey, ew, eh in found]
+            if centers:  # of several (brows, glasses) the one nearest to the usual place
+                eyes[eye] = min(centers, key=lambda c: float(np.hypot(*(np.array(c) - _USUAL_EYES[eye]))))
+                seen += 1
+        return eyes * side + (x, y), seen

@@ -1,0 +1,197 @@
+"""A bundle: a folder of graphs with a manifest that vouches for every file in it.
+
+    bundle/
+      manifest.json                     the commit point: what it does not name does not count
+      onnx/NAME-KEY/NAME.onnx           KEY: the first 12 digits of the graph's content key
+      onnx/NAME-KEY/NAME.onnx.data      the weights
+      onnx/NAME-KEY/record.json         the graph's part of the manifest, so that a killed build resumes
+      .lock  .build/                    a build in progress
+
+Opening checks everything before anything is loaded: schema, missing, foreign and changed files.
+A graph folder that the manifest does not name but whose record vouches for it is what a build killed
+around its last rename leaves behind: harmless, never loaded, swept by the next build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.errors import BundleError
+from engines.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    RECORD_NAME,
+    SCHEMA,
+    FileRecord,
+    GraphRecord,
+    Manifest,
+    build_command,
+    own_hash,
+    to_text,
+)
+from engines.spec import NetworkSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """An opened bundle: every file is there and is what the build wrote."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path | str, *, preset: str | None = None) -> Bundle:
+        """Read and check the bundle at `path`, hashing every file.
+
+        `preset`: refuse a bundle of any other. Raises BundleError, one line that names the file, what was
+        found, what was needed, and the command that mends it.
+        """
+        path = Path(path)
+        data = read_manifest(path)
+        command = build_command(path, data)
+        if own_hash(data) != data.get("sha256"):
+            raise BundleError(f"{path / MANIFEST_NAME} was changed after the build; rebuild it: {command}")
+        try:
+            manifest = Manifest.from_json(data)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            reason = f"no field {error}" if isinstance(error, KeyError) else error
+            raise BundleError(f"{path / MANIFEST_NAME} cannot be used: {reason}; rebuild it: {command}") from error
+        if preset is not None and manifest.preset != preset:
+            raise BundleError(
+                f"{path} is a bundle of preset {manifest.preset}, needed {preset}; "
+                f"build one: {build_command(Path('NEW_FOLDER'), {'preset': preset})}"
+            )
+        _check_files(path, manifest, command)
+        return cls(path=path, manifest=manifest)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.manifest.graphs
+
+    def graph(self, name: str) -> GraphRecord:
+        """The record of one graph. BundleError when the bundle has none of this name."""
+        try:
+            return self.manifest.graphs[name]
+        except KeyError:
+            raise BundleError(
+                f"{self.path} has no graph {name}, only {', '.join(self.manifest.graphs) or 'none'}; "
+                f"rebuild it: {build_command(self.path, self.manifest.to_json())}"
+            ) from None
+
+    def spec(self, name: str) -> NetworkSpec:
+        return self.graph(name).spec
+
+    def model_path(self, name: str) -> Path:
+        """The graph's .onnx file."""
+        return self.path / self.graph(name).model
+
+
+def read_manifest(bundle: Path) -> dict[str, Any]:
+    """The manifest's json, known to be ours and of a schema this program reads. Raises BundleError."""
+    command = build_command(bundle)
+    if not bundle.exists():
+        raise BundleError(f"there is no bundle at {bundle}; build one: {command}")
+    if not bundle.is_dir():
+        raise BundleError(f"{bundle} is a file, a bundle is a folder; build one: {build_command(Path('NEW_FOLDER'))}")
+    file = bundle / MANIFEST_NAME
+    if not file.is_file():
+        state = "holds an unfinished build" if (bundle / ".build").is_dir() else "is not a bundle"
+        raise BundleError(f"{bundle} {state}: it has no {MANIFEST_NAME}; build one: {command}")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise BundleError(f"{file} is damaged, no json ({error}); rebuild it: {command}") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise BundleError(
+            f"{bundle} is not a bundle: {MANIFEST_NAME} is not ours; build one in a new folder: {command}"
+        )
+    schema = data.get("schema")
+    if not isinstance(schema, int) or schema < SCHEMA:
+        raise BundleError(f"{file} has schema {schema!r}, needed {SCHEMA}; rebuild it: {build_command(bundle, data)}")
+    if schema > SCHEMA:
+        versions = data.get("versions")
+        writer = versions.get("hp_trt") if isinstance(versions, Mapping) else None
+        raise BundleError(
+            f"{file} has schema {schema}, this program reads {SCHEMA}; install hp-trt {writer or 'of a later version'}"
+            f"{' or later' if writer else ''}, or build one in a new folder: "
+            f"{build_command(Path('NEW_FOLDER'), data)}"
+        )
+    return data
+
+
+def hash_file(path: Path) -> FileRecord:
+    """sha256 and size of a file, streamed."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+        return FileRecord(sha256=digest.hexdigest(), bytes=stream.tell())
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Every file below `folder` as a posix path relative to it; hidden files and folders are nobody's business."""
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from (f"{entry.name}/{below}" for below in visible_files(entry))
+        else:
+            yield entry.name
+
+
+def foreign_files(bundle: Path, known: set[str]) -> list[str]:
+    """Visible files that are neither `known` nor in a graph folder whose own record vouches for them."""
+    unknown = [f for f in visible_files(bundle) if f not in known]
+    vouched: set[str] = set()
+    for file in unknown:
+        if file.endswith(f"/{RECORD_NAME}") and (record := read_record(bundle / file)) is not None:
+            vouched |= {file, *(p for p in record.files if file == f"{record.folder}/{RECORD_NAME}")}
+    return [f for f in unknown if f not in vouched]
+
+
+def read_record(file: Path) -> GraphRecord | None:
+    """A graph's record.json, or None where there is none that can be read."""
+    try:
+        return GraphRecord.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _check_files(bundle: Path, manifest: Manifest, command: str) -> None:
+    expected = {p: f for record in manifest.graphs.values() for p, f in record.files.items()}
+    records = {f"{record.folder}/{RECORD_NAME}": record for record in manifest.graphs.values()}
+    try:
+        if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
+            raise BundleError(f"{bundle} lacks {_some(missing)}; rebuild it: {command}")
+        if foreign := foreign_files(bundle, {MANIFEST_NAME, *expected, *records}):
+            raise BundleError(
+                f"{bundle} holds {_some(foreign)}, which the build did not write; "
+                f"move it elsewhere, or build in a new folder: {command}"
+            )
+        for path, record in records.items():
+            if (bundle / path).read_bytes() != to_text(record.to_json()).encode():
+                raise BundleError(f"{bundle / path} was changed after the build; rebuild it: {command}")
+        for path, file in expected.items():
+            if (size := (bundle / path).stat().st_size) != file.bytes:
+                raise BundleError(
+                    f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; rebuild it: {command}"
+                )
+        for path, file in expected.items():
+            if (found := hash_file(bundle / path)) != file:
+                raise BundleError(
+                    f"{bundle / path} was changed: sha256 {found.sha256[:12]}..., needed {file.sha256[:12]}...; "
+                    f"rebuild it: {command}"
+                )
+    except OSError as error:
+        raise BundleError(
+            f"{error.filename or bundle} cannot be read: {error.strerror}; check its permissions"
+        ) from error
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

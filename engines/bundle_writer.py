@@ -1,0 +1,250 @@
+"""Writing a bundle so that a kill at any moment costs no finished work and no good bundle.
+
+Graphs are made in `.build/`, out of every reader's sight. `commit` renames them to their final,
+content-addressed folders, then renames the new manifest over the old one: that single rename is the moment the
+bundle changes. Only then do graphs that nothing names any more go away.
+
+    with BundleWriter(path, preset="pocket") as writer:
+        record = writer.find(name, key)
+        if record is None:
+            folder = writer.stage(name, key)            # write NAME.onnx and NAME.onnx.data there
+            record = writer.finish(GraphRecord(name=name, key=key, spec=spec, precision="fp32"))
+        bundle = writer.commit(manifest)                # whose `graphs` holds the records
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from engines.bundle import Bundle, hash_file, read_manifest, read_record, visible_files
+from engines.errors import BundleError, OutputError
+from engines.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    RECORD_NAME,
+    SCHEMA,
+    GraphRecord,
+    Manifest,
+    graph_folder,
+    is_graph_folder,
+    to_text,
+)
+
+_DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again, finished graphs are kept",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, finished graphs are kept",
+    errno.EACCES: "it is not writable; choose another folder or change its permissions",
+    errno.EPERM: "it is not writable; choose another folder or change its permissions",
+    errno.EROFS: "it is on a read-only file system; choose another folder",
+    errno.ENOTDIR: "a part of its path is a file; choose another folder",
+}
+
+
+class BundleWriter:
+    """The one process that may write a bundle, from `__enter__` to `__exit__`.
+
+    A second build is refused with a line that says who holds the lock, unless `wait_s` lets it wait. The lock dies
+    with its process, so there is no stale lock to remove by hand. `preset`: refuse to replace a bundle of another.
+    """
+
+    def __init__(self, path: Path | str, *, preset: str | None = None, wait_s: float = 0.0) -> None:
+        self.path = Path(path)
+        self.preset = preset
+        self.wait_s = wait_s
+        self._lock = FileLock(self.path / ".lock")
+        self._holder = self.path / ".lock.holder"
+        self._build = self.path / ".build"
+
+    def __enter__(self) -> Self:
+        try:
+            if self.path.is_dir():
+                self._check_is_ours()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            try:
+                self._build.mkdir(exist_ok=True)
+                self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}")
+            except BaseException:
+                self._lock.release()
+                raise
+        except FileExistsError as error:
+            raise OutputError(f"{self.path} is a file, a bundle is a folder; choose another --bundle") from error
+        except OSError as error:
+            raise self._explain(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # What is not finished is worth nothing, and after a full disk its space is wanted back.
+            for folder in self._build.glob("*"):
+                if not (folder / RECORD_NAME).is_file():
+                    shutil.rmtree(folder, ignore_errors=True)
+            if self._build.is_dir() and not any(self._build.iterdir()):
+                self._build.rmdir()
+            self._holder.unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+        if isinstance(error, OSError) and self._is_about_us(error):
+            raise self._explain(error) from error
+
+    def find(self, name: str, key: str) -> GraphRecord | None:
+        """The finished graph of this content, built now, before a kill, or in the bundle that stands; its files
+        are hashed again. None when it must be built."""
+        for folder in (self._staged(name, key), self.path / graph_folder(name, key)):
+            record = read_record(folder / RECORD_NAME)
+            if record is None or (record.name, record.key) != (name, key):
+                continue
+            files = {folder / PurePosixPath(p).name: f for p, f in record.files.items()}
+            if all(p.is_file() and p.stat().st_size == f.bytes and hash_file(p) == f for p, f in files.items()):
+                return record
+        return None
+
+    def stage(self, name: str, key: str) -> Path:
+        """An empty hidden folder to make the graph's files in."""
+        folder = self._staged(name, key)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
+
+    def finish(self, record: GraphRecord) -> GraphRecord:
+        """Hash the staged files and mark the graph finished: from here on a killed build keeps it.
+
+        Returns the record with its `files` filled in.
+        """
+        folder = self._staged(record.name, record.key)
+        names = sorted(p.name for p in folder.iterdir() if p.name != RECORD_NAME)
+        assert f"{record.name}.onnx" in names, f"{folder} has {names}, no {record.name}.onnx"
+        files = {}
+        for name in names:
+            _sync(folder / name)
+            files[f"{record.folder}/{name}"] = hash_file(folder / name)
+        record = replace(record, files=files)
+        _write(folder / RECORD_NAME, record.to_json())
+        return record
+
+    def commit(self, manifest: Manifest) -> Bundle:
+        """Make `manifest` and the graphs it names the bundle; sweep what it does not name."""
+        for record in manifest.graphs.values():
+            self._place(record)
+        _write(self.path / MANIFEST_NAME, manifest.to_json())
+        self._sweep(keep={self.path / record.folder for record in manifest.graphs.values()})
+        return Bundle(path=self.path, manifest=manifest)
+
+    def _place(self, record: GraphRecord) -> None:
+        staged, final = self._staged(record.name, record.key), self.path / record.folder
+        if _is_recorded(staged, record):
+            self._discard(final)  # same key, so it is there only if find() saw that it is damaged
+            final.parent.mkdir(exist_ok=True)
+            staged.rename(final)
+            _sync(final.parent)
+        assert _is_recorded(final, record), f"{record.name} was not finished before commit"
+
+    def _sweep(self, keep: set[Path]) -> None:
+        for folder in (self.path / "onnx").glob("*"):
+            if folder not in keep and is_graph_folder(folder.name):
+                self._discard(folder)
+        shutil.rmtree(self._build, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        # Out of sight in one rename first: a kill must not leave half a graph under a visible name.
+        if folder.exists():
+            trash = self._build / f"discarded-{folder.name}-{time.time_ns()}"
+            self._build.mkdir(exist_ok=True)
+            folder.rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
+
+    def _staged(self, name: str, key: str) -> Path:
+        return self._build / f"{name}-{key[:12]}"
+
+    def _check_is_ours(self) -> None:
+        """Refuse a folder that holds anything but a bundle, a newer one, or one of another preset."""
+        file = self.path / MANIFEST_NAME
+        data: Any = None
+        if file.exists():
+            try:
+                data = json.loads(file.read_bytes())
+            except ValueError:
+                # Damaged: a rebuild replaces it. Without our graphs beside it, it may be anybody's.
+                data = {"format": FORMAT} if (self.path / "onnx").is_dir() else None
+            if not isinstance(data, dict) or data.get("format") != FORMAT:
+                raise BundleError(f"{file} is not a bundle's manifest; choose another --bundle folder")
+            if isinstance(schema := data.get("schema"), int) and schema > SCHEMA:
+                read_manifest(self.path)  # says so
+            if self.preset and data.get("preset", self.preset) != self.preset:
+                raise BundleError(
+                    f"{self.path} is a bundle of preset {data['preset']}, asked for {self.preset}; "
+                    f"choose another --bundle folder, or delete this one first"
+                )
+        for found in visible_files(self.path):
+            parts = PurePosixPath(found).parts
+            graph = len(parts) == 3 and parts[0] == "onnx" and is_graph_folder(parts[1])
+            if not graph and found != MANIFEST_NAME:
+                raise BundleError(
+                    f"{self.path} holds {found}, which is no part of a bundle; "
+                    f"move it elsewhere or choose another --bundle folder"
+                )
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.acquire(timeout=self.wait_s)
+        except Timeout:
+            try:
+                holder = self._holder.read_text()
+            except OSError:
+                holder = "another process"
+            raise BundleError(
+                f"{self.path} is being built by {holder}; wait until it is done, or choose another --bundle folder"
+            ) from None
+
+    def _is_about_us(self, error: OSError) -> bool:
+        """A full disk is met while writing, whatever the file; the rest only counts inside the bundle."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        inside = error.filename is not None and self.path in Path(os.fsdecode(error.filename)).parents
+        return inside and error.errno in _DISK_ERRORS
+
+    def _explain(self, error: OSError) -> OutputError:
+        why = _DISK_ERRORS.get(error.errno or 0, "choose another folder")
+        return OutputError(f"cannot write {error.filename or self.path}: {error.strerror}: {why}")
+
+
+def _is_recorded(folder: Path, record: GraphRecord) -> bool:
+    file = folder / RECORD_NAME
+    return file.is_file() and file.read_text(encoding="utf-8") == to_text(record.to_json())
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    """Write json under a hidden name, then rename it: `path` is either the old file or the whole new one."""
+    hidden = path.with_name(f".{path.name}.new")
+    try:
+        hidden.write_text(to_text(data), encoding="utf-8")
+        _sync(hidden)
+        hidden.replace(path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Push a file's content, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,182 @@
+"""What a bundle says about itself: `manifest.json`, and one record for each graph.
+
+A record names the graph's content key (a hash of all that went into it), its files with their
+sha256, its tensors, and how it was measured. The manifest holds a hash of its own fields, so a
+line edited by hand is noticed as surely as a changed weight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from engines.spec import NetworkSpec
+
+SCHEMA = 1
+FORMAT = "hp-trt bundle"
+MANIFEST_NAME = "manifest.json"
+RECORD_NAME = "record.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """One file as it was when the build finished with it."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphRecord:
+    """One graph of a bundle: where it is, what it promises, how it was made."""
+
+    name: str
+    key: str  # hex; its first 12 digits name the folder: same inputs, same folder, no rebuild
+    spec: NetworkSpec
+    precision: str  # "fp32" | "fp16"
+    files: Mapping[str, FileRecord] = field(default_factory=dict)  # path inside the bundle; filled in by the writer
+    parity: Mapping[str, float] = field(default_factory=dict)
+    flops: Mapping[str, Any] = field(default_factory=dict)
+    built: Mapping[str, Any] = field(default_factory=dict)  # seconds, versions
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"a graph's name must be an identifier, got {self.name!r}")
+        if len(self.key) < 12 or set(self.key) - set("0123456789abcdef"):
+            raise ValueError(f"{self.name}: need a key of at least 12 lower-case hex digits, got {self.key!r}")
+        for path in self.files:
+            if PurePosixPath(path).parent != PurePosixPath(self.folder):
+                raise ValueError(f"{self.name}: a file must lie in {self.folder}, got {path!r}")
+
+    @property
+    def folder(self) -> str:
+        """`onnx/<name>-<key12>`, inside the bundle."""
+        return graph_folder(self.name, self.key)
+
+    @property
+    def model(self) -> str:
+        """`onnx/<name>-<key12>/<name>.onnx`, inside the bundle."""
+        return f"{self.folder}/{self.name}.onnx"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "key": self.key,
+            "precision": self.precision,
+            "files": {p: {"sha256": f.sha256, "bytes": f.bytes} for p, f in self.files.items()},
+            "spec": self.spec.to_json(),
+            "parity": dict(self.parity),
+            "flops": dict(self.flops),
+            "built": dict(self.built),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> GraphRecord:
+        return cls(
+            name=data["name"],
+            key=data["key"],
+            precision=data["precision"],
+            files={p: FileRecord(sha256=f["sha256"], bytes=f["bytes"]) for p, f in data["files"].items()},
+            spec=NetworkSpec.from_json(data["spec"]),
+            parity=data["parity"],
+            flops=data["flops"],
+            built=data["built"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The bundle's description of itself.
+
+    `weights` is {"kind": "random" | "published", "fingerprint": {network: sha256}, "source": text};
+    `versions` holds "hp_trt", the program that wrote the bundle, among the others.
+    """
+
+    preset: str
+    precision: str
+    size: tuple[int, int]  # H, W in pixels
+    frames: int  # F, the denoiser's window
+    weights: Mapping[str, Any]
+    sampling: Mapping[str, Any]
+    geometry: Mapping[str, Any]
+    graphs: Mapping[str, GraphRecord]
+    versions: Mapping[str, str]
+    created: str
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "schema": self.schema,
+            "preset": self.preset,
+            "precision": self.precision,
+            "size": list(self.size),
+            "frames": self.frames,
+            "weights": dict(self.weights),
+            "sampling": dict(self.sampling),
+            "geometry": dict(self.geometry),
+            "versions": dict(self.versions),
+            "created": self.created,
+            "graphs": {name: record.to_json() for name, record in self.graphs.items()},
+        }
+        return data | {"sha256": own_hash(data)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        return cls(
+            schema=data["schema"],
+            preset=data["preset"],
+            precision=data["precision"],
+            size=(data["size"][0], data["size"][1]),
+            frames=data["frames"],
+            weights=data["weights"],
+            sampling=data["sampling"],
+            geometry=data["geometry"],
+            versions=data["versions"],
+            created=data["created"],
+            graphs={name: GraphRecord.from_json(record) for name, record in data["graphs"].items()},
+        )
+
+
+def graph_folder(name: str, key: str) -> str:
+    """Where a graph lives inside a bundle."""
+    return f"onnx/{name}-{key[:12]}"
+
+
+def is_graph_folder(name: str) -> bool:
+    """True for NAME-KEY12, as no person names a folder."""
+    return re.fullmatch(r"\w+-[0-9a-f]{12}", name) is not None
+
+
+def own_hash(data: Mapping[str, Any]) -> str:
+    """sha256 over every field of a manifest but the hash itself; order and white space do not count."""
+    fields = {k: v for k, v in data.items() if k != "sha256"}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_text(data: Mapping[str, Any]) -> str:
+    """The one way our json files are written. ValueError for NaN, which is not json."""
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
+    """The command that makes `bundle` (again), as precisely as what is left of its manifest allows."""
+    known = manifest if isinstance(manifest, Mapping) else {}
+    weights = known.get("weights")
+    kind = weights.get("kind") if isinstance(weights, Mapping) else None
+    choice = {"random": "--random-weights", "published": "--weights DIR"}.get(str(kind))
+    words = [
+        "python -m export.build_engines",
+        f"--preset {known.get('preset', 'pocket|hunyuanportrait')}",
+        choice or "(--random-weights | --weights DIR)",
+    ]
+    if "precision" in known:
+        words.append(f"--precision {known['precision']}")
+    return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])

@@ -1,0 +1,55 @@
+"""Small bundles for tests: a graph is any bytes, its key a hash of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from engines.bundle import Bundle
+from engines.bundle_writer import BundleWriter
+from engines.manifest import GraphRecord, Manifest
+from engines.spec import DimRange, NetworkSpec, TensorSpec
+
+
+def key_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def spec_of(name: str) -> NetworkSpec:
+    x = TensorSpec(name="x", dims=("rows", 4), dtype="float32")
+    y = TensorSpec(name="y", dims=("rows", 4), dtype="float32")
+    return NetworkSpec(name=name, inputs=(x,), outputs=(y,), ranges={"rows": DimRange(min=1, opt=2, max=3)})
+
+
+def make_graph(writer: BundleWriter, name: str, content: bytes) -> GraphRecord:
+    """The finished graph, built only where the writer has none."""
+    key = key_of(content)
+    if (record := writer.find(name, key)) is not None:
+        return record
+    folder = writer.stage(name, key)
+    (folder / f"{name}.onnx").write_bytes(content)
+    (folder / f"{name}.onnx.data").write_bytes(content * 100)
+    built = {"seconds": 0.5, "shape": (1, 2)}
+    return writer.finish(GraphRecord(name=name, key=key, spec=spec_of(name), precision="fp32", built=built))
+
+
+def manifest_of(*records: GraphRecord, preset: str = "pocket") -> Manifest:
+    return Manifest(
+        preset=preset,
+        precision="fp32",
+        size=(64, 64),
+        frames=5,
+        weights={"kind": "random", "fingerprint": {"unet": "00"}, "source": "seed 0"},
+        sampling={"steps": 4},
+        geometry={"crop_px": 64},
+        graphs={record.name: record for record in records},
+        versions={"hp_trt": "0.1.0"},
+        created="2026-01-01T00:00:00Z",
+    )
+
+
+def make_bundle(path: Path, **contents: bytes) -> Bundle:
+    """A bundle with one graph for each keyword."""
+    with BundleWriter(path) as writer:
+        records = [make_graph(writer, name, content) for name, content in contents.items()]
+        return writer.commit(manifest_of(*records))

@@ -1,0 +1,169 @@
+"""Opening a bundle: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.bundle import Bundle
+from engines.errors import BundleError
+from engines.manifest import SCHEMA, GraphRecord, Manifest, own_hash
+from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
+
+COMMAND = "python -m export.build_engines --preset pocket --random-weights --precision fp32 --bundle "
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    make_bundle(folder, stitch=b"stitch graph", denoiser=b"denoiser graph")
+    return folder
+
+
+def edit_manifest(path: Path, edit: Callable[[dict], None], *, sign: bool = True) -> None:
+    data = json.loads((path / "manifest.json").read_text())
+    edit(data)
+    if sign:
+        data["sha256"] = own_hash(data)
+    (path / "manifest.json").write_text(json.dumps(data))
+
+
+def refusal(path: Path, **options: str) -> str:
+    with pytest.raises(BundleError) as caught:
+        Bundle.open(path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_good_bundle_gives_back_what_was_committed(path):
+    bundle = Bundle.open(path, preset="pocket")
+    assert bundle.manifest.size == (64, 64)
+    assert bundle.spec("denoiser") == spec_of("denoiser")
+    assert bundle.model_path("denoiser").read_bytes() == b"denoiser graph"
+    assert bundle.manifest.sampling == {"steps": 4}
+    assert "stitch" in bundle and "motion" not in bundle
+
+
+def test_hidden_files_are_nobodys_business(path):
+    (path / ".DS_Store").write_bytes(b"")
+    (path / "onnx" / ".nfs0001").write_bytes(b"")
+    Bundle.open(path)
+
+
+def test_a_graph_that_the_bundle_lacks_is_named_with_what_there_is(path):
+    with pytest.raises(BundleError, match="has no graph motion, only stitch, denoiser; rebuild it"):
+        Bundle.open(path).graph("motion")
+
+
+def test_a_path_without_anything_says_how_to_build(tmp_path):
+    assert "there is no bundle at" in refusal(tmp_path / "nowhere")
+    assert "build one: python -m export.build_engines --preset" in refusal(tmp_path / "nowhere")
+
+
+def test_a_file_is_no_bundle(tmp_path):
+    (tmp_path / "video.mp4").write_bytes(b"")
+    assert "is a file, a bundle is a folder" in refusal(tmp_path / "video.mp4")
+
+
+def test_any_other_folder_is_no_bundle(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    assert "is not a bundle: it has no manifest.json" in refusal(tmp_path)
+
+
+def test_somebody_elses_manifest_is_no_bundle(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"short_name": "web app"}')
+    assert "is not a bundle: manifest.json is not ours" in refusal(tmp_path)
+
+
+def test_a_manifest_cut_short_is_called_damaged(path):
+    text = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(text[: len(text) // 2])
+    assert "manifest.json is damaged, no json" in refusal(path)
+
+
+def test_a_newer_schema_says_which_program_reads_it(path):
+    def newer(data):
+        data["schema"] = SCHEMA + 1
+        data["versions"]["hp_trt"] = "7.2.0"
+
+    edit_manifest(path, newer, sign=False)
+    assert f"has schema {SCHEMA + 1}, this program reads {SCHEMA}; install hp-trt 7.2.0 or later" in refusal(path)
+
+
+def test_an_older_schema_asks_for_a_rebuild(path):
+    edit_manifest(path, lambda data: data.update(schema=0))
+    assert f"has schema 0, needed {SCHEMA}; rebuild it: {COMMAND}{path}" in refusal(path)
+
+
+def test_a_manifest_edited_by_hand_is_noticed(path):
+    edit_manifest(path, lambda data: data.update(preset="hunyuanportrait"), sign=False)
+    assert "manifest.json was changed after the build" in refusal(path)
+
+
+def test_a_manifest_without_a_field_names_it(path):
+    edit_manifest(path, lambda data: data.pop("frames"))
+    assert "cannot be used: no field 'frames'; rebuild it" in refusal(path)
+
+
+def test_a_file_outside_its_folder_is_not_accepted():
+    with pytest.raises(ValueError, match="a file must lie in onnx/x-"):
+        record = GraphRecord(name="x", key=key_of(b""), spec=spec_of("x"), precision="fp32").to_json()
+        record["files"] = {"../../etc/passwd": {"sha256": "", "bytes": 1}}
+        GraphRecord.from_json(record)
+
+
+def test_another_preset_is_refused_when_one_is_asked_for(path):
+    assert "is a bundle of preset pocket, needed hunyuanportrait" in refusal(path, preset="hunyuanportrait")
+
+
+@pytest.mark.parametrize("name", ["stitch.onnx", "stitch.onnx.data", "record.json"])
+def test_a_missing_file_is_named_with_the_command_that_mends_it(path, name):
+    [file] = path.glob(f"onnx/stitch-*/{name}")
+    file.unlink()
+    assert refusal(path) == f"{path} lacks {file.relative_to(path)}; rebuild it: {COMMAND}{path}"
+
+
+def test_a_file_changed_in_one_bit_is_noticed(path):
+    [file] = path.glob("onnx/denoiser-*/denoiser.onnx.data")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    message = refusal(path)
+    assert f"{file} was changed: sha256 " in message and message.endswith(f"rebuild it: {COMMAND}{path}")
+
+
+def test_a_file_cut_short_is_noticed_by_its_size(path):
+    [file] = path.glob("onnx/denoiser-*/denoiser.onnx.data")
+    os.truncate(file, 10)
+    assert f"{file} was changed: 10 bytes, needed 1400" in refusal(path)
+
+
+def test_a_changed_record_is_noticed(path):
+    [file] = path.glob("onnx/denoiser-*/record.json")
+    file.write_text(file.read_text().replace("0.5", "0.1"))
+    assert f"{file} was changed after the build" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "onnx/other.onnx", "engines/trt/denoiser.plan"])
+def test_a_foreign_file_is_named(path, name):
+    (path / name).parent.mkdir(parents=True, exist_ok=True)
+    (path / name).write_text("mine")
+    assert f"{path} holds {name}, which the build did not write; move it elsewhere" in refusal(path)
+
+
+def test_a_graph_that_a_killed_build_left_behind_does_no_harm(path, tmp_path):
+    other = make_bundle(tmp_path / "other", motion=b"motion graph")
+    [left] = (other.path / "onnx").iterdir()
+    left.rename(path / "onnx" / left.name)
+    Bundle.open(path)
+
+
+def test_a_manifest_survives_its_own_json():
+    record = GraphRecord(name="x", key=key_of(b""), spec=spec_of("x"), precision="fp16", parity={"max": 1e-6})
+    manifest = manifest_of(record)
+    assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest

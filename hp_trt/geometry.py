@@ -22,9 +22,7 @@ def corners(box_xywh: Sequence[float]) -> tuple[float, float, float, float]:
     return x, y, x + w, y + h
 
 
-def portrait_box(
-    box: Sequence[float], *, height: int, width: int, ratio: float = 1.0
-) -> tuple[int, int, int, int]:
+def portrait_box(box: Sequence[float], *, height: int, width: int, ratio: float = 1.0) -> tuple[int, int, int, int]:
     """The square around a face that is cropped from a picture of `height` x `width`.
 
     The face box grows by `ratio` of its size on each side and is clipped to the picture; of that

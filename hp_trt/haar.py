@@ -82,7 +82,9 @@ class HaarLocator:
         for eye, left in enumerate((int(0.06 * _EYE_PATCH_PX), _EYE_PATCH_PX // 2 - 5)):
             region = np.ascontiguousarray(patch[top:bottom, left : left + half])
             found = self._eyes.detectMultiScale(region, 1.05, 3, minSize=(20, 20), maxSize=(60, 60))
-            centers = [((left + ex + ew / 2) / _EYE_PATCH_PX, (top + ey + eh / 2) / _EYE_PATCH_PX) for ex, ey, ew, eh in found]
+            centers = [
+                ((left + ex + ew / 2) / _EYE_PATCH_PX, (top + ey + eh / 2) / _EYE_PATCH_PX) for ex, ey, ew, eh in found
+            ]
             if centers:  # of several (brows, glasses) the one nearest to the usual place
                 eyes[eye] = min(centers, key=lambda c: float(np.hypot(*(np.array(c) - _USUAL_EYES[eye]))))
                 seen += 1

@@ -59,7 +59,7 @@ class HaarLocator:
         if min(small.shape) < _SMALLEST_FACE_PX:
             return []
         found = self._faces.detectMultiScale(cv2.equalizeHist(small), 1.1, 4, minSize=smallest)
-        return [(x / scale, y / scale, side / scale) for x, y, side, _ in found]
+        return [(float(x / scale), float(y / scale), float(side / scale)) for x, y, side, _ in found]
 
     def _face(self, gray: np.ndarray, square: tuple[float, float, float]) -> tuple[Face, int]:
         """The face in a square, and how many of its eyes were seen."""
@@ -82,10 +82,9 @@ class HaarLocator:
         for eye, left in enumerate((int(0.06 * _EYE_PATCH_PX), _EYE_PATCH_PX // 2 - 5)):
             region = np.ascontiguousarray(patch[top:bottom, left : left + half])
             found = self._eyes.detectMultiScale(region, 1.05, 3, minSize=(20, 20), maxSize=(60, 60))
-            centers = [
-                ((left + ex + ew / 2) / _EYE_PATCH_PX, (top + ey + eh / 2) / _EYE_PATCH_PX) for ex, ey, ew, eh in found
-            ]
-            if centers:  # of several (brows, glasses) the one nearest to the usual place
-                eyes[eye] = min(centers, key=lambda c: float(np.hypot(*(np.array(c) - _USUAL_EYES[eye]))))
+            middles = [(left + ex + ew / 2, top + ey + eh / 2) for ex, ey, ew, eh in found]
+            if middles:  # of several (brows, glasses) the one nearest to the usual place
+                places = np.array(middles) / _EYE_PATCH_PX
+                eyes[eye] = places[np.linalg.norm(places - _USUAL_EYES[eye], axis=1).argmin()]
                 seen += 1
         return eyes * side + (x, y), seen

@@ -154,11 +154,13 @@ def test_a_second_build_is_told_who_is_building(tmp_path):
 
 
 def test_a_full_disk_is_said_in_one_line_and_its_space_given_back(tmp_path):
-    with pytest.raises(OutputError, match="No space left on device: the disk is full; free some space"):
-        with BundleWriter(tmp_path) as writer:
-            make_graph(writer, "a", b"graph a")
-            (writer.stage("b", key_of(b"b")) / "b.onnx").write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with (
+        pytest.raises(OutputError, match="No space left on device: the disk is full; free some space"),
+        BundleWriter(tmp_path) as writer,
+    ):
+        make_graph(writer, "a", b"graph a")
+        (writer.stage("b", key_of(b"b")) / "b.onnx").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert [p.name.split("-")[0] for p in (tmp_path / ".build").iterdir()] == ["a"]
 
 

@@ -1,0 +1,1 @@
+"""One clip, from noise to latents."""

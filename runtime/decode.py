@@ -1,0 +1,82 @@
+"""From latents to frames, a chunk at a time, handed on as they come.
+
+Chunks are counted from frame 0 of the padded sequence, because the decoder's convolutions through time see zeros beyond a
+chunk's ends: other chunks would be other frames. A chunk that holds only padding is not decoded.
+
+Source: SPEC 6.1 (decode) and 9 (8-bit frames).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.backend import Backend, Buffer, Session
+from engines.errors import BundleError
+from runtime.finite import require_finite
+from runtime.stages import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Frames [start, stop) are decoded together; [keep_start, keep_stop) of them are wanted. All of the padded clip."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+def chunks(frames: int, *, chunk: int, pad_frames: int) -> list[Chunk]:
+    """The chunks of a padded clip of `frames` = N + 2 `pad_frames` that hold any of its N frames, in order."""
+    every = [(start, min(start + chunk, frames)) for start in range(0, frames, chunk)]
+    first, last = pad_frames, frames - pad_frames
+    plan = [
+        Chunk(start=start, stop=stop, keep_start=max(start, first), keep_stop=min(stop, last)) for start, stop in every
+    ]
+    return [c for c in plan if c.keep_start < c.keep_stop]
+
+
+def decode(
+    backend: Backend,
+    session: Session,
+    latents: Buffer,
+    *,
+    pad_frames: int,
+    chunk: int,
+    stages: Stages | None = None,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Run `vae_decoder`: yield (index, frame) for each of the N frames, in order, index from 0.
+
+    latents (N + 2 `pad_frames`, 4, h, w) float32 as the loop leaves them; a frame is the raw decoder output (3, H, W)
+    float32, about [-1, 1], and the caller's to keep. Memory does not depend on N. Raises NonFiniteError.
+    """
+    stages = stages or Stages()
+    limits = session.spec.ranges.get("chunk")
+    if limits is not None and chunk > limits.max:
+        raise BundleError(
+            f"the bundle decodes at most {limits.max} frames at a time, asked for {chunk}; lower decode_chunk"
+        )
+    frames = latents.shape[0]
+    stages.begin("decode", total=frames - 2 * pad_frames)
+    height, width = (int(n) for n in session.spec.output("frames").dims[2:])
+    output = backend.empty((chunk, 3, height, width), "float32")
+    for part in chunks(frames, chunk=chunk, pad_frames=pad_frames):
+        with stages.unit("decode", part.keep_stop - part.keep_start):
+            decoded = backend.view(output, 0, part.stop - part.start)
+            session.run({"latents": backend.view(latents, part.start, part.stop)}, {"frames": decoded})
+            kept = backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start)
+            images = backend.download(kept)
+            require_finite(
+                images, f"vae_decoder: frames {part.keep_start - pad_frames} to {part.keep_stop - pad_frames - 1}"
+            )
+        yield from enumerate(images, start=part.keep_start - pad_frames)
+    stages.end("decode")
+
+
+def to_uint8(frame: np.ndarray) -> np.ndarray:
+    """A raw decoder frame (3, H, W) as (H, W, 3) uint8 RGB: truncated, not rounded, as released."""
+    unit = np.clip(frame * np.float32(0.5) + np.float32(0.5), 0, 1)
+    return np.ascontiguousarray((unit * np.float32(255)).astype(np.uint8).transpose(1, 2, 0))

@@ -1,0 +1,55 @@
+"""Noise levels, and the handful of numbers a denoising step needs.
+
+The step is linear in the latents x and the predicted velocity v: x' = a x + b v. All host arithmetic is float64
+and is rounded once, to float32.
+
+Source: SPEC 5 (Karras et al. 2022, eq. 5; v-prediction; Euler without churn).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SIGMA_MIN = 0.002
+SIGMA_MAX = 700.0
+RHO = 7.0
+
+
+def sigmas(steps: int) -> np.ndarray:
+    """The noise level before each of `steps` steps, and a last 0: (steps + 1,) float32, falling from 700."""
+    ramp = np.linspace(0, 1, steps)
+    low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
+    return np.append((high + ramp * (low - high)) ** RHO, 0).astype(np.float32)
+
+
+def timesteps(sigmas: np.ndarray) -> np.ndarray:
+    """t = ln(sigma) / 4 of every level but the last 0: (steps,) float32, what the network is told."""
+    return (0.25 * np.log(sigmas[:-1].astype(np.float64))).astype(np.float32)
+
+
+def executed(sigmas: np.ndarray, executed_steps: int) -> np.ndarray:
+    """The levels of the last `executed_steps` steps: strength < 1 starts late, from less noise."""
+    return sigmas[len(sigmas) - 1 - executed_steps :]
+
+
+def input_scales(sigmas: np.ndarray) -> np.ndarray:
+    """c_in = 1 / sqrt(sigma^2 + 1) before each step: (steps,) float32."""
+    sigma = sigmas[:-1].astype(np.float64)
+    return (1 / np.sqrt(sigma**2 + 1)).astype(np.float32)
+
+
+def euler_coefficients(sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a and b of x' = a x + b v for each step, (steps,) float32 each.
+
+    With x0 = x / (s^2 + 1) - v s / sqrt(s^2 + 1), the step x + (x - x0) / s * (s' - s) collects to
+    a = (1 + s s') / (s^2 + 1) and b = (s' - s) / sqrt(s^2 + 1). Written so, nothing cancels at s = 700.
+    """
+    s, following = sigmas[:-1].astype(np.float64), sigmas[1:].astype(np.float64)
+    a = (1 + s * following) / (s**2 + 1)
+    b = (following - s) / np.sqrt(s**2 + 1)
+    return a.astype(np.float32), b.astype(np.float32)
+
+
+def add_noise(clean: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
+    """clean + sigma * noise, float32, broadcast: where denoising starts from."""
+    return clean + np.float32(sigma) * noise

@@ -1,0 +1,79 @@
+"""What is happening, and how long it took: events for whoever listens, spans for the bench.
+
+A stage ("motion", "denoise", "decode") begins, measures its units of work one by one, and ends. A bar, a line of
+json and a timeline are all made from the same events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened in a stage, times in seconds since the recorder was made."""
+
+    stage: str
+    kind: Literal["begin", "unit", "end"]
+    done: int  # units of work, this one included
+    total: int | None  # None: not known yet
+    start_s: float
+    seconds: float  # the unit's; for "end", the sum over all units: a stage that waits for its consumer is not billed
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Stages:
+    """Passes events to `listener` as they happen and keeps the units as `spans`."""
+
+    def __init__(
+        self, listener: Callable[[Event], None] | None = None, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.spans: list[Event] = []
+        self._listener = listener
+        self._clock = clock
+        self._origin_s = clock()
+        self._open: dict[str, _Open] = {}
+
+    def begin(self, stage: str, total: int | None = None) -> None:
+        """Start a stage of `total` units, from zero if there was one of this name before."""
+        self._open[stage] = _Open(total=total)
+        self._tell(stage, "begin", start_s=self._now(), seconds=0.0)
+
+    @contextmanager
+    def unit(self, stage: str, units: int = 1) -> Iterator[None]:
+        """Time one piece of work that is worth `units`; one that raises is not counted."""
+        start_s = self._now()
+        yield
+        seconds = self._now() - start_s
+        progress = self._open.setdefault(stage, _Open())
+        progress.done += units
+        progress.seconds += seconds
+        self.spans.append(self._tell(stage, "unit", start_s=start_s, seconds=seconds))
+
+    def end(self, stage: str) -> None:
+        self._tell(stage, "end", start_s=self._now(), seconds=self._open[stage].seconds)
+
+    def _now(self) -> float:
+        return self._clock() - self._origin_s
+
+    def _tell(self, stage: str, kind: Literal["begin", "unit", "end"], *, start_s: float, seconds: float) -> Event:
+        progress = self._open[stage]
+        event = Event(
+            stage=stage, kind=kind, done=progress.done, total=progress.total, start_s=start_s, seconds=seconds
+        )
+        if self._listener is not None:
+            self._listener(event)
+        return event
+
+
+@dataclass(kw_only=True)
+class _Open:
+    total: int | None = None
+    done: int = 0
+    seconds: float = 0.0

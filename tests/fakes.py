@@ -1,0 +1,128 @@
+"""A backend of plain numpy whose graphs are plain functions: the loop runs on it in milliseconds.
+
+It keeps the protocol's promises strictly: inputs are held against the spec, outputs written where asked, and a buffer of
+one backend is refused by another, so that a loop that works here does not lean on numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from engines.spec import DimRange, NetworkSpec, TensorSpec
+
+Formula = Callable[..., dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class FakeBuffer:
+    """What a device buffer shows of itself: no arithmetic, no indexing."""
+
+    array: np.ndarray
+    owner: FakeBackend
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+
+@dataclass
+class FakeSession:
+    """A graph that is a function of its named inputs."""
+
+    spec: NetworkSpec
+    formula: Formula
+    backend: FakeBackend
+    runs: list[dict[str, tuple[int, ...]]] = field(default_factory=list)  # the input shapes of every run
+
+    def run(
+        self, inputs: Mapping[str, FakeBuffer], outputs: Mapping[str, FakeBuffer] | None = None
+    ) -> dict[str, FakeBuffer]:
+        self.spec.check_inputs(inputs)
+        self.runs.append({name: buffer.shape for name, buffer in inputs.items()})
+        results = self.formula(**{name: self.backend.array(buffer) for name, buffer in inputs.items()})
+        given = dict(outputs or {})
+        for name, result in results.items():
+            if name in given:
+                target = self.backend.array(given[name])
+                assert target.shape == result.shape and target.dtype == result.dtype, f"{name}: {target.shape}"
+                target[...] = result
+        return {name: given.get(name) or self.backend.upload(result) for name, result in results.items()}
+
+    def close(self) -> None:
+        pass
+
+
+class FakeBackend:
+    """`Backend` over numpy. Graphs come from `session`, not from files."""
+
+    name = "fake"
+    device = "no device"
+
+    def __init__(self) -> None:
+        self.uploaded_bytes = 0
+
+    def array(self, buffer: FakeBuffer) -> np.ndarray:
+        assert buffer.owner is self, "a buffer of another backend"
+        return buffer.array
+
+    def session(self, spec: NetworkSpec, formula: Formula) -> FakeSession:
+        return FakeSession(spec, formula, self)
+
+    def load(self, spec: NetworkSpec, path: Path) -> FakeSession:
+        raise AssertionError("the fake backend opens no files")
+
+    def upload(self, array: np.ndarray) -> FakeBuffer:
+        self.uploaded_bytes += array.nbytes
+        return FakeBuffer(np.array(array), self)
+
+    def download(self, buffer: FakeBuffer) -> np.ndarray:
+        return self.array(buffer).copy()
+
+    def empty(self, shape: Sequence[int], dtype: str) -> FakeBuffer:
+        # Not really empty: whoever reads before writing shall see it.
+        fill = np.nan if np.issubdtype(np.dtype(dtype), np.floating) else -1
+        return FakeBuffer(np.full(tuple(shape), fill, dtype), self)
+
+    def zeros(self, shape: Sequence[int], dtype: str) -> FakeBuffer:
+        return FakeBuffer(np.zeros(tuple(shape), dtype), self)
+
+    def view(self, buffer: FakeBuffer, start: int, stop: int) -> FakeBuffer:
+        assert 0 <= start < stop <= buffer.shape[0], f"[{start}:{stop}] of {buffer.shape}"
+        return FakeBuffer(self.array(buffer)[start:stop], self)
+
+    def take(self, source: FakeBuffer, indices: Sequence[int], out: FakeBuffer) -> None:
+        result = self.array(source)[list(indices)]
+        target = self.array(out)
+        assert target.shape in (result.shape, (1, *result.shape)), f"{target.shape} for {result.shape}"
+        assert target.dtype == result.dtype
+        target[...] = result
+
+    def close(self) -> None:
+        pass
+
+
+def spec(
+    name: str,
+    inputs: Mapping[str, tuple[int | str, ...]],
+    outputs: Mapping[str, tuple[int | str, ...]],
+    *,
+    dtypes: Mapping[str, str] | None = None,
+    most: int = 1000,
+) -> NetworkSpec:
+    """A NetworkSpec in one line: float32 unless `dtypes` says otherwise, named sizes from 1 to `most`."""
+    dtypes = dtypes or {}
+
+    def tensors(dims: Mapping[str, tuple[int | str, ...]]) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(name=n, dims=d, dtype=dtypes.get(n, "float32")) for n, d in dims.items())
+
+    named = {d for dims in (*inputs.values(), *outputs.values()) for d in dims if isinstance(d, str)}
+    ranges = {d: DimRange(min=1, opt=1, max=most) for d in sorted(named)}
+    return NetworkSpec(name=name, inputs=tensors(inputs), outputs=tensors(outputs), ranges=ranges)

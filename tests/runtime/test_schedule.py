@@ -1,0 +1,50 @@
+"""Noise levels and Euler's two numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from runtime import schedule
+
+
+def test_a_single_step_goes_from_the_most_noise_to_none():
+    np.testing.assert_array_equal(schedule.sigmas(1), np.array([700, 0], np.float32))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 25, 100])
+def test_noise_only_falls(steps):
+    sigmas = schedule.sigmas(steps)
+    assert sigmas.shape == (steps + 1,) and sigmas.dtype == np.float32
+    assert (np.diff(sigmas) < 0).all() and sigmas[-1] == 0
+
+
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_the_two_numbers_are_the_released_step_collected(steps):
+    """Against the step as SPEC 5 writes it, in float64."""
+    rng = np.random.default_rng(0)
+    sigmas = schedule.sigmas(steps)
+    a, b = schedule.euler_coefficients(sigmas)
+    for i, (sigma, following) in enumerate(zip(sigmas[:-1].astype(float), sigmas[1:].astype(float), strict=True)):
+        x, v = sigma * rng.standard_normal(50), rng.standard_normal(50)
+        x0 = -sigma / np.sqrt(sigma**2 + 1) * v + x / (sigma**2 + 1)
+        stepped = x + (x - x0) / sigma * (following - sigma)
+        # a and b are float32: 6e-8 of each product, sigma * 6e-8 where they are as large as x
+        np.testing.assert_allclose(a[i] * x + b[i] * v, stepped, rtol=1e-6, atol=2e-7 * max(sigma, 1))
+
+
+def test_the_last_step_gives_the_clean_prediction():
+    a, b = schedule.euler_coefficients(np.array([2.0, 0.0], np.float32))
+    assert a[0] == pytest.approx(1 / 5) and b[0] == pytest.approx(-2 / np.sqrt(5))
+
+
+def test_strength_keeps_the_last_steps():
+    sigmas = schedule.sigmas(4)
+    np.testing.assert_array_equal(schedule.executed(sigmas, 2), sigmas[2:])
+    np.testing.assert_array_equal(schedule.executed(sigmas, 4), sigmas)
+
+
+def test_noise_is_added_in_float32_and_broadcast_over_frames():
+    clean, noise = np.ones((1, 4, 2, 2), np.float32), np.full((3, 4, 2, 2), 2, np.float32)
+    noised = schedule.add_noise(clean, noise, schedule.sigmas(1)[0])
+    assert noised.dtype == np.float32 and noised.shape == (3, 4, 2, 2) and (noised == 1401).all()

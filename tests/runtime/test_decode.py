@@ -1,0 +1,78 @@
+"""Chunks counted from the padded clip's first frame, and frames handed on as they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.errors import BundleError, NonFiniteError
+from runtime.decode import Chunk, chunks, decode, to_uint8
+from tests.fakes import FakeBackend, spec
+
+
+def decoder(backend, *, most=8):
+    """A decoder that mixes the frames of a chunk, as the real one does: each sees its neighbours, zeros beyond."""
+
+    def formula(latents):
+        padded = np.pad(latents, ((1, 1), (0, 0), (0, 0), (0, 0)))
+        mixed = padded[:-2] + 2 * padded[1:-1] + 3 * padded[2:]
+        return {"frames": mixed[:, :3].repeat(8, axis=2).repeat(8, axis=3)}
+
+    return backend.session(
+        spec("vae_decoder", {"latents": ("chunk", 4, 2, 2)}, {"frames": ("chunk", 3, 16, 16)}, most=most), formula
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "pad", "chunk"), [(1, 15, 8), (7, 3, 4), (100, 15, 8), (5, 0, 8), (9, 2, 1), (9, 15, 40)]
+)
+def test_the_frames_are_those_of_decoding_every_chunk(n, pad, chunk):
+    backend = FakeBackend()
+    latents = np.random.default_rng(0).standard_normal((n + 2 * pad, 4, 2, 2), dtype=np.float32)
+    session = decoder(backend, most=40)
+    every = [session.formula(latents[i : i + chunk])["frames"] for i in range(0, len(latents), chunk)]
+    frames = list(decode(backend, session, backend.upload(latents), pad_frames=pad, chunk=chunk))
+    assert [i for i, _ in frames] == list(range(n))
+    np.testing.assert_array_equal(np.stack([f for _, f in frames]), np.concatenate(every)[pad : pad + n])
+
+
+def test_chunks_that_hold_only_padding_are_not_decoded():
+    assert chunks(130, chunk=8, pad_frames=15)[0] == Chunk(start=8, stop=16, keep_start=15, keep_stop=16)
+    assert chunks(130, chunk=8, pad_frames=15)[-1] == Chunk(start=112, stop=120, keep_start=112, keep_stop=115)
+    backend = FakeBackend()
+    session = decoder(backend)
+    list(decode(backend, session, backend.upload(np.zeros((31, 4, 2, 2), np.float32)), pad_frames=15, chunk=8))
+    assert session.runs == [{"latents": (8, 4, 2, 2)}]  # one frame of thirty-one is wanted
+
+
+def test_a_frame_leaves_before_the_next_chunk_is_decoded_and_stays_what_it_was():
+    backend = FakeBackend()
+    session = decoder(backend)
+    latents = backend.upload(np.random.default_rng(0).standard_normal((20, 4, 2, 2), dtype=np.float32))
+    stream = decode(backend, session, latents, pad_frames=0, chunk=8)
+    _, first = next(stream)
+    assert len(session.runs) == 1
+    before = first.copy()
+    list(stream)
+    np.testing.assert_array_equal(first, before)
+
+
+def test_a_nan_names_its_frames():
+    backend = FakeBackend()
+    latents = np.zeros((20, 4, 2, 2), np.float32)
+    latents[12] = np.nan
+    with pytest.raises(NonFiniteError, match="vae_decoder: frames 6 to 13: "):
+        list(decode(backend, decoder(backend), backend.upload(latents), pad_frames=2, chunk=8))
+
+
+def test_a_chunk_longer_than_the_bundle_decodes_is_refused():
+    backend = FakeBackend()
+    with pytest.raises(BundleError, match="decodes at most 8 frames at a time, asked for 9; lower decode_chunk"):
+        list(decode(backend, decoder(backend), backend.upload(np.zeros((9, 4, 2, 2))), pad_frames=0, chunk=9))
+
+
+def test_pixels_are_truncated_and_clamped():
+    frame = np.array([-2, -1, 0, 0.999, 1, 7], np.float32).reshape(1, 1, 6).repeat(3, axis=0)
+    pixels = to_uint8(frame)
+    assert pixels.shape == (1, 6, 3) and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
+    assert pixels[0, :, 1].tolist() == [0, 0, 127, 254, 255, 255]

@@ -1,0 +1,68 @@
+"""The seven networks of one model, by their constructor facts, and how to make them.
+
+An `Architecture` is plain data: the full model, the pocket one and every reduced model of the golden
+vectors are values of it. State-dict keys depend on it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.networks.appearance import Appearance, ImageProjection
+from export.networks.expression import Expression
+from export.networks.head_pose import HeadPose
+from export.networks.motion_refiner import MotionRefiner
+from export.networks.pose_guider import PoseGuider
+from export.networks.unet import UNet, UNetConfig
+from export.networks.vae import VAE, VAEConfig
+
+NETWORKS = ("appearance", "image_proj", "expression", "head_pose", "motion_refiner", "pose_guider", "unet", "vae")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Constructor facts of every network, under the names of the golden vectors' `config`."""
+
+    appearance: Mapping[str, Any]
+    image_proj: Mapping[str, Any]
+    expression: Mapping[str, Any]
+    head_pose: Mapping[str, Any]
+    motion_refiner: Mapping[str, Any]
+    pose_guider: Mapping[str, Any]
+    unet: UNetConfig
+    vae: VAEConfig
+
+    def build(self, network: str, *, device: str = "meta") -> nn.Module:
+        """One network in eval mode. On the default "meta" device it has shapes and no memory."""
+        makers: dict[str, Callable[[], nn.Module]] = {
+            "appearance": lambda: Appearance(**self.appearance),
+            "image_proj": lambda: ImageProjection(**self.image_proj),
+            "expression": lambda: Expression(**self.expression),
+            "head_pose": lambda: HeadPose(**self.head_pose),
+            "motion_refiner": lambda: MotionRefiner(**self.motion_refiner),
+            "pose_guider": lambda: PoseGuider(**self.pose_guider),
+            "unet": lambda: UNet(self.unet),
+            "vae": lambda: VAE(self.vae),
+        }
+        with torch.device(device):
+            return makers[network]().eval()
+
+    def load(self, network: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
+        """One network with these parameters in float32, owned by the caller.
+
+        fp16 checkpoints are widened, as upstream does before it encodes: the values are the stored ones.
+        """
+        module = self.build(network)
+        widened = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        module.load_state_dict(widened, strict=True, assign=True)
+        return module.requires_grad_(False)
+
+    def facts(self, network: str) -> dict[str, Any]:
+        """One network's facts as JSON data: part of what decides whether a graph must be rebuilt."""
+        value = getattr(self, network)
+        return asdict(value) if isinstance(value, UNetConfig | VAEConfig) else dict(value)

@@ -1,0 +1,285 @@
+"""The graphs of a bundle: what each takes, gives and computes, between the networks and the exporter.
+
+All of them take and give float32, but for the tokens: image and motion tokens live in the bundle's
+precision, because the memory bank keeps them for every frame. In fp16 the networks named in `HALF` compute
+in half; the others are the fp32 islands, and why is written beside each.
+
+Letters: R rows, F frames of a window, f frames of a chunk, T frames of a clip, W windows; h, w latent cells.
+Source: SPEC 15, DESIGN 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from engines.spec import Dim, DimRange, NetworkSpec, TensorSpec
+from export.architecture import Architecture
+from export.networks.appearance import FoldedAppearance
+from export.networks.motion import Motion
+from export.networks.unet import Context, StepEmbedding, UNet
+from export.networks.vae import VAE
+
+# Upstream runs the encoder and the three motion networks in fp32 too: head angles are degrees up to 180, where
+# half steps by 1/16, and all four together are under 0.2 % of a clip's work. Embedding and stitch are negligible.
+HALF = frozenset({"appearance", "denoiser", "vae_decoder"})
+
+Networks = Callable[[str], nn.Module]  # network name -> module with float32 parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """One graph, ready to be made: its promise, its networks, and inputs to try it with."""
+
+    spec: NetworkSpec
+    networks: tuple[str, ...]  # whose weights it holds
+    make: Callable[[Networks], nn.Module]
+    half: bool = False
+    ranges_of_input: Mapping[str, tuple[float, float]] | None = None  # uniform inputs; the rest are normal
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def example(self, sizes: Mapping[str, int], seed: int = 0) -> dict[str, Tensor]:
+        """Inputs of the promised shapes and dtypes, with each named dimension at `sizes`."""
+        generator = torch.Generator().manual_seed(seed)
+        inputs = {}
+        for tensor in self.spec.inputs:
+            shape = [sizes[d] if isinstance(d, str) else d for d in tensor.dims]
+            limits = (self.ranges_of_input or {}).get(tensor.name)
+            if limits is None:
+                value = torch.randn(shape, generator=generator)
+            else:
+                value = limits[0] + (limits[1] - limits[0]) * torch.rand(shape, generator=generator)
+            inputs[tensor.name] = value.to(getattr(torch, tensor.dtype))
+        return inputs
+
+    def opt_sizes(self) -> dict[str, int]:
+        """Each named dimension at the size to be fastest at."""
+        return {name: r.opt for name, r in self.spec.ranges.items()}
+
+
+class VaeEncoder(nn.Module):
+    """The mean of the latent distribution; the variance half of the last convolution is not computed."""
+
+    def __init__(self, vae: VAE):
+        super().__init__()
+        self.encoder, self.quant_conv, self.channels = vae.encoder, vae.quant_conv, vae.config.latent_channels
+
+    def forward(self, image: Tensor) -> Tensor:
+        moments = self.encoder(image)
+        weight, bias = self.quant_conv.weight[: self.channels], self.quant_conv.bias[: self.channels]
+        return torch.nn.functional.conv2d(moments, weight, bias)
+
+
+class VaeDecoder(nn.Module):
+    """Scaled latents, as the loop holds them, to frames, not clamped."""
+
+    def __init__(self, vae: VAE):
+        super().__init__()
+        self.vae, self.scale = vae, 1.0 / vae.config.scaling_factor
+
+    def forward(self, latents: Tensor) -> Tensor:
+        dtype = self.vae.decoder.conv_in.weight.dtype
+        return self.vae.decode((latents * self.scale).to(dtype)).float()
+
+
+class Denoiser(nn.Module):
+    """Input scaling, guidance rows, UNet and guidance: one window's guided velocity.
+
+    The rows share latents, step and stem; they differ in image latents, image tokens and motion tokens.
+    v = sum_r w_r v_r, accumulated in float32.
+    """
+
+    def __init__(self, unet: UNet, *, frames: int, stem_bias: Tensor | None):
+        super().__init__()
+        self.unet, self.frames = unet, frames
+        self.register_buffer("stem_bias", stem_bias)
+
+    def forward(
+        self,
+        latents: Tensor,
+        c_in: Tensor,
+        step_embedding: Tensor,
+        image_latents: Tensor,
+        image_tokens: Tensor,
+        motion_tokens: Tensor,
+        row_weights: Tensor,
+        pose_features: Tensor | None = None,
+    ) -> Tensor:
+        dtype = self.unet.conv_in.weight.dtype
+        rows = image_latents.shape[0]
+        scaled = (latents * c_in)[None].expand(rows, -1, -1, -1, -1)
+        conditions = image_latents[:, None].expand(-1, self.frames, -1, -1, -1)
+        sample = torch.cat([scaled, conditions], dim=2).flatten(0, 1).to(dtype)
+        stem = self.stem_bias if pose_features is None else pose_features
+        context = Context(image_tokens, motion_tokens)
+        v = self.unet(sample, step_embedding.to(dtype), context, self.frames, None if stem is None else stem.to(dtype))
+        by_row = v.float().reshape(-1, *latents.shape)
+        return (by_row * row_weights[:, None, None, None, None]).sum(dim=0)
+
+
+class Stitch(nn.Module):
+    """X' = a X + b M V: Euler's step and the average over windows, in one product."""
+
+    def forward(self, latents: Tensor, velocities: Tensor, matrix: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        mean = matrix.flatten(1) @ velocities.flatten(2).flatten(0, 1)
+        return a * latents + b * mean.reshape(latents.shape)
+
+
+def bundle_graphs(
+    architecture: Architecture,
+    *,
+    size: int,
+    frames: int,
+    motion_px: int,
+    half: bool = False,
+    decode_chunk: int = 8,
+    pose_input: bool = False,
+) -> dict[str, Graph]:
+    """Every graph of a bundle, in the order a clip uses them.
+
+    `pose_input` leaves the pose features to the caller instead of folding the black image's: for models that
+    really draw poses, as the golden loops do.
+    """
+    unet, vae, refiner = architecture.unet, architecture.vae, architecture.motion_refiner
+    latent, channels, width = size // vae.downscale, vae.latent_channels, unet.cross_attention_dim
+    cells = 2 ** (len(unet.block_out_channels) - 1)
+    if size % vae.downscale or latent % cells:
+        raise ValueError(
+            f"size {size} gives latents of {size / vae.downscale:g} cells; the UNet halves them "
+            f"{len(unet.block_out_channels) - 1} times: choose a multiple of {vae.downscale * cells}"
+        )
+    image_count, motion_count = architecture.image_proj["num_queries"], refiner["num_queries"]
+    appearance_hw = tuple(architecture.appearance["image_hw"])
+    embedding = unet.embedding_dim
+    token = "float16" if half else "float32"
+    token_dtype = torch.float16 if half else torch.float32
+
+    def tensor(name: str, *dims: Dim, dtype: str = "float32") -> TensorSpec:
+        return TensorSpec(name=name, dims=dims, dtype=dtype)
+
+    def spec(
+        name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], **ranges: tuple[int, int, int]
+    ) -> NetworkSpec:
+        limits = {k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in ranges.items()}
+        return NetworkSpec(name=name, inputs=tuple(inputs), outputs=tuple(outputs), ranges=limits)
+
+    def make_denoiser(networks: Networks) -> nn.Module:
+        bias = None if pose_input else black_pose_features(networks("pose_guider"), size)
+        return Denoiser(networks("unet"), frames=frames, stem_bias=bias)
+
+    stem = unet.block_out_channels[0]
+    pose = [tensor("pose_features", frames, stem, latent, latent)] if pose_input else []
+    graphs = (
+        Graph(
+            spec=spec(
+                "appearance",
+                [
+                    tensor("image", 1, 3, *appearance_hw),
+                    tensor("id_embedding", 1, architecture.appearance["id_dim"]),
+                ],
+                [tensor("image_tokens", 1, image_count, width, dtype=token)],
+            ),
+            networks=("appearance", "image_proj"),
+            make=lambda networks: FoldedAppearance(networks("appearance"), networks("image_proj")),
+        ),
+        Graph(
+            spec=spec(
+                "motion",
+                [
+                    tensor("face_images", "frames", 3, motion_px, motion_px),
+                    tensor("pose_images", "frames", 3, motion_px, motion_px),
+                    tensor("head_id", 1, dtype="int64"),
+                    tensor("exp_id", 1, dtype="int64"),
+                ],
+                [tensor("motion_tokens", "frames", motion_count, width, dtype=token)],
+                frames=(1, frames, frames) if frames > 1 else (1, 2, 2),
+            ),
+            networks=("expression", "motion_refiner", "head_pose"),
+            make=lambda networks: Motion(
+                expression=networks("expression"),
+                motion_refiner=networks("motion_refiner"),
+                head_pose=networks("head_pose"),
+                token_dtype=token_dtype,
+            ),
+            ranges_of_input={"face_images": (0, 1), "pose_images": (0, 1), "head_id": (0, 128), "exp_id": (0, 128)},
+        ),
+        Graph(
+            spec=spec(
+                "vae_encoder",
+                [tensor("image", 1, 3, size, size)],
+                [tensor("mean", 1, channels, latent, latent)],
+            ),
+            networks=("vae",),
+            make=lambda networks: VaeEncoder(networks("vae")),
+            ranges_of_input={"image": (-1, 1)},
+        ),
+        Graph(
+            spec=spec(
+                "step_embedding",
+                [tensor("timesteps", "steps"), tensor("added_time_ids", 3)],
+                [tensor("embeddings", "steps", embedding)],
+                steps=(1, 25, 1000),
+            ),
+            networks=("unet",),
+            make=lambda networks: StepEmbedding(networks("unet")),
+        ),
+        Graph(
+            spec=spec(
+                "denoiser",
+                [
+                    tensor("latents", frames, channels, latent, latent),
+                    tensor("c_in", 1),
+                    tensor("step_embedding", 1, embedding),
+                    tensor("image_latents", "rows", channels, latent, latent),
+                    tensor("image_tokens", "rows", image_count, width, dtype=token),
+                    tensor("motion_tokens", "rows", frames, motion_count, width, dtype=token),
+                    tensor("row_weights", "rows"),
+                    *pose,
+                ],
+                [tensor("velocity", frames, channels, latent, latent)],
+                rows=(1, 2, 3),
+            ),
+            networks=("unet",) if pose_input else ("unet", "pose_guider"),
+            make=make_denoiser,
+        ),
+        Graph(
+            spec=spec(
+                "stitch",
+                [
+                    tensor("latents", "total", channels, latent, latent),
+                    tensor("velocities", "windows", frames, channels, latent, latent),
+                    tensor("matrix", "total", "windows", frames),
+                    tensor("a", 1),
+                    tensor("b", 1),
+                ],
+                [tensor("next_latents", "total", channels, latent, latent)],
+                total=(1, 130, 100_000),
+                windows=(1, 6, 100_000),
+            ),
+            networks=(),
+            make=lambda networks: Stitch(),
+        ),
+        Graph(
+            spec=spec(
+                "vae_decoder",
+                [tensor("latents", "chunk", channels, latent, latent)],
+                [tensor("frames", "chunk", 3, size, size)],
+                chunk=(1, max(decode_chunk, 2), max(decode_chunk, 2)),
+            ),
+            networks=("vae",),
+            make=lambda networks: VaeDecoder(networks("vae")),
+        ),
+    )
+    return {g.name: replace(g, half=half and g.name in HALF) for g in graphs}
+
+
+def black_pose_features(pose_guider: nn.Module, size: int) -> Tensor:
+    """The released program shows the pose guider a black picture for every frame: (C, h, w), once."""
+    with torch.no_grad():
+        return pose_guider(torch.zeros(1, 1, 3, size, size))[0, 0]

@@ -1,0 +1,111 @@
+"""The two models we build bundles for.
+
+`hunyuanportrait` is the published one. `pocket` is the same networks with the same state-dict keys, narrow enough
+for two CPU cores: attention heads stay 64 wide, so that engines choose the same fused kernels for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from export.architecture import Architecture
+from export.networks.unet import UNetConfig
+from export.networks.vae import VAEConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """An architecture with the sizes and the sampling it is used at."""
+
+    name: str
+    architecture: Architecture
+    size: int  # pixels along a side of the crop and of the result
+    frames: int  # F, the denoiser's window
+    motion_px: int  # side of the face and pose images
+    sampling: Mapping[str, Any] = field(default_factory=dict)  # where it differs from the released defaults
+
+
+HUNYUANPORTRAIT = Preset(
+    name="hunyuanportrait",
+    architecture=Architecture(
+        appearance={
+            "image_hw": (224, 224),
+            "img_size": 526,
+            "patch_size": 14,
+            "embed_dim": 1024,
+            "depth": 24,
+            "num_heads": 16,
+            "mlp_ratio": 4,
+            "init_values": 1.0,
+            "register_tokens": 4,
+            "adapter_layers": (3, 7, 11, 15, 19, 23),
+            "adapter_dim": 384,
+            "id_dim": 512,
+            "adapter_attention_dim": 256,
+            "adapter_attention_heads": 8,
+            "adapter_scale": 0.2,
+        },
+        image_proj={"num_tokens": 261, "num_queries": 64},
+        expression={"out_dim": 512, "blocks": (3, 4, 6, 3), "norm_groups": 1},
+        head_pose={"out_dim": 6, "blocks": (2, 2, 2, 2), "norm_groups": 32},
+        motion_refiner={
+            "input_dim": 512,
+            "output_dim": 1018,
+            "num_queries": 64,
+            "intensity_embed_dim": 768,
+            "width": 768,
+            "layers": 6,
+            "heads": 8,
+        },
+        pose_guider={"out_channels": 320, "block_out_channels": (16, 32, 96, 256)},
+        unet=UNetConfig(),
+        vae=VAEConfig(),
+    ),
+    size=512,
+    frames=25,
+    motion_px=256,
+)
+
+POCKET = Preset(
+    name="pocket",
+    architecture=Architecture(
+        appearance={
+            **HUNYUANPORTRAIT.architecture.appearance,
+            "embed_dim": 64,
+            "num_heads": 1,
+            "adapter_dim": 32,
+            "adapter_attention_dim": 64,
+            "adapter_attention_heads": 1,
+        },
+        image_proj={"num_tokens": 261, "num_queries": 16},
+        expression={"out_dim": 64, "blocks": (3, 4, 6, 3), "norm_groups": 1, "width": 16},
+        head_pose={"out_dim": 6, "blocks": (2, 2, 2, 2), "norm_groups": 16, "width": 16},
+        motion_refiner={
+            "input_dim": 64,
+            "output_dim": 58,
+            "num_queries": 16,
+            "intensity_embed_dim": 64,
+            "width": 128,
+            "layers": 6,
+            "heads": 2,
+        },
+        pose_guider={"out_channels": 64, "block_out_channels": (16, 16, 32, 64)},
+        unet=UNetConfig(
+            block_out_channels=(64, 64, 64, 64),
+            num_attention_heads=(1, 1, 1, 1),
+            cross_attention_dim=64,
+            addition_time_embed_dim=32,
+            projection_class_embeddings_input_dim=96,
+        ),
+        vae=VAEConfig(block_out_channels=(32, 32, 64, 64)),
+    ),
+    size=128,
+    frames=25,
+    motion_px=128,
+    # Eight steps and shorter ramps: what two CPU cores do in well under a minute for the 120 frames of a usual clip.
+    sampling={"steps": 8, "pad_frames": 5},
+)
+
+PRESETS: Mapping[str, Preset] = {p.name: p for p in (HUNYUANPORTRAIT, POCKET)}

@@ -53,7 +53,7 @@ def random_state_dict(
     if isinstance(target, nn.Module):
         entries = {k: (tuple(t.shape), not t.is_floating_point()) for k, t in target.state_dict().items()}
     else:
-        entries = {k: (tuple(s), k.endswith(".num_batches_tracked")) for k, s in target.items()}
+        entries = {k: (tuple(s), k.rsplit(".", 1)[-1] == "num_batches_tracked") for k, s in target.items()}
     made = {}
     for key, (shape, integer) in entries.items():
         tensor = torch.from_numpy(np.asarray(random_weight(key, shape, integer=integer, prefix=prefix)))

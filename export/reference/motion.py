@@ -44,10 +44,10 @@ def chunk_motion_tokens(
     ids: tuple[int, int],
 ) -> torch.Tensor:
     """(n, 3, P, P) faces and poses in [0, 1] of one chunk -> (n, m, D)."""
-    head_id, exp_id = (torch.tensor([i]) for i in ids)
+    head_id, exp_id = (torch.tensor([i], device=face_images.device) for i in ids)
     refined = motion_refiner(expression(face_images), head_id, exp_id)
     rotation = rotation_deg(head_pose(pose_images))
-    pose = torch.cat([rotation, torch.zeros(len(rotation), rotation.shape[1])], dim=1)
+    pose = torch.cat([rotation, torch.zeros_like(rotation)], dim=1)
     return torch.cat([refined, pose[:, None].repeat(1, refined.shape[1], 1)], dim=2)
 
 
@@ -55,5 +55,5 @@ def pad_motion(tokens: torch.Tensor, pad_frames: int) -> torch.Tensor:
     """(N, m, D) -> (N + 2 pad_frames, m, D): the first frame fades in from 0, the last fades out."""
     if pad_frames == 0:
         return tokens
-    ramp = (torch.arange(pad_frames, dtype=torch.float32) / pad_frames)[:, None, None]
+    ramp = (torch.arange(pad_frames, dtype=torch.float32, device=tokens.device) / pad_frames)[:, None, None]
     return torch.cat([ramp * tokens[:1], tokens, (1 - ramp) * tokens[-1:]])

@@ -71,7 +71,7 @@ def run_program(
         motion_tokens=motion_tokens,
         noise_aug=noise_aug,
         initial_noise=initial_noise,
-        pose_images=torch.zeros(frames + 2 * pad_frames, *reference_image.shape),  # the drawn pose is always black
+        pose_images=reference_image.new_zeros(frames + 2 * pad_frames, *reference_image.shape),  # always black
         observe=observe,
     )
     video = (loop.decoded * 0.5 + 0.5).clamp(0, 1)[pad_frames : pad_frames + frames]

@@ -35,6 +35,17 @@ class SamplingOptions:
     fps: float = 12.5
     motion_bucket_id: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.window:
+            raise ValueError(f"need 0 <= overlap < window, got {self.overlap} and {self.window}; lower the overlap")
+        if not (0 < self.strength <= 1 and int(self.num_inference_steps * self.strength) >= 1):
+            raise ValueError(
+                f"strength {self.strength} of {self.num_inference_steps} steps executes none; "
+                "needed are a strength in (0, 1] and at least one step: raise either"
+            )
+        if self.decode_chunk_size < 1:
+            raise ValueError(f"decode_chunk_size is {self.decode_chunk_size}, needed is at least 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoopResult:
@@ -69,7 +80,7 @@ def sample(
 ) -> LoopResult:
     """reference_image (3, H, W) in [-1, 1], transformed_image (3, s, s) ImageNet-normalised, id_embedding (id_dim),
     motion_tokens (T, m, D) padded, noise_aug (3, H, W), initial_noise (T, 4, h, w), pose_images (T, 3, H, W)."""
-    vae, frames = networks["vae"], motion_tokens.shape[0]
+    vae, frames, device = networks["vae"], motion_tokens.shape[0], motion_tokens.device
     image_tokens = networks["image_proj"](networks["appearance"](transformed_image[None], id_embedding[None]))[0]
     pose_features = torch.cat([networks["pose_guider"](image[None]) for image in pose_images])
     augmented = reference_image + options.noise_aug_strength * noise_aug
@@ -80,7 +91,8 @@ def sample(
     timesteps = schedule.timesteps(sigmas)
     first = schedule.first_step(options.num_inference_steps, options.strength)
     executed = range(first, options.num_inference_steps)
-    added_time_ids = torch.tensor([options.fps, float(options.motion_bucket_id), options.noise_aug_strength])
+    added_time_ids = torch.tensor([options.fps, options.motion_bucket_id, options.noise_aug_strength])
+    added_time_ids = added_time_ids.to(device)
     guidance = zip(
         torch.linspace(*options.guidance_appearance, len(executed)),
         torch.linspace(*options.guidance_motion, len(executed)),
@@ -108,10 +120,12 @@ def sample(
                 pose_features=pose_features[frame_ids],
                 guidance=(g1, g2),
             )
-            total.index_add_(0, torch.tensor(frame_ids), seen["window_latents"])  # a repeated frame counts each time
+            total.index_add_(
+                0, torch.tensor(frame_ids, device=device), seen["window_latents"]
+            )  # a repeated frame counts each time
             if observe is not None:
                 observe(i, w, seen)
-        x = total / coverage(windows[i], frames)[:, None, None, None]
+        x = total / coverage(windows[i], frames).to(device)[:, None, None, None]
         after_step.append(x)
 
     return LoopResult(

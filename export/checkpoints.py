@@ -196,7 +196,7 @@ def foreign_global(path: Path, archive: bool) -> str | None:
         strings: list[str] = []
         for opcode, argument, _ in pickletools.genops(data):
             name = None
-            if opcode.name == "GLOBAL":
+            if opcode.name == "GLOBAL" and argument is not None:
                 name = argument.replace(" ", ".")
             elif opcode.name == "STACK_GLOBAL":  # module and name are the two strings pushed before
                 name = ".".join(strings[-2:])
@@ -216,5 +216,5 @@ def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
         tensor = state[key].detach().cpu().contiguous()
         dtype = str(tensor.dtype).removeprefix("torch.")
         digest.update(f"{key}\0{','.join(map(str, tensor.shape))}\0{dtype}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -21,7 +21,8 @@ from safetensors.numpy import load_file
 
 from export.weights import random_weight
 
-FOLDER = Path(os.environ.get("HP_TRT_GOLDEN") or Path(__file__).parent / "golden")
+SHIPPED = Path(__file__).parent / "golden"
+FOLDER = Path(os.environ.get("HP_TRT_GOLDEN") or SHIPPED)
 MANIFESTS = Path(__file__).parent / "manifests"
 
 NETWORK_TOLERANCE = 5e-5  # relative to an output's rms; fp32 against fp64 alone costs up to 1.3e-5 on these networks

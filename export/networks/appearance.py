@@ -203,7 +203,8 @@ class Appearance(nn.Module):
         height, width = image_hw
         if height % patch_size or width % patch_size:
             raise ValueError(
-                f"the appearance image is {height}x{width}, its sides must be multiples of {patch_size}; change image_hw"
+                f"the appearance image is {height}x{width}, "
+                f"its sides must be multiples of {patch_size}; change image_hw"
             )
         self.grid_hw = (height // patch_size, width // patch_size)
         self.prefix = 1 + register_tokens
@@ -277,6 +278,10 @@ class FoldedAppearance(nn.Module):
     Computes in its parameters' dtype, which is also the dtype of what it returns.
     """
 
+    prefix: torch.Tensor  # (1, 1 + R, C)
+    positions: torch.Tensor  # (1, P, C)
+    patch_embed: nn.Module
+
     def __init__(self, appearance: Appearance, image_proj: ImageProjection) -> None:
         super().__init__()
         with torch.no_grad():
@@ -286,7 +291,7 @@ class FoldedAppearance(nn.Module):
         self.patch_embed = copy.deepcopy(appearance.patch_embed["proj"])
         self.blocks = nn.ModuleList()
         for block in appearance.blocks:
-            folded = None if block.adapter is None else FoldedAdapter(block.adapter)
+            folded = FoldedAdapter(block.adapter) if isinstance(block.adapter, Adapter) else None
             kept = copy.deepcopy(block)
             kept.adapter = folded
             self.blocks.append(kept)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
 from export.reference.motion import chunk_motion_tokens, motion_ids, pad_motion
 from export.reference.sample import LoopResult, Observer, SamplingOptions, sample
@@ -29,7 +29,7 @@ class ProgramResult:
 
 @torch.no_grad()
 def run_program(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, Any],
     options: SamplingOptions,
     *,
     pad_frames: int,

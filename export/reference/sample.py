@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
 from export.reference import schedule
+from export.reference.unet import ReferenceUNet
 from export.reference.vae import decode, encode
 from export.reference.windows import coverage, shifts, window_frames, window_starts
 
@@ -66,7 +67,7 @@ class LoopResult:
 
 @torch.no_grad()
 def sample(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, Any],
     options: SamplingOptions,
     *,
     reference_image: torch.Tensor,
@@ -144,7 +145,7 @@ def sample(
 
 
 def denoise_window(
-    unet: nn.Module,
+    unet: ReferenceUNet,
     latents: torch.Tensor,
     *,
     image_latents: torch.Tensor,

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models import UNetSpatioTemporalConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLTemporalDecoder
+from diffusers.models import AutoencoderKLTemporalDecoder
 
 
 def build_vae(**config: Any) -> AutoencoderKLTemporalDecoder:

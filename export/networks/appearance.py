@@ -149,6 +149,8 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """A pre-norm transformer block; an adapter, where there is one, works beside the feed-forward."""
 
+    adapter: nn.Module | None
+
     def __init__(
         self,
         dim: int,

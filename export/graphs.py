@@ -46,15 +46,15 @@ class Graph:
 
     def example(self, sizes: Mapping[str, int], seed: int = 0) -> dict[str, Tensor]:
         """Inputs of the promised shapes and dtypes, with each named dimension at `sizes`."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator("cpu").manual_seed(seed)
         inputs = {}
         for tensor in self.spec.inputs:
             shape = [sizes[d] if isinstance(d, str) else d for d in tensor.dims]
             limits = (self.ranges_of_input or {}).get(tensor.name)
             if limits is None:
-                value = torch.randn(shape, generator=generator)
+                value = torch.randn(shape, generator=generator, device="cpu")
             else:
-                value = limits[0] + (limits[1] - limits[0]) * torch.rand(shape, generator=generator)
+                value = limits[0] + (limits[1] - limits[0]) * torch.rand(shape, generator=generator, device="cpu")
             inputs[tensor.name] = value.to(getattr(torch, tensor.dtype))
         return inputs
 

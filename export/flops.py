@@ -1,0 +1,53 @@
+"""How much arithmetic a graph is, and how much the released program would do in its place.
+
+Counted by torch on tensors that have shapes and no content, one multiply-add as 2: nothing is computed, no memory is
+taken. The bench sets "done" against "released" for a whole clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from export.architecture import Architecture
+from export.graphs import Graph
+
+
+def count(call: Callable[[], object]) -> int:
+    """FLOPs of everything torch does in `call`."""
+    # The counter knows matrix products; attention kernels fused for the CPU would pass it by.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def graph_flops(graph: Graph, architecture: Architecture) -> dict[str, int]:
+    """FLOPs of one call with every named dimension at 1: a row, a frame, a step, all being linear in it.
+
+    A decoder chunk has no terms across frames but convolutions, which are linear as well.
+    """
+    with torch.device("meta"):
+        module = graph.make(architecture.build)
+        inputs = [t.to("meta") for t in graph.example(dict.fromkeys(graph.spec.ranges, 1)).values()]
+        wide = [t.float() if t.is_floating_point() else t for t in inputs]
+        return {"call": count(lambda: module(*wide))}
+
+
+def released_row_flops(architecture: Architecture, *, size: int, frames: int) -> int:
+    """FLOPs of one guidance row of one window in the released program, contexts projected at every pixel."""
+    from export.reference.unet import ReferenceUNet
+
+    config = architecture.unet
+    latent, width = size // architecture.vae.downscale, config.cross_attention_dim
+
+    with FakeTensorMode():  # not the meta device: diffusers makes some of its constants on the CPU
+        unet = ReferenceUNet.build(**config.to_diffusers())
+        image = torch.empty(1, frames, architecture.image_proj["num_queries"], width)
+        motion = torch.empty(1, frames, architecture.motion_refiner["num_queries"], width)
+        pose = torch.empty(1, frames, config.block_out_channels[0], latent, latent)
+        sample = torch.empty(1, frames, config.in_channels, latent, latent)
+        return count(lambda: unet.velocity(sample, torch.empty(()), torch.empty(1, 3), image, motion, pose))

@@ -293,6 +293,7 @@ class FoldedAppearance(nn.Module):
         self.patch_embed = copy.deepcopy(appearance.patch_embed["proj"])
         self.blocks = nn.ModuleList()
         for block in appearance.blocks:
+            assert isinstance(block, Block)
             folded = FoldedAdapter(block.adapter) if isinstance(block.adapter, Adapter) else None
             kept = copy.deepcopy(block)
             kept.adapter = folded

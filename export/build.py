@@ -1,0 +1,269 @@
+"""Checkpoints to a bundle: every graph exported, compared with its network, and put where its content says.
+
+A graph's key hashes all that decides its content: the promise, the networks' facts and weights, precision, exporter
+and our own export code. A key that the bundle holds already is not built again, so a second build costs seconds, and
+one that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from engines.bundle import Bundle
+from engines.bundle_writer import BundleWriter
+from engines.errors import InputError
+from engines.manifest import GraphRecord, Manifest
+from export.flops import graph_flops, released_row_flops
+from export.graphs import Graph, bundle_graphs
+from export.parity import check, expectations
+from export.presets import PRESETS, Preset
+from export.trace import OPSET, export_onnx
+from export.weights_source import Checkpoints, RandomWeights, WeightsSource
+
+Precision = Literal["fp32", "fp16"]
+EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """What to build, checked when made. `weights` is upstream's folder; None means random weights."""
+
+    preset: str
+    bundle: Path
+    weights: Path | None = None
+    precision: Precision = "fp32"
+    size: int | None = None  # pixels; None: the preset's
+    frames: int | None = None  # F, the window; None: the preset's
+    only: tuple[str, ...] = ()  # build just these graphs again; the others must be in the bundle already
+    parity: bool = True
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise InputError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+        if self.precision not in ("fp32", "fp16"):
+            raise InputError(f"there is no precision {self.precision!r}; choose fp32 or fp16")
+        if self.frames is not None and not 2 <= self.frames <= 256:
+            raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
+        try:
+            known = self.graphs()
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        if unknown := [name for name in self.only if name not in known]:
+            raise InputError(f"there is no graph {', '.join(unknown)}; choose from {', '.join(known)}")
+
+    @property
+    def profile(self) -> Preset:
+        return PRESETS[self.preset]
+
+    @property
+    def size_px(self) -> int:
+        return self.size or self.profile.size
+
+    @property
+    def window(self) -> int:
+        return self.frames or self.profile.frames
+
+    def graphs(self) -> dict[str, Graph]:
+        """Every graph of this bundle. ValueError for a size that the networks cannot take."""
+        return bundle_graphs(
+            self.profile.architecture,
+            size=self.size_px,
+            frames=self.window,
+            motion_px=self.profile.motion_px,
+            half=self.precision == "fp16",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One line of a build, for a bar or a log."""
+
+    graph: str
+    step: Literal["reuse", "load", "judge", "export", "parity", "done"]
+    number: int  # of this graph, from 1
+    of: int
+    seconds: float = 0.0  # since this graph began
+    parity: float | None = None  # worst error over rms, with "done" and "reuse"
+
+
+def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | None = None) -> Bundle:
+    """Build what is missing or changed, commit, and return the opened bundle.
+
+    Raises CheckpointError, BundleError, OutputError; ParityError when a graph is wrong, which is then not kept.
+    """
+    tell = on_progress or (lambda progress: None)
+    architecture = config.profile.architecture
+    source: WeightsSource = (
+        RandomWeights(architecture) if config.weights is None else Checkpoints(architecture, config.weights)
+    )
+    graphs = config.graphs()
+    fingerprint = functools.cache(source.fingerprint)
+    records: dict[str, GraphRecord] = {}
+    with BundleWriter(config.bundle, preset=config.preset) as writer:
+        networks = _Networks(config, source)
+        for number, (name, graph) in enumerate(graphs.items(), start=1):
+            key = content_key(graph, config, {n: fingerprint(n) for n in graph.networks})
+            record = None if name in config.only else writer.find(name, key)
+            if record is not None and config.parity and not record.parity:
+                record = None  # made with --no-parity: this build promises more
+            if record is None and config.only and name not in config.only:
+                raise InputError(
+                    f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
+                )
+            if record is None:
+                announce = functools.partial(_tell, tell, name, number, len(graphs), time.perf_counter())
+                record = _build_graph(graph, key, config, networks, writer, announce)
+            else:
+                tell(
+                    Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max"))
+                )
+            records[name] = record
+            networks.keep(n for g in list(graphs.values())[number:] for n in g.networks)
+        return writer.commit(_manifest(config, source, {n: fingerprint(n) for n in _used(graphs)}, records))
+
+
+def content_key(graph: Graph, config: BuildConfig, fingerprints: dict[str, str]) -> str:
+    """sha256 (hex) over everything that decides what the exported file contains."""
+    facts: dict[str, Any] = {
+        "spec": graph.spec.to_json(),
+        "half": graph.half,
+        "networks": {n: config.profile.architecture.facts(n) for n in graph.networks},
+        "weights": fingerprints,
+        "opset": OPSET,
+        "versions": {package: metadata.version(package) for package in EXPORTERS},
+        "code": _code_hash(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class _Networks:
+    """Modules with float32 parameters, made when first asked for and shared between graphs."""
+
+    def __init__(self, config: BuildConfig, source: WeightsSource) -> None:
+        self._architecture, self._source = config.profile.architecture, source
+        self._made: dict[str, nn.Module] = {}
+
+    def __call__(self, network: str) -> nn.Module:
+        if network not in self._made:
+            self._made[network] = self._architecture.load(network, self._source.state(network))
+        return self._made[network]
+
+    def keep(self, wanted: Any) -> None:
+        """Let go of all but these: a full-size UNet is 6 GB."""
+        wanted = set(wanted)
+        self._made = {name: module for name, module in self._made.items() if name in wanted}
+        gc.collect()
+
+
+def _build_graph(
+    graph: Graph,
+    key: str,
+    config: BuildConfig,
+    networks: _Networks,
+    writer: BundleWriter,
+    announce: Callable[..., None],
+) -> GraphRecord:
+    from engines.onnx_backend import OnnxBackend
+
+    start = time.perf_counter()
+    announce("load")
+    module = graph.make(networks).eval().requires_grad_(False)
+    announce("judge")
+    expected = expectations(graph, module) if config.parity else []
+    announce("export")
+    if graph.half:
+        module = module.half()  # in place: the networks it holds are no judges any more
+        networks.keep(())
+    folder = writer.stage(graph.name, key)
+    path = folder / f"{graph.name}.onnx"
+    example = graph.example({name: max(size, 2) for name, size in graph.opt_sizes().items()})
+    export_onnx(module, graph.spec, example, path)
+    exported_s = time.perf_counter() - start
+    del module
+    parity: dict[str, float] = {}
+    if config.parity:
+        announce("parity")
+        backend = OnnxBackend()
+        session = backend.load(graph.spec, path)
+        parity = check(graph, session, backend, expected)
+        session.close()
+    flops = graph_flops(graph, config.profile.architecture)
+    if graph.name == "denoiser":
+        flops["released"] = released_row_flops(config.profile.architecture, size=config.size_px, frames=config.window)
+    record = writer.finish(
+        GraphRecord(
+            name=graph.name,
+            key=key,
+            spec=graph.spec,
+            precision="fp16" if graph.half else "fp32",
+            parity=parity,
+            flops=flops,
+            built={
+                "seconds": round(time.perf_counter() - start, 2),
+                "export_seconds": round(exported_s, 2),
+                "versions": {package: metadata.version(package) for package in EXPORTERS},
+            },
+        )
+    )
+    announce("done", parity=parity.get("max"))
+    return record
+
+
+def _tell(
+    tell: Callable[[Progress], None], graph: str, number: int, of: int, start_s: float, step: Any, **more: Any
+) -> None:
+    tell(Progress(graph=graph, step=step, number=number, of=of, seconds=time.perf_counter() - start_s, **more))
+
+
+def _manifest(
+    config: BuildConfig, source: WeightsSource, fingerprints: dict[str, str], records: dict[str, GraphRecord]
+) -> Manifest:
+    preset, size = config.profile, config.size_px
+    sampling = {
+        "scaling_factor": preset.architecture.vae.scaling_factor,
+        **preset.sampling,
+        "window": config.window,
+        "overlap": min(3, config.window - 1),  # the released 3, but in windows too short for it
+    }
+    return Manifest(
+        preset=config.preset,
+        precision=config.precision,
+        size=(size, size),
+        frames=config.window,
+        weights={"kind": source.kind, "source": source.source, "fingerprint": fingerprints},
+        sampling=sampling,
+        geometry={
+            "crop_px": size,
+            "appearance_px": preset.architecture.appearance["image_hw"][0],
+            "motion_px": preset.motion_px,
+        },
+        graphs=records,
+        versions={"hp_trt": metadata.version("hp-trt"), **{p: metadata.version(p) for p in EXPORTERS}},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _used(graphs: dict[str, Graph]) -> Sequence[str]:
+    return list(dict.fromkeys(n for g in graphs.values() for n in g.networks))
+
+
+@functools.cache
+def _code_hash() -> str:
+    """Our own part in what a graph contains."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in (*sorted((here / "networks").glob("*.py")), here / "graphs.py", here / "trace.py"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""Where a build takes its parameters from: the random rule, or checked checkpoints.
+
+A source tells a network's fingerprint before its parameters are made or read, so that a build that has
+nothing to do touches no weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from export.architecture import NETWORKS, Architecture
+from export.checkpoints import fingerprint, load_checkpoints, module_shapes
+from export.weights import random_state_dict
+
+
+class WeightsSource(Protocol):
+    """Parameters by network name."""
+
+    kind: str  # "random" | "published", as the manifest records it
+    source: str  # for people
+
+    def fingerprint(self, network: str) -> str: ...
+
+    def state(self, network: str) -> Mapping[str, torch.Tensor]: ...
+
+
+class RandomWeights:
+    """The rule decides everything: the fingerprint is that of its seed prefix and the shapes."""
+
+    kind = "random"
+
+    def __init__(self, architecture: Architecture, prefix: str = "") -> None:
+        self._architecture, self._prefix = architecture, prefix
+        self.source = f"random weights by the golden rule, seed prefix {prefix!r}: noise, for benchmarks only"
+
+    def fingerprint(self, network: str) -> str:
+        shapes: dict[str, Any] = {k: list(s) for k, s in module_shapes(self._architecture.build(network)).items()}
+        text = json.dumps({"prefix": self._prefix, "shapes": shapes}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def state(self, network: str) -> Mapping[str, torch.Tensor]:
+        return random_state_dict(self._architecture.build(network), self._prefix)
+
+
+class Checkpoints:
+    """Upstream's folder, every file checked before anything is built. Raises CheckpointError."""
+
+    kind = "published"
+
+    def __init__(self, architecture: Architecture, folder: Path) -> None:
+        shapes = {network: module_shapes(architecture.build(network)) for network in NETWORKS}
+        self._states = load_checkpoints(folder, shapes)
+        self.source = str(folder)
+
+    def fingerprint(self, network: str) -> str:
+        return fingerprint(self._states[network])
+
+    def state(self, network: str) -> Mapping[str, torch.Tensor]:
+        return self._states[network]

@@ -1,7 +1,7 @@
 """From latents to frames, a chunk at a time, handed on as they come.
 
-Chunks are counted from frame 0 of the padded sequence, because the decoder's convolutions through time see zeros beyond a
-chunk's ends: other chunks would be other frames. A chunk that holds only padding is not decoded.
+Chunks are counted from frame 0 of the padded sequence, because the decoder's convolutions through time see zeros
+beyond a chunk's ends: other chunks would be other frames. A chunk that holds only padding is not decoded.
 
 Source: SPEC 6.1 (decode) and 9 (8-bit frames).
 """

@@ -75,10 +75,10 @@ def denoise(
     stages.begin("denoise", total=steps * len(layout[0]))
     stages.begin("stitch", total=steps)
     for step in range(steps):
-        now = slice(step, step + 1)
+        now = (step, step + 1)
         step_inputs = {
-            "c_in": _at(backend, c_in, now),
-            "step_embedding": _at(backend, embeddings, now),
+            "c_in": backend.view(c_in, *now),
+            "step_embedding": backend.view(embeddings, *now),
             "row_weights": backend.upload(plan[step].weights),
         }
         for w, indices in enumerate(layout[step]):
@@ -96,8 +96,8 @@ def denoise(
                     "latents": latents,
                     "velocities": velocities,
                     "matrix": matrix,
-                    "a": _at(backend, a, now),
-                    "b": _at(backend, b, now),
+                    "a": backend.view(a, *now),
+                    "b": backend.view(b, *now),
                 },
                 {"next_latents": following},
             )
@@ -132,22 +132,19 @@ def check_fits(sessions: Mapping[str, Session], sampling: Sampling, *, frames: i
             f"use window {built}, or build another bundle with --frames {sampling.window}"
         )
     ranges = sessions["stitch"].spec.ranges
-    for name, count in (("total", frames), ("windows", windows)):
-        if name in ranges and count > ranges[name].max:
+    for dim, word, count in (("total", "frames", frames), ("windows", "windows", windows)):
+        if dim in ranges and count > ranges[dim].max:
             raise InputError(
                 f"the clip has {frames} frames in {windows} windows, padding included; "
-                f"this bundle takes at most {ranges[name].max} {'frames' if name == 'total' else name}; use fewer frames"
+                f"this bundle takes at most {ranges[dim].max} {word}; use fewer frames"
             )
-
-
-def _at(backend: Backend, buffer: Buffer, rows: slice) -> Buffer:
-    return backend.view(buffer, rows.start, rows.stop)
 
 
 def _require_finite(backend: Backend, latents: Buffer, velocities: Buffer, *, step: int) -> np.ndarray:
     """The latents on the host, known to be finite.
 
-    One look a step is enough: the stitch matrix is dense, and 0 times NaN is NaN. Which window it was is asked only then.
+    One look a step is enough: the stitch matrix is dense, and 0 times NaN is NaN. Only then is asked which window
+    it was.
     """
     seen = backend.download(latents)
     if not is_finite(seen):

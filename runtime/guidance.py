@@ -9,7 +9,6 @@ Source: SPEC 8, steps 3 to 5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -48,15 +47,15 @@ def ramp(first: float, last: float, steps: int) -> np.ndarray:
     """
     if steps == 1:
         return np.array([first], np.float32)
-    first, last = np.float32(first), np.float32(last)
-    increment = np.float64((last - first) / np.float32(steps - 1))
+    low, high = np.float32(first), np.float32(last)
+    increment = np.float64((high - low) / np.float32(steps - 1))
     i = np.arange(steps)
-    from_first = np.float64(first) + increment * i
-    from_last = np.float64(last) - increment * (steps - 1 - i)
+    from_first = np.float64(low) + increment * i
+    from_last = np.float64(high) - increment * (steps - 1 - i)
     return np.where(i < steps // 2, from_first, from_last).astype(np.float32)
 
 
-def plan(appearance: Sequence[float], motion: Sequence[float], steps: int) -> list[StepGuidance]:
+def plan(appearance: tuple[float, float], motion: tuple[float, float], steps: int) -> list[StepGuidance]:
     """What each of `steps` executed steps runs. `appearance`, `motion`: the (first, last) scale of each ramp."""
     return [_step(g1, g2) for g1, g2 in zip(ramp(*appearance, steps), ramp(*motion, steps), strict=True)]
 

@@ -1,8 +1,8 @@
 """The two random draws of a clip, from one seed.
 
-A draw is numpy's PCG64, the same on every machine and for every backend. Upstream draws first the noise that augments the
-portrait, then the initial latents; a portrait encoded once and a clip made later must agree on that order, so each
-draw here starts from the seed.
+A draw is numpy's PCG64, the same on every machine and for every backend. Upstream draws first the noise that
+augments the portrait, then the initial latents; a portrait encoded once and a clip made later must agree on that
+order, so each draw here starts from the seed.
 
 Source: SPEC 8, step 1 (the order; upstream's generator lives on its GPU and cannot be repeated elsewhere).
 """

@@ -1,7 +1,7 @@
 """A backend of plain numpy whose graphs are plain functions: the loop runs on it in milliseconds.
 
-It keeps the protocol's promises strictly: inputs are held against the spec, outputs written where asked, and a buffer of
-one backend is refused by another, so that a loop that works here does not lean on numpy.
+It keeps the protocol's promises strictly: inputs are held against the spec, outputs written where asked, and a
+buffer of one backend is refused by another, so that a loop that works here does not lean on numpy.
 """
 
 from __future__ import annotations

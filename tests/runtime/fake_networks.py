@@ -18,7 +18,7 @@ TOKENS, FEATURES, EMBEDDING, POSE_CHANNELS = 2, 5, 6, 2
 
 
 def velocity(x, image_latents, image_tokens, motion_tokens, embedding, pose=None):
-    """One row's v (F, 4, h, w) in x's dtype: each frame sees its own motion, the window's mean motion, its index in the window."""
+    """One row's v (F, 4, h, w): each frame sees its motion, the window's mean motion, its place in the window."""
     frames = len(x)
     mean_motion = motion_tokens.mean()
     own = motion_tokens.mean((1, 2)).reshape(frames, 1, 1, 1)

@@ -1,0 +1,210 @@
+"""ONNX Runtime behind the `Backend` protocol: the embedded default on a CPU, and CUDA where no TensorRT is.
+
+Buffers are numpy arrays in host memory; on CUDA, ONNX Runtime copies them for each run. A provider that was
+asked for and did not load is an error, never a silent fall back to the CPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from engines.errors import BundleError, EngineMismatch, InputError, InternalError
+from engines.spec import NetworkSpec, TensorSpec
+
+Provider = Literal["cpu", "cuda"]
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
+
+
+class OnnxBackend:
+    """Opens .onnx files on one provider.
+
+    `threads`: for the CPU's part of the work; by default all cores this process may use. The same number gives the
+    same bits. Raises EngineMismatch when the installed ONNX Runtime does not have `provider`.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
+        if provider not in _PROVIDERS:
+            raise InputError(f"there is no provider {provider!r}; choose one of {', '.join(_PROVIDERS)}")
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+        self.provider = provider
+        self.threads = threads or available_cores()
+        self.device_id = device_id
+        plural = "s" if self.threads > 1 else ""
+        self.device = f"CPU, {self.threads} thread{plural}" if provider == "cpu" else f"CUDA device {device_id}"
+        ort.set_default_logger_severity(3)
+        if _PROVIDERS[provider] not in ort.get_available_providers():
+            raise EngineMismatch(_missing(provider))
+        if provider == "cuda":
+            ort.preload_dlls()  # finds CUDA's libraries where pip put them
+        _share_one_arena()
+
+    def load(self, spec: NetworkSpec, path: Path) -> OnnxSession:
+        """Open a graph. Raises EngineMismatch when it does not load on this provider, BundleError when it is not what
+        `spec` says."""
+        try:
+            session = ort.InferenceSession(str(path), self._options(), providers=self._provider_options())
+        except Exception as error:  # ONNX Runtime's errors have no common base of their own
+            raise EngineMismatch(
+                f"{path} does not load in ONNX Runtime {ort.__version__} on {self.device}: {_first_line(error)}; "
+                "install the version that the project pins, or rebuild the bundle"
+            ) from error
+        if session.get_providers()[0] != _PROVIDERS[self.provider]:
+            raise EngineMismatch(
+                f"{self.device} was asked for, ONNX Runtime {ort.__version__} loaded only "
+                f"{', '.join(session.get_providers())}; {_missing(self.provider)}"
+            )
+        return OnnxSession(spec, session, path)
+
+    def upload(self, array: np.ndarray) -> np.ndarray:
+        return np.array(array, order="C")
+
+    def download(self, buffer: np.ndarray) -> np.ndarray:
+        return buffer.copy()
+
+    def empty(self, shape: Sequence[int], dtype: str) -> np.ndarray:
+        return np.empty(tuple(shape), dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: str) -> np.ndarray:
+        return np.zeros(tuple(shape), dtype)
+
+    def view(self, buffer: np.ndarray, start: int, stop: int) -> np.ndarray:
+        assert 0 <= start < stop <= len(buffer), f"[{start}:{stop}] of {buffer.shape}"
+        return buffer[start:stop]
+
+    def take(self, source: np.ndarray, indices: Sequence[int], out: np.ndarray) -> None:
+        assert 0 <= min(indices) and max(indices) < len(source), f"{indices} of {source.shape}"
+        target = out[0] if out.ndim == source.ndim + 1 else out
+        # Indices are known to be good; "raise", the default, would go through a copy.
+        np.take(source, indices, axis=0, out=target, mode="clip")
+
+    def close(self) -> None:
+        """Nothing to do: numpy owns the buffers."""
+
+    def _options(self) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
+        # A pattern is one block as large as all activations would be without reuse across shapes: a convolution net's
+        # resident memory rose by half, and it was no faster.
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # Between runs the cores belong to video decoding and to numpy.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        return options
+
+    def _provider_options(self) -> list[str | tuple[str, dict[str, str]]]:
+        if self.provider == "cpu":
+            return [_PROVIDERS["cpu"]]
+        cuda = {
+            "device_id": str(self.device_id),
+            "use_tf32": "0",  # fp32 means fp32
+            "arena_extend_strategy": "kSameAsRequested",
+        }
+        return [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
+
+
+class OnnxSession:
+    """One graph, opened by `OnnxBackend.load`. Not for use from two threads at once."""
+
+    def __init__(self, spec: NetworkSpec, session: ort.InferenceSession, path: Path) -> None:
+        self.spec = spec
+        self._session: ort.InferenceSession | None = session
+        for kind, found, promised in (
+            ("inputs", session.get_inputs(), spec.inputs),
+            ("outputs", session.get_outputs(), spec.outputs),
+        ):
+            has = {node.name: _DTYPES.get(node.type, node.type) for node in found}
+            needs = {tensor.name: tensor.dtype for tensor in promised}
+            if has != needs:
+                raise BundleError(f"{path} has the {kind} {has}, its manifest promises {needs}; rebuild the bundle")
+
+    def run(
+        self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
+        """See `engines.backend.Session.run`."""
+        assert self._session is not None, f"{self.spec.name} is closed"
+        sizes = self.spec.check_inputs(inputs)
+        binding = self._session.io_binding()
+        held = [np.ascontiguousarray(inputs[tensor.name]) for tensor in self.spec.inputs]
+        for tensor, array in zip(self.spec.inputs, held, strict=True):
+            binding.bind_cpu_input(tensor.name, array)
+        results = {t.name: _output(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
+        for name, result in results.items():
+            binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise InternalError(f"{self.spec.name} failed in ONNX Runtime: {_first_line(error)}") from error
+        return results
+
+    def close(self) -> None:
+        self._session = None
+
+
+def available_cores() -> int:
+    """The cores this process may run on; a container's cpuset counts."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _output(
+    spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in tensor.dims)
+    if tensor.name not in given:
+        return np.empty(shape, tensor.dtype)
+    array = given[tensor.name]
+    if array.shape != shape or array.dtype != tensor.dtype or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{spec.name}: the buffer for {tensor.name} is {array.shape} {array.dtype}, "
+            f"needs {shape} {tensor.dtype}, contiguous"
+        )
+    return array
+
+
+@cache
+def _share_one_arena() -> None:
+    """One activation arena for all sessions of this process: they run one after the other, so the peak is that of the
+    largest, not the sum. It grows by what is asked for, not by doubling."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    same_as_requested, default = 1, -1
+    arena = ort.OrtArenaCfg(0, same_as_requested, default, default)
+    ort.create_and_register_allocator(memory, arena)
+
+
+def _missing(provider: Provider) -> str:
+    """Why a provider may be missing, and what to do."""
+    installed = {d.metadata["Name"].lower() for d in metadata.distributions() if d.metadata["Name"]}
+    here = sorted(installed & {"onnxruntime", "onnxruntime-gpu"})
+    need = "onnxruntime-gpu" if provider == "cuda" else "onnxruntime"
+    if len(here) == 2:
+        how = (
+            "onnxruntime and onnxruntime-gpu are both installed, and one overwrites the other's files: "
+            "pip uninstall onnxruntime onnxruntime-gpu, then pip install --force-reinstall onnxruntime-gpu"
+        )
+    elif here == [need]:
+        how = "check the driver with nvidia-smi, and that CUDA and cuDNN of the versions it was built for are installed"
+    else:
+        how = f"pip uninstall onnxruntime, then pip install {need}: the two share their files, never install both"
+    return (
+        f"the {provider} provider needs {need}; found {' and '.join(here) or 'neither package'} {ort.__version__} "
+        f"with {', '.join(ort.get_available_providers())}; {how}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

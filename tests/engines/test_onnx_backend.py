@@ -1,0 +1,171 @@
+"""ONNX Runtime behind the protocol, on graphs of a few nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from engines import onnx_backend
+from engines.errors import BundleError, EngineMismatch, InputError
+from engines.onnx_backend import OnnxBackend
+from engines.spec import NetworkSpec
+from tests.fakes import spec
+
+ONNX_TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
+
+
+def save(path: Path, graph_spec: NetworkSpec, nodes: list[onnx.NodeProto], *initializers: onnx.TensorProto) -> Path:
+    def infos(tensors):
+        return [helper.make_tensor_value_info(t.name, ONNX_TYPES[t.dtype], list(t.dims)) for t in tensors]
+
+    graph = helper.make_graph(nodes, "g", infos(graph_spec.inputs), infos(graph_spec.outputs), initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
+    onnx.save(model, path, save_as_external_data=bool(initializers), location=f"{path.name}.data", size_threshold=0)
+    return path
+
+
+@pytest.fixture
+def backend():
+    return OnnxBackend(threads=1)
+
+
+AXPY = spec("axpy", {"x": ("rows", 4), "a": (1,)}, {"y": ("rows", 4)}, most=5)
+
+
+@pytest.fixture
+def axpy(backend, tmp_path):
+    """y = a x + w, w from external data."""
+    w = onnx.numpy_helper.from_array(np.arange(4, dtype=np.float32), "w")
+    nodes = [helper.make_node("Mul", ["x", "a"], ["ax"]), helper.make_node("Add", ["ax", "w"], ["y"])]
+    return backend.load(AXPY, save(tmp_path / "axpy.onnx", AXPY, nodes, w))
+
+
+def inputs(rows=3):
+    return {"x": np.ones((rows, 4), np.float32), "a": np.array([2], np.float32)}
+
+
+def test_a_graph_runs_by_name_with_its_external_data(axpy):
+    for rows in (3, 1, 5):
+        result = axpy.run(inputs(rows))["y"]
+        np.testing.assert_array_equal(result, np.tile([2, 3, 4, 5], (rows, 1)))
+
+
+def test_an_output_is_written_where_it_was_asked_for(backend, axpy):
+    whole = backend.zeros((9, 4), "float32")
+    part = backend.view(whole, 3, 6)
+    assert axpy.run(inputs(), {"y": part})["y"] is part
+    np.testing.assert_array_equal(whole[:, 0], [0, 0, 0, 2, 2, 2, 0, 0, 0])
+
+
+def test_a_fresh_output_is_the_callers_to_keep(axpy):
+    first = axpy.run(inputs())["y"]
+    axpy.run(inputs() | {"a": np.array([9], np.float32)})
+    assert first[0, 0] == 2
+
+
+def test_views_are_inputs_too(backend, axpy):
+    x = backend.upload(np.arange(24, dtype=np.float32).reshape(6, 4))
+    result = axpy.run({"x": backend.view(x, 2, 4), "a": np.ones(1, np.float32)})["y"]
+    np.testing.assert_array_equal(result, x[2:4] + np.arange(4))
+
+
+def test_the_same_inputs_give_the_same_bits(axpy):
+    x = {"x": np.random.default_rng(0).standard_normal((5, 4), np.float32), "a": np.array([0.3], np.float32)}
+    assert axpy.run(x)["y"].tobytes() == axpy.run(x)["y"].tobytes()
+
+
+def test_float16_and_int64_pass_through(backend, tmp_path):
+    kinds = {"x": "float16", "i": "int64", "y": "float16"}
+    pick = spec("pick", {"x": ("n", 2), "i": (1,)}, {"y": (1, 2)}, dtypes=kinds)
+    session = backend.load(pick, save(tmp_path / "pick.onnx", pick, [helper.make_node("Gather", ["x", "i"], ["y"])]))
+    x = np.array([[1, 2], [3, 4]], np.float16)
+    y = session.run({"x": x, "i": np.array([1])})["y"]
+    assert y.dtype == np.float16 and y.tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"x": np.ones((6, 4), np.float32)}, "x is .6, 4. float32"),
+        ({"x": np.ones((3, 4), np.float64)}, "x is .3, 4. float64"),
+        ({"z": np.ones(1, np.float32)}, "unknown z"),
+    ],
+)
+def test_inputs_are_held_against_the_spec(axpy, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        axpy.run(inputs() | wrong)
+
+
+def test_an_output_buffer_of_the_wrong_shape_is_refused(backend, axpy):
+    with pytest.raises(ValueError, match=r"the buffer for y is \(2, 4\) float32, needs \(3, 4\) float32, contiguous"):
+        axpy.run(inputs(), {"y": backend.empty((2, 4), "float32")})
+
+
+def test_take_gathers_with_repeats_and_into_a_leading_axis(backend):
+    source = backend.upload(np.arange(12, dtype=np.float32).reshape(4, 3))
+    for shape in ((3, 3), (1, 3, 3)):
+        out = backend.empty(shape, "float32")
+        backend.take(source, [3, 0, 0], out)
+        np.testing.assert_array_equal(out.reshape(3, 3), source[[3, 0, 0]])
+
+
+def test_uploads_and_downloads_are_copies(backend):
+    array = np.zeros(3, np.float32)
+    buffer = backend.upload(array)
+    back = backend.download(buffer)
+    buffer[:] = 1
+    assert not array.any() and not back.any()
+
+
+def test_a_graph_that_is_not_what_the_manifest_promises_is_refused(backend, axpy, tmp_path):
+    other = spec("axpy", {"x": ("rows", 4), "scale": (1,)}, {"y": ("rows", 4)})
+    with pytest.raises(BundleError, match="has the inputs .*'a': 'float32'.*, its manifest promises .*'scale'"):
+        backend.load(other, tmp_path / "axpy.onnx")
+
+
+def test_a_file_that_is_no_graph_is_refused_in_one_line(backend, tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"no graph")
+    with pytest.raises(EngineMismatch, match=r"x\.onnx does not load in ONNX Runtime .* on CPU, 1 thread: ") as caught:
+        backend.load(AXPY, tmp_path / "x.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_provider_that_is_not_there_is_an_error_not_a_fall_back(monkeypatch):
+    monkeypatch.setattr(onnx_backend.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(EngineMismatch, match="the cuda provider needs onnxruntime-gpu; found .* never install both"):
+        OnnxBackend(provider="cuda")
+
+
+def test_a_provider_that_did_not_load_is_an_error_not_a_fall_back(backend, axpy, tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "provider", "cuda")
+    monkeypatch.setattr(backend, "_provider_options", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(EngineMismatch, match=r"was asked for, ONNX Runtime .* loaded only CPUExecutionProvider"):
+        backend.load(AXPY, tmp_path / "axpy.onnx")
+
+
+def test_both_packages_at_once_is_explained(monkeypatch):
+    class Distribution:
+        def __init__(self, name):
+            self.metadata = {"Name": name}
+
+    both = [Distribution("onnxruntime"), Distribution("onnxruntime-gpu")]
+    monkeypatch.setattr(onnx_backend.metadata, "distributions", lambda: both)
+    monkeypatch.setattr(onnx_backend.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(EngineMismatch, match="are both installed, and one overwrites the other's files"):
+        OnnxBackend(provider="cuda")
+
+
+def test_wrong_options_are_the_users_mistake():
+    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+        OnnxBackend(threads=0)
+    with pytest.raises(InputError, match="there is no provider 'gpu'; choose one of cpu, cuda"):
+        OnnxBackend(provider="gpu")
+
+
+def test_the_device_is_named_for_people():
+    assert OnnxBackend(threads=2).device == "CPU, 2 threads"
+    assert OnnxBackend().threads >= 1

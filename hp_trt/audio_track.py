@@ -1,6 +1,6 @@
 """The driving video's sound, carried into the result packet by packet.
 
-Copied as it is where an mp4 may hold it, encoded to AAC where not. Packets are read only as far as
+Copied as it is where the result's container may hold it, encoded to AAC where not. Packets are read only as far as
 the pictures have come, so nothing is buffered whole.
 """
 
@@ -13,8 +13,12 @@ from typing import Any
 
 from hp_trt.video import audio_stream
 
-# What players expect inside an mp4; FFmpeg would let more in.
-_COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
+# What players expect inside each container; FFmpeg would let more in.
+_COPIED_CODECS = {
+    "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus"},
+    "mov": {"aac", "mp3", "ac3", "eac3", "alac"},
+    "matroska": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "vorbis", "flac"},
+}
 # Sound may outlast the picture by this much; a clip that was cut short takes its sound with it.
 _OVERHANG_S = Fraction(1, 2)
 
@@ -28,12 +32,13 @@ class AudioTrack:
         self._output = output
         self._input = av.open(str(source))
         self._stream = audio_stream(self._input)
-        if self._stream.codec_context.codec.canonical_name in _COPIED_CODECS:
+        if self._stream.codec_context.codec.canonical_name in _COPIED_CODECS[output.format.name]:
             self._track = output.add_stream_from_template(self._stream)
             self._packets = self._copied()
         else:
-            self._track = output.add_stream("aac", rate=self._stream.rate)
-            self._track.layout = self._stream.layout
+            # Raw sound often names no layout, and more than two channels rarely survive a player.
+            layout = "mono" if self._stream.channels == 1 else "stereo"
+            self._track = output.add_stream("aac", rate=self._stream.rate, layout=layout)
             self._packets = self._encoded()
         self._waiting: tuple[Fraction, Any] | None = None
 

@@ -15,7 +15,7 @@ from hp_trt.crops import crop_resized, reference_image, transformed_image
 from hp_trt.faces import FaceLocator, largest_face, no_face
 from hp_trt.geometry import corners, portrait_box
 
-_SMALLEST_CROP_PX = 16
+_SMALLEST_CROP_PX = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ class VideoReader:
                 previous = time
                 count += 1
                 yield VideoFrame(image=_rgb(frame, info), time_s=time)
-        self.notes = _walk_notes(info, count, damage)
+        self.notes = _walk_notes(info, count, previous, damage)
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -90,7 +90,7 @@ def probe(path: Path | str) -> VideoInfo:
             raise InputError(f"{path} has a picture track without a single frame that can be decoded; {_ADVICE}")
         turned = _quarter_turns(first) % 2
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE
-        duration = float(stream.duration * stream.time_base) if stream.duration else None
+        duration = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)
         audio = audio_stream(container)
         return VideoInfo(
             path=path,
@@ -99,7 +99,7 @@ def probe(path: Path | str) -> VideoInfo:
             rate=Fraction(rate),
             time_base=Fraction(stream.time_base),
             frames=stream.frames or None,
-            duration_s=duration,
+            duration_s=float(duration) or None,
             audio_codec=audio.codec_context.codec.canonical_name if audio else None,
         )
 
@@ -175,9 +175,14 @@ def _rgb(frame: Any, info: VideoInfo) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(image, turns)) if turns % 4 else image
 
 
-def _walk_notes(info: VideoInfo, count: int, damage: _Damage) -> list[str]:
+def _walk_notes(info: VideoInfo, count: int, last_s: Fraction | None, damage: _Damage) -> list[str]:
     promised = info.frames or 0
     if count < promised or damage.cut_off or damage.packets:
         of = f" of {promised}" if promised else ""
         return [f"{info.path} is damaged or cut off: the {count}{of} frames that can be decoded are used"]
+    missing_s = (info.duration_s or 0.0) - float((last_s or 0) + 1 / info.rate)
+    if not promised and missing_s > 1:  # a header without a frame count: only its duration tells
+        return [
+            f"the pictures of {info.path} end {missing_s:.1f} s before the file should: its {count} frames are used"
+        ]
     return []

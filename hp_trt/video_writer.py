@@ -8,7 +8,10 @@ Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import HpTrtError, InputError, OutputError
+from engines.errors import InputError, OutputError
 from hp_trt.audio_track import AudioTrack
 from hp_trt.video import VideoInfo
 
 _SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
 
 
@@ -54,11 +59,8 @@ class VideoWriter:
         self._hidden = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         self._container: Any = None
         self._audio: AudioTrack | None = None
-        try:
+        with self._guarded():
             self._open(driving)
-        except BaseException as error:
-            self._discard()
-            raise self._explained(error) from error
 
     def write(self, image: np.ndarray, time_s: Fraction | None = None) -> None:
         """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
@@ -72,13 +74,11 @@ class VideoWriter:
         frame.pts = self._pts(time_s)
         frame.time_base = self._time_base
         frame.duration = self._period
-        try:
+        with self._guarded():
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
             if self._audio:
                 self._audio.mux_until(frame.pts * self._time_base)
-        except (OSError, av.FFmpegError) as error:
-            raise self._explained(error) from error
         self._last_pts = frame.pts
         self.frames += 1
 
@@ -87,16 +87,13 @@ class VideoWriter:
         if not self.frames:
             self._discard()
             raise OutputError(f"{self.path} was not written: not a single frame came")
-        try:
+        with self._guarded():
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
             if self._audio:
                 self._audio.finish((self._last_pts or 0) * self._time_base + 1 / self._rate)
             self._container.close()
             os.replace(self._hidden, self.path)
-        except BaseException as error:
-            self._discard()
-            raise self._explained(error) from error
         if self._audio:
             self._audio.close()
 
@@ -167,14 +164,30 @@ class VideoWriter:
                 continue
         self._hidden.unlink(missing_ok=True)
 
-    def _explained(self, error: BaseException) -> BaseException:
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Whatever goes wrong inside leaves nothing behind; what the system refused is explained."""
         import av
 
-        if isinstance(error, HpTrtError) or not isinstance(error, (OSError, av.FFmpegError)):
-            return error
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            self._discard()
+            raise self._explained(error) from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def _explained(self, error: OSError) -> OutputError:
         reason = getattr(error, "strerror", None) or str(error)
+        if error.errno in _FULL:
+            advice = "free some space, or write somewhere else"
+        elif error.errno in _FORBIDDEN:
+            advice = "change the permissions, or write somewhere else"
+        else:
+            advice = f"the encoder takes up to 16384 pixels a side, this video has {self._size[0]} x {self._size[1]}"
         return OutputError(
-            f"{self.path} could not be written: {reason}; free some space or write somewhere else. "
+            f"{self.path} could not be written: {reason}; {advice}. "
             "Nothing was left behind, and what had that name before is untouched"
         )
 

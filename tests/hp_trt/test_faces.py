@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.errors import InputError
+from hp_trt.faces import Face, largest_face, open_locator
+from hp_trt.haar import HaarLocator
+from hp_trt.images import load_image
+from hp_trt.sample import DRIVER, PORTRAIT, Pose, draw_head
+
+
+def face(*box: float) -> Face:
+    return Face(box=box, landmarks=np.array([[box[0], box[1]]] * 5), score=1.0)
+
+
+def test_the_largest_face_counts_by_area():
+    assert largest_face([face(0, 0, 10, 10), face(5, 5, 9, 12), face(8, 8, 50, 2)]).box == (5, 5, 9, 12)
+
+
+def test_of_equal_faces_the_first_counts():
+    assert largest_face([face(1, 0, 10, 10), face(2, 0, 10, 10)]).box[0] == 1
+
+
+def test_a_face_moves_with_the_crop_it_is_in():
+    moved = face(30, 40, 10, 20).moved(20, 10, (2, 0.5))
+    assert moved.box == (20, 15, 20, 10)
+    assert moved.landmarks[0].tolist() == [20, 15]
+
+
+# Where draw_head puts the eyes of a calm face, from its middle (width / 2, 0.48 height), in hundredths.
+EYES = np.array([[-9.2, -2.0], [9.2, -2.0]])
+
+
+@pytest.mark.parametrize("look", [PORTRAIT, DRIVER])
+@pytest.mark.parametrize("px", [120, 384, 1200])
+def test_haar_finds_a_drawn_head_and_its_eyes_at_any_size(look, px):
+    faces = HaarLocator().locate(draw_head(look, Pose(), width=px, height=px))
+    assert len(faces) == 1
+    eyes = EYES * px / 100 + (px / 2, 0.48 * px)
+    # The eye cascade answers on a grid of about 3 % of the face, which fills half the picture.
+    assert np.abs(faces[0].landmarks[:2] - eyes).max() < 0.03 * px
+
+
+def test_haar_finds_a_small_face_in_a_large_picture():
+    picture = np.full((1000, 1400, 3), 200, np.uint8)
+    picture[600:800, 900:1100] = draw_head(DRIVER, Pose(), width=200, height=200)
+    found = largest_face(HaarLocator().locate(picture))
+    assert 900 < found.box[0] < 1050
+    assert 600 < found.box[1] < 750
+
+
+def test_haar_finds_both_of_two_faces():
+    heads = [draw_head(DRIVER, Pose(), width=300, height=300), draw_head(PORTRAIT, Pose(), width=200, height=300)]
+    assert len(HaarLocator().locate(np.hstack(heads))) == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (30, 30, 3), (400, 600, 3), (5, 900, 3)])
+def test_haar_finds_no_face_where_there_is_none(shape):
+    locator = HaarLocator()
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert locator.locate(ramp) == locator.locate(noise) == []
+
+
+def test_a_locator_of_an_unknown_kind_lists_the_kinds():
+    with pytest.raises(InputError, match="choose haar, yunet, yoloface or landmarks"):
+        open_locator("magic")
+
+
+@pytest.mark.parametrize("kind", ["yunet", "yoloface", "landmarks"])
+def test_a_locator_without_its_file_says_so(kind, tmp_path):
+    with pytest.raises(InputError, match="none was given"):
+        open_locator(kind)
+    with pytest.raises(InputError, match="no such file"):
+        open_locator(kind, tmp_path / "missing")
+
+
+def test_a_file_that_is_no_yunet_is_an_input_error(tmp_path):
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(b"no network")
+    with pytest.raises(InputError, match="not a YuNet network"):
+        open_locator("yunet", path)
+
+
+def test_the_default_locator_needs_no_file(sample):
+    assert len(open_locator().locate(load_image(sample[0]))) == 1
+    assert Image.open(sample[0]).mode == "RGB"

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
+from engines.backend import Buffer
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.spec import NetworkSpec, TensorSpec
 
@@ -67,27 +68,28 @@ class OnnxBackend:
             )
         return OnnxSession(spec, session, path)
 
-    def upload(self, array: np.ndarray) -> np.ndarray:
+    def upload(self, array: np.ndarray) -> Buffer:
         return np.array(array, order="C")
 
-    def download(self, buffer: np.ndarray) -> np.ndarray:
-        return buffer.copy()
+    def download(self, buffer: Buffer) -> np.ndarray:
+        return _array(buffer).copy()
 
-    def empty(self, shape: Sequence[int], dtype: str) -> np.ndarray:
+    def empty(self, shape: Sequence[int], dtype: str) -> Buffer:
         return np.empty(tuple(shape), dtype)
 
-    def zeros(self, shape: Sequence[int], dtype: str) -> np.ndarray:
+    def zeros(self, shape: Sequence[int], dtype: str) -> Buffer:
         return np.zeros(tuple(shape), dtype)
 
-    def view(self, buffer: np.ndarray, start: int, stop: int) -> np.ndarray:
-        assert 0 <= start < stop <= len(buffer), f"[{start}:{stop}] of {buffer.shape}"
-        return buffer[start:stop]
+    def view(self, buffer: Buffer, start: int, stop: int) -> Buffer:
+        assert 0 <= start < stop <= buffer.shape[0], f"[{start}:{stop}] of {buffer.shape}"
+        return _array(buffer)[start:stop]
 
-    def take(self, source: np.ndarray, indices: Sequence[int], out: np.ndarray) -> None:
-        assert 0 <= min(indices) and max(indices) < len(source), f"{indices} of {source.shape}"
-        target = out[0] if out.ndim == source.ndim + 1 else out
+    def take(self, source: Buffer, indices: Sequence[int], out: Buffer) -> None:
+        assert min(indices) >= 0, f"{indices} of {source.shape}"
+        assert max(indices) < source.shape[0], f"{indices} of {source.shape}"
+        whole, target = _array(source), _array(out)
         # Indices are known to be good; "raise", the default, would go through a copy.
-        np.take(source, indices, axis=0, out=target, mode="clip")
+        np.take(whole, indices, axis=0, out=target[0] if target.ndim == whole.ndim + 1 else target, mode="clip")
 
     def close(self) -> None:
         """Nothing to do: numpy owns the buffers."""
@@ -133,14 +135,12 @@ class OnnxSession:
             if has != needs:
                 raise BundleError(f"{path} has the {kind} {has}, its manifest promises {needs}; rebuild the bundle")
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray] | None = None
-    ) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
         """See `engines.backend.Session.run`."""
         assert self._session is not None, f"{self.spec.name} is closed"
         sizes = self.spec.check_inputs(inputs)
         binding = self._session.io_binding()
-        held = [np.ascontiguousarray(inputs[tensor.name]) for tensor in self.spec.inputs]
+        held = [np.ascontiguousarray(_array(inputs[tensor.name])) for tensor in self.spec.inputs]
         for tensor, array in zip(self.spec.inputs, held, strict=True):
             binding.bind_cpu_input(tensor.name, array)
         results = {t.name: _output(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
@@ -150,7 +150,7 @@ class OnnxSession:
             self._session.run_with_iobinding(binding)
         except Exception as error:
             raise InternalError(f"{self.spec.name} failed in ONNX Runtime: {_first_line(error)}") from error
-        return results
+        return dict(results)
 
     def close(self) -> None:
         self._session = None
@@ -161,19 +161,22 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _output(
-    spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, np.ndarray]
-) -> np.ndarray:
+def _output(spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> np.ndarray:
     shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in tensor.dims)
     if tensor.name not in given:
         return np.empty(shape, tensor.dtype)
-    array = given[tensor.name]
+    array = _array(given[tensor.name])
     if array.shape != shape or array.dtype != tensor.dtype or not array.flags.c_contiguous:
         raise ValueError(
             f"{spec.name}: the buffer for {tensor.name} is {array.shape} {array.dtype}, "
             f"needs {shape} {tensor.dtype}, contiguous"
         )
     return array
+
+
+def _array(buffer: Buffer) -> np.ndarray:
+    assert isinstance(buffer, np.ndarray), f"a buffer of another backend: {type(buffer)}"
+    return buffer
 
 
 @cache

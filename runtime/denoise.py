@@ -47,80 +47,83 @@ def denoise(
     """
     stages = stages or Stages()
     frames, size = motion_tokens.shape[0], sampling.window
-    steps = sampling.executed_steps
-    layout = [
+    layouts = [
         windows(frames, size=size, overlap=sampling.overlap, shift=shift_at(step, shift=sampling.shift, size=size))
-        for step in range(steps)
+        for step in range(sampling.executed_steps)
     ]
-    check_fits(sessions, sampling, frames=frames, windows=len(layout[0]))
+    check_fits(sessions, sampling, frames=frames, windows=len(layouts[0]))
 
-    sigmas = schedule.executed(schedule.sigmas(sampling.steps), steps)
-    a, b = (backend.upload(numbers) for numbers in schedule.euler_coefficients(sigmas))
-    c_in = backend.upload(schedule.input_scales(sigmas))
-    embeddings = embed_steps(backend, sessions["step_embedding"], sigmas, sampling)
-    plan = guidance.plan(sampling.guidance_appearance, sampling.guidance_motion, steps)
-
-    start = np.float32(sampling.scaling_factor) * identity.start_latents
-    latents = backend.upload(schedule.add_noise(start, noise, sigmas[0]))
-    following = backend.empty(latents.shape, "float32")
-    velocities = backend.empty((len(layout[0]), size, *latents.shape[1:]), "float32")
-    window = {
-        name: backend.empty((size, *whole.shape[1:]), "float32")
-        for name, whole in (("latents", latents), ("pose_features", pose_features))
-        if whole is not None
-    }
-    velocity = backend.empty((size, *latents.shape[1:]), "float32")
+    numbers = StepNumbers(backend, sessions["step_embedding"], sampling)
     conditions = Conditions(backend, identity, motion_tokens, window=size)
+    start = np.float32(sampling.scaling_factor) * identity.start_latents
+    latents = backend.upload(schedule.add_noise(start, noise, numbers.first_sigma))
+    following = backend.empty(latents.shape, "float32")
+    velocity = backend.empty((size, *latents.shape[1:]), "float32")
+    velocities = backend.empty((len(layouts[0]), *velocity.shape), "float32")
+    window = {"latents": backend.empty(velocity.shape, "float32")}
+    if pose_features is not None:
+        window["pose_features"] = backend.empty((size, *pose_features.shape[1:]), "float32")
 
-    stages.begin("denoise", total=steps * len(layout[0]))
-    stages.begin("stitch", total=steps)
-    for step in range(steps):
-        now = (step, step + 1)
-        step_inputs = {
-            "c_in": backend.view(c_in, *now),
-            "step_embedding": backend.view(embeddings, *now),
-            "row_weights": backend.upload(plan[step].weights),
-        }
-        for w, indices in enumerate(layout[step]):
+    stages.begin("denoise", total=len(layouts) * len(layouts[0]))
+    stages.begin("stitch", total=len(layouts))
+    for step, layout in enumerate(layouts):
+        for w, indices in enumerate(layout):
             with stages.unit("denoise"):
                 backend.take(latents, indices, window["latents"])
                 if pose_features is not None:
                     backend.take(pose_features, indices, window["pose_features"])
-                contexts = conditions.of_window(plan[step].rows, indices)
-                sessions["denoiser"].run({**window, **contexts, **step_inputs}, {"velocity": velocity})
+                seen = conditions.of_window(numbers.rows(step), indices)
+                sessions["denoiser"].run(window | seen | numbers.of_denoiser(step), {"velocity": velocity})
                 backend.take(velocity, range(size), backend.view(velocities, w, w + 1))
         with stages.unit("stitch"):
-            matrix = backend.upload(stitch_matrix(frames, layout[step]))
-            sessions["stitch"].run(
-                {
-                    "latents": latents,
-                    "velocities": velocities,
-                    "matrix": matrix,
-                    "a": backend.view(a, *now),
-                    "b": backend.view(b, *now),
-                },
-                {"next_latents": following},
-            )
+            stack = {"latents": latents, "velocities": velocities}
+            matrix = {"matrix": backend.upload(stitch_matrix(frames, layout))}
+            sessions["stitch"].run(stack | matrix | numbers.of_stitch(step), {"next_latents": following})
             latents, following = following, latents
-            seen = _require_finite(backend, latents, velocities, step=step)
+            on_host = _require_finite(backend, latents, velocities, step=step)
         if on_step is not None:
-            on_step(step, seen)
+            on_step(step, on_host)
     stages.end("denoise")
     stages.end("stitch")
     return latents
 
 
-def embed_steps(backend: Backend, session: Session, sigmas: np.ndarray, sampling: Sampling) -> Buffer:
-    """What the network is told of every step, once a clip: (steps, E) float32."""
-    added_time_ids = [sampling.fps, sampling.motion_bucket_id, sampling.noise_aug_strength]
-    embeddings = session.run(
-        {
-            "timesteps": backend.upload(schedule.timesteps(sigmas)),
-            "added_time_ids": backend.upload(np.array(added_time_ids, np.float32)),
+class StepNumbers:
+    """The handful of numbers that make one step differ from another, on the device for the whole clip."""
+
+    def __init__(self, backend: Backend, step_embedding: Session, sampling: Sampling) -> None:
+        self._backend = backend
+        steps = sampling.executed_steps
+        sigmas = schedule.executed(schedule.sigmas(sampling.steps), steps)
+        self.first_sigma = float(sigmas[0])
+        self._plan = guidance.plan(sampling.guidance_appearance, sampling.guidance_motion, steps)
+        self._weights = [backend.upload(step.weights) for step in self._plan]
+        self._a, self._b = (backend.upload(numbers) for numbers in schedule.euler_coefficients(sigmas))
+        self._c_in = backend.upload(schedule.input_scales(sigmas))
+        added_time_ids = [sampling.fps, sampling.motion_bucket_id, sampling.noise_aug_strength]
+        self._embeddings = step_embedding.run(
+            {
+                "timesteps": backend.upload(schedule.timesteps(sigmas)),
+                "added_time_ids": backend.upload(np.array(added_time_ids, np.float32)),
+            }
+        )["embeddings"]
+        require_finite(backend.download(self._embeddings), "step_embedding")
+
+    def rows(self, step: int) -> tuple[guidance.Row, ...]:
+        return self._plan[step].rows
+
+    def of_denoiser(self, step: int) -> dict[str, Buffer]:
+        return {
+            "c_in": self._backend.view(self._c_in, step, step + 1),
+            "step_embedding": self._backend.view(self._embeddings, step, step + 1),
+            "row_weights": self._weights[step],
         }
-    )["embeddings"]
-    require_finite(backend.download(embeddings), "step_embedding")
-    return embeddings
+
+    def of_stitch(self, step: int) -> dict[str, Buffer]:
+        return {
+            "a": self._backend.view(self._a, step, step + 1),
+            "b": self._backend.view(self._b, step, step + 1),
+        }
 
 
 def check_fits(sessions: Mapping[str, Session], sampling: Sampling, *, frames: int, windows: int) -> None:
@@ -146,9 +149,9 @@ def _require_finite(backend: Backend, latents: Buffer, velocities: Buffer, *, st
     One look a step is enough: the stitch matrix is dense, and 0 times NaN is NaN. Only then is asked which window
     it was.
     """
-    seen = backend.download(latents)
-    if not is_finite(seen):
+    on_host = backend.download(latents)
+    if not is_finite(on_host):
         for w, velocity in enumerate(backend.download(velocities)):
             require_finite(velocity, f"denoiser: velocity at step {step}, window {w}")
-        require_finite(seen, f"stitch: latents after step {step}")
-    return seen
+        require_finite(on_host, f"stitch: latents after step {step}")
+    return on_host

@@ -52,7 +52,7 @@ class FakeSession:
         for name, result in results.items():
             if name in given:
                 target = self.backend.array(given[name])
-                assert target.shape == result.shape and target.dtype == result.dtype, f"{name}: {target.shape}"
+                assert (target.shape, target.dtype) == (result.shape, result.dtype), f"{name}: {target.shape}"
                 target[...] = result
         return {name: given.get(name) or self.backend.upload(result) for name, result in results.items()}
 

@@ -84,7 +84,8 @@ def test_float16_and_int64_pass_through(backend, tmp_path):
     session = backend.load(pick, save(tmp_path / "pick.onnx", pick, [helper.make_node("Gather", ["x", "i"], ["y"])]))
     x = np.array([[1, 2], [3, 4]], np.float16)
     y = session.run({"x": x, "i": np.array([1])})["y"]
-    assert y.dtype == np.float16 and y.tolist() == [[3, 4]]
+    assert y.dtype == np.float16
+    assert y.tolist() == [[3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -118,12 +119,13 @@ def test_uploads_and_downloads_are_copies(backend):
     buffer = backend.upload(array)
     back = backend.download(buffer)
     buffer[:] = 1
-    assert not array.any() and not back.any()
+    assert not array.any()
+    assert not back.any()
 
 
 def test_a_graph_that_is_not_what_the_manifest_promises_is_refused(backend, axpy, tmp_path):
     other = spec("axpy", {"x": ("rows", 4), "scale": (1,)}, {"y": ("rows", 4)})
-    with pytest.raises(BundleError, match="has the inputs .*'a': 'float32'.*, its manifest promises .*'scale'"):
+    with pytest.raises(BundleError, match=r"has the inputs .*'a': 'float32'.*, its manifest promises .*'scale'"):
         backend.load(other, tmp_path / "axpy.onnx")
 
 
@@ -136,7 +138,7 @@ def test_a_file_that_is_no_graph_is_refused_in_one_line(backend, tmp_path):
 
 def test_a_provider_that_is_not_there_is_an_error_not_a_fall_back(monkeypatch):
     monkeypatch.setattr(onnx_backend.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(EngineMismatch, match="the cuda provider needs onnxruntime-gpu; found .* never install both"):
+    with pytest.raises(EngineMismatch, match=r"the cuda provider needs onnxruntime-gpu; found .* never install both"):
         OnnxBackend(provider="cuda")
 
 

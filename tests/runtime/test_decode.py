@@ -74,5 +74,7 @@ def test_a_chunk_longer_than_the_bundle_decodes_is_refused():
 def test_pixels_are_truncated_and_clamped():
     frame = np.array([-2, -1, 0, 0.999, 1, 7], np.float32).reshape(1, 1, 6).repeat(3, axis=0)
     pixels = to_uint8(frame)
-    assert pixels.shape == (1, 6, 3) and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
+    assert pixels.shape == (1, 6, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
     assert pixels[0, :, 1].tolist() == [0, 0, 127, 254, 255, 255]

@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_the_host_sends_only_numbers_while_it_denoises():
-    """Per step: the row weights and the stitch matrix. Latents, tokens and conditions stay on the device."""
+    """Per step: the stitch matrix. Latents, tokens and conditions stay on the device."""
     backend = FakeBackend()
     clip = fake_clip(9)
     sent = []
@@ -150,7 +150,7 @@ def test_the_host_sends_only_numbers_while_it_denoises():
         sampling=Sampling(steps=3, window=4, overlap=1),
         on_step=lambda *_: sent.append(backend.uploaded_bytes),
     )
-    numbers = 4 * (2 + 9 * 3 * 4)
+    numbers = 4 * 9 * 3 * 4
     assert np.diff(sent).tolist() == [numbers, numbers]
 
 
@@ -158,7 +158,8 @@ def test_progress_counts_every_window_of_every_step():
     events = []
     run(fake_clip(9), Sampling(steps=3, window=4, overlap=1), stages=Stages(events.append))
     kinds = Counter((e.stage, e.kind) for e in events)
-    assert kinds[("denoise", "unit")] == 9 and kinds[("stitch", "unit")] == 3
+    assert kinds[("denoise", "unit")] == 9
+    assert kinds[("stitch", "unit")] == 3
     last = [e for e in events if e.stage == "denoise"][-1]
     assert (last.kind, last.done, last.total) == ("end", 9, 9)
 
@@ -190,6 +191,6 @@ def test_a_window_the_bundle_was_not_built_for_says_which_it_was():
 def test_a_clip_longer_than_the_bundle_takes_is_refused_before_any_work():
     backend = FakeBackend()
     sessions = fake_sessions(backend, window=4, most=8)
-    with pytest.raises(InputError, match="the clip has 9 frames in 3 windows, padding included; .* at most 8 frames"):
+    with pytest.raises(InputError, match=r"the clip has 9 frames in 3 windows, padding included; .* at most 8 frames"):
         run(fake_clip(9), Sampling(steps=3, window=4, overlap=1), backend=backend, sessions=sessions)
     assert not sessions["denoiser"].runs

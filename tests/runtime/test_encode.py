@@ -72,7 +72,8 @@ def test_a_group_of_frames_shares_its_intensities():
     tokens = encode_motion(
         backend, sessions(backend)["motion"], face_images=images, pose_images=images, head_id=2, exp_id=3
     )
-    assert (backend.download(tokens) == 320).all() and tokens.shape == (3, 2, 5)
+    assert (backend.download(tokens) == 320).all()
+    assert tokens.shape == (3, 2, 5)
 
 
 def test_a_nan_names_its_driving_frames():

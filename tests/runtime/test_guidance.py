@@ -25,7 +25,8 @@ U, D, C = Row.UNCONDITIONAL, Row.DROP_MOTION, Row.CONDITIONAL
 def test_only_rows_that_count_are_run(g1, g2, rows):
     [step] = plan((g1, g1), (g2, g2), 1)
     assert step.rows == rows
-    assert step.weights.shape == (len(rows),) and step.weights.dtype == np.float32
+    assert step.weights.shape == (len(rows),)
+    assert step.weights.dtype == np.float32
     assert (step.weights != 0).all()
 
 

@@ -16,7 +16,7 @@ from tests.runtime.fake_networks import fake_clip, identity_of
 @pytest.mark.parametrize("pad", [0, 1, 4])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_motion_ends_with_its_faded_ends(groups, pad, dtype):
-    backend, bank = FakeBackend(), MotionBank(FakeBackend())
+    backend = FakeBackend()
     bank = MotionBank(backend)
     tokens = np.random.default_rng(0).standard_normal((sum(groups), 2, 5)).astype(dtype)
     for group in np.split(tokens, np.cumsum(groups)[:-1]):

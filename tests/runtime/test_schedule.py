@@ -15,8 +15,10 @@ def test_a_single_step_goes_from_the_most_noise_to_none():
 @pytest.mark.parametrize("steps", [1, 2, 7, 25, 100])
 def test_noise_only_falls(steps):
     sigmas = schedule.sigmas(steps)
-    assert sigmas.shape == (steps + 1,) and sigmas.dtype == np.float32
-    assert (np.diff(sigmas) < 0).all() and sigmas[-1] == 0
+    assert sigmas.shape == (steps + 1,)
+    assert sigmas.dtype == np.float32
+    assert (np.diff(sigmas) < 0).all()
+    assert sigmas[-1] == 0
 
 
 @pytest.mark.parametrize("steps", [1, 4, 25])
@@ -35,7 +37,8 @@ def test_the_two_numbers_are_the_released_step_collected(steps):
 
 def test_the_last_step_gives_the_clean_prediction():
     a, b = schedule.euler_coefficients(np.array([2.0, 0.0], np.float32))
-    assert a[0] == pytest.approx(1 / 5) and b[0] == pytest.approx(-2 / np.sqrt(5))
+    assert a[0] == pytest.approx(1 / 5)
+    assert b[0] == pytest.approx(-2 / np.sqrt(5))
 
 
 def test_strength_keeps_the_last_steps():
@@ -47,4 +50,6 @@ def test_strength_keeps_the_last_steps():
 def test_noise_is_added_in_float32_and_broadcast_over_frames():
     clean, noise = np.ones((1, 4, 2, 2), np.float32), np.full((3, 4, 2, 2), 2, np.float32)
     noised = schedule.add_noise(clean, noise, schedule.sigmas(1)[0])
-    assert noised.dtype == np.float32 and noised.shape == (3, 4, 2, 2) and (noised == 1401).all()
+    assert noised.dtype == np.float32
+    assert noised.shape == (3, 4, 2, 2)
+    assert (noised == 1401).all()

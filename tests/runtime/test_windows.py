@@ -45,7 +45,8 @@ def test_the_matrix_is_the_plain_average_of_all_slots(frames, size, overlap, shi
             total[frame] += values[w, i]
             count[frame] += 1
     matrix = stitch_matrix(frames, layout)
-    assert matrix.dtype == np.float32 and matrix.shape == (frames, len(layout), size)
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (frames, len(layout), size)
     np.testing.assert_array_equal(coverage(frames, layout), count[:, 0])
     # 1/count is float32: 6e-8 relative for each of the few dozen slots of a frame
     np.testing.assert_allclose(np.einsum("twi,wid->td", matrix, values), total / count, atol=2e-6)

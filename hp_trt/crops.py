@@ -8,13 +8,12 @@ Source: SPEC 7.2 steps 2 to 4, SPEC 7.3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
 import numpy as np
 
-from hp_trt.geometry import center_crop
+from hp_trt.geometry import Box, center_crop
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
@@ -28,7 +27,7 @@ def resized(image: np.ndarray, size: int, filter: Literal["bicubic", "bilinear"]
     return np.asarray(Image.fromarray(image).resize((size, size), kind))
 
 
-def crop_resized(image: np.ndarray, box: Sequence[int], size: int) -> np.ndarray:
+def crop_resized(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     """Cut `box` (zeros outside the picture) and resize it bicubically: (size, size, 3) uint8."""
     from PIL import Image
 
@@ -44,7 +43,7 @@ def unit_planes(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
 
 
-def face_image(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
+def face_image(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
     """The expression network's input (3, size, size) in [0, 1]: the square round `box` of one frame."""
     square = center_crop(box, height=frame.shape[0], width=frame.shape[1]).cut(frame)
     if square.size == 0:  # a face smaller than 2 px: nothing to see
@@ -52,7 +51,7 @@ def face_image(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray
     return unit_planes(resized(square, size, "bilinear"))
 
 
-def pose_image(frame: np.ndarray, box: Sequence[int], *, crop_px: int, size: int) -> np.ndarray:
+def pose_image(frame: np.ndarray, box: Box, *, crop_px: int, size: int) -> np.ndarray:
     """The head pose network's input (3, size, size) in [0, 1]: the clip's fixed `box` of one frame.
 
     Resized twice, bicubically to `crop_px` and then bilinearly to `size`, as released.

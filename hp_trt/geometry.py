@@ -13,16 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Box = Sequence[float] | np.ndarray  # four numbers
+
 NOSE = 2  # landmark order: eye, eye, nose, mouth corner, mouth corner
 
 
-def corners(box_xywh: Sequence[float]) -> tuple[float, float, float, float]:
+def corners(box_xywh: Box) -> tuple[float, float, float, float]:
     """A detector's x, y, w, h as x0, y0, x1, y1."""
     x, y, w, h = (float(v) for v in box_xywh)
     return x, y, x + w, y + h
 
 
-def portrait_box(box: Sequence[float], *, height: int, width: int, ratio: float = 1.0) -> tuple[int, int, int, int]:
+def portrait_box(box: Box, *, height: int, width: int, ratio: float = 1.0) -> tuple[int, int, int, int]:
     """The square around a face that is cropped from a picture of `height` x `width`.
 
     The face box grows by `ratio` of its size on each side and is clipped to the picture; of that
@@ -45,7 +47,7 @@ def portrait_box(box: Sequence[float], *, height: int, width: int, ratio: float 
     return round(center_x - half), round(center_y - half), round(center_x + half), round(center_y + half)
 
 
-def face_box(landmarks: np.ndarray, first_box: Sequence[float], *, pull: float = 0.45) -> np.ndarray:
+def face_box(landmarks: np.ndarray, first_box: Box, *, pull: float = 0.45) -> np.ndarray:
     """The box (4,) of one driving frame's face.
 
     The bounding box of `landmarks` (5, 2), each side moved by `pull` of the way towards the same side of
@@ -75,7 +77,7 @@ class SquareCrop:
         return square
 
 
-def center_crop(box: Sequence[float], *, height: int, width: int) -> SquareCrop:
+def center_crop(box: Box, *, height: int, width: int) -> SquareCrop:
     """The square of an even side round the box's centre: [c - half, c + half) in x and y.
 
     `c` is the centre cut to an integer, `half` half of the longer side cut to an integer.

@@ -66,11 +66,14 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _from_wide(grey: np.ndarray) -> np.ndarray:
-    """16-bit or float grey (H, W), by the full range of its type: floats in [0, 1], unless they exceed it."""
+    """Grey (H, W) of more than 8 bits, by the full range of what it holds; floats count as 0 to 1."""
     values = np.nan_to_num(grey.astype(np.float64))
-    top = 1.0 if grey.dtype.kind == "f" and values.max(initial=0) <= 1 else 65535.0
-    if values.max(initial=0) <= 255 and top != 1.0:
-        top = 255.0  # 8-bit values in a wide file
+    if grey.dtype.kind == "f":
+        top = 1.0
+    elif grey.dtype.itemsize > 2 and values.max(initial=0) <= 255:
+        top = 255.0  # 8-bit values in a 32-bit file
+    else:
+        top = 65535.0
     return np.repeat(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 

@@ -7,7 +7,7 @@ talks; its sound is a soft tone that follows the mouth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import cos, pi, sin
@@ -245,7 +245,7 @@ def _shade(color: Color, factor: float) -> Color:
     return r, g, b
 
 
-def _smooth(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _smooth(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """30 points on the polygon's rounded path."""
     path = np.array(points)
     for _ in range(3):  # Chaikin's corner cutting

@@ -104,8 +104,8 @@ def probe(path: Path | str) -> VideoInfo:
         )
 
 
-def audio_stream(container: Any) -> Any | None:
-    """The first sound that FFmpeg knows how to decode."""
+def audio_stream(container: Any) -> Any:
+    """The first sound that FFmpeg knows how to decode, or None."""
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 

@@ -178,7 +178,7 @@ class VideoWriter:
             self._discard()
             raise
 
-    def _explained(self, error: OSError) -> OutputError:
+    def _explained(self, error: Any) -> OutputError:
         reason = getattr(error, "strerror", None) or str(error)
         if error.errno in _FULL:
             advice = "free some space, or write somewhere else"

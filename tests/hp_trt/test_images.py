@@ -67,6 +67,10 @@ def test_sixteen_bits_are_scaled_and_not_cut(tmp_path):
     assert loaded[0].tolist() == [[0] * 3, [100] * 3, [255] * 3]
 
 
+def test_a_dark_sixteen_bit_picture_stays_dark(tmp_path):
+    assert not load_image(saved(tmp_path, Image.fromarray(np.full((4, 4), 100, np.uint16)))).any()
+
+
 def test_one_pixel_is_a_picture(tmp_path):
     assert load_image(saved(tmp_path, Image.fromarray(RGB[:1, :1]))).shape == (1, 1, 3)
 

@@ -62,6 +62,38 @@ def test_a_torchscript_network_runs_as_published(tmp_path):
     assert (rows == 416).all()
 
 
+def onnx_network(path, inputs: list[str]) -> None:
+    """A network that adds its first value to 7 and returns it as one row."""
+    onnx = pytest.importorskip("onnx")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("ReduceSum", [inputs[0]], ["total"], keepdims=0),
+        helper.make_node("Add", ["total", "seven"], ["rows"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "yoloface",
+        [helper.make_tensor_value_info(name, floats, None) for name in inputs],
+        [helper.make_tensor_value_info("rows", floats, [1, 1, 16])],
+        [helper.make_tensor("seven", floats, [1, 1, 16], [7.0] * 16)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, path)
+
+
+def test_a_converted_network_gets_the_picture_and_three_grids(tmp_path):
+    path = tmp_path / "yoloface.onnx"
+    onnx_network(path, ["image", "grid8", "grid16", "grid32"])
+    image = network_input(np.zeros((64, 64, 3), np.uint8))
+    assert open_network(path)(image, grids(*image.shape[2:])).tolist() == [[[7.0] * 16]]
+
+
+def test_a_network_with_other_inputs_is_refused(tmp_path):
+    onnx_network(tmp_path / "other.onnx", ["data"])
+    with pytest.raises(InputError, match="takes data; a YoloFace network takes a picture and three grids"):
+        open_network(tmp_path / "other.onnx")
+
+
 @pytest.mark.parametrize("name", ["broken.onnx", "broken.pt", "broken.bin"])
 def test_a_file_that_is_no_network_is_an_input_error(tmp_path, name):
     path = tmp_path / name

@@ -134,26 +134,29 @@ class Stitch(nn.Module):
 def bundle_graphs(
     architecture: Architecture,
     *,
-    size: int,
+    size: int | tuple[int, int],
     frames: int,
     motion_px: int,
     half: bool = False,
     decode_chunk: int = 8,
     pose_input: bool = False,
 ) -> dict[str, Graph]:
-    """Every graph of a bundle, in the order a clip uses them.
+    """Every graph of a bundle, in the order a clip uses them. `size`: pixels of a side, or (height, width).
 
     `pose_input` leaves the pose features to the caller instead of folding the black image's: for models that
     really draw poses, as the golden loops do.
     """
     unet, vae, refiner = architecture.unet, architecture.vae, architecture.motion_refiner
-    latent, channels, width = size // vae.downscale, vae.latent_channels, unet.cross_attention_dim
-    cells = 2 ** (len(unet.block_out_channels) - 1)
-    if size % vae.downscale or latent % cells:
-        raise ValueError(
-            f"size {size} gives latents of {size / vae.downscale:g} cells; the UNet halves them "
-            f"{len(unet.block_out_channels) - 1} times: choose a multiple of {vae.downscale * cells}"
-        )
+    channels, width = vae.latent_channels, unet.cross_attention_dim
+    pixels = (size, size) if isinstance(size, int) else size
+    halvings = len(unet.block_out_channels) - 1
+    for side in pixels:
+        if side < 1 or side % (vae.downscale << halvings):
+            raise ValueError(
+                f"size {side} gives latents of {side / vae.downscale:g} cells; the UNet halves them "
+                f"{halvings} times: choose a multiple of {vae.downscale << halvings}"
+            )
+    latent = tuple(side // vae.downscale for side in pixels)
     image_count, motion_count = architecture.image_proj["num_queries"], refiner["num_queries"]
     appearance_hw = tuple(architecture.appearance["image_hw"])
     embedding = unet.embedding_dim
@@ -170,11 +173,11 @@ def bundle_graphs(
         return NetworkSpec(name=name, inputs=tuple(inputs), outputs=tuple(outputs), ranges=limits)
 
     def make_denoiser(networks: Networks) -> nn.Module:
-        bias = None if pose_input else black_pose_features(networks("pose_guider"), size)
+        bias = None if pose_input else black_pose_features(networks("pose_guider"), pixels)
         return Denoiser(networks("unet"), frames=frames, stem_bias=bias)
 
     stem = unet.block_out_channels[0]
-    pose = [tensor("pose_features", frames, stem, latent, latent)] if pose_input else []
+    pose = [tensor("pose_features", frames, stem, *latent)] if pose_input else []
     graphs = (
         Graph(
             spec=spec(
@@ -212,8 +215,8 @@ def bundle_graphs(
         Graph(
             spec=spec(
                 "vae_encoder",
-                [tensor("image", 1, 3, size, size)],
-                [tensor("mean", 1, channels, latent, latent)],
+                [tensor("image", 1, 3, *pixels)],
+                [tensor("mean", 1, channels, *latent)],
             ),
             networks=("vae",),
             make=lambda networks: VaeEncoder(networks("vae")),
@@ -233,16 +236,16 @@ def bundle_graphs(
             spec=spec(
                 "denoiser",
                 [
-                    tensor("latents", frames, channels, latent, latent),
+                    tensor("latents", frames, channels, *latent),
                     tensor("c_in", 1),
                     tensor("step_embedding", 1, embedding),
-                    tensor("image_latents", "rows", channels, latent, latent),
+                    tensor("image_latents", "rows", channels, *latent),
                     tensor("image_tokens", "rows", image_count, width, dtype=token),
                     tensor("motion_tokens", "rows", frames, motion_count, width, dtype=token),
                     tensor("row_weights", "rows"),
                     *pose,
                 ],
-                [tensor("velocity", frames, channels, latent, latent)],
+                [tensor("velocity", frames, channels, *latent)],
                 rows=(1, 2, 3),
             ),
             networks=("unet",) if pose_input else ("unet", "pose_guider"),
@@ -252,13 +255,13 @@ def bundle_graphs(
             spec=spec(
                 "stitch",
                 [
-                    tensor("latents", "total", channels, latent, latent),
-                    tensor("velocities", "windows", frames, channels, latent, latent),
+                    tensor("latents", "total", channels, *latent),
+                    tensor("velocities", "windows", frames, channels, *latent),
                     tensor("matrix", "total", "windows", frames),
                     tensor("a", 1),
                     tensor("b", 1),
                 ],
-                [tensor("next_latents", "total", channels, latent, latent)],
+                [tensor("next_latents", "total", channels, *latent)],
                 total=(1, 130, 100_000),
                 windows=(1, 6, 100_000),
             ),
@@ -268,8 +271,8 @@ def bundle_graphs(
         Graph(
             spec=spec(
                 "vae_decoder",
-                [tensor("latents", "chunk", channels, latent, latent)],
-                [tensor("frames", "chunk", 3, size, size)],
+                [tensor("latents", "chunk", channels, *latent)],
+                [tensor("frames", "chunk", 3, *pixels)],
                 chunk=(1, max(decode_chunk, 2), max(decode_chunk, 2)),
             ),
             networks=("vae",),
@@ -279,7 +282,7 @@ def bundle_graphs(
     return {g.name: replace(g, half=half and g.name in HALF) for g in graphs}
 
 
-def black_pose_features(pose_guider: nn.Module, size: int) -> Tensor:
-    """The released program shows the pose guider a black picture for every frame: (C, h, w), once."""
+def black_pose_features(pose_guider: nn.Module, size: tuple[int, int]) -> Tensor:
+    """The released program shows the pose guider a black picture for every frame: (C, h, w), once. `size` (H, W)."""
     with torch.no_grad():
-        return pose_guider(torch.zeros(1, 1, 3, size, size))[0, 0]
+        return pose_guider(torch.zeros(1, 1, 3, *size))[0, 0]

@@ -1,0 +1,307 @@
+"""Runtime: open a bundle once, animate many clips.
+
+A clip goes through in one pass and little memory: the driving video is read, cropped and encoded in groups of a window,
+and only its motion tokens stay; latents of the whole clip are denoised together, as released; frames are decoded,
+pasted back and written chunk by chunk.
+
+Source: SPEC 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from engines.backend import Backend, Buffer, Session
+from engines.bundle import Bundle
+from engines.errors import InputError
+from hp_trt.arcface import no_identity, open_arcface
+from hp_trt.config import RuntimeConfig
+from hp_trt.driving import DrivingCrop, DrivingCrops, first_face
+from hp_trt.faces import open_locator
+from hp_trt.geometry import motion_ids
+from hp_trt.images import load_image
+from hp_trt.paste import PasteBack
+from hp_trt.portrait import PortraitCrop, portrait_crop
+from hp_trt.video import VideoReader
+from runtime import noise
+from runtime.decode import decode, to_uint8
+from runtime.denoise import denoise
+from runtime.encode import encode_motion, encode_portrait
+from runtime.memory_bank import Identity, MotionBank
+from runtime.sampling import Sampling
+from runtime.stages import Event, Stages
+
+GRAPHS = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")
+Picture = Path | str | np.ndarray
+Driving = Path | str | Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portrait:
+    """A portrait, encoded once, for any number of clips of the Runtime that made it."""
+
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    crop: PortraitCrop
+    identity: Identity
+    paste: PasteBack
+    notes: tuple[str, ...]  # what a user should know, a line each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One animated frame."""
+
+    index: int  # of the driving frame, from 0
+    time_s: Fraction | None  # of the driving frame on its file's clock; None when the driving frames are arrays
+    crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
+    _paste: PasteBack = field(repr=False)
+
+    def full(self) -> np.ndarray:
+        """The whole portrait with this frame in its place: (H, W, 3) uint8 RGB, made on each call."""
+        return self._paste(self.crop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Animation:
+    """What `animate` did."""
+
+    out: Path
+    crop_out: Path | None
+    frames: int
+    rate: Fraction  # frames per second of the driving video
+    notes: tuple[str, ...]
+    stages: Stages = field(repr=False)  # every span of the run, for a timeline
+
+
+@dataclass
+class _Motion:
+    """What is kept of a driving video."""
+
+    bank: MotionBank
+    times: list[Fraction | None] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Runtime:
+    """Graphs of one bundle, opened on one device. A context manager; not for use from two threads at once.
+
+    Raises BundleError for a bundle that is not what its manifest says, EngineMismatch when it cannot run here,
+    InputError for a configuration that cannot be. `on_event` hears of every piece of work (`runtime.stages.Event`).
+    """
+
+    def __init__(
+        self,
+        bundle: Path | str | Bundle,
+        config: RuntimeConfig | None = None,
+        *,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.config = config or RuntimeConfig()
+        self._on_event = on_event
+        self._locator = open_locator(self.config.locator, self.config.locator_file)
+        self._embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self.backend: Backend = _open_backend(self.config)
+        with ExitStack() as opened:
+            opened.callback(self.backend.close)
+            self.sessions: dict[str, Session] = {}
+            for name in GRAPHS:
+                record = self.bundle.graph(name)
+                self.sessions[name] = self.backend.load(record.spec, self.bundle.path / record.model)
+                opened.callback(self.sessions[name].close)
+            self._opened = opened.pop_all()
+
+    def sampling(self, **overrides: Any) -> Sampling:
+        """The bundle's sampling with overrides by name (`steps=10`); None leaves a value as it is."""
+        return Sampling.from_manifest(self.bundle.manifest.sampling, **overrides)
+
+    def portrait(self, image: Picture, *, stages: Stages | None = None) -> Portrait:
+        """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it.
+
+        Raises InputError for what is no picture, FaceNotFound.
+        """
+        what = "the portrait" if isinstance(image, np.ndarray) else str(image)
+        pixels = load_image(image)
+        geometry = self.bundle.manifest.geometry
+        crop = portrait_crop(
+            pixels,
+            self._locator,
+            crop_px=geometry["crop_px"],
+            appearance_px=geometry["appearance_px"],
+            what=what,
+        )
+        return Portrait(
+            image=pixels,
+            crop=crop,
+            identity=self._encode(crop, stages or Stages(self._on_event)),
+            paste=PasteBack(pixels, crop.box),
+            notes=crop.notes,
+        )
+
+    def animate(
+        self,
+        portrait: Portrait | Picture,
+        driving: Path | str,
+        out: Path | str,
+        *,
+        crop_out: Path | str | None = None,
+        **sampling: Any,
+    ) -> Animation:
+        """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
+
+        Both have the driving video's frames, times and sound. Other keywords override the bundle's sampling. Nothing
+        is written under a final name before the clip is complete. Raises InputError, FaceNotFound, OutputError.
+        """
+        from hp_trt.video_writer import VideoWriter
+
+        wanted = self.sampling(**sampling)
+        stages = Stages(self._on_event)
+        reader = VideoReader(driving)
+        if crop_out is not None and Path(crop_out).resolve() == Path(out).resolve():
+            raise InputError(f"{out} and the crop would be one file; give the crop another name")
+        who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
+        height, width = who.image.shape[:2]
+        with ExitStack() as files:
+            # Opened before the long work: a folder that cannot be written is told now.
+            full = files.enter_context(VideoWriter(out, width=width, height=height, driving=reader.info))
+            crop = None
+            if crop_out is not None:
+                side = self.bundle.manifest.geometry["crop_px"]
+                crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
+            motion = self._read_motion(reader, wanted, stages)
+            for frame in self._generate(who, motion, wanted, stages):
+                with stages.unit("write"):
+                    full.write(frame.full(), frame.time_s)
+                    if crop is not None:
+                        crop.write(frame.crop, frame.time_s)
+        return Animation(
+            out=Path(out),
+            crop_out=None if crop_out is None else Path(crop_out),
+            frames=len(motion.times),
+            rate=reader.info.rate,
+            notes=(*who.notes, *motion.notes),
+            stages=stages,
+        )
+
+    def frames(self, portrait: Portrait | Picture, driving: Driving, **sampling: Any) -> Iterator[Frame]:
+        """The animated frames as arrays, in order. `driving` is a file, or a sequence of (H, W, 3) uint8 RGB arrays.
+
+        All of the driving video is read and denoised before the first frame comes; from then on they come chunk by
+        chunk. Memory grows with the clip by its tokens and latents alone.
+        """
+        wanted, stages = self.sampling(**sampling), Stages(self._on_event)
+        source = VideoReader(driving) if isinstance(driving, Path | str) else driving
+        who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
+        yield from self._generate(who, self._read_motion(source, wanted, stages), wanted, stages)
+
+    def close(self) -> None:
+        """Let go of the graphs and of the device. Twice is fine."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _encode(self, crop: PortraitCrop, stages: Stages, sampling: Sampling | None = None) -> Identity:
+        """With `sampling`, the condition is made from the portrait with that much noise on it."""
+        strength = sampling.noise_aug_strength if sampling else 0.0
+        side = self.bundle.manifest.geometry["crop_px"]
+        return encode_portrait(
+            self.backend,
+            self.sessions,
+            image=crop.reference[None],
+            appearance_image=crop.transformed[None],
+            id_embedding=self._embed(crop.arcface),
+            noise_aug=noise.noise_aug(sampling.seed, side, side) if sampling and strength else None,
+            noise_aug_strength=strength,
+            stages=stages,
+        )
+
+    def _read_motion(self, source: VideoReader | Sequence[np.ndarray], sampling: Sampling, stages: Stages) -> _Motion:
+        """One pass over the driving frames, a window's length at a time; keeps their tokens and times."""
+        named = str(source.info.path) if isinstance(source, VideoReader) else "the driving frames"
+        geometry = self.bundle.manifest.geometry
+        face = first_face(iter(source), self._locator, named)
+        cropper = DrivingCrops(self._locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+        motion = _Motion(MotionBank(self.backend))
+        stages.begin("motion", total=source.info.frames if isinstance(source, VideoReader) else len(source))
+        images = _timed(source)
+        while True:
+            with stages.unit("motion", 0):  # reading and cropping; the frames count when they are encoded
+                group: list[DrivingCrop] = []
+                for image, time_s in islice(images, sampling.window):
+                    group.append(cropper.crop(image))
+                    motion.times.append(time_s)
+            if not group:
+                break
+            if len(motion.times) > self.config.max_frames:
+                raise InputError(
+                    f"{named} has more than {self.config.max_frames} frames; cut it shorter, or raise max_frames"
+                )
+            with stages.unit("motion", len(group)):
+                head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
+                tokens = encode_motion(
+                    self.backend,
+                    self.sessions["motion"],
+                    face_images=np.stack([crop.face_image for crop in group]),
+                    pose_images=np.stack([crop.pose_image for crop in group]),
+                    head_id=head_id,
+                    exp_id=exp_id,
+                    first_frame=len(motion.bank),
+                )
+                motion.bank.append(tokens)
+        stages.end("motion")
+        motion.notes = [*(source.notes if isinstance(source, VideoReader) else []), *cropper.notes()]
+        return motion
+
+    def _generate(self, portrait: Portrait, motion: _Motion, sampling: Sampling, stages: Stages) -> Iterator[Frame]:
+        tokens: Buffer = motion.bank.finish(sampling.pad_frames)
+        identity = portrait.identity
+        if sampling.noise_aug_strength:
+            identity = self._encode(portrait.crop, stages, sampling)
+        side = self.bundle.manifest.geometry["crop_px"]
+        latents = denoise(
+            self.backend,
+            self.sessions,
+            identity=identity,
+            motion_tokens=tokens,
+            noise=noise.initial_noise(sampling.seed, tokens.shape[0], side, side),
+            sampling=sampling,
+            stages=stages,
+        )
+        decoder = self.sessions["vae_decoder"]
+        decoded = decode(
+            self.backend,
+            decoder,
+            latents,
+            pad_frames=sampling.pad_frames,
+            chunk=sampling.decode_chunk,
+            stages=stages,
+        )
+        for index, frame in decoded:
+            yield Frame(index=index, time_s=motion.times[index], crop=to_uint8(frame), _paste=portrait.paste)
+
+
+def _timed(source: VideoReader | Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+    if isinstance(source, VideoReader):
+        return ((frame.image, frame.time_s) for frame in source.timed())
+    return ((image, None) for image in source)
+
+
+def _open_backend(config: RuntimeConfig) -> Backend:
+    from engines.onnx_backend import OnnxBackend
+
+    return OnnxBackend(provider=config.provider, threads=config.threads)

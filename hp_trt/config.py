@@ -1,0 +1,45 @@
+"""How a Runtime is set up: where the graphs run, and who finds the faces."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from engines.errors import InputError
+from hp_trt.faces import LocatorKind
+
+Provider = Literal["cpu", "cuda"]
+PROFILES = ("exact",)  # the released result to rounding, by the skips that DESIGN 4 lists; approximations get names
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig:
+    """Checked when made; raises InputError. Nothing below reads the environment."""
+
+    provider: Provider = "cpu"
+    threads: int | None = None  # None: every core this process may use; the same number gives the same bits
+    profile: str = "exact"
+    locator: LocatorKind = "haar"
+    locator_file: Path | str | None = None  # needed by every locator but haar
+    arcface: Path | str | None = None  # arcface.onnx; None: no identity embedding, as upstream allows
+    max_frames: int = 10_000  # of a driving video; the released program's limit
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("provider", self.provider, get_args(Provider)),
+            ("profile", self.profile, PROFILES),
+            ("locator", self.locator, get_args(LocatorKind)),
+        ):
+            if value not in choices:
+                near = difflib.get_close_matches(str(value), choices, n=1)
+                hint = f"did you mean {near[0]}? There" if near else "there"
+                raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(choices)}")
+        if self.max_frames < 1:
+            raise InputError(f"max_frames must be at least 1, got {self.max_frames}")
+        if self.locator == "haar" and self.locator_file is not None:
+            raise InputError(
+                f"the locator haar takes no file, got {self.locator_file}; name the locator it belongs to: "
+                "yunet, yoloface or landmarks"
+            )

@@ -76,11 +76,26 @@ def discover(*, kind: str | None = None, targets: Iterable[str] | None = None, f
 
 
 def golden_cases(
-    *, kind: str | None = None, targets: Iterable[str] | None = None, folder: Path = FOLDER
+    *,
+    kind: str | None = None,
+    targets: Iterable[str] | None = None,
+    folder: Path = FOLDER,
+    group: Callable[[Mapping[str, Any]], Any] | None = None,
 ) -> Callable[[Any], Any]:
-    """Parametrize a test over `case_name`: ids carry the word golden, heavy cases are marked slow."""
+    """Parametrize a test over `case_name`: ids carry the word golden, heavy cases are marked slow.
+
+    `group`, of a case's json: cases with equal answers share something costly, and run on one worker.
+    """
+
+    def marks(fact: Mapping[str, Any]) -> list[pytest.MarkDecorator]:
+        slow = [pytest.mark.slow] if fact["heavy"] else []
+        if group is None:
+            return slow
+        text = json.dumps(group(fact), sort_keys=True)
+        return [*slow, pytest.mark.xdist_group(f"{fact['target']}-{zlib.crc32(text.encode()):08x}")]
+
     parameters = [
-        pytest.param(name, id=f"golden-{name}", marks=[pytest.mark.slow] if facts(folder)[name]["heavy"] else [])
+        pytest.param(name, id=f"golden-{name}", marks=marks(facts(folder)[name]))
         for name in discover(kind=kind, targets=targets, folder=folder)
     ]
     return pytest.mark.parametrize("case_name", parameters)

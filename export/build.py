@@ -7,6 +7,7 @@ one that was killed goes on where it stopped.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import gc
 import hashlib
@@ -51,7 +52,9 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise InputError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+            near = difflib.get_close_matches(self.preset, PRESETS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
+            raise InputError(f"there is no preset {self.preset!r}; {hint}")
         if self.precision not in ("fp32", "fp16"):
             raise InputError(f"there is no precision {self.precision!r}; choose fp32 or fp16")
         if self.frames is not None and not 2 <= self.frames <= 256:

@@ -1,0 +1,140 @@
+"""`hp-trt`: animate, inspect, doctor, sample. Each parses its arguments and calls one function."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hp_trt.console import Reporter, debug_option, json_option, run
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Portrait animation on engines: one portrait and a driving video, and the portrait moves.",
+)
+
+
+@app.command()
+def animate(
+    bundle: Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")],
+    portrait: Annotated[Path, typer.Option(help="Picture with one face.")],
+    driving: Annotated[Path, typer.Option(help="Video of the face to follow.")],
+    out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
+    crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
+    appearance_scale: Annotated[float | None, typer.Option(help="Guidance to the portrait [2.0].")] = None,
+    motion_scale: Annotated[float | None, typer.Option(help="Guidance to the motion [2.0].")] = None,
+    profile: Annotated[str, typer.Option(help="exact: the released result to rounding.")] = "exact",
+    provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
+    locator: Annotated[str, typer.Option(help="Face finder: haar, yunet, yoloface or landmarks.")] = "haar",
+    locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
+    arcface: Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")] = None,
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Animate a portrait with a driving video."""
+    from hp_trt.api import Runtime
+    from hp_trt.config import RuntimeConfig
+
+    start = time.perf_counter()
+    with Reporter(as_json=json) as report:
+        config = RuntimeConfig(
+            provider=provider,  # type: ignore[arg-type]  # checked there, with a message
+            threads=threads,
+            profile=profile,
+            locator=locator,  # type: ignore[arg-type]
+            locator_file=locator_file,
+            arcface=arcface,
+        )
+        with Runtime(bundle, config, on_event=report.on_event) as runtime:
+            if runtime.bundle.manifest.weights["kind"] == "random":
+                report.note("this bundle has random weights: the face will be noise; it is for trying and for benchmarks")
+            animation = runtime.animate(
+                portrait,
+                driving,
+                out,
+                crop_out=crop_out,
+                steps=steps,
+                seed=seed,
+                guidance_appearance=None if appearance_scale is None else (appearance_scale, appearance_scale),
+                guidance_motion=None if motion_scale is None else (motion_scale, motion_scale),
+            )
+        for note in animation.notes:
+            report.note(note)
+        seconds = time.perf_counter() - start
+        report.result(
+            f"{out}: {animation.frames} frames at {float(animation.rate):g} fps in {seconds:.1f} s "
+            f"({animation.frames / seconds:.2f} frames/s)",
+            out=out,
+            crop_out=crop_out,
+            frames=animation.frames,
+            rate=float(animation.rate),
+            seconds=seconds,
+        )
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Folder made by python -m export.build_engines.")],
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Check every file of a bundle and say what is in it."""
+    from engines.bundle import Bundle
+    from hp_trt.inspection import show, summary
+
+    opened = Bundle.open(bundle)
+    with Reporter(as_json=json) as report:
+        if json:
+            report.result("", **summary(opened))
+        else:
+            show(opened)
+
+
+@app.command()
+def doctor(
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Say what this machine can build and run, and how to mend what it cannot."""
+    from hp_trt.doctor import examine, show
+
+    findings = examine()
+    with Reporter(as_json=json) as report:
+        if json:
+            report.result("", findings=[finding.to_json() for finding in findings])
+        else:
+            show(findings)
+    if any(finding.needed and not finding.fine for finding in findings):
+        raise typer.Exit(2)
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Option(help="Folder to write portrait.png and driving.mp4 into.")],
+    seed: Annotated[int, typer.Option(help="Of the motion.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, help="Length of the driving video.")] = 50,
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Draw a portrait and a driving video of another head, with sound: something to try with."""
+    from hp_trt.sample import write_sample
+
+    with Reporter(as_json=json) as report:
+        portrait, driving = write_sample(out, seed=seed, frames=frames)
+        report.result(f"{portrait} and {driving}", portrait=portrait, driving=driving)
+
+
+def main() -> None:
+    """The console script."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""What a command says, and how it ends.
+
+People get bars on a terminal and one line at the end; without a terminal only that line and the notes. `--json` makes
+every event a line of JSON on standard output. Errors are one line on standard error: exit code 2 is the user's
+turn, 1 is a failure of ours, 130 is Ctrl-C; a traceback comes only with `--debug`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from engines.errors import HpTrtError
+from runtime.stages import Event
+
+INTERRUPTED = 130
+WATCHED = ("motion", "denoise", "decode")
+
+
+class Reporter:
+    """Bars, notes and the result of one command; a context manager around its work."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=as_json or not self._console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def advance(self, name: str, done: int, total: int | None, *, label: str | None = None, **facts: Any) -> None:
+        """`done` of `total` in the bar `name`, which reads `label`; `facts` go into the JSON line."""
+        if self.as_json:
+            self._line({"event": "progress", "stage": name, "done": done, "total": total, **facts})
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        self._bars.update(self._tasks[name], completed=done, total=total, description=label or name)
+
+    def on_event(self, event: Event) -> None:
+        """For `Runtime(on_event=...)`: the stages that take long enough to watch."""
+        if event.stage in WATCHED:
+            self.advance(event.stage, event.done, event.total, kind=event.kind, seconds=round(event.seconds, 4))
+
+    def note(self, text: str) -> None:
+        """Something the user should know."""
+        if self.as_json:
+            self._line({"event": "note", "text": text})
+        else:
+            self._console.print(f"note: {text}", markup=False, soft_wrap=True)
+
+    def result(self, text: str, **facts: Any) -> None:
+        """The one line that says what was done."""
+        if self.as_json:
+            self._line({"event": "result", **facts})
+        else:
+            print(text)
+
+    def _line(self, event: Mapping[str, Any]) -> None:
+        print(json.dumps(event, default=str), flush=True)
+
+
+def run(app: typer.Typer, *, json_events: bool = True) -> None:
+    """Run `app` on the process's arguments and exit with the code that says whose turn it is.
+
+    `json_events`: the command's --json asks for events, so an error is one of them.
+    """
+    debug, as_json = "--debug" in sys.argv, json_events and "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except BaseException as error:  # every way a command can end passes here once
+        if debug and not isinstance(error, SystemExit):
+            raise
+        code = _explain(error, as_json=as_json)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: BaseException, *, as_json: bool) -> int:
+    message, code = str(error), 1
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        return 0
+    if isinstance(error, HpTrtError):
+        code = error.exit_code
+    elif isinstance(error, KeyboardInterrupt | typer.Abort):
+        message, code = "interrupted; what was complete before is untouched", INTERRUPTED
+    elif hasattr(error, "format_message"):  # the argument parser's own: typer does not export their base class
+        message, code = f"{error.format_message()} See --help.", error.exit_code
+    elif isinstance(error, MemoryError):
+        message = "out of memory; close other programs, or use a smaller size or fewer frames"
+    else:
+        name = type(error).__name__
+        message = f"this is our mistake: {name}: {message or 'no message'}. Run it again with --debug and report it"
+    if as_json:
+        print(json.dumps({"event": "error", "code": code, "message": message}), flush=True)
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def json_option() -> Any:
+    return typer.Option("--json", help="Every event as a line of JSON on standard output.")
+
+
+def debug_option() -> Any:
+    return typer.Option("--debug", help="Show the traceback of an error.")
+
+

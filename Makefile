@@ -1,0 +1,47 @@
+# One environment, .venv, for everything. Variables: PORTRAIT, DRIVING (the demo's inputs), TORCH (what pip installs).
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo "$$p" && break; done)
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+READY := .venv/.ready
+
+BUNDLE ?= out/pocket
+PORTRAIT ?= out/sample/portrait.png
+DRIVING ?= out/sample/driving.mp4
+# pytest's own words, e.g. make test ARGS='-k golden'
+ARGS ?=
+
+.PHONY: demo test test-full lint setup clean
+
+setup: $(READY)
+
+# torch goes first and alone: what else asks for it then takes this build.
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or 3.12, found neither; install one, or: make PYTHON=/path/to/python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(READY)
+	@if [ "$(PORTRAIT)" = out/sample/portrait.png ] || [ "$(DRIVING)" = out/sample/driving.mp4 ]; then \
+		$(BIN)/hp-trt sample --out out/sample; fi
+	$(BIN)/python -m export.build_engines --preset pocket --random-weights --bundle $(BUNDLE)
+	$(BIN)/hp-trt animate --bundle $(BUNDLE) --portrait '$(PORTRAIT)' --driving '$(DRIVING)' \
+		--out out/demo.mp4 --crop-out out/demo-crop.mp4
+
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadgroup $(ARGS)
+
+# One at a time: a full-size UNet takes most of the memory.
+test-full: $(READY)
+	$(BIN)/python -m pytest -m 'slow and not gpu' $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv out

@@ -13,7 +13,7 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -125,15 +125,13 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
                 raise InputError(
                     f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
                 )
+            later = {n for g in list(graphs.values())[number:] for n in g.networks}
             if record is None:
                 announce = functools.partial(_tell, tell, name, number, len(graphs), time.perf_counter())
-                record = _build_graph(graph, key, config, networks, writer, announce)
+                record = _build_graph(graph, key, config, networks, later, writer, announce)
             else:
-                tell(
-                    Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max"))
-                )
+                tell(Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max")))
             records[name] = record
-            networks.keep(n for g in list(graphs.values())[number:] for n in g.networks)
         return writer.commit(_manifest(config, source, {n: fingerprint(n) for n in _used(graphs)}, records))
 
 
@@ -163,9 +161,8 @@ class _Networks:
             self._made[network] = self._architecture.load(network, self._source.state(network))
         return self._made[network]
 
-    def keep(self, wanted: Any) -> None:
-        """Let go of all but these: a full-size UNet is 6 GB."""
-        wanted = set(wanted)
+    def keep(self, wanted: Set[str]) -> None:
+        """Let go of all but these."""
         self._made = {name: module for name, module in self._made.items() if name in wanted}
         gc.collect()
 
@@ -175,6 +172,7 @@ def _build_graph(
     key: str,
     config: BuildConfig,
     networks: _Networks,
+    later: Set[str],
     writer: BundleWriter,
     announce: Callable[..., None],
 ) -> GraphRecord:
@@ -188,13 +186,14 @@ def _build_graph(
     announce("export")
     if graph.half:
         module = module.half()  # in place: the networks it holds are no judges any more
-        networks.keep(())
+        later = later - set(graph.networks)
     folder = writer.stage(graph.name, key)
     path = folder / f"{graph.name}.onnx"
     example = graph.example({name: max(size, 2) for name, size in graph.opt_sizes().items()})
     export_onnx(module, graph.spec, example, path)
     exported_s = time.perf_counter() - start
     del module
+    networks.keep(later)  # before the session opens: a full-size UNet is 6 GB in each
     parity: dict[str, float] = {}
     if config.parity:
         announce("parity")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from export.networks.vae import VAE
 # half steps by 1/16, and all four together are under 0.2 % of a clip's work. Embedding and stitch are negligible.
 HALF = frozenset({"appearance", "denoiser", "vae_decoder"})
 
-Networks = Callable[[str], nn.Module]  # network name -> module with float32 parameters
+Networks = Callable[[str], Any]  # network name -> its module, with float32 parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +72,9 @@ class VaeEncoder(nn.Module):
         self.encoder, self.quant_conv, self.channels = vae.encoder, vae.quant_conv, vae.config.latent_channels
 
     def forward(self, image: Tensor) -> Tensor:
-        moments = self.encoder(image)
+        assert self.quant_conv.bias is not None
         weight, bias = self.quant_conv.weight[: self.channels], self.quant_conv.bias[: self.channels]
-        return torch.nn.functional.conv2d(moments, weight, bias)
+        return torch.nn.functional.conv2d(self.encoder(image), weight, bias)
 
 
 class VaeDecoder(nn.Module):

@@ -76,7 +76,7 @@ def _check(model, spec: NetworkSpec) -> None:
                 if isinstance(dim, int) and isinstance(size, int) and size != dim:
                     raise InternalError(f"{spec.name}: {tensor.name} came out as {value.shape}, promised {tensor.dims}")
                 if isinstance(dim, str) and isinstance(size, int):
-                    raise InternalError(f"{spec.name}: {tensor.name}'s dimension {dim!r} was fixed at {size} by tracing")
+                    raise InternalError(f"{spec.name}: {tensor.name}: tracing fixed {dim!r} at {size}")
 
 
 @contextlib.contextmanager

@@ -54,7 +54,9 @@ def animate(
         )
         with Runtime(bundle, config, on_event=report.on_event) as runtime:
             if runtime.bundle.manifest.weights["kind"] == "random":
-                report.note("this bundle has random weights: the face will be noise; it is for trying and for benchmarks")
+                report.note(
+                    "this bundle has random weights: the face will be noise, for trying and for benchmarks only"
+                )
             animation = runtime.animate(
                 portrait,
                 driving,

@@ -41,8 +41,8 @@ def open_arcface(path: Path | str) -> Embed:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or list(inputs[0].shape[1:]) != [3, 112, 112] or outputs[0].shape[-1] != ID_DIM:
         raise InputError(
-            f"{path} takes {[i.shape for i in inputs]} and gives {[o.shape for o in outputs]}; an ArcFace network takes "
-            f"[1, 3, 112, 112] and gives [1, {ID_DIM}]"
+            f"{path} takes {[i.shape for i in inputs]} and gives {[o.shape for o in outputs]}; "
+            f"an ArcFace network takes [1, 3, 112, 112] and gives [1, {ID_DIM}]"
         )
 
     def embed(face: np.ndarray) -> np.ndarray:

@@ -109,7 +109,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         message, code = "interrupted; what was complete before is untouched", INTERRUPTED
     elif hasattr(error, "format_message"):  # the argument parser's own: typer does not export their base class
-        message, code = f"{error.format_message()} See --help.", error.exit_code
+        message, code = f"{error.format_message().rstrip('.')}. See --help", getattr(error, "exit_code", 2)
     elif isinstance(error, MemoryError):
         message = "out of memory; close other programs, or use a smaller size or fewer frames"
     else:
@@ -127,5 +127,3 @@ def json_option() -> Any:
 
 def debug_option() -> Any:
     return typer.Option("--debug", help="Show the traceback of an error.")
-
-

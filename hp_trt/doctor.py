@@ -102,7 +102,8 @@ def _pictures() -> Iterator[Finding]:
     if importlib.util.find_spec("cv2") is not None:
         import cv2
 
-        cascades = Path(cv2.data.haarcascades, "haarcascade_frontalface_default.xml").is_file()
+        folder = getattr(cv2, "data", None)  # a submodule of the wheel that OpenCV's stubs do not know
+        cascades = folder is not None and Path(folder.haarcascades, "haarcascade_frontalface_default.xml").is_file()
     yield Finding(
         name="OpenCV",
         fine=cascades,

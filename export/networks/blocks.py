@@ -104,8 +104,8 @@ class SpatioTemporalResBlock(nn.Module):
 
     def forward(self, x: Tensor, frames: int, emb: Tensor | None = None) -> Tensor:
         """(R*F, C, h, w) -> (R*F, C', h, w). `emb` is (1, E) for all rows, or (R, E)."""
-        one_for_all = emb is None or emb.shape[0] == 1
-        x = self.spatial_res_block(x, emb if one_for_all else emb[:, None].expand(-1, frames, -1).flatten(0, 1))
+        each = emb if emb is None or emb.shape[0] == 1 else emb[:, None].expand(-1, frames, -1).flatten(0, 1)
+        x = self.spatial_res_block(x, each)
         _, channels, height, width = x.shape
         by_frame = x.reshape(-1, frames, channels, height * width)
         residual = self.temporal_res_block(by_frame.transpose(1, 2), emb).transpose(1, 2)

@@ -209,7 +209,7 @@ class CrossAttention(nn.Module):
         out = out + (motion_out if self.motion_scale == 1.0 else self.motion_scale * motion_out)
         return self.to_out[0](out)
 
-    def _ask(self, q: Tensor, context: Tensor, to_k: nn.Linear, to_v: nn.Linear, frames: int) -> Tensor:
+    def _ask(self, q: Tensor, context: Tensor, to_k: nn.Module, to_v: nn.Module, frames: int) -> Tensor:
         _, cells, width = q.shape
         if context.dim() == 3:  # one context a row: all its frames' tokens ask in one call, nothing is repeated
             q = q.reshape(-1, frames * cells, width)
@@ -322,6 +322,11 @@ class MidBlock(nn.Module):
             SpatioTemporalResBlock(channels, channels, embedding=embedding, eps=1e-5) for _ in range(2)
         )
 
+    def forward(self, x: Tensor, context: Context, mean: Context, frames: int, emb: Tensor) -> Tensor:
+        x = self.resnets[0](x, frames, emb)
+        x = self.attentions[0](x, context, mean, frames)
+        return self.resnets[1](x, frames, emb)
+
 
 class StepEmbedding(nn.Module):
     """MLP(sinusoids(t)) + MLP(sinusoids of fps, bucket, noise): the whole schedule in one call."""
@@ -413,6 +418,7 @@ class UNet(nn.Module):
             shape = x.shape
             x = (x.reshape(-1, frames, *shape[1:]) + stem_bias).reshape(shape)
         skips = [x]
+        block: Any  # a Stage; a ModuleList does not know what it holds
         for block in self.down_blocks:
             for i, resnet in enumerate(block.resnets):
                 x = resnet(x, frames, emb)
@@ -422,9 +428,7 @@ class UNet(nn.Module):
             if hasattr(block, "downsamplers"):
                 x = block.downsamplers[0](x)
                 skips.append(x)
-        x = self.mid_block.resnets[0](x, frames, emb)
-        x = self.mid_block.attentions[0](x, context, mean, frames)
-        x = self.mid_block.resnets[1](x, frames, emb)
+        x = self.mid_block(x, context, mean, frames, emb)
         for block in self.up_blocks:
             for i, resnet in enumerate(block.resnets):
                 x = resnet(torch.cat([x, skips.pop()], dim=1), frames, emb)

@@ -126,6 +126,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(top, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        block: Any  # a Stage; a ModuleList does not know what it holds
         x = self.conv_in(x)
         for block in self.down_blocks:
             for resnet in block.resnets:
@@ -148,7 +149,9 @@ class Decoder(nn.Module):
             return SpatioTemporalResBlock(channels_in, channels_out, eps=1e-6, temporal_eps=1e-5, switched=True)
 
         self.conv_in = nn.Conv2d(config.latent_channels, channels[0], 3, padding=1)
-        self.mid_block = MidBlock([block(channels[0], channels[0]) for _ in range(config.layers_per_block)], channels[0])
+        self.mid_block = MidBlock(
+            [block(channels[0], channels[0]) for _ in range(config.layers_per_block)], channels[0]
+        )
         self.up_blocks = nn.ModuleList()
         for level, width in enumerate(channels):
             before = channels[max(level - 1, 0)]
@@ -164,6 +167,7 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames = x.shape[0]
+        block: Any  # a Stage; a ModuleList does not know what it holds
         x = self.conv_in(x)
         x = self.mid_block.resnets[0](x, frames)
         # One attention, one block after it: as released, blocks beyond the second are stored and never run.

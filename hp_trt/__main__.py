@@ -32,8 +32,10 @@ def animate(
     profile: Annotated[str, typer.Option(help="exact: the released result to rounding.")] = "exact",
     provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
-    locator: Annotated[str, typer.Option(help="Face finder: haar, yunet, yoloface or landmarks.")] = "haar",
+    locator: Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")] = "haar",
     locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
+    portrait_landmarks: Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")] = None,
+    driving_landmarks: Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")] = None,
     arcface: Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")] = None,
     json: Annotated[bool, json_option()] = False,
     debug: Annotated[bool, debug_option()] = False,
@@ -58,10 +60,11 @@ def animate(
                     "this bundle has random weights: the face will be noise, for trying and for benchmarks only"
                 )
             animation = runtime.animate(
-                portrait,
+                runtime.portrait(portrait, landmarks=portrait_landmarks),
                 driving,
                 out,
                 crop_out=crop_out,
+                landmarks=driving_landmarks,
                 steps=steps,
                 seed=seed,
                 guidance_appearance=None if appearance_scale is None else (appearance_scale, appearance_scale),

@@ -26,7 +26,7 @@ from engines.errors import InputError
 from hp_trt.arcface import no_identity, open_arcface
 from hp_trt.config import RuntimeConfig
 from hp_trt.driving import DrivingCrop, DrivingCrops, first_face
-from hp_trt.faces import open_locator
+from hp_trt.faces import FaceLocator, open_locator
 from hp_trt.geometry import motion_ids
 from hp_trt.images import load_image
 from hp_trt.paste import PasteBack
@@ -124,9 +124,12 @@ class Runtime:
         """The bundle's sampling with overrides by name (`steps=10`); None leaves a value as it is."""
         return Sampling.from_manifest(self.bundle.manifest.sampling, **overrides)
 
-    def portrait(self, image: Picture, *, stages: Stages | None = None) -> Portrait:
+    def portrait(
+        self, image: Picture, *, landmarks: Path | str | None = None, stages: Stages | None = None
+    ) -> Portrait:
         """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it.
 
+        `landmarks`: a file that says where the face is (`hp_trt.landmarks_file`), instead of looking for it.
         Raises InputError for what is no picture, FaceNotFound.
         """
         what = "the portrait" if isinstance(image, np.ndarray) else str(image)
@@ -134,7 +137,7 @@ class Runtime:
         geometry = self.bundle.manifest.geometry
         crop = portrait_crop(
             pixels,
-            self._locator,
+            self._locator_of(landmarks),
             crop_px=geometry["crop_px"],
             appearance_px=geometry["appearance_px"],
             what=what,
@@ -154,12 +157,14 @@ class Runtime:
         out: Path | str,
         *,
         crop_out: Path | str | None = None,
+        landmarks: Path | str | None = None,
         **sampling: Any,
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
 
-        Both have the driving video's frames, times and sound. Other keywords override the bundle's sampling. Nothing
-        is written under a final name before the clip is complete. Raises InputError, FaceNotFound, OutputError.
+        Both have the driving video's frames, times and sound. `landmarks`: a file that says where the driving faces
+        are. Other keywords override the bundle's sampling. Nothing is written under a final name before the clip is
+        complete. Raises InputError, FaceNotFound, OutputError.
         """
         from hp_trt.video_writer import VideoWriter
 
@@ -177,7 +182,7 @@ class Runtime:
             if crop_out is not None:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            motion = self._read_motion(reader, wanted, stages)
+            motion = self._read_motion(reader, self._locator_of(landmarks), wanted, stages)
             for frame in self._generate(who, motion, wanted, stages):
                 with stages.unit("write"):
                     full.write(frame.full(), frame.time_s)
@@ -192,7 +197,14 @@ class Runtime:
             stages=stages,
         )
 
-    def frames(self, portrait: Portrait | Picture, driving: Driving, **sampling: Any) -> Iterator[Frame]:
+    def frames(
+        self,
+        portrait: Portrait | Picture,
+        driving: Driving,
+        *,
+        landmarks: Path | str | None = None,
+        **sampling: Any,
+    ) -> Iterator[Frame]:
         """The animated frames as arrays, in order. `driving` is a file, or a sequence of (H, W, 3) uint8 RGB arrays.
 
         All of the driving video is read and denoised before the first frame comes; from then on they come chunk by
@@ -201,7 +213,8 @@ class Runtime:
         wanted, stages = self.sampling(**sampling), Stages(self._on_event)
         source = VideoReader(driving) if isinstance(driving, Path | str) else driving
         who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
-        yield from self._generate(who, self._read_motion(source, wanted, stages), wanted, stages)
+        motion = self._read_motion(source, self._locator_of(landmarks), wanted, stages)
+        yield from self._generate(who, motion, wanted, stages)
 
     def close(self) -> None:
         """Let go of the graphs and of the device. Twice is fine."""
@@ -230,12 +243,17 @@ class Runtime:
             stages=stages,
         )
 
-    def _read_motion(self, source: VideoReader | Sequence[np.ndarray], sampling: Sampling, stages: Stages) -> _Motion:
+    def _locator_of(self, landmarks: Path | str | None) -> FaceLocator:
+        return self._locator if landmarks is None else open_locator("landmarks", landmarks)
+
+    def _read_motion(
+        self, source: VideoReader | Sequence[np.ndarray], locator: FaceLocator, sampling: Sampling, stages: Stages
+    ) -> _Motion:
         """One pass over the driving frames, a window's length at a time; keeps their tokens and times."""
         named = str(source.info.path) if isinstance(source, VideoReader) else "the driving frames"
         geometry = self.bundle.manifest.geometry
-        face = first_face(iter(source), self._locator, named)
-        cropper = DrivingCrops(self._locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+        face = first_face(iter(source), locator, named)
+        cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
         motion = _Motion(MotionBank(self.backend))
         stages.begin("motion", total=source.info.frames if isinstance(source, VideoReader) else len(source))
         images = _timed(source)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from engines.errors import InputError
-from hp_trt.faces import LocatorKind
 
 Provider = Literal["cpu", "cuda"]
+Locator = Literal["haar", "yunet", "yoloface"]
 PROFILES = ("exact",)  # the released result to rounding, by the skips that DESIGN 4 lists; approximations get names
 
 
@@ -21,7 +21,7 @@ class RuntimeConfig:
     provider: Provider = "cpu"
     threads: int | None = None  # None: every core this process may use; the same number gives the same bits
     profile: str = "exact"
-    locator: LocatorKind = "haar"
+    locator: Locator = "haar"
     locator_file: Path | str | None = None  # needed by every locator but haar
     arcface: Path | str | None = None  # arcface.onnx; None: no identity embedding, as upstream allows
     max_frames: int = 10_000  # of a driving video; the released program's limit
@@ -30,7 +30,7 @@ class RuntimeConfig:
         for name, value, choices in (
             ("provider", self.provider, get_args(Provider)),
             ("profile", self.profile, PROFILES),
-            ("locator", self.locator, get_args(LocatorKind)),
+            ("locator", self.locator, get_args(Locator)),
         ):
             if value not in choices:
                 near = difflib.get_close_matches(str(value), choices, n=1)
@@ -40,6 +40,6 @@ class RuntimeConfig:
             raise InputError(f"max_frames must be at least 1, got {self.max_frames}")
         if self.locator == "haar" and self.locator_file is not None:
             raise InputError(
-                f"the locator haar takes no file, got {self.locator_file}; name the locator it belongs to: "
-                "yunet, yoloface or landmarks"
+                f"the locator haar takes no file, got {self.locator_file}; "
+                "name the locator it belongs to: yunet or yoloface"
             )

@@ -26,6 +26,7 @@ from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
+from export.checkpoints import find_user_files
 from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
 from export.parity import check, expectations
@@ -77,6 +78,10 @@ class BuildConfig:
     @property
     def window(self) -> int:
         return self.frames or self.profile.frames
+
+    def user_files(self) -> dict[str, Path]:
+        """Files beside the weights that a bundle does not hold and the runtime can use."""
+        return {} if self.weights is None else find_user_files(self.weights)
 
     def graphs(self) -> dict[str, Graph]:
         """Every graph of this bundle. ValueError for a size that the networks cannot take."""

@@ -17,6 +17,8 @@ from hp_trt.console import Reporter, debug_option, json_option, run
 if TYPE_CHECKING:
     from export.build import Progress
 
+USES = {"arcface": "--arcface FILE", "yoloface": "--locator yoloface --locator-file FILE"}
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -72,6 +74,8 @@ def build(
             report.advance("build", progress.number - (not finished), progress.of, label=label, **facts)
 
         result = build_bundle(config, on_progress)
+        for name, path in config.user_files().items():
+            report.note(f"{path} stays where it is: give it to hp-trt animate ({USES[name]})")
         seconds = time.perf_counter() - start
         total = len(result.manifest.graphs)
         report.result(

@@ -60,8 +60,3 @@ class PasteBack:
         result = self._image.copy()
         result[self._where] = blended.astype(np.uint8)
         return result
-
-
-def to_uint8(frame: np.ndarray) -> np.ndarray:
-    """A planar frame (3, H, W) in [0, 1] as (H, W, 3) uint8: times 255, truncated as released."""
-    return (np.clip(frame, 0, 1).transpose(1, 2, 0) * np.float32(255)).astype(np.uint8)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hp_trt.paste import PasteBack, soft_mask, to_uint8
+from hp_trt.paste import PasteBack, soft_mask
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -57,7 +57,3 @@ def test_each_frame_is_a_fresh_array_and_the_portrait_stays_as_it_was():
 def test_a_box_that_leaves_the_picture_is_refused():
     with pytest.raises(ValueError, match="must lie inside the picture of 64 x 48 pixels"):
         PasteBack(noise(48, 64), (0, 0, 64, 64))
-
-
-def test_frames_are_truncated_and_not_rounded():
-    assert to_uint8(np.array([0.999, 1.5, -1], np.float32)[:, None, None])[0, 0].tolist() == [254, 255, 0]

@@ -133,19 +133,21 @@ class Runtime:
         Raises InputError for what is no picture, FaceNotFound.
         """
         what = "the portrait" if isinstance(image, np.ndarray) else str(image)
-        pixels = load_image(image)
+        stages = stages or Stages(self._on_event)
         geometry = self.bundle.manifest.geometry
-        crop = portrait_crop(
-            pixels,
-            self._locator_of(landmarks),
-            crop_px=geometry["crop_px"],
-            appearance_px=geometry["appearance_px"],
-            what=what,
-        )
+        with stages.unit("portrait_crop"):
+            pixels = load_image(image)
+            crop = portrait_crop(
+                pixels,
+                self._locator_of(landmarks),
+                crop_px=geometry["crop_px"],
+                appearance_px=geometry["appearance_px"],
+                what=what,
+            )
         return Portrait(
             image=pixels,
             crop=crop,
-            identity=self._encode(crop, stages or Stages(self._on_event)),
+            identity=self._encode(crop, stages),
             paste=PasteBack(pixels, crop.box),
             notes=crop.notes,
         )
@@ -188,6 +190,8 @@ class Runtime:
                     full.write(frame.full(), frame.time_s)
                     if crop is not None:
                         crop.write(frame.crop, frame.time_s)
+            with stages.unit("finish"):  # the encoder holds frames back until it is closed, and the sound comes last
+                files.close()
         return Animation(
             out=Path(out),
             crop_out=None if crop_out is None else Path(crop_out),
@@ -252,17 +256,20 @@ class Runtime:
         """One pass over the driving frames, a window's length at a time; keeps their tokens and times."""
         named = str(source.info.path) if isinstance(source, VideoReader) else "the driving frames"
         geometry = self.bundle.manifest.geometry
-        face = first_face(iter(source), locator, named)
+        with stages.unit("first_face"):
+            face = first_face(iter(source), locator, named)
         cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
         motion = _Motion(MotionBank(self.backend))
-        stages.begin("motion", total=source.info.frames if isinstance(source, VideoReader) else len(source))
-        images = _timed(source)
+        total = source.info.frames if isinstance(source, VideoReader) else len(source)
+        for stage in ("read", "crop", "motion"):
+            stages.begin(stage, total=total)
+        images = _read(source, stages)
         while True:
-            with stages.unit("motion", 0):  # reading and cropping; the frames count when they are encoded
-                group: list[DrivingCrop] = []
-                for image, time_s in islice(images, sampling.window):
+            group: list[DrivingCrop] = []
+            for image, time_s in islice(images, sampling.window):
+                with stages.unit("crop"):
                     group.append(cropper.crop(image))
-                    motion.times.append(time_s)
+                motion.times.append(time_s)
             if not group:
                 break
             if len(motion.times) > self.config.max_frames:
@@ -281,7 +288,8 @@ class Runtime:
                     first_frame=len(motion.bank),
                 )
                 motion.bank.append(tokens)
-        stages.end("motion")
+        for stage in ("read", "crop", "motion"):
+            stages.end(stage)
         motion.notes = [*(source.notes if isinstance(source, VideoReader) else []), *cropper.notes()]
         return motion
 
@@ -311,6 +319,17 @@ class Runtime:
         )
         for index, frame in decoded:
             yield Frame(index=index, time_s=motion.times[index], crop=to_uint8(frame), _paste=portrait.paste)
+
+
+def _read(source: VideoReader | Sequence[np.ndarray], stages: Stages) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+    images = _timed(source)
+    while True:
+        try:
+            with stages.unit("read"):
+                image = next(images)
+        except StopIteration:
+            return
+        yield image
 
 
 def _timed(source: VideoReader | Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, Fraction | None]]:

@@ -271,6 +271,7 @@ def _code_hash() -> str:
     """Our own part in what a graph contains."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in (*sorted((here / "networks").glob("*.py")), here / "graphs.py", here / "trace.py"):
+    others = [here / f"{name}.py" for name in ("graphs", "trace", "group_norm")]
+    for path in (*sorted((here / "networks").glob("*.py")), *others):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,6 +1,6 @@
 """A torch module to an ONNX file that keeps the promise of its NetworkSpec.
 
-The dynamo exporter writes one node an operation, `Attention`, `GroupNormalization` and `Gelu` among them. Its
+The dynamo exporter writes one node an operation, `Attention` and `Gelu` among them. Its
 general optimiser is left out: on a UNet it takes longer than the rest of the export, and what engines profit from
 is done here by three passes: constants folded, unused nodes dropped, equal expressions shared.
 """
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from engines.errors import InternalError
 from engines.spec import NetworkSpec
+from export.group_norm import rewrite_group_norms
 
 OPSET = 23  # the first with Attention as one operator
 
@@ -57,6 +58,7 @@ def _simplify(model) -> None:  # onnx_ir.Model: the exporter's own form, not wor
 
     onnxscript.optimizer.fold_constants(model)
     common.RemoveUnusedNodesPass()(model)
+    rewrite_group_norms(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.DeduplicateInitializersPass()(model)
     common.RemoveUnusedNodesPass()(model)

@@ -74,7 +74,7 @@ def test_any_configuration_equals_the_released_network(name, rows, frames):
     """The release repeats the temporal contexts for every pixel and projects the copies; ours projects one a row."""
     config = CONFIGS[name]
     ours, released = make(config, motion_scale=0.7)
-    given = inputs(config, rows=rows, frames=frames, cells=(8, 16))
+    given = inputs(config, rows=rows, frames=frames, cells=(4, 8))
     ids = torch.tensor([[12.5, 3.0, 0.1]]).repeat(rows, 1) * torch.arange(1, rows + 1)[:, None]
     timestep = torch.tensor([1.1])
     expected = released.velocity(timestep=timestep[0], added_time_ids=ids, **given)

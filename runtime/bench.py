@@ -1,0 +1,122 @@
+"""`python -m runtime.bench`: how long each stage takes, how much memory, how much arithmetic.
+
+Parses arguments, makes a BenchConfig, calls `bench`, and shows the report: a table for people, JSON for machines, a
+picture of the timeline. The JSON's keys, stable within one `schema` (times in seconds unless a name says _ms):
+
+    format, schema     "hp-trt bench", 1
+    machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, provider, threads, device
+    bundle             path, preset, precision, size [H, W], frames, weights "random" | "published", created
+    clip               frames, padded (with the frames made up at its ends), windows (a step), rows [of each step],
+                       decoded, steps, rate, seed, runs, warmup
+    stages             [stage, count, p50_ms, p90_ms, p99_ms, total_s, share, flops, flops_per_s]; flops null for
+                       stages without a network. What a stage's pieces are: portrait_crop and first_face one each,
+                       portrait a network, read, crop and write a frame, motion a group of a window's length, denoise a
+                       window's step, stitch a step, decode a chunk, finish the encoder's last frames and the sound
+    end_to_end         seconds [each run], median_s, frames_per_s, other_s (in no stage)
+    first_frame        latency_s, portrait_ready_s: medians
+    memory             peak_bytes, opened_bytes, growth_bytes, of this process, before PyTorch is loaded; peak_since
+                       "opened" | "start"
+    flops              done, released, saved (a fraction), per_s, done_by_stage, released_by_stage
+    reference          null, or frames, steps, threads, torch, exact_s, reference_s, ratios [by turn],
+                       exact_frames_per_s, reference_frames_per_s, ratio (median), latents_error, frames_error,
+                       levels_error
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+if not __package__:  # run as a file: its own folder is on the path then, where the one above should be
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from engines.errors import OutputError
+from hp_trt.console import Reporter, debug_option, run
+from runtime.benchmark.measure import BenchConfig, bench
+from runtime.benchmark.table import show
+from runtime.benchmark.timeline import check_can_draw, draw_timeline, titles
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def command(
+    bundle: Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")],
+    json: Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")] = None,
+    timeline: Annotated[Path | None, typer.Option(help="Draw the stages of the median run (.png, .svg).")] = None,
+    portrait: Annotated[Path | None, typer.Option(help="Picture with one face [drawn].")] = None,
+    driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [drawn].")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of the driving video [50 drawn ones, or all].")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads, of the reference too [every core].")] = None,
+    provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    warmup: Annotated[int, typer.Option(help="Runs before the measured ones.")] = 1,
+    runs: Annotated[int, typer.Option(help="Measured runs.")] = 3,
+    reference: Annotated[bool, typer.Option(help="Race the released algorithm in eager PyTorch, by turns.")] = False,
+    reference_frames: Annotated[int | None, typer.Option(help="Frames of that race [as many].")] = None,
+    reference_steps: Annotated[int | None, typer.Option(help="Steps of that race [as many].")] = None,
+    weights: Annotated[Path | None, typer.Option(help="pretrained_weights, for the race of published weights.")] = None,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Measure a bundle on this machine."""
+    config = BenchConfig(
+        bundle=bundle,
+        portrait=portrait,
+        driving=driving,
+        frames=frames,
+        steps=steps,
+        seed=seed,
+        threads=threads,
+        provider=provider,
+        warmup=warmup,
+        runs=runs,
+        reference=reference,
+        reference_frames=reference_frames,
+        reference_steps=reference_steps,
+        weights=weights,
+    )
+    to_stdout = json == Path("-")
+    for path in (None if to_stdout else json, timeline):  # before the long work
+        if path is not None and not path.absolute().parent.is_dir():
+            raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+    if timeline is not None:
+        check_can_draw(timeline)
+    with Reporter() as report:
+        result = bench(config, lambda what, done, total: report.advance("bench", done, total, label=f"bench: {what}"))
+    show(result.report, Console(stderr=to_stdout, highlight=False))
+    text = jsonlib.dumps(result.report, indent=2) + "\n"
+    if to_stdout:
+        print(text, end="")
+    elif json is not None:
+        _place(json, lambda path: path.write_text(text, encoding="utf-8"))
+    if timeline is not None:
+        _place(timeline, lambda path: draw_timeline(result.spans, path, wall_s=result.wall_s, **titles(result.report)))
+
+
+def main() -> None:
+    """Run the command."""
+    run(app, json_events=False)
+
+
+def _place(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` a file beside `path`, then give it that name: nothing half-written, nothing lost."""
+    hidden = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(hidden)
+        os.replace(hidden, path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}; choose another folder or make room") from error
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

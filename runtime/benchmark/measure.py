@@ -1,0 +1,202 @@
+"""Animate a clip some times and report on it: `bench` is what `python -m runtime.bench` calls.
+
+The runs that are measured come first, so that their memory is theirs: PyTorch is loaded only for the race after them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engines.errors import InputError
+from hp_trt.config import RuntimeConfig
+from runtime.benchmark import arithmetic, machine
+from runtime.benchmark.arithmetic import Clip, Flops
+from runtime.benchmark.clips import clip_files, shortened
+from runtime.benchmark.stage_times import first_frame, stage_times
+from runtime.stages import Event
+
+if TYPE_CHECKING:
+    from hp_trt.api import Runtime
+    from runtime.sampling import Sampling
+
+FORMAT, SCHEMA = "hp-trt bench", 1
+Tell = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """What to measure, checked when made. Without a portrait and a driving video, the drawn sample is animated."""
+
+    bundle: Path
+    portrait: Path | None = None
+    driving: Path | None = None
+    frames: int | None = None  # of the driving video; None: all of it, or 50 of the drawn one
+    steps: int | None = None  # None: the bundle's
+    seed: int | None = None
+    threads: int | None = None  # None: every core; the race's too
+    provider: str = "cpu"
+    warmup: int = 1
+    runs: int = 3
+    reference: bool = False
+    reference_frames: int | None = None  # None: as many as above
+    reference_steps: int | None = None  # None: as many as above
+    weights: Path | None = None  # upstream's folder, to race a bundle of published weights
+
+    def __post_init__(self) -> None:
+        if (self.portrait is None) != (self.driving is None):
+            only = "a portrait" if self.driving is None else "a driving video"
+            raise InputError(f"only {only} was given; give --portrait and --driving, or neither for the drawn pair")
+        least = {"frames": 1, "warmup": 0, "runs": 1, "reference_frames": 1, "reference_steps": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise InputError(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What was measured."""
+
+    report: dict[str, Any]  # JSON data: `runtime.bench` says what its keys are
+    spans: tuple[Event, ...]  # of the run of median length
+    wall_s: float  # of that run
+
+
+def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
+    """Animate, measure, and race the reference where asked. `tell` hears before each run.
+
+    Raises what `hp_trt.Runtime` raises, and CheckpointError for `config.weights`.
+    """
+    from hp_trt.api import Runtime
+
+    tell = tell or (lambda what, done, total: None)
+    setup = RuntimeConfig(provider=config.provider, threads=config.threads)  # type: ignore[arg-type]  # checked there
+    with Runtime(config.bundle, setup) as runtime, tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary:
+        folder, sampling = Path(temporary), runtime.sampling(steps=config.steps, seed=config.seed)
+        portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
+        opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
+        runs, walls_s = [], []
+        for number in range(config.warmup + config.runs):
+            tell("warm up" if number < config.warmup else "run", number, config.warmup + config.runs)
+            start_s = time.perf_counter()
+            animation = runtime.animate(portrait, driving, folder / "out.mp4", **vars(sampling))
+            if number >= config.warmup:
+                walls_s.append(time.perf_counter() - start_s)
+                runs.append(tuple(animation.stages.spans))
+        peak_bytes = machine.peak_bytes()
+        clip = Clip.of(animation.frames, sampling)
+        report = {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            "machine": _machine(config, runtime),
+            "bundle": _bundle(runtime),
+            "clip": {
+                **asdict(clip),
+                "steps": len(clip.rows),
+                "rate": float(animation.rate),
+                "seed": sampling.seed,
+                "runs": config.runs,
+                "warmup": config.warmup,
+            },
+            **summary(runs, walls_s, clip, _flops(runtime), augmented=sampling.noise_aug_strength > 0),
+            "memory": {
+                "peak_bytes": peak_bytes,
+                "opened_bytes": opened_bytes,
+                "growth_bytes": max(peak_bytes - opened_bytes, 0),
+                "peak_since": "opened" if restarted else "start",
+            },
+            "reference": None,
+        }
+        if config.reference:
+            report["reference"] = _race(config, runtime, portrait, driving, clip, sampling, folder, tell)
+    middle = walls_s.index(statistics.median_low(walls_s))
+    return Bench(report=report, spans=runs[middle], wall_s=walls_s[middle])
+
+
+def summary(
+    runs: Sequence[Sequence[Event]], walls_s: Sequence[float], clip: Clip, flops: Flops, *, augmented: bool = False
+) -> dict[str, Any]:
+    """The report's `stages`, `end_to_end`, `first_frame` and `flops`, from each run's spans and duration."""
+    done, released = arithmetic.done(clip, flops, augmented=augmented), arithmetic.released(clip, flops)
+    done_total, released_total = sum(done.values()), sum(released.values())
+    times, median_s = stage_times(runs, walls_s), statistics.median(walls_s)
+    stages = []
+    for stage in times:
+        count = done.get(stage.stage)
+        per_s = None if count is None else count / max(stage.total_s, 1e-9)
+        stages.append({**asdict(stage), "flops": count, "flops_per_s": per_s})
+    firsts = [first_frame(spans) for spans in runs]
+    return {
+        "stages": stages,
+        "end_to_end": {
+            "seconds": list(walls_s),
+            "median_s": median_s,
+            "frames_per_s": clip.frames / median_s,
+            "other_s": statistics.mean(walls_s) - sum(stage.total_s for stage in times),
+        },
+        "first_frame": {
+            "latency_s": statistics.median(first.latency_s for first in firsts),
+            "portrait_ready_s": statistics.median(first.portrait_ready_s for first in firsts),
+        },
+        "flops": {
+            "done": done_total,
+            "released": released_total,
+            "saved": 1 - done_total / released_total,
+            "per_s": done_total / median_s,
+            "done_by_stage": done,
+            "released_by_stage": released,
+        },
+    }
+
+
+def _race(
+    config: BenchConfig,
+    runtime: Runtime,
+    portrait: Path,
+    driving: Path,
+    clip: Clip,
+    sampling: Sampling,
+    folder: Path,
+    tell: Tell,
+) -> dict[str, Any]:
+    from runtime.benchmark.race import Inputs, Reference, race
+
+    frames = min(config.reference_frames or clip.frames, clip.frames)
+    if frames < clip.frames:
+        driving = shortened(driving, folder / "race.mp4", frames)
+    inputs = Inputs(
+        portrait=portrait,
+        driving=driving,
+        out=folder / "race-out.mp4",
+        sampling=runtime.sampling(steps=config.reference_steps or sampling.steps, seed=sampling.seed),
+    )
+    reference = Reference(runtime, weights=config.weights)
+    return race(runtime, reference, inputs, turns=config.runs, tell=tell).to_json()
+
+
+def _machine(config: BenchConfig, runtime: Runtime) -> dict[str, Any]:
+    threads = getattr(runtime.backend, "threads", None)
+    return {**machine.facts(), "provider": config.provider, "threads": threads, "device": runtime.backend.device}
+
+
+def _bundle(runtime: Runtime) -> dict[str, Any]:
+    manifest = runtime.bundle.manifest
+    return {
+        "path": str(runtime.bundle.path),
+        "preset": manifest.preset,
+        "precision": manifest.precision,
+        "size": list(manifest.size),
+        "frames": manifest.frames,
+        "weights": manifest.weights["kind"],
+        "created": manifest.created,
+    }
+
+
+def _flops(runtime: Runtime) -> Flops:
+    return {name: record.flops for name, record in runtime.bundle.manifest.graphs.items()}

@@ -42,8 +42,9 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     runs = len(whole["seconds"])
     yield ""
     yield (
-        f"end to end   {whole['frames_per_s']:.2f} frames/s: {clip['frames']} frames, {clip['steps']} steps, "
-        f"{clip['windows']} windows, {_median_of(runs)}, {clip['warmup']} to warm up"
+        f"end to end   {whole['frames_per_s']:.2f} frames/s: {counted(clip['frames'], 'frame')}, "
+        f"{counted(clip['steps'], 'step')}, {counted(clip['windows'], 'window')}, {_median_of(runs)}, "
+        f"{clip['warmup']} to warm up"
     )
     yield (
         f"first frame  {first['latency_s']:.2f} s from the call, "
@@ -70,13 +71,18 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"reference    exact is {race['ratio']:.2f} times as fast as the released algorithm in eager PyTorch "
             f"{race['torch']}: {race['exact_frames_per_s']:.2f} against {race['reference_frames_per_s']:.2f} frames/s; "
-            f"{race['frames']} frames, {race['steps']} steps, {race['threads']} threads each, "
+            f"{counted(race['frames'], 'frame')}, {counted(race['steps'], 'step')}, "
+            f"{counted(race['threads'], 'thread')} each, "
             f"{_median_of(len(race['ratios']))}, by turns"
         )
         yield (
             f"             results differ at most by {race['latents_error']:.1e} of the latents' rms, "
             f"{race['frames_error']:.1e} of the frames', {race['levels_error']} of 255 levels"
         )
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _median_of(runs: int) -> str:

@@ -2,14 +2,20 @@
 
 People get bars on a terminal and one line at the end; without a terminal only that line and the notes. `--json` makes
 every event a line of JSON on standard output. Errors are one line on standard error: exit code 2 is the user's
-turn, 1 is a failure of ours, 130 is Ctrl-C; a traceback comes only with `--debug`.
+turn, 1 is a failure of ours, 130 is Ctrl-C and 143 a kill, both of which clean up; a traceback comes only with
+`--debug`. A reader that goes away (`| head`) ends a command quietly, as the shell expects: 141.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import sys
+import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from engines.errors import HpTrtError
 from runtime.stages import Event
 
-INTERRUPTED = 130
+INTERRUPTED, NO_READER, TERMINATED = 130, 141, 143  # 128 + the signal's number
 WATCHED = ("motion", "denoise", "decode")
 
 
@@ -88,35 +94,56 @@ def run(app: typer.Typer, *, json_events: bool = True) -> None:
     """
     debug, as_json = "--debug" in sys.argv, json_events and "--json" in sys.argv
     try:
+        with suppress(ValueError):  # not in the main thread: an application has its own way with signals
+            signal.signal(signal.SIGTERM, _terminate)
         code = app(standalone_mode=False)
+        if sys.stdout is not None:  # None: closed by whoever started us
+            sys.stdout.flush()
+        if code == INTERRUPTED:  # typer turns Ctrl-C into its code, without a word
+            raise KeyboardInterrupt
     except BaseException as error:  # every way a command can end passes here once
-        if debug and not isinstance(error, SystemExit):
-            raise
+        if debug and not isinstance(error, SystemExit | typer.Exit):
+            traceback.print_exc()
         code = _explain(error, as_json=as_json)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+class _Terminated(BaseException):
+    """SIGTERM, as an exception, so that what is unfinished is cleaned up."""
+
+
+def _terminate(*_: Any) -> None:
+    raise _Terminated
+
+
 def _explain(error: BaseException, *, as_json: bool) -> int:
     message, code = str(error), 1
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # typer's SystemExit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes at exit
+        return NO_READER
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, typer.Exit):
         return error.exit_code
-    if isinstance(error, BrokenPipeError):
-        return 0
     if isinstance(error, HpTrtError):
         code = error.exit_code
+    elif isinstance(error, _Terminated):
+        message, code = "terminated; what was complete before is untouched", TERMINATED
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         message, code = "interrupted; what was complete before is untouched", INTERRUPTED
     elif hasattr(error, "format_message"):  # the argument parser's own: typer does not export their base class
         message, code = f"{error.format_message().rstrip('.')}. See --help", getattr(error, "exit_code", 2)
     elif isinstance(error, MemoryError):
         message = "out of memory; close other programs, or use a smaller size or fewer frames"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message, code = f"no space left for {error.filename or 'what this command prints or writes'}; free some", 2
     else:
         name = type(error).__name__
         message = f"this is our mistake: {name}: {message or 'no message'}. Run it again with --debug and report it"
+    message = "; ".join(line for part in message.splitlines() if (line := part.strip().rstrip(";")))  # one line, always
     if as_json:
-        print(json.dumps({"event": "error", "code": code, "message": message}), flush=True)
+        with suppress(OSError):
+            print(json.dumps({"event": "error", "code": code, "message": message}), flush=True)
     print(f"error: {message}", file=sys.stderr)
     return code
 

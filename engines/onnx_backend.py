@@ -22,6 +22,7 @@ from engines.spec import NetworkSpec, TensorSpec
 
 Provider = Literal["cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
@@ -39,6 +40,10 @@ class OnnxBackend:
             raise InputError(f"there is no provider {provider!r}; choose one of {', '.join(_PROVIDERS)}")
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
+        if threads is not None and threads > _MOST_THREADS:
+            raise InputError(
+                f"threads can be at most {_MOST_THREADS}, got {threads}; this process may use {available_cores()} cores"
+            )
         self.provider = provider
         self.threads = threads or available_cores()
         self.device_id = device_id

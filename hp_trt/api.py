@@ -50,6 +50,7 @@ class Portrait:
     """A portrait, encoded once, for any number of clips of the Runtime that made it."""
 
     image: np.ndarray  # (H, W, 3) uint8 RGB
+    path: Path | None  # where it came from; None: an array
     crop: PortraitCrop
     identity: Identity
     paste: PasteBack
@@ -146,6 +147,7 @@ class Runtime:
             )
         return Portrait(
             image=pixels,
+            path=None if isinstance(image, np.ndarray) else Path(image),
             crop=crop,
             identity=self._encode(crop, stages),
             paste=PasteBack(pixels, crop.box),
@@ -176,6 +178,9 @@ class Runtime:
         if crop_out is not None and Path(crop_out).resolve() == Path(out).resolve():
             raise InputError(f"{out} and the crop would be one file; give the crop another name")
         who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
+        for target in (out, crop_out):
+            if target is not None and who.path is not None and _same_file(target, who.path):
+                raise InputError(f"{target} is the portrait itself; give the result another name")
         height, width = who.image.shape[:2]
         with ExitStack() as files:
             # Opened before the long work: a folder that cannot be written is told now.
@@ -336,6 +341,11 @@ def _timed(source: VideoReader | Sequence[np.ndarray]) -> Iterator[tuple[np.ndar
     if isinstance(source, VideoReader):
         return ((frame.image, frame.time_s) for frame in source.timed())
     return ((image, None) for image in source)
+
+
+def _same_file(one: Path | str, other: Path | str) -> bool:
+    """Whether both names lead to one existing file, through links too."""
+    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 
 
 def _open_backend(config: RuntimeConfig) -> Backend:

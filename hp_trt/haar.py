@@ -56,10 +56,10 @@ class HaarLocator:
         """x, y, side of each square found in `gray` shrunk by `scale`."""
         import cv2
 
+        if min(gray.shape) * scale < _SMALLEST_FACE_PX:  # a face does not fit, and a thin strip would vanish
+            return []
         small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else gray
         smallest = (_SMALLEST_FACE_PX, _SMALLEST_FACE_PX)
-        if min(small.shape) < _SMALLEST_FACE_PX:
-            return []
         found = self._faces.detectMultiScale(self._contrast.apply(small), 1.1, 4, minSize=smallest)
         return [(float(x / scale), float(y / scale), float(side / scale)) for x, y, side, _ in found]
 

@@ -48,6 +48,11 @@ class Sampling:
                 isinstance(value, int) and not isinstance(value, bool) and value >= low,
                 f"{name} needs a whole number of at least {low}, got {value!r}",
             )
+        _check(
+            self.steps <= _MOST_STEPS,
+            f"steps can be at most {_MOST_STEPS}, the network's own count of noise levels, got {self.steps}; "
+            "25 is the released choice",
+        )
         for name in ("strength", "noise_aug_strength", "fps", "scaling_factor"):
             _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {getattr(self, name)!r}")
         _check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
@@ -85,6 +90,7 @@ class Sampling:
         return cls(**given)
 
 
+_MOST_STEPS = 1000  # trained with so many; more would only wait, and a mistyped number would wait for ever
 _WHOLE_NUMBERS = {  # name -> least
     "steps": 1,
     "window": 1,

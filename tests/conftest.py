@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +25,13 @@ def onnx_cache(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
 @pytest.fixture(scope="session")
 def backend() -> OnnxBackend:
     return OnnxBackend(threads=THREADS)
+
+
+@pytest.fixture(scope="session")
+def pocket_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the pocket preset with random weights: a minute's work, for slow tests. Read only."""
+    from export.build import BuildConfig, build_bundle
+
+    folder = tmp_path_factory.mktemp("pocket") / "bundle"
+    # Parity has tests of its own, and the bundle is the same without.
+    return build_bundle(BuildConfig(preset="pocket", bundle=folder, parity=False)).path

@@ -15,7 +15,6 @@ around its last rename leaves behind: harmless, never loaded, swept by the next 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from engines.manifest import (
     Manifest,
     build_command,
     own_hash,
+    parse_json,
     to_text,
 )
 from engines.spec import NetworkSpec
@@ -102,7 +102,7 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
         state = "holds an unfinished build" if (bundle / ".build").is_dir() else "is not a bundle"
         raise BundleError(f"{bundle} {state}: it has no {MANIFEST_NAME}; build one: {command}")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = parse_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BundleError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
     except ValueError as error:
@@ -156,7 +156,7 @@ def foreign_files(bundle: Path, known: set[str]) -> list[str]:
 def read_record(file: Path) -> GraphRecord | None:
     """A graph's record.json, or None where there is none that can be read."""
     try:
-        return GraphRecord.from_json(json.loads(file.read_text(encoding="utf-8")))
+        return GraphRecord.from_json(parse_json(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -15,7 +15,6 @@ bundle changes. Only then do graphs that nothing names any more go away.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import socket
@@ -39,6 +38,7 @@ from engines.manifest import (
     Manifest,
     graph_folder,
     is_graph_folder,
+    parse_json,
     to_text,
 )
 
@@ -177,7 +177,7 @@ class BundleWriter:
         data: Any = None
         if file.exists():
             try:
-                data = json.loads(file.read_bytes())
+                data = parse_json(file.read_bytes())
             except ValueError:
                 # Damaged: a rebuild replaces it. Without our graphs beside it, it may be anybody's.
                 data = {"format": FORMAT} if (self.path / "onnx").is_dir() else None

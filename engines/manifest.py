@@ -129,6 +129,9 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        for name in ("weights", "sampling", "geometry", "versions"):
+            if not isinstance(data[name], Mapping):
+                raise ValueError(f"{name} must be an object, got {data[name]!r}")
         return cls(
             schema=data["schema"],
             preset=data["preset"],
@@ -164,6 +167,18 @@ def own_hash(data: Mapping[str, Any]) -> str:
 def to_text(data: Mapping[str, Any]) -> str:
     """The one way our json files are written. ValueError for NaN, which is not json."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What `to_text` wrote. ValueError for everything else, NaN and bottomless nesting included."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is not json")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:

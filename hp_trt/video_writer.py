@@ -1,6 +1,6 @@
 """Writing the result: H.264 in an mp4, each frame at the driving frame's time, with its sound.
 
-The file grows under a hidden name in the folder it is meant for and gets its own name when it is complete.
+The file grows under a hidden name in its folder (`part_file`) and gets its own name when it is complete.
 Until then whatever had that name stays; on an error or Ctrl-C the hidden file goes.
 
 Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
@@ -21,6 +21,7 @@ import numpy as np
 
 from engines.errors import InputError, OutputError
 from hp_trt.audio_track import AudioTrack
+from hp_trt.part_file import PartFile
 from hp_trt.video import VideoInfo
 
 _SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -56,7 +57,7 @@ class VideoWriter:
         self._last_pts: int | None = None
         self.frames = 0
         self._check_path(driving)
-        self._hidden = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._part: PartFile | None = None
         self._container: Any = None
         self._audio: AudioTrack | None = None
         with self._guarded():
@@ -93,7 +94,8 @@ class VideoWriter:
             if self._audio:
                 self._audio.finish((self._last_pts or 0) * self._time_base + 1 / self._rate)
             self._container.close()
-            os.replace(self._hidden, self.path)
+            assert self._part is not None
+            self._part.commit()
         if self._audio:
             self._audio.close()
 
@@ -143,7 +145,8 @@ class VideoWriter:
         import av
 
         container_format = _SUFFIXES[self.path.suffix.lower()]
-        self._container = av.open(str(self._hidden), "w", format=container_format)
+        self._part = PartFile(self.path)
+        self._container = av.open(str(self._part.path), "w", format=container_format)
         stream = self._container.add_stream("libx264", rate=self._rate, options={"crf": "17"})
         stream.width, stream.height = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"
@@ -162,7 +165,8 @@ class VideoWriter:
                     owner.close()
             except Exception:  # the disk that is full while writing is full while closing
                 continue
-        self._hidden.unlink(missing_ok=True)
+        if self._part is not None:
+            self._part.discard()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -184,6 +188,8 @@ class VideoWriter:
             advice = "free some space, or write somewhere else"
         elif error.errno in _FORBIDDEN:
             advice = "change the permissions, or write somewhere else"
+        elif error.errno == errno.ENAMETOOLONG:
+            advice = "choose a shorter name"
         else:
             advice = f"the encoder takes up to 16384 pixels a side, this video has {self._size[0]} x {self._size[1]}"
         return OutputError(

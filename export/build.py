@@ -58,6 +58,8 @@ class BuildConfig:
             raise InputError(f"there is no preset {self.preset!r}; {hint}")
         if self.precision not in ("fp32", "fp16"):
             raise InputError(f"there is no precision {self.precision!r}; choose fp32 or fp16")
+        if self.size is not None and self.size > 2048:
+            raise InputError(f"a size of {self.size} pixels cannot be built; choose at most 2048 (released: 512)")
         if self.frames is not None and not 2 <= self.frames <= 256:
             raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
         try:
@@ -73,11 +75,11 @@ class BuildConfig:
 
     @property
     def size_px(self) -> int:
-        return self.size or self.profile.size
+        return self.profile.size if self.size is None else self.size
 
     @property
     def window(self) -> int:
-        return self.frames or self.profile.frames
+        return self.profile.frames if self.frames is None else self.frames
 
     def user_files(self) -> dict[str, Path]:
         """Files beside the weights that a bundle does not hold and the runtime can use."""

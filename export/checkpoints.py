@@ -76,7 +76,7 @@ def load_checkpoints(folder: str | Path, shapes: Mapping[str, Shapes]) -> dict[s
         except CheckpointError as error:
             problems.append(str(error))
             continue
-        if wrong := mismatches(state, expected):
+        if wrong := mismatches(state, expected) or unusable(state):
             problems.append(f"{path}: {'; '.join(wrong)}")
         states[network] = state
     if problems:
@@ -126,6 +126,17 @@ def mismatches(state: Mapping[str, torch.Tensor], expected: Shapes) -> list[str]
     return [
         f"{len(keys)} {kind} {'key' if len(keys) == 1 else 'keys'}: {', '.join(keys)}"
         for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+        if keys
+    ]
+
+
+def unusable(state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Keys whose values no network can compute with; empty where there are none. Reads every tensor once."""
+    whole = [f"{key} is {value.dtype}" for key, value in state.items() if not value.is_floating_point()]
+    wild = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    return [
+        f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {kind}: {', '.join(keys)}"
+        for kind, keys in (("not of a floating-point type", whole), ("with NaN or infinity", wild))
         if keys
     ]
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hp_trt.video_writer import X264
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -77,7 +79,7 @@ def write_driving(path: Path, *, seed: int = 0, frames: int = 50, fps: int = 25,
 
     poses = list(driving_poses(frames, seed=seed, fps=fps))
     with av.open(str(path), "w") as output:
-        video = output.add_stream("libx264", rate=Fraction(fps), options={"crf": "17"})
+        video = output.add_stream("libx264", rate=Fraction(fps), options=dict(X264))
         video.width = video.height = px
         video.pix_fmt = "yuv420p"
         audio = output.add_stream("aac", rate=44100, layout="mono")

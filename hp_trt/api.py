@@ -345,7 +345,10 @@ def _timed(source: VideoReader | Sequence[np.ndarray]) -> Iterator[tuple[np.ndar
 
 def _same_file(one: Path | str, other: Path | str) -> bool:
     """Whether both names lead to one existing file, through links too."""
-    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
+    try:
+        return Path(one).samefile(other)
+    except OSError:  # one of them does not exist
+        return False
 
 
 def _open_backend(config: RuntimeConfig) -> Backend:

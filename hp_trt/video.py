@@ -87,7 +87,9 @@ def probe(path: Path | str) -> VideoInfo:
         stream = _video_stream(container, path)
         first = next(_decoded(container, stream, _Damage()), None)
         if first is None:
-            raise InputError(f"{path} has a picture track without a single frame that can be decoded; {_ADVICE}")
+            raise InputError(
+                f"{path} has pictures but not one that can be decoded: empty, damaged or cut off; {_ADVICE}"
+            )
         turned = _quarter_turns(first) % 2
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE
         duration = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)

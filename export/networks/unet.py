@@ -126,15 +126,19 @@ class MLP(nn.Module):
 
 
 class GEGLU(nn.Module):
-    """One Linear, split into a value and a gate: value * gelu(gate), exact GELU."""
+    """One Linear's halves are a value and a gate: value * gelu(gate), exact GELU.
+
+    The weights are split, not their product: splitting that copies the widest tensor of a block, a tenth of the
+    pocket denoiser's time on ONNX Runtime's CPU provider. Every element is the same sum.
+    """
 
     def __init__(self, width: int, width_out: int):
         super().__init__()
         self.proj = nn.Linear(width, width_out * 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        value, gate = zip(self.proj.weight.chunk(2), self.proj.bias.chunk(2), strict=True)
+        return F.linear(x, *value) * F.gelu(F.linear(x, *gate))
 
 
 class FeedForward(nn.Module):

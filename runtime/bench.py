@@ -17,9 +17,10 @@ picture of the timeline. The JSON's keys, stable within one `schema` (times in s
     memory             peak_bytes, opened_bytes, growth_bytes, of this process, before PyTorch is loaded; peak_since
                        "opened" | "start"
     flops              done, released, saved (a fraction), per_s, done_by_stage, released_by_stage
-    reference          null, or frames, steps, threads, torch, exact_s, reference_s, ratios [by turn],
-                       exact_frames_per_s, reference_frames_per_s, ratio (median), latents_error, frames_error,
-                       levels_error
+    reference          null, or frames, steps, threads, torch, exact_s, reference_s, exact_network_s,
+                       reference_network_s (from the crops to the raw frames), ratios [by turn],
+                       exact_frames_per_s, reference_frames_per_s, ratio (median), network_ratio, latents_error,
+                       frames_error, levels_error
 """
 
 from __future__ import annotations

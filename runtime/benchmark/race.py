@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ from runtime.sampling import Sampling
 if TYPE_CHECKING:
     from export.reference.sample import SamplingOptions
 
+SHARED = ("portrait_crop", "first_face", "read", "crop", "write", "finish")  # stages that are the same code
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -52,6 +54,7 @@ class Outcome:
     """What one run of either side gave."""
 
     seconds: float
+    shared_s: float  # of them, in code that both sides share
     latents: np.ndarray  # (T, 4, h, w) as the loop ends with them
     frames: np.ndarray  # (N, 3, S, S) raw decoder output
 
@@ -64,23 +67,22 @@ class Race:
     steps: int
     threads: int
     torch: str
-    exact_s: tuple[float, ...]
+    exact_s: tuple[float, ...]  # from the call to the finished file
     reference_s: tuple[float, ...]
+    exact_network_s: tuple[float, ...]  # of them, from the crops to the raw frames
+    reference_network_s: tuple[float, ...]
     latents_error: float  # the largest difference over the reference's rms
     frames_error: float  # the same for raw decoder output
     levels_error: int  # the largest difference of an 8-bit value
 
-    @property
-    def ratios(self) -> list[float]:
-        """How many times the reference's frames/s, turn by turn."""
-        return [reference / exact for reference, exact in zip(self.reference_s, self.exact_s, strict=True)]
-
     def to_json(self) -> dict[str, Any]:
-        """The report's `reference`."""
+        """The report's `reference`; a ratio says how many times the reference's frames/s."""
+        ratios = _ratios(self.reference_s, self.exact_s)
         return {
             **asdict(self),
-            "ratios": self.ratios,
-            "ratio": statistics.median(self.ratios),
+            "ratios": ratios,
+            "ratio": statistics.median(ratios),
+            "network_ratio": statistics.median(_ratios(self.reference_network_s, self.exact_network_s)),
             "exact_frames_per_s": self.frames / statistics.median(self.exact_s),
             "reference_frames_per_s": self.frames / statistics.median(self.reference_s),
         }
@@ -118,6 +120,7 @@ class Reference:
         timed = list(reader.timed())
         crops = list(cropper.crops(frame.image for frame in timed))
         padded = len(crops) + 2 * sampling.pad_frames
+        network_s = time.perf_counter()
         result = run_program(
             self._networks,
             _released_options(sampling),
@@ -131,13 +134,15 @@ class Reference:
             noise_aug=torch.from_numpy(noise.noise_aug(sampling.seed, crop_px, crop_px)[0]),
             initial_noise=torch.from_numpy(noise.initial_noise(sampling.seed, padded, crop_px, crop_px)),
         )
+        network_s = time.perf_counter() - network_s
         decoded = result.loop.decoded[sampling.pad_frames :][: len(crops)].numpy()
         paste = PasteBack(image, portrait.box)
         with VideoWriter(inputs.out, width=image.shape[1], height=image.shape[0], driving=reader.info) as writer:
             for frame, raw in zip(timed, decoded, strict=True):
                 writer.write(paste(to_uint8(raw)), frame.time_s)
         seconds = time.perf_counter() - start_s
-        return Outcome(seconds=seconds, latents=result.loop.final_latents.numpy(), frames=decoded)
+        shared_s = seconds - network_s
+        return Outcome(seconds=seconds, shared_s=shared_s, latents=result.loop.final_latents.numpy(), frames=decoded)
 
 
 def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
@@ -153,9 +158,10 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     finally:
         runtime.sessions.update(usual)
     seconds = time.perf_counter() - start_s
+    shared_s = sum(span.seconds for span in done.stages.spans if span.stage in SHARED)
     in_front = sampling.pad_frames % sampling.decode_chunk  # whole chunks of padding are not decoded
     frames = np.concatenate(decoder.outputs)[in_front:][: done.frames]
-    return Outcome(seconds=seconds, latents=loop.outputs[-1], frames=frames)
+    return Outcome(seconds=seconds, shared_s=shared_s, latents=loop.outputs[-1], frames=frames)
 
 
 def race(
@@ -164,22 +170,29 @@ def race(
     """One turn each that is not timed, for the comparison and to warm up; then `turns` more."""
     tell("race, warm up", 0, 1 + turns)
     exact, released = animate_exact(runtime, inputs), reference.animate(inputs)
-    exact_s, reference_s = [], []
+    times: list[tuple[float, ...]] = []
     for turn in range(turns):
         tell("race", 1 + turn, 1 + turns)
-        exact_s.append(animate_exact(runtime, inputs).seconds)
-        reference_s.append(reference.animate(inputs).seconds)
+        mine, other = animate_exact(runtime, inputs), reference.animate(inputs)
+        times.append((mine.seconds, other.seconds, mine.seconds - mine.shared_s, other.seconds - other.shared_s))
+    exact_s, reference_s, exact_network_s, reference_network_s = zip(*times, strict=True)
     return Race(
         frames=len(released.frames),
         steps=inputs.sampling.executed_steps,
         threads=reference.threads,
         torch=reference.torch,
-        exact_s=tuple(exact_s),
-        reference_s=tuple(reference_s),
+        exact_s=exact_s,
+        reference_s=reference_s,
+        exact_network_s=exact_network_s,
+        reference_network_s=reference_network_s,
         latents_error=_relative(exact.latents, released.latents),
         frames_error=_relative(exact.frames, released.frames),
         levels_error=max(_levels(*pair) for pair in zip(exact.frames, released.frames, strict=True)),
     )
+
+
+def _ratios(reference_s: Sequence[float], exact_s: Sequence[float]) -> list[float]:
+    return [reference / exact for reference, exact in zip(reference_s, exact_s, strict=True)]
 
 
 def _relative(found: np.ndarray, expected: np.ndarray) -> float:

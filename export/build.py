@@ -14,7 +14,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -48,7 +48,7 @@ class BuildConfig:
     precision: Precision = "fp32"
     size: int | None = None  # pixels; None: the preset's
     frames: int | None = None  # F, the window; None: the preset's
-    only: tuple[str, ...] = ()  # build just these graphs again; the others must be in the bundle already
+    only: tuple[str, ...] = ()  # build at most these graphs; the others must be in the bundle, and intact
     parity: bool = True
 
     def __post_init__(self) -> None:
@@ -124,10 +124,11 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
     with BundleWriter(config.bundle, preset=config.preset) as writer:
         networks = _Networks(config, source)
         for number, (name, graph) in enumerate(graphs.items(), start=1):
-            key = content_key(graph, config, {n: fingerprint(n) for n in graph.networks})
-            record = None if name in config.only else writer.find(name, key)
-            if record is not None and config.parity and not record.parity:
-                record = None  # made with --no-parity: this build promises more
+            known = {n: fingerprint(n) for n in graph.networks}
+            key = content_key(graph, config, known)
+            record = writer.find(name, key)
+            if record is None and not config.parity:  # one that was compared is as good
+                record = writer.find(name, content_key(graph, replace(config, parity=True), known))
             if record is None and config.only and name not in config.only:
                 raise InputError(
                     f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
@@ -143,8 +144,12 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
 
 
 def content_key(graph: Graph, config: BuildConfig, fingerprints: dict[str, str]) -> str:
-    """sha256 (hex) over everything that decides what the exported file contains."""
+    """sha256 (hex) over everything that decides what the exported file contains, and whether it was compared.
+
+    A key stands for one folder for ever: a graph is never made again under the name of one that is intact.
+    """
     facts: dict[str, Any] = {
+        "parity": config.parity,
         "spec": graph.spec.to_json(),
         "half": graph.half,
         "networks": {n: config.profile.architecture.facts(n) for n in graph.networks},
@@ -274,6 +279,6 @@ def _code_hash() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256()
     others = [here / f"{name}.py" for name in ("graphs", "trace", "group_norm")]
-    for path in (*sorted((here / "networks").glob("*.py")), *others):
+    for path in (*sorted((here / "networks").glob("*.py")), here / "architecture.py", here / "weights.py", *others):
         digest.update(path.read_bytes())
     return digest.hexdigest()

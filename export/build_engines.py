@@ -32,7 +32,7 @@ def build(
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
     size: Annotated[int | None, typer.Option(help="Pixels along a side [512; pocket 128].")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames denoised together [25].")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Build just this graph again; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Build at most this graph; may be repeated.")] = None,
     parity: Annotated[bool, typer.Option(help="Compare every graph with its network on this CPU.")] = True,
     json: Annotated[bool, json_option()] = False,
     debug: Annotated[bool, debug_option()] = False,

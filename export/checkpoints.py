@@ -45,6 +45,8 @@ TENSOR_GLOBALS = {"collections.OrderedDict"} | {
     f"torch.{kind}Storage" for kind in "Float Half BFloat16 Double Long Int Short Char Byte Bool".split()
 }
 
+COUNTER = "num_batches_tracked"  # BatchNorm's, the one published entry that is a whole number
+
 PICKLE_HEAD_BYTES = 64 << 20  # where code is looked for in a file of torch's old format
 
 Shapes = Mapping[str, Sequence[int]]
@@ -132,7 +134,11 @@ def mismatches(state: Mapping[str, torch.Tensor], expected: Shapes) -> list[str]
 
 def unusable(state: Mapping[str, torch.Tensor]) -> list[str]:
     """Keys whose values no network can compute with; empty where there are none. Reads every tensor once."""
-    whole = [f"{key} is {value.dtype}" for key, value in state.items() if not value.is_floating_point()]
+    whole = [
+        f"{key} is {value.dtype}"
+        for key, value in state.items()
+        if not value.is_floating_point() and key.rsplit(".", 1)[-1] != COUNTER
+    ]
     wild = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
     return [
         f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {kind}: {', '.join(keys)}"

@@ -18,8 +18,8 @@ from engines.errors import ParityError
 from export.graphs import Graph
 
 # Errors are relative to the rms of the expected output. fp32: two orders of summation through a deep network differ by
-# about 1e-5. fp16: rounding alone leaves a reduced UNet 0.013 rms and 0.06 at worst (golden README), the pocket denoiser
-# 0.0016 and 0.0073 (measured); a wrong graph is off by 1.
+# about 1e-5. fp16: rounding alone leaves a reduced UNet 0.013 rms and 0.06 at worst (golden README), the pocket
+# denoiser 0.0016 and 0.0073 (measured); a wrong graph is off by 1.
 TOLERANCES = {"fp32": {"max": 5e-5}, "fp16": {"rms": 0.03, "max": 0.2}}
 LARGEST_TRIED = 64  # a range may end at 100 000 frames; that end is not worth its minutes
 

@@ -15,11 +15,11 @@ SIGMA_MAX = 700.0
 RHO = 7.0
 
 
-def sigmas(steps: int) -> np.ndarray:
+def sigmas(steps: int, *, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX, rho: float = RHO) -> np.ndarray:
     """The noise level before each of `steps` steps, and a last 0: (steps + 1,) float32, falling from 700."""
     ramp = np.linspace(0, 1, steps)
-    low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
-    return np.append((high + ramp * (low - high)) ** RHO, 0).astype(np.float32)
+    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+    return np.append((high + ramp * (low - high)) ** rho, 0).astype(np.float32)
 
 
 def timesteps(sigmas: np.ndarray) -> np.ndarray:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import export.build
 from engines.bundle import Bundle
 from engines.errors import BundleError, InputError, ParityError
 from export.architecture import NETWORKS
 from export.build import BuildConfig, build_bundle, content_key
+from export.checkpoints import NETWORK_FILES, fingerprint
 from export.graphs import HALF
 from export.trace import export_onnx
+from export.weights import random_state_dict
 from export.weights_source import RandomWeights
 from tests.export.tiny import TINY
 
@@ -84,9 +87,31 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, exported, monkeypatch
     assert list(bundle.manifest.graphs) == GRAPHS
 
 
-def test_only_the_named_graph_is_built_again(tiny_bundle, tmp_path, exported):
-    build_bundle(BuildConfig(preset=TINY.name, bundle=copy_of(tiny_bundle, tmp_path), only=("stitch",)))
+def test_only_the_named_graph_is_built_again_when_it_is_damaged(tiny_bundle, tmp_path, exported):
+    path = copy_of(tiny_bundle, tmp_path)
+    (path / tiny_bundle.manifest.graphs["stitch"].model).unlink()
+    build_bundle(BuildConfig(preset=TINY.name, bundle=path, only=("stitch",)))
     assert exported == ["stitch"]
+    assert Bundle.open(path).manifest.graphs.keys() == set(GRAPHS)
+
+
+def test_an_intact_graph_is_not_built_again_because_it_is_named(tiny_bundle, tmp_path, exported):
+    build_bundle(BuildConfig(preset=TINY.name, bundle=copy_of(tiny_bundle, tmp_path), only=("stitch",)))
+    assert exported == []
+
+
+def test_without_parity_a_graph_that_was_compared_is_kept_and_a_new_one_says_so(tiny_bundle, tmp_path, exported):
+    path = copy_of(tiny_bundle, tmp_path)
+    (path / tiny_bundle.manifest.graphs["stitch"].model).unlink()
+    unchecked = build_bundle(BuildConfig(preset=TINY.name, bundle=path, parity=False)).manifest.graphs
+    assert exported == ["stitch"]
+    assert [name for name, record in unchecked.items() if not record.parity] == ["stitch"]
+
+    exported.clear()
+    checked = build_bundle(BuildConfig(preset=TINY.name, bundle=path)).manifest.graphs
+    assert exported == ["stitch"]
+    assert all(record.parity for record in checked.values())
+    assert checked["stitch"].folder != unchecked["stitch"].folder  # a good graph is never replaced in its place
 
 
 def test_only_one_graph_of_a_bundle_that_is_not_there_says_what_to_do(tmp_path, exported):
@@ -94,19 +119,42 @@ def test_only_one_graph_of_a_bundle_that_is_not_there_says_what_to_do(tmp_path, 
         build_bundle(BuildConfig(preset=TINY.name, bundle=tmp_path / "bundle", only=("stitch",)))
 
 
+def test_weights_in_upstreams_layout_build_and_say_where_they_came_from(tiny_preset, tmp_path, exported):
+    # Every published entry, BatchNorm's whole-number counters too; the VAE in half precision, as upstream's file is.
+    for network in NETWORKS:
+        file = tmp_path / "pretrained_weights" / NETWORK_FILES[network][0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        state = random_state_dict(TINY.architecture.build(network))
+        if network == "vae":
+            save_file({key: tensor.half() for key, tensor in state.items()}, file)
+        else:
+            torch.save(state, file)
+
+    config = BuildConfig(
+        preset=TINY.name, bundle=tmp_path / "bundle", weights=tmp_path / "pretrained_weights", parity=False
+    )
+    weights = build_bundle(config).manifest.weights
+    assert exported == GRAPHS
+    assert weights["kind"] == "published"
+    assert weights["source"] == str(folder)
+    assert weights["fingerprint"]["unet"] == fingerprint(random_state_dict(TINY.architecture.build("unet")))
+
+
 def test_a_wrong_graph_stops_the_build_and_leaves_the_old_bundle(tiny_bundle, tmp_path, monkeypatch):
     path = copy_of(tiny_bundle, tmp_path)
     before = {file: file.read_bytes() for file in path.rglob("*.onnx*")}
 
     def wrong(module, spec, example, to):
-        with torch.no_grad():
-            module.time_embedding.linear_2.weight[0, 0] += 0.5
+        if spec.name == "step_embedding":
+            with torch.no_grad():
+                module.time_embedding.linear_2.weight[0, 0] += 0.5
         export_onnx(module, spec, example, to)
 
     monkeypatch.setattr(export.build, "export_onnx", wrong)
+    monkeypatch.setattr(export.build, "_code_hash", lambda: "changed")  # every graph is to be built again
     with pytest.raises(ParityError, match=r"step_embedding disagrees with its network: .* the graph was not kept"):
-        build_bundle(BuildConfig(preset=TINY.name, bundle=path, only=("step_embedding",)))
-    assert {file: file.read_bytes() for file in path.rglob("*.onnx*")} == before
+        build_bundle(BuildConfig(preset=TINY.name, bundle=path))
+    assert {file: file.read_bytes() for file in before} == before
     assert Bundle.open(path).manifest == tiny_bundle.manifest
 
 

@@ -10,41 +10,19 @@ from export.reference.program import run_program
 from export.reference.sample import SamplingOptions
 from hp_trt.crops import crop_resized, reference_image
 from hp_trt.driving import DrivingCrops
-from hp_trt.faces import Face, largest_face
+from hp_trt.faces import largest_face
 from hp_trt.geometry import corners, portrait_box
 from hp_trt.paste import PasteBack
 from hp_trt.portrait import portrait_crop
 from tests.golden_cases import LOOP_TOLERANCE, check, golden_cases, load_case
-
-
-class RecordedFaces:
-    """A locator that answers with recorded detections, in the order in which they were made."""
-
-    name = "recorded detections"
-    reads_pixels = True
-    steadiness = 0.0
-
-    def __init__(self, answers: list[list[Face]]) -> None:
-        self.answers = iter(answers)
-
-    def locate(self, image: np.ndarray, frame: int = 0) -> list[Face]:
-        return next(self.answers)
-
-
-def faces(boxes, landmarks, scores) -> list[Face]:
-    return [
-        Face(box=tuple(box.tolist()), landmarks=points, score=float(score))
-        for box, points, score in zip(boxes, landmarks, scores, strict=True)
-    ]
-
-
-def recorded(inputs, what: str) -> list[np.ndarray]:
-    return [inputs[f"det_{what}_{part}"] for part in ("boxes", "landmarks", "scores")]
-
-
-def fake_id_embedding(arcface_input: np.ndarray, rule: dict) -> np.ndarray:
-    embedding = arcface_input.reshape(-1)[:: rule["stride"]][: rule["count"]]
-    return embedding / np.linalg.norm(embedding)
+from tests.golden_program import (
+    RecordedFaces,
+    driving_faces,
+    driving_frames,
+    id_embedding,
+    motion_px,
+    portrait_faces,
+)
 
 
 @golden_cases(kind="program")
@@ -55,19 +33,16 @@ def test_program_matches_its_golden_case(case_name):
 
     portrait = portrait_crop(
         inputs["source_image"],
-        RecordedFaces([faces(*recorded(inputs, "source")), faces(*recorded(inputs, "crop"))]),
+        portrait_faces(case),
         crop_px=crop_px,
         appearance_px=case.config["appearance"]["image_hw"][0],
     )
-    if options["use_arcface"]:
-        id_embedding = fake_id_embedding(portrait.arcface, options["fake_arcface"])
-    else:
-        id_embedding = np.zeros(case.config["appearance"]["id_dim"], np.float32)
+    identity = id_embedding(case, portrait.arcface)
 
-    detections = [faces(*each) for each in zip(*recorded(inputs, "driving"), strict=True)]
-    frames = inputs["driving_frames"][: options["max_frames"]]
+    detections, frames = driving_faces(case), driving_frames(case)
     first = largest_face(detections[0])
-    crops = list(DrivingCrops(RecordedFaces(detections), first, crop_px=crop_px).crops(frames))
+    cropper = DrivingCrops(RecordedFaces(*detections), first, crop_px=crop_px, size=motion_px(case))
+    crops = list(cropper.crops(frames))
     pose_box = portrait_box(corners(first.box), height=frames.shape[1], width=frames.shape[2])
     landmarks = np.stack([crop.landmarks for crop in crops])
     face_images = np.stack([crop.face_image for crop in crops])
@@ -80,7 +55,7 @@ def test_program_matches_its_golden_case(case_name):
         pad_frames=options["pad_frames"],
         reference_image=torch.from_numpy(portrait.reference),
         transformed_image=torch.from_numpy(portrait.transformed),
-        id_embedding=torch.from_numpy(id_embedding.astype(np.float32)),
+        id_embedding=torch.from_numpy(identity),
         face_images=torch.from_numpy(face_images),
         pose_images=torch.from_numpy(pose_images),
         landmarks=torch.from_numpy(landmarks),
@@ -95,7 +70,7 @@ def test_program_matches_its_golden_case(case_name):
         "transformed_image": portrait.transformed,
         "arcface_image": portrait.arcface.transpose(1, 2, 0),
         "arcface_input": portrait.arcface,
-        "id_embedding": id_embedding,
+        "id_embedding": identity,
         "face_images": face_images,
         "pose_images": pose_images,
         "driven_image": np.stack([reference_image(crop_resized(frame, pose_box, crop_px)) for frame in frames]),

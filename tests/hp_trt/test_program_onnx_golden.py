@@ -20,8 +20,15 @@ from runtime.encode import encode_motion, encode_portrait
 from runtime.memory_bank import MotionBank
 from runtime.sampling import Sampling
 from tests.export.case_networks import CaseNetworks, architecture_of
-from tests.export.test_program_golden import RecordedFaces, faces, fake_id_embedding, recorded
 from tests.golden_cases import LOOP_TOLERANCE, Case, check, golden_cases, load_case
+from tests.golden_program import (
+    RecordedFaces,
+    driving_faces,
+    driving_frames,
+    id_embedding,
+    motion_px,
+    portrait_faces,
+)
 
 
 def sampling_of(case: Case) -> Sampling:
@@ -46,41 +53,39 @@ def same_graphs(fact):
 def test_program_on_exported_graphs_matches_its_golden_case(case_name, onnx_cache, backend):
     case = load_case(case_name)
     inputs, options, sampling = case.inputs, case.options, sampling_of(case)
-    crop_px, motion_px = options["crop_size"], case.outputs["face_images_u8"].shape[-1]
+    crop_px = options["crop_size"]
     architecture = architecture_of(case.config)
     networks = CaseNetworks(architecture, case.weight_prefix, motion_scale=options["motion_scale"])
     graphs = bundle_graphs(
         architecture,
         size=crop_px,
         frames=sampling.window,
-        motion_px=motion_px,
+        motion_px=motion_px(case),
         decode_chunk=sampling.decode_chunk,
     )
     sessions = {name: networks.session(graph, onnx_cache, backend) for name, graph in graphs.items()}
 
     portrait = portrait_crop(
         inputs["source_image"],
-        RecordedFaces([faces(*recorded(inputs, "source")), faces(*recorded(inputs, "crop"))]),
+        portrait_faces(case),
         crop_px=crop_px,
         appearance_px=architecture.appearance["image_hw"][0],
     )
-    id_embedding = np.zeros(architecture.appearance["id_dim"], np.float32)
-    if options["use_arcface"]:
-        id_embedding = fake_id_embedding(portrait.arcface, options["fake_arcface"]).astype(np.float32)
+    embedding = id_embedding(case, portrait.arcface)
     identity = encode_portrait(
         backend,
         sessions,
         image=portrait.reference[None],
         appearance_image=portrait.transformed[None],
-        id_embedding=id_embedding[None],
+        id_embedding=embedding[None],
         noise_aug=inputs["noise_aug"][None],
         noise_aug_strength=sampling.noise_aug_strength,
     )
 
-    detections = [faces(*each) for each in zip(*recorded(inputs, "driving"), strict=True)]
-    frames = inputs["driving_frames"][: options["max_frames"]]
+    detections, frames = driving_faces(case), driving_frames(case)
     first = largest_face(detections[0])
-    crops = list(DrivingCrops(RecordedFaces(detections), first, crop_px=crop_px, size=motion_px).crops(frames))
+    cropper = DrivingCrops(RecordedFaces(*detections), first, crop_px=crop_px, size=motion_px(case))
+    crops = list(cropper.crops(frames))
     face_images, pose_images, landmarks = (
         np.stack([getattr(crop, name) for crop in crops]) for name in ("face_image", "pose_image", "landmarks")
     )
@@ -120,7 +125,7 @@ def test_program_on_exported_graphs_matches_its_golden_case(case_name, onnx_cach
         "transformed_image": portrait.transformed,
         "arcface_image": portrait.arcface.transpose(1, 2, 0),
         "arcface_input": portrait.arcface,
-        "id_embedding": id_embedding,
+        "id_embedding": embedding,
         "face_images": face_images,
         "pose_images": pose_images,
         "driven_image": np.stack([reference_image(crop_resized(frame, pose_box, crop_px)) for frame in frames]),

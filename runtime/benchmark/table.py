@@ -75,7 +75,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"{counted(race['threads'], 'thread')} each, "
             f"{_median_of(len(race['ratios']))}, by turns"
         )
-        yield f"             without the code that both share, from the crops to the frames: {race['network_ratio']:.2f}"
+        yield f"             without the code that both share (from crops to frames): {race['network_ratio']:.2f}"
         yield (
             f"             results differ at most by {race['latents_error']:.1e} of the latents' rms, "
             f"{race['frames_error']:.1e} of the frames', {race['levels_error']} of 255 levels"

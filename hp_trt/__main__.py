@@ -60,11 +60,12 @@ def animate(
                     "this bundle has random weights: the face will be noise, for trying and for benchmarks only"
                 )
             animation = runtime.animate(
-                runtime.portrait(portrait, landmarks=portrait_landmarks),
+                portrait,
                 driving,
                 out,
                 crop_out=crop_out,
                 landmarks=driving_landmarks,
+                portrait_landmarks=portrait_landmarks,
                 steps=steps,
                 seed=seed,
                 guidance_appearance=None if appearance_scale is None else (appearance_scale, appearance_scale),

@@ -162,24 +162,31 @@ class Runtime:
         *,
         crop_out: Path | str | None = None,
         landmarks: Path | str | None = None,
+        portrait_landmarks: Path | str | None = None,
         **sampling: Any,
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
 
         Both have the driving video's frames, times and sound. `landmarks`: a file that says where the driving faces
-        are. Other keywords override the bundle's sampling. Nothing is written under a final name before the clip is
-        complete. Raises InputError, FaceNotFound, OutputError.
+        are, `portrait_landmarks` the portrait's. Other keywords override the bundle's sampling. Nothing is written
+        under a final name before the clip is complete. Raises InputError, FaceNotFound, OutputError.
         """
-        from hp_trt.video_writer import VideoWriter
+        from hp_trt.video_writer import VideoWriter, check_target
 
         wanted = self.sampling(**sampling)
         stages = Stages(self._on_event)
         reader = VideoReader(driving)
         if crop_out is not None and Path(crop_out).resolve() == Path(out).resolve():
             raise InputError(f"{out} and the crop would be one file; give the crop another name")
-        who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
-        for target in (out, crop_out):
-            if target is not None and who.path is not None and _same_file(target, who.path):
+        targets = [Path(target) for target in (out, crop_out) if target is not None]
+        for target in targets:  # before the portrait is encoded
+            check_target(target, reader.info)
+        if isinstance(portrait, Portrait):
+            who = portrait
+        else:
+            who = self.portrait(portrait, landmarks=portrait_landmarks, stages=stages)
+        for target in targets:
+            if who.path is not None and _same_file(target, who.path):
                 raise InputError(f"{target} is the portrait itself; give the result another name")
         height, width = who.image.shape[:2]
         with ExitStack() as files:
@@ -195,8 +202,11 @@ class Runtime:
                     full.write(frame.full(), frame.time_s)
                     if crop is not None:
                         crop.write(frame.crop, frame.time_s)
-            with stages.unit("finish"):  # the encoder holds frames back until it is closed, and the sound comes last
-                files.close()
+            with stages.unit("finish"):  # the encoder holds frames back until then, and the sound comes last
+                full.finish()
+                if crop is not None:
+                    crop.finish()
+                files.close()  # both are complete: now they get their names
         return Animation(
             out=Path(out),
             crop_out=None if crop_out is None else Path(crop_out),
@@ -309,7 +319,7 @@ class Runtime:
             self.sessions,
             identity=identity,
             motion_tokens=tokens,
-            noise=noise.initial_noise(sampling.seed, tokens.shape[0], side, side),
+            noise=noise.initial_noise(sampling.seed, (tokens.shape[0], *identity.start_latents.shape[1:]), side, side),
             sampling=sampling,
             stages=stages,
         )

@@ -125,6 +125,8 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, typer.Exit):
         return error.exit_code
+    if hasattr(error, "format_message") and not error.format_message():  # no arguments: the help was shown
+        return getattr(error, "exit_code", 2)
     if isinstance(error, HpTrtError):
         code = error.exit_code
     elif isinstance(error, _Terminated):

@@ -92,7 +92,7 @@ def _onnxruntime() -> Iterator[Finding]:
         name="onnxruntime CUDA",
         fine="CUDA" in providers,
         found="offered" if "CUDA" in providers else "not offered",
-        fix="on a machine with an NVIDIA GPU: pip uninstall onnxruntime, then pip install 'hp-trt[gpu]'",
+        fix="on a machine with an NVIDIA GPU: pip uninstall onnxruntime, then pip install onnxruntime-gpu",
     )
 
 

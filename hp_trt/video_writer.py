@@ -60,7 +60,8 @@ class VideoWriter:
         self._start_s: Fraction | None = None
         self._last_pts: int | None = None
         self.frames = 0
-        self._check_path(driving)
+        self._finished = False
+        check_target(self.path, driving)
         self._part: PartFile | None = None
         self._container: Any = None
         self._audio: AudioTrack | None = None
@@ -87,8 +88,8 @@ class VideoWriter:
         self._last_pts = frame.pts
         self.frames += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name."""
+    def finish(self) -> None:
+        """Complete the file, still under its hidden name: what can fail has happened then."""
         if not self.frames:
             self._discard()
             raise OutputError(f"{self.path} was not written: not a single frame came")
@@ -98,10 +99,17 @@ class VideoWriter:
             if self._audio:
                 self._audio.finish((self._last_pts or 0) * self._time_base + 1 / self._rate)
             self._container.close()
-            assert self._part is not None
-            self._part.commit()
         if self._audio:
             self._audio.close()
+        self._finished = True
+
+    def close(self) -> None:
+        """Complete the file, if `finish` has not, and give it its name."""
+        if not self._finished:
+            self.finish()
+        with self._guarded():
+            assert self._part is not None
+            self._part.commit()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -131,23 +139,6 @@ class VideoWriter:
             since_s = on_grid
         pts = round((self._start_s + since_s) / self._time_base)
         return pts if self._last_pts is None else max(pts, self._last_pts + 1)
-
-    def _check_path(self, driving: VideoInfo | None) -> None:
-        folder = self.path.parent
-        if len(os.fsencode(self.path.name)) > _LONGEST_NAME:
-            raise OutputError(
-                f"{self.path.name[:20]}... is too long for a file's name; choose one of at most 200 letters"
-            )
-        if self.path.suffix.lower() not in _SUFFIXES:
-            raise OutputError(f"{self.path}: a video is written as {', '.join(_SUFFIXES)}; choose one of these endings")
-        if not folder.is_dir():
-            raise OutputError(f"{folder} is no folder; make it first (mkdir -p), or write somewhere else")
-        if self.path.is_dir():
-            raise OutputError(f"{self.path} is a folder; give a file name in it")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(f"{folder} cannot be written; change its permissions, or write somewhere else")
-        if driving and self.path.exists() and self.path.samefile(driving.path):
-            raise InputError(f"{self.path} is the driving video itself; give the result another name")
 
     def _open(self, driving: VideoInfo | None) -> None:
         import av
@@ -209,3 +200,20 @@ def _time_base(rate: Fraction) -> Fraction:
     if rate.numerator > _TICKS_PER_S:  # a mean of varying times: no grid to keep
         return Fraction(1, _TICKS_PER_S)
     return Fraction(1, rate.numerator * -(-_TICKS_PER_S // rate.numerator))
+
+
+def check_target(path: Path, driving: VideoInfo | None = None) -> None:
+    """Raise OutputError when no video can be written there, InputError when `driving` itself is there."""
+    folder = path.parent
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")
+    if path.suffix.lower() not in _SUFFIXES:
+        raise OutputError(f"{path}: a video is written as {', '.join(_SUFFIXES)}; choose one of these endings")
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is no folder; make it first (mkdir -p), or write somewhere else")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give a file name in it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be written; change its permissions, or write somewhere else")
+    if driving and path.exists() and path.samefile(driving.path):
+        raise InputError(f"{path} is the driving video itself; give the result another name")

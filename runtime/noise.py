@@ -17,11 +17,11 @@ def noise_aug(seed: int, height_px: int, width_px: int) -> np.ndarray:
     return _normal(np.random.Generator(np.random.PCG64(seed)), (1, 3, height_px, width_px))
 
 
-def initial_noise(seed: int, frames: int, height_px: int, width_px: int) -> np.ndarray:
-    """Unit normal noise the latents start from: (T, 4, H/8, W/8) float32, the second draw of `seed`."""
+def initial_noise(seed: int, shape: tuple[int, ...], height_px: int, width_px: int) -> np.ndarray:
+    """Unit normal noise the latents start from: `shape` = (T, 4, h, w) float32, the second draw of `seed`."""
     generator = np.random.Generator(np.random.PCG64(seed))
     _normal(generator, (1, 3, height_px, width_px))
-    return _normal(generator, (frames, 4, height_px // 8, width_px // 8))
+    return _normal(generator, shape)
 
 
 def _normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

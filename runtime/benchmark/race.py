@@ -102,6 +102,7 @@ class Reference:
         self.threads: int = getattr(runtime.backend, "threads", None) or torch.get_num_threads()
         self.torch = str(torch.__version__)
         self._geometry = manifest.geometry
+        self._latent_shape = tuple(int(d) for d in runtime.bundle.spec("vae_encoder").output("mean").dims[1:])
         self._networks = released_networks(manifest.preset, manifest.weights["fingerprint"], weights)
 
     def animate(self, inputs: Inputs) -> Outcome:
@@ -132,7 +133,9 @@ class Reference:
             pose_images=torch.from_numpy(np.stack([crop.pose_image for crop in crops])),
             landmarks=torch.from_numpy(np.stack([crop.landmarks for crop in crops])),
             noise_aug=torch.from_numpy(noise.noise_aug(sampling.seed, crop_px, crop_px)[0]),
-            initial_noise=torch.from_numpy(noise.initial_noise(sampling.seed, padded, crop_px, crop_px)),
+            initial_noise=torch.from_numpy(
+                noise.initial_noise(sampling.seed, (padded, *self._latent_shape), crop_px, crop_px)
+            ),
         )
         network_s = time.perf_counter() - network_s
         decoded = result.loop.decoded[sampling.pad_frames :][: len(crops)].numpy()

@@ -136,7 +136,7 @@ def test_weights_in_upstreams_layout_build_and_say_where_they_came_from(tiny_pre
     weights = build_bundle(config).manifest.weights
     assert exported == GRAPHS
     assert weights["kind"] == "published"
-    assert weights["source"] == str(folder)
+    assert weights["source"] == str(tmp_path / "pretrained_weights")
     assert weights["fingerprint"]["unet"] == fingerprint(random_state_dict(TINY.architecture.build("unet")))
 
 

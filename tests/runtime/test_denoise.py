@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_bits():
     sampling = Sampling(steps=3, window=4, overlap=1, seed=7)
 
     def once(seed):
-        clip = dict(fake_clip(9)) | {"noise": initial_noise(seed, 9, 24, 24)}
+        clip = dict(fake_clip(9)) | {"noise": initial_noise(seed, (9, 4, 3, 3), 24, 24)}
         return run(clip, sampling)[-1].tobytes()
 
     assert once(7) == once(7)

@@ -87,4 +87,6 @@ def test_a_nan_names_its_driving_frames():
 def test_the_portraits_noise_is_drawn_before_the_clips():
     generator = np.random.Generator(np.random.PCG64(7))
     np.testing.assert_array_equal(noise_aug(7, 16, 24), generator.standard_normal((1, 3, 16, 24), np.float32))
-    np.testing.assert_array_equal(initial_noise(7, 5, 16, 24), generator.standard_normal((5, 4, 2, 3), np.float32))
+    np.testing.assert_array_equal(
+        initial_noise(7, (5, 4, 2, 3), 16, 24), generator.standard_normal((5, 4, 2, 3), np.float32)
+    )

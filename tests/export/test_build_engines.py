@@ -1,0 +1,211 @@
+"""The build command given nonsense: one line, the right exit code, and nothing in a folder that is not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from engines.bundle import Bundle
+from export.build_engines import main
+from export.checkpoints import NETWORK_FILES
+from export.presets import PRESETS
+from export.weights_source import RandomWeights
+
+POCKET = ("--preset", "pocket", "--random-weights")
+POSE = NETWORK_FILES["pose_guider"][0]
+
+
+@pytest.fixture
+def build(monkeypatch, capfd, tmp_path):
+    """Runs the command in this process; (exit code, the error's line). Anything else on stderr is a note."""
+
+    def run(*words, bundle=tmp_path / "bundle"):
+        monkeypatch.setattr(sys, "argv", ["build_engines", *map(str, words), "--bundle", str(bundle)])
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        signal.signal(signal.SIGTERM, before)
+        lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("note: ")]
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("error: ")
+        return ended.value.code, lines[0]
+
+    return run
+
+
+@pytest.fixture
+def weights(tiny_preset, tmp_path):
+    """A folder in upstream's layout with the tiny preset's weights."""
+    from safetensors.torch import save_file
+
+    source = RandomWeights(PRESETS[tiny_preset].architecture)
+    for network, files in NETWORK_FILES.items():
+        path = tmp_path / "weights" / files[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {key: tensor.clone() for key, tensor in source.state(network).items()}
+        save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return tmp_path / "weights"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--preset", "pocket"), "neither was given"),
+        ((*POCKET, "--weights", "w"), "both were given"),
+        (("--preset", "pokcet", "--random-weights"), "did you mean pocket?"),
+        ((*POCKET, "--family", "tensorrt"), "onnxruntime only"),
+        ((*POCKET, "--precision", "int8"), "choose fp32 or fp16"),
+        ((*POCKET, "--size", "0"), "choose a multiple of 64"),
+        ((*POCKET, "--size", "100"), "choose a multiple of 64"),
+        ((*POCKET, "--size", "1000000000"), "at most 2048"),
+        ((*POCKET, "--frames", "0"), "choose 2 to 256"),
+        ((*POCKET, "--frames", "x"), "--frames"),
+        ((*POCKET, "--only", "denoise"), "there is no graph denoise"),
+        ((*POCKET, "--only", "stitch"), "build without --only"),
+        (("--preset", "pocket", "--weights", "/no/such/folder"), "/no/such/folder is not a folder"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(build, tmp_path, words, says):
+    code, error = build(*words)
+    assert code == 2 and says in error
+    folder = tmp_path / "bundle"
+    assert not folder.exists() or not [p for p in folder.rglob("*") if not p.name.startswith(".")]
+
+
+def test_all_that_is_wrong_with_the_weights_comes_in_one_line(build, weights, tiny_preset, tmp_path):
+    state = torch.load(weights / POSE)
+    first, second = list(state)[:2]
+    state.pop(first)
+    torch.save(state | {"more": torch.zeros(2), second: torch.zeros(3, 3)}, weights / POSE)
+    (weights / NETWORK_FILES["head_pose"][0]).unlink()
+    code, error = build("--preset", tiny_preset, "--weights", weights)
+    assert code == 2 and "2 of 8 files" in error
+    for text in (
+        f"1 missing key: {first}",
+        "1 unexpected key: more",
+        f"{second} is (3, 3), needs",
+        "head_pose: no file",
+    ):
+        assert text in error
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_weights_of_another_preset_are_refused(build, weights):
+    code, error = build("--preset", "hunyuanportrait", "--weights", weights)
+    assert code == 2 and "choose the preset they belong to" in error
+
+
+class Code:
+    """What a pickle could do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def _nan(path: Path) -> None:
+    state = torch.load(path)
+    state[next(iter(state))].view(-1)[0] = float("nan")
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda path: path.write_bytes(pickle.dumps(Code(path.parent / "ran"))), "it was not run"),
+        (lambda path: torch.save({"a": Code(path.parent / "ran")}, path), "it was not run"),
+        (lambda path: os.truncate(path, path.stat().st_size // 2), "truncated"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: torch.save({k: v.long() for k, v in torch.load(path).items()}, path), "not of a floating"),
+        (_nan, "1 key with NaN or infinity"),
+    ],
+    ids=["code", "code-in-zip", "cut", "empty", "integers", "nan"],
+)
+def test_a_file_that_holds_no_usable_weights_is_named(build, weights, tiny_preset, tmp_path, harm, says):
+    harm(weights / POSE)
+    code, error = build("--preset", tiny_preset, "--weights", weights)
+    assert code == 2 and says in error and str(weights / POSE) in error
+    assert not (weights / POSE).with_name("ran").exists()
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_folder_that_is_not_ours_stays_as_it_is(build, tiny_preset, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years")
+    code, error = build("--preset", tiny_preset, "--random-weights", bundle=folder)
+    assert code == 2 and "holds thesis.txt" in error
+    assert [p.name for p in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_bundles_place_stays(build, tiny_preset, tmp_path):
+    (tmp_path / "f").write_text("mine")
+    for bundle in (tmp_path / "f", tmp_path / "f" / "below"):
+        code, _ = build("--preset", tiny_preset, "--random-weights", bundle=bundle)
+        assert code == 2
+    assert (tmp_path / "f").read_text() == "mine"
+
+
+def test_a_bundle_of_another_preset_or_a_newer_schema_is_not_replaced(build, tiny_preset, tiny_bundle, tmp_path):
+    folder = Path(shutil.copytree(tiny_bundle.path, tmp_path / "copy"))
+    code, error = build(*POCKET, bundle=folder)
+    assert code == 2 and f"a bundle of preset {tiny_preset}, asked for pocket" in error
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
+    code, error = build("--preset", tiny_preset, "--random-weights", bundle=folder)
+    assert code == 2 and "has schema 99" in error
+    assert (folder / "onnx").is_dir()
+
+
+def _spawn(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "export.build_engines", *POCKET, "--bundle", str(folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _until(process: subprocess.Popen[str], *words: str) -> None:
+    for line in process.stdout:
+        if all(word in line for word in words):
+            return
+
+
+@pytest.mark.slow
+def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
+    folder = tmp_path / "bundle"
+    # Appearance is the first graph, motion the second.
+    for moment, number, code in (
+        (("appearance", '"export"'), signal.SIGINT, 130),
+        (("motion", '"load"'), signal.SIGKILL, -9),
+        (("vae_encoder", '"parity"'), signal.SIGTERM, 143),
+    ):
+        process = _spawn(folder)
+        _until(process, *moment)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, (out, err)
+        assert "Traceback" not in err and err.count("error: ") == (number != signal.SIGKILL)
+        assert not (folder / "manifest.json").exists()
+    first = _spawn(folder)
+    _until(first, "progress")
+    second = _spawn(folder)
+    out, err = second.communicate(timeout=120)
+    assert second.returncode == 2 and "is being built by process" in err
+    out, _ = first.communicate(timeout=600)
+    assert first.returncode == 0
+    assert json.loads(out.splitlines()[-1])["built"] == 5, "appearance and motion were kept"
+    assert len(Bundle.open(folder).manifest.graphs) == 7

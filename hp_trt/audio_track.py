@@ -30,7 +30,7 @@ class AudioTrack:
         import av
 
         self._output = output
-        self._input = av.open(str(source))
+        self._input = av.open(str(source.absolute()))
         self._stream = audio_stream(self._input)
         if self._stream.codec_context.codec.canonical_name in _COPIED_CODECS[output.format.name]:
             self._track = output.add_stream_from_template(self._stream)

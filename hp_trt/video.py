@@ -121,7 +121,7 @@ def _opened(path: Path) -> Any:
     import av
 
     try:
-        container = av.open(str(path))
+        container = av.open(str(path.absolute()))  # http:x.mp4 is a file here, not a place
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: permission denied; change its permissions") from error
     except (av.FFmpegError, OSError) as error:

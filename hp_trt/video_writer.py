@@ -145,7 +145,7 @@ class VideoWriter:
 
         container_format = _SUFFIXES[self.path.suffix.lower()]
         self._part = PartFile(self.path)
-        self._container = av.open(str(self._part.path), "w", format=container_format)
+        self._container = av.open(str(self._part.path.absolute()), "w", format=container_format)
         stream = self._container.add_stream("libx264", rate=self._rate, options=dict(X264))
         stream.width, stream.height = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"

@@ -276,6 +276,13 @@ def test_a_result_never_replaces_what_it_is_made_of(animate, sample, tmp_path):
     assert empty(animate.folder)
 
 
+def test_a_name_that_ffmpeg_would_take_for_a_protocol_is_a_name(animate, sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(sample[1], "http:x.mp4")
+    assert animate(driving="http:x.mp4", out="concat:o.mp4").code == 0
+    assert contents(tmp_path / "concat:o.mp4").sound == contents(sample[1]).sound
+
+
 def test_names_may_hold_spaces_umlauts_and_quotes(animate, sample, tmp_path):
     portrait = shutil.copy(sample[0], tmp_path / "ö 日本 'p\".png")
     driving = shutil.copy(sample[1], tmp_path / "http: ü.mp4")

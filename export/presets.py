@@ -1,7 +1,9 @@
 """The two models we build bundles for.
 
 `hunyuanportrait` is the published one. `pocket` is the same networks with the same state-dict keys, narrow enough
-for two CPU cores: attention heads stay 64 wide, so that engines choose the same fused kernels for both.
+for two CPU cores. What decides how engines behave stays as published: attention heads are 64 wide, so that the same
+fused kernels are chosen, there are 64 image and 64 motion tokens, and tokens are three times as wide as the finest level,
+so that contexts weigh as much beside the pixels as they do at full size.
 """
 
 from __future__ import annotations
@@ -73,19 +75,19 @@ POCKET = Preset(
     architecture=Architecture(
         appearance={
             **HUNYUANPORTRAIT.architecture.appearance,
-            "embed_dim": 64,
-            "num_heads": 1,
+            "embed_dim": 192,
+            "num_heads": 3,
             "adapter_dim": 32,
             "adapter_attention_dim": 64,
             "adapter_attention_heads": 1,
         },
-        image_proj={"num_tokens": 261, "num_queries": 16},
+        image_proj={"num_tokens": 261, "num_queries": 64},
         expression={"out_dim": 64, "blocks": (3, 4, 6, 3), "norm_groups": 1, "width": 16},
         head_pose={"out_dim": 6, "blocks": (2, 2, 2, 2), "norm_groups": 16, "width": 16},
         motion_refiner={
             "input_dim": 64,
-            "output_dim": 58,
-            "num_queries": 16,
+            "output_dim": 186,
+            "num_queries": 64,
             "intensity_embed_dim": 64,
             "width": 128,
             "layers": 6,
@@ -95,7 +97,7 @@ POCKET = Preset(
         unet=UNetConfig(
             block_out_channels=(64, 64, 64, 64),
             num_attention_heads=(1, 1, 1, 1),
-            cross_attention_dim=64,
+            cross_attention_dim=192,
             addition_time_embed_dim=32,
             projection_class_embeddings_input_dim=96,
         ),

@@ -2,8 +2,8 @@
 
 `hunyuanportrait` is the published one. `pocket` is the same networks with the same state-dict keys, narrow enough
 for two CPU cores. What decides how engines behave stays as published: attention heads are 64 wide, so that the same
-fused kernels are chosen, there are 64 image and 64 motion tokens, and tokens are three times as wide as the finest level,
-so that contexts weigh as much beside the pixels as they do at full size.
+fused kernels are chosen, there are 64 image and 64 motion tokens, and tokens are three times as wide as the finest
+level, so that contexts weigh as much beside the pixels as they do at full size.
 """
 
 from __future__ import annotations

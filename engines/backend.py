@@ -1,29 +1,43 @@
 """The one protocol between the loop and whatever runs the graphs.
 
-A `Backend` owns memory and opens graphs; a `Session` is one opened graph. The loop in
-`runtime/` holds `Buffer`s and never looks inside: on ONNX Runtime's CPU provider a buffer is
-a numpy array, on TensorRT it will be device memory with the same three attributes. Every
-operation may be asynchronous; only `download` waits.
+A `Backend` owns memory and opens graphs; a `Session` is one opened graph. The loop in `runtime/` holds `Buffer`s and
+never looks inside: on ONNX Runtime a buffer is a numpy array, on TensorRT it is device memory with the same attributes.
+
+Every operation may be asynchronous. It goes to the stream chosen by `Backend.stream`, and waits by itself for whatever
+another stream still does to the buffers that it reads or writes: results never depend on the choice of streams. Only
+`download`, `Pending.wait` and `synchronize` wait on the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from engines.spec import NetworkSpec
 
+StreamName = Literal["copy_in", "denoise", "decode", "copy_out"]
+
 
 class Buffer(Protocol):
-    """Memory of a backend. Freed by the backend that made it, at `Backend.close` at the latest."""
+    """Memory of a backend. It goes back to the backend when the last reference to it and to its views is gone, and
+    at `Backend.close` at the latest; work that was queued on it before still finds it."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
     @property
     def dtype(self) -> Any: ...  # comparable with numpy's names
+
+
+class Pending(Protocol):
+    """A download that was begun."""
+
+    def wait(self) -> np.ndarray:
+        """The content, once it has arrived. The caller owns the array. Twice is fine: the same array."""
+        ...
 
 
 class Session(Protocol):
@@ -49,7 +63,9 @@ class Backend(Protocol):
     name: str  # "onnxruntime"
     device: str  # for people: "CPU, 2 threads"
 
-    def load(self, spec: NetworkSpec, path: Path) -> Session: ...
+    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> Session:
+        """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none."""
+        ...
 
     def upload(self, array: np.ndarray) -> Buffer:
         """A buffer with a copy of `array`."""
@@ -57,6 +73,10 @@ class Backend(Protocol):
 
     def download(self, buffer: Buffer) -> np.ndarray:
         """The buffer's content, once everything queued on it is done. The caller owns the array."""
+        ...
+
+    def fetch(self, buffer: Buffer) -> Pending:
+        """Begin a download of what the buffer holds at this point of the queue, and go on."""
         ...
 
     def empty(self, shape: Sequence[int], dtype: str) -> Buffer: ...
@@ -70,6 +90,14 @@ class Backend(Protocol):
     def take(self, source: Buffer, indices: Sequence[int], out: Buffer) -> None:
         """`out[...] = source[indices]` along axis 0; indices may repeat. `out` may have a leading
         axis of length 1 in front of the result's shape. How a window is gathered."""
+        ...
+
+    def stream(self, name: StreamName) -> AbstractContextManager[None]:
+        """Queue what happens inside on this stream; outside, on "denoise". Uploads and downloads keep to their own."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until everything queued so far is done."""
         ...
 
     def close(self) -> None: ...

@@ -14,19 +14,18 @@ around its last rename leaves behind: harmless, never loaded, swept by the next 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.errors import BundleError
+from engines.file_record import hash_file
 from engines.manifest import (
     FORMAT,
     MANIFEST_NAME,
     RECORD_NAME,
     SCHEMA,
-    FileRecord,
     GraphRecord,
     Manifest,
     build_command,
@@ -123,13 +122,6 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
             f"{build_command(Path('NEW_FOLDER'), data)}"
         )
     return data
-
-
-def hash_file(path: Path) -> FileRecord:
-    """sha256 and size of a file, streamed."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256")
-        return FileRecord(sha256=digest.hexdigest(), bytes=stream.tell())
 
 
 def visible_files(folder: Path) -> Iterator[str]:

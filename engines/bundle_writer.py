@@ -27,8 +27,9 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from engines.bundle import Bundle, hash_file, read_manifest, read_record, visible_files
+from engines.bundle import Bundle, read_manifest, read_record, visible_files
 from engines.errors import BundleError, OutputError
+from engines.file_record import hash_file
 from engines.manifest import (
     FORMAT,
     MANIFEST_NAME,

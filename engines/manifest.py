@@ -16,20 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from engines.file_record import FileRecord
 from engines.spec import NetworkSpec
 
 SCHEMA = 1
 FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"
 RECORD_NAME = "record.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileRecord:
-    """One file as it was when the build finished with it."""
-
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

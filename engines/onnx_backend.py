@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
-from engines.backend import Buffer
+from engines.backend import Buffer, Pending, StreamName
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.spec import NetworkSpec, TensorSpec
 
@@ -56,9 +58,11 @@ class OnnxBackend:
             ort.preload_dlls()  # finds CUDA's libraries where pip put them
         _share_one_arena()
 
-    def load(self, spec: NetworkSpec, path: Path) -> OnnxSession:
-        """Open a graph. Raises EngineMismatch when it does not load on this provider, BundleError when it is not what
-        `spec` says."""
+    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> OnnxSession:
+        """Open a graph, which brings its own weights.
+
+        Raises EngineMismatch when it does not load on this provider, BundleError when it is not what `spec` says.
+        """
         try:
             session = ort.InferenceSession(str(path), self._options(), providers=self._provider_options())
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
@@ -79,6 +83,9 @@ class OnnxBackend:
     def download(self, buffer: Buffer) -> np.ndarray:
         return _array(buffer).copy()
 
+    def fetch(self, buffer: Buffer) -> Pending:
+        return _Arrived(self.download(buffer))
+
     def empty(self, shape: Sequence[int], dtype: str) -> Buffer:
         return np.empty(tuple(shape), dtype)
 
@@ -95,6 +102,13 @@ class OnnxBackend:
         whole, target = _array(source), _array(out)
         # Indices are known to be good; "raise", the default, would go through a copy.
         np.take(whole, indices, axis=0, out=target[0] if target.ndim == whole.ndim + 1 else target, mode="clip")
+
+    def stream(self, name: StreamName) -> AbstractContextManager[None]:
+        """Nothing to choose: every operation is done when it returns."""
+        return nullcontext()
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
 
     def close(self) -> None:
         """Nothing to do: numpy owns the buffers."""
@@ -123,6 +137,16 @@ class OnnxBackend:
             "arena_extend_strategy": "kSameAsRequested",
         }
         return [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    """A download that was done at once."""
+
+    array: np.ndarray
+
+    def wait(self) -> np.ndarray:
+        return self.array
 
 
 class OnnxSession:

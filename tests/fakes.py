@@ -7,11 +7,14 @@ buffer of one backend is refused by another, so that a loop that works here does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from engines.backend import StreamName
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 
 Formula = Callable[..., dict[str, np.ndarray]]
@@ -60,6 +63,14 @@ class FakeSession:
         pass
 
 
+@dataclass(frozen=True)
+class FakePending:
+    array: np.ndarray
+
+    def wait(self) -> np.ndarray:
+        return self.array
+
+
 class FakeBackend:
     """`Backend` over numpy. Graphs come from `session`, not from files."""
 
@@ -76,7 +87,7 @@ class FakeBackend:
     def session(self, spec: NetworkSpec, formula: Formula) -> FakeSession:
         return FakeSession(spec, formula, self)
 
-    def load(self, spec: NetworkSpec, path: Path) -> FakeSession:
+    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> FakeSession:
         raise AssertionError("the fake backend opens no files")
 
     def upload(self, array: np.ndarray) -> FakeBuffer:
@@ -85,6 +96,9 @@ class FakeBackend:
 
     def download(self, buffer: FakeBuffer) -> np.ndarray:
         return self.array(buffer).copy()
+
+    def fetch(self, buffer: FakeBuffer) -> FakePending:
+        return FakePending(self.download(buffer))
 
     def empty(self, shape: Sequence[int], dtype: str) -> FakeBuffer:
         # Not really empty: whoever reads before writing shall see it.
@@ -104,6 +118,13 @@ class FakeBackend:
         assert target.shape in (result.shape, (1, *result.shape)), f"{target.shape} for {result.shape}"
         assert target.dtype == result.dtype
         target[...] = result
+
+    def stream(self, name: StreamName) -> AbstractContextManager[None]:
+        assert name in get_args(StreamName), name
+        return nullcontext()
+
+    def synchronize(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -1,0 +1,87 @@
+"""The engine families: three ways to run the same graphs.
+
+TensorRT and TensorRT for RTX have nearly the same Python API, so one code serves both; what differs is a field here. A
+family's module is imported by `load`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from types import ModuleType
+
+from engines.errors import EngineMismatch, InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One library that builds or runs plans, or ONNX Runtime."""
+
+    name: str
+    module: str
+    install: str
+    versions: tuple[str, ...]  # of its API that this program knows, by prefix
+    builds_without_gpu: bool
+    capabilities: tuple[str, ...] = ()  # that can be targeted ahead of time; empty: only the GPU at hand
+
+    @property
+    def has_plans(self) -> bool:
+        """Whether graphs are built into plans for a kind of GPU, instead of being run as they are."""
+        return self.name != "onnxruntime"
+
+
+ONNXRUNTIME = Family(
+    name="onnxruntime",
+    module="onnxruntime",
+    install="pip install onnxruntime",
+    versions=("1.",),
+    builds_without_gpu=True,
+)
+TENSORRT = Family(
+    name="tensorrt",
+    module="tensorrt",
+    install="pip install 'hp-trt[tensorrt]'",
+    versions=("11.", "10.16"),
+    builds_without_gpu=False,
+)
+RTX = Family(
+    name="tensorrt-rtx",
+    module="tensorrt_rtx",
+    install="pip install 'hp-trt[rtx]'",
+    versions=("1.7",),
+    builds_without_gpu=True,
+    # 7.5 exists in its API, and fails on this UNet (an fp16 fusion).
+    capabilities=("8.0", "8.6", "8.9", "12.0", "12.1"),
+)
+FAMILIES = {family.name: family for family in (ONNXRUNTIME, TENSORRT, RTX)}
+
+
+def find(name: str) -> Family:
+    """The family of this name. Raises InputError with the nearest name."""
+    if name not in FAMILIES:
+        near = difflib.get_close_matches(name, FAMILIES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(FAMILIES)}"
+        raise InputError(f"there is no engine family {name!r}; {hint}")
+    return FAMILIES[name]
+
+
+def is_installed(family: Family) -> bool:
+    return importlib.util.find_spec(family.module) is not None
+
+
+def load(family: Family) -> ModuleType:
+    """The family's Python module. Raises EngineMismatch when it is missing, broken or of a version we do not know."""
+    if not is_installed(family):
+        raise EngineMismatch(f"{family.name} is not installed; {family.install}")
+    try:
+        module = importlib.import_module(family.module)
+    except (ImportError, OSError) as error:
+        raise EngineMismatch(f"{family.name} is installed and does not load: {error}; {family.install}") from error
+    if not module.__version__.startswith(family.versions):
+        raise EngineMismatch(
+            f"{family.name} {module.__version__} is installed, this program knows "
+            f"{' and '.join(v.rstrip('.') for v in family.versions)}; {family.install}"
+        )
+    return module

@@ -1,0 +1,156 @@
+"""What a bundle says about its plans: graphs that one family has built for one kind of GPU.
+
+An `EngineSet` is a folder of plans with one target: family, version, GPU kind, options. Its fingerprint hashes these,
+so plans for another GPU or another TensorRT stand beside, never on top. Each plan has a content key of its own: graph,
+target and options. Plans are looked up by content; whatever changes, only the plan that it concerns is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import PurePosixPath
+from typing import Any
+
+from engines.file_record import FileRecord
+
+ENGINES = "engines"  # the folder inside a bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What the builder may do. All of it changes the plan, so all of it is in the fingerprint."""
+
+    workspace_bytes: int | None = None  # None: what the builder takes by itself
+    version_compatible: bool = False  # runs on later TensorRT of the same major version
+    hardware_compatible: bool = False  # runs on every GPU of the same capability and later, not only this kind
+    weight_streaming: bool = False  # weights may stay in host memory, for small cards
+    refit: bool = False  # takes other weights of the same shapes
+    strip: bool = False  # carries no weights: they are read from the graph when it loads; needs `refit`
+    optimization_level: int | None = None  # 0 to 5; None: the family's own default
+
+    def __post_init__(self) -> None:
+        if self.strip and not self.refit:
+            raise ValueError("a stripped plan must be refittable, or it could never run")
+        if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
+            raise ValueError(f"optimization_level must be 0 to 5, got {self.optimization_level}")
+        if self.workspace_bytes is not None and self.workspace_bytes < 1:
+            raise ValueError(f"workspace_bytes must be positive, got {self.workspace_bytes}")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PlanOptions:
+        return cls(**{f.name: data[f.name] for f in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a plan was built with, and what it runs on."""
+
+    family: str  # "tensorrt" | "tensorrt-rtx"
+    version: str  # of the family, in full: "11.4.0.106"
+    capabilities: tuple[str, ...]  # ("8.9", "12.0"); one for plans that were built on their GPU
+    gpu: str = ""  # "NVIDIA H200"; empty: any GPU of these capabilities
+    platform: str = ""  # "linux-x86_64"
+    options: PlanOptions = field(default_factory=PlanOptions)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) over all fields."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """`engines/<family>-<fingerprint12>`, inside the bundle."""
+        return f"{ENGINES}/{self.family}-{self.fingerprint[:12]}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"capabilities": list(self.capabilities)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Target:
+        return cls(
+            family=data["family"],
+            version=data["version"],
+            capabilities=tuple(data["capabilities"]),
+            gpu=data["gpu"],
+            platform=data["platform"],
+            options=PlanOptions.from_json(data["options"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRecord:
+    """One plan of a bundle: what it was built from, where it is, how it was measured."""
+
+    name: str  # the graph's
+    key: str  # hex, the plan's content key
+    graph_key: str  # of the GraphRecord it was built from
+    target_folder: str  # `Target.folder`
+    files: Mapping[str, FileRecord] = field(default_factory=dict)  # NAME.plan and build.json; filled in by the writer
+    parity: Mapping[str, float] = field(default_factory=dict)  # empty: not compared, for want of a GPU
+    attention: Mapping[str, Any] = field(default_factory=dict)  # export.inspect_network's summary
+    built: Mapping[str, Any] = field(default_factory=dict)  # seconds, peak_bytes, driver, parity "why not"
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"a plan's name must be an identifier, got {self.name!r}")
+        if len(self.key) < 12 or set(self.key) - set("0123456789abcdef"):
+            raise ValueError(f"{self.name}: need a key of at least 12 lower-case hex digits, got {self.key!r}")
+        for path in self.files:
+            if PurePosixPath(path).parent != PurePosixPath(self.folder):
+                raise ValueError(f"{self.name}: a file must lie in {self.folder}, got {path!r}")
+
+    @property
+    def folder(self) -> str:
+        """`engines/<family>-<fingerprint12>/<name>-<key12>`, inside the bundle."""
+        return f"{self.target_folder}/{self.name}-{self.key[:12]}"
+
+    @property
+    def plan(self) -> str:
+        """The plan's path inside the bundle."""
+        return f"{self.folder}/{self.name}.plan"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "key": self.key,
+            "graph_key": self.graph_key,
+            "target_folder": self.target_folder,
+            "files": {p: {"sha256": f.sha256, "bytes": f.bytes} for p, f in self.files.items()},
+            "parity": dict(self.parity),
+            "attention": dict(self.attention),
+            "built": dict(self.built),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PlanRecord:
+        return cls(
+            name=data["name"],
+            key=data["key"],
+            graph_key=data["graph_key"],
+            target_folder=data["target_folder"],
+            files={p: FileRecord(sha256=f["sha256"], bytes=f["bytes"]) for p, f in data["files"].items()},
+            parity=data["parity"],
+            attention=data["attention"],
+            built=data["built"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSet:
+    """The plans of one target."""
+
+    target: Target
+    plans: Mapping[str, PlanRecord]  # by graph; a set may lack some: a build of --only
+
+    def to_json(self) -> dict[str, Any]:
+        return {"target": self.target.to_json(), "plans": {n: r.to_json() for n, r in self.plans.items()}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EngineSet:
+        return cls(
+            target=Target.from_json(data["target"]),
+            plans={n: PlanRecord.from_json(r) for n, r in data["plans"].items()},
+        )

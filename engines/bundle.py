@@ -5,11 +5,16 @@
       onnx/NAME-KEY/NAME.onnx           KEY: the first 12 digits of the graph's content key
       onnx/NAME-KEY/NAME.onnx.data      the weights
       onnx/NAME-KEY/record.json         the graph's part of the manifest, so that a killed build resumes
+      engines/FAMILY-FINGERPRINT/       plans of one family for one kind of GPU (engines/plans.py)
+        NAME-KEY/NAME.plan              a graph, built
+        NAME-KEY/build.json             how long it took, how much memory, its layers
+        NAME-KEY/record.json            the plan's part of the manifest
+        timing.cache                    what the builder has measured; worth time only
       .lock  .build/                    a build in progress
 
 Opening checks everything before anything is loaded: schema, missing, foreign and changed files.
-A graph folder that the manifest does not name but whose record vouches for it is what a build killed
-around its last rename leaves behind: harmless, never loaded, swept by the next build.
+A folder that the manifest does not name but whose record vouches for it is what a build killed around its last rename
+leaves behind: harmless, never loaded, swept by the next build.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import BundleError
-from engines.file_record import hash_file
+from engines.file_record import FileRecord, hash_file
 from engines.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -31,9 +36,13 @@ from engines.manifest import (
     build_command,
     own_hash,
     parse_json,
+    plan_command,
     to_text,
 )
+from engines.plans import EngineSet, PlanRecord, is_timing_cache
 from engines.spec import NetworkSpec
+
+Record = GraphRecord | PlanRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +53,8 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def open(cls, path: Path | str, *, preset: str | None = None) -> Bundle:
-        """Read and check the bundle at `path`, hashing every file.
+    def open(cls, path: Path | str, *, preset: str | None = None, family: str | None = None) -> Bundle:
+        """Read and check the bundle at `path`, hashing every file that `family` would load: all files when None.
 
         `preset`: refuse a bundle of any other. Raises BundleError, one line that names the file, what was
         found, what was needed, and the command that mends it.
@@ -65,7 +74,7 @@ class Bundle:
                 f"{path} is a bundle of preset {manifest.preset}, needed {preset}; "
                 f"build one: {build_command(Path('NEW_FOLDER'), {'preset': preset})}"
             )
-        _check_files(path, manifest, command)
+        _check_files(path, manifest, command, family)
         return cls(path=path, manifest=manifest)
 
     def __contains__(self, name: str) -> bool:
@@ -84,9 +93,13 @@ class Bundle:
     def spec(self, name: str) -> NetworkSpec:
         return self.graph(name).spec
 
+    def engine_sets(self, family: str) -> list[EngineSet]:
+        """The sets of plans of one family, the one built last at the end."""
+        return [engines for engines in self.manifest.engines.values() if engines.target.family == family]
+
     def model_path(self, name: str) -> Path:
         """The graph's .onnx file."""
-        return self.path / self.graph(name).model
+        return self.path / self.graph(name).main
 
 
 def read_manifest(bundle: Path) -> dict[str, Any]:
@@ -137,7 +150,7 @@ def visible_files(folder: Path) -> Iterator[str]:
 
 def foreign_files(bundle: Path, known: set[str]) -> list[str]:
     """Visible files that are neither `known` nor in a graph folder whose own record vouches for them."""
-    unknown = [f for f in visible_files(bundle) if f not in known]
+    unknown = [f for f in visible_files(bundle) if f not in known and not is_timing_cache(f)]
     vouched: set[str] = set()
     for file in unknown:
         if file.endswith(f"/{RECORD_NAME}") and (record := read_record(bundle / file)) is not None:
@@ -145,38 +158,54 @@ def foreign_files(bundle: Path, known: set[str]) -> list[str]:
     return [f for f in unknown if f not in vouched]
 
 
-def read_record(file: Path) -> GraphRecord | None:
-    """A graph's record.json, or None where there is none that can be read."""
+def read_record(file: Path) -> Record | None:
+    """The record.json of a graph or a plan, or None where there is none that can be read."""
     try:
-        return GraphRecord.from_json(parse_json(file.read_text(encoding="utf-8")))
+        data = parse_json(file.read_text(encoding="utf-8"))
+        return PlanRecord.from_json(data) if "target_folder" in data else GraphRecord.from_json(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _check_files(bundle: Path, manifest: Manifest, command: str) -> None:
-    expected = {p: f for record in manifest.graphs.values() for p, f in record.files.items()}
-    records = {f"{record.folder}/{RECORD_NAME}": record for record in manifest.graphs.values()}
+def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | None) -> None:
+    # file or folder -> what there should be, and the command that makes it again
+    expected: dict[str, tuple[FileRecord, str]] = {}
+    records: dict[str, tuple[Record, str]] = {}
+    hashed: set[str] = set()
+    for graph in manifest.graphs.values():
+        records[f"{graph.folder}/{RECORD_NAME}"] = graph, command
+        expected |= {path: (file, command) for path, file in graph.files.items()}
+        hashed |= set(graph.files) if family in (None, "onnxruntime") else set()
+    for engines in manifest.engines.values():
+        mend = plan_command(bundle, engines.target.family)
+        for plan in engines.plans.values():
+            records[f"{plan.folder}/{RECORD_NAME}"] = plan, mend
+            expected |= {path: (file, mend) for path, file in plan.files.items()}
+            if family in (None, engines.target.family):
+                hashed |= set(plan.files)
+                if engines.target.options.strip:  # such a plan takes its weights from the graph
+                    hashed |= set(manifest.graphs[plan.name].files)
     try:
         if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
-            raise BundleError(f"{bundle} lacks {_some(missing)}; rebuild it: {command}")
+            mend = (expected | records)[missing[0]][1]
+            raise BundleError(f"{bundle} lacks {_some(missing)}; rebuild it: {mend}")
         if foreign := foreign_files(bundle, {MANIFEST_NAME, *expected, *records}):
             raise BundleError(
                 f"{bundle} holds {_some(foreign)}, which the build did not write; "
                 f"move it elsewhere, or build in a new folder: {command}"
             )
-        for path, record in records.items():
+        for path, (record, mend) in records.items():
             if (bundle / path).read_bytes() != to_text(record.to_json()).encode():
-                raise BundleError(f"{bundle / path} was changed after the build; rebuild it: {command}")
-        for path, file in expected.items():
+                raise BundleError(f"{bundle / path} was changed after the build; rebuild it: {mend}")
+        for path, (file, mend) in expected.items():
             if (size := (bundle / path).stat().st_size) != file.bytes:
-                raise BundleError(
-                    f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; rebuild it: {command}"
-                )
-        for path, file in expected.items():
+                raise BundleError(f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; rebuild it: {mend}")
+        for path in (p for p in expected if p in hashed):
+            file, mend = expected[path]
             if (found := hash_file(bundle / path)) != file:
                 raise BundleError(
                     f"{bundle / path} was changed: sha256 {found.sha256[:12]}..., needed {file.sha256[:12]}...; "
-                    f"rebuild it: {command}"
+                    f"rebuild it: {mend}"
                 )
     except OSError as error:
         raise BundleError(

@@ -1,8 +1,8 @@
 """Writing a bundle so that a kill at any moment costs no finished work and no good bundle.
 
-Graphs are made in `.build/`, out of every reader's sight. `commit` renames them to their final,
+Graphs and plans are made in `.build/`, out of every reader's sight. `commit` renames them to their final,
 content-addressed folders, then renames the new manifest over the old one: that single rename is the moment the
-bundle changes. Only then do graphs that nothing names any more go away.
+bundle changes. Only then does what nothing names any more go away.
 
     with BundleWriter(path, preset="pocket") as writer:
         record = writer.find(name, key)
@@ -23,11 +23,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
-from engines.bundle import Bundle, read_manifest, read_record, visible_files
+from engines.bundle import Bundle, Record, read_manifest, read_record, visible_files
 from engines.errors import BundleError, OutputError
 from engines.file_record import hash_file
 from engines.manifest import (
@@ -42,6 +42,9 @@ from engines.manifest import (
     parse_json,
     to_text,
 )
+from engines.plans import ENGINES, TIMING_CACHE, PlanRecord, Target, is_target_folder, is_timing_cache, plan_folder
+
+Finished = TypeVar("Finished", GraphRecord, PlanRecord)
 
 _DISK_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again, finished graphs are kept",
@@ -105,31 +108,41 @@ class BundleWriter:
     def find(self, name: str, key: str) -> GraphRecord | None:
         """The finished graph of this content, built now, before a kill, or in the bundle that stands; its files
         are hashed again. None when it must be built."""
-        for folder in (self._staged(name, key), self.path / graph_folder(name, key)):
-            record = read_record(folder / RECORD_NAME)
-            if record is None or (record.name, record.key) != (name, key):
-                continue
-            files = {folder / PurePosixPath(p).name: f for p, f in record.files.items()}
-            if all(p.is_file() and p.stat().st_size == f.bytes and hash_file(p) == f for p, f in files.items()):
-                return record
-        return None
+        record = self._find(graph_folder(name, key), key)
+        return record if isinstance(record, GraphRecord) else None
+
+    def find_plan(self, target: Target, name: str, key: str) -> PlanRecord | None:
+        """As `find`, for the plan of a graph."""
+        record = self._find(plan_folder(target, name, key), key)
+        return record if isinstance(record, PlanRecord) else None
 
     def stage(self, name: str, key: str) -> Path:
         """An empty hidden folder to make the graph's files in."""
-        folder = self._staged(name, key)
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        return folder
+        return self._stage(graph_folder(name, key))
 
-    def finish(self, record: GraphRecord) -> GraphRecord:
-        """Hash the staged files and mark the graph finished: from here on a killed build keeps it.
+    def stage_plan(self, target: Target, name: str, key: str) -> Path:
+        """As `stage`, for the plan of a graph."""
+        return self._stage(plan_folder(target, name, key))
+
+    def timing_cache(self, target: Target) -> Path:
+        """Where the builder may keep what it has measured for this target; its folder is there."""
+        folder = self.path / target.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / TIMING_CACHE
+
+    def model(self, record: GraphRecord) -> Path:
+        """The .onnx of a finished graph, wherever it is before the commit."""
+        staged = self._staged(record.folder)
+        return (staged if _is_recorded(staged, record) else self.path / record.folder) / f"{record.name}.onnx"
+
+    def finish(self, record: Finished) -> Finished:
+        """Hash the staged files and mark the graph or plan finished: from here on a killed build keeps it.
 
         Returns the record with its `files` filled in.
         """
-        folder = self._staged(record.name, record.key)
+        folder = self._staged(record.folder)
         names = sorted(p.name for p in folder.iterdir() if p.name != RECORD_NAME)
-        assert f"{record.name}.onnx" in names, f"{folder} has {names}, no {record.name}.onnx"
+        assert PurePosixPath(record.main).name in names, f"{folder} has {names}, no {record.main}"
         files = {}
         for name in names:
             _sync(folder / name)
@@ -139,26 +152,55 @@ class BundleWriter:
         return record
 
     def commit(self, manifest: Manifest) -> Bundle:
-        """Make `manifest` and the graphs it names the bundle; sweep what it does not name."""
-        for record in manifest.graphs.values():
+        """Make `manifest` and what it names the bundle; sweep what it does not name."""
+        plans = [plan for engines in manifest.engines.values() for plan in engines.plans.values()]
+        records: list[Record] = [*manifest.graphs.values(), *plans]
+        for record in records:
             self._place(record)
         _write(self.path / MANIFEST_NAME, manifest.to_json())
-        self._sweep(keep={self.path / record.folder for record in manifest.graphs.values()})
+        self._sweep({record.folder for record in records}, set(manifest.engines))
         return Bundle(path=self.path, manifest=manifest)
 
-    def _place(self, record: GraphRecord) -> None:
-        staged, final = self._staged(record.name, record.key), self.path / record.folder
+    def _find(self, folder: str, key: str) -> Record | None:
+        for place in (self._staged(folder), self.path / folder):
+            record = read_record(place / RECORD_NAME)
+            if record is None or (record.folder, record.key) != (folder, key):
+                continue
+            files = {place / PurePosixPath(p).name: f for p, f in record.files.items()}
+            if all(p.is_file() and p.stat().st_size == f.bytes and hash_file(p) == f for p, f in files.items()):
+                return record
+        return None
+
+    def _stage(self, folder: str) -> Path:
+        staged = self._staged(folder)
+        if staged.exists():
+            shutil.rmtree(staged)
+        staged.mkdir(parents=True)
+        return staged
+
+    def _place(self, record: Record) -> None:
+        staged, final = self._staged(record.folder), self.path / record.folder
         if _is_recorded(staged, record):
             self._discard(final)  # same key, so it is there only if find() saw that it is damaged
-            final.parent.mkdir(exist_ok=True)
+            final.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(final)
             _sync(final.parent)
-        assert _is_recorded(final, record), f"{record.name} was not finished before commit"
+        assert _is_recorded(final, record), f"{record.folder} was not finished before commit"
 
-    def _sweep(self, keep: set[Path]) -> None:
+    def _sweep(self, folders: set[str], targets: set[str]) -> None:
+        """Let go of every graph, plan and target folder but these."""
         for folder in (self.path / "onnx").glob("*"):
-            if folder not in keep and is_graph_folder(folder.name):
+            if f"onnx/{folder.name}" not in folders and is_graph_folder(folder.name):
                 self._discard(folder)
+        for target in (self.path / ENGINES).glob("*"):
+            if not is_target_folder(target.name):
+                continue
+            if f"{ENGINES}/{target.name}" not in targets:
+                self._discard(target)
+                continue
+            for folder in target.glob("*"):
+                if f"{ENGINES}/{target.name}/{folder.name}" not in folders and is_graph_folder(folder.name):
+                    self._discard(folder)
         shutil.rmtree(self._build, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:
@@ -169,8 +211,8 @@ class BundleWriter:
             folder.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
 
-    def _staged(self, name: str, key: str) -> Path:
-        return self._build / f"{name}-{key[:12]}"
+    def _staged(self, folder: str) -> Path:
+        return self._build / folder.replace("/", "+")
 
     def _check_is_ours(self) -> None:
         """Refuse a folder that holds anything but a bundle, a newer one, or one of another preset."""
@@ -194,7 +236,8 @@ class BundleWriter:
         for found in visible_files(self.path):
             parts = PurePosixPath(found).parts
             graph = len(parts) == 3 and parts[0] == "onnx" and is_graph_folder(parts[1])
-            if not graph and found != MANIFEST_NAME:
+            plan = len(parts) == 4 and parts[0] == ENGINES and is_target_folder(parts[1]) and is_graph_folder(parts[2])
+            if not (graph or plan or is_timing_cache(found) or found == MANIFEST_NAME):
                 raise BundleError(
                     f"{self.path} holds {found}, which is no part of a bundle; "
                     f"move it elsewhere or choose another --bundle folder"
@@ -224,7 +267,7 @@ class BundleWriter:
         return OutputError(f"cannot write {error.filename or self.path}: {error.strerror}: {why}")
 
 
-def _is_recorded(folder: Path, record: GraphRecord) -> bool:
+def _is_recorded(folder: Path, record: Record) -> bool:
     file = folder / RECORD_NAME
     return file.is_file() and file.read_text(encoding="utf-8") == to_text(record.to_json())
 

@@ -17,9 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.file_record import FileRecord
+from engines.plans import EngineSet
 from engines.spec import NetworkSpec
 
-SCHEMA = 1
+SCHEMA = 2
 FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"
 RECORD_NAME = "record.json"
@@ -53,7 +54,7 @@ class GraphRecord:
         return graph_folder(self.name, self.key)
 
     @property
-    def model(self) -> str:
+    def main(self) -> str:
         """`onnx/<name>-<key12>/<name>.onnx`, inside the bundle."""
         return f"{self.folder}/{self.name}.onnx"
 
@@ -101,7 +102,18 @@ class Manifest:
     graphs: Mapping[str, GraphRecord]
     versions: Mapping[str, str]
     created: str
+    engines: Mapping[str, EngineSet] = field(default_factory=dict)  # by folder; the one built last comes last
     schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        for folder, engines in self.engines.items():
+            if folder != engines.target.folder:
+                raise ValueError(f"the plans for {engines.target} belong in {engines.target.folder}, got {folder!r}")
+            for name, plan in engines.plans.items():
+                if plan.target_folder != folder:
+                    raise ValueError(f"{name}: a plan of {folder} must lie there, got {plan.target_folder!r}")
+                if name not in self.graphs or plan.graph_key != self.graphs[name].key:
+                    raise ValueError(f"{plan.main} was built from another graph than the bundle's {name}")
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {
@@ -117,6 +129,7 @@ class Manifest:
             "versions": dict(self.versions),
             "created": self.created,
             "graphs": {name: record.to_json() for name, record in self.graphs.items()},
+            "engines": {folder: engines.to_json() for folder, engines in self.engines.items()},
         }
         return data | {"sha256": own_hash(data)}
 
@@ -137,6 +150,7 @@ class Manifest:
             versions=data["versions"],
             created=data["created"],
             graphs={name: GraphRecord.from_json(record) for name, record in data["graphs"].items()},
+            engines={folder: EngineSet.from_json(engines) for folder, engines in data["engines"].items()},
         )
 
 
@@ -175,7 +189,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
-    """The command that makes `bundle` (again), as precisely as what is left of its manifest allows."""
+    """The command that makes the graphs of `bundle` (again), as precisely as what is left of its manifest allows."""
     known = manifest if isinstance(manifest, Mapping) else {}
     weights = known.get("weights")
     kind = weights.get("kind") if isinstance(weights, Mapping) else None
@@ -188,3 +202,9 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     if "precision" in known:
         words.append(f"--precision {known['precision']}")
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
+
+
+def plan_command(bundle: Path, family: str, more: str = "") -> str:
+    """The command that builds the plans of a family from the graphs that `bundle` holds."""
+    words = ["python -m export.build_engines", f"--family {family}", more, f"--bundle {shlex.quote(str(bundle))}"]
+    return " ".join(word for word in words if word)

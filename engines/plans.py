@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
@@ -17,6 +18,7 @@ from typing import Any
 from engines.file_record import FileRecord
 
 ENGINES = "engines"  # the folder inside a bundle
+TIMING_CACHE = "timing.cache"  # in a target's folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +110,8 @@ class PlanRecord:
         return f"{self.target_folder}/{self.name}-{self.key[:12]}"
 
     @property
-    def plan(self) -> str:
-        """The plan's path inside the bundle."""
+    def main(self) -> str:
+        """`<folder>/<name>.plan`, inside the bundle."""
         return f"{self.folder}/{self.name}.plan"
 
     def to_json(self) -> dict[str, Any]:
@@ -154,3 +156,19 @@ class EngineSet:
             target=Target.from_json(data["target"]),
             plans={n: PlanRecord.from_json(r) for n, r in data["plans"].items()},
         )
+
+
+def plan_folder(target: Target, name: str, key: str) -> str:
+    """Where the plan of a graph lives inside a bundle."""
+    return f"{target.folder}/{name}-{key[:12]}"
+
+
+def is_target_folder(name: str) -> bool:
+    """True for FAMILY-FINGERPRINT12, as no person names a folder."""
+    return re.fullmatch(r"[a-z-]+-[0-9a-f]{12}", name) is not None
+
+
+def is_timing_cache(path: str) -> bool:
+    """True for `engines/<family>-<fingerprint12>/timing.cache`, inside a bundle."""
+    parts = PurePosixPath(path).parts
+    return len(parts) == 3 and parts[0] == ENGINES and is_target_folder(parts[1]) and parts[2] == TIMING_CACHE

@@ -117,7 +117,7 @@ class Runtime:
             self.sessions: dict[str, Session] = {}
             for name in GRAPHS:
                 record = self.bundle.graph(name)
-                self.sessions[name] = self.backend.load(record.spec, self.bundle.path / record.model)
+                self.sessions[name] = self.backend.load(record.spec, self.bundle.path / record.main)
                 opened.callback(self.sessions[name].close)
             self._opened = opened.pop_all()
 

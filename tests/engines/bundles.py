@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.manifest import GraphRecord, Manifest
+from engines.plan_choice import platform_name
+from engines.plans import EngineSet, PlanRecord, Target
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 
 
@@ -53,3 +56,30 @@ def make_bundle(path: Path, **contents: bytes) -> Bundle:
     with BundleWriter(path) as writer:
         records = [make_graph(writer, name, content) for name, content in contents.items()]
         return writer.commit(manifest_of(*records))
+
+
+TARGET = Target(family="tensorrt-rtx", version="1.7.1.116", capabilities=("8.9", "12.0"), platform=platform_name())
+
+
+def make_plan(writer: BundleWriter, graph: GraphRecord, content: bytes, target: Target = TARGET) -> PlanRecord:
+    """The finished plan of a graph, built only where the writer has none."""
+    key = key_of(content + graph.key.encode() + target.fingerprint.encode())
+    if (record := writer.find_plan(target, graph.name, key)) is not None:
+        return record
+    folder = writer.stage_plan(target, graph.name, key)
+    (folder / f"{graph.name}.plan").write_bytes(content * 50)
+    (folder / "build.json").write_text("{}\n")
+    return writer.finish(PlanRecord(name=graph.name, key=key, graph_key=graph.key, target_folder=target.folder))
+
+
+def with_plans(manifest: Manifest, *plans: PlanRecord, target: Target = TARGET) -> Manifest:
+    engines = EngineSet(target=target, plans={plan.name: plan for plan in plans})
+    return replace(manifest, engines={**manifest.engines, target.folder: engines})
+
+
+def make_bundle_with_plans(path: Path, target: Target = TARGET, **contents: bytes) -> Bundle:
+    """A bundle with a graph for each keyword, and a plan for each graph."""
+    with BundleWriter(path) as writer:
+        records = [make_graph(writer, name, content) for name, content in contents.items()]
+        plans = [make_plan(writer, record, b"plan of " + record.name.encode(), target) for record in records]
+        return writer.commit(with_plans(manifest_of(*records), *plans, target=target))

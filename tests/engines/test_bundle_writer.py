@@ -134,7 +134,7 @@ def test_a_bundle_of_a_newer_program_is_not_replaced(tmp_path):
     make_bundle(tmp_path, a=b"graph a")
     data = json.loads((tmp_path / "manifest.json").read_text()) | {"schema": 99}
     (tmp_path / "manifest.json").write_text(json.dumps(data))
-    with pytest.raises(BundleError, match=r"has schema 99, this program reads 1; install hp-trt 0\.1\.0 or later"):
+    with pytest.raises(BundleError, match=r"has schema 99, this program reads 2; install hp-trt 0\.1\.0 or later"):
         make_bundle(tmp_path, a=b"graph a")
 
 
@@ -162,7 +162,7 @@ def test_a_second_build_is_told_who_is_building(tmp_path):
 def test_a_full_disk_is_said_in_one_line_and_its_space_given_back(tmp_path):
     with pytest.raises(OutputError, match="No space left on device: the disk is full; free some space"):
         stop_half_way(tmp_path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    assert [p.name.split("-")[0] for p in (tmp_path / ".build").iterdir()] == ["a"]
+    assert [p.name.split("-")[0] for p in (tmp_path / ".build").iterdir()] == ["onnx+a"]
 
 
 def test_a_full_disk_while_the_manifest_is_written_keeps_the_old_one(tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, exported, monkeypatch
 
 def test_only_the_named_graph_is_built_again_when_it_is_damaged(tiny_bundle, tmp_path, exported):
     path = copy_of(tiny_bundle, tmp_path)
-    (path / tiny_bundle.manifest.graphs["stitch"].model).unlink()
+    (path / tiny_bundle.manifest.graphs["stitch"].main).unlink()
     build_bundle(BuildConfig(preset=TINY.name, bundle=path, only=("stitch",)))
     assert exported == ["stitch"]
     assert Bundle.open(path).manifest.graphs.keys() == set(GRAPHS)
@@ -102,7 +102,7 @@ def test_an_intact_graph_is_not_built_again_because_it_is_named(tiny_bundle, tmp
 
 def test_without_parity_a_graph_that_was_compared_is_kept_and_a_new_one_says_so(tiny_bundle, tmp_path, exported):
     path = copy_of(tiny_bundle, tmp_path)
-    (path / tiny_bundle.manifest.graphs["stitch"].model).unlink()
+    (path / tiny_bundle.manifest.graphs["stitch"].main).unlink()
     unchecked = build_bundle(BuildConfig(preset=TINY.name, bundle=path, parity=False)).manifest.graphs
     assert exported == ["stitch"]
     assert [name for name, record in unchecked.items() if not record.parity] == ["stitch"]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("tiny-build")
 @pytest.fixture(scope="module")
 def models(tiny_bundle) -> dict[str, onnx.ModelProto]:
     graphs = tiny_bundle.manifest.graphs.items()
-    return {n: onnx.load(tiny_bundle.path / record.model, load_external_data=False) for n, record in graphs}
+    return {n: onnx.load(tiny_bundle.path / record.main, load_external_data=False) for n, record in graphs}
 
 
 def kinds(model: onnx.ModelProto) -> collections.Counter[str]:
@@ -88,7 +88,7 @@ def test_every_file_is_opset_23_with_its_weights_beside_it(models, tiny_bundle):
     assert OPSET == 23
     for name, model in models.items():
         assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)], name
-        path = tiny_bundle.path / tiny_bundle.manifest.graphs[name].model
+        path = tiny_bundle.path / tiny_bundle.manifest.graphs[name].main
         assert path.with_name(f"{name}.onnx.data").is_file() or name == "stitch"
         outside = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
         assert {e.value for t in outside for e in t.external_data if e.key == "location"} <= {f"{name}.onnx.data"}
@@ -99,7 +99,7 @@ def test_every_file_is_opset_23_with_its_weights_beside_it(models, tiny_bundle):
 def test_no_file_tells_where_it_was_made(models, tiny_bundle):
     for name, model in models.items():
         assert not [node.name for node in model.graph.node if node.doc_string or node.metadata_props], name
-        content = (tiny_bundle.path / tiny_bundle.manifest.graphs[name].model).read_bytes()
+        content = (tiny_bundle.path / tiny_bundle.manifest.graphs[name].main).read_bytes()
         for word in (str(Path(__file__).parents[2]), str(Path.home()), "site-packages", ".py"):
             assert word.encode() not in content, f"{name} contains {word}"
 

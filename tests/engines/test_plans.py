@@ -1,0 +1,141 @@
+"""Plans in a bundle: beside the graphs, tied to them, found again, and never loaded unverified."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from engines.bundle import Bundle
+from engines.bundle_writer import BundleWriter
+from engines.errors import BundleError
+from engines.plans import PlanOptions, PlanRecord, Target
+from tests.engines.bundles import TARGET, make_bundle_with_plans, make_graph, make_plan, manifest_of, with_plans
+
+OTHER = Target(family="tensorrt", version="11.4.0.106", capabilities=("9.0",), gpu="NVIDIA H200")
+
+
+@pytest.fixture
+def path(tmp_path):
+    make_bundle_with_plans(tmp_path, unet=b"graph", vae=b"other")
+    return tmp_path
+
+
+def plan_of(bundle, name="unet"):
+    return bundle.manifest.engines[TARGET.folder].plans[name]
+
+
+def test_plans_come_back_as_they_were_committed(path):
+    bundle = Bundle.open(path)
+    assert (path / plan_of(bundle).main).read_bytes() == b"plan of unet" * 50
+    assert [engines.target for engines in bundle.engine_sets("tensorrt-rtx")] == [TARGET]
+    assert bundle.engine_sets("tensorrt") == []
+
+
+def test_any_change_of_target_or_option_is_another_folder():
+    others = [
+        OTHER,
+        replace(TARGET, version="1.7.2"),
+        replace(TARGET, capabilities=("8.9",)),
+        replace(TARGET, options=PlanOptions(weight_streaming=True)),
+        replace(TARGET, options=PlanOptions(refit=True)),
+    ]
+    assert len({t.folder for t in (TARGET, *others)}) == 6
+
+
+def test_a_plan_altered_in_one_bit_is_refused_before_anybody_reads_it(path):
+    file = path / plan_of(Bundle.open(path)).main
+    content = bytearray(file.read_bytes())
+    content[7] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BundleError, match=r"unet\.plan was changed: sha256 .*build_engines --family tensorrt-rtx"):
+        Bundle.open(path, family="tensorrt-rtx")
+
+
+def test_a_truncated_plan_is_refused_by_its_size_whatever_runs(path):
+    file = path / plan_of(Bundle.open(path)).main
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"unet\.plan was changed: 599 bytes, needed 600"):
+        Bundle.open(path, family="onnxruntime")
+
+
+def test_only_what_a_family_loads_is_hashed(path):
+    bundle = Bundle.open(path)
+    graph = bundle.model_path("unet")
+    graph.write_bytes(graph.read_bytes()[::-1])
+    assert Bundle.open(path, family="tensorrt-rtx")
+    with pytest.raises(BundleError, match="sha256"):
+        Bundle.open(path, family="onnxruntime")
+    with pytest.raises(BundleError, match="sha256"):
+        Bundle.open(path)
+
+
+def test_graphs_that_stripped_plans_take_their_weights_from_are_hashed_too(tmp_path):
+    stripped = replace(TARGET, options=PlanOptions(refit=True, strip=True))
+    bundle = make_bundle_with_plans(tmp_path, target=stripped, unet=b"graph")
+    graph = bundle.model_path("unet")
+    graph.write_bytes(graph.read_bytes()[::-1])
+    with pytest.raises(BundleError, match="sha256"):
+        Bundle.open(tmp_path, family="tensorrt-rtx")
+
+
+def test_a_stripped_plan_that_takes_no_weights_cannot_be_asked_for():
+    with pytest.raises(ValueError, match="could never run"):
+        PlanOptions(strip=True)
+
+
+def test_a_timing_cache_beside_the_plans_is_ours_and_any_other_file_is_not(path):
+    (path / TARGET.folder / "timing.cache").write_bytes(b"measured")
+    assert Bundle.open(path)
+    (path / TARGET.folder / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"notes\.txt, which the build did not write"):
+        Bundle.open(path)
+
+
+def test_a_manifest_cannot_name_a_plan_of_another_graph(path):
+    bundle = Bundle.open(path)
+    wrong = replace(plan_of(bundle), graph_key="0" * 64)
+    with pytest.raises(ValueError, match="built from another graph than the bundle's unet"):
+        with_plans(bundle.manifest, wrong)
+
+
+def test_plans_that_no_manifest_names_any_more_are_swept_with_their_cache(path):
+    (path / TARGET.folder / "timing.cache").write_bytes(b"measured")
+    with BundleWriter(path) as writer:
+        unet = make_graph(writer, "unet", b"graph")
+        plan = make_plan(writer, unet, b"for another GPU", OTHER)
+        writer.commit(with_plans(manifest_of(unet), plan, target=OTHER))
+    assert not (path / TARGET.folder).exists()
+    assert Bundle.open(path).manifest.engines.keys() == {OTHER.folder}
+
+
+def test_a_timing_cache_of_a_build_that_never_finished_is_kept(path):
+    with BundleWriter(path) as writer:
+        writer.timing_cache(OTHER).write_bytes(b"measured")
+    assert Bundle.open(path)
+    with BundleWriter(path) as writer:
+        assert writer.timing_cache(OTHER).read_bytes() == b"measured"
+
+
+def test_a_finished_plan_survives_a_build_that_is_killed_before_its_commit(tmp_path):
+    class Killed(BaseException):
+        pass
+
+    with pytest.raises(Killed), BundleWriter(tmp_path) as writer:  # noqa: PT012
+        unet = make_graph(writer, "unet", b"graph")
+        made = make_plan(writer, unet, b"plan")
+        writer.stage_plan(TARGET, "unet", "ab" * 32)  # begun and not finished
+        raise Killed
+    with BundleWriter(tmp_path) as writer:
+        assert writer.find_plan(TARGET, "unet", made.key) == made
+        assert writer.model(unet).read_bytes() == b"graph"
+        bundle = writer.commit(with_plans(manifest_of(unet), made))
+    assert plan_of(Bundle.open(tmp_path)) == plan_of(bundle)
+    assert not (tmp_path / ".build").exists()
+
+
+def test_a_record_survives_its_own_json(path):
+    plan = plan_of(Bundle.open(path))
+    assert PlanRecord.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert Target.from_json(json.loads(json.dumps(TARGET.to_json()))) == TARGET

@@ -1,7 +1,7 @@
 """What this machine can build and run: one finding a line, each with its fix.
 
-Libraries are looked up by their metadata and asked politely: nothing here may crash on a machine without a GPU, and
-`cudaGetDeviceCount` answers with a code where TensorRT itself would end the process.
+Libraries are looked up and asked politely: nothing here may crash on a machine that lacks them. This module is the
+machine and what every use needs; `abilities` is the GPU, the engine families and what can be done with them.
 """
 
 from __future__ import annotations
@@ -12,29 +12,14 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-TORCH = "2.13.0"
+from hp_trt.abilities import ability_findings, export_findings, family_findings, gpu_findings
+from hp_trt.finding import Finding, version
+
 PINNED_OPENCV = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One line: is it fine, what was found, what to do."""
-
-    name: str
-    fine: bool
-    found: str
-    fix: str = ""
-    needed: bool = False  # to animate on this machine at all; the rest is for building, or for speed
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def examine() -> list[Finding]:
@@ -125,64 +110,12 @@ def _pictures() -> Iterator[Finding]:
     )
 
 
-def _gpu() -> Iterator[Finding]:
-    name = "GPU"
-    if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
-        seen = shutil.which("nvidia-smi") is not None
-        yield Finding(
-            name=name,
-            fine=False,
-            found="nvidia-smi is there, cuda-python is not" if seen else "none seen, no nvidia-smi",
-            fix="pip install 'hp-trt[gpu]'" if seen else "the CPU runs bundles; a GPU makes them fast",
-        )
-        return
-    from cuda.bindings import runtime as cuda
-
-    try:
-        code, count = cuda.cudaGetDeviceCount()
-    except RuntimeError as error:  # no driver library to load at all
-        code, count = error, 0
-    if int(getattr(code, "value", 1)) != 0 or not count:
-        yield Finding(name=name, fine=False, found=f"no usable device ({code})", fix="install the NVIDIA driver")
-        return
-    _, driver = cuda.cudaDriverGetVersion()
-    for index in range(count):
-        _, facts = cuda.cudaGetDeviceProperties(index)
-        text = f"{facts.name.decode()}, capability {facts.major}.{facts.minor}, {facts.totalGlobalMem / 2**30:.0f} GiB"
-        yield Finding(name=f"{name} {index}", fine=True, found=f"{text}, driver for CUDA {driver // 1000}")
-
-
-def _tensorrt() -> Iterator[Finding]:
-    for package in ("tensorrt", "tensorrt-rtx"):
-        found = version(package)
-        yield Finding(
-            name=package,
-            fine=found is not None,
-            found=found or "not installed",
-            fix="not used by this version: bundles run on ONNX Runtime",
-        )
-
-
-def _export() -> Iterator[Finding]:
-    wanted = {"torch": TORCH, "diffusers": None, "onnx": None, "onnxscript": None}
-    missing = [name for name in wanted if version(name) is None]
-    torch = (version("torch") or "").split("+")[0]
-    found = ", ".join(f"{name} {version(name)}" for name in wanted if name not in missing)
-    wrong = not missing and torch != TORCH
-    yield Finding(
-        name="export",
-        fine=not missing and not wrong,
-        found=(found or "nothing") + (f"; missing {', '.join(missing)}" if missing else ""),
-        fix=f"to build bundles here: pip install torch=={TORCH}, then pip install 'hp-trt[export]'",
-    )
-
-
-def version(package: str) -> str | None:
-    """The installed version of a distribution; None where it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_system, _onnxruntime, _pictures, _gpu, _tensorrt, _export)
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _system,
+    _onnxruntime,
+    _pictures,
+    gpu_findings,
+    family_findings,
+    export_findings,
+    ability_findings,
+)

@@ -42,7 +42,16 @@ from engines.manifest import (
     parse_json,
     to_text,
 )
-from engines.plans import ENGINES, TIMING_CACHE, PlanRecord, Target, is_target_folder, is_timing_cache, plan_folder
+from engines.plans import (
+    ENGINES,
+    TIMING_CACHE,
+    EngineSet,
+    PlanRecord,
+    Target,
+    is_target_folder,
+    is_timing_cache,
+    plan_folder,
+)
 
 Finished = TypeVar("Finished", GraphRecord, PlanRecord)
 
@@ -123,6 +132,13 @@ class BundleWriter:
     def stage_plan(self, target: Target, name: str, key: str) -> Path:
         """As `stage`, for the plan of a graph."""
         return self._stage(plan_folder(target, name, key))
+
+    def engines(self) -> Mapping[str, EngineSet]:
+        """The engine sets that the standing manifest names; none where it cannot be read."""
+        try:
+            return Manifest.from_json(read_manifest(self.path)).engines
+        except (BundleError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+            return {}
 
     def timing_cache(self, target: Target) -> Path:
         """Where the builder may keep what it has measured for this target; its folder is there."""

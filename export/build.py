@@ -13,7 +13,7 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -26,6 +26,7 @@ from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
+from engines.plans import EngineSet
 from export.checkpoints import find_user_files
 from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
@@ -125,10 +126,7 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
         networks = _Networks(config, source)
         for number, (name, graph) in enumerate(graphs.items(), start=1):
             known = {n: fingerprint(n) for n in graph.networks}
-            key = content_key(graph, config, known)
-            record = writer.find(name, key)
-            if record is None and not config.parity:  # one that was compared is as good
-                record = writer.find(name, content_key(graph, replace(config, parity=True), known))
+            facts, record = find_graph(writer, graph, config, known)
             if record is None and config.only and name not in config.only:
                 raise InputError(
                     f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
@@ -136,29 +134,59 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
             later = {n for g in list(graphs.values())[number:] for n in g.networks}
             if record is None:
                 announce = functools.partial(_tell, tell, name, number, len(graphs), time.perf_counter())
-                record = _build_graph(graph, key, config, networks, later, writer, announce)
+                record = _build_graph(graph, facts, config, networks, later, writer, announce)
             else:
                 tell(Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max")))
             records[name] = record
-        return writer.commit(_manifest(config, source, {n: fingerprint(n) for n in _used(graphs)}, records))
+        manifest = _manifest(config, source, {n: fingerprint(n) for n in _used(graphs)}, records)
+        return writer.commit(replace(manifest, engines=still_good(writer, records)))
 
 
-def content_key(graph: Graph, config: BuildConfig, fingerprints: dict[str, str]) -> str:
-    """sha256 (hex) over everything that decides what the exported file contains, and whether it was compared.
-
-    A key stands for one folder for ever: a graph is never made again under the name of one that is intact.
-    """
-    facts: dict[str, Any] = {
+def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+    """Everything that decides what the exported file contains, and whether it was compared: JSON data."""
+    return {
         "parity": config.parity,
         "spec": graph.spec.to_json(),
         "half": graph.half,
-        "networks": {n: config.profile.architecture.facts(n) for n in graph.networks},
-        "weights": fingerprints,
+        "networks": {n: digest(config.profile.architecture.facts(n)) for n in graph.networks},
+        "weights": dict(fingerprints),
         "opset": OPSET,
         "versions": {package: metadata.version(package) for package in EXPORTERS},
         "code": _code_hash(),
     }
+
+
+def digest(facts: Any) -> str:
+    """sha256 (hex) over JSON data. Of a graph's facts it is the content key, which stands for one folder for ever: a
+    graph is never made again under the name of one that is intact."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def find_graph(
+    writer: BundleWriter, graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]
+) -> tuple[dict[str, Any], GraphRecord | None]:
+    """The facts of a graph, and its record where the bundle holds it already."""
+    facts = content_facts(graph, config, fingerprints)
+    record = writer.find(graph.name, digest(facts))
+    if record is None and not config.parity:  # one that was compared is as good
+        record = writer.find(graph.name, digest(facts | {"parity": True}))
+    return facts, record
+
+
+def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict[str, EngineSet]:
+    """The engine sets of the bundle that stands, less the plans that are damaged or whose graphs are others now."""
+    kept = {}
+    for folder, engines in writer.engines().items():
+        plans = {
+            name: plan
+            for name, plan in engines.plans.items()
+            if name in records
+            and records[name].key == plan.graph_key
+            and writer.find_plan(engines.target, name, plan.key) == plan
+        }
+        if plans:
+            kept[folder] = replace(engines, plans=plans)
+    return kept
 
 
 class _Networks:
@@ -181,7 +209,7 @@ class _Networks:
 
 def _build_graph(
     graph: Graph,
-    key: str,
+    facts: dict[str, Any],
     config: BuildConfig,
     networks: _Networks,
     later: Set[str],
@@ -190,7 +218,7 @@ def _build_graph(
 ) -> GraphRecord:
     from engines.onnx_backend import OnnxBackend
 
-    start = time.perf_counter()
+    start, key = time.perf_counter(), digest(facts)
     announce("load")
     module = graph.make(networks).eval().requires_grad_(False)
     announce("judge")
@@ -227,7 +255,7 @@ def _build_graph(
             built={
                 "seconds": round(time.perf_counter() - start, 2),
                 "export_seconds": round(exported_s, 2),
-                "versions": {package: metadata.version(package) for package in EXPORTERS},
+                "facts": facts,
             },
         )
     )

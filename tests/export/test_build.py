@@ -14,7 +14,7 @@ import export.build
 from engines.bundle import Bundle
 from engines.errors import BundleError, InputError, ParityError
 from export.architecture import NETWORKS
-from export.build import BuildConfig, build_bundle, content_key
+from export.build import BuildConfig, build_bundle, content_facts, digest
 from export.checkpoints import NETWORK_FILES, fingerprint
 from export.graphs import HALF
 from export.trace import export_onnx
@@ -170,7 +170,7 @@ def test_a_half_precision_bundle_passes_its_parity_on_a_cpu(tiny_preset, tmp_pat
 def keys(config: BuildConfig, prefix: str = "") -> dict[str, str]:
     source = RandomWeights(config.profile.architecture, prefix)
     return {
-        name: content_key(graph, config, {n: source.fingerprint(n) for n in graph.networks})
+        name: digest(content_facts(graph, config, {n: source.fingerprint(n) for n in graph.networks}))
         for name, graph in config.graphs().items()
     }
 
@@ -196,7 +196,9 @@ def test_one_changed_network_rebuilds_its_graphs_alone(tiny_preset, tmp_path):
 
     def keys_with(**others):
         known = {**fingerprints, **others}
-        return {n: content_key(g, config, {k: known[k] for k in g.networks}) for n, g in config.graphs().items()}
+        return {
+            n: digest(content_facts(g, config, {k: known[k] for k in g.networks})) for n, g in config.graphs().items()
+        }
 
     def touched(network):
         return {name for name, key in keys_with().items() if keys_with(**{network: "changed"})[name] != key}

@@ -1,0 +1,195 @@
+"""Which attention of a graph runs as one fused kernel, and which writes its scores to memory.
+
+A fused kernel never stores the map of queries x keys. TensorRT has such kernels for the dtypes and head widths below; any
+other attention has to be marked decomposable, and is then two products with a softmax between them, whose map can
+be larger than everything else the graph needs. An attention that is not marked is fused, or its build fails: a plan
+that was built proves the rest.
+
+Source: both families' documentation of multi-head attention fusion; tried with TensorRT for RTX 1.7.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import operator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.spec import NetworkSpec
+
+FUSED_DTYPES = ("float16", "bfloat16")
+FUSED_HEAD_WIDTHS = (40, 64, 80, 128)
+# What may stand between a softmax and its products: nothing that moves elements.
+_BETWEEN = frozenset({"Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Sub", "Where"})
+_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
+
+
+def is_fused(dtype: str, head_width: int) -> bool:
+    """Whether both families have a fused kernel for it. `dtype`: numpy's name."""
+    return dtype in FUSED_DTYPES and head_width in FUSED_HEAD_WIDTHS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """One attention of a graph. `scores` is (batch, heads, queries, keys), at each profile."""
+
+    name: str
+    kind: str  # "fused", "decomposable", or "spelled out": products and a softmax that no operator holds together
+    dtype: str  # of the scores as well
+    head_width: int  # 0 where products are spelled out
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+    def bytes_at(self, scores: Sequence[int]) -> int:
+        return math.prod(scores) * (2 if self.dtype in FUSED_DTYPES else 4)
+
+
+def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
+    """Every attention of the graph, in its order. The weights are not read."""
+    import onnx
+
+    graph = onnx.load(onnx_path, load_external_data=False).graph
+    values = {v.name: v.type.tensor_type for v in (*graph.input, *graph.value_info, *graph.output)}
+    sizes = {at: {n: getattr(r, at) for n, r in spec.ranges.items()} for at in ("opt", "max")}
+
+    def shape(name: str, at: str) -> tuple[int, ...]:
+        dims = values[name].shape.dim
+        return tuple(size_of(d.dim_param, sizes[at]) if d.dim_param else d.dim_value for d in dims)
+
+    def dtype(name: str) -> str:
+        return str(onnx.helper.tensor_dtype_to_np_dtype(values[name].elem_type))
+
+    found = []
+    for node in graph.node:
+        if node.op_type == "Attention":
+            q, k = node.input[0], node.input[1]
+            width = shape(q, "opt")[-1]
+            scores = {at: (*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max")}
+            kind = "fused" if is_fused(dtype(q), width) else "decomposable"
+            found.append(Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, **scores))
+    for name, scores_name in _spelled_out(graph):
+        shapes = {at: shape(scores_name, at) for at in ("opt", "max")}
+        found.append(Attention(name=name, kind="spelled out", dtype=dtype(scores_name), head_width=0, **shapes))
+    return found
+
+
+def summary(found: Sequence[Attention]) -> dict[str, Any]:
+    """What a manifest says about it, as the network promises it. `read_engine` adds what the engine shows."""
+    kinds = Counter((a.kind, a.dtype, a.head_width) for a in found)
+    return {
+        "count": len(found),
+        "fused": sum(a.kind == "fused" for a in found),
+        "from": "network",
+        "kinds": [{"kind": k, "dtype": d, "head_width": w, "count": n} for (k, d, w), n in kinds.items()],
+        "score_maps": [
+            {
+                "name": a.name,
+                "opt": list(a.opt),
+                "max": list(a.max),
+                "opt_bytes": a.bytes_at(a.opt),
+                "max_bytes": a.bytes_at(a.max),
+            }
+            for a in found
+            if a.kind != "fused"
+        ],
+    }
+
+
+def read_engine(information: str, found: Sequence[Attention]) -> dict[str, Any]:
+    """`summary`, and the score maps that the engine's layers really write.
+
+    `information`: the inspector's JSON of a whole engine. A map is told by its last two sizes, queries and keys, among
+    the outputs of layers; so a tensor that happens to have both is counted too.
+    """
+    pairs = {a.opt[-2:] for a in found} | {a.max[-2:] for a in found}
+    written = []
+    for layer in engine_layers(information):
+        for output in layer["outputs"]:
+            if tuple(output["shape"][-2:]) in pairs and len(output["shape"]) > 2:
+                written.append({"layer": layer["name"], "shape": output["shape"]})
+    return {**summary(found), "from": "engine", "written": written}
+
+
+def engine_layers(information: str) -> list[dict[str, Any]]:
+    """The inspector's JSON as small dicts: name, type, outputs (each shape and dtype)."""
+    layers = []
+    for layer in json.loads(information)["Layers"]:
+        if isinstance(layer, str):  # an engine that was built without details has names alone
+            layers.append({"name": layer, "type": "", "outputs": []})
+            continue
+        outputs = [
+            {"shape": list(o.get("Dimensions", ())), "dtype": o.get("Datatype") or o.get("Format/Datatype", "")}
+            for o in layer.get("Outputs", ())
+        ]
+        layers.append({"name": layer.get("Name", ""), "type": layer.get("LayerType", ""), "outputs": outputs})
+    return layers
+
+
+def attention_line(facts: Mapping[str, Any]) -> str:
+    """A summary in one line, for people."""
+    if not facts["count"]:
+        return "no attention"
+    plural = "" if facts["count"] == 1 else "s"
+    if facts["fused"] == facts["count"]:
+        start = f"{facts['count']} attention{plural}, fused"
+    else:
+        start = f"{facts['fused']} of {facts['count']} attention{plural} fused"
+    if facts["score_maps"]:
+        largest = max(facts["score_maps"], key=lambda m: m["max_bytes"])
+        start += (
+            f"; without a fused kernel {largest['name']} may write scores of {' x '.join(map(str, largest['opt']))}, "
+            f"{_size(largest['opt_bytes'])} (at most {_size(largest['max_bytes'])})"
+        )
+    if "written" in facts:
+        start += f"; the engine writes {len(facts['written']) or 'no'} score map{'' if facts['written'][1:] else ''}"
+    return start
+
+
+def size_of(expression: str, sizes: Mapping[str, int]) -> int:
+    """The value of a dimension as the exporter writes it, such as "25*rows"."""
+
+    def value(node: ast.expr) -> int:
+        match node:
+            case ast.Constant(value=int(number)):
+                return number
+            case ast.Name(id=name):
+                return sizes[name]
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+                return _ARITHMETIC[type(op)](value(left), value(right))
+        raise ValueError(f"cannot read the dimension {expression!r}")
+
+    return value(ast.parse(expression, mode="eval").body)
+
+
+def _spelled_out(graph) -> Iterator[tuple[str, str]]:
+    """(softmax's name, its scores) of every MatMul, Softmax, MatMul in a row."""
+    producers = {output: node for node in graph.node for output in node.output}
+    consumers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+
+    def product_before(name: str) -> bool:
+        node = producers.get(name)
+        if node is None or node.op_type not in _BETWEEN:
+            return node is not None and node.op_type in ("MatMul", "Gemm")
+        return any(product_before(n) for n in node.input)
+
+    def product_after(name: str) -> bool:
+        for node in consumers.get(name, ()):
+            if node.op_type == "MatMul" or (node.op_type in _BETWEEN and product_after(node.output[0])):
+                return True
+        return False
+
+    for node in graph.node:
+        if node.op_type == "Softmax" and product_before(node.input[0]) and product_after(node.output[0]):
+            yield node.name, node.input[0]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

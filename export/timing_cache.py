@@ -1,0 +1,85 @@
+"""The builder's timing cache, kept as a file beside the engines, so that a second build need not measure again.
+
+TensorRT reads it as code would be read: a foreign or altered one may do anything. So the file begins with a line of our
+own, and what follows reaches TensorRT only when its family, its version and its sha256 are those of that line. TensorRT for
+RTX measures nothing (its timing cache is deprecated and does nothing): no file is written for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from engines import families
+from engines.errors import BundleError, OutputError
+from engines.families import Family
+
+MAGIC = "hp-trt timing cache"
+_LONGEST_HEADER = 1000  # bytes; ours is under 200
+
+
+def load_timing_cache(family: Family, trt: ModuleType, config, path: Path | None) -> Any | None:
+    """Give `config` the cache of `path`, or an empty one. Returns it for `save_timing_cache`; None: it has none.
+
+    Raises BundleError when `path` is not a timing cache of this family and version.
+    """
+    if path is None or family.name == families.RTX.name:
+        return None
+    cache = config.create_timing_cache(read_timing_cache(family, trt.__version__, path))
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    return cache
+
+
+def save_timing_cache(family: Family, trt: ModuleType, cache: Any | None, path: Path | None) -> None:
+    """Replace the file by what `cache` holds now. Raises OutputError."""
+    if cache is None or path is None:
+        return
+    blob = bytes(cache.serialize())
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(_header(family, trt.__version__, blob) + blob)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"the timing cache {path} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_timing_cache(family: Family, version: str, path: Path) -> bytes:
+    """What TensorRT wrote; empty where there is no file. Raises BundleError for everything else that is there."""
+    delete = "delete it, it only saves time"
+    if path.is_dir():
+        raise BundleError(f"{path} should be a timing cache and is a folder; {delete}")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise BundleError(f"the timing cache {path} cannot be read: {error.strerror}; {delete}") from error
+    line, _, blob = content.partition(b"\n")
+    try:
+        found = json.loads(line) if len(line) < _LONGEST_HEADER else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("magic") != MAGIC:
+        raise BundleError(f"{path} is not a timing cache; {delete}")
+    if (found.get("family"), found.get("version")) != (family.name, version):
+        raise BundleError(
+            f"{path} is a timing cache of {found.get('family')} {found.get('version')}, "
+            f"this is {family.name} {version}; {delete}"
+        )
+    if found.get("sha256") != hashlib.sha256(blob).hexdigest():
+        raise BundleError(f"the timing cache {path} is cut off or altered; {delete}")
+    return blob
+
+
+def _header(family: Family, version: str, blob: bytes) -> bytes:
+    facts = {"magic": MAGIC, "family": family.name, "version": version, "sha256": hashlib.sha256(blob).hexdigest()}
+    return json.dumps(facts).encode() + b"\n"

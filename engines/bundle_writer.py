@@ -45,7 +45,6 @@ from engines.manifest import (
 from engines.plans import (
     ENGINES,
     TIMING_CACHE,
-    EngineSet,
     PlanRecord,
     Target,
     is_target_folder,
@@ -133,12 +132,12 @@ class BundleWriter:
         """As `stage`, for the plan of a graph."""
         return self._stage(plan_folder(target, name, key))
 
-    def engines(self) -> Mapping[str, EngineSet]:
-        """The engine sets that the standing manifest names; none where it cannot be read."""
+    def manifest(self) -> Manifest | None:
+        """The manifest that stands, whatever became of the files it names; None where it cannot be read."""
         try:
-            return Manifest.from_json(read_manifest(self.path)).engines
+            return Manifest.from_json(read_manifest(self.path))
         except (BundleError, KeyError, TypeError, ValueError, AttributeError, IndexError):
-            return {}
+            return None
 
     def timing_cache(self, target: Target) -> Path:
         """Where the builder may keep what it has measured for this target; its folder is there."""

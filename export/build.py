@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from engines.bundle import Bundle
@@ -28,10 +29,12 @@ from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
 from export.checkpoints import find_user_files
+from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
-from export.parity import check, expectations
+from export.parity import Expected, check, expectations
 from export.presets import PRESETS, Preset
+from export.progress import Progress
 from export.trace import OPSET, export_onnx
 from export.weights_source import Checkpoints, RandomWeights, WeightsSource
 
@@ -97,28 +100,13 @@ class BuildConfig:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """One line of a build, for a bar or a log."""
-
-    graph: str
-    step: Literal["reuse", "load", "judge", "export", "parity", "done"]
-    number: int  # of this graph, from 1
-    of: int
-    seconds: float = 0.0  # since this graph began
-    parity: float | None = None  # worst error over rms, with "done" and "reuse"
-
-
 def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | None = None) -> Bundle:
     """Build what is missing or changed, commit, and return the opened bundle.
 
     Raises CheckpointError, BundleError, OutputError; ParityError when a graph is wrong, which is then not kept.
     """
     tell = on_progress or (lambda progress: None)
-    architecture = config.profile.architecture
-    source: WeightsSource = (
-        RandomWeights(architecture) if config.weights is None else Checkpoints(architecture, config.weights)
-    )
+    source = open_weights(config)
     graphs = config.graphs()
     fingerprint = functools.cache(source.fingerprint)
     records: dict[str, GraphRecord] = {}
@@ -176,7 +164,8 @@ def find_graph(
 def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict[str, EngineSet]:
     """The engine sets of the bundle that stands, less the plans that are damaged or whose graphs are others now."""
     kept = {}
-    for folder, engines in writer.engines().items():
+    standing = writer.manifest()
+    for folder, engines in (standing.engines if standing else {}).items():
         plans = {
             name: plan
             for name, plan in engines.plans.items()
@@ -187,6 +176,28 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
         if plans:
             kept[folder] = replace(engines, plans=plans)
     return kept
+
+
+def judge(config: BuildConfig) -> Judge:
+    """For `export.build_plans`: runs a graph's network in float32, on the GPU where PyTorch has one."""
+    networks = _Networks(config, open_weights(config))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # a judge in float32 means it
+
+    def run(graph: Graph) -> list[Expected]:
+        module = graph.make(networks).eval().requires_grad_(False).to(device)
+        expected = expectations(graph, module, device)
+        del module
+        networks.keep(set())
+        return expected
+
+    return run
+
+
+def open_weights(config: BuildConfig) -> WeightsSource:
+    """Where the parameters come from. Raises CheckpointError for a folder that is not what it should be."""
+    architecture = config.profile.architecture
+    return RandomWeights(architecture) if config.weights is None else Checkpoints(architecture, config.weights)
 
 
 class _Networks:

@@ -1,21 +1,29 @@
-"""`python -m export.build_engines`: checkpoints, or random weights, to a bundle.
+"""`python -m export.build_engines`: checkpoints, or random weights, to a bundle; graphs of a bundle to plans.
 
-Parses arguments, makes a BuildConfig, calls `export.build.build_bundle`.
+Parses arguments, makes a BuildConfig and a PlanConfig, calls `export.build.build_bundle` and
+`export.build_plans.build_plans`.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engines import families
 from engines.errors import InputError
+from engines.manifest import Manifest
+from engines.plans import PlanOptions
 from hp_trt.console import Reporter, debug_option, json_option, run
 
 if TYPE_CHECKING:
-    from export.build import Progress
+    from export.build import BuildConfig
+    from export.build_plans import PlanConfig
+    from export.dry_run import Line
+    from export.progress import Progress
 
 USES = {"arcface": "--arcface FILE", "yoloface": "--locator yoloface --locator-file FILE"}
 
@@ -24,67 +32,210 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def build(
-    preset: Annotated[str, typer.Option(help="hunyuanportrait (full size) or pocket (small, for CPUs and tests).")],
     bundle: Annotated[Path, typer.Option(help="Folder to build into; what it holds already is not built again.")],
+    preset: Annotated[
+        str | None, typer.Option(help="hunyuanportrait (full size) or pocket (small, for CPUs and tests).")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Upstream's pretrained_weights folder.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Noise, for benchmarks only.")] = False,
-    family: Annotated[str, typer.Option(help="Engine family: onnxruntime.")] = "onnxruntime",
-    precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    family: Annotated[
+        str,
+        typer.Option(
+            help="onnxruntime: graphs only. tensorrt, tensorrt-rtx: plans too, without weights of a bundle's graphs."
+        ),
+    ] = "onnxruntime",
+    precision: Annotated[str | None, typer.Option(help="fp32 or fp16 [fp16 for TensorRT, else fp32].")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels along a side [512; pocket 128].")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames denoised together [25].")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Build at most this graph; may be repeated.")] = None,
-    parity: Annotated[bool, typer.Option(help="Compare every graph with its network on this CPU.")] = True,
+    only: Annotated[list[str] | None, typer.Option(help="Build at most this graph or plan; may be repeated.")] = None,
+    parity: Annotated[bool, typer.Option(help="Compare graphs and engines with their networks.")] = True,
+    capability: Annotated[
+        str | None, typer.Option(help="GPUs to build tensorrt-rtx plans for: 8.9,12.0 [the GPU here].")
+    ] = None,
+    workspace: Annotated[float | None, typer.Option(help="Most scratch memory of one layer, in GiB.")] = None,
+    version_compatible: Annotated[
+        bool, typer.Option("--version-compatible", help="Plans also run on later releases of this major version.")
+    ] = False,
+    hardware_compatible: Annotated[
+        bool, typer.Option("--hardware-compatible", help="Plans also run on other and later GPUs, slower.")
+    ] = False,
+    weight_streaming: Annotated[
+        bool, typer.Option("--weight-streaming", help="Weights may stay in host memory, for small cards.")
+    ] = False,
+    refit: Annotated[bool, typer.Option("--refit", help="Plans take other weights without a rebuild.")] = False,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Plans without weights, read from the graphs; needs --refit.")
+    ] = False,
+    optimization_level: Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")] = None,
+    device: Annotated[int, typer.Option(help="Which GPU to build plans on, from 0.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")] = False,
     json: Annotated[bool, json_option()] = False,
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
-    """Export every network to ONNX, compare it with PyTorch, and put it into a bundle."""
-    if random_weights == (weights is not None):
-        given = "both were given" if random_weights else "neither was given"
-        raise InputError(f"weights come from --weights DIR or --random-weights, {given}; choose one")
-    if family != "onnxruntime":
-        raise InputError(f"this version builds for onnxruntime only, got --family {family}")
+    """Export every network to ONNX, compare it with PyTorch, put it into a bundle, and build engines of it."""
+    wants_plans = families.find(family).has_plans
+    if random_weights and weights is not None:
+        raise InputError("weights come from --weights DIR or --random-weights, both were given; choose one")
+    exports = random_weights or weights is not None
+    if not exports and not wants_plans:
+        raise InputError("weights come from --weights DIR or --random-weights, neither was given; choose one")
+    if exports and preset is None:
+        raise InputError("exporting needs --preset: hunyuanportrait or pocket")
     start = time.perf_counter()
     with Reporter(as_json=json) as report:
-        from export.build import BuildConfig, build_bundle  # torch takes seconds: after the arguments are right
+        graphs = plans = None
+        if wants_plans:
+            from export.build_plans import PlanConfig
 
-        config = BuildConfig(
-            preset=preset,
-            bundle=bundle,
-            weights=weights,
-            precision=precision,  # type: ignore[arg-type]  # checked there, with a message
-            size=size,
-            frames=frames,
-            only=tuple(only or ()),
-            parity=parity,
-        )
+            plans = PlanConfig(
+                family=family,
+                capabilities=_capabilities(capability),
+                options=_options(
+                    workspace,
+                    version_compatible=version_compatible,
+                    hardware_compatible=hardware_compatible,
+                    weight_streaming=weight_streaming,
+                    refit=refit,
+                    strip=strip,
+                    optimization_level=optimization_level,
+                ),
+                only=tuple(only or ()),
+                parity=parity,
+                device_id=device,
+            )
+            plans.target()  # a family, GPU or option that cannot be is told before anything is exported
+        elif capability is not None:
+            raise InputError(f"--capability is for plans, --family {family} has none; give --family tensorrt-rtx")
+        if exports:
+            from export.build import BuildConfig  # torch takes seconds: after the arguments are right
+
+            graphs = BuildConfig(
+                preset=preset or "",
+                bundle=bundle,
+                weights=weights,
+                precision=precision or ("fp16" if wants_plans else "fp32"),  # type: ignore[arg-type]  # checked there
+                size=size,
+                frames=frames,
+                only=tuple(only or ()),
+                parity=parity,
+            )
+        elif given := [n for n, v in (("precision", precision), ("size", size), ("frames", frames)) if v is not None]:
+            raise InputError(
+                f"--{given[0]} is for exporting; to export again, give --weights DIR or --random-weights as well"
+            )
+        if dry_run:
+            _report_lines(report, list(_lines(bundle, graphs, plans)))
+            return
         if random_weights:
             report.note("random weights: the bundle is for trying and for benchmarks, its pictures are noise")
         if not parity:
-            report.note("graphs are not compared with their networks (--no-parity)")
-        built = 0
-
-        def on_progress(progress: Progress) -> None:
-            nonlocal built
-            finished = progress.step in ("done", "reuse")
-            built += progress.step == "done"
-            label = f"build {progress.graph}: {progress.step}"
-            facts = {"graph": progress.graph, "step": progress.step, "seconds": round(progress.seconds, 2)}
-            if progress.parity is not None:
-                facts["parity"] = progress.parity
-            report.advance("build", progress.number - (not finished), progress.of, label=label, **facts)
-
-        result = build_bundle(config, on_progress)
-        for name, path in config.user_files().items():
-            report.note(f"{path} stays where it is: give it to hp-trt animate ({USES[name]})")
+            report.note("graphs and engines are not compared with their networks (--no-parity)")
+        counts = _run(bundle, graphs, plans, report)
         seconds = time.perf_counter() - start
-        total = len(result.manifest.graphs)
+        text = ", ".join(f"{total} {what}s, {built} built and {total - built} reused" for what, built, total in counts)
+        facts = {f"{what}s": total for what, _, total in counts} | {
+            f"{what}s_built": built for what, built, _ in counts
+        }
         report.result(
-            f"{bundle}: {total} graphs, {built} built and {total - built} reused, in {seconds:.1f} s",
+            f"{bundle}: {text}, in {seconds:.1f} s",
             bundle=bundle,
-            graphs=total,
-            built=built,
+            built=sum(built for _, built, _ in counts),
             seconds=seconds,
+            **facts,
         )
+
+
+def _run(
+    bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None, report: Reporter
+) -> list[tuple[str, int, int]]:
+    """Build; ("graph" or "plan", how many were built, how many there are) for both."""
+    counts = []
+    on_progress, built = _progress(report)
+    if graphs is not None:
+        from export.build import build_bundle
+
+        result = build_bundle(graphs, on_progress)
+        for name, path in graphs.user_files().items():
+            report.note(f"{path} stays where it is: give it to hp-trt animate ({USES[name]})")
+        counts.append(("graph", built["graph"], len(result.manifest.graphs)))
+    if plans is not None:
+        from export.build_plans import build_plans
+
+        judge = None
+        if graphs is not None:
+            from export.build import judge as judge_of
+
+            judge = judge_of(graphs)
+        result = build_plans(bundle, plans, on_progress, judge, report.note)
+        made = result.manifest.engines[plans.target().folder].plans
+        for plan in made.values():
+            if not plan.parity and plan.built["not_compared"] != "--no-parity":
+                report.note(f"engines are not compared with their graphs: {plan.built['not_compared']}")
+                break
+        counts.append(("plan", built["plan"], len(made)))
+    return counts
+
+
+def _progress(report: Reporter) -> tuple[Callable[[Progress], None], dict[str, int]]:
+    """A listener for the report's bars, and how many graphs and plans it has seen being built."""
+    built = {"graph": 0, "plan": 0}
+
+    def on_progress(progress: Progress) -> None:
+        finished = progress.step in ("done", "reuse")
+        built[progress.what] += progress.step == "done"
+        phase = f" {progress.phase}" if progress.phase else ""
+        facts = {"graph": progress.graph, "step": progress.step, "seconds": round(progress.seconds, 2)}
+        if progress.parity is not None:
+            facts["parity"] = progress.parity
+        if progress.phase:
+            facts |= {"phase": progress.phase, "fraction": progress.fraction}
+        report.advance(
+            "build" if progress.what == "graph" else "plans",
+            progress.number - (not finished),
+            progress.of,
+            label=f"{progress.what} {progress.graph}: {progress.step}{phase}",
+            **facts,
+        )
+
+    return on_progress, built
+
+
+def _lines(bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -> Iterator[Line]:
+    from export.dry_run import graph_lines, plan_lines
+
+    rebuilt: set[str] = set()
+    names: list[str] = []
+    if graphs is not None:
+        names = list(graphs.graphs())
+        for line in graph_lines(graphs):
+            if line.build:
+                rebuilt.add(line.name)
+            yield line
+    if plans is not None:
+        from engines.bundle import Bundle
+        from export.build_plans import wanted
+
+        if graphs is None:
+            manifest: Manifest = Bundle.open(bundle, family="").manifest
+            names = list(wanted(manifest, plans))
+        yield from plan_lines(bundle, plans.target(), [n for n in names if not plans.only or n in plans.only], rebuilt)
+
+
+def _report_lines(report: Reporter, lines: list[Line]) -> None:
+    count = sum(line.build for line in lines)
+    text = [str(line) for line in lines] + [f"{count} would be built, {len(lines) - count} reused; nothing was done"]
+    report.result("\n".join(text), dry_run=[line.to_json() for line in lines], would_build=count)
+
+
+def _capabilities(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text is not None else ()
+
+
+def _options(workspace_gib: float | None, **options) -> PlanOptions:
+    try:
+        return PlanOptions(workspace_bytes=None if workspace_gib is None else round(workspace_gib * 2**30), **options)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def main() -> None:

@@ -7,15 +7,25 @@ rms over the output's, in decibels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engines.backend import Backend, Session
-from engines.errors import ParityError
+from engines.errors import InputError, ParityError
+from engines.manifest import GraphRecord, Manifest
+from engines.plans import Target
 from engines.spec import NetworkSpec
-from export.parity import TOLERANCES
+
+if TYPE_CHECKING:  # torch: only comparing needs it
+    from export.graphs import Graph
+    from export.parity import Expected
+
+
+Judge = Callable[["Graph"], "list[Expected]"]  # what a graph's float32 network gives for its tries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +35,74 @@ class Run:
     runner: str  # "torch" | "onnxruntime" | the engine's family
     sizes: Mapping[str, int]
     outputs: Mapping[str, np.ndarray]
+
+
+def compare_engine(
+    manifest: Manifest,
+    record: GraphRecord,
+    target: Target,
+    *,
+    plan: Path,
+    onnx: Path,
+    judge: Judge | None,
+    device_id: int,
+) -> dict[str, float]:
+    """Run a graph and its plan at every size that `export.parity` tries, and the network where there is a judge.
+
+    Returns what `compare_runs` returns, and raises what it raises.
+    """
+    import onnxruntime
+
+    from engines.onnx_backend import OnnxBackend
+    from engines.trt_backend import open_trt_backend
+    from export.parity import precision_of, sizes_to_try
+
+    graph = graph_of(manifest, record)
+    judged = judge(graph) if judge else []
+    if judged:
+        tries = [(one.sizes, one.inputs) for one in judged]
+    else:
+        sizes = sizes_to_try(graph)
+        tries = [(s, {k: t.numpy() for k, t in graph.example(s, seed).items()}) for seed, s in enumerate(sizes)]
+    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    onnx_backend = OnnxBackend(provider="cuda" if cuda else "cpu", device_id=device_id)
+    onnx_session = onnx_backend.load(record.spec, onnx)
+    runs = [[run_session(onnx_session, onnx_backend, made, runner="onnxruntime", sizes=s)] for s, made in tries]
+    onnx_session.close()  # before the engine opens: both at once would hold the weights twice
+    onnx_backend.close()
+    backend = open_trt_backend(target.family, device_id=device_id)
+    try:
+        session = backend.load(record.spec, plan, onnx if target.options.strip else None)
+        for (s, inputs), made in zip(tries, runs, strict=True):
+            made.append(run_session(session, backend, inputs, runner=target.family, sizes=s))
+        session.close()
+    finally:
+        backend.close()
+    for one, made in zip(judged, runs, strict=bool(judged)):
+        outputs = {tensor.name: array for tensor, array in zip(record.spec.outputs, one.outputs, strict=True)}
+        made.insert(0, Run(runner="torch", sizes=one.sizes, outputs=outputs))
+    return compare_runs(record.spec, precision_of(graph), runs)
+
+
+def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
+    """The graph behind a record, for its example inputs. Raises InputError when this program makes another one."""
+    from export.graphs import bundle_graphs
+    from export.presets import PRESETS
+
+    preset = PRESETS[manifest.preset]
+    graphs = bundle_graphs(
+        preset.architecture,
+        size=manifest.size,
+        frames=manifest.frames,
+        motion_px=preset.motion_px,
+        half=manifest.precision == "fp16",
+    )
+    if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
+        raise InputError(
+            f"the bundle's {record.name} is not what this program exports; export it again: "
+            "the same command with --weights DIR or --random-weights"
+        )
+    return graph
 
 
 def run_session(
@@ -41,6 +119,8 @@ def compare_runs(spec: NetworkSpec, precision: str, tries: Sequence[Sequence[Run
     Returns the worst "max" and "rms" error against the judge, relative to the output's rms, and "rms_NAME" against
     each other runner. Raises ParityError that names the engine, the sizes and the error when a limit is passed.
     """
+    from export.parity import TOLERANCES
+
     limits = TOLERANCES[precision]
     worst: dict[str, float] = {"max": 0.0, "rms": 0.0}
     for runs in tries:

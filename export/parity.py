@@ -44,24 +44,29 @@ def sizes_to_try(graph: Graph) -> list[dict[str, int]]:
     return tries
 
 
-def expectations(graph: Graph, module: nn.Module) -> list[Expected]:
-    """Run the float32 module on every try. Keep the results before the module is halved."""
-    return list(_expectations(graph, module))
+def expectations(graph: Graph, module: nn.Module, device: str = "cpu") -> list[Expected]:
+    """Run the float32 module, which is on `device`, on every try. Keep the results before the module is halved."""
+    return list(_expectations(graph, module, device))
 
 
-def _expectations(graph: Graph, module: nn.Module) -> Iterator[Expected]:
+def _expectations(graph: Graph, module: nn.Module, device: str) -> Iterator[Expected]:
     for seed, sizes in enumerate(sizes_to_try(graph)):
         inputs = graph.example(sizes, seed=seed)
         # Tokens in half precision are given to the judge in float32: the same values, and the only dtype it knows.
         wide = [t.float() if t.is_floating_point() else t for t in inputs.values()]
         with torch.no_grad():
-            outputs = module(*wide)
+            outputs = module(*(t.to(device) for t in wide))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         yield Expected(
             sizes=sizes,
             inputs={k: t.numpy() for k, t in inputs.items()},
-            outputs=tuple(o.float().numpy() for o in outputs),
+            outputs=tuple(o.float().cpu().numpy() for o in outputs),
         )
+
+
+def precision_of(graph: Graph) -> str:
+    """Which of the TOLERANCES a graph is held to."""
+    return "fp16" if graph.half or any(t.dtype == "float16" for t in graph.spec.outputs) else "fp32"
 
 
 def check(graph: Graph, session: Session, backend: Backend, expected: list[Expected]) -> dict[str, float]:
@@ -69,7 +74,7 @@ def check(graph: Graph, session: Session, backend: Backend, expected: list[Expec
 
     Raises ParityError that names the graph, the sizes and the error when a limit is passed.
     """
-    precision = "fp16" if graph.half or any(t.dtype == "float16" for t in graph.spec.outputs) else "fp32"
+    precision = precision_of(graph)
     limits = TOLERANCES[precision]
     worst = {"max": 0.0, "rms": 0.0}
     for one in expected:

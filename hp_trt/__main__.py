@@ -30,7 +30,9 @@ def animate(
     appearance_scale: Annotated[float | None, typer.Option(help="Guidance to the portrait [2.0].")] = None,
     motion_scale: Annotated[float | None, typer.Option(help="Guidance to the motion [2.0].")] = None,
     profile: Annotated[str, typer.Option(help="exact: the released result to rounding.")] = "exact",
-    provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
+    provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
+    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
     threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
     locator: Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")] = "haar",
     locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
@@ -47,7 +49,9 @@ def animate(
     start = time.perf_counter()
     with Reporter(as_json=json) as report:
         config = RuntimeConfig(
-            provider=provider,  # type: ignore[arg-type]  # checked there, with a message
+            family=family,  # type: ignore[arg-type]  # checked there, with a message
+            provider=provider,  # type: ignore[arg-type]
+            device_id=device,
             threads=threads,
             profile=profile,
             locator=locator,  # type: ignore[arg-type]

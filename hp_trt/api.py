@@ -20,9 +20,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from engines import families
 from engines.backend import Backend, Buffer, Session
 from engines.bundle import Bundle
 from engines.errors import InputError
+from engines.gpu import require_gpu
+from engines.plan_choice import Here, choose_plans
 from hp_trt.arcface import no_identity, open_arcface
 from hp_trt.config import RuntimeConfig
 from hp_trt.driving import DrivingCrop, DrivingCrops, first_face
@@ -110,14 +113,13 @@ class Runtime:
         self._on_event = on_event
         self._locator = open_locator(self.config.locator, self.config.locator_file)
         self._embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        self.backend: Backend = _open_backend(self.config)
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
+        self.backend: Backend = open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
             self.sessions: dict[str, Session] = {}
-            for name in GRAPHS:
-                record = self.bundle.graph(name)
-                self.sessions[name] = self.backend.load(record.spec, self.bundle.path / record.main)
+            for name, (file, weights) in _files(self.bundle, self.config).items():
+                self.sessions[name] = self.backend.load(self.bundle.spec(name), file, weights)
                 opened.callback(self.sessions[name].close)
             self._opened = opened.pop_all()
 
@@ -361,7 +363,27 @@ def _same_file(one: Path | str, other: Path | str) -> bool:
         return False
 
 
-def _open_backend(config: RuntimeConfig) -> Backend:
+def open_backend(config: RuntimeConfig) -> Backend:
+    """What runs the graphs. Raises EngineMismatch when this machine cannot."""
+    if families.find(config.family).has_plans:
+        from engines.trt_backend import open_trt_backend
+
+        return open_trt_backend(
+            config.family, device_id=config.device_id, weight_budget_bytes=config.weight_budget_bytes
+        )
     from engines.onnx_backend import OnnxBackend
 
-    return OnnxBackend(provider=config.provider, threads=config.threads)
+    return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
+
+
+def _files(bundle: Bundle, config: RuntimeConfig) -> dict[str, tuple[Path, Path | None]]:
+    """By graph: the file to open, and the one that holds its weights where that is another."""
+    family = families.find(config.family)
+    if not family.has_plans:
+        return {name: (bundle.model_path(name), None) for name in GRAPHS}
+    here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
+    chosen = choose_plans(bundle, here, GRAPHS)
+    stripped = chosen.target.options.strip
+    return {
+        name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if stripped else None) for name in GRAPHS
+    }

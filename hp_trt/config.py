@@ -1,4 +1,4 @@
-"""How a Runtime is set up: where the graphs run, and who finds the faces."""
+"""How a Runtime is set up: what runs the graphs, and who finds the faces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from engines.errors import InputError
 
+Family = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
 Provider = Literal["cpu", "cuda"]
 Locator = Literal["haar", "yunet", "yoloface"]
 PROFILES = ("exact",)  # the released result to rounding, by the skips that DESIGN 4 lists; approximations get names
@@ -18,7 +19,10 @@ PROFILES = ("exact",)  # the released result to rounding, by the skips that DESI
 class RuntimeConfig:
     """Checked when made; raises InputError. Nothing below reads the environment."""
 
-    provider: Provider = "cpu"
+    family: Family = "onnxruntime"  # the others need plans for this GPU in the bundle
+    provider: Provider = "cpu"  # of ONNX Runtime
+    device_id: int = 0  # which GPU
+    weight_budget_bytes: int | None = None  # of device memory, for plans that stream their weights; None: all of them
     threads: int | None = None  # None: every core this process may use; the same number gives the same bits
     profile: str = "exact"
     locator: Locator = "haar"
@@ -28,6 +32,7 @@ class RuntimeConfig:
 
     def __post_init__(self) -> None:
         for name, value, choices in (
+            ("family", self.family, get_args(Family)),
             ("provider", self.provider, get_args(Provider)),
             ("profile", self.profile, PROFILES),
             ("locator", self.locator, get_args(Locator)),
@@ -36,6 +41,14 @@ class RuntimeConfig:
                 near = difflib.get_close_matches(str(value), choices, n=1)
                 hint = f"did you mean {near[0]}? There" if near else "there"
                 raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(choices)}")
+        if self.family != "onnxruntime" and self.provider != "cpu":
+            raise InputError(
+                f"the provider {self.provider} is ONNX Runtime's, the family is {self.family}; leave the provider out"
+            )
+        if self.weight_budget_bytes is not None and self.family == "onnxruntime":
+            raise InputError("a weight budget is for TensorRT's plans, the family is onnxruntime; leave it out")
+        if self.device_id < 0:
+            raise InputError(f"device_id counts GPUs from 0, got {self.device_id}")
         if self.max_frames < 1:
             raise InputError(f"max_frames must be at least 1, got {self.max_frames}")
         if self.locator == "haar" and self.locator_file is not None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from engines.bundle import Bundle
+from engines.plans import EngineSet
 from engines.spec import TensorSpec
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
     """The manifest as JSON data, with the folder and its size."""
     graphs = bundle.manifest.graphs.values()
-    total = sum(f.bytes for record in graphs for f in record.files.values())
+    plans = [plan for engines in bundle.manifest.engines.values() for plan in engines.plans.values()]
+    total = sum(f.bytes for record in (*graphs, *plans) for f in record.files.values())
     return {"bundle": str(bundle.path), "bytes": total, **bundle.manifest.to_json()}
 
 
 def show(bundle: Bundle, console: Console | None = None) -> None:
-    """Print the bundle: a few lines about the whole, then a row a graph."""
+    """Print the bundle: a few lines about the whole, a row a graph, and a row a plan."""
     console = console or Console(highlight=False)
     manifest = bundle.manifest
     height, width = manifest.size
@@ -51,6 +54,31 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
     for record in manifest.graphs.values():
         inputs, outputs = _tensors(record.spec.inputs), _tensors(record.spec.outputs)
         console.print(f"{record.name}: {inputs} -> {outputs}", markup=False, soft_wrap=True)
+    for engines in manifest.engines.values():
+        _show_engines(engines, console)
+
+
+def _show_engines(engines: EngineSet, console: Console) -> None:
+    target = engines.target
+    chosen = [k.replace("_", " ") for k, v in asdict(target.options).items() if v is True]
+    where = target.gpu or f"capability {', '.join(target.capabilities)}"
+    console.print(
+        f"[bold]{target.folder}[/]: {target.family} {target.version} for {where} on {target.platform}"
+        f"{', ' + ', '.join(chosen) if chosen else ''}",
+        soft_wrap=True,
+    )
+    table = Table("plan", "MB", "worst error / rms", "built in s", "peak GiB", "attention")
+    for plan in engines.plans.values():
+        worst = plan.parity.get("max")
+        table.add_row(
+            plan.name,
+            f"{sum(f.bytes for f in plan.files.values()) / 1e6:.1f}",
+            f"not checked: {plan.built['not_compared']}" if worst is None else f"{worst:.1e}",
+            f"{plan.built['seconds']:.0f}",
+            f"{plan.built['peak_bytes'] / 2**30:.1f}",
+            plan.attention["text"],
+        )
+    console.print(table)
 
 
 def _tensors(tensors: Sequence[TensorSpec]) -> str:

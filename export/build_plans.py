@@ -1,0 +1,172 @@
+"""Graphs of a bundle to plans: each built for one target, compared, and put where its content says.
+
+It needs the bundle and the family, no checkpoints: plans are built on the GPU that will run them, which is seldom where
+the graphs were exported. With the networks at hand (`judge`), they are compared with those as well. A plan that the
+bundle holds already is not built again, nor one that was finished before a kill.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from export.build_memory import check_build_memory
+from export.plan_target import plan_key, plan_target
+
+from engines import families
+from engines.bundle import Bundle
+from engines.bundle_writer import BundleWriter
+from engines.errors import InputError
+from engines.gpu import NoGpu, find_gpu
+from engines.manifest import GraphRecord, Manifest, build_command, to_text
+from engines.plan_choice import Here, misfit
+from engines.plans import EngineSet, PlanOptions, PlanRecord, Target
+from export.attention import attention_line
+from export.engine_parity import Judge, compare_engine
+from export.plan import build_plan
+from export.progress import Progress
+
+BUILD_REPORT = "build.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """What to build plans for, checked when made."""
+
+    family: str
+    capabilities: tuple[str, ...] = ()  # ("8.9", "12.0"), ahead of time; empty: the GPU at hand
+    options: PlanOptions = field(default_factory=PlanOptions)
+    only: tuple[str, ...] = ()  # build at most these; empty: all graphs of the bundle
+    parity: bool = True
+    device_id: int = 0
+
+    def __post_init__(self) -> None:
+        if not families.find(self.family).has_plans:
+            raise InputError(f"{self.family} runs graphs as they are, there are no plans to build; leave --family out")
+
+    def target(self) -> Target:
+        """What the plans are for. Raises InputError and EngineMismatch, before anything is built."""
+        return plan_target(families.find(self.family), self.capabilities, self.options, self.device_id)
+
+
+def build_plans(
+    bundle: Path,
+    config: PlanConfig,
+    on_progress: Callable[[Progress], None] | None = None,
+    judge: Judge | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Build what is missing or changed, commit, and return the opened bundle.
+
+    `judge`: what the float32 network of a graph gives for its tries (`export.parity.expectations`). Raises BundleError,
+    InputError, OutputError, EngineMismatch; ParityError when an engine is wrong, which is then not kept.
+    """
+    target = config.target()
+    tell, warn = on_progress or (lambda progress: None), on_warning or (lambda text: None)
+    manifest = Bundle.open(bundle, family="").manifest  # each graph is hashed when it is needed
+    names = wanted(manifest, config)
+    unchecked = why_not_compared(target, config)
+    with BundleWriter(bundle, preset=manifest.preset) as writer:
+        standing = manifest.engines.get(target.folder)
+        plans = dict(standing.plans) if standing else {}
+        for number, name in enumerate(names, start=1):
+            graph = manifest.graphs[name]
+            announce = functools.partial(_tell, tell, name, number, len(names), time.perf_counter())
+            key = plan_key(target, graph, bundle / graph.main)
+            plan = writer.find_plan(target, name, key)
+            if plan is not None and not plan.parity and not unchecked:
+                plan = None  # it was never compared, and now it can be
+            if plan is None:
+                plan = _build(writer, manifest, graph, key, target, config, unchecked, judge, announce, warn)
+                announce("done", parity=plan.parity.get("max"))
+            else:
+                announce("reuse", parity=plan.parity.get("max"))
+            plans[name] = plan
+        others = {folder: engines for folder, engines in manifest.engines.items() if folder != target.folder}
+        engines = EngineSet(target=target, plans={name: plans[name] for name in manifest.graphs if name in plans})
+        return writer.commit(replace(manifest, engines={**others, target.folder: engines}))
+
+
+def wanted(manifest: Manifest, config: PlanConfig) -> Sequence[str]:
+    """The graphs to build plans of. Raises InputError for one that the bundle has not."""
+    if unknown := [name for name in config.only if name not in manifest.graphs]:
+        raise InputError(f"there is no graph {', '.join(unknown)}; choose from {', '.join(manifest.graphs)}")
+    return [name for name in manifest.graphs if not config.only or name in config.only]
+
+
+def why_not_compared(target: Target, config: PlanConfig) -> str:
+    """Why an engine cannot be compared with its graph here; empty when it can."""
+    if not config.parity:
+        return "--no-parity"
+    gpu = find_gpu(config.device_id)
+    if isinstance(gpu, NoGpu):
+        return f"no GPU to run it on: {gpu.found}"
+    version = families.load(families.find(config.family)).__version__
+    return misfit(target, Here(family=config.family, version=version, gpu=gpu))
+
+
+def _build(
+    writer: BundleWriter,
+    manifest: Manifest,
+    graph: GraphRecord,
+    key: str,
+    target: Target,
+    config: PlanConfig,
+    unchecked: str,
+    judge: Judge | None,
+    announce: Callable[..., None],
+    warn: Callable[[str], None],
+) -> PlanRecord:
+    if writer.find(graph.name, graph.key) != graph:
+        command = build_command(writer.path, manifest.to_json())
+        raise InputError(f"{writer.path / graph.main} was changed after the build; rebuild it: {command}")
+    family, onnx = families.find(config.family), writer.path / graph.main
+    check_build_memory(family, graph, target)
+    folder = writer.stage_plan(target, graph.name, key)
+    report = build_plan(
+        family,
+        spec=graph.spec,
+        onnx=onnx,
+        out=folder / f"{graph.name}.plan",
+        target=target,
+        timing_cache=writer.timing_cache(target),
+        on_progress=lambda phase, done, of: announce("plan", phase=phase, fraction=done / of if of else None),
+    )
+    for warning in report.warnings:
+        warn(f"{graph.name}: {warning}")
+    parity = {}
+    if not unchecked:
+        announce("parity")
+        plan = folder / f"{graph.name}.plan"
+        parity = compare_engine(manifest, graph, target, plan=plan, onnx=onnx, judge=judge, device_id=config.device_id)
+    attention = {**report.attention, "text": attention_line(report.attention)}
+    built: dict[str, Any] = {
+        "seconds": round(report.seconds, 2),
+        "peak_bytes": report.peak_bytes,
+        "not_compared": unchecked,
+    }
+    layers = {"layers_from": report.layers_from, "layers": list(report.layers), "warnings": list(report.warnings)}
+    facts = {"graph": graph.name, "graph_key": graph.key, "target": target.to_json(), "attention": attention}
+    (folder / BUILD_REPORT).write_text(to_text(facts | built | {"parity": parity} | layers), encoding="utf-8")
+    return writer.finish(
+        PlanRecord(
+            name=graph.name,
+            key=key,
+            graph_key=graph.key,
+            target_folder=target.folder,
+            parity=parity,
+            attention=attention,
+            built=built,
+        )
+    )
+
+
+def _tell(
+    tell: Callable[[Progress], None], graph: str, number: int, of: int, start_s: float, step: Any, **more: Any
+) -> None:
+    seconds = time.perf_counter() - start_s
+    tell(Progress(what="plan", graph=graph, step=step, number=number, of=of, seconds=seconds, **more))

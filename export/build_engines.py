@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engines import families
+from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.manifest import Manifest
 from engines.plans import PlanOptions
 from hp_trt.console import Reporter, debug_option, json_option, run
 
@@ -119,10 +119,8 @@ def build(
                 only=tuple(only or ()),
                 parity=parity,
             )
-        elif given := [n for n, v in (("precision", precision), ("size", size), ("frames", frames)) if v is not None]:
-            raise InputError(
-                f"--{given[0]} is for exporting; to export again, give --weights DIR or --random-weights as well"
-            )
+        else:
+            _check_is_what_was_asked(bundle, preset=preset, precision=precision, size=size, frames=frames)
         if dry_run:
             _report_lines(report, list(_lines(bundle, graphs, plans)))
             return
@@ -212,19 +210,30 @@ def _lines(bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -
                 rebuilt.add(line.name)
             yield line
     if plans is not None:
-        from engines.bundle import Bundle
         from export.build_plans import wanted
 
         if graphs is None:
-            manifest: Manifest = Bundle.open(bundle, family="").manifest
-            names = list(wanted(manifest, plans))
-        yield from plan_lines(bundle, plans.target(), [n for n in names if not plans.only or n in plans.only], rebuilt)
+            names = list(wanted(Bundle.open(bundle, family="").manifest, plans))
+        yield from plan_lines(bundle, plans, [n for n in names if not plans.only or n in plans.only], rebuilt)
 
 
 def _report_lines(report: Reporter, lines: list[Line]) -> None:
     count = sum(line.build for line in lines)
     text = [str(line) for line in lines] + [f"{count} would be built, {len(lines) - count} reused; nothing was done"]
     report.result("\n".join(text), dry_run=[line.to_json() for line in lines], would_build=count)
+
+
+def _check_is_what_was_asked(bundle: Path, **asked: str | int | None) -> None:
+    """Without weights, plans are built of the graphs as they are: refuse to build other ones than were asked for."""
+    manifest = Bundle.open(bundle, family="").manifest
+    holds = {"preset": manifest.preset, "precision": manifest.precision, "frames": manifest.frames}
+    holds["size"] = manifest.size[0]
+    for name, value in asked.items():
+        if value is not None and value != holds[name]:
+            raise InputError(
+                f"{bundle} was exported with {name} {holds[name]}, asked for {value}; leave --{name} out, or export "
+                "again: give --weights DIR or --random-weights as well"
+            )
 
 
 def _capabilities(text: str | None) -> tuple[str, ...]:

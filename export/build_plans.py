@@ -8,6 +8,7 @@ bundle holds already is not built again, nor one that was finished before a kill
 from __future__ import annotations
 
 import functools
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from export.plan_target import plan_key, plan_target
 from engines import families
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
-from engines.errors import InputError
+from engines.errors import BundleError, InputError
 from engines.gpu import NoGpu, find_gpu
 from engines.manifest import GraphRecord, Manifest, build_command, to_text
 from engines.plan_choice import Here, misfit
@@ -76,10 +77,7 @@ def build_plans(
         for number, name in enumerate(names, start=1):
             graph = manifest.graphs[name]
             announce = functools.partial(_tell, tell, name, number, len(names), time.perf_counter())
-            key = plan_key(target, graph, bundle / graph.main)
-            plan = writer.find_plan(target, name, key)
-            if plan is not None and not plan.parity and not unchecked:
-                plan = None  # it was never compared, and now it can be
+            key, plan = find_plan(writer, target, graph, compared=not unchecked)
             if plan is None:
                 plan = _build(writer, manifest, graph, key, target, config, unchecked, judge, announce, warn)
                 announce("done", parity=plan.parity.get("max"))
@@ -89,6 +87,20 @@ def build_plans(
         others = {folder: engines for folder, engines in manifest.engines.items() if folder != target.folder}
         engines = EngineSet(target=target, plans={name: plans[name] for name in manifest.graphs if name in plans})
         return writer.commit(replace(manifest, engines={**others, target.folder: engines}))
+
+
+def find_plan(
+    writer: BundleWriter, target: Target, graph: GraphRecord, *, compared: bool
+) -> tuple[str, PlanRecord | None]:
+    """The content key of a graph's plan, and its record where the bundle holds it already.
+
+    Whether an engine was compared is part of its key: one that was is never replaced by one that was not.
+    """
+    content = plan_key(target, graph, writer.path / graph.main)
+    keys = [hashlib.sha256(f"{content} {word}".encode()).hexdigest() for word in ("compared", "built")]
+    wanted = keys[0] if compared else keys[1]
+    found = writer.find_plan(target, graph.name, keys[0])
+    return wanted, found if found or compared else writer.find_plan(target, graph.name, wanted)
 
 
 def wanted(manifest: Manifest, config: PlanConfig) -> Sequence[str]:
@@ -123,7 +135,7 @@ def _build(
 ) -> PlanRecord:
     if writer.find(graph.name, graph.key) != graph:
         command = build_command(writer.path, manifest.to_json())
-        raise InputError(f"{writer.path / graph.main} was changed after the build; rebuild it: {command}")
+        raise BundleError(f"{writer.path / graph.main} was changed after the build; rebuild it: {command}")
     family, onnx = families.find(config.family), writer.path / graph.main
     check_build_memory(family, graph, target)
     folder = writer.stage_plan(target, graph.name, key)

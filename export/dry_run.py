@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.plan_target import plan_key
-
 from engines.bundle_writer import BundleWriter
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import Target
+from export.build_plans import PlanConfig, find_plan, why_not_compared
 
 if TYPE_CHECKING:  # torch
     from export.build import BuildConfig
@@ -45,20 +44,17 @@ def graph_lines(config: BuildConfig) -> Iterator[Line]:
         yield Line(what="graph", name=name, build=record is None, why="" if record else _why_graph(before, facts))
 
 
-def plan_lines(bundle: Path, target: Target, names: Sequence[str], rebuilt: set[str]) -> Iterator[Line]:
+def plan_lines(bundle: Path, config: PlanConfig, names: Sequence[str], rebuilt: set[str]) -> Iterator[Line]:
     """What `export.build_plans.build_plans` would do with each plan, once the graphs `rebuilt` are built again."""
-    writer = BundleWriter(bundle)
-    manifest = writer.manifest()
+    writer, target = BundleWriter(bundle), config.target()
+    manifest, compared = writer.manifest(), not why_not_compared(target, config)
     for name in names:
         if manifest is None or name in rebuilt or name not in manifest.graphs:
             yield Line(what="plan", name=name, build=True, why="its graph is built first")
             continue
-        graph = manifest.graphs[name]
-        key = plan_key(target, graph, bundle / graph.main)
-        found = writer.find_plan(target, name, key)
-        yield Line(
-            what="plan", name=name, build=found is None, why="" if found else _why_plan(manifest, target, name, key)
-        )
+        key, found = find_plan(writer, target, manifest.graphs[name], compared=compared)
+        why = "" if found else _why_plan(manifest, target, name, key, compared=compared)
+        yield Line(what="plan", name=name, build=found is None, why=why)
 
 
 def _why_graph(before: GraphRecord | None, facts: Mapping[str, Any]) -> str:
@@ -88,10 +84,13 @@ def _changed(old: Any, new: Mapping[str, str]) -> list[str]:
     return [name for name, value in new.items() if old.get(name) != value]
 
 
-def _why_plan(manifest: Manifest, target: Target, name: str, key: str) -> str:
+def _why_plan(manifest: Manifest, target: Target, name: str, key: str, *, compared: bool) -> str:
     engines = manifest.engines.get(target.folder)
     if engines is not None and name in engines.plans:
-        return "its files are damaged" if engines.plans[name].key == key else "this program builds differently"
+        plan = engines.plans[name]
+        if plan.key == key:
+            return "its files are damaged"
+        return "it was never compared" if compared and not plan.parity else "this program builds differently"
     if engines is not None:
         return "the bundle has plans for this target, and not this one"
     others = [e.target for e in manifest.engines.values() if e.target.family == target.family]

@@ -21,6 +21,7 @@ from export.presets import PRESETS
 from export.weights_source import RandomWeights
 
 POCKET = ("--preset", "pocket", "--random-weights")
+RTX = ("--family", "tensorrt-rtx", "--capability", "8.9")
 POSE = NETWORK_FILES["pose_guider"][0]
 
 
@@ -62,7 +63,14 @@ def weights(tiny_preset, tmp_path):
         (("--preset", "pocket"), "neither was given"),
         ((*POCKET, "--weights", "w"), "both were given"),
         (("--preset", "pokcet", "--random-weights"), "did you mean pocket?"),
-        ((*POCKET, "--family", "tensorrt"), "onnxruntime only"),
+        (("--random-weights",), "needs --preset"),
+        ((*POCKET, "--family", "tensorrt-rxt"), "did you mean tensorrt-rtx?"),
+        ((*POCKET, "--family", "tensorrt-rtx"), "--capability"),
+        ((*POCKET, *RTX, "--strip"), "must be refittable"),
+        ((*POCKET, *RTX, "--optimization-level", "6"), "must be 0 to 5"),
+        ((*POCKET, *RTX, "--workspace", "-1"), "must be positive"),
+        ((*POCKET, "--capability", "8.9"), "--capability is for plans"),
+        (RTX, "there is no bundle at"),
         ((*POCKET, "--precision", "int8"), "choose fp32 or fp16"),
         ((*POCKET, "--size", "0"), "choose a multiple of 64"),
         ((*POCKET, "--size", "100"), "choose a multiple of 64"),
@@ -209,3 +217,35 @@ def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
     assert first.returncode == 0
     assert json.loads(out.splitlines()[-1])["built"] == 5, "appearance and motion were kept"
     assert len(Bundle.open(folder).manifest.graphs) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--size", "64"), "was exported with size 16, asked for 64; leave --size out, or export again"),
+        (("--frames", "25"), "was exported with frames 3, asked for 25"),
+        (("--precision", "fp16"), "was exported with precision fp32, asked for fp16"),
+        (("--preset", "pocket"), "was exported with preset tiny, asked for pocket"),
+        (("--only", "denoise"), "there is no graph denoise; choose from appearance"),
+    ],
+)
+def test_plans_of_other_graphs_than_the_bundles_are_refused(build, tiny_bundle, words, says):
+    code, error = build(*RTX, *words, bundle=tiny_bundle.path)
+    assert code == 2 and says in error
+
+
+def test_plans_are_built_of_a_bundles_graphs_without_weights(tiny_bundle, tmp_path):
+    path = Path(shutil.copytree(tiny_bundle.path, tmp_path / "bundle"))
+    command = [sys.executable, "-m", "export.build_engines", *RTX, "--only", "stitch", "--bundle", str(path), "--json"]
+    dry = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+    assert json.loads(dry.stdout)["dry_run"] == [
+        {"what": "plan", "name": "stitch", "build": True, "why": "the bundle has no plans for tensorrt-rtx"}
+    ]
+    for built in (1, 0):
+        made = subprocess.run(command, capture_output=True, text=True, check=True)
+        events = [json.loads(line) for line in made.stdout.splitlines()]
+        assert events[-1]["plans_built"] == built
+        assert "not compared with their graphs: no GPU to run it on" in " ".join(e.get("text", "") for e in events)
+    (engines,) = Bundle.open(path).manifest.engines.values()
+    assert engines.plans.keys() == {"stitch"}
+    assert (engines.target.family, engines.target.capabilities) == ("tensorrt-rtx", ("8.9",))

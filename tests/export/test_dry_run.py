@@ -1,0 +1,143 @@
+"""What a build would do, and why: told without touching anything."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import export.build_plans
+import export.dry_run
+from engines.bundle_writer import BundleWriter
+from engines.plans import PlanOptions
+from export.build import BuildConfig
+from export.build_plans import PlanConfig
+from export.dry_run import graph_lines, plan_lines
+from tests.engines.bundles import TARGET, make_bundle, make_graph, manifest_of
+from tests.export.tiny import TINY
+
+PLANS = PlanConfig(family="tensorrt-rtx", capabilities=("8.9", "12.0"))
+
+
+def reasons(lines) -> dict[str, str]:
+    return {line.name: line.why for line in lines if line.build}
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*")}
+
+
+@pytest.mark.xdist_group("tiny-build")
+class TestGraphs:
+    @pytest.fixture
+    def path(self, tiny_bundle, tmp_path) -> Path:
+        return Path(shutil.copytree(tiny_bundle.path, tmp_path / "bundle"))
+
+    def test_an_unchanged_bundle_would_be_reused_and_is_not_touched(self, path):
+        before = snapshot(path)
+        assert reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path))) == {}
+        assert snapshot(path) == before
+
+    def test_a_bundle_that_is_not_there_would_be_built_and_is_still_not_there(self, tiny_preset, tmp_path):
+        lines = list(graph_lines(BuildConfig(preset=TINY.name, bundle=tmp_path / "new")))
+        assert {line.why for line in lines} == {"the bundle has none"}
+        assert not (tmp_path / "new").exists()
+
+    def test_another_window_changes_the_tensors_of_the_graphs_that_know_it(self, path):
+        found = reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4)))
+        assert set(found) == {"motion", "denoiser", "stitch"}
+        assert set(found.values()) == {"its tensors change (size, frames or precision)"}
+
+    def test_another_precision_says_so(self, path):
+        found = reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path, precision="fp16")))
+        assert "the precision changes" in found["vae_decoder"]
+        assert "vae_encoder" not in found
+
+    def test_other_weights_are_named(self, path, monkeypatch):
+        from export.weights_source import RandomWeights
+
+        monkeypatch.setattr(RandomWeights, "fingerprint", lambda self, network: "00" if network == "vae" else "11")
+        found = reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path)))
+        assert found["vae_decoder"] == "other weights of vae"
+        assert found["denoiser"] == "other weights of unet, pose_guider"
+
+    def test_another_exporter_is_named(self, path, monkeypatch):
+        from importlib import metadata
+
+        version = metadata.version
+        monkeypatch.setattr("export.build.metadata.version", lambda n: "9.9" if n == "onnxscript" else version(n))
+        assert reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path)))["stitch"] == (
+            "other versions of onnxscript"
+        )
+
+    def test_a_damaged_graph_says_so(self, path, tiny_bundle):
+        (path / tiny_bundle.manifest.graphs["stitch"].main).write_bytes(b"")
+        assert reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path))) == {"stitch": "its files are damaged"}
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """A bundle with plans of both its graphs."""
+
+    def build(family, *, onnx, out, **more):
+        out.write_bytes(b"plan of " + onnx.read_bytes())
+        return export.build_plans.PlanReport(
+            seconds=0.0, peak_bytes=0, attention=NO_ATTENTION, layers=(), layers_from="network"
+        )
+
+    monkeypatch.setattr(export.build_plans, "build_plan", build)
+    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: TARGET)
+    monkeypatch.setattr(export.build_plans, "check_build_memory", lambda *args: None)
+    path = make_bundle(tmp_path / "bundle", unet=b"graph", vae=b"other").path
+    export.build_plans.build_plans(path, PLANS)
+    return path
+
+
+NO_ATTENTION = {"count": 0, "fused": 0, "from": "network", "kinds": [], "score_maps": []}
+NAMES = ("unet", "vae")
+
+
+def test_plans_that_are_there_would_be_reused_and_are_not_touched(path):
+    before = snapshot(path)
+    assert reasons(plan_lines(path, PLANS, NAMES, set())) == {}
+    assert snapshot(path) == before
+
+
+def test_a_plan_whose_graph_is_built_again_follows_it(path):
+    assert reasons(plan_lines(path, PLANS, NAMES, {"vae"})) == {"vae": "its graph is built first"}
+
+
+def test_a_damaged_plan_says_so(path):
+    plan = BundleWriter(path).manifest().engines[TARGET.folder].plans["vae"]
+    (path / plan.main).unlink()
+    assert reasons(plan_lines(path, PLANS, NAMES, set())) == {"vae": "its files are damaged"}
+
+
+def test_another_target_says_how_it_differs_from_what_there_is(path, monkeypatch):
+    other = replace(TARGET, version="1.7.2", options=PlanOptions(weight_streaming=True))
+    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: other)
+    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {
+        "unet": "the bundle's plans are for version 1.7.1.116, not 1.7.2, weight_streaming False, not True"
+    }
+
+
+def test_a_family_without_plans_says_so(path, monkeypatch):
+    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: replace(TARGET, family="tensorrt"))
+    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "the bundle has no plans for tensorrt"}
+
+
+def test_an_engine_that_can_now_be_compared_says_so(path, monkeypatch):
+    monkeypatch.setattr(export.dry_run, "why_not_compared", lambda target, config: "")
+    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "it was never compared"}
+
+
+def test_a_graph_that_came_later_has_no_plan_yet(path):
+    with BundleWriter(path) as writer:
+        standing = writer.manifest()
+        graph = make_graph(writer, "more", b"new")
+        writer.commit(replace(manifest_of(*standing.graphs.values(), graph), engines=standing.engines))
+    assert reasons(plan_lines(path, PLANS, [*NAMES, "more"], set())) == {
+        "more": "the bundle has plans for this target, and not this one"
+    }

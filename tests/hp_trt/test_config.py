@@ -1,0 +1,30 @@
+"""A configuration that cannot be is refused where it is made, with what can be."""
+
+from __future__ import annotations
+
+import pytest
+
+from engines.errors import InputError
+from hp_trt.config import RuntimeConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"family": "tensorrt_rtx"}, "no family 'tensorrt_rtx'; did you mean tensorrt-rtx?"),
+        ({"provider": "gpu"}, "no provider 'gpu'; did you mean cpu? There are: cpu, cuda"),
+        ({"family": "tensorrt", "provider": "cuda"}, "the provider cuda is ONNX Runtime's, the family is tensorrt"),
+        ({"weight_budget_bytes": 1 << 30}, "a weight budget is for TensorRT's plans, the family is onnxruntime"),
+        ({"family": "tensorrt", "device_id": -1}, "device_id counts GPUs from 0, got -1"),
+        ({"max_frames": 0}, "max_frames must be at least 1, got 0"),
+        ({"locator_file": "faces.onnx"}, "the locator haar takes no file, got faces.onnx"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(options, says):
+    with pytest.raises(InputError, match=says.replace("?", r"\?")):
+        RuntimeConfig(**options)
+
+
+def test_the_defaults_run_on_a_machine_without_a_gpu():
+    config = RuntimeConfig()
+    assert (config.family, config.provider, config.profile) == ("onnxruntime", "cpu", "exact")

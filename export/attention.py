@@ -1,7 +1,7 @@
 """Which attention of a graph runs as one fused kernel, and which writes its scores to memory.
 
-A fused kernel never stores the map of queries x keys. TensorRT has such kernels for the dtypes and head widths below; any
-other attention has to be marked decomposable, and is then two products with a softmax between them, whose map can
+A fused kernel never stores the map of queries x keys. TensorRT has such kernels for the dtypes and head widths below;
+any other attention has to be marked decomposable, and is then two products with a softmax between them, whose map can
 be larger than everything else the graph needs. An attention that is not marked is fused, or its build fails: a plan
 that was built proves the rest.
 
@@ -69,12 +69,12 @@ def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
         if node.op_type == "Attention":
             q, k = node.input[0], node.input[1]
             width = shape(q, "opt")[-1]
-            scores = {at: (*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max")}
+            opt, most = ((*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max"))
             kind = "fused" if is_fused(dtype(q), width) else "decomposable"
-            found.append(Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, **scores))
-    for name, scores_name in _spelled_out(graph):
-        shapes = {at: shape(scores_name, at) for at in ("opt", "max")}
-        found.append(Attention(name=name, kind="spelled out", dtype=dtype(scores_name), head_width=0, **shapes))
+            found.append(Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most))
+    for name, scores in _spelled_out(graph):
+        opt, most = shape(scores, "opt"), shape(scores, "max")
+        found.append(Attention(name=name, kind="spelled out", dtype=dtype(scores), head_width=0, opt=opt, max=most))
     return found
 
 
@@ -146,7 +146,7 @@ def attention_line(facts: Mapping[str, Any]) -> str:
             f"{_size(largest['opt_bytes'])} (at most {_size(largest['max_bytes'])})"
         )
     if "written" in facts:
-        start += f"; the engine writes {len(facts['written']) or 'no'} score map{'' if facts['written'][1:] else ''}"
+        start += f"; score maps that the engine writes: {len(facts['written'])}"
     return start
 
 

@@ -1,7 +1,8 @@
 """One ONNX graph to one plan, for TensorRT and TensorRT for RTX alike.
 
-Networks are strongly typed: the graph decides every precision. Sizes known only at run time get one optimisation profile,
-their `DimRange`. The plan is written under another name first and renamed: whatever happens, nothing half-written is left.
+Networks are strongly typed: the graph decides every precision. Sizes known only at run time get one optimisation
+profile, their `DimRange`. The plan is written under another name first and renamed: whatever happens, nothing
+half-written is left.
 
 A builder may end the whole process: TensorRT for RTX 1.7 crashed on two attentions with one query (see
 `export.shared_queries`). Call it where that loses one graph at most.
@@ -162,8 +163,8 @@ def _parse(parser, family: Family, trt: ModuleType, spec: NetworkSpec, onnx: Pat
         node = f"node {error.node_name() or '?'} ({error.node_operator() or '?'}): " if error.node_operator() else ""
         reasons.append(node + " ".join(error.desc().split()))
     raise EngineMismatch(
-        f"{spec.name}: {family.name} {trt.__version__} cannot read {onnx.name}: {reasons[0] if reasons else 'no reason'}"
-        f"{f' (and {len(reasons) - 1} more)' if len(reasons) > 1 else ''}; {INSTEAD}"
+        f"{spec.name}: {family.name} {trt.__version__} cannot read {onnx.name}: "
+        f"{reasons[0] if reasons else 'no reason'}; {INSTEAD}"
     )
 
 

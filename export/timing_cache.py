@@ -1,8 +1,8 @@
 """The builder's timing cache, kept as a file beside the engines, so that a second build need not measure again.
 
-TensorRT reads it as code would be read: a foreign or altered one may do anything. So the file begins with a line of our
-own, and what follows reaches TensorRT only when its family, its version and its sha256 are those of that line. TensorRT for
-RTX measures nothing (its timing cache is deprecated and does nothing): no file is written for it.
+TensorRT trusts what it reads: a foreign or altered one may do anything. So the file begins with a line of our own, and
+what follows reaches TensorRT only when its family, its version and its sha256 are those of that line. TensorRT for RTX
+measures nothing (its timing cache is deprecated and does nothing): no file is written for it.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from engines.errors import InternalError
 from engines.spec import NetworkSpec
 from export.group_norm import rewrite_group_norms
+from export.shared_queries import separate_shared_queries
 
 OPSET = 23  # the first with Attention as one operator
 
@@ -59,6 +60,7 @@ def _simplify(model) -> None:  # onnx_ir.Model: the exporter's own form, not wor
     onnxscript.optimizer.fold_constants(model)
     common.RemoveUnusedNodesPass()(model)
     rewrite_group_norms(model)
+    separate_shared_queries(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.DeduplicateInitializersPass()(model)
     common.RemoveUnusedNodesPass()(model)

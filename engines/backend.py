@@ -62,6 +62,7 @@ class Backend(Protocol):
 
     name: str  # "onnxruntime"
     device: str  # for people: "CPU, 2 threads"
+    asynchronous: bool  # work goes on after the call that queued it: then it pays to queue ahead
 
     def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none."""

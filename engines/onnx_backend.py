@@ -36,6 +36,7 @@ class OnnxBackend:
     """
 
     name = "onnxruntime"
+    asynchronous = False
 
     def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
         if provider not in _PROVIDERS:

@@ -76,6 +76,7 @@ class FakeBackend:
 
     name = "fake"
     device = "no device"
+    asynchronous = False
 
     def __init__(self) -> None:
         self.uploaded_bytes = 0

@@ -1,0 +1,172 @@
+"""TensorRT and TensorRT for RTX behind the `Backend` protocol.
+
+`open_trt_backend` asks for a GPU before it touches the library, which would end the process without one. What a plan
+will need is held against what is free before it is deserialised, its activations before the session is handed out.
+
+The backend owns the TensorRT runtime, its logger and the arenas, and closes the sessions that it has opened. See
+`engines.cuda_buffers` for memory and `engines.trt_session` for what a session owns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engines import families
+from engines.cuda_buffers import CudaBuffers
+from engines.cuda_driver import CudaDriver, Driver
+from engines.errors import EngineMismatch, InputError
+from engines.families import Family
+from engines.gpu import require_gpu
+from engines.spec import NetworkSpec
+from engines.trt_plan import make_logger, open_engine, refit
+from engines.trt_session import Arena, TrtSession
+
+CAPTURED = frozenset({"denoiser", "vae_decoder"})  # many launches a run, and the same shapes over and over
+_DECODING = frozenset({"vae_decoder"})  # what runs on "decode": with an arena of its own it need not wait for "denoise"
+
+
+class TrtBackend(CudaBuffers):
+    """Opens plans of one family on one device.
+
+    `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena, so
+    that decoding one clip may run beside denoising another, for as much more memory as the decoder's activations.
+    `weight_budget_bytes`: of each plan built with weight streaming, so much stays in GPU memory. `captured`: the graphs
+    that run as CUDA graphs. `trace`: keep times for `spans`.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        trt: Any,
+        driver: Driver,
+        *,
+        device: str,
+        overlap_decode: bool = False,
+        weight_budget_bytes: int | None = None,
+        captured: frozenset[str] = CAPTURED,
+        trace: bool = False,
+    ) -> None:
+        super().__init__(driver, trace=trace)
+        self.name = family.name
+        self.device = f"{device}, {family.name} {trt.__version__}"
+        self._family = family
+        self._trt = trt
+        self._weight_budget_bytes = weight_budget_bytes
+        self._captured = captured
+        self._logger = make_logger(trt)
+        self._runtime = trt.Runtime(self._logger)
+        # Plans that run on later versions bring the code to run them; their hash was checked like the others'.
+        self._runtime.engine_host_code_allowed = True
+        shared = Arena(self)
+        self._arenas = {"denoise": shared, "decode": Arena(self) if overlap_decode else shared}
+        self._sessions: list[TrtSession] = []
+
+    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> TrtSession:
+        """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.
+
+        Raises EngineMismatch: a plan for another GPU, version or driver, or too little memory.
+        """
+        self._check_open()
+        self.driver.make_current()
+        self.pool.trim()  # what is idle counts as free
+        self._check_weights_fit(spec, path, weights)
+        logger, runtime = self._logger, self._runtime
+        engine = open_engine(self._family, self._trt, runtime, logger, path, spec)
+        if weights is not None:
+            refit(self._family, self._trt, engine, logger, weights, spec)
+        streamed = 0
+        if self._weight_budget_bytes is not None and engine.streamable_weights_size:
+            budget = min(self._weight_budget_bytes, engine.streamable_weights_size)
+            streamed = engine.streamable_weights_size - budget
+            engine.weight_streaming_budget_v2 = budget  # before any context, and before asking for activations
+        arena = self._arenas["decode" if spec.name in _DECODING else "denoise"]
+        self._grow(arena, engine.device_memory_size_v2, spec)
+        # Weights that stream in while a graph runs are not part of what was captured.
+        may_capture = self._may_capture if spec.name in self._captured and not streamed else None
+        session = TrtSession(
+            spec,
+            self,
+            arena,
+            new_context=lambda: self._new_context(engine, spec),
+            last_error=logger.last_error,
+            may_capture=may_capture,
+        )
+        self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        """Close the sessions, then give the memory back. Twice is fine."""
+        for session in self._sessions:
+            session.close()
+        self._sessions = []
+        self._runtime = None
+        super().close()
+
+    def _new_context(self, engine: Any, spec: NetworkSpec) -> Any:
+        """An execution context whose activations are ours to give."""
+        trt = self._trt
+        runtime_config = engine.create_runtime_config()
+        runtime_config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        if self._family.name == "tensorrt-rtx":
+            _specialise_rtx(trt, runtime_config)
+        context = engine.create_execution_context(runtime_config)
+        if context is None:
+            free, _ = self.driver.memory_info()
+            raise EngineMismatch(
+                f"{spec.name} cannot be made ready: {self._logger.last_error() or 'no reason given'} "
+                f"({free / 1e9:.2f} GB of GPU memory free); close other programs on this GPU"
+            )
+        return context
+
+    def _may_capture(self, context: Any, stream: int) -> bool:
+        return self._family.name != "tensorrt-rtx" or _may_capture_rtx(context, stream)
+
+    def _check_weights_fit(self, spec: NetworkSpec, path: Path, weights: Path | None) -> None:
+        """A plan is mostly its weights; those of a stripped plan lie beside the graph."""
+        files = [path] if weights is None else [path, weights, Path(f"{weights}.data")]
+        need = sum(file.stat().st_size for file in files if file.exists())
+        if self._weight_budget_bytes is not None:
+            need = min(need, self._weight_budget_bytes)
+        self._check_fits(need, f"the weights of {spec.name}")
+
+    def _grow(self, arena: Arena, size: int, spec: NetworkSpec) -> None:
+        if size > arena.size:
+            # The old piece is freed before the new one is asked for.
+            self._check_fits(size, f"the activations of {spec.name}", ours=arena.size)
+        arena.grow(size)
+
+    def _check_fits(self, need: int, what: str, *, ours: int = 0) -> None:
+        free, total = self.driver.memory_info()
+        if need <= free + ours:
+            return
+        fits = f"{(free + ours) / 1e9:.2f}"
+        raise EngineMismatch(
+            f"{what} need {need / 1e9:.2f} GB of GPU memory, {fits} of {total / 1e9:.2f} GB are free on {self.device}; "
+            "close other programs on this GPU, build with a smaller --size or --frames, or with --weight-streaming "
+            f"and keep at most {fits} GB of weights on the GPU"
+        )
+
+
+def open_trt_backend(family_name: str, device_id: int = 0, **options: Any) -> TrtBackend:
+    """The backend of this family on this device. `options`: see `TrtBackend`.
+
+    Raises InputError for a family that does not exist or has no plans, EngineMismatch where there is no GPU, no driver
+    or no library of a version that we know.
+    """
+    family = families.find(family_name)
+    if not family.has_plans:
+        raise InputError(f"{family.name} runs graphs, not plans; open it with engines.onnx_backend")
+    gpu = require_gpu(device_id)  # before the library: without a driver it ends the process
+    trt = families.load(family)
+    return TrtBackend(family, trt, CudaDriver(device_id), device=gpu.name, **options)
+
+
+def _specialise_rtx(trt: Any, runtime_config: Any) -> None:
+    """A shape's kernels are ready when its first run returns; by default better ones come later, unseen by a graph."""
+    strategies = trt.DynamicShapesKernelSpecializationStrategy
+    runtime_config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+
+
+def _may_capture_rtx(context: Any, stream: int) -> bool:
+    return bool(context.is_stream_capturable(stream))

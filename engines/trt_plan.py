@@ -1,0 +1,140 @@
+"""From a plan's bytes to an engine that is what the manifest promises.
+
+A plan is code: whoever calls this has checked its hash. TensorRT says why it refuses a plan only to its logger, so the
+logger here keeps the last error. `trt` is the family's module, `engines.families.load`. Names that only TensorRT for
+RTX has are used in functions whose names end in `_rtx`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engines.errors import EngineMismatch
+from engines.families import Family
+from engines.spec import NetworkSpec, TensorSpec
+
+
+def make_logger(trt: Any) -> Any:
+    """A logger that prints nothing; `last_error()` is the last line of an error, or an empty text."""
+
+    class Logger(trt.ILogger):  # a class of the module that was loaded, so it cannot stand outside
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self._last = ""
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self._last = msg.strip()
+
+        def last_error(self) -> str:
+            return self._last.splitlines()[-1] if self._last else ""
+
+    return Logger()
+
+
+def open_engine(family: Family, trt: Any, runtime: Any, logger: Any, path: Path, spec: NetworkSpec) -> Any:
+    """The engine of a plan. Raises EngineMismatch when it was built for another GPU, version or driver, or when its
+    inputs and outputs are not those of `spec`."""
+    try:
+        plan = path.read_bytes()
+    except OSError as error:
+        raise EngineMismatch(f"{path} cannot be read: {error.strerror}; {_rebuild(family, spec)}") from error
+    if family.name == "tensorrt-rtx":
+        _check_validity_rtx(family, trt, runtime, plan, path, spec)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise EngineMismatch(
+            f"{path} does not load in {family.name} {trt.__version__}: {logger.last_error() or 'no reason given'}; "
+            f"it needs the GPU kind, the version and the driver it was built for: {_rebuild(family, spec)}"
+        )
+    wrong = _differences(trt, engine, spec)
+    if wrong:
+        raise EngineMismatch(f"{path} is not what its manifest promises: {'; '.join(wrong)}; {_rebuild(family, spec)}")
+    return engine
+
+
+def refit(family: Family, trt: Any, engine: Any, logger: Any, weights: Path, spec: NetworkSpec) -> None:
+    """Give `engine` the weights of the graph `weights` (.onnx). Raises EngineMismatch when it does not take them."""
+    if not engine.refittable:
+        raise EngineMismatch(
+            f"the plan of {spec.name} takes no weights; build it with --refit: {_rebuild(family, spec)}"
+        )
+    refitter = trt.Refitter(engine, logger)
+    parser_refitter = trt.OnnxParserRefitter(refitter, logger)
+    why = ""
+    if not parser_refitter.refit_from_file(str(weights)):
+        why = "; ".join(parser_refitter.get_error(i).desc() for i in range(parser_refitter.num_errors))
+    elif missing := refitter.get_missing_weights():
+        why = f"it lacks {len(missing)} of the plan's weights, the first is {missing[0]}"
+    elif refitter.refit_cuda_engine():
+        return
+    raise EngineMismatch(
+        f"{weights} does not fit the plan of {spec.name}: {why or logger.last_error() or 'no reason given'}; "
+        f"{_rebuild(family, spec)}"
+    )
+
+
+def _check_validity_rtx(family: Family, trt: Any, runtime: Any, plan: bytes, path: Path, spec: NetworkSpec) -> None:
+    validity, found = runtime.get_engine_validity(plan)
+    if validity != trt.EngineValidity.INVALID:
+        return
+    reasons = [
+        reason.lower().replace("_", " ")
+        for reason, member in trt.EngineInvalidityDiagnostics.__members__.items()
+        if int(found) & int(member)
+    ]
+    raise EngineMismatch(
+        f"{path} does not run here: {', '.join(reasons) or 'no reason given'}; {_rebuild(family, spec)}"
+    )
+
+
+def _differences(trt: Any, engine: Any, spec: NetworkSpec) -> list[str]:
+    """Between the engine's inputs and outputs and the promise; no run-time size may be narrower than promised."""
+    dtypes = {
+        trt.DataType.FLOAT: "float32",
+        trt.DataType.HALF: "float16",
+        trt.DataType.INT64: "int64",
+        trt.DataType.INT32: "int32",
+        trt.DataType.BOOL: "bool",
+    }
+    names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    wrong = []
+    for kind, has, promised in (
+        ("inputs", inputs, spec.inputs),
+        ("outputs", [name for name in names if name not in inputs], spec.outputs),
+    ):
+        needs = [tensor.name for tensor in promised]
+        if sorted(has) != sorted(needs):
+            wrong.append(f"its {kind} are {', '.join(sorted(has))}, needs {', '.join(sorted(needs))}")
+            continue
+        for tensor in promised:
+            dtype = engine.get_tensor_dtype(tensor.name)
+            shape = tuple(engine.get_tensor_shape(tensor.name))
+            if dtypes.get(dtype, str(dtype)) != tensor.dtype or shape != _shape(tensor):
+                wrong.append(
+                    f"{tensor.name} is {shape} {dtypes.get(dtype, dtype)}, needs {_shape(tensor)} {tensor.dtype}"
+                )
+            elif kind == "inputs" and (narrow := _too_narrow(engine, tensor, spec)):
+                wrong.append(narrow)
+    return wrong
+
+
+def _too_narrow(engine: Any, tensor: TensorSpec, spec: NetworkSpec) -> str:
+    if not any(isinstance(dim, str) for dim in tensor.dims):
+        return ""
+    low, _, high = (tuple(shape) for shape in engine.get_tensor_profile_shape(tensor.name, 0))
+    for dim, least, most in zip(tensor.dims, low, high, strict=True):
+        if isinstance(dim, str) and not (least <= spec.ranges[dim].min and spec.ranges[dim].max <= most):
+            needs = f"{spec.ranges[dim].min} to {spec.ranges[dim].max}"
+            return f"{tensor.name} takes {dim} from {least} to {most}, needs {needs}"
+    return ""
+
+
+def _shape(tensor: TensorSpec) -> tuple[int, ...]:
+    return tuple(dim if isinstance(dim, int) else -1 for dim in tensor.dims)
+
+
+def _rebuild(family: Family, spec: NetworkSpec) -> str:
+    return f"python -m export.build_engines --family {family.name} --bundle BUNDLE --only {spec.name}"

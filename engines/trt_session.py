@@ -1,0 +1,254 @@
+"""One engine behind the `Session` protocol: bound by name, run on the chosen stream, replayed as a CUDA graph.
+
+Who owns what:
+
+    engine, contexts        the session, until `close`
+    activations             an `Arena` that sessions share; in order, because each run counts as a write to it
+    inputs and outputs      the caller; a run without a graph reads and writes them where they are
+    inputs and outputs of   the session, a set for each shape that it has seen: a graph knows addresses, so these
+    a captured graph        stay, and the caller's numbers are copied in and out on the device
+
+A graph's context is its own: changing the state of a context under its graph would change what the graph means. The
+first run of a shape is a plain one, because TensorRT makes ready then what capturing must not do; the second is
+captured, and from then on the graph is launched. A grown arena has another address: graphs made before are let go.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from engines.backend import Buffer
+from engines.cuda_buffers import CudaBuffers, device_buffer
+from engines.cuda_memory import DeviceBuffer, Lease
+from engines.cuda_order import Memory, Stream, ordered
+from engines.errors import HpTrtError, InternalError
+from engines.spec import NetworkSpec
+
+ALIGNMENT = 256  # of every address that TensorRT is given
+_MOST_SHAPES = 4  # rows 1 to 3 of the denoiser; a clip's chunks and its last one, of two lengths of clips
+
+
+class Arena:
+    """The activations of sessions that take turns: one piece of memory, as large as the most demanding of them asks."""
+
+    def __init__(self, device: CudaBuffers) -> None:
+        self._device = device
+        self._lease: Lease | None = None
+
+    @property
+    def size(self) -> int:
+        return self._lease.memory.size if self._lease else 0
+
+    @property
+    def memory(self) -> Memory:
+        assert self._lease is not None, "nobody has asked for an arena"
+        return self._lease.memory
+
+    def grow(self, size: int) -> None:
+        """At least `size` bytes. The old piece goes first, so that both need not fit."""
+        if self._lease is None or size > self.size:
+            self._lease = None
+            self._lease = self._device.pool.take(max(size, 1))
+
+
+@dataclass(eq=False)
+class _Shape:
+    """What a session owns for one set of input shapes."""
+
+    context: Any
+    buffers: dict[str, DeviceBuffer]
+    arena_address: int
+    warm: bool = False  # it has run
+    executable: int = 0  # the graph, once there is one
+
+
+class TrtSession:
+    """Made by `TrtBackend.load`. Not for two threads at once.
+
+    `new_context`: makes an execution context without memory of its own. `may_capture(context, stream handle)`: whether
+    runs may be captured; None where they never shall be.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        device: CudaBuffers,
+        arena: Arena,
+        *,
+        new_context: Callable[[], Any],
+        last_error: Callable[[], str],
+        may_capture: Callable[[Any, int], bool] | None,
+    ) -> None:
+        self.spec = spec
+        self._device = device
+        self._arena = arena
+        self._new_context: Callable[[], Any] | None = new_context
+        self._last_error = last_error
+        self._may_capture = may_capture
+        self._context: Any = None  # of runs without a graph, made when there is one
+        self._shapes: OrderedDict[tuple, _Shape] = OrderedDict()  # the last used last
+        self._closed = False
+
+    def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
+        """See `engines.backend.Session.run`."""
+        if self._closed:
+            raise InternalError(f"{self.spec.name} is closed; load it again")
+        sizes = self.spec.check_inputs(inputs)
+        given = {tensor.name: device_buffer(inputs[tensor.name]) for tensor in self.spec.inputs}
+        results = self._results(sizes, outputs or {})
+        self._device.driver.make_current()
+        if self._may_capture is None:
+            self._run_plain(given, results)
+        else:
+            self._run_captured(given, results)
+        return dict(results)
+
+    def close(self) -> None:
+        """Wait for the last run and let go of graphs, contexts and buffers. Twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        while self._shapes:
+            self._drop(self._shapes.popitem()[1])
+        if self._context is not None:
+            self._arena.memory.wait()
+        self._context = None
+        self._new_context = None  # it holds the engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run_plain(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> None:
+        """At the caller's addresses; what does not lie as TensorRT wants it goes through a buffer that does."""
+        callers = {**given, **results}
+        bound = {name: self._own(b) if b.address % ALIGNMENT else b for name, b in callers.items()}
+        if self._context is None:
+            self._context = self._make_context()
+        with self._ordered(given, results, bound) as stream:
+            self._bind(self._context, bound)
+            for name in given:
+                if bound[name] is not callers[name]:
+                    self._device.copy(callers[name], bound[name], stream)
+            self._enqueue(self._context, stream)
+            for name in results:
+                if bound[name] is not callers[name]:
+                    self._device.copy(bound[name], callers[name], stream)
+
+    def _run_captured(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> None:
+        shape, may_capture = self._shape(given, results), self._may_capture
+        assert may_capture is not None
+        with self._ordered(given, results, shape.buffers) as stream:
+            for name, buffer in given.items():
+                self._device.copy(buffer, shape.buffers[name], stream)
+            if shape.warm and not shape.executable and may_capture(shape.context, stream.handle):
+                shape.executable = self._capture(shape.context, stream)
+            if shape.executable:
+                self._device.driver.graph_launch(shape.executable, stream.handle)
+            else:
+                self._enqueue(shape.context, stream)
+            for name, buffer in results.items():
+                self._device.copy(shape.buffers[name], buffer, stream)
+        shape.warm = True
+
+    def _shape(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> _Shape:
+        """What there is for these input shapes; made anew where there is nothing, or the arena has moved."""
+        key = tuple(buffer.shape for buffer in given.values())
+        found = self._shapes.pop(key, None)
+        if found is not None and found.arena_address != self._arena.memory.address:
+            self._drop(found)
+            found = None
+        if found is not None:
+            self._shapes[key] = found
+            return found
+        while len(self._shapes) >= _MOST_SHAPES:
+            self._drop(self._shapes.popitem(last=False)[1])
+        buffers = {name: self._own(buffer) for name, buffer in {**given, **results}.items()}
+        shape = _Shape(self._make_context(), buffers, self._arena.memory.address)
+        self._bind(shape.context, shape.buffers)
+        self._shapes[key] = shape
+        return shape
+
+    @contextmanager
+    def _ordered(
+        self,
+        given: Mapping[str, DeviceBuffer],
+        results: Mapping[str, DeviceBuffer],
+        bound: Mapping[str, DeviceBuffer],
+    ) -> Iterator[Stream]:
+        """A run on the chosen stream: it reads `given`, and writes `results`, buffers of its own and the arena."""
+        callers, stream = {**given, **results}, self._device.current
+        own = [buffer.memory for name, buffer in bound.items() if buffer is not callers[name]]
+        reads = [buffer.memory for buffer in given.values()]
+        writes = [*(buffer.memory for buffer in results.values()), *own, self._arena.memory]
+        with ordered(stream, reads=reads, writes=writes), self._device.trace.span(self.spec.name, stream):
+            yield stream
+
+    def _bind(self, context: Any, buffers: Mapping[str, DeviceBuffer]) -> None:
+        """Arena, shapes and addresses."""
+        arena = self._arena.memory
+        context.set_device_memory(arena.address, arena.size)
+        fine = all(context.set_input_shape(t.name, buffers[t.name].shape) for t in self.spec.inputs)
+        if not (fine and all(context.set_tensor_address(name, b.address) for name, b in buffers.items())):
+            raise InternalError(
+                f"{self.spec.name} does not take its buffers: {self._last_error() or 'no reason given'}"
+            )
+
+    def _enqueue(self, context: Any, stream: Stream) -> None:
+        if not context.execute_async_v3(stream.handle):
+            raise InternalError(f"{self.spec.name} failed in TensorRT: {self._last_error() or 'no reason given'}")
+
+    def _capture(self, context: Any, stream: Stream) -> int:
+        """What one run queues on `stream`, as something to launch. Nothing runs."""
+        driver = self._device.driver
+        driver.capture_begin(stream.handle)
+        try:
+            self._enqueue(context, stream)
+        except BaseException:
+            with suppress(HpTrtError):  # the stream must be let go; the first error says more
+                driver.graph_destroy(driver.capture_end(stream.handle))
+            raise
+        graph = driver.capture_end(stream.handle)
+        try:
+            return driver.graph_instantiate(graph)
+        finally:
+            driver.graph_destroy(graph)
+
+    def _make_context(self) -> Any:
+        assert self._new_context is not None, "closed"
+        return self._new_context()
+
+    def _own(self, like: DeviceBuffer) -> DeviceBuffer:
+        return self._device.empty(like.shape, str(like.dtype))
+
+    def _drop(self, shape: _Shape) -> None:
+        """Once its last run is over: a graph or a context in use must not go."""
+        for buffer in shape.buffers.values():
+            buffer.memory.wait()
+        if shape.executable:
+            self._device.driver.executable_destroy(shape.executable)
+
+    def _results(self, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> dict[str, DeviceBuffer]:
+        results = {}
+        for tensor in self.spec.outputs:
+            shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in tensor.dims)
+            if tensor.name not in given:
+                results[tensor.name] = self._device.empty(shape, tensor.dtype)
+                continue
+            buffer = device_buffer(given[tensor.name])
+            if buffer.shape != shape or buffer.dtype != tensor.dtype:
+                raise ValueError(
+                    f"{self.spec.name}: the buffer for {tensor.name} is {buffer.shape} {buffer.dtype}, "
+                    f"needs {shape} {tensor.dtype}"
+                )
+            results[tensor.name] = buffer
+        return results

@@ -1,0 +1,325 @@
+"""A `tensorrt` whose engines are formulas over named tensors, executed by a `FakeDriver`.
+
+It has the names that the backend may use and no others, and it is as strict as the real one is silent: a context
+without memory, an address not aligned, a capture without a run before, a context changed or gone under its graph.
+A plan is a file that names a `FakePlan`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from engines.spec import NetworkSpec, TensorSpec
+from tests.engines.fake_cuda import FakeDriver, Misuse, Operation
+
+
+class DataType(Enum):
+    FLOAT = "float32"
+    HALF = "float16"
+    INT64 = "int64"
+    INT32 = "int32"
+    BOOL = "bool"
+
+
+class TensorIOMode(Enum):
+    INPUT = 1
+    OUTPUT = 2
+
+
+class ExecutionContextAllocationStrategy(Enum):
+    STATIC = 0
+    USER_MANAGED = 2
+
+
+class Specialization(Enum):
+    LAZY = 0
+    EAGER = 1
+
+
+class EngineValidity(Enum):
+    VALID = 0
+    INVALID = 2
+
+
+class EngineInvalidityDiagnostics(int, Enum):
+    VERSION_MISMATCH = 1
+    UNSUPPORTED_CC = 2
+    OLD_CUDA_DRIVER = 4
+
+
+class ILogger:
+    VERBOSE, INFO, WARNING, ERROR, INTERNAL_ERROR = range(5)
+
+    def log(self, severity: int, msg: str) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakePlan:
+    """What a plan file stands for."""
+
+    spec: NetworkSpec
+    formula: Callable[..., dict[str, np.ndarray]]
+    arena_bytes: int = 4096
+    weight_bytes: int = 1024
+    refuses: str = ""  # why it does not deserialise
+    invalid: int = 0  # RTX: diagnostics
+    refittable: bool = False
+    weights_fit: bool = True
+    streamable_bytes: int = 0
+    capturable: bool = True
+    fails: bool = False  # when it is run
+    profile_most: int | None = None  # narrower than promised
+
+
+_numbers = itertools.count()
+
+
+def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
+    """The module. `write_plan(path, plan)` makes a file; `made` keeps what was loaded and how many contexts."""
+    plans: dict[bytes, FakePlan] = {}
+    made = SimpleNamespace(contexts=0, loaded=[], budgets=[])
+
+    def write_plan(path: Path, plan: FakePlan) -> Path:
+        content = f"plan {next(_numbers)} of {plan.spec.name}".encode().ljust(plan.weight_bytes, b".")
+        plans[content] = plan
+        path.write_bytes(content)
+        return path
+
+    class Runtime:
+        engine_host_code_allowed = False
+
+        def __init__(self, logger: Any) -> None:
+            self._logger = logger
+
+        def deserialize_cuda_engine(self, content: bytes) -> Engine | None:
+            plan = plans[content]
+            made.loaded.append(plan.spec.name)
+            if plan.refuses:
+                self._logger.log(ILogger.ERROR, f"noise\n{plan.refuses}")
+                return None
+            return Engine(driver, plan, self._logger, made)
+
+    class RtxRuntime(Runtime):
+        def get_engine_validity(self, content: bytes) -> tuple[EngineValidity, int]:
+            diagnostics = plans[content].invalid
+            return (EngineValidity.INVALID if diagnostics else EngineValidity.VALID), diagnostics
+
+    class Refitter:
+        def __init__(self, engine: Engine, logger: Any) -> None:
+            self.engine = engine
+
+        def get_missing_weights(self) -> list[str]:
+            return []
+
+        def refit_cuda_engine(self) -> bool:
+            self.engine.refitted = True
+            return True
+
+    class OnnxParserRefitter:
+        def __init__(self, refitter: Refitter, logger: Any) -> None:
+            self._fits = refitter.engine.plan.weights_fit
+            self.num_errors = 0 if self._fits else 1
+
+        def refit_from_file(self, path: str) -> bool:
+            assert Path(path).exists()
+            return self._fits
+
+        def get_error(self, i: int) -> SimpleNamespace:
+            return SimpleNamespace(desc=lambda: "no weight called conv_in.weight")
+
+    module = SimpleNamespace(
+        __version__="11.4.0",
+        ILogger=ILogger,
+        DataType=DataType,
+        TensorIOMode=TensorIOMode,
+        ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy,
+        Runtime=RtxRuntime if rtx else Runtime,
+        Refitter=Refitter,
+        OnnxParserRefitter=OnnxParserRefitter,
+        write_plan=write_plan,
+        made=made,
+    )
+    if rtx:
+        module.EngineValidity = EngineValidity
+        module.EngineInvalidityDiagnostics = EngineInvalidityDiagnostics
+        module.DynamicShapesKernelSpecializationStrategy = Specialization
+    return module
+
+
+class Engine:
+    def __init__(self, driver: FakeDriver, plan: FakePlan, logger: Any, made: SimpleNamespace) -> None:
+        self.plan, self.driver, self.logger, self._made = plan, driver, logger, made
+        self.refitted = False
+        self.refittable = plan.refittable
+        self.streamable_weights_size = plan.streamable_bytes
+        self._budget: int | None = None
+        self._tensors = {t.name: t for t in (*plan.spec.inputs, *plan.spec.outputs)}
+        self.weights = (driver.malloc(plan.weight_bytes), plan.weight_bytes)
+        weakref.finalize(self, _gone, driver, "engine", lambda: driver.free(self_weights[0]))
+        self_weights = self.weights
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self._tensors)
+
+    @property
+    def device_memory_size_v2(self) -> int:
+        streams = self._budget is not None and self._budget < self.plan.streamable_bytes
+        return self.plan.arena_bytes + (1024 if streams else 0)
+
+    @property
+    def weight_streaming_budget_v2(self) -> int | None:
+        return self._budget
+
+    @weight_streaming_budget_v2.setter
+    def weight_streaming_budget_v2(self, budget: int) -> None:
+        self._budget = budget
+        self._made.budgets.append(budget)
+
+    def get_tensor_name(self, i: int) -> str:
+        return list(self._tensors)[i]
+
+    def get_tensor_mode(self, name: str) -> TensorIOMode:
+        return TensorIOMode.INPUT if self.plan.spec.has_input(name) else TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> DataType:
+        return DataType(self._tensors[name].dtype)
+
+    def get_tensor_shape(self, name: str) -> list[int]:
+        return [d if isinstance(d, int) else -1 for d in self._tensors[name].dims]
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[list[int]]:
+        def sizes(which: str) -> list[int]:
+            ranges = self.plan.spec.ranges
+            return [d if isinstance(d, int) else getattr(ranges[d], which) for d in self._tensors[name].dims]
+
+        most = [self.plan.profile_most or n for n in sizes("max")]
+        return [sizes("min"), sizes("opt"), most]
+
+    def create_runtime_config(self) -> RuntimeConfig:
+        return RuntimeConfig()
+
+    def create_execution_context(self, runtime_config: RuntimeConfig) -> Context:
+        if runtime_config.strategy is not ExecutionContextAllocationStrategy.USER_MANAGED:
+            raise Misuse("a context that brings memory of its own")
+        self._made.contexts += 1
+        return Context(self)
+
+
+class RuntimeConfig:
+    dynamic_shapes_kernel_specialization_strategy = Specialization.LAZY
+
+    def __init__(self) -> None:
+        self.strategy = ExecutionContextAllocationStrategy.STATIC
+
+    def set_execution_context_allocation_strategy(self, strategy: ExecutionContextAllocationStrategy) -> None:
+        self.strategy = strategy
+
+
+class Context:
+    """One execution context. `token` stands for it in the driver's records, which must not keep it alive."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._driver = engine.driver
+        self.token = f"context {next(_numbers)} of {engine.plan.spec.name}"
+        self._memory: tuple[int, int] | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._addresses: dict[str, int] = {}
+        self._warm = False
+        self._last: list[tuple[int, int]] = []
+        driver, token, last = self._driver, self.token, self._last
+
+        def leave() -> None:
+            if driver.graph_of(token):
+                raise Misuse(f"{token} is gone, its graph is not")
+            if last and not driver.is_over(*last[-1]):
+                raise Misuse(f"{token} is gone with work in flight")
+
+        weakref.finalize(self, _gone, driver, token, leave)
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self._change()
+        if memory % 256 or size < self.engine.device_memory_size_v2:
+            raise Misuse(f"{size} bytes at {memory:#x} for {self.engine.device_memory_size_v2}")
+        self._memory = (memory, self.engine.device_memory_size_v2)
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self._change()
+        self._shapes[name] = tuple(shape)
+        return True
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        self._change()
+        if memory % 256:
+            raise Misuse(f"{name} at {memory:#x} is not aligned")
+        self._addresses[name] = memory
+        return True
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return self.engine.plan.capturable
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        plan, driver = self.engine.plan, self._driver
+        if plan.fails:
+            self.engine.logger.log(ILogger.ERROR, "kernel 7 failed")
+            return False
+        if self._memory is None:
+            raise Misuse("no device memory")
+        capturing = driver.is_capturing(stream_handle)
+        if capturing and not self._warm:
+            raise Misuse(f"{self.token} is captured before it has run")
+        spec, memory, formula = plan.spec, self._memory, plan.formula
+        sizes = {dim: n for t in spec.inputs for dim, n in zip(t.dims, self._shapes[t.name], strict=True) if dim != n}
+
+        def place(tensor: TensorSpec) -> tuple[int, tuple[int, ...], np.dtype, int]:
+            shape = tuple(sizes[d] if isinstance(d, str) else d for d in tensor.dims)
+            dtype = np.dtype(tensor.dtype)
+            return self._addresses[tensor.name], shape, dtype, int(np.prod(shape)) * dtype.itemsize
+
+        inputs = {t.name: place(t) for t in spec.inputs}
+        outputs = {t.name: place(t) for t in spec.outputs}
+
+        def work() -> None:
+            given = {
+                name: driver.read(address, size).view(dtype).reshape(shape).copy()
+                for name, (address, shape, dtype, size) in inputs.items()
+            }
+            driver.read(*memory)[:] = 0xEE  # activations: whatever was there is gone
+            for name, result in formula(**given).items():
+                address, shape, dtype, size = outputs[name]
+                assert (result.shape, result.dtype) == (shape, dtype), f"{name}: {result.shape} {result.dtype}"
+                driver.read(address, size)[:] = np.ascontiguousarray(result).reshape(-1).view(np.uint8)
+
+        reads = [(address, size) for address, _, _, size in inputs.values()]
+        writes = [(address, size) for address, _, _, size in outputs.values()]
+        driver.queue(
+            stream_handle,
+            Operation(spec.name, [*reads, self.engine.weights], [*writes, memory], work, owner=self.token),
+        )
+        if not capturing:
+            self._warm = True
+            self._last[:] = [(stream_handle, driver.done_by(stream_handle))]
+        return True
+
+    def _change(self) -> None:
+        if self._driver.graph_of(self.token):
+            raise Misuse(f"{self.token} is changed under its graph")
+
+
+def _gone(driver: FakeDriver, what: str, leave: Callable[[], None]) -> None:
+    """Finalizers raise into nowhere: the driver keeps what they found."""
+    try:
+        leave()
+    except AssertionError as problem:
+        driver.problems.append(f"{what}: {problem}")

@@ -1,0 +1,194 @@
+"""What a plan needs, what a plan is, and what is said when it does not fit."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from engines import families, gpu, trt_backend
+from engines.errors import EngineMismatch, InputError
+from engines.gpu import NoGpu
+from engines.trt_backend import open_trt_backend
+from tests.engines.fake_trt import EngineInvalidityDiagnostics as Diagnostics
+from tests.engines.fake_trt import FakePlan
+from tests.engines.trt_cases import AXPY, axpy, case, numbers
+from tests.fakes import spec
+
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+REBUILD = "python -m export.build_engines --family tensorrt --bundle BUNDLE --only axpy"
+
+
+def plan(**facts):
+    return FakePlan(spec=AXPY, formula=axpy, **facts)
+
+
+def test_a_backend_says_what_it_runs_on(tmp_path):
+    with case(tmp_path) as c:
+        assert c.backend.name == "tensorrt"
+        assert c.backend.device == "fake GPU, tensorrt 11.4.0"
+        assert c.backend.asynchronous
+
+
+def test_a_plan_that_does_not_load_says_why_and_how_to_build_it(tmp_path):
+    with case(tmp_path) as c, pytest.raises(EngineMismatch) as error:
+        c.load(plan(refuses="The engine plan file is not compatible with this version of TensorRT"))
+    assert "is not compatible with this version of TensorRT; it needs the GPU kind" in str(error.value)
+    assert REBUILD in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_that_is_missing_says_so(tmp_path):
+    with case(tmp_path) as c, pytest.raises(EngineMismatch, match="cannot be read: No such file"):
+        c.backend.load(AXPY, tmp_path / "none.plan")
+
+
+def test_rtx_says_before_loading_what_is_wrong(tmp_path):
+    bad = plan(invalid=Diagnostics.UNSUPPORTED_CC | Diagnostics.OLD_CUDA_DRIVER)
+    with case(tmp_path, rtx=True) as c:
+        with pytest.raises(EngineMismatch, match="does not run here: unsupported cc, old cuda driver; python -m"):
+            c.load(bad)
+        assert c.trt.made.loaded == []
+        c.run(c.load(), 3)
+
+
+def test_rtx_captures_only_what_it_can(tmp_path):
+    for capturable in (True, False):
+        with case(tmp_path, rtx=True, captured=frozenset({"axpy"})) as c:
+            session = c.load(plan(capturable=capturable))
+            for _ in range(3):
+                c.run(session, 3)
+            assert c.driver.calls["graph_launch"] == (2 if capturable else 0)
+
+
+@pytest.mark.parametrize(
+    ("promised", "what"),
+    [
+        (spec("axpy", {"x": ("rows", 4)}, {"y": ("rows", 4)}, most=8), "its inputs are a, x, needs x"),
+        (spec("axpy", {"x": ("rows", 4), "a": (1,)}, {"z": ("rows", 4)}, most=8), "its outputs are y, needs z"),
+        (
+            spec("axpy", {"x": ("rows", 5), "a": (1,)}, {"y": ("rows", 4)}, most=8),
+            r"x is \(-1, 4\) float32, needs \(-1, 5\) float32",
+        ),
+        (
+            spec("axpy", {"x": ("rows", 4), "a": (1,)}, {"y": ("rows", 4)}, dtypes={"y": "float16"}, most=8),
+            r"y is \(-1, 4\) float32, needs \(-1, 4\) float16",
+        ),
+        (
+            spec("axpy", {"x": ("rows", 4), "a": (1,)}, {"y": ("rows", 4)}, most=9),
+            "x takes rows from 1 to 8, needs 1 to 9",
+        ),
+    ],
+)
+def test_a_plan_of_another_graph_is_refused_with_every_difference(tmp_path, promised, what):
+    with case(tmp_path) as c, pytest.raises(EngineMismatch, match=what):
+        c.backend.load(promised, c.plan(plan()))
+
+
+def test_weights_that_do_not_fit_are_refused_before_the_plan_is_loaded(tmp_path):
+    with case(tmp_path, total_bytes=200_000) as c:
+        with pytest.raises(EngineMismatch, match=r"the weights of axpy need .* --weight-streaming and keep at most"):
+            c.load(plan(weight_bytes=300_000))
+        assert c.trt.made.loaded == []
+
+
+def test_activations_that_do_not_fit_are_refused(tmp_path):
+    with (
+        case(tmp_path, total_bytes=2_000_000_000) as c,
+        pytest.raises(
+            EngineMismatch,
+            match=r"the activations of axpy need 3\.00 GB of GPU memory, 2\.00 of 2\.00 GB are free",
+        ),
+    ):
+        c.load(plan(arena_bytes=3_000_000_000))
+
+
+def test_an_arena_that_grows_counts_what_it_gives_back(tmp_path):
+    with case(tmp_path, total_bytes=1_000_000) as c:
+        c.load(plan(arena_bytes=500_000))
+        c.load(plan(arena_bytes=800_000))
+        assert c.driver.used_bytes < 900_000
+
+
+def test_idle_memory_counts_as_free(tmp_path):
+    with case(tmp_path, total_bytes=1_000_000) as c:
+        c.backend.zeros((800_000,), "uint8")
+        c.load(plan(arena_bytes=800_000))
+
+
+def test_weights_may_stay_in_host_memory(tmp_path):
+    with case(tmp_path, captured=frozenset({"axpy"}), weight_budget_bytes=10_000) as c:
+        session = c.load(plan(streamable_bytes=50_000))
+        assert c.trt.made.budgets == [10_000]
+        for _ in range(3):
+            c.run(session, 3)
+        assert c.driver.calls["capture_begin"] == 0  # what streams in is not captured
+        small = c.load(plan(streamable_bytes=5_000))
+        assert c.trt.made.budgets == [10_000, 5_000]
+        for _ in range(3):
+            c.run(small, 3)
+        assert c.driver.calls["capture_begin"] == 1
+
+
+def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path):
+    graph = tmp_path / "axpy.onnx"
+    graph.write_bytes(b"graph")
+    with case(tmp_path) as c:
+        session = c.backend.load(AXPY, c.plan(plan(refittable=True)), graph)
+        c.run(session, 3)
+        with pytest.raises(EngineMismatch, match=r"axpy\.onnx does not fit the plan of axpy: no weight called conv_in"):
+            c.backend.load(AXPY, c.plan(plan(refittable=True, weights_fit=False)), graph)
+        with pytest.raises(EngineMismatch, match="the plan of axpy takes no weights; build it with --refit"):
+            c.backend.load(AXPY, c.plan(plan()), graph)
+
+
+def test_the_weights_of_a_stripped_plan_count(tmp_path):
+    graph, data = tmp_path / "axpy.onnx", tmp_path / "axpy.onnx.data"
+    graph.write_bytes(b"graph")
+    data.write_bytes(bytes(300_000))
+    with case(tmp_path, total_bytes=200_000) as c, pytest.raises(EngineMismatch, match="the weights of axpy need"):
+        c.backend.load(AXPY, c.plan(plan(refittable=True)), graph)
+
+
+def test_closing_closes_sessions_and_is_fine_twice(tmp_path):
+    with case(tmp_path, captured=frozenset({"axpy"}), trace=True) as c:
+        session = c.load()
+        for _ in range(3):
+            session.run({"x": c.backend.upload(numbers(3)), "a": c.backend.upload(np.ones(1, np.float32))})
+        c.backend.close()
+        c.backend.close()
+        session.close()
+
+
+def test_spans_name_the_graphs(tmp_path):
+    with case(tmp_path, captured=frozenset({"axpy"}), trace=True) as c:
+        session = c.load()
+        for _ in range(3):
+            c.run(session, 3)
+        spans = [span for span in c.backend.spans() if span.name == "axpy"]
+        assert [span.stream for span in spans] == ["denoise"] * 3
+        assert all(a.start_s + a.seconds <= b.start_s for a, b in pairwise(spans))
+
+
+def test_without_a_gpu_the_library_is_not_touched(monkeypatch):
+    monkeypatch.setattr(gpu, "find_gpu", lambda index=0: NoGpu(found="no driver", fix="install one"))
+    monkeypatch.setattr(families, "load", lambda family: pytest.fail("touched"))
+    with pytest.raises(EngineMismatch, match="this needs an NVIDIA GPU, found: no driver; install one"):
+        open_trt_backend("tensorrt")
+
+
+def test_a_family_without_plans_is_not_opened_here():
+    with pytest.raises(InputError, match="onnxruntime runs graphs, not plans"):
+        open_trt_backend("onnxruntime")
+    with pytest.raises(InputError, match="did you mean tensorrt"):
+        open_trt_backend("tensort")
+
+
+def test_importing_the_backend_loads_neither_cuda_nor_tensorrt():
+    assert trt_backend.__name__ in sys.modules
+    import subprocess
+
+    code = "import sys, engines.trt_backend; print([m for m in sys.modules if m.split('.')[0] in ('cuda', 'tensorrt')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,229 @@
+"""`python -m tests.gpu.check --out DIR`: all that needs a GPU, with whatever is installed, in 8 minutes, offline.
+
+Writes report.json and report.md into DIR, anew after each line. What cannot run says why in its line, and the rest goes
+on. Exit code 0: every line that ran kept its limit; 1: one failed or missed it; 2: there is no GPU (or, with
+--device cpu, no PyTorch) to measure on, and the report says so. See docs/gpu-check.md.
+
+The order, the most valuable first: the machine; what each TensorRT family says to it; PyTorch alone, the released
+algorithm and the exact one; then every family at the small size, then at the full one. Graphs are exported, and plans
+built, on the CPU meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engines.families import ONNXRUNTIME, RTX, TENSORRT, Family, is_installed
+from tests.gpu.children import ROOT, Child
+from tests.gpu.lines import Line
+from tests.gpu.report import Report
+from tests.gpu.sizes import GRAPHS, SIZES
+
+FAMILIES = (RTX, ONNXRUNTIME, TENSORRT)  # the last builds on the GPU, for minutes
+TORCH_SHARE = 0.55  # of what is left, for the largest size: compiling ends it if need be
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """What to check. `work`: where graphs and plans lie meanwhile; None: a temporary folder, removed at the end."""
+
+    out: Path
+    device: str = "cuda"
+    minutes: float = 8.0
+    sizes: tuple[str, ...] = ("pocket", "full")
+    graphs: tuple[str, ...] = GRAPHS
+    work: Path | None = None
+    commit: str = ""
+
+
+def check(config: CheckConfig) -> int:
+    """Run the check; the exit code of the command."""
+    about = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": config.commit or _commit(),
+        "asked for": f"{config.device}, {', '.join(config.sizes)}, {config.minutes:g} minutes",
+    }
+    report = Report(folder=config.out, about=about)
+    report.write()
+    work = config.work or Path(tempfile.mkdtemp(prefix="hp-trt-gpu-check-"))
+    work.mkdir(parents=True, exist_ok=True)
+    run = _Run(config, report, work)
+    try:
+        return run.all()
+    finally:
+        run.end()
+        report.write()
+        if config.work is None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+class _Run:
+    """One check: its children, and the report that their lines go to."""
+
+    def __init__(self, config: CheckConfig, report: Report, work: Path) -> None:
+        self._config, self._report, self._work = config, report, work
+        self._end_s = time.time() + 60 * config.minutes - 5  # for the ends of children and for writing
+        self._started = 0
+        self._aside: list[Child] = []
+        self._sizes = sorted((SIZES[name] for name in config.sizes), key=lambda size: size.px)
+
+    def all(self) -> int:
+        self._part("facts", self._end_s)
+        if not self._ok("machine", "device"):
+            why = next((line.text for line in self._report.lines), "its part did not start")
+            for section in ("verdict", "torch", *(family.name for family in FAMILIES)):
+                self._say(section, "everything", f"there is no {self._config.device} device to measure on: {why}")
+            return 2
+        for family in (RTX, TENSORRT):
+            self._part("verdict", self._until(0.25), "--family", family.name)
+        build, capability = self._built_aside()
+        for size in self._sizes:
+            arguments = ["--size", size.name, "--work", str(self._work / size.name), "--capability", capability]
+            arguments += ["--build", *build]
+            if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
+                self._part("cook", self._until(0.6), *arguments)
+            else:
+                self._aside.append(self._start("cook", self._end_s, *arguments))
+        for size in reversed(self._sizes):
+            largest = size is self._sizes[-1]
+            arguments = ["--size", size.name, "--work", str(self._work / size.name)]
+            until_s = self._until(TORCH_SHARE if largest else 0.3)
+            self._part("torch", until_s, *arguments, *(["--compile"] if largest else []))
+        parts = [(family, size) for size in self._sizes for family in FAMILIES]
+        for number, (family, size) in enumerate(parts):
+            section = f"{family.name}, {size.name}"
+            if why := self._why_not(family):
+                self._say(section, "everything", why)
+                continue
+            left = 1 / (len(parts) - number)
+            arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / size.name)]
+            self._part("family", self._until(max(left, 0.4)), *arguments)
+        self.end()
+        self._report.finished = True
+        statuses = {line.status for line in self._report.lines}
+        return 1 if statuses & {"failed", "missed"} else 0
+
+    def end(self) -> None:
+        """Stop what still runs aside, and take its last lines."""
+        for child in self._aside:
+            child.until_s = 0.0
+            for line in child.wait():
+                self._report.add(line)
+        self._aside = []
+
+    def _part(self, part: str, until_s: float, *arguments: str) -> None:
+        """Run a part to its end; its lines, and those of what runs aside, go into the report as they come."""
+        child = self._start(part, until_s, *arguments)
+        try:
+            for line in child.wait():
+                self._report.add(line)
+                self._listen()
+        finally:
+            child.stop()
+        self._listen()
+
+    def _listen(self) -> None:
+        for child in [*self._aside]:
+            for line in child.news() if child.running else child.last_words():
+                self._report.add(line)
+            if not child.running:
+                self._aside.remove(child)
+
+    def _start(self, part: str, until_s: float, *arguments: str) -> Child:
+        self._started += 1
+        given = ["--device", self._config.device, "--graphs", *self._config.graphs, *arguments]
+        return Child(self._work, self._started, part, until_s, *given)
+
+    def _until(self, share: float) -> float:
+        now = time.time()
+        return now + max((self._end_s - now) * share, 0)
+
+    def _say(self, section: str, name: str, why: str) -> None:
+        self._report.add(Line(section=section, name=name, status="not run", text=why))
+
+    def _ok(self, section: str, name: str) -> bool:
+        return any(line.status == "ok" for line in self._report.lines if (line.section, line.name) == (section, name))
+
+    def _ran(self, family: Family) -> list[str]:
+        """The targets whose tiny plans ran, "" for the GPU at hand."""
+        lines = [line for line in self._report.lines if line.section == f"verdict, {family.name}"]
+        ran = [line.name for line in lines if line.facts.get("runs") and line.status == "ok"]
+        return ["" if name.endswith("at hand") else name.split()[-1] for name in ran]
+
+    def _built_aside(self) -> tuple[list[str], str]:
+        """The families whose plans are built on the CPU, and for which capability."""
+        if not self._ok(f"verdict, {RTX.name}", "load"):
+            return [], ""
+        if self._config.device == "cpu":
+            return [RTX.name], RTX.capabilities[0]
+        ran = self._ran(RTX)
+        return ([RTX.name], max(ran)) if ran else ([], "")
+
+    def _why_not(self, family: Family) -> str:
+        if not is_installed(family):
+            return f"not installed; {family.install}"
+        if not family.has_plans:
+            return ""
+        if self._config.device == "cpu":
+            return "it needs a GPU, this is a check with --device cpu"
+        return "" if self._ran(family) else "its plan of one product did not run here: see its verdict"
+
+
+def _commit() -> str:
+    """The commit of this checkout, with a word when files differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown: no git here; give --commit"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu.check", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for report.json and report.md")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the check itself")
+    parser.add_argument("--minutes", type=float, default=8.0, help="at most [8]")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["pocket", "full"], help="[pocket full]")
+    parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=list(GRAPHS), help="[all]")
+    parser.add_argument("--work", type=Path, help="keep graphs and plans here [a temporary folder, removed]")
+    parser.add_argument("--commit", default="", help="for the report, where there is no git")
+    args = parser.parse_args(arguments)
+    if importlib.util.find_spec("torch") is None:
+        parser.error("this needs PyTorch, which is not installed")
+    config = CheckConfig(
+        out=args.out,
+        device=args.device,
+        minutes=args.minutes,
+        sizes=tuple(dict.fromkeys(args.sizes)),
+        graphs=tuple(name for name in GRAPHS if name in args.graphs),
+        work=args.work,
+        commit=args.commit,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
+    code = check(config)
+    if code == 2:
+        print(f"error: no {args.device} device to measure on, see {args.out / 'report.md'}", file=sys.stderr)
+    else:
+        print(f"{args.out / 'report.md'}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Where graphs and plans of a size lie while the check runs, and word of whether they are done.
+
+One process exports and builds while others measure. What is done is announced by a small file beside it, complete or
+not there at all; a reader waits for that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.gpu.lines import NotRun
+
+LOOK_EVERY_S = 0.3
+
+
+@dataclass(frozen=True)
+class Dish:
+    """One graph, or one family's plan of it."""
+
+    folder: Path  # of the size
+    graph: str
+    family: str = ""  # empty: the graph itself
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.graph / (f"{self.family}.plan" if self.family else f"{self.graph}.onnx")
+
+    @property
+    def _word(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def announce(self, *, error: str = "", **facts: Any) -> None:
+        """It is done; with `error`, it never will be."""
+        self._word.parent.mkdir(parents=True, exist_ok=True)
+        hidden = self._word.with_name(f".{self._word.name}")
+        hidden.write_text(json.dumps({"error": error, **facts}), encoding="utf-8")
+        hidden.rename(self._word)
+
+    def wait(self, until_s: float) -> dict[str, Any]:
+        """The facts it was announced with. NotRun when it failed, or is not done in time."""
+        what = f"{self.family or 'exported'} {'plan' if self.family else 'graph'} of {self.graph}"
+        while not self._word.exists():
+            if time.time() >= until_s:
+                raise NotRun(f"no time left: the {what} is not done")
+            time.sleep(LOOK_EVERY_S)
+        facts: dict[str, Any] = json.loads(self._word.read_text(encoding="utf-8"))
+        if facts["error"]:
+            raise NotRun(f"there is no {what}: {facts['error']}")
+        return facts
+
+    def size_bytes(self) -> int:
+        files = (self.path, Path(f"{self.path}.data"))
+        return sum(file.stat().st_size for file in files if file.exists())

@@ -1,0 +1,59 @@
+"""The graphs of a size and its weights, made without files.
+
+Weights follow the rule of `export.weights`, tensor by tensor in threads: every process of a check makes the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import nn
+
+from export.architecture import Architecture
+from export.graphs import Graph, bundle_graphs
+from export.presets import PRESETS
+from export.weights import random_weight
+from tests.gpu.sizes import GRAPHS, Size
+
+
+def graphs_of(size: Size) -> dict[str, Graph]:
+    """The graphs of an fp16 bundle, in the order of `GRAPHS`."""
+    preset = PRESETS[size.preset]
+    made = bundle_graphs(preset.architecture, size=size.px, frames=size.frames, motion_px=preset.motion_px, half=True)
+    return {name: made[name] for name in GRAPHS}
+
+
+def architecture_of(size: Size) -> Architecture:
+    return PRESETS[size.preset].architecture
+
+
+class Networks:
+    """Networks by name with float32 parameters on `device`, made when first asked for."""
+
+    def __init__(self, architecture: Architecture, device: str) -> None:
+        self._architecture, self._device = architecture, device
+        self._made: dict[str, nn.Module] = {}
+
+    def __call__(self, network: str) -> nn.Module:
+        if network not in self._made:
+            module = self._architecture.load(network, random_state(self._architecture.build(network)))
+            self._made[network] = module.to(self._device)
+        return self._made[network]
+
+    def keep(self, wanted: set[str]) -> None:
+        """Let go of all but these."""
+        self._made = {name: module for name, module in self._made.items() if name in wanted}
+
+
+def random_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """What `export.weights.random_state_dict` gives, on all cores: numpy's generator works outside Python's lock."""
+
+    def entry(item: tuple[str, torch.Tensor]) -> tuple[str, torch.Tensor]:
+        key, tensor = item
+        value = random_weight(key, tuple(tensor.shape), integer=not tensor.is_floating_point())
+        return key, torch.as_tensor(value)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
+        return dict(pool.map(entry, module.state_dict().items()))

@@ -1,0 +1,50 @@
+"""`python -m tests.gpu.part NAME ...`: one part of the check in a process of its own. Started by `tests.gpu.check`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tests.gpu.lines import Lines
+from tests.gpu.sizes import GRAPHS, PARTS, SIZES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--lines", type=Path, required=True)
+    parser.add_argument("--until", type=float, required=True, help="seconds of time.time")
+    parser.add_argument("--device", choices=("cuda", "cpu"), required=True)
+    parser.add_argument("--size", choices=SIZES)
+    parser.add_argument("--family")
+    parser.add_argument("--build", nargs="*", default=[])
+    parser.add_argument("--capability", default="")
+    parser.add_argument("--graphs", nargs="+", default=list(GRAPHS))
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--work", type=Path)
+    args = parser.parse_args()
+    lines, graphs = Lines(args.lines, args.until), tuple(name for name in GRAPHS if name in args.graphs)
+    if args.part == "facts":
+        from tests.gpu.part_facts import tell_facts
+
+        tell_facts(lines, args.device)
+    elif args.part == "torch":
+        from tests.gpu.part_torch import tell_torch
+
+        tell_torch(lines, SIZES[args.size], args.device, args.work, graphs, compiled=args.compile)
+    elif args.part == "verdict":
+        from tests.gpu.part_verdict import tell_verdict
+
+        tell_verdict(lines, args.family, args.device)
+    elif args.part == "cook":
+        from tests.gpu.part_cook import tell_cook
+
+        tell_cook(lines, SIZES[args.size], args.work, graphs, tuple(args.build), args.capability)
+    else:
+        from tests.gpu.part_family import tell_family
+
+        tell_family(lines, args.family, SIZES[args.size], args.device, args.work, graphs)
+
+
+if __name__ == "__main__":
+    main()

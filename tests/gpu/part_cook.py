@@ -1,0 +1,54 @@
+"""Exports the graphs of one size, and builds the plans that can be built without a GPU, on the CPU, aside."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from export.trace import export_onnx
+from tests.gpu.kitchen import Dish
+from tests.gpu.lines import Found, Lines
+from tests.gpu.networks import Networks, architecture_of, graphs_of
+from tests.gpu.plans import build
+from tests.gpu.sizes import Size
+
+
+def tell_cook(
+    lines: Lines, size: Size, work: Path, graphs: tuple[str, ...], families: tuple[str, ...], capability: str
+) -> None:
+    section, known = f"build, {size.name}", graphs_of(size)
+    networks = Networks(architecture_of(size), "cpu")
+    for number, name in enumerate(graphs):
+        dish = Dish(work, name)
+
+        def export(name: str = name, dish: Dish = dish) -> Found:
+            graph, start = known[name], time.perf_counter()
+            module = graph.make(networks).eval().requires_grad_(False)
+            module = module.half() if graph.half else module
+            dish.path.parent.mkdir(parents=True, exist_ok=True)
+            export_onnx(
+                module, graph.spec, graph.example({n: max(s, 2) for n, s in graph.opt_sizes().items()}), dish.path
+            )
+            seconds, size_bytes = time.perf_counter() - start, dish.size_bytes()
+            dish.announce(spec=graph.spec.to_json())
+            return Found(
+                text=f"{size_bytes / 1e6:.4g} MB in {seconds:.1f} s", facts={"seconds": seconds, "bytes": size_bytes}
+            )
+
+        _announced(lines, section, f"export, {name}", export, dish)
+        # A halved network is no good for a graph that wants it in float32.
+        halved = set(known[name].networks) if known[name].half else set()
+        networks.keep({n for g in graphs[number + 1 :] for n in known[g].networks} - halved)
+        gc.collect()
+        for family in families:
+            plan = Dish(work, name, family)
+            _announced(lines, section, f"{family} plan, {name}", partial(build, plan, dish, capability), plan)
+
+
+def _announced(lines: Lines, section: str, name: str, call: Callable[[], Found], dish: Dish) -> None:
+    """Run a line that announces `dish` where it ends well; whoever waits hears of the other case too."""
+    if lines.run(section, name, call) is None:
+        dish.announce(error="see its line among those of the build")

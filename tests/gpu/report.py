@@ -1,0 +1,123 @@
+"""report.json and report.md, written anew after each line: a check that is stopped leaves what it measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.gpu import summary
+from tests.gpu.lines import Line, strict
+from tests.gpu.timeline import draw
+
+FORMAT, SCHEMA = "hp-trt gpu check", 1
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What was found so far. `about`: date, commit, device asked for, sizes, minutes."""
+
+    folder: Path
+    about: dict[str, Any]
+    lines: list[Line] = field(default_factory=list)
+    finished: bool = False
+    _start_s: float = field(default_factory=time.perf_counter)
+
+    def add(self, line: Line) -> None:
+        self.lines.append(line)
+        self.write()
+
+    def write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.about["seconds"] = round(time.perf_counter() - self._start_s, 1)
+        _place(self.folder / "report.json", json.dumps(self.to_json(), indent=1, default=str) + "\n")
+        _place(self.folder / "report.md", self.to_markdown())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            **self.about,
+            "finished": self.finished,
+            "summary": strict(summary.to_json(self.lines)),
+            "lines": [line.to_json() for line in self.lines],
+        }
+
+    def to_markdown(self) -> str:
+        found = summary.to_json(self.lines)
+        device = next((line.text for line in self.lines if line.name == "device"), "not asked yet")
+        parts = [
+            "# GPU check",
+            "\n".join(f"- {key}: {value}" for key, value in {**self.about, "device": device}.items())
+            + ("" if self.finished else "\n- **stopped before its end: this is what was measured until then**"),
+            "## Frames a second",
+            _ways(summary.ways(self.lines)),
+            _verdict(found["best_ratio"]),
+            *(
+                f"Timeline of {line.section}, {line.name}:\n\n```\n{draw(line.facts['timeline'])}\n```"
+                for line in self.lines
+                if line.facts.get("timeline")
+            ),
+            f"## Lines\n\n{len(found['failed'])} failed, {len(found['missed'])} missed their limit.",
+            *(_section(name, self.lines) for name in dict.fromkeys(line.section for line in self.lines)),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _ways(found: Sequence[summary.Way]) -> str:
+    if not found:
+        return "Nothing was measured."
+    rows = [
+        "| size | way | step | decode a chunk | TFLOP/s | of ceiling | GiB | estimated fps | x | measured fps | x |",
+        "|" + "---|" * 11,
+    ]
+    for way in found:
+        cells = (
+            way.size,
+            way.name,
+            _number(way.step_s, 1e3, " ms"),
+            _number(way.decode_s, 1e3, " ms"),
+            _number(way.flops_per_s, 1e-12),
+            _number(way.of_ceiling, 100, " %"),
+            _number(way.peak_bytes, 1 / 2**30),
+            _number(way.estimated_fps),
+            _number(way.estimated_ratio),
+            _number(way.measured_fps),
+            _number(way.measured_ratio),
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    rows.append(
+        f"\nEstimated: {summary.FRAMES} frames at {summary.STEPS} steps, from the medians of a step and of a chunk. "
+        "Measured: a whole synthetic clip, see its line. x: times the released algorithm in eager PyTorch, same run."
+    )
+    return "\n".join(rows)
+
+
+def _verdict(best: float | None) -> str:
+    if not best:
+        return ""
+    kept = "kept" if best >= summary.RATIO_NEEDED else "NOT kept"
+    return f"Best ratio: {best:.2f}; at least {summary.RATIO_NEEDED} is needed: {kept}."
+
+
+def _section(section: str, lines: Sequence[Line]) -> str:
+    rows = [f"### {section}", "", "| line | | found | s |", "|---|---|---|---|"]
+    for line in lines:
+        if line.section == section:
+            text = line.text.replace("|", "\\|")
+            rows.append(f"| {line.name} | {line.status} | {text} | {line.seconds:.1f} |")
+    return "\n".join(rows)
+
+
+def _number(value: float | None, scale: float = 1, unit: str = "") -> str:
+    return "" if value is None else f"{value * scale:.4g}{unit}"
+
+
+def _place(path: Path, text: str) -> None:
+    hidden = path.with_name(f".{path.name}")
+    hidden.write_text(text, encoding="utf-8")
+    os.replace(hidden, path)

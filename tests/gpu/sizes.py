@@ -1,0 +1,45 @@
+"""What is measured: sizes, graphs, parts. No torch: the command and the families' parts load none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime.sampling import Sampling
+
+# The most valuable first: the first four make a clip.
+GRAPHS = ("denoiser", "vae_decoder", "step_embedding", "stitch", "vae_encoder", "motion", "appearance")
+OF_A_CLIP = GRAPHS[:4]
+PARTS = ("facts", "torch", "verdict", "cook", "family")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A preset at some pixels and frames, and the synthetic clip that is measured with it."""
+
+    name: str
+    preset: str
+    px: int
+    frames: int  # F, the window
+    clip_frames: int  # N
+    sampling: Sampling  # of the clip
+
+
+SIZES: Mapping[str, Size] = {
+    size.name: size
+    for size in (
+        Size(name="full", preset="hunyuanportrait", px=512, frames=25, clip_frames=50, sampling=Sampling(steps=8)),
+        Size(
+            name="pocket", preset="pocket", px=128, frames=25, clip_frames=50, sampling=Sampling(steps=8, pad_frames=5)
+        ),
+        # For trying the check itself: seconds on two CPU cores.
+        Size(
+            name="mini",
+            preset="pocket",
+            px=64,
+            frames=3,
+            clip_frames=5,
+            sampling=Sampling(steps=2, window=3, overlap=1, shift=1, pad_frames=1, decode_chunk=2),
+        ),
+    )
+}

@@ -7,11 +7,13 @@ vectors are values of it. State-dict keys depend on it alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from export.networks.appearance import Appearance, ImageProjection
 from export.networks.expression import Expression
@@ -22,6 +24,17 @@ from export.networks.unet import UNet, UNetConfig
 from export.networks.vae import VAE, VAEConfig
 
 NETWORKS = ("appearance", "image_proj", "expression", "head_pose", "motion_refiner", "pose_guider", "unet", "vae")
+
+
+class _NothingToInitialise(TorchFunctionMode):
+    """Draws no numbers: there are none on the meta device, and PyTorch would import its compiler to draw them there,
+    which takes a second."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +62,7 @@ class Architecture:
             "unet": lambda: UNet(self.unet),
             "vae": lambda: VAE(self.vae),
         }
-        with torch.device(device):
+        with torch.device(device), _NothingToInitialise() if device == "meta" else nullcontext():
             return makers[network]().eval()
 
     def load(self, network: str, state: Mapping[str, torch.Tensor]) -> nn.Module:

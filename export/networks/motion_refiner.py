@@ -89,7 +89,7 @@ class Connector(nn.Module):
         heads: int,
     ) -> None:
         super().__init__()
-        self.latents = nn.Parameter(torch.randn(num_queries, width) * width**-0.5)
+        self.latents = nn.Parameter(nn.init.normal_(torch.empty(num_queries, width), std=width**-0.5))
         self.intensity_aware_linear = nn.Linear(intensity_dim, width)
         self.proj_in = nn.Linear(input_dim, width)
         self.perceiver_blocks = nn.ModuleList(PerceiverBlock(width, heads, intensity_dim) for _ in range(layers))

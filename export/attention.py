@@ -104,9 +104,9 @@ def read_engine(information: str, found: Sequence[Attention]) -> dict[str, Any]:
     """`summary`, and the score maps that the engine's layers really write.
 
     `information`: the inspector's JSON of a whole engine. A map is told by its last two sizes, queries and keys, among
-    the outputs of layers; so a tensor that happens to have both is counted too.
+    the outputs of layers; where there are as many keys as a head is wide, it looks like the result and is not looked for.
     """
-    pairs = {a.opt[-2:] for a in found} | {a.max[-2:] for a in found}
+    pairs = {scores[-2:] for a in found for scores in (a.opt, a.max) if scores[-1] != a.head_width}
     written = []
     for layer in engine_layers(information):
         for output in layer["outputs"]:
@@ -117,7 +117,7 @@ def read_engine(information: str, found: Sequence[Attention]) -> dict[str, Any]:
 
 def engine_layers(information: str) -> list[dict[str, Any]]:
     """The inspector's JSON as small dicts: name, type, outputs (each shape and dtype)."""
-    layers = []
+    layers: list[dict[str, Any]] = []
     for layer in json.loads(information)["Layers"]:
         if isinstance(layer, str):  # an engine that was built without details has names alone
             layers.append({"name": layer, "type": "", "outputs": []})

@@ -5,7 +5,7 @@ profile, their `DimRange`. The plan is written under another name first and rena
 half-written is left.
 
 A builder may end the whole process: TensorRT for RTX 1.7 crashed on two attentions with one query (see
-`export.shared_queries`). Call it where that loses one graph at most.
+`export.shared_queries`). Finished plans are the caller's to keep before the next is begun.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from typing import Any
 from engines import families
 from engines.errors import EngineMismatch, InternalError, OutputError
 from engines.families import Family
-from engines.gpu import Gpu, find_gpu
+from engines.gpu import Gpu, find_gpu, require_gpu
 from engines.plans import PlanOptions, Target
 from engines.spec import NetworkSpec
 from export.attention import attention_line, engine_layers, find_attention, is_fused, read_engine, summary
-from export.plan_watch import OnProgress, make_logger, make_monitor, run_watched
+from export.plan_watch import OnProgress, make_logger, make_monitor, run_watched, use_device
 from export.timing_cache import load_timing_cache, save_timing_cache
 
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64", "INT32": "int32"}
 INSTEAD = "build it for onnxruntime and report this"
+KNOWN = "has Int64 binding."  # a warning at each int64 input: ours have an int64 binding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class PlanReport:
     """How a plan was built."""
 
     seconds: float
-    peak_bytes: int  # the most that this process's resident memory rose while the builder worked
+    peak_bytes: int  # the most that this process's resident memory rose between reading the graph and having the plan
     attention: dict[str, Any]  # export.attention.summary
     layers: tuple[dict[str, Any], ...]  # name, type, outputs: a list of shape and dtype
     layers_from: str  # "engine", where this GPU could open it; else "network": before the builder fused anything
@@ -55,6 +56,7 @@ def build_plan(
     timing_cache: Path | None = None,
     on_progress: OnProgress | None = None,
     log: Callable[[str], None] | None = None,
+    device_id: int = 0,
 ) -> PlanReport:
     """Build `onnx` for `target` into the file `out`. `log` gets each line that the builder warns with.
 
@@ -62,46 +64,61 @@ def build_plan(
     OutputError when the plan cannot be written, and KeyboardInterrupt once the builder has stopped.
     """
     start = time.perf_counter()
+    if not family.builds_without_gpu:
+        require_gpu(device_id)  # without a driver, the library ends the process
     trt = families.load(family)
     found = find_attention(onnx, spec)
-    logger = make_logger(trt, log)
-    monitor = make_monitor(trt, on_progress)
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)  # the network must outlive it
-    _parse(parser, family, trt, spec, onnx)
-    _check(network, spec)
-    marked = _mark_attention(trt, network)
-    if marked != sum(a.kind == "decomposable" for a in found):
-        raise InternalError(
-            f"{spec.name}: {marked} attentions of its network have no fused kernel, the graph said other"
-        )
-    layers = network_layers(trt, network)
-    config = make_config(trt, builder, network, spec, target)
-    config.progress_monitor = monitor
-    cache = load_timing_cache(family, trt, config, timing_cache)
-    plan, peak = run_watched(lambda: builder.build_serialized_network(network, config), monitor.stop)
+    logger, monitor = make_logger(trt, log), make_monitor(trt, on_progress)
+
+    def work() -> tuple[Any, list[dict[str, Any]]]:
+        if isinstance(find_gpu(device_id), Gpu):
+            use_device(device_id)  # CUDA's choice is a thread's own
+        builder = trt.Builder(logger)
+        network = read_network(trt, family, builder, logger, spec, onnx, found)
+        config = make_config(trt, builder, spec, target)
+        config.progress_monitor = monitor
+        cache = load_timing_cache(family, trt, config, timing_cache)
+        plan = builder.build_serialized_network(network, config)
+        if plan is not None and not monitor.stop.is_set():
+            save_timing_cache(family, trt, cache, timing_cache)
+        return plan, network_layers(trt, network)
+
+    (plan, layers), peak = run_watched(work, monitor.stop)
     if monitor.error is not None:
         raise monitor.error
     if plan is None:
         raise EngineMismatch(_failure(family, trt, spec, logger.errors))
     _write(plan, out)
-    save_timing_cache(family, trt, cache, timing_cache)
     attention, layers_from = summary(found), "network"
-    if (information := _inspect(trt, logger, plan, target)) is not None:
+    if (information := _inspect(trt, logger, plan, target, device_id)) is not None:
         attention, layers, layers_from = read_engine(information, found), engine_layers(information), "engine"
-    slow = [f"{spec.name}: {attention_line(attention)}"] if attention["score_maps"] else []
+    slow = [attention_line(attention)] if attention["score_maps"] else []
     return PlanReport(
         seconds=round(time.perf_counter() - start, 2),
         peak_bytes=peak,
         attention=attention,
         layers=tuple(layers),
         layers_from=layers_from,
-        warnings=(*slow, *dict.fromkeys(logger.warnings)),
+        warnings=(*slow, *(line for line in dict.fromkeys(logger.warnings) if not line.endswith(KNOWN))),
     )
 
 
-def make_config(trt: ModuleType, builder, network, spec: NetworkSpec, target: Target):
+def read_network(trt: ModuleType, family: Family, builder, logger, spec: NetworkSpec, onnx: Path, found):
+    """The parsed network, held against `spec`, its attentions marked. Its parser dies before it: the other way crashes.
+
+    Raises EngineMismatch with the node that the parser does not take, InternalError for another network than promised.
+    """
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    _parse(parser, family, trt, spec, onnx)
+    _check(network, spec)
+    marked, expected = _mark_attention(trt, network), sum(a.kind == "decomposable" for a in found)
+    if marked != expected:
+        raise InternalError(f"{spec.name}: {marked} attentions have no fused kernel, its graph said {expected}")
+    return network
+
+
+def make_config(trt: ModuleType, builder, spec: NetworkSpec, target: Target):
     """The builder's configuration: the profile of `spec`, the options of `target`."""
     options: PlanOptions = target.options
     config = builder.create_builder_config()
@@ -116,7 +133,7 @@ def make_config(trt: ModuleType, builder, network, spec: NetworkSpec, target: Ta
     for flag in (flag for flag, on in wanted.items() if on):
         config.set_flag(flag)
     if options.hardware_compatible:
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if options.workspace_bytes is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
     if options.optimization_level is not None:
@@ -202,8 +219,10 @@ def _mark_attention(trt: ModuleType, network) -> int:
 def _failure(family: Family, trt: ModuleType, spec: NetworkSpec, errors: list[str]) -> str:
     """One line for a build that gave no plan."""
     reason = errors[0] if errors else "it gave no reason"
-    if re.search(r"out of memory|OutOfMemory", " ".join(errors), re.IGNORECASE):
-        way_out = "close other programs on the GPU, lower --size or --frames, or set a smaller --workspace"
+    if re.search("within workspace limit", " ".join(errors)):
+        way_out = "allow a larger workspace"
+    elif re.search(r"out of memory|OutOfMemory", " ".join(errors), re.IGNORECASE):
+        way_out = "close other programs on the GPU, or build a smaller --size or fewer --frames"
     else:
         way_out = INSTEAD
     return f"{spec.name}: {family.name} {trt.__version__} built no plan: {reason}; {way_out}"
@@ -223,9 +242,9 @@ def _write(plan, out: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _inspect(trt: ModuleType, logger, plan, target: Target) -> str | None:
+def _inspect(trt: ModuleType, logger, plan, target: Target, device_id: int) -> str | None:
     """The inspector's JSON, where this machine's GPU can open the plan; TensorRT without a GPU must not be asked."""
-    gpu = find_gpu()
+    gpu = find_gpu(device_id)
     if not isinstance(gpu, Gpu) or gpu.capability not in target.capabilities:
         return None
     runtime = trt.Runtime(logger)

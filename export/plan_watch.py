@@ -109,3 +109,10 @@ def run_watched(work: Callable[[], T], stop: threading.Event) -> tuple[T, int]:
 def resident_bytes() -> int:
     """Of this process, from Linux."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def use_device(device_id: int) -> None:
+    """Choose the GPU of this thread."""
+    from cuda.bindings import runtime as cuda
+
+    cuda.cudaSetDevice(device_id)

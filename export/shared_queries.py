@@ -40,8 +40,8 @@ def _ask_by_frame(graph, node, source) -> None:
     import onnx_ir as ir
 
     query, keys, values = node.inputs[:3]
-    _, heads, asked, width = query.shape
-    cells = source.shape[1]
+    heads, asked, width = (int(size) for size in query.shape[1:])
+    cells = int(source.shape[1])
     last = node.outputs[0]
     for kind in ("Transpose", "Reshape", "Reshape"):  # back to (R*F, S, C)
         (user,) = last.consumers()
@@ -73,7 +73,9 @@ def _ask_by_frame(graph, node, source) -> None:
         return value
 
     def repeated(context: ir.Value) -> ir.Value:
+        assert context.shape is not None, f"{node.name}: keys or values of unknown shape"
         tokens, context_width = context.shape[2], context.shape[3]
+        assert isinstance(tokens, int) and isinstance(context_width, int), f"{node.name}: {context.shape} is not fixed"
         apart = add("Unsqueeze", context, sizes(1))
         each = add("Expand", apart, sizes(1, asked // cells, 1, 1, 1))
         flat = add("Reshape", each, sizes(-1, heads, tokens, context_width))

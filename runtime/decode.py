@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.backend import Backend, Buffer, Session
+from engines.backend import Backend, Buffer, Pending, Session
 from engines.errors import BundleError
 from runtime.finite import require_finite
 from runtime.stages import Stages
+from runtime.streams import ReadAhead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,8 @@ def decode(
     """Run `vae_decoder`: yield (index, frame) for each of the N frames, in order, index from 0.
 
     latents (N + 2 `pad_frames`, 4, h, w) float32 as the loop leaves them; a frame is the raw decoder output (3, H, W)
-    float32, about [-1, 1], and the caller's to keep. Memory does not depend on N. Raises NonFiniteError.
+    float32, about [-1, 1], and the caller's to keep. Memory does not depend on N. Where the backend works on by itself,
+    a chunk is decoded while the frames of the one before are handed on. Raises NonFiniteError.
     """
     stages = stages or Stages()
     limits = session.spec.ranges.get("chunk")
@@ -62,17 +64,21 @@ def decode(
     frames = latents.shape[0]
     stages.begin("decode", total=frames - 2 * pad_frames)
     height, width = (int(n) for n in session.spec.output("frames").dims[2:])
-    output = backend.empty((chunk, 3, height, width), "float32")
-    for part in chunks(frames, chunk=chunk, pad_frames=pad_frames):
-        with stages.unit("decode", part.keep_stop - part.keep_start):
-            decoded = backend.view(output, 0, part.stop - part.start)
+
+    def begin(part: Chunk, slot: int) -> Pending:
+        decoded = backend.view(outputs[slot], 0, part.stop - part.start)
+        with backend.stream("decode"):
             session.run({"latents": backend.view(latents, part.start, part.stop)}, {"frames": decoded})
-            kept = backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start)
-            images = backend.download(kept)
-            require_finite(
-                images, f"vae_decoder: frames {part.keep_start - pad_frames} to {part.keep_stop - pad_frames - 1}"
-            )
-        yield from enumerate(images, start=part.keep_start - pad_frames)
+        return backend.fetch(backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start))
+
+    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames)
+    ahead = ReadAhead(backend, plan, begin)
+    outputs = [backend.empty((chunk, 3, height, width), "float32") for _ in range(ahead.slots)]
+    for part in plan:
+        first, last = part.keep_start - pad_frames, part.keep_stop - pad_frames - 1
+        with stages.unit("decode", part.keep_stop - part.keep_start):
+            images = require_finite(ahead.next(), f"vae_decoder: frames {first} to {last}")
+        yield from enumerate(images, start=first)
     stages.end("decode")
 
 

@@ -2,7 +2,7 @@
 
 Every step, every window of frames goes through the network and leaves a velocity; one small matrix product stitches
 the velocities and makes the Euler step for all frames at once. The conditions stay where they are, the latents never
-leave the device but for a look that they are finite.
+leave the device but for a look that they are finite, a step later, while the next one is under way.
 
 Source: SPEC 8, in the linear form derived in `schedule`, `guidance` and `windows`.
 """
@@ -10,6 +10,7 @@ Source: SPEC 8, in the linear form derived in `schedule`, `guidance` and `window
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from runtime.finite import is_finite, require_finite
 from runtime.memory_bank import Conditions, Identity
 from runtime.sampling import Sampling
 from runtime.stages import Stages
+from runtime.streams import Guard
 from runtime.windows import shift_at, stitch_matrix, windows
 
 OnStep = Callable[[int, np.ndarray], None]
@@ -40,7 +42,8 @@ def denoise(
     """Run `step_embedding`, `denoiser` and `stitch`: latents (T, 4, h, w) float32, as the decoder takes them.
 
     motion_tokens (T, m, D), padding included; noise (T, 4, h, w) float32, unit normal. pose_features (T, C0, h, w)
-    float32 only for a denoiser that asks for it. `on_step(step, latents)` sees the latents after each step.
+    float32 only for a denoiser that asks for it. `on_step(step, latents)` sees the latents after each step, in order,
+    while a later one may be queued already.
 
     Raises InputError when the clip is too long for the bundle, BundleError when the bundle was built for another
     window, NonFiniteError.
@@ -53,13 +56,15 @@ def denoise(
     ]
     check_fits(sessions, sampling, frames=frames, windows=len(layouts[0]))
 
-    numbers = StepNumbers(backend, sessions["step_embedding"], sampling)
+    guard = Guard(backend)
+    numbers = StepNumbers(backend, sessions["step_embedding"], sampling, guard)
     conditions = Conditions(backend, identity, motion_tokens, window=size)
     start = np.float32(sampling.scaling_factor) * identity.start_latents
     latents = backend.upload(schedule.add_noise(start, noise, numbers.first_sigma))
     following = backend.empty(latents.shape, "float32")
     velocity = backend.empty((size, *latents.shape[1:]), "float32")
-    velocities = backend.empty((len(layouts[0]), *velocity.shape), "float32")
+    # Two: while the guard looks at one step, the next one's windows are already running.
+    every_velocity = [backend.empty((len(layouts[0]), *velocity.shape), "float32") for _ in range(2)]
     window = {"latents": backend.empty(velocity.shape, "float32")}
     if pose_features is not None:
         window["pose_features"] = backend.empty((size, *pose_features.shape[1:]), "float32")
@@ -67,6 +72,7 @@ def denoise(
     stages.begin("denoise", total=len(layouts) * len(layouts[0]))
     stages.begin("stitch", total=len(layouts))
     for step, layout in enumerate(layouts):
+        velocities = every_velocity[step % 2]
         for w, indices in enumerate(layout):
             with stages.unit("denoise"):
                 backend.take(latents, indices, window["latents"])
@@ -76,13 +82,13 @@ def denoise(
                 sessions["denoiser"].run(window | seen | numbers.of_denoiser(step), {"velocity": velocity})
                 backend.take(velocity, range(size), backend.view(velocities, w, w + 1))
         with stages.unit("stitch"):
+            guard.settle()  # the step before; the windows of this one keep the device busy meanwhile
             stack = {"latents": latents, "velocities": velocities}
             matrix = {"matrix": backend.upload(stitch_matrix(frames, layout))}
             sessions["stitch"].run(stack | matrix | numbers.of_stitch(step), {"next_latents": following})
             latents, following = following, latents
-            on_host = _require_finite(backend, latents, velocities, step=step)
-        if on_step is not None:
-            on_step(step, on_host)
+            guard.watch(latents, partial(_look, backend, velocities, step, on_step))
+    guard.settle()
     stages.end("denoise")
     stages.end("stitch")
     return latents
@@ -91,7 +97,7 @@ def denoise(
 class StepNumbers:
     """The handful of numbers that make one step differ from another, on the device for the whole clip."""
 
-    def __init__(self, backend: Backend, step_embedding: Session, sampling: Sampling) -> None:
+    def __init__(self, backend: Backend, step_embedding: Session, sampling: Sampling, guard: Guard) -> None:
         self._backend = backend
         steps = sampling.executed_steps
         sigmas = schedule.executed(schedule.sigmas(sampling.steps), steps)
@@ -107,7 +113,7 @@ class StepNumbers:
                 "added_time_ids": backend.upload(np.array(added_time_ids, np.float32)),
             }
         )["embeddings"]
-        require_finite(backend.download(self._embeddings), "step_embedding")
+        guard.watch(self._embeddings, partial(require_finite, what="step_embedding"))
 
     def rows(self, step: int) -> tuple[guidance.Row, ...]:
         return self._plan[step].rows
@@ -143,15 +149,15 @@ def check_fits(sessions: Mapping[str, Session], sampling: Sampling, *, frames: i
             )
 
 
-def _require_finite(backend: Backend, latents: Buffer, velocities: Buffer, *, step: int) -> np.ndarray:
-    """The latents on the host, known to be finite.
+def _look(backend: Backend, velocities: Buffer, step: int, on_step: OnStep | None, latents: np.ndarray) -> None:
+    """The latents after a step must be finite; then they are shown to whoever asked.
 
     One look a step is enough: the stitch matrix is dense, and 0 times NaN is NaN. Only then is asked which window
     it was.
     """
-    on_host = backend.download(latents)
-    if not is_finite(on_host):
+    if not is_finite(latents):
         for w, velocity in enumerate(backend.download(velocities)):
             require_finite(velocity, f"denoiser: velocity at step {step}, window {w}")
-        require_finite(on_host, f"stitch: latents after step {step}")
-    return on_host
+        require_finite(latents, f"stitch: latents after step {step}")
+    if on_step is not None:
+        on_step(step, latents)

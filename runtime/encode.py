@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from engines.backend import Backend, Buffer, Session
 from runtime.finite import require_finite
 from runtime.memory_bank import Identity
 from runtime.stages import Stages
+from runtime.streams import Guard
 
 
 def encode_portrait(
@@ -55,11 +57,13 @@ def encode_motion(
     head_id: int,
     exp_id: int,
     first_frame: int = 0,
+    guard: Guard | None = None,
 ) -> Buffer:
     """Run `motion` on one group of n driving frames: tokens (n, m, D), for a `MotionBank`.
 
     face_images, pose_images (n, 3, P, P) float32 in [0, 1]; head_id, exp_id in 0..127, the group's motion
-    intensities (SPEC 7.4). `first_frame` is only for the message of the NonFiniteError this may raise.
+    intensities (SPEC 7.4). `first_frame` is only for the message of the NonFiniteError this may raise. With the bank's
+    `guard`, it is raised by the next group or by `MotionBank.finish`, and this returns before the tokens are made.
     """
     tokens = session.run(
         {
@@ -70,7 +74,12 @@ def encode_motion(
         }
     )["motion_tokens"]
     last_frame = first_frame + len(face_images) - 1
-    require_finite(backend.download(tokens), f"motion: tokens of driving frames {first_frame} to {last_frame}")
+    what = f"motion: tokens of driving frames {first_frame} to {last_frame}"
+    if guard is None:
+        require_finite(backend.download(tokens), what)
+    else:
+        guard.settle()
+        guard.watch(tokens, partial(require_finite, what=what))
     return tokens
 
 

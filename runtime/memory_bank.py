@@ -14,6 +14,7 @@ from engines.backend import Backend, Buffer
 from engines.errors import InputError
 from runtime.guidance import Row
 from runtime.padding import fade_in, fade_out
+from runtime.streams import Guard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class MotionBank:
     """Motion tokens, appended group by group while the driving video is read."""
 
     def __init__(self, backend: Backend) -> None:
+        self.guard = Guard(backend)  # for `encode_motion`; settled by `finish`
         self._backend = backend
         self._groups: list[Buffer] = []
 
@@ -41,7 +43,11 @@ class MotionBank:
         self._groups.append(tokens)
 
     def finish(self, pad_frames: int) -> Buffer:
-        """All frames with `pad_frames` faded ones on either side: (N + 2 P, m, D). Empties the bank."""
+        """All frames with `pad_frames` faded ones on either side: (N + 2 P, m, D). Empties the bank.
+
+        Raises NonFiniteError for tokens that its guard watches.
+        """
+        self.guard.settle()
         if not self._groups:
             raise InputError("the driving video has no frames; it needs at least one")
         backend, frames = self._backend, len(self)

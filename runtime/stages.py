@@ -29,14 +29,24 @@ class Event:
 
 
 class Stages:
-    """Passes events to `listener` as they happen and keeps the units as `spans`."""
+    """Passes events to `listener` as they happen and keeps the units as `spans`.
+
+    On a backend that works on by itself a unit's time is that of queueing it, and of waiting for what came before.
+    `settle` is called before a unit's end is taken: with `Backend.synchronize` the times are those of the work, and
+    the work is slower, because nothing overlaps.
+    """
 
     def __init__(
-        self, listener: Callable[[Event], None] | None = None, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        listener: Callable[[Event], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        settle: Callable[[], None] | None = None,
     ) -> None:
         self.spans: list[Event] = []
         self._listener = listener
         self._clock = clock
+        self._settle = settle
         self._origin_s = clock()
         self._open: dict[str, _Open] = {}
 
@@ -50,6 +60,8 @@ class Stages:
         """Time one piece of work that is worth `units`; one that raises is not counted."""
         start_s = self._now()
         yield
+        if self._settle is not None:
+            self._settle()
         seconds = self._now() - start_s
         progress = self._open.setdefault(stage, _Open())
         progress.done += units

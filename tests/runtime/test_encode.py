@@ -7,6 +7,7 @@ import pytest
 
 from engines.errors import NonFiniteError
 from runtime.encode import encode_motion, encode_portrait
+from runtime.memory_bank import MotionBank
 from runtime.noise import initial_noise, noise_aug
 from tests.fakes import FakeBackend, spec
 
@@ -82,6 +83,24 @@ def test_a_nan_names_its_driving_frames():
     options = {"face_images": images, "pose_images": images, "head_id": 0, "exp_id": 0, "first_frame": 25}
     with pytest.raises(NonFiniteError, match="motion: tokens of driving frames 25 to 27: 30 of 30 values"):
         encode_motion(backend, sessions(backend)["motion"], **options)
+
+
+def test_with_the_banks_guard_a_nan_is_found_by_the_next_group_or_at_the_end():
+    backend = FakeBackend()
+    session, bank = sessions(backend)["motion"], MotionBank(backend)
+
+    def group(value):
+        images = np.full((3, 3, 8, 8), value, np.float32)
+        frames = {"face_images": images, "pose_images": images, "first_frame": len(bank)}
+        bank.append(encode_motion(backend, session, **frames, head_id=0, exp_id=0, guard=bank.guard))
+
+    group(0.5)
+    group(np.nan)
+    with pytest.raises(NonFiniteError, match="motion: tokens of driving frames 3 to 5: 30 of 30 values"):
+        group(0.5)
+    group(np.nan)
+    with pytest.raises(NonFiniteError, match="motion: tokens of driving frames 6 to 8"):
+        bank.finish(2)
 
 
 def test_the_portraits_noise_is_drawn_before_the_clips():

@@ -36,6 +36,18 @@ def test_a_stage_tells_its_beginning_its_units_and_its_end():
     assert json.loads(json.dumps(events[1].to_json()))["stage"] == "decode"
 
 
+def test_a_unit_ends_when_its_work_is_settled():
+    clock = Clock()
+
+    def settle():
+        clock.now_s += 4
+
+    stages = Stages(clock=clock, settle=settle)
+    with stages.unit("denoise"):
+        clock.now_s += 1
+    assert stages.spans[0].seconds == 5
+
+
 def test_a_unit_that_fails_does_not_count():
     stages = Stages()
     stages.begin("motion")

@@ -1,0 +1,78 @@
+"""What runs beside what, who owns which buffer, and how the host stays out of the way.
+
+A backend orders work by itself (`engines.backend`): a stream is a choice of what may overlap, never of what is correct.
+
+    stream      what                                      why it is one of its own
+    copy_in     uploads                                   the next step's numbers arrive while a network runs
+    denoise     every graph but the decoder; gathering    each step needs the one before
+    decode      vae_decoder                               the next clip can be denoised meanwhile
+    copy_out    fetches and downloads                     frames and the guard's numbers leave while a network runs
+
+    buffer                                                owner                       gone
+    image tokens, image latents                           `Identity`, the portrait    with the portrait
+    motion tokens, group by group                         `MotionBank`                when they are copied together
+    motion tokens of the clip, step numbers, conditions   `denoise`                   with the clip's last step
+    latents, twice: a step reads one and writes one       `denoise`, then its caller  with the clip's last frame
+    velocities, twice: the guard may ask for the last     `denoise`                   with the clip's last step
+    frames of a chunk, twice: one decoded, one copied     `decode`                    with the clip's last frame
+    frames and latents on the host                        whoever holds the array     with the array
+    activations, buffers of captured graphs               the backend's sessions      with the session
+
+The host queues a step, then waits for the step before: the device always has work, and never more than a step of it.
+That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from engines.backend import Backend, Buffer, Pending
+
+Item = TypeVar("Item")
+
+
+class Guard:
+    """Looks at outputs later than they were made, so that looking stops nobody.
+
+    What is wrong is raised by `settle`, as whatever the look raises. A guard that is never settled has seen nothing.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._watched: deque[tuple[Pending, Callable[[np.ndarray], object]]] = deque()
+
+    def watch(self, buffer: Buffer, look: Callable[[np.ndarray], object]) -> None:
+        """Begin to fetch what `buffer` holds now; `look` gets it in `settle`. The buffer may be written again."""
+        self._watched.append((self._backend.fetch(buffer), look))
+
+    def settle(self) -> None:
+        """Look at everything watched, in order. Waits until it has arrived."""
+        while self._watched:
+            pending, look = self._watched.popleft()
+            look(pending.wait())
+
+
+class ReadAhead(Generic[Item]):
+    """Results in order, each begun while the one before it is still wanted.
+
+    `begin(item, slot)` queues one; what it writes to belongs to `slot`, of which there are `slots`. On a backend whose
+    work is done when a call returns there is one, and nothing is begun early: that would only make the first late.
+    """
+
+    def __init__(self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Pending]) -> None:
+        self.slots = 2 if backend.asynchronous else 1
+        self._items = items
+        self._begin = begin
+        self._begun = 0
+        self._pending: deque[Pending] = deque()
+
+    def next(self) -> np.ndarray:
+        """The next item's result, once the one after it is on its way."""
+        while self._begun < len(self._items) and len(self._pending) < self.slots:
+            self._pending.append(self._begin(self._items[self._begun], self._begun % self.slots))
+            self._begun += 1
+        return self._pending.popleft().wait()

@@ -15,6 +15,7 @@ from engines.plans import PlanOptions
 from export.build import BuildConfig
 from export.build_plans import PlanConfig
 from export.dry_run import graph_lines, plan_lines
+from export.plan import PlanReport
 from tests.engines.bundles import TARGET, make_bundle, make_graph, manifest_of
 from tests.export.tiny import TINY
 
@@ -83,9 +84,7 @@ def path(tmp_path, monkeypatch):
 
     def build(family, *, onnx, out, **more):
         out.write_bytes(b"plan of " + onnx.read_bytes())
-        return export.build_plans.PlanReport(
-            seconds=0.0, peak_bytes=0, attention=NO_ATTENTION, layers=(), layers_from="network"
-        )
+        return PlanReport(seconds=0.0, peak_bytes=0, attention=NO_ATTENTION, layers=(), layers_from="network")
 
     monkeypatch.setattr(export.build_plans, "build_plan", build)
     monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: TARGET)

@@ -164,8 +164,8 @@ def open_trt_backend(family_name: str, device_id: int = 0, **options: Any) -> Tr
 
 def _specialise_rtx(trt: Any, runtime_config: Any) -> None:
     """A shape's kernels are ready when its first run returns; by default better ones come later, unseen by a graph."""
-    strategies = trt.DynamicShapesKernelSpecializationStrategy
-    runtime_config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+    eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    runtime_config.dynamic_shapes_kernel_specialization_strategy = eager
 
 
 def _may_capture_rtx(context: Any, stream: int) -> bool:

@@ -101,39 +101,39 @@ def _differences(trt: Any, engine: Any, spec: NetworkSpec) -> list[str]:
     names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     wrong = []
-    for kind, has, promised in (
+    for kind, has, promises in (
         ("inputs", inputs, spec.inputs),
         ("outputs", [name for name in names if name not in inputs], spec.outputs),
     ):
-        needs = [tensor.name for tensor in promised]
+        needs = [promised.name for promised in promises]
         if sorted(has) != sorted(needs):
             wrong.append(f"its {kind} are {', '.join(sorted(has))}, needs {', '.join(sorted(needs))}")
             continue
-        for tensor in promised:
-            dtype = engine.get_tensor_dtype(tensor.name)
-            shape = tuple(engine.get_tensor_shape(tensor.name))
-            if dtypes.get(dtype, str(dtype)) != tensor.dtype or shape != _shape(tensor):
+        for promised in promises:
+            dtype = engine.get_tensor_dtype(promised.name)
+            shape = tuple(engine.get_tensor_shape(promised.name))
+            if dtypes.get(dtype, str(dtype)) != promised.dtype or shape != _shape(promised):
                 wrong.append(
-                    f"{tensor.name} is {shape} {dtypes.get(dtype, dtype)}, needs {_shape(tensor)} {tensor.dtype}"
+                    f"{promised.name} is {shape} {dtypes.get(dtype, dtype)}, needs {_shape(promised)} {promised.dtype}"
                 )
-            elif kind == "inputs" and (narrow := _too_narrow(engine, tensor, spec)):
+            elif kind == "inputs" and (narrow := _too_narrow(engine, promised, spec)):
                 wrong.append(narrow)
     return wrong
 
 
-def _too_narrow(engine: Any, tensor: TensorSpec, spec: NetworkSpec) -> str:
-    if not any(isinstance(dim, str) for dim in tensor.dims):
+def _too_narrow(engine: Any, promised: TensorSpec, spec: NetworkSpec) -> str:
+    if not any(isinstance(dim, str) for dim in promised.dims):
         return ""
-    low, _, high = (tuple(shape) for shape in engine.get_tensor_profile_shape(tensor.name, 0))
-    for dim, least, most in zip(tensor.dims, low, high, strict=True):
+    low, _, high = (tuple(shape) for shape in engine.get_tensor_profile_shape(promised.name, 0))
+    for dim, least, most in zip(promised.dims, low, high, strict=True):
         if isinstance(dim, str) and not (least <= spec.ranges[dim].min and spec.ranges[dim].max <= most):
             needs = f"{spec.ranges[dim].min} to {spec.ranges[dim].max}"
-            return f"{tensor.name} takes {dim} from {least} to {most}, needs {needs}"
+            return f"{promised.name} takes {dim} from {least} to {most}, needs {needs}"
     return ""
 
 
-def _shape(tensor: TensorSpec) -> tuple[int, ...]:
-    return tuple(dim if isinstance(dim, int) else -1 for dim in tensor.dims)
+def _shape(promised: TensorSpec) -> tuple[int, ...]:
+    return tuple(dim if isinstance(dim, int) else -1 for dim in promised.dims)
 
 
 def _rebuild(family: Family, spec: NetworkSpec) -> str:

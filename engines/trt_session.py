@@ -99,7 +99,7 @@ class TrtSession:
         if self._closed:
             raise InternalError(f"{self.spec.name} is closed; load it again")
         sizes = self.spec.check_inputs(inputs)
-        given = {tensor.name: device_buffer(inputs[tensor.name]) for tensor in self.spec.inputs}
+        given = {promised.name: device_buffer(inputs[promised.name]) for promised in self.spec.inputs}
         results = self._results(sizes, outputs or {})
         self._device.driver.make_current()
         if self._may_capture is None:
@@ -239,16 +239,16 @@ class TrtSession:
 
     def _results(self, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> dict[str, DeviceBuffer]:
         results = {}
-        for tensor in self.spec.outputs:
-            shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in tensor.dims)
-            if tensor.name not in given:
-                results[tensor.name] = self._device.empty(shape, tensor.dtype)
+        for promised in self.spec.outputs:
+            shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in promised.dims)
+            if promised.name not in given:
+                results[promised.name] = self._device.empty(shape, promised.dtype)
                 continue
-            buffer = device_buffer(given[tensor.name])
-            if buffer.shape != shape or buffer.dtype != tensor.dtype:
+            buffer = device_buffer(given[promised.name])
+            if buffer.shape != shape or buffer.dtype != promised.dtype:
                 raise ValueError(
-                    f"{self.spec.name}: the buffer for {tensor.name} is {buffer.shape} {buffer.dtype}, "
-                    f"needs {shape} {tensor.dtype}"
+                    f"{self.spec.name}: the buffer for {promised.name} is {buffer.shape} {buffer.dtype}, "
+                    f"needs {shape} {promised.dtype}"
                 )
-            results[tensor.name] = buffer
+            results[promised.name] = buffer
         return results

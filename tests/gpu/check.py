@@ -81,9 +81,10 @@ class _Run:
     def all(self) -> int:
         self._part("facts", self._end_s)
         if not self._ok("machine", "device"):
-            why = next((line.text for line in self._report.lines), "its part did not start")
+            why = next((line.text for line in self._report.lines if line.name == "device"), "its part did not start")
             for section in ("verdict", "torch", *(family.name for family in FAMILIES)):
-                self._say(section, "everything", f"there is no {self._config.device} device to measure on: {why}")
+                self._say(section, "everything", f"there is no device to measure on: {why}")
+            self._report.finished = True
             return 2
         for family in (RTX, TENSORRT):
             self._part("verdict", self._until(0.25), "--family", family.name)
@@ -216,7 +217,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work=args.work,
         commit=args.commit,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
     code = check(config)
     if code == 2:
         print(f"error: no {args.device} device to measure on, see {args.out / 'report.md'}", file=sys.stderr)
@@ -226,4 +226,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
     sys.exit(main())

@@ -107,7 +107,7 @@ class _Overtime(BaseException):
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _Overtime inside, in that many seconds. Foreign code hears it when it returns; the command ends the rest."""
+    """Raise _Overtime inside, in that many seconds. Foreign code hears it when it returns; the command ends others."""
 
     def ring(*_: Any) -> None:
         raise _Overtime

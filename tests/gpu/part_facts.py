@@ -9,8 +9,9 @@ from importlib import metadata
 
 import torch
 
+from engines.gpu import NoGpu, find_gpu
 from hp_trt.abilities import driver_release
-from tests.gpu.lines import Found, Lines
+from tests.gpu.lines import Found, Lines, NotRun
 from tests.gpu.stopwatch import measure
 
 SECTION = "machine"
@@ -31,8 +32,9 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def tell_facts(lines: Lines, device: str) -> None:
-    lines.run(SECTION, "device", partial(_device, device))
     lines.run(SECTION, "versions", _versions)
+    if lines.run(SECTION, "device", partial(_device, device)) is None:
+        return
     for kind in ("host to device", "device to host", "device to device"):
         lines.run(SECTION, f"copy, {kind}", partial(_copy, device, kind))
     for name in DTYPES:
@@ -42,6 +44,11 @@ def tell_facts(lines: Lines, device: str) -> None:
 def _device(device: str) -> Found:
     if device != "cuda":
         return Found(text=f"CPU, {torch.get_num_threads()} threads, {platform.machine()}", facts={"name": "CPU"})
+    if not torch.cuda.is_available():
+        gpu = find_gpu()
+        raise NotRun(
+            f"{gpu.found}; {gpu.fix}" if isinstance(gpu, NoGpu) else f"PyTorch {torch.__version__} sees no GPU"
+        )
     facts = torch.cuda.get_device_properties(0)
     capability = f"{facts.major}.{facts.minor}"
     free, total = torch.cuda.mem_get_info()

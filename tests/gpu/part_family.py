@@ -27,7 +27,7 @@ from tests.gpu.conditions import ClipInputs
 from tests.gpu.device_memory import PeakMemory
 from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Found, Lines, NotRun
-from tests.gpu.sizes import OF_A_CLIP, Size
+from tests.gpu.sizes import OF_A_CLIP, TIMED, Size
 
 REPEATS, AT_MOST_S = 9, 8.0
 
@@ -39,9 +39,9 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
         if families.find(family).has_plans and not families.find(family).builds_without_gpu:
             lines.run(part.section, f"build, {name}", partial(part.build, name), needs_s=5)
         lines.run(part.section, f"parity, {name}", partial(part.parity, name))
-        if name in OF_A_CLIP[:2]:
-            lines.run(part.section, "step" if name == "denoiser" else "decode", partial(part.time, name))
-    if family == "onnxruntime" and device == "cuda":
+        if name in TIMED:
+            lines.run(part.section, TIMED[name], partial(part.time, name))
+    if family == "onnxruntime" and device == "cuda" and "denoiser" in graphs:
         from tests.gpu.onnx_on_device import run_on_device
 
         for graphs_too in (False, True):

@@ -268,7 +268,7 @@ class TorchPart:
         if self._device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         quick = self._device == "cpu"
-        times: Times = measure(call, self._device, warmup=1 if quick else 2, repeats=2 if quick else 9)
+        times: Times = measure(call, self._device, warmup=0 if quick else 2, repeats=1 if quick else 9)
         rate, peak = flops / times.median_s, self._peak()
         said = f"{times}, {flops / 1e12:.4g} TFLOP, {rate / 1e12:.4g} TFLOP/s"
         if peak is not None:

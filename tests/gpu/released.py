@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -136,6 +137,7 @@ def keep_positions(unet: nn.Module, *, frames_of: nn.Module | None = None, frame
             module.__class__ = _placed(type(module))
 
 
+@cache
 def _placed(kind: type[nn.Module]) -> type[nn.Module]:
     """The transformer that reads its positions instead of making them."""
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from runtime.sampling import Sampling
 
-# The most valuable first: the first four make a clip.
-GRAPHS = ("denoiser", "vae_decoder", "step_embedding", "stitch", "vae_encoder", "motion", "appearance")
-OF_A_CLIP = GRAPHS[:4]
+# The most valuable first, but what takes a network in float32 before what halves it.
+GRAPHS = ("step_embedding", "denoiser", "stitch", "vae_encoder", "vae_decoder", "motion", "appearance")
+OF_A_CLIP = ("step_embedding", "denoiser", "stitch", "vae_decoder")
+TIMED = {"denoiser": "step", "vae_decoder": "decode"}  # graph -> its line
 PARTS = ("facts", "torch", "verdict", "cook", "family")
 
 

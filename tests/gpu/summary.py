@@ -49,7 +49,8 @@ def ways(lines: Sequence[Line]) -> list[Way]:
 
 def to_json(lines: Sequence[Line]) -> dict[str, Any]:
     made = ways(lines)
-    ratios = [way.measured_ratio or way.estimated_ratio or 0 for way in made if not way.released]
+    largest = [way for way in made if way.size == made[0].size and not way.released]
+    ratios = [way.measured_ratio or way.estimated_ratio or 0 for way in largest]
     return {
         "ways": [asdict(way) for way in made],
         "best_ratio": max(ratios, default=None),

@@ -1,0 +1,297 @@
+"""The check on this machine, for real but small; the rest of it, the GPU's, by a marked test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.gpu import check, children, summary
+from tests.gpu.children import Child
+from tests.gpu.comparing import difference
+from tests.gpu.lines import Found, Line, Lines, NotRun, first_line
+from tests.gpu.report import Report
+from tests.gpu.sizes import SIZES
+from tests.gpu.timeline import COLUMNS, draw
+
+
+@pytest.fixture
+def lines(tmp_path):
+    return Lines(tmp_path / "lines.jsonl", time.time() + 60)
+
+
+def told(lines):
+    rows = map(json.loads, lines._path.read_text().splitlines())
+    return [Line(**row) for row in rows if "began" not in row]
+
+
+def line(section, name, status="ok", text="", **facts):
+    return Line(section=section, name=name, status=status, text=text, facts=facts)
+
+
+def test_on_a_cpu_the_check_exports_runs_compares_and_reports(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads of many processes on few cores would wait for each other
+    options = "--device cpu --sizes mini --minutes 4 --graphs vae_decoder step_embedding --commit abc"
+    code = check.main(["--out", str(tmp_path), *options.split()])
+    report = json.loads((tmp_path / "report.json").read_text())
+    found = {(one["section"], one["name"]): one for one in report["lines"]}
+    assert report["finished"] and report["commit"] == "abc"
+    assert code == 0, [one for one in report["lines"] if one["status"] in ("failed", "missed")]
+    assert found["onnxruntime, mini", "parity, vae_decoder"]["facts"]["psnr_db"] > 40
+    assert found["onnxruntime, mini", "parity, step_embedding"]["facts"]["relative_l2"] < 1e-5
+    assert found["torch, mini", "exact, step"]["facts"]["against_released"] < 1e-4
+    ways = {way["name"]: way for way in report["summary"]["ways"]}
+    assert ways["PyTorch eager, released"]["measured_ratio"] == 1
+    assert ways["PyTorch eager, exact"]["estimated_fps"] > 0
+    assert found["tensorrt-rtx, mini", "everything"]["text"] == "it needs a GPU, this is a check with --device cpu"
+    text = (tmp_path / "report.md").read_text()
+    assert "| mini | PyTorch eager, exact |" in text and "### onnxruntime, mini" in text
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_check_reports_frames_a_second(tmp_path):
+    code = check.main(["--out", str(tmp_path), "--sizes", "pocket", "--minutes", "5"])
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert code in (0, 1) and report["finished"]
+    ways = {way["name"]: way for way in report["summary"]["ways"]}
+    assert ways["PyTorch eager, exact"]["measured_fps"] > 0
+
+
+def test_without_a_gpu_the_report_says_why_nothing_ran(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert check.main(["--out", str(tmp_path)]) == 2
+    assert "no cuda device to measure on" in capsys.readouterr().err
+    report = json.loads((tmp_path / "report.json").read_text())
+    by_section = {one["section"]: one for one in report["lines"]}
+    for section in ("verdict", "torch", "onnxruntime", "tensorrt", "tensorrt-rtx"):
+        assert by_section[section]["status"] == "not run"
+        assert by_section[section]["text"].startswith("there is no device to measure on: ")
+    assert not [one for one in report["lines"] if one["status"] == "failed"]
+
+
+def test_our_networks_arranged_as_the_released_ones_compute_the_same(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from export.graphs import black_pose_features
+    from tests.gpu import released
+    from tests.gpu.conditions import ClipInputs
+    from tests.gpu.networks import Networks, architecture_of, graphs_of
+
+    size = SIZES["mini"]
+    networks, architecture = Networks(architecture_of(size), "cpu"), architecture_of(size)
+    spec = graphs_of(size)["denoiser"].spec
+    window = ClipInputs.of(spec, size.sampling, frames=size.clip_frames).window(size.sampling)
+    seen = {name: torch.from_numpy(array).float() for name, array in window.items()}
+    unet, vae = networks("unet"), networks("vae")
+    with torch.no_grad():
+        pose = black_pose_features(networks("pose_guider"), (size.px, size.px))
+        released.keep_positions(unet, frames=size.frames)
+        theirs = released.Released(architecture, unet, vae, pose)
+        monkeypatch.setattr(released, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None)))
+        ours = released.Released(architecture, unet, vae, pose)
+        assert (theirs.with_diffusers, ours.with_diffusers) == (True, False)
+        expected = theirs.velocity(seen, guidance=(2.0, 1.5)).numpy()
+        # fp32 through a deep network in another order of summation.
+        assert difference("denoiser", ours.velocity(seen, guidance=(2.0, 1.5)).numpy(), expected).relative_l2 < 1e-4
+        batched = ours.velocity(seen, guidance=(2.0, 1.5), batched=True).numpy()
+        assert difference("denoiser", batched, expected).relative_l2 < 1e-4
+        latents = seen["latents"][:2] / 700
+        frames = ours.decode(latents).numpy()
+        assert difference("denoiser", frames, theirs.decode(latents).numpy()).relative_l2 < 1e-4
+
+
+def test_the_threaded_rule_gives_the_weights_of_the_rule():
+    torch = pytest.importorskip("torch")
+    from export.weights import random_state_dict
+    from tests.gpu.networks import architecture_of, random_state
+
+    module = architecture_of(SIZES["mini"]).build("pose_guider")
+    expected = random_state_dict(module)
+    assert all(torch.equal(value, expected[key]) for key, value in random_state(module).items())
+
+
+def test_the_command_loads_no_torch_and_nothing_that_a_gpu_machine_may_lack():
+    code = "import sys, tests.gpu.check, tests.gpu.part_family, engines.onnx_backend; print(*sys.modules)"
+    import subprocess
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "typer", "rich", "av", "cv2", "PIL", "diffusers", "tensorrt", "polygraphy"} & set(loaded)
+
+
+def test_an_error_costs_its_line_alone(lines):
+    def fail() -> Found:
+        raise RuntimeError("first\nsecond")
+
+    assert lines.run("s", "broken", fail) is None
+    assert lines.run("s", "fine", lambda: Found(text="yes", facts={"a": float("inf")})) is not None
+    broken, fine = told(lines)
+    assert (broken.status, broken.text) == ("failed", "RuntimeError: first")
+    assert (fine.status, fine.text, fine.facts) == ("ok", "yes", {"a": "inf"})
+
+
+def test_a_limit_that_is_missed_and_a_thing_that_is_missing_are_no_failures(lines):
+    def missing() -> Found:
+        raise NotRun("nothing to run")
+
+    lines.run("s", "a", lambda: Found(text="1.0", missed="needs less"))
+    lines.run("s", "b", missing)
+    assert [(one.status, one.text) for one in told(lines)] == [
+        ("missed", "1.0; needs less"),
+        ("not run", "nothing to run"),
+    ]
+
+
+def test_a_line_that_does_not_fit_into_the_time_is_not_begun(tmp_path):
+    lines = Lines(tmp_path / "lines.jsonl", time.time() + 5)
+    begun = []
+    lines.run("s", "long", lambda: begun.append(1) or Found(text=""), needs_s=60)
+    assert not begun and told(lines)[0].text == "no time left"
+
+
+def test_a_line_that_takes_too_long_is_stopped_and_the_next_says_so(tmp_path):
+    lines = Lines(tmp_path / "lines.jsonl", time.time() + 1.2)
+
+    def slow() -> Found:
+        try:
+            time.sleep(30)
+        except Exception:  # a library that catches everything
+            pytest.fail("the alarm is not one of these")
+        return Found(text="")
+
+    lines.run("s", "slow", slow)
+    lines.run("s", "next", lambda: Found(text=""))
+    assert [one.text for one in told(lines)] == ["no time left: stopped before its end", "no time left"]
+
+
+def child(tmp_path, monkeypatch, code, until_s):
+    """A part that is this Python code; `tell(row)` appends to its lines."""
+    script = tmp_path / "part.py"
+    script.write_text(
+        "import json, sys\npath = sys.argv[sys.argv.index('--lines') + 1]\n"
+        f"def tell(row):\n    open(path, 'a').write(json.dumps(row) + chr(10))\n{code}\n"
+    )
+    python = tmp_path / "python"  # runs the script in place of the module
+    python.write_text(f'#!/bin/sh\nshift 2\nexec "{sys.executable}" "{script}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(children.sys, "executable", str(python))
+    return Child(tmp_path, 1, "torch", until_s)
+
+
+def test_a_part_that_crashes_leaves_what_it_measured_and_names_what_it_was_at(tmp_path, monkeypatch):
+    done = line("s", "done", text="1 ms").to_json()
+    code = f"tell({done!r}); tell({{'began': ['s', 'deserialise']}}); import os; os.kill(os.getpid(), 11)"
+    found = list(child(tmp_path, monkeypatch, code, time.time() + 30).wait())
+    assert [(one.name, one.status) for one in found] == [("done", "ok"), ("deserialise", "failed")]
+    assert found[1].text.startswith("the process died of SIGSEGV")
+
+
+def test_a_part_that_cannot_start_says_its_last_words(tmp_path, monkeypatch):
+    (found,) = child(tmp_path, monkeypatch, "sys.exit('no such library')", time.time() + 30).wait()
+    assert (found.section, found.status) == ("torch", "failed")
+    assert found.text == "the process ended with code 1; its last words: no such library"
+
+
+def test_a_part_that_hangs_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(children, "GRACE_S", 0.5)
+    code = (
+        "import subprocess, time\np = subprocess.Popen(['sleep', '60'])\n"
+        "tell({'began': ['s', str(p.pid)]})\ntime.sleep(60)"
+    )
+    (found,) = child(tmp_path, monkeypatch, code, time.time() + 1.5).wait()
+    assert (found.status, found.text) == ("not run", "no time left: its process was ended")
+    deadline = time.time() + 5
+    while _runs(int(found.name)) and time.time() < deadline:
+        time.sleep(0.05)
+    assert not _runs(int(found.name))
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().split()[2] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_a_stopped_check_leaves_its_report_and_no_process(tmp_path):
+    import subprocess
+
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tests.gpu.check", "--out", tmp_path, "--device", "cpu", "--sizes", "mini"],
+        cwd=children.ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.time() + 30
+        while time.time() < deadline and "versions" not in _text(tmp_path / "report.md"):
+            time.sleep(0.05)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        code = running.wait(timeout=30)
+    assert code == 143
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert not report["finished"] and report["lines"][0]["name"] == "versions"
+    assert "stopped before its end" in _text(tmp_path / "report.md")
+
+
+def _text(path):
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_way_is_held_against_the_faster_released_arrangement():
+    measured = [
+        line("torch, full", "released, step", median_s=0.5, flops=96e12),
+        line("torch, full", "released, step, three rows at once", median_s=0.4, flops=96e12),
+        line("torch, full", "released, decode", median_s=0.2),
+        line("torch, full", "exact, step", median_s=0.2, flops=60e12),
+        line("tensorrt, full", "step", median_s=0.1, peak_bytes=1 << 30),
+        line("tensorrt, full", "decode", median_s=0.1),
+        line("machine", "matrix product, fp16", flops_per_s=800e12),
+    ]
+    released, exact, tensorrt = summary.ways(measured)
+    assert (released.step_s, released.estimated_ratio) == (0.4, 1)
+    assert exact.estimated_fps is None  # its decode was not measured
+    assert tensorrt.flops_per_s == pytest.approx(600e12) and tensorrt.of_ceiling == pytest.approx(0.75)
+    # 130 padded frames: 6 windows of 25 steps; 17 chunks released, 104 of the frames' 8 decoded otherwise.
+    assert released.estimated_fps == pytest.approx(100 / (150 * 0.4 + 130 / 8 * 0.2))
+    assert tensorrt.estimated_ratio == pytest.approx(
+        (150 * 0.4 + 130 / 8 * 0.2) / (150 * 0.1 + 112 / 8 * 0.1), rel=0.02
+    )
+
+
+def test_the_report_says_whether_the_ratio_is_kept(tmp_path):
+    report = Report(folder=tmp_path, about={"date": "today"})
+    for fps, section, name in ((1.0, "torch, pocket", "released, clip"), (2.0, "onnxruntime, pocket", "clip")):
+        report.add(line(section, name, frames_per_s=fps, timeline=[["denoiser", "denoise", 0.0, 1.0]]))
+    text = (tmp_path / "report.md").read_text()
+    assert "Best ratio: 2.00; at least 2.5 is needed: NOT kept." in text
+    assert json.loads((tmp_path / "report.json").read_text())["summary"]["best_ratio"] == 2
+
+
+def test_a_timeline_shows_every_stream_and_what_ran_in_it():
+    text = draw(
+        [("denoiser", "denoise", 0.0, 0.5), ("vae_decoder", "decode", 0.5, 0.5), ("download", "out", 0.99, 0.01)]
+    )
+    denoise, decode, out, legend = text.splitlines()
+    assert denoise.split()[1] == "a" * (COLUMNS // 2 + 1) + "." * (COLUMNS // 2 - 1)
+    assert decode.split()[1].endswith("b" * (COLUMNS // 2)) and "c" in out.split()[1]
+    assert "1.000 s in all; a denoiser, b vae_decoder, c download" in legend
+
+
+def test_a_wrong_frame_is_measured_in_decibels():
+    frame = np.zeros((1, 3, 4, 4))
+    assert difference("vae_decoder", frame, frame).psnr_db == np.inf
+    off = difference("vae_decoder", frame + 0.02, frame)  # 0.01 of the shown range: 40 dB
+    assert off.psnr_db == pytest.approx(40) and not difference("vae_decoder", frame + 0.019, frame).missed
+    assert difference("vae_decoder", frame + 0.021, frame).missed == "needs more than 40 dB"
+    assert difference("denoiser", frame * np.nan, frame + 1).missed == "needs less than 0.01"
+
+
+def test_an_error_without_words_still_has_its_type():
+    assert first_line(MemoryError()) == "MemoryError"

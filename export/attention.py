@@ -104,7 +104,7 @@ def read_engine(information: str, found: Sequence[Attention]) -> dict[str, Any]:
     """`summary`, and the score maps that the engine's layers really write.
 
     `information`: the inspector's JSON of a whole engine. A map is told by its last two sizes, queries and keys, among
-    the outputs of layers; where there are as many keys as a head is wide, it looks like the result and is not looked for.
+    the outputs of layers; where there are as many keys as a head is wide it looks like the result, and is left out.
     """
     pairs = {scores[-2:] for a in found for scores in (a.opt, a.max) if scores[-1] != a.head_width}
     written = []

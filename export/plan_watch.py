@@ -17,6 +17,7 @@ from typing import TypeVar
 T = TypeVar("T")
 OnProgress = Callable[[str, int, int], None]
 _SAMPLE_S = 0.05
+_GRACE_S = 5.0
 _LOUD = 2  # ILogger.Severity: 0 internal error, 1 error, 2 warning
 
 
@@ -79,27 +80,30 @@ def make_monitor(trt: ModuleType, on_progress: OnProgress | None):
 def run_watched(work: Callable[[], T], stop: threading.Event) -> tuple[T, int]:
     """`work()` in a thread, and the most that this process's resident memory rose meanwhile, in bytes.
 
-    Sampled 20 times a second. On Ctrl-C `stop` is set, the work is awaited, and KeyboardInterrupt goes on.
+    Sampled 20 times a second. On Ctrl-C `stop` is set and KeyboardInterrupt goes on as soon as the work has ended, or
+    after some seconds: compiling is one step of up to a minute, in which a builder hears nothing. The thread then ends
+    with the process.
     """
     done: list[T] = []
     failed: list[BaseException] = []
+    finished = threading.Event()  # not join(): interrupted, Python 3.11's takes a running thread for an ended one
 
     def run() -> None:
         try:
             done.append(work())
         except BaseException as error:
             failed.append(error)
+        finally:
+            finished.set()
 
     before = peak = resident_bytes()
-    thread = threading.Thread(target=run, name="build")
-    thread.start()
+    threading.Thread(target=run, name="build", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(_SAMPLE_S)
+        while not finished.wait(_SAMPLE_S):
             peak = max(peak, resident_bytes())
     except BaseException:
         stop.set()
-        thread.join()
+        finished.wait(_GRACE_S)
         raise
     if failed:
         raise failed[0]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from engines.errors import EngineMismatch
@@ -16,8 +17,10 @@ from engines.families import FAMILIES, ONNXRUNTIME, RTX, Family, load
 from engines.gpu import Gpu, NoGpu, find_gpu, gpu_count
 from hp_trt.finding import Finding, version
 
-EXPORTERS = {"torch": "2.13.0", "diffusers": None, "onnx": None, "onnxscript": None}
-INSTALL_EXPORT = f"pip install torch=={EXPORTERS['torch']}, then pip install 'hp-trt[export]'"
+TORCH = "2.13.0"
+EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript")  # checkpoints to graphs
+JUDGES = ("torch", "polygraphy")  # compare a plan, where a GPU runs it; building alone takes only the family
+INSTALL_EXPORT = f"pip install torch=={TORCH}, then pip install 'hp-trt[export]'"
 DRIVER = Path("/proc/driver/nvidia/version")
 FULL_DENOISER_BYTES = 3.1e9  # the plan of the published size in fp16: weights alone
 
@@ -69,20 +72,21 @@ def ability_findings() -> Iterator[Finding]:
 
 
 def export_findings() -> Iterator[Finding]:
-    """What makes graphs of checkpoints."""
-    missing = missing_exporters()
+    """What makes graphs of checkpoints, and compares engines with their networks."""
+    needed = dict.fromkeys((*EXPORTERS, *JUDGES))
+    missing = missing_of(needed)
     torch = (version("torch") or "").split("+")[0]
-    found = ", ".join(f"{name} {version(name)}" for name in EXPORTERS if name not in missing)
+    found = ", ".join(f"{name} {version(name)}" for name in needed if name not in missing)
     yield Finding(
         name="export",
-        fine=not missing and torch == EXPORTERS["torch"],
+        fine=not missing and torch == TORCH,
         found=(found or "nothing") + (f"; missing {', '.join(missing)}" if missing else ""),
         fix=f"to build bundles here: {INSTALL_EXPORT}",
     )
 
 
-def missing_exporters() -> list[str]:
-    return [name for name in EXPORTERS if version(name) is None]
+def missing_of(packages: Iterable[str]) -> list[str]:
+    return [name for name in packages if version(name) is None]
 
 
 def version_or_trouble(family: Family) -> str | EngineMismatch:
@@ -113,17 +117,33 @@ def free_bytes(index: int) -> int:
 
 def _build(family: Family, gpu: Gpu | NoGpu) -> Finding:
     name = f"build {family.name}"
-    if missing := missing_exporters():
-        return Finding(name=name, fine=False, found=f"no: without {', '.join(missing)}", fix=INSTALL_EXPORT)
+    if family is ONNXRUNTIME:
+        missing = missing_of(EXPORTERS)
+        said = (
+            f"no: without {', '.join(missing)}"
+            if missing
+            else "yes: its graphs run anywhere, and plans are made of them"
+        )
+        return Finding(name=name, fine=not missing, found=said, fix=INSTALL_EXPORT)
     if isinstance(trouble := version_or_trouble(family), EngineMismatch):
         return _trouble(name, family, trouble)
     if family.capabilities:
-        return Finding(name=name, fine=True, found=f"yes, for capabilities {', '.join(family.capabilities)}")
-    if family.builds_without_gpu:
-        return Finding(name=name, fine=True, found="yes: its graphs run anywhere")
+        known = f"for capabilities {', '.join(family.capabilities)}"
+        return _compared(Finding(name=name, fine=True, found=f"yes, {known}"), family, gpu)
     if isinstance(gpu, NoGpu):
         return Finding(name=name, fine=False, found=f"no: it builds on the GPU it is for, {gpu.found}", fix=gpu.fix)
-    return Finding(name=name, fine=True, found=f"yes, for {gpu.name} (capability {gpu.capability})")
+    return _compared(
+        Finding(name=name, fine=True, found=f"yes, for {gpu.name} (capability {gpu.capability})"), family, gpu
+    )
+
+
+def _compared(yes: Finding, family: Family, gpu: Gpu | NoGpu) -> Finding:
+    """Where this GPU runs what is built, it is compared; for that, more is needed."""
+    runs = isinstance(gpu, Gpu) and gpu.capability in (family.capabilities or (gpu.capability,))
+    if runs and (missing := missing_of(JUDGES)):
+        only = f"only with --no-parity, without {' and '.join(missing)}"
+        return replace(yes, fine=False, found=f"{yes.found}; {only}", fix=INSTALL_EXPORT)
+    return yes
 
 
 def _run(family: Family, gpu: Gpu | NoGpu) -> Finding:

@@ -107,12 +107,20 @@ def test_a_missing_family_tells_how_to_install_it(machine):
         assert "not installed" in found[name].found and found[name].fix == "pip install 'hp-trt[tensorrt]'"
 
 
-def test_nothing_is_built_without_what_makes_graphs(machine, monkeypatch):
+def test_graphs_need_the_exporter_plans_only_their_family(machine, monkeypatch):
     monkeypatch.setattr(abilities, "version", lambda package: None if package == "diffusers" else "2.13.0")
     found = machine(ADA, rtx="1.7.1.116")
     assert found["build onnxruntime"].found == "no: without diffusers"
-    assert "pip install torch==" in found["build tensorrt-rtx"].fix
-    assert found["run tensorrt-rtx"].fine
+    assert "pip install torch==" in found["build onnxruntime"].fix and not found["export"].fine
+    assert found["build tensorrt-rtx"].fine and found["run tensorrt-rtx"].fine
+
+
+def test_plans_that_would_be_compared_need_what_compares_them(machine, monkeypatch):
+    monkeypatch.setattr(abilities, "version", lambda package: None if package == "polygraphy" else "2.13.0")
+    found = machine(ADA, tensorrt="11.4.0.106", rtx="1.7.1.116")
+    for name in ("build tensorrt", "build tensorrt-rtx"):
+        assert not found[name].fine and found[name].found.endswith("; only with --no-parity, without polygraphy")
+    assert machine(rtx="1.7.1.116")["build tensorrt-rtx"].fine  # nothing runs here, so nothing is compared
 
 
 def test_every_line_that_is_not_fine_says_what_to_do(machine):

@@ -73,12 +73,14 @@ def _show_engines(engines: EngineSet, console: Console) -> None:
         table.add_row(
             plan.name,
             f"{sum(f.bytes for f in plan.files.values()) / 1e6:.1f}",
-            f"not checked: {plan.built['not_compared']}" if worst is None else f"{worst:.1e}",
+            "not checked" if worst is None else f"{worst:.1e}",
             f"{plan.built['seconds']:.0f}",
             f"{plan.built['peak_bytes'] / 2**30:.1f}",
             plan.attention["text"],
         )
     console.print(table)
+    for reason in dict.fromkeys(p.built["not_compared"] for p in engines.plans.values() if not p.parity):
+        console.print(f"not checked: {reason}", markup=False, soft_wrap=True)
 
 
 def _tensors(tensors: Sequence[TensorSpec]) -> str:

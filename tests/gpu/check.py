@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engines.families import ONNXRUNTIME, RTX, TENSORRT, Family, is_installed
+from tests.gpu import summary
 from tests.gpu.children import ROOT, Child
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
@@ -112,8 +113,7 @@ class _Run:
             self._part("family", self._until(max(left, 0.4)), *arguments)
         self.end()
         self._report.finished = True
-        statuses = {line.status for line in self._report.lines}
-        return 1 if statuses & {"failed", "missed"} else 0
+        return exit_code(self._report.lines, self._config.device)
 
     def end(self) -> None:
         """Stop what still runs aside, and take its last lines."""
@@ -179,6 +179,13 @@ class _Run:
         if self._config.device == "cpu":
             return "it needs a GPU, this is a check with --device cpu"
         return "" if self._ran(family) else "its plan of one product did not run here: see its verdict"
+
+
+def exit_code(lines: Sequence[Line], device: str) -> int:
+    """0 where all that ran kept its limit; the ratio is one, on a GPU."""
+    found = summary.to_json(lines)
+    slow = device == "cuda" and found["best_ratio"] is not None and found["best_ratio"] < summary.RATIO_NEEDED
+    return 1 if slow or found["failed"] or found["missed"] else 0
 
 
 def _commit() -> str:

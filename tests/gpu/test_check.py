@@ -12,10 +12,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from engines.cuda_trace import Span
+from tests import fakes
+from tests.fakes import FakeBackend
 from tests.gpu import check, children, summary
 from tests.gpu.children import Child
-from tests.gpu.comparing import difference
+from tests.gpu.comparing import difference, keep
+from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Found, Line, Lines, NotRun, first_line
+from tests.gpu.part_family import FamilyPart
 from tests.gpu.report import Report
 from tests.gpu.sizes import SIZES
 from tests.gpu.timeline import COLUMNS, draw
@@ -272,6 +277,116 @@ def test_the_report_says_whether_the_ratio_is_kept(tmp_path):
     text = (tmp_path / "report.md").read_text()
     assert "Best ratio: 2.00; at least 2.5 is needed: NOT kept." in text
     assert json.loads((tmp_path / "report.json").read_text())["summary"]["best_ratio"] == 2
+
+
+@pytest.mark.parametrize(
+    ("fps", "status", "device", "code"),
+    [
+        (3.0, "ok", "cuda", 0),
+        (2.0, "ok", "cuda", 1),
+        (2.0, "ok", "cpu", 0),
+        (3.0, "missed", "cuda", 1),
+        (3.0, "failed", "cuda", 1),
+        (3.0, "not run", "cuda", 0),
+    ],
+)
+def test_the_exit_code_is_0_where_all_that_ran_kept_its_limit(fps, status, device, code):
+    clips = [line("torch, full", "released, clip", frames_per_s=1.0), line("tensorrt, full", "clip", frames_per_s=fps)]
+    assert check.exit_code([*clips, line("s", "n", status=status)], device) == code
+
+
+class Traced(FakeBackend):
+    """A backend with a timeline: every run of a graph took as many seconds as it is long."""
+
+    def __init__(self):
+        super().__init__()
+        self.ran = []
+
+    def session(self, spec, formula):
+        def noted(**arrays):
+            self.ran.append(spec.name)
+            return formula(**arrays)
+
+        return super().session(spec, noted)
+
+    def spans(self):
+        ran, self.ran = self.ran, []
+        return [Span(name, "denoise", 5.0 + i, len(name)) for i, name in enumerate(ran)]
+
+
+@pytest.fixture
+def family_part(tmp_path, lines):
+    """TensorRT's part with graphs that are functions."""
+    size, cells, tokens = SIZES["mini"], (4, 8, 8), (2, 6)
+    part, backend = FamilyPart(lines, "tensorrt", size, "cpu", tmp_path), Traced()
+    part._backend = backend
+    zeros = np.zeros
+    window = {"latents": (3, *cells), "motion_tokens": ("rows", 3, *tokens)}
+    rows = {"image_latents": ("rows", *cells), "image_tokens": ("rows", *tokens), "row_weights": ("rows",)}
+    made = {
+        "step_embedding": (
+            fakes.spec("step_embedding", {"timesteps": ("s",), "added_time_ids": (3,)}, {"embeddings": ("s", 5)}),
+            lambda timesteps, **_: {"embeddings": zeros((len(timesteps), 5), np.float32)},
+        ),
+        "denoiser": (
+            fakes.spec(
+                "denoiser", {**window, **rows, "c_in": (1,), "step_embedding": (1, 5)}, {"velocity": (3, *cells)}
+            ),
+            lambda latents, **_: {"velocity": latents},
+        ),
+        "stitch": (
+            fakes.spec(
+                "stitch",
+                {
+                    "latents": ("t", *cells),
+                    "velocities": ("w", 3, *cells),
+                    "matrix": ("t", "w", 3),
+                    "a": (1,),
+                    "b": (1,),
+                },
+                {"next_latents": ("t", *cells)},
+            ),
+            lambda latents, **_: {"next_latents": latents},
+        ),
+        "vae_decoder": (
+            fakes.spec("vae_decoder", {"latents": ("f", *cells)}, {"frames": ("f", 3, 64, 64)}),
+            lambda latents: {"frames": zeros((len(latents), 3, 64, 64), np.float32)},
+        ),
+    }
+    part._sessions = {name: backend.session(spec, formula) for name, (spec, formula) in made.items()}
+    return part
+
+
+def test_a_plan_is_timed_by_its_own_events_after_the_warm_up(family_part, tmp_path):
+    latents = np.zeros((8, 4, 8, 8), np.float32)
+    keep(tmp_path / "vae_decoder" / "judge.npz", {"latents": latents}, np.zeros((8, 3, 64, 64)))
+    found = family_part.time("vae_decoder")
+    assert found.facts["median_s"] == len("vae_decoder") and found.facts["clock"] == "events"
+    assert found.facts["repeats"] == 9  # neither the three runs before, nor uploads
+    assert family_part._sessions["vae_decoder"].runs[-1] == {"latents": (2, 4, 8, 8)}  # the clip's chunk
+
+
+def test_a_clip_is_measured_the_second_time_and_its_timeline_begins_at_0(family_part):
+    found = family_part.clip()
+    assert found.facts["frames"] == SIZES["mini"].clip_frames and found.facts["steps"] == 2
+    timeline = found.facts["timeline"]
+    assert timeline[0][:3] == ["step_embedding", "denoise", 0.0]
+    assert [name for name, *_ in timeline].count("step_embedding") == 1
+    assert {name for name, *_ in timeline} == {"step_embedding", "denoiser", "stitch", "vae_decoder"}
+
+
+def test_a_graph_that_was_not_judged_is_not_compared(family_part):
+    with pytest.raises(NotRun, match="nothing to compare with"):
+        family_part.parity("vae_decoder")
+
+
+def test_who_waits_for_a_plan_hears_that_it_will_not_come(tmp_path):
+    plan = Dish(tmp_path, "denoiser", "tensorrt-rtx")
+    with pytest.raises(NotRun, match="no time left: the tensorrt-rtx plan of denoiser is not done"):
+        plan.wait(time.time() - 1)
+    plan.announce(error="see its line")
+    with pytest.raises(NotRun, match="there is no tensorrt-rtx plan of denoiser: see its line"):
+        plan.wait(time.time() + 5)
 
 
 def test_a_timeline_shows_every_stream_and_what_ran_in_it():

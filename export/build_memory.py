@@ -32,21 +32,22 @@ def check_build_memory(family: Family, graph: GraphRecord, target: Target, devic
     weights = sum(record.bytes for record in graph.files.values()) - structure
     needed, free = host_bytes(family, weights=weights, structure=structure), free_host_bytes()
     if needed > free:
-        elsewhere = "plans for --capability can be built on any" if family.builds_without_gpu else "build on a"
+        anywhere = " (plans for --capability need no GPU)" if family.builds_without_gpu else ""
         raise EngineMismatch(
             f"{graph.name}: building its plan needs {_about(family)} {_size(needed)} of memory, {_size(free)} are "
-            f"free; close other programs, or {elsewhere} machine with more memory"
+            f"free; close other programs, or build on a machine with more{anywhere}"
         )
     gpu = find_gpu(device_id)
     if family.builds_without_gpu or not isinstance(gpu, Gpu):
         return
-    needed, free = device_bytes(graph.spec, weights=weights), free_device_bytes(device_id)
+    streaming = target.options.weight_streaming
+    needed, free = device_bytes(graph.spec, weights=0 if streaming else weights), free_device_bytes(device_id)
     if needed > free:
-        streaming = "" if target.options.weight_streaming else " --weight-streaming to run it on small cards,"
+        without = f", --weight-streaming (at least {_size(needed - weights)})" if not streaming else ""
         raise EngineMismatch(
             f"{graph.name}: building its plan needs at least {_size(needed)} on {gpu.name}, {_size(free)} of "
-            f"{_size(gpu.total_bytes)} are free; close other programs on the GPU, or build with a smaller --size or "
-            f"fewer --frames,{streaming} or on another GPU"
+            f"{_size(gpu.total_bytes)} are free; close other programs on the GPU, or choose a smaller --size, fewer "
+            f"--frames{without} or another GPU"
         )
 
 
@@ -58,7 +59,7 @@ def host_bytes(family: Family, *, weights: int, structure: int) -> int:
 
 
 def device_bytes(spec: NetworkSpec, *, weights: int) -> int:
-    """The least device memory a build can do with."""
+    """The least device memory a build can do with. `weights`: 0 where they are streamed."""
     largest = {name: r.max for name, r in spec.ranges.items()}
     tensors = sum(
         math.prod(largest[d] if isinstance(d, str) else d for d in t.dims) * np.dtype(t.dtype).itemsize

@@ -74,7 +74,7 @@ class TrtBackend(CudaBuffers):
         logger, runtime = self._logger, self._runtime
         engine = open_engine(self._family, self._trt, runtime, logger, path, spec)
         if weights is not None:
-            refit(self._family, self._trt, engine, logger, weights, spec)
+            refit(self._family, self._trt, engine, logger, weights, spec, path)
         streamed = 0
         if self._weight_budget_bytes is not None and engine.streamable_weights_size:
             budget = min(self._weight_budget_bytes, engine.streamable_weights_size)

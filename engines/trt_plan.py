@@ -12,11 +12,13 @@ from typing import Any
 
 from engines.errors import EngineMismatch
 from engines.families import Family
+from engines.plans import ENGINES
 from engines.spec import NetworkSpec, TensorSpec
 
 
 def make_logger(trt: Any) -> Any:
-    """A logger that prints nothing; `last_error()` is the last line of an error, or an empty text."""
+    """A logger that prints nothing. `last_error()` is the last line of the last error, or an empty text; `forget()`
+    comes before something new is tried."""
 
     class Logger(trt.ILogger):  # a class of the module that was loaded, so it cannot stand outside
         def __init__(self) -> None:
@@ -27,6 +29,9 @@ def make_logger(trt: Any) -> Any:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self._last = msg.strip()
 
+        def forget(self) -> None:
+            self._last = ""
+
         def last_error(self) -> str:
             return self._last.splitlines()[-1] if self._last else ""
 
@@ -36,57 +41,56 @@ def make_logger(trt: Any) -> Any:
 def open_engine(family: Family, trt: Any, runtime: Any, logger: Any, path: Path, spec: NetworkSpec) -> Any:
     """The engine of a plan. Raises EngineMismatch when it was built for another GPU, version or driver, or when its
     inputs and outputs are not those of `spec`."""
+    rebuild = _rebuild(family, spec, path)
     try:
         plan = path.read_bytes()
     except OSError as error:
-        raise EngineMismatch(f"{path} cannot be read: {error.strerror}; {_rebuild(family, spec)}") from error
-    if family.name == "tensorrt-rtx":
-        _check_validity_rtx(family, trt, runtime, plan, path, spec)
+        raise EngineMismatch(f"{path} cannot be read: {error.strerror}; {rebuild}") from error
+    logger.forget()
+    if family.name == "tensorrt-rtx" and (reason := _invalid_rtx(trt, runtime, plan)):
+        raise EngineMismatch(f"{path} does not run here: {reason}{_told(logger)}; {rebuild}")
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise EngineMismatch(
             f"{path} does not load in {family.name} {trt.__version__}: {logger.last_error() or 'no reason given'}; "
-            f"it needs the GPU kind, the version and the driver it was built for: {_rebuild(family, spec)}"
+            f"it needs the GPU kind, the version and the driver it was built for: {rebuild}"
         )
     wrong = _differences(trt, engine, spec)
     if wrong:
-        raise EngineMismatch(f"{path} is not what its manifest promises: {'; '.join(wrong)}; {_rebuild(family, spec)}")
+        raise EngineMismatch(f"{path} is not what its manifest promises: {'; '.join(wrong)}; {rebuild}")
     return engine
 
 
-def refit(family: Family, trt: Any, engine: Any, logger: Any, weights: Path, spec: NetworkSpec) -> None:
-    """Give `engine` the weights of the graph `weights` (.onnx). Raises EngineMismatch when it does not take them."""
+def refit(family: Family, trt: Any, engine: Any, logger: Any, weights: Path, spec: NetworkSpec, path: Path) -> None:
+    """Give the engine of the plan `path` the weights of a graph (.onnx). Raises EngineMismatch when they do not fit."""
+    rebuild = _rebuild(family, spec, path)
     if not engine.refittable:
-        raise EngineMismatch(
-            f"the plan of {spec.name} takes no weights; build it with --refit: {_rebuild(family, spec)}"
-        )
+        raise EngineMismatch(f"{path} takes no weights from {weights.name}; build it with --refit: {rebuild}")
+    logger.forget()
     refitter = trt.Refitter(engine, logger)
     parser_refitter = trt.OnnxParserRefitter(refitter, logger)
-    why = ""
     if not parser_refitter.refit_from_file(str(weights)):
         why = "; ".join(parser_refitter.get_error(i).desc() for i in range(parser_refitter.num_errors))
     elif missing := refitter.get_missing_weights():
         why = f"it lacks {len(missing)} of the plan's weights, the first is {missing[0]}"
     elif refitter.refit_cuda_engine():
         return
-    raise EngineMismatch(
-        f"{weights} does not fit the plan of {spec.name}: {why or logger.last_error() or 'no reason given'}; "
-        f"{_rebuild(family, spec)}"
-    )
+    else:
+        why = logger.last_error()
+    raise EngineMismatch(f"{weights} does not fit {path.name}: {why or 'no reason given'}; {rebuild}")
 
 
-def _check_validity_rtx(family: Family, trt: Any, runtime: Any, plan: bytes, path: Path, spec: NetworkSpec) -> None:
+def _invalid_rtx(trt: Any, runtime: Any, plan: bytes) -> str:
+    """Why this plan does not run on this machine; empty where it does."""
     validity, found = runtime.get_engine_validity(plan)
     if validity != trt.EngineValidity.INVALID:
-        return
-    reasons = [
-        reason.lower().replace("_", " ")
-        for reason, member in trt.EngineInvalidityDiagnostics.__members__.items()
-        if int(found) & int(member)
-    ]
-    raise EngineMismatch(
-        f"{path} does not run here: {', '.join(reasons) or 'no reason given'}; {_rebuild(family, spec)}"
-    )
+        return ""
+    reasons = trt.EngineInvalidityDiagnostics.__members__.items()
+    return ", ".join(r.lower().replace("_", " ") for r, bit in reasons if int(found) & int(bit)) or "it is not valid"
+
+
+def _told(logger: Any) -> str:
+    return f" ({logger.last_error()})" if logger.last_error() else ""
 
 
 def _differences(trt: Any, engine: Any, spec: NetworkSpec) -> list[str]:
@@ -136,5 +140,7 @@ def _shape(promised: TensorSpec) -> tuple[int, ...]:
     return tuple(dim if isinstance(dim, int) else -1 for dim in promised.dims)
 
 
-def _rebuild(family: Family, spec: NetworkSpec) -> str:
-    return f"python -m export.build_engines --family {family.name} --bundle BUNDLE --only {spec.name}"
+def _rebuild(family: Family, spec: NetworkSpec, path: Path) -> str:
+    """The command, with the bundle that `path` lies in."""
+    bundle = next((str(p.parent) for p in path.parents if p.name == ENGINES), "BUNDLE")
+    return f"python -m export.build_engines --family {family.name} --bundle {bundle} --only {spec.name}"

@@ -12,6 +12,7 @@ from engines import families, gpu, trt_backend
 from engines.errors import EngineMismatch, InputError
 from engines.gpu import NoGpu
 from engines.trt_backend import open_trt_backend
+from engines.trt_plan import make_logger, open_engine
 from tests.engines.fake_trt import EngineInvalidityDiagnostics as Diagnostics
 from tests.engines.fake_trt import FakePlan
 from tests.engines.trt_cases import AXPY, axpy, case, numbers
@@ -40,6 +41,13 @@ def test_a_plan_that_does_not_load_says_why_and_how_to_build_it(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_the_command_names_the_bundle_that_the_plan_lies_in(tmp_path):
+    folder = tmp_path / "hp" / "engines" / "tensorrt-0123" / "axpy-4567"
+    folder.mkdir(parents=True)
+    with case(folder) as c, pytest.raises(EngineMismatch, match=f"--bundle {tmp_path / 'hp'} --only axpy"):
+        c.load(plan(refuses="another GPU"))
+
+
 def test_a_plan_that_is_missing_says_so(tmp_path):
     with case(tmp_path) as c, pytest.raises(EngineMismatch, match="cannot be read: No such file"):
         c.backend.load(AXPY, tmp_path / "none.plan")
@@ -52,6 +60,17 @@ def test_rtx_says_before_loading_what_is_wrong(tmp_path):
             c.load(bad)
         assert c.trt.made.loaded == []
         c.run(c.load(), 3)
+
+
+def test_the_real_rtx_is_asked_before_it_deserialises(tmp_path):
+    """As far as a machine without a GPU goes: its logger takes ours, and it knows nonsense."""
+    if not families.is_installed(families.RTX):
+        pytest.skip("needs tensorrt-rtx")
+    trt = families.load(families.RTX)
+    logger, path = make_logger(trt), tmp_path / "axpy.plan"
+    path.write_bytes(b"not a plan at all")
+    with pytest.raises(EngineMismatch, match=r"axpy\.plan does not run here: malformed engine"):
+        open_engine(families.RTX, trt, trt.Runtime(logger), logger, path, AXPY)
 
 
 def test_rtx_captures_only_what_it_can(tmp_path):
@@ -138,9 +157,9 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path):
     with case(tmp_path) as c:
         session = c.backend.load(AXPY, c.plan(plan(refittable=True)), graph)
         c.run(session, 3)
-        with pytest.raises(EngineMismatch, match=r"axpy\.onnx does not fit the plan of axpy: no weight called conv_in"):
+        with pytest.raises(EngineMismatch, match=r"axpy\.onnx does not fit axpy\.plan: no weight called conv_in"):
             c.backend.load(AXPY, c.plan(plan(refittable=True, weights_fit=False)), graph)
-        with pytest.raises(EngineMismatch, match="the plan of axpy takes no weights; build it with --refit"):
+        with pytest.raises(EngineMismatch, match=r"axpy\.plan takes no weights from axpy\.onnx; build it with --refit"):
             c.backend.load(AXPY, c.plan(plan()), graph)
 
 

@@ -43,7 +43,7 @@ class Verdict:
         trt, logger = self._need(), self._logger
         builder = trt.Builder(logger)
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-        tensor = network.add_input("x", trt.float32, (WIDTH, WIDTH))
+        tensor = network.add_input("x", trt.DataType.FLOAT, (WIDTH, WIDTH))
         held = np.ascontiguousarray(self._weights)  # the network keeps only a pointer
         layer = network.add_constant((WIDTH, WIDTH), trt.Weights(held))
         none = trt.MatrixOperation.NONE

@@ -28,6 +28,10 @@ from export.networks.vae import VAE
 # half steps by 1/16, and all four together are under 0.2 % of a clip's work. Embedding and stitch are negligible.
 HALF = frozenset({"appearance", "denoiser", "vae_decoder"})
 
+# The runtime's limit of 10 000 frames, and room for 120 padded ones at either end. TensorRT holds memory for the most
+# that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.
+LONGEST_CLIP = 10_240
+
 Networks = Callable[[str], Any]  # network name -> its module, with float32 parameters
 
 
@@ -263,8 +267,8 @@ def bundle_graphs(
                     tensor("b", 1),
                 ],
                 [tensor("next_latents", "total", channels, *latent)],
-                total=(1, 130, 100_000),
-                windows=(1, 6, 100_000),
+                total=(1, 130, LONGEST_CLIP),
+                windows=(1, 6, most_windows(frames)),
             ),
             networks=(),
             make=lambda networks: Stitch(),
@@ -281,6 +285,12 @@ def bundle_graphs(
         ),
     )
     return {g.name: replace(g, half=half and g.name in HALF) for g in graphs}
+
+
+def most_windows(frames: int) -> int:
+    """How many windows the longest clip may have, at an overlap of 3 frames, or of half a window if that is more."""
+    stride = max(min(frames // 2, frames - 3), 1)
+    return -(-LONGEST_CLIP // stride)
 
 
 def black_pose_features(pose_guider: nn.Module, size: tuple[int, int]) -> Tensor:

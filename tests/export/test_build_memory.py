@@ -69,8 +69,8 @@ def test_too_little_memory_says_how_much_is_needed_and_what_would_do(machine):
     with pytest.raises(EngineMismatch) as caught:
         check_build_memory(families.RTX, GRAPH, TARGET)
     assert str(caught.value) == (
-        "denoiser: building its plan needs about 11.5 GB of memory, 6.0 GB are free; close other programs, or build on a "
-        "machine with more (plans for --capability need no GPU)"
+        "denoiser: building its plan needs about 11.5 GB of memory, 6.0 GB are free; close other programs, or build on "
+        "a machine with more (plans for --capability need no GPU)"
     )
 
 
@@ -87,8 +87,9 @@ def test_too_small_a_card_says_what_would_fit(machine):
     with pytest.raises(EngineMismatch) as caught:
         check_build_memory(families.TENSORRT, GRAPH, TARGET)
     assert str(caught.value) == (
-        "denoiser: building its plan needs at least 3.1 GB on NVIDIA A, 2.0 GB of 8.0 GB are free; close other programs "
-        "on the GPU, or choose a smaller --size, fewer --frames, --weight-streaming (at least 0.0 GB) or another GPU"
+        "denoiser: building its plan needs at least 3.1 GB on NVIDIA A, 2.0 GB of 8.0 GB are free; close other "
+        "programs on the GPU, or choose a smaller --size, fewer --frames, --weight-streaming (at least 0.0 GB) or another "
+        "GPU"
     )
     streaming = dataclasses.replace(TARGET, options=PlanOptions(weight_streaming=True))
     check_build_memory(families.TENSORRT, GRAPH, streaming)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from export.reference import schedule
 from export.reference.unet import ReferenceUNet
 from export.reference.windows import coverage, window_frames, window_starts
 from export.weights import load_random
+from hp_trt.config import RuntimeConfig
+from runtime.sampling import Sampling
 from runtime.schedule import euler_coefficients, input_scales
 from runtime.windows import stitch_matrix
 from tests.export.case_networks import CaseNetworks
@@ -168,6 +171,16 @@ def test_the_full_size_promises_are_those_of_the_design():
     assert dims["vae_decoder"] == {"latents": ("chunk", 4, 64, 64), "frames": ("chunk", 3, 512, 512)}
     limits = specs["denoiser"].ranges["rows"], specs["vae_decoder"].ranges["chunk"]
     assert [(r.min, r.max) for r in limits] == [(1, 3), (1, 8)]
+
+
+@pytest.mark.parametrize("frames", [2, 3, 8, 25, 256])
+def test_the_stitch_takes_every_clip_that_the_runtime_does_and_fits_an_engine(frames):
+    spec = bundle_graphs(HUNYUANPORTRAIT.architecture, size=512, frames=frames, motion_px=256)["stitch"].spec
+    padded = RuntimeConfig().max_frames + 2 * Sampling().pad_frames
+    assert spec.ranges["total"].max >= padded
+    assert spec.ranges["windows"].max >= len(window_starts(padded, window=frames, overlap=min(3, frames - 1), shift=0))
+    for tensor in (*spec.inputs, *spec.outputs):
+        assert math.prod(spec.ranges[d].max if isinstance(d, str) else d for d in tensor.dims) < 2**31
 
 
 def test_half_precision_shows_in_the_tokens_alone():

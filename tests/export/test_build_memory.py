@@ -88,8 +88,8 @@ def test_too_small_a_card_says_what_would_fit(machine):
         check_build_memory(families.TENSORRT, GRAPH, TARGET)
     assert str(caught.value) == (
         "denoiser: building its plan needs at least 3.1 GB on NVIDIA A, 2.0 GB of 8.0 GB are free; close other "
-        "programs on the GPU, or choose a smaller --size, fewer --frames, --weight-streaming (at least 0.0 GB) or another "
-        "GPU"
+        "programs on the GPU, or choose a smaller --size, fewer --frames, --weight-streaming (at least 0.0 GB) or "
+        "another GPU"
     )
     streaming = dataclasses.replace(TARGET, options=PlanOptions(weight_streaming=True))
     check_build_memory(families.TENSORRT, GRAPH, streaming)

@@ -5,7 +5,8 @@ never looks inside: on ONNX Runtime a buffer is a numpy array, on TensorRT it is
 
 Every operation may be asynchronous. It goes to the stream chosen by `Backend.stream`, and waits by itself for whatever
 another stream still does to the buffers that it reads or writes: results never depend on the choice of streams. Only
-`download`, `Pending.wait` and `synchronize` wait on the host.
+`download`, `Pending.wait` and `synchronize` stop the host for results; a call that needs memory may stop it until some
+is free, and a session's first runs of a shape until it is ready.
 """
 
 from __future__ import annotations

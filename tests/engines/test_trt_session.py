@@ -89,6 +89,7 @@ def test_the_shapes_used_last_are_kept(tmp_path):
         captures, held = c.driver.calls["capture_begin"], c.backend.pool.held_bytes
         for rows in (1, 3, 4):
             c.run(session, rows)
+            c.run(session, rows)
         assert c.driver.calls["capture_begin"] == captures
         for rows in (2, 2, 6, 6, 7, 7, 8, 8, 2, 2):
             c.run(session, rows)
@@ -187,6 +188,20 @@ def test_closing_waits_for_the_last_run_and_is_fine_twice(tmp_path):
         np.testing.assert_array_equal(c.backend.download(last), numbers(3) + 1)
         gc.collect()
         assert c.driver.used_bytes <= c.backend.pool.held_bytes  # the engine's weights are gone
+
+
+@pytest.mark.parametrize("captured", [frozenset(), CAPTURED])
+def test_a_session_may_be_closed_with_its_last_run_under_way(tmp_path, captured):
+    """Its context and its engine go only when the device is done with them; the fake ones would complain."""
+    with case(tmp_path, captured=captured) as c:
+        session = c.load()
+        inputs = {"x": c.backend.upload(numbers(3)), "a": c.backend.upload(np.ones(1, np.float32))}
+        y = session.run(inputs)["y"]
+        session.close()
+        del session
+        gc.collect()
+        assert c.driver.problems == []
+        np.testing.assert_array_equal(c.backend.download(y), numbers(3) + 1)
 
 
 def test_a_graph_that_loses_its_context_is_found(tmp_path):

@@ -100,6 +100,7 @@ class Runtime:
 
     Raises BundleError for a bundle that is not what its manifest says, EngineMismatch when it cannot run here,
     InputError for a configuration that cannot be. `on_event` hears of every piece of work (`runtime.stages.Event`).
+    `settle_stages`: wait for the device at the end of each piece, so that its time is its own, at the cost of overlap.
     """
 
     def __init__(
@@ -108,9 +109,10 @@ class Runtime:
         config: RuntimeConfig | None = None,
         *,
         on_event: Callable[[Event], None] | None = None,
+        settle_stages: bool = False,
     ) -> None:
         self.config = config or RuntimeConfig()
-        self._on_event = on_event
+        self._on_event, self._settle_stages = on_event, settle_stages
         self._locator = open_locator(self.config.locator, self.config.locator_file)
         self._embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
@@ -136,7 +138,7 @@ class Runtime:
         Raises InputError for what is no picture, FaceNotFound.
         """
         what = "the portrait" if isinstance(image, np.ndarray) else str(image)
-        stages = stages or Stages(self._on_event)
+        stages = stages or self._stages()
         geometry = self.bundle.manifest.geometry
         with stages.unit("portrait_crop"):
             pixels = load_image(image)
@@ -176,7 +178,7 @@ class Runtime:
         from hp_trt.video_writer import VideoWriter, check_target
 
         wanted = self.sampling(**sampling)
-        stages = Stages(self._on_event)
+        stages = self._stages()
         reader = VideoReader(driving)
         if crop_out is not None and Path(crop_out).resolve() == Path(out).resolve():
             raise InputError(f"{out} and the crop would be one file; give the crop another name")
@@ -231,7 +233,7 @@ class Runtime:
         All of the driving video is read and denoised before the first frame comes; from then on they come chunk by
         chunk. Memory grows with the clip by its tokens and latents alone.
         """
-        wanted, stages = self.sampling(**sampling), Stages(self._on_event)
+        wanted, stages = self.sampling(**sampling), self._stages()
         source = VideoReader(driving) if isinstance(driving, Path | str) else driving
         who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
         motion = self._read_motion(source, self._locator_of(landmarks), wanted, stages)
@@ -248,6 +250,9 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _stages(self) -> Stages:
+        return Stages(self._on_event, settle=self.backend.synchronize if self._settle_stages else None)
 
     def _encode(self, crop: PortraitCrop, stages: Stages, sampling: Sampling | None = None) -> Identity:
         """With `sampling`, the condition is made from the portrait with that much noise on it."""
@@ -303,6 +308,7 @@ class Runtime:
                     head_id=head_id,
                     exp_id=exp_id,
                     first_frame=len(motion.bank),
+                    guard=motion.bank.guard,
                 )
                 motion.bank.append(tokens)
         for stage in ("read", "crop", "motion"):

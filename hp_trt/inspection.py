@@ -9,17 +9,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engines.bundle import Bundle
+from engines.bundle import Bundle, Record
 from engines.plans import EngineSet
 from engines.spec import TensorSpec
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
     """The manifest as JSON data, with the folder and its size."""
-    graphs = bundle.manifest.graphs.values()
-    plans = [plan for engines in bundle.manifest.engines.values() for plan in engines.plans.values()]
-    total = sum(f.bytes for record in (*graphs, *plans) for f in record.files.values())
-    return {"bundle": str(bundle.path), "bytes": total, **bundle.manifest.to_json()}
+    manifest = bundle.manifest
+    plans = [plan for engines in manifest.engines.values() for plan in engines.plans.values()]
+    records: list[Record] = [*manifest.graphs.values(), *plans]
+    total = sum(file.bytes for record in records for file in record.files.values())
+    return {"bundle": str(bundle.path), "bytes": total, **manifest.to_json()}
 
 
 def show(bundle: Bundle, console: Console | None = None) -> None:

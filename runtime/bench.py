@@ -4,7 +4,7 @@ Parses arguments, makes a BenchConfig, calls `bench`, and shows the report: a ta
 picture of the timeline. The JSON's keys, stable within one `schema` (times in seconds unless a name says _ms):
 
     format, schema     "hp-trt bench", 1
-    machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, provider, threads, device
+    machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, family, provider, threads, device
     bundle             path, preset, precision, size [H, W], frames, weights "random" | "published", created
     clip               frames, padded (with the frames made up at its ends), windows (a step), rows [of each step],
                        decoded, steps, rate, seed, runs, warmup
@@ -58,7 +58,9 @@ def command(
     steps: Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads, of the reference too [every core].")] = None,
-    provider: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
+    provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
+    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
     warmup: Annotated[int, typer.Option(help="Runs before the measured ones.")] = 1,
     runs: Annotated[int, typer.Option(help="Measured runs.")] = 3,
     reference: Annotated[bool, typer.Option(help="Race the released algorithm in eager PyTorch, by turns.")] = False,
@@ -76,7 +78,9 @@ def command(
         steps=steps,
         seed=seed,
         threads=threads,
+        family=family,
         provider=provider,
+        device=device,
         warmup=warmup,
         runs=runs,
         reference=reference,

@@ -40,7 +40,9 @@ class BenchConfig:
     steps: int | None = None  # None: the bundle's
     seed: int | None = None
     threads: int | None = None  # None: every core; the race's too
+    family: str = "onnxruntime"
     provider: str = "cpu"
+    device: int = 0  # which GPU
     warmup: int = 1
     runs: int = 3
     reference: bool = False
@@ -76,8 +78,16 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     from hp_trt.api import Runtime
 
     tell = tell or (lambda what, done, total: None)
-    setup = RuntimeConfig(provider=config.provider, threads=config.threads)  # type: ignore[arg-type]  # checked there
-    with Runtime(config.bundle, setup) as runtime, tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary:
+    setup = RuntimeConfig(
+        family=config.family,  # type: ignore[arg-type]  # checked there
+        provider=config.provider,  # type: ignore[arg-type]
+        device_id=config.device,
+        threads=config.threads,
+    )
+    with (
+        Runtime(config.bundle, setup, settle_stages=True) as runtime,
+        tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary,
+    ):
         folder, sampling = Path(temporary), runtime.sampling(steps=config.steps, seed=config.seed)
         portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
         opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
@@ -182,7 +192,13 @@ def _race(
 
 def _machine(config: BenchConfig, runtime: Runtime) -> dict[str, Any]:
     threads = getattr(runtime.backend, "threads", None)
-    return {**machine.facts(), "provider": config.provider, "threads": threads, "device": runtime.backend.device}
+    return {
+        **machine.facts(),
+        "family": config.family,
+        "provider": config.provider,
+        "threads": threads,
+        "device": runtime.backend.device,
+    }
 
 
 def _bundle(runtime: Runtime) -> dict[str, Any]:

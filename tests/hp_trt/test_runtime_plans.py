@@ -1,0 +1,87 @@
+"""Runtime on plans: it takes those that fit this GPU, verified, and says in one line why it takes none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+import hp_trt.api
+from engines.errors import BundleError, EngineMismatch
+from engines.gpu import Gpu
+from engines.plans import PlanOptions
+from hp_trt.api import GRAPHS, Runtime
+from hp_trt.config import RuntimeConfig
+from tests.engines.bundles import TARGET, make_bundle, make_bundle_with_plans
+
+GPU = Gpu(index=0, name="NVIDIA RTX 4090", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
+CONFIG = RuntimeConfig(family="tensorrt-rtx")
+CONTENTS = {name: name.encode() for name in GRAPHS}
+
+
+class Opened:
+    """A backend that only tells what it was asked to open, and what was closed."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, tuple] = {}
+        self.closed: list[str] = []
+
+    def load(self, spec, path, weights=None):
+        self.loaded[spec.name] = (path, weights)
+        return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
+
+    def close(self) -> None:
+        self.closed.append("backend")
+
+
+@pytest.fixture
+def backend(monkeypatch) -> Opened:
+    opened = Opened()
+    monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
+    monkeypatch.setattr(hp_trt.api, "require_gpu", lambda index: GPU)
+    monkeypatch.setattr(hp_trt.api.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))
+    return opened
+
+
+def test_every_graph_is_opened_from_the_plan_that_fits(tmp_path, backend):
+    bundle = make_bundle_with_plans(tmp_path, **CONTENTS)
+    plans = bundle.manifest.engines[TARGET.folder].plans
+    with Runtime(tmp_path, CONFIG):
+        assert backend.loaded == {name: (tmp_path / plans[name].main, None) for name in GRAPHS}
+    assert backend.closed == [*reversed(GRAPHS), "backend"]
+
+
+def test_stripped_plans_come_with_the_graphs_that_hold_their_weights(tmp_path, backend):
+    stripped = replace(TARGET, options=PlanOptions(refit=True, strip=True))
+    bundle = make_bundle_with_plans(tmp_path, target=stripped, **CONTENTS)
+    with Runtime(tmp_path, CONFIG):
+        assert {name: weights for name, (_, weights) in backend.loaded.items()} == {
+            name: bundle.model_path(name) for name in GRAPHS
+        }
+
+
+def test_an_altered_plan_never_reaches_the_library(tmp_path, backend):
+    bundle = make_bundle_with_plans(tmp_path, **CONTENTS)
+    file = tmp_path / bundle.manifest.engines[TARGET.folder].plans["denoiser"].main
+    file.write_bytes(file.read_bytes()[::-1])
+    with pytest.raises(BundleError, match=r"denoiser\.plan was changed: sha256"):
+        Runtime(tmp_path, CONFIG)
+    assert backend.loaded == {}
+
+
+def test_a_bundle_without_plans_says_how_to_build_them_and_lets_the_device_go(tmp_path, backend):
+    make_bundle(tmp_path, **CONTENTS)
+    with pytest.raises(EngineMismatch, match="holds no plans for tensorrt-rtx; build them: python -m export"):
+        Runtime(tmp_path, CONFIG)
+    assert backend.closed == ["backend"]
+
+
+def test_without_a_gpu_nothing_is_opened(tmp_path):
+    from engines.gpu import NoGpu, find_gpu
+
+    if not isinstance(find_gpu(), NoGpu):
+        pytest.skip("this machine has a GPU")
+    make_bundle_with_plans(tmp_path, **CONTENTS)
+    with pytest.raises(EngineMismatch, match="this needs an NVIDIA GPU, found: "):
+        Runtime(tmp_path, CONFIG)

@@ -35,6 +35,7 @@ class GraphRecord:
     spec: NetworkSpec
     precision: str  # "fp32" | "fp16"
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # path inside the bundle; filled in by the writer
+    structure: str = ""  # hex, the graph without its weights' values: a plan without weights is tied to that
     parity: Mapping[str, float] = field(default_factory=dict)
     flops: Mapping[str, Any] = field(default_factory=dict)
     built: Mapping[str, Any] = field(default_factory=dict)  # seconds, versions
@@ -63,6 +64,7 @@ class GraphRecord:
             "name": self.name,
             "key": self.key,
             "precision": self.precision,
+            "structure": self.structure,
             "files": {p: {"sha256": f.sha256, "bytes": f.bytes} for p, f in self.files.items()},
             "spec": self.spec.to_json(),
             "parity": dict(self.parity),
@@ -76,6 +78,7 @@ class GraphRecord:
             name=data["name"],
             key=data["key"],
             precision=data["precision"],
+            structure=data["structure"],
             files={p: FileRecord(sha256=f["sha256"], bytes=f["bytes"]) for p, f in data["files"].items()},
             spec=NetworkSpec.from_json(data["spec"]),
             parity=data["parity"],
@@ -112,7 +115,7 @@ class Manifest:
             for name, plan in engines.plans.items():
                 if plan.target_folder != folder:
                     raise ValueError(f"{name}: a plan of {folder} must lie there, got {plan.target_folder!r}")
-                if name not in self.graphs or plan.graph_key != self.graphs[name].key:
+                if name not in self.graphs or plan.graph_key != engines.target.built_from(self.graphs[name]):
                     raise ValueError(f"{plan.main} was built from another graph than the bundle's {name}")
 
     def to_json(self) -> dict[str, Any]:

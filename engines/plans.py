@@ -13,9 +13,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines.file_record import FileRecord
+
+if TYPE_CHECKING:
+    from engines.manifest import GraphRecord
 
 ENGINES = "engines"  # the folder inside a bundle
 TIMING_CACHE = "timing.cache"  # in a target's folder
@@ -29,13 +32,10 @@ class PlanOptions:
     version_compatible: bool = False  # runs on later TensorRT of the same major version
     hardware_compatible: bool = False  # runs on every GPU of the same capability and later, not only this kind
     weight_streaming: bool = False  # weights may stay in host memory, for small cards
-    refit: bool = False  # takes other weights of the same shapes
-    strip: bool = False  # carries no weights: they are read from the graph when it loads; needs `refit`
+    strip: bool = False  # carries no weights: they are read from the graph when it loads, whichever they are then
     optimization_level: int | None = None  # 0 to 5; None: the family's own default
 
     def __post_init__(self) -> None:
-        if self.strip and not self.refit:
-            raise ValueError("a stripped plan must be refittable, or it could never run")
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise ValueError(f"optimization_level must be 0 to 5, got {self.optimization_level}")
         if self.workspace_bytes is not None and self.workspace_bytes < 1:
@@ -67,6 +67,10 @@ class Target:
         """`engines/<family>-<fingerprint12>`, inside the bundle."""
         return f"{ENGINES}/{self.family}-{self.fingerprint[:12]}"
 
+    def built_from(self, graph: GraphRecord) -> str:
+        """What of a graph decides its plan: all of it, or its structure where the plan carries no weights."""
+        return graph.structure if self.options.strip else graph.key
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"capabilities": list(self.capabilities)}
 
@@ -88,7 +92,7 @@ class PlanRecord:
 
     name: str  # the graph's
     key: str  # hex, the plan's content key
-    graph_key: str  # of the GraphRecord it was built from
+    graph_key: str  # what it was built from: `Target.built_from` of its graph
     target_folder: str  # `Target.folder`
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # NAME.plan and build.json; filled in by the writer
     parity: Mapping[str, float] = field(default_factory=dict)  # empty: not compared, for want of a GPU

@@ -65,7 +65,7 @@ def refit(family: Family, trt: Any, engine: Any, logger: Any, weights: Path, spe
     """Give the engine of the plan `path` the weights of a graph (.onnx). Raises EngineMismatch when they do not fit."""
     rebuild = _rebuild(family, spec, path)
     if not engine.refittable:
-        raise EngineMismatch(f"{path} takes no weights from {weights.name}; build it with --refit: {rebuild}")
+        raise EngineMismatch(f"{path} takes no weights from {weights.name}; build it with --strip: {rebuild}")
     logger.forget()
     refitter = trt.Refitter(engine, logger)
     parser_refitter = trt.OnnxParserRefitter(refitter, logger)

@@ -35,6 +35,7 @@ from export.graphs import Graph, bundle_graphs
 from export.parity import Expected, check, expectations
 from export.presets import PRESETS, Preset
 from export.progress import Progress
+from export.structure import structure
 from export.trace import OPSET, export_onnx
 from export.weights_source import Checkpoints, RandomWeights, WeightsSource
 
@@ -170,7 +171,7 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
             name: plan
             for name, plan in engines.plans.items()
             if name in records
-            and records[name].key == plan.graph_key
+            and engines.target.built_from(records[name]) == plan.graph_key
             and writer.find_plan(engines.target, name, plan.key) == plan
         }
         if plans:
@@ -261,6 +262,7 @@ def _build_graph(
             key=key,
             spec=graph.spec,
             precision="fp16" if graph.half else "fp32",
+            structure=structure(path),
             parity=parity,
             flops=flops,
             built={

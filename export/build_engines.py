@@ -62,9 +62,8 @@ def build(
     weight_streaming: Annotated[
         bool, typer.Option("--weight-streaming", help="Weights may stay in host memory, for small cards.")
     ] = False,
-    refit: Annotated[bool, typer.Option("--refit", help="Plans take other weights without a rebuild.")] = False,
     strip: Annotated[
-        bool, typer.Option("--strip", help="Plans without weights, read from the graphs; needs --refit.")
+        bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
     ] = False,
     optimization_level: Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")] = None,
     device: Annotated[int, typer.Option(help="Which GPU to build plans on, from 0.")] = 0,
@@ -95,7 +94,6 @@ def build(
                     version_compatible=version_compatible,
                     hardware_compatible=hardware_compatible,
                     weight_streaming=weight_streaming,
-                    refit=refit,
                     strip=strip,
                     optimization_level=optimization_level,
                 ),

@@ -15,9 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from export.build_memory import check_build_memory
-from export.plan_target import plan_key, plan_target
-
 from engines import families
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
@@ -27,8 +24,10 @@ from engines.manifest import GraphRecord, Manifest, build_command, to_text
 from engines.plan_choice import Here, misfit
 from engines.plans import EngineSet, PlanOptions, PlanRecord, Target
 from export.attention import attention_line
+from export.build_memory import check_build_memory
 from export.engine_parity import Judge, compare_engine
 from export.plan import build_plan
+from export.plan_target import plan_key, plan_target
 from export.progress import Progress
 
 BUILD_REPORT = "build.json"
@@ -96,7 +95,7 @@ def find_plan(
 
     Whether an engine was compared is part of its key: one that was is never replaced by one that was not.
     """
-    content = plan_key(target, graph, writer.path / graph.main)
+    content = plan_key(target, graph)
     keys = [hashlib.sha256(f"{content} {word}".encode()).hexdigest() for word in ("compared", "built")]
     wanted = keys[0] if compared else keys[1]
     found = writer.find_plan(target, graph.name, keys[0])
@@ -168,7 +167,7 @@ def _build(
         PlanRecord(
             name=graph.name,
             key=key,
-            graph_key=graph.key,
+            graph_key=target.built_from(graph),
             target_folder=target.folder,
             parity=parity,
             attention=attention,

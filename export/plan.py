@@ -127,7 +127,7 @@ def make_config(trt: ModuleType, builder, spec: NetworkSpec, target: Target):
     wanted = {
         trt.BuilderFlag.VERSION_COMPATIBLE: options.version_compatible,
         trt.BuilderFlag.WEIGHT_STREAMING: options.weight_streaming,
-        trt.BuilderFlag.REFIT: options.refit,
+        trt.BuilderFlag.REFIT: options.strip,  # for any weights of the same shapes
         trt.BuilderFlag.STRIP_PLAN: options.strip,
     }
     for flag in (flag for flag, on in wanted.items() if on):

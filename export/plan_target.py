@@ -67,30 +67,18 @@ def plan_target(family: Family, capabilities: Sequence[str], options: PlanOption
     )
 
 
-def plan_key(target: Target, graph: GraphRecord, onnx: Path) -> str:
+def plan_key(target: Target, graph: GraphRecord) -> str:
     """sha256 (hex) over everything that decides what a plan contains.
 
-    A stripped plan carries no weights, so for it the graph counts without their values: other weights of the same
-    shapes give the same key. `onnx`: the graph's file; read for stripped plans only.
+    A stripped plan carries no weights: other weights of the same shapes give the same key.
     """
-    graph_facts = structure(onnx) if target.options.strip else graph.key
-    facts = {"target": target.to_json(), "graph": graph_facts, "spec": graph.spec.to_json(), "code": _code_hash()}
+    facts = {
+        "target": target.to_json(),
+        "graph": target.built_from(graph),
+        "spec": graph.spec.to_json(),
+        "code": _code_hash(),
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def structure(onnx_path: Path) -> str:
-    """sha256 (hex) of a graph without its weights' values. Whole numbers stay: they are shapes."""
-    import onnx
-
-    model = onnx.load(onnx_path, load_external_data=False)
-    whole = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL}
-    for tensor in model.graph.initializer:
-        if tensor.data_type not in whole:
-            tensor.CopyFrom(onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type))
-        elif tensor.data_location == onnx.TensorProto.EXTERNAL:
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(onnx_path.parent))
-            tensor.ClearField("external_data")
-    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _rtx_capabilities(family: Family, asked: Sequence[str], device_id: int) -> tuple[str, ...]:
@@ -123,9 +111,9 @@ def _check_rtx_options(options: PlanOptions, device_id: int) -> None:
             "tensorrt-rtx has no --hardware-compatible: its plans run on every GPU of their capabilities; "
             "name them all with --capability"
         )
-    if options.refit and isinstance(gpu := find_gpu(device_id), NoGpu):  # CUDA is asked while compiling
+    if options.strip and isinstance(gpu := find_gpu(device_id), NoGpu):  # CUDA is asked while compiling
         raise InputError(
-            f"tensorrt-rtx needs a GPU to build plans with --refit or --strip, found: {gpu.found}; leave them out, or "
+            f"tensorrt-rtx needs a GPU to build plans with --strip, found: {gpu.found}; leave it out, or "
             "build on a machine with the GPU"
         )
 

@@ -24,7 +24,7 @@ def spec_of(name: str) -> NetworkSpec:
     return NetworkSpec(name=name, inputs=(x,), outputs=(y,), ranges={"rows": DimRange(min=1, opt=2, max=3)})
 
 
-def make_graph(writer: BundleWriter, name: str, content: bytes) -> GraphRecord:
+def make_graph(writer: BundleWriter, name: str, content: bytes, structure: str = "") -> GraphRecord:
     """The finished graph, built only where the writer has none."""
     key = key_of(content)
     if (record := writer.find(name, key)) is not None:
@@ -33,7 +33,10 @@ def make_graph(writer: BundleWriter, name: str, content: bytes) -> GraphRecord:
     (folder / f"{name}.onnx").write_bytes(content)
     (folder / f"{name}.onnx.data").write_bytes(content * 100)
     built = {"seconds": 0.5, "shape": (1, 2)}
-    return writer.finish(GraphRecord(name=name, key=key, spec=spec_of(name), precision="fp32", built=built))
+    record = GraphRecord(
+        name=name, key=key, spec=spec_of(name), precision="fp32", structure=structure or key, built=built
+    )
+    return writer.finish(record)
 
 
 def manifest_of(*records: GraphRecord, preset: str = "pocket") -> Manifest:
@@ -69,7 +72,8 @@ def make_plan(writer: BundleWriter, graph: GraphRecord, content: bytes, target: 
     folder = writer.stage_plan(target, graph.name, key)
     (folder / f"{graph.name}.plan").write_bytes(content * 50)
     (folder / "build.json").write_text("{}\n")
-    return writer.finish(PlanRecord(name=graph.name, key=key, graph_key=graph.key, target_folder=target.folder))
+    built_from = target.built_from(graph)
+    return writer.finish(PlanRecord(name=graph.name, key=key, graph_key=built_from, target_folder=target.folder))
 
 
 def with_plans(manifest: Manifest, *plans: PlanRecord, target: Target = TARGET) -> Manifest:

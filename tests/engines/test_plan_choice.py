@@ -54,7 +54,7 @@ def test_a_hardware_compatible_plan_runs_on_later_gpus_only():
 
 def test_the_set_that_was_built_last_and_is_complete_is_taken(tmp_path):
     streaming = replace(TARGET, options=PlanOptions(weight_streaming=True))
-    partial = replace(TARGET, options=PlanOptions(refit=True))
+    partial = replace(TARGET, options=PlanOptions(strip=True))
     with BundleWriter(tmp_path) as writer:
         graphs = [make_graph(writer, name, name.encode()) for name in ("unet", "vae")]
         manifest = manifest_of(*graphs)

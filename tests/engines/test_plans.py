@@ -39,7 +39,7 @@ def test_any_change_of_target_or_option_is_another_folder():
         replace(TARGET, version="1.7.2"),
         replace(TARGET, capabilities=("8.9",)),
         replace(TARGET, options=PlanOptions(weight_streaming=True)),
-        replace(TARGET, options=PlanOptions(refit=True)),
+        replace(TARGET, options=PlanOptions(strip=True)),
     ]
     assert len({t.folder for t in (TARGET, *others)}) == 6
 
@@ -72,17 +72,12 @@ def test_only_what_a_family_loads_is_hashed(path):
 
 
 def test_graphs_that_stripped_plans_take_their_weights_from_are_hashed_too(tmp_path):
-    stripped = replace(TARGET, options=PlanOptions(refit=True, strip=True))
+    stripped = replace(TARGET, options=PlanOptions(strip=True))
     bundle = make_bundle_with_plans(tmp_path, target=stripped, unet=b"graph")
     graph = bundle.model_path("unet")
     graph.write_bytes(graph.read_bytes()[::-1])
     with pytest.raises(BundleError, match="sha256"):
         Bundle.open(tmp_path, family="tensorrt-rtx")
-
-
-def test_a_stripped_plan_that_takes_no_weights_cannot_be_asked_for():
-    with pytest.raises(ValueError, match="could never run"):
-        PlanOptions(strip=True)
 
 
 def test_a_timing_cache_beside_the_plans_is_ours_and_any_other_file_is_not(path):

@@ -66,7 +66,7 @@ def weights(tiny_preset, tmp_path):
         (("--random-weights",), "needs --preset"),
         ((*POCKET, "--family", "tensorrt-rxt"), "did you mean tensorrt-rtx?"),
         ((*POCKET, "--family", "tensorrt-rtx"), "--capability"),
-        ((*POCKET, *RTX, "--strip"), "must be refittable"),
+        ((*POCKET, *RTX, "--strip"), "needs a GPU to build plans with --strip"),
         ((*POCKET, *RTX, "--optimization-level", "6"), "must be 0 to 5"),
         ((*POCKET, *RTX, "--workspace", "-1"), "must be positive"),
         ((*POCKET, "--capability", "8.9"), "--capability is for plans"),

@@ -138,6 +138,26 @@ def test_a_new_graph_takes_its_old_plan_away_and_leaves_the_others(path, built):
     assert built == ["unet"]
 
 
+def test_a_plan_without_weights_stays_when_only_the_weights_of_its_graph_change(path, built, monkeypatch):
+    stripped = replace(TARGET, options=PlanOptions(strip=True))
+    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: stripped)
+
+    def export_again(content: bytes, structure: str):
+        with BundleWriter(path) as writer:
+            from export.build import still_good
+
+            records = {"unet": make_graph(writer, "unet", content, structure=structure)}
+            writer.commit(replace(manifest_of(*records.values()), engines=still_good(writer, records)))
+
+    for content, structure, builds in ((b"one", "a", ["unet"]), (b"other", "a", []), (b"other shapes", "b", ["unet"])):
+        export_again(content, structure)
+        built.clear()
+        bundle = build_plans(path, CONFIG)
+        assert built == builds
+        assert bundle.manifest.engines[stripped.folder].plans["unet"].graph_key == structure
+        assert Bundle.open(path)
+
+
 def test_another_target_stands_beside(path, built, monkeypatch):
     build_plans(path, CONFIG)
     other = replace(TARGET, options=PlanOptions(weight_streaming=True))

@@ -240,7 +240,7 @@ WIDE = NetworkSpec(
 
 def test_tensorrts_own_options_reach_its_builder():
     builder = RecordingBuilder()
-    options = {"version_compatible": True, "hardware_compatible": True, "refit": True, "strip": True}
+    options = {"version_compatible": True, "hardware_compatible": True, "strip": True}
     wanted = dataclasses.replace(
         target(**options, workspace_bytes=5, optimization_level=2), family="tensorrt", version="11.4.0"
     )

@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 from types import SimpleNamespace
 
-import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from engines import families
 from engines import gpu as engines_gpu
@@ -19,11 +16,11 @@ from engines.plan_choice import platform_name
 from engines.plans import PlanOptions, Target
 from engines.spec import NetworkSpec
 from export import plan_target as module
-from export.plan_target import plan_key, plan_target, structure
+from export.plan_target import plan_key, plan_target
 
 RTX, TENSORRT = families.RTX, families.TENSORRT
 PLAIN = PlanOptions()
-STRIPPED = PlanOptions(refit=True, strip=True)
+STRIPPED = PlanOptions(strip=True)
 CHOICES = "8.0 (A100), 8.6 (RTX 30), 8.9 (RTX 40), 12.0 (RTX 50), 12.1 (GB10)"
 
 
@@ -100,11 +97,7 @@ def test_a_gpu_that_tensorrt_for_rtx_does_not_serve_says_what_does(here):
     [
         ({"version_compatible": True}, "tensorrt-rtx builds no --version-compatible plans: it has no lean runtime"),
         ({"hardware_compatible": True}, "tensorrt-rtx has no --hardware-compatible: .*name them all with --capability"),
-        (
-            {"refit": True},
-            "needs a GPU to build plans with --refit or --strip, found: no usable device; leave them out",
-        ),
-        ({"refit": True, "strip": True}, "needs a GPU to build plans with --refit or --strip"),
+        ({"strip": True}, "needs a GPU to build plans with --strip, found: no usable device; leave it out"),
     ],
 )
 def test_what_tensorrt_for_rtx_cannot_do_is_refused_before_the_build(here, options, message):
@@ -113,7 +106,7 @@ def test_what_tensorrt_for_rtx_cannot_do_is_refused_before_the_build(here, optio
         plan_target(RTX, ("8.9",), PlanOptions(**options))
 
 
-def test_with_a_gpu_it_may_be_asked_to_refit(here):
+def test_with_a_gpu_plans_may_go_without_weights(here):
     here("NVIDIA GeForce RTX 4090", "8.9")
     assert plan_target(RTX, (), STRIPPED).options == STRIPPED
 
@@ -143,53 +136,33 @@ def test_an_old_gpu_has_no_hardware_compatible_plans(here):
         plan_target(TENSORRT, (), PlanOptions(hardware_compatible=True))
 
 
-def save(path, *, weight: float = 1.0, width: int = 4, shape: int = 2):
-    """A graph with one weight and one shape among its constants."""
-    values = {"w": np.full(width, weight, np.float32), "s": np.array([shape, -1])}
-    constants = [numpy_helper.from_array(array, name) for name, array in values.items()]
-    nodes = [helper.make_node("Mul", ["x", "w"], ["m"]), helper.make_node("Reshape", ["m", "s"], ["y"])]
-    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
-    made = helper.make_graph(nodes, "g", ends[:1], ends[1:], initializer=constants)
-    onnx.save(
-        helper.make_model(made),
-        path,
-        save_as_external_data=True,
-        location=path.name + ".data",
-        size_threshold=0,
-    )
-    return path
-
-
-def test_the_structure_is_the_same_with_other_weights_and_another_with_other_shapes(tmp_path):
-    plain = structure(save(tmp_path / "a.onnx"))
-    assert structure(save(tmp_path / "b.onnx", weight=2.0)) == plain
-    assert structure(save(tmp_path / "c.onnx", width=8)) != plain
-    assert structure(save(tmp_path / "d.onnx", shape=1)) != plain
-
-
 def record(digit: str) -> GraphRecord:
     return GraphRecord(
-        name="g", key=digit * 64, spec=NetworkSpec(name="g", inputs=(), outputs=()), precision="fp16", files={}
+        name="g",
+        key=digit * 64,
+        structure="same",
+        spec=NetworkSpec(name="g", inputs=(), outputs=()),
+        precision="fp16",
+        files={},
     )
 
 
-def test_a_plan_is_another_with_another_graph_target_or_code(tmp_path, monkeypatch):
+def test_a_plan_is_another_with_another_graph_target_or_code(monkeypatch):
     target = Target(family="tensorrt", version="11.4.0.106", capabilities=("9.0",), gpu="NVIDIA H200")
-    path = save(tmp_path / "a.onnx")
     keys = [
-        plan_key(target, record("1"), path),
-        plan_key(target, record("2"), path),
-        plan_key(dataclasses.replace(target, gpu="NVIDIA L4"), record("1"), path),
-        plan_key(dataclasses.replace(target, options=PlanOptions(refit=True)), record("1"), path),
+        plan_key(target, record("1")),
+        plan_key(target, record("2")),
+        plan_key(dataclasses.replace(target, gpu="NVIDIA L4"), record("1")),
+        plan_key(dataclasses.replace(target, options=PlanOptions(strip=True)), record("1")),
     ]
-    assert plan_key(target, record("1"), path) == keys[0]
+    assert plan_key(target, record("1")) == keys[0]
     monkeypatch.setattr(module, "_code_hash", lambda: "other")
-    keys.append(plan_key(target, record("1"), path))
+    keys.append(plan_key(target, record("1")))
     assert len(set(keys)) == 5 and all(len(key) == 64 for key in keys)
 
 
-def test_a_stripped_plan_serves_all_weights_of_its_shapes(tmp_path):
+def test_a_stripped_plan_serves_all_weights_of_its_shapes():
     target = Target(family="tensorrt", version="11.4.0.106", capabilities=("9.0",), options=STRIPPED)
-    one = plan_key(target, record("1"), save(tmp_path / "a.onnx"))
-    assert plan_key(target, record("2"), save(tmp_path / "b.onnx", weight=2.0)) == one
-    assert plan_key(target, record("2"), save(tmp_path / "c.onnx", width=8)) != one
+    one = plan_key(target, record("1"))
+    assert plan_key(target, record("2")) == one
+    assert plan_key(target, dataclasses.replace(record("2"), structure="other")) != one

@@ -53,7 +53,7 @@ def test_every_graph_is_opened_from_the_plan_that_fits(tmp_path, backend):
 
 
 def test_stripped_plans_come_with_the_graphs_that_hold_their_weights(tmp_path, backend):
-    stripped = replace(TARGET, options=PlanOptions(refit=True, strip=True))
+    stripped = replace(TARGET, options=PlanOptions(strip=True))
     bundle = make_bundle_with_plans(tmp_path, target=stripped, **CONTENTS)
     with Runtime(tmp_path, CONFIG):
         assert {name: weights for name, (_, weights) in backend.loaded.items()} == {

@@ -139,7 +139,8 @@ def make_config(trt: ModuleType, builder, spec: NetworkSpec, target: Target):
     if options.optimization_level is not None:
         config.builder_optimization_level = options.optimization_level
     if target.family == families.RTX.name:  # RTX only: it compiles for capabilities, not for the GPU at hand
-        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # or its plans cannot be captured as CUDA graphs
+        if not options.weight_streaming:  # excludes the flag, and so capture as CUDA graphs, which needs it
+            config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
         config.num_compute_capabilities = len(target.capabilities)
         for i, capability in enumerate(target.capabilities):
             config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}"), i)

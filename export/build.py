@@ -319,7 +319,7 @@ def _code_hash() -> str:
     """Our own part in what a graph contains."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    others = [here / f"{name}.py" for name in ("graphs", "trace", "group_norm")]
+    others = [here / f"{name}.py" for name in ("graphs", "trace", "group_norm", "shared_queries")]
     for path in (*sorted((here / "networks").glob("*.py")), here / "architecture.py", here / "weights.py", *others):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -12,7 +12,8 @@
         timing.cache                    what the builder has measured; worth time only
       .lock  .build/                    a build in progress
 
-Opening checks everything before anything is loaded: schema, missing, foreign and changed files.
+Opening checks everything before anything is loaded: schema, missing, foreign and changed files. Plans of a family that
+is not asked for do not count: without them the graphs are as good, and plans are built of them again.
 A folder that the manifest does not name but whose record vouches for it is what a build killed around its last rename
 leaves behind: harmless, never loaded, swept by the next build.
 """
@@ -55,6 +56,8 @@ class Bundle:
     @classmethod
     def open(cls, path: Path | str, *, preset: str | None = None, family: str | None = None) -> Bundle:
         """Read and check the bundle at `path`, hashing every file that `family` would load: all files when None.
+
+        Plans of other families may be missing or damaged: "" asks for the graphs alone, and hashes nothing.
 
         `preset`: refuse a bundle of any other. Raises BundleError, one line that names the file, what was
         found, what was needed, and the command that mends it.
@@ -121,7 +124,8 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
         raise BundleError(f"{file} is damaged, no json ({error}); rebuild it: {command}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BundleError(
-            f"{bundle} is not a bundle: {MANIFEST_NAME} is not ours; build one in a new folder: {command}"
+            f"{bundle} is not a bundle: {MANIFEST_NAME} is not ours; "
+            f"build one in a new folder: {build_command(Path('NEW_FOLDER'))}"
         )
     schema = data.get("schema")
     if not isinstance(schema, int) or schema < SCHEMA:
@@ -172,27 +176,30 @@ def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | N
     expected: dict[str, tuple[FileRecord, str]] = {}
     records: dict[str, tuple[Record, str]] = {}
     hashed: set[str] = set()
+    others: set[str] = set()  # files of plans that are not asked for
     for graph in manifest.graphs.values():
         records[f"{graph.folder}/{RECORD_NAME}"] = graph, command
         expected |= {path: (file, command) for path, file in graph.files.items()}
         hashed |= set(graph.files) if family in (None, "onnxruntime") else set()
     for engines in manifest.engines.values():
-        mend = plan_command(bundle, engines.target.family)
+        mend = plan_command(bundle, engines.target.family, engines.target)
         for plan in engines.plans.values():
+            if family not in (None, engines.target.family):
+                others |= {f"{plan.folder}/{RECORD_NAME}", *plan.files}
+                continue
             records[f"{plan.folder}/{RECORD_NAME}"] = plan, mend
             expected |= {path: (file, mend) for path, file in plan.files.items()}
-            if family in (None, engines.target.family):
-                hashed |= set(plan.files)
-                if engines.target.options.strip:  # such a plan takes its weights from the graph
-                    hashed |= set(manifest.graphs[plan.name].files)
+            hashed |= set(plan.files)
+            if engines.target.options.strip:  # such a plan takes its weights from the graph
+                hashed |= set(manifest.graphs[plan.name].files)
     try:
         if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
             mend = (expected | records)[missing[0]][1]
             raise BundleError(f"{bundle} lacks {_some(missing)}; rebuild it: {mend}")
-        if foreign := foreign_files(bundle, {MANIFEST_NAME, *expected, *records}):
+        if foreign := foreign_files(bundle, {MANIFEST_NAME, *expected, *records, *others}):
             raise BundleError(
                 f"{bundle} holds {_some(foreign)}, which the build did not write; "
-                f"move it elsewhere, or build in a new folder: {command}"
+                f"move it elsewhere, or build in a new folder: {build_command(Path('NEW_FOLDER'), manifest.to_json())}"
             )
         for path, (record, mend) in records.items():
             if (bundle / path).read_bytes() != to_text(record.to_json()).encode():

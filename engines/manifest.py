@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.file_record import FileRecord
-from engines.plans import EngineSet
+from engines.plans import EngineSet, Target
 from engines.spec import NetworkSpec
 
 SCHEMA = 2
@@ -204,10 +204,15 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     ]
     if "precision" in known:
         words.append(f"--precision {known['precision']}")
+    if isinstance(size := known.get("size"), list | tuple) and size:
+        words.append(f"--size {size[0]}")
+    if "frames" in known:
+        words.append(f"--frames {known['frames']}")
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
 
 
-def plan_command(bundle: Path, family: str, more: str = "") -> str:
-    """The command that builds the plans of a family from the graphs that `bundle` holds."""
-    words = ["python -m export.build_engines", f"--family {family}", more, f"--bundle {shlex.quote(str(bundle))}"]
-    return " ".join(word for word in words if word)
+def plan_command(bundle: Path, family: str, target: Target | None = None) -> str:
+    """The command that builds plans of `family` from the graphs that `bundle` holds: those of `target`, where given."""
+    chosen = target.arguments() if target is not None else []
+    words = ["python -m export.build_engines", f"--family {family}", *chosen, f"--bundle {shlex.quote(str(bundle))}"]
+    return " ".join(words)

@@ -50,7 +50,8 @@ def choose_plans(bundle: Bundle, here: Here, names: Sequence[str]) -> EngineSet:
         if not missing:
             return engines
     raise EngineMismatch(
-        f"{bundle.path / fitting[-1].target.folder} lacks plans for {', '.join(lacking[-1])}; build them: {command}"
+        f"{bundle.path / fitting[-1].target.folder} lacks plans for {', '.join(lacking[-1])}; build them: "
+        + plan_command(bundle.path, here.family, fitting[-1].target)
     )
 
 

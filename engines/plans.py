@@ -71,6 +71,19 @@ class Target:
         """What of a graph decides its plan: all of it, or its structure where the plan carries no weights."""
         return graph.structure if self.options.strip else graph.key
 
+    def arguments(self) -> list[str]:
+        """What asks `export.build_engines` for this target, its family and its GPU aside."""
+        options = self.options
+        words = [f"--capability {','.join(self.capabilities)}"] if self.family == "tensorrt-rtx" else []
+        if options.workspace_bytes is not None:
+            words.append(f"--workspace {options.workspace_bytes / 2**30!r}")
+        for name in ("version_compatible", "hardware_compatible", "weight_streaming", "strip"):
+            if getattr(options, name):
+                words.append(f"--{name.replace('_', '-')}")
+        if options.optimization_level is not None:
+            words.append(f"--optimization-level {options.optimization_level}")
+        return words
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"capabilities": list(self.capabilities)}
 

@@ -28,6 +28,7 @@ from engines.bundle_writer import BundleWriter
 from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
+from export.build_plans import intact
 from export.checkpoints import find_user_files
 from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
@@ -167,13 +168,12 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
     kept = {}
     standing = writer.manifest()
     for folder, engines in (standing.engines if standing else {}).items():
-        plans = {
-            name: plan
+        outdated = [
+            name
             for name, plan in engines.plans.items()
-            if name in records
-            and engines.target.built_from(records[name]) == plan.graph_key
-            and writer.find_plan(engines.target, name, plan.key) == plan
-        }
+            if name not in records or engines.target.built_from(records[name]) != plan.graph_key
+        ]
+        plans = intact(writer, engines, outdated)
         if plans:
             kept[folder] = replace(engines, plans=plans)
     return kept

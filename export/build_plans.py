@@ -67,12 +67,14 @@ def build_plans(
     """
     target = config.target()
     tell, warn = on_progress or (lambda progress: None), on_warning or (lambda text: None)
-    manifest = Bundle.open(bundle, family="").manifest  # each graph is hashed when it is needed
-    names = wanted(manifest, config)
+    Bundle.open(bundle, family="")  # refused before a lock is taken
     unchecked = why_not_compared(target, config)
-    with BundleWriter(bundle, preset=manifest.preset) as writer:
-        standing = manifest.engines.get(target.folder)
-        plans = dict(standing.plans) if standing else {}
+    with BundleWriter(bundle) as writer:
+        # Read again: another build may have ended just now. Each graph is hashed when it is needed.
+        manifest = Bundle.open(bundle, family="").manifest
+        names = wanted(manifest, config)
+        others = {folder: engines for folder, engines in manifest.engines.items() if folder != target.folder}
+        plans = intact(writer, manifest.engines[target.folder], names) if target.folder in manifest.engines else {}
         for number, name in enumerate(names, start=1):
             graph = manifest.graphs[name]
             announce = functools.partial(_tell, tell, name, number, len(names), time.perf_counter())
@@ -83,9 +85,19 @@ def build_plans(
             else:
                 announce("reuse", parity=plan.parity.get("max"))
             plans[name] = plan
-        others = {folder: engines for folder, engines in manifest.engines.items() if folder != target.folder}
+        left = {folder: replace(engines, plans=intact(writer, engines)) for folder, engines in others.items()}
+        kept = {folder: engines for folder, engines in left.items() if engines.plans}
         engines = EngineSet(target=target, plans={name: plans[name] for name in manifest.graphs if name in plans})
-        return writer.commit(replace(manifest, engines={**others, target.folder: engines}))
+        return writer.commit(replace(manifest, engines={**kept, target.folder: engines}))
+
+
+def intact(writer: BundleWriter, engines: EngineSet, less: Sequence[str] = ()) -> dict[str, PlanRecord]:
+    """The plans of a set whose files are as they were built, `less` those of these graphs. All of them are hashed."""
+    return {
+        name: plan
+        for name, plan in engines.plans.items()
+        if name not in less and writer.find_plan(engines.target, name, plan.key) == plan
+    }
 
 
 def find_plan(

@@ -14,7 +14,9 @@ from engines.errors import BundleError
 from engines.manifest import SCHEMA, GraphRecord, Manifest, own_hash
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
 
-COMMAND = "python -m export.build_engines --preset pocket --random-weights --precision fp32 --bundle "
+COMMAND = (
+    "python -m export.build_engines --preset pocket --random-weights --precision fp32 --size 64 --frames 5 --bundle "
+)
 
 
 @pytest.fixture
@@ -155,7 +157,8 @@ def test_a_changed_record_is_noticed(path):
 def test_a_foreign_file_is_named(path, name):
     (path / name).parent.mkdir(parents=True, exist_ok=True)
     (path / name).write_text("mine")
-    assert f"{path} holds {name}, which the build did not write; move it elsewhere" in refusal(path)
+    assert f"{path} holds {name}, which the build did not write; move it elsewhere" in (message := refusal(path))
+    assert message.endswith(f"{COMMAND}NEW_FOLDER")  # where it stands, a build refuses the same file
 
 
 def test_a_graph_that_a_killed_build_left_behind_does_no_harm(path, tmp_path):

@@ -53,11 +53,29 @@ def test_a_plan_altered_in_one_bit_is_refused_before_anybody_reads_it(path):
         Bundle.open(path, family="tensorrt-rtx")
 
 
-def test_a_truncated_plan_is_refused_by_its_size_whatever_runs(path):
+def test_a_truncated_plan_is_refused_by_its_size(path):
     file = path / plan_of(Bundle.open(path)).main
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(BundleError, match=r"unet\.plan was changed: 599 bytes, needed 600"):
-        Bundle.open(path, family="onnxruntime")
+        Bundle.open(path, family="tensorrt-rtx")
+
+
+@pytest.mark.parametrize("family", ["onnxruntime", "tensorrt", ""])
+def test_damaged_plans_stop_nobody_who_runs_or_builds_without_them(path, family):
+    folder = path / plan_of(Bundle.open(path)).folder
+    (folder / "unet.plan").write_bytes(b"cut")
+    (folder / "record.json").unlink()
+    assert Bundle.open(path, family=family)
+
+
+def test_a_damaged_plan_is_refused_with_the_command_that_builds_this_very_plan(tmp_path):
+    options = PlanOptions(workspace_bytes=3 << 29, weight_streaming=True, optimization_level=2)
+    bundle = make_bundle_with_plans(tmp_path, target=replace(TARGET, options=options), unet=b"graph")
+    (tmp_path / next(iter(bundle.manifest.engines.values())).plans["unet"].main).unlink()
+    with pytest.raises(BundleError) as caught:
+        Bundle.open(tmp_path)
+    command = f"--capability 8.9,12.0 --workspace 1.5 --weight-streaming --optimization-level 2 --bundle {tmp_path}"
+    assert str(caught.value).endswith(f"python -m export.build_engines --family tensorrt-rtx {command}")
 
 
 def test_only_what_a_family_loads_is_hashed(path):

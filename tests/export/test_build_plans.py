@@ -124,6 +124,47 @@ def test_a_damaged_plan_is_built_again_alone(path, built):
     assert Bundle.open(path, family="tensorrt-rtx")
 
 
+@pytest.mark.parametrize("harm", ["cut", "lost", "without a record"])
+def test_plans_that_no_bundle_opens_with_are_built_again(path, built, harm):
+    plan = plans_of(build_plans(path, CONFIG))["vae"]
+    if harm == "cut":
+        (path / plan.main).write_bytes(b"plan")
+    else:
+        (path / (plan.main if harm == "lost" else f"{plan.folder}/record.json")).unlink()
+    with pytest.raises(BundleError):
+        Bundle.open(path)
+    built.clear()
+    build_plans(path, CONFIG)
+    assert built == ["vae"]
+    assert Bundle.open(path)
+
+
+def test_damaged_plans_that_this_build_is_not_about_are_let_go(path, built, monkeypatch):
+    lost = plans_of(build_plans(path, CONFIG))["vae"]
+    (path / lost.main).unlink()
+    assert plans_of(build_plans(path, replace(CONFIG, only=("unet",)))).keys() == {"unet"}
+    assert Bundle.open(path)
+    (path / plans_of(Bundle.open(path))["unet"].main).write_bytes(b"PLAN OF graph")
+    other = replace(TARGET, capabilities=("8.9",))
+    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: other)
+    assert build_plans(path, CONFIG).manifest.engines.keys() == {other.folder}
+    assert Bundle.open(path)
+
+
+def test_what_another_build_committed_while_this_one_waited_is_kept(path, built, monkeypatch):
+    other = replace(TARGET, capabilities=("8.9",))
+    enter = BundleWriter.__enter__
+
+    def enter_late(writer):
+        monkeypatch.setattr(BundleWriter, "__enter__", enter)
+        monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: other)
+        build_plans(path, CONFIG)
+        return enter(writer)
+
+    monkeypatch.setattr(BundleWriter, "__enter__", enter_late)
+    assert build_plans(path, CONFIG).manifest.engines.keys() == {other.folder, TARGET.folder}
+
+
 def test_a_new_graph_takes_its_old_plan_away_and_leaves_the_others(path, built):
     build_plans(path, CONFIG)
     with BundleWriter(path) as writer:

@@ -270,6 +270,37 @@ def test_a_way_is_held_against_the_faster_released_arrangement():
     )
 
 
+@pytest.mark.parametrize(
+    ("one_by_one_s", "at_once_s", "batched"), [(0.5, 0.4, True), (0.4, 0.5, False), (0.4, None, False)]
+)
+def test_the_released_clip_runs_in_the_faster_arrangement(
+    tmp_path, lines, monkeypatch, one_by_one_s, at_once_s, batched
+):
+    torch = pytest.importorskip("torch")
+    from tests.gpu import part_torch
+    from tests.gpu.stopwatch import Times
+
+    seen = []
+
+    def velocity(window, *, guidance, batched):
+        seen.append(batched)
+        return torch.zeros(1)
+
+    part = part_torch.TorchPart(lines, SIZES["mini"], "cpu", tmp_path, (), compiled=False)
+    part._made = {"seen": {}, "released": SimpleNamespace(velocity=velocity, decode=None, kind="")}
+    part._row_flops = lambda released: 1
+    seconds = {False: one_by_one_s, True: at_once_s}
+    monkeypatch.setattr(
+        part_torch, "measure", lambda call, *_, **__: Times(seconds=(seconds[call.keywords["batched"]],))
+    )
+    part._released_step()
+    if at_once_s is not None:  # else its line had no memory, or no time
+        part._released_step(batched=True)
+    step, _ = part._clip_calls("released")
+    step(*4 * [torch.zeros(1)])
+    assert seen[-1] is batched
+
+
 def test_the_report_says_whether_the_ratio_is_kept(tmp_path):
     report = Report(folder=tmp_path, about={"date": "today"})
     for fps, section, name in ((1.0, "torch, pocket", "released, clip"), (2.0, "onnxruntime, pocket", "clip")):

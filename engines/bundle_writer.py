@@ -80,9 +80,8 @@ class BundleWriter:
         self._build = self.path / ".build"
 
     def __enter__(self) -> Self:
+        self.check()
         try:
-            if self.path.is_dir():
-                self._check_is_ours()
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             try:
@@ -91,8 +90,6 @@ class BundleWriter:
             except BaseException:
                 self._lock.release()
                 raise
-        except FileExistsError as error:
-            raise OutputError(f"{self.path} is a file, a bundle is a folder; choose another --bundle") from error
         except OSError as error:
             raise self._explain(error) from error
         return self
@@ -111,6 +108,16 @@ class BundleWriter:
         finally:
             self._lock.release()
         if isinstance(error, OSError) and self._is_about_us(error):
+            raise self._explain(error) from error
+
+    def check(self) -> None:
+        """Refuse a path that is no place for this bundle. It only looks: what it accepts may be written to."""
+        try:
+            if self.path.is_dir():
+                self._check_is_ours()
+            elif self.path.exists():
+                raise OutputError(f"{self.path} is a file, a bundle is a folder; choose another --bundle")
+        except OSError as error:
             raise self._explain(error) from error
 
     def find(self, name: str, key: str) -> GraphRecord | None:

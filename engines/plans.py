@@ -37,9 +37,9 @@ class PlanOptions:
 
     def __post_init__(self) -> None:
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
-            raise ValueError(f"optimization_level must be 0 to 5, got {self.optimization_level}")
-        if self.workspace_bytes is not None and self.workspace_bytes < 1:
-            raise ValueError(f"workspace_bytes must be positive, got {self.workspace_bytes}")
+            raise ValueError(f"the optimization level must be 0 to 5, got {self.optimization_level}")
+        if self.workspace_bytes is not None and not 1 <= self.workspace_bytes < 1 << 63:
+            raise ValueError(f"the workspace must be 1 byte to 8 EiB, got {self.workspace_bytes} bytes")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PlanOptions:

@@ -117,10 +117,6 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
         for number, (name, graph) in enumerate(graphs.items(), start=1):
             known = {n: fingerprint(n) for n in graph.networks}
             facts, record = find_graph(writer, graph, config, known)
-            if record is None and config.only and name not in config.only:
-                raise InputError(
-                    f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
-                )
             later = {n for g in list(graphs.values())[number:] for n in g.networks}
             if record is None:
                 announce = functools.partial(_tell, tell, name, number, len(graphs), time.perf_counter())
@@ -155,11 +151,18 @@ def digest(facts: Any) -> str:
 def find_graph(
     writer: BundleWriter, graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]
 ) -> tuple[dict[str, Any], GraphRecord | None]:
-    """The facts of a graph, and its record where the bundle holds it already."""
+    """The facts of a graph, and its record where the bundle holds it already.
+
+    Raises InputError for one that it does not hold and that `--only` leaves out.
+    """
     facts = content_facts(graph, config, fingerprints)
     record = writer.find(graph.name, digest(facts))
     if record is None and not config.parity:  # one that was compared is as good
         record = writer.find(graph.name, digest(facts | {"parity": True}))
+    if record is None and config.only and graph.name not in config.only:
+        raise InputError(
+            f"{config.bundle} has no {graph.name} of these settings and --only leaves it out; build without --only"
+        )
     return facts, record
 
 
@@ -190,6 +193,8 @@ def judge(config: BuildConfig) -> Judge:
         expected = expectations(graph, module, device)
         del module
         networks.keep(set())
+        if device == "cuda":
+            torch.cuda.empty_cache()  # what PyTorch keeps, the engine cannot have
         return expected
 
     return run

@@ -6,10 +6,11 @@ Parses arguments, makes a BuildConfig and a PlanConfig, calls `export.build.buil
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,6 +81,15 @@ def build(
         raise InputError("weights come from --weights DIR or --random-weights, neither was given; choose one")
     if exports and preset is None:
         raise InputError("exporting needs --preset: hunyuanportrait or pocket")
+    options = {
+        "version_compatible": version_compatible,
+        "hardware_compatible": hardware_compatible,
+        "weight_streaming": weight_streaming,
+        "strip": strip,
+        "optimization_level": optimization_level,
+    }
+    if not wants_plans:
+        _refuse(family, {"capability": capability, "workspace": workspace, "device": device or None, **options})
     start = time.perf_counter()
     with Reporter(as_json=json) as report:
         graphs = plans = None
@@ -89,21 +99,12 @@ def build(
             plans = PlanConfig(
                 family=family,
                 capabilities=_capabilities(capability),
-                options=_options(
-                    workspace,
-                    version_compatible=version_compatible,
-                    hardware_compatible=hardware_compatible,
-                    weight_streaming=weight_streaming,
-                    strip=strip,
-                    optimization_level=optimization_level,
-                ),
+                options=_options(workspace, options),
                 only=tuple(only or ()),
                 parity=parity,
                 device_id=device,
             )
             plans.target()  # a family, GPU or option that cannot be is told before anything is exported
-        elif capability is not None:
-            raise InputError(f"--capability is for plans, --family {family} has none; give --family tensorrt-rtx")
         if exports:
             from export.build import BuildConfig  # torch takes seconds: after the arguments are right
 
@@ -128,7 +129,10 @@ def build(
             report.note("graphs and engines are not compared with their networks (--no-parity)")
         counts = _run(bundle, graphs, plans, report)
         seconds = time.perf_counter() - start
-        text = ", ".join(f"{total} {what}s, {built} built and {total - built} reused" for what, built, total in counts)
+        text = ", ".join(
+            f"{total} {what}{'s' * (total != 1)}, {built} built and {total - built} reused"
+            for what, built, total in counts
+        )
         facts = {f"{what}s": total for what, _, total in counts} | {
             f"{what}s_built": built for what, built, _ in counts
         }
@@ -212,7 +216,8 @@ def _lines(bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -
 
         if graphs is None:
             names = list(wanted(Bundle.open(bundle, family="").manifest, plans))
-        yield from plan_lines(bundle, plans, [n for n in names if not plans.only or n in plans.only], rebuilt)
+        names = [name for name in names if not plans.only or name in plans.only]
+        yield from plan_lines(bundle, plans, names, rebuilt, judged=graphs is not None)
 
 
 def _report_lines(report: Reporter, lines: list[Line]) -> None:
@@ -238,7 +243,19 @@ def _capabilities(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text is not None else ()
 
 
-def _options(workspace_gib: float | None, **options) -> PlanOptions:
+def _refuse(family: str, plan_options: Mapping[str, Any]) -> None:
+    """An option that would do nothing is a misunderstanding."""
+    for name, value in plan_options.items():
+        if value is not None and value is not False:
+            raise InputError(
+                f"--{name.replace('_', '-')} is for plans, --family {family} has none; "
+                "leave it out, or give --family tensorrt or tensorrt-rtx"
+            )
+
+
+def _options(workspace_gib: float | None, options: Mapping[str, Any]) -> PlanOptions:
+    if workspace_gib is not None and not math.isfinite(workspace_gib):
+        raise InputError(f"--workspace is a number of GiB, got {workspace_gib}; leave it out for no limit")
     try:
         return PlanOptions(workspace_bytes=None if workspace_gib is None else round(workspace_gib * 2**30), **options)
     except ValueError as error:

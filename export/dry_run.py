@@ -33,10 +33,11 @@ class Line:
 
 
 def graph_lines(config: BuildConfig) -> Iterator[Line]:
-    """What `export.build.build_bundle` would do with each graph. Raises what reading the weights raises."""
+    """What `export.build.build_bundle` would do with each graph. Raises what it would refuse at once."""
     from export.build import find_graph, open_weights
 
-    source, writer = open_weights(config), BundleWriter(config.bundle)  # not entered: it only looks
+    source, writer = open_weights(config), BundleWriter(config.bundle, preset=config.preset)  # not entered: it looks
+    writer.check()
     standing = writer.manifest()
     for name, graph in config.graphs().items():
         facts, record = find_graph(writer, graph, config, {n: source.fingerprint(n) for n in graph.networks})
@@ -44,15 +45,23 @@ def graph_lines(config: BuildConfig) -> Iterator[Line]:
         yield Line(what="graph", name=name, build=record is None, why="" if record else _why_graph(before, facts))
 
 
-def plan_lines(bundle: Path, config: PlanConfig, names: Sequence[str], rebuilt: set[str]) -> Iterator[Line]:
-    """What `export.build_plans.build_plans` would do with each plan, once the graphs `rebuilt` are built again."""
+def plan_lines(
+    bundle: Path, config: PlanConfig, names: Sequence[str], rebuilt: set[str], *, judged: bool = False
+) -> Iterator[Line]:
+    """What `export.build_plans.build_plans` would do with each plan, once the graphs `rebuilt` are built again.
+
+    `judged`: the build would have the weights, to compare engines with their networks.
+    """
     writer, target = BundleWriter(bundle), config.target()
-    manifest, compared = writer.manifest(), not why_not_compared(target, config)
+    writer.check()
+    manifest = writer.manifest()
     for name in names:
         if manifest is None or name in rebuilt or name not in manifest.graphs:
             yield Line(what="plan", name=name, build=True, why="its graph is built first")
             continue
-        key, found = find_plan(writer, target, manifest.graphs[name], compared=compared)
+        graph = manifest.graphs[name]
+        compared = not why_not_compared(target, graph, config, judged=judged)
+        key, found = find_plan(writer, target, graph, compared=compared)
         why = "" if found else _why_plan(manifest, target, name, key, compared=compared)
         yield Line(what="plan", name=name, build=found is None, why=why)
 
@@ -96,17 +105,18 @@ def _why_plan(manifest: Manifest, target: Target, name: str, key: str, *, compar
     others = [e.target for e in manifest.engines.values() if e.target.family == target.family]
     if not others:
         return f"the bundle has no plans for {target.family}"
-    return f"the bundle's plans are for {'; '.join(_differences(other, target) for other in others)}"
+    nearest = min((_differences(other, target) for other in others), key=len)
+    return f"the bundle's plans are for {', '.join(nearest)}"
 
 
-def _differences(other: Target, target: Target) -> str:
+def _differences(other: Target, target: Target) -> list[str]:
     """How `other` differs from `target`, in words."""
     mine, theirs = target.to_json(), other.to_json()
     different = [k for k in mine if mine[k] != theirs[k] and k != "options"]
     options = [k for k, v in mine["options"].items() if theirs["options"][k] != v]
     words = [f"{k} {_word(theirs[k])}, not {_word(mine[k])}" for k in different]
     words += [f"{k} {theirs['options'][k]}, not {mine['options'][k]}" for k in options]
-    return ", ".join(words)
+    return words
 
 
 def _word(value: Any) -> str:

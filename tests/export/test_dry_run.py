@@ -11,6 +11,7 @@ import pytest
 import export.build_plans
 import export.dry_run
 from engines.bundle_writer import BundleWriter
+from engines.errors import BundleError, InputError, OutputError
 from engines.plans import PlanOptions
 from export.build import BuildConfig
 from export.build_plans import PlanConfig
@@ -45,6 +46,17 @@ class TestGraphs:
         lines = list(graph_lines(BuildConfig(preset=TINY.name, bundle=tmp_path / "new")))
         assert {line.why for line in lines} == {"the bundle has none"}
         assert not (tmp_path / "new").exists()
+
+    def test_what_the_build_would_refuse_the_dry_run_refuses_too(self, path):
+        with pytest.raises(InputError, match="has no motion of these settings and --only leaves it out"):
+            list(graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4, only=("denoiser",))))
+        (path / "letters.txt").write_text("mine")
+        with pytest.raises(BundleError, match=r"holds letters\.txt, which is no part of a bundle"):
+            list(graph_lines(BuildConfig(preset=TINY.name, bundle=path)))
+        with pytest.raises(OutputError, match="is a file, a bundle is a folder"):
+            list(graph_lines(BuildConfig(preset=TINY.name, bundle=path / "letters.txt")))
+        with pytest.raises(BundleError, match="is a bundle of preset tiny, asked for pocket"):
+            list(graph_lines(BuildConfig(preset="pocket", bundle=path)))
 
     def test_another_window_changes_the_tensors_of_the_graphs_that_know_it(self, path):
         found = reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4)))
@@ -122,13 +134,32 @@ def test_another_target_says_how_it_differs_from_what_there_is(path, monkeypatch
     }
 
 
+def test_of_many_targets_the_nearest_one_is_compared(path, monkeypatch):
+    far = replace(TARGET, version="1.7.0", capabilities=("8.0",), options=PlanOptions(weight_streaming=True))
+    near = replace(TARGET, options=PlanOptions(optimization_level=2))
+    for target in (far, near):
+        monkeypatch.setattr(export.build_plans, "plan_target", lambda *args, target=target: target)
+        export.build_plans.build_plans(path, PLANS)
+    new = replace(near, capabilities=("8.9",))
+    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: new)
+    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {
+        "unet": "the bundle's plans are for capabilities 8.9, 12.0, not 8.9"
+    }
+
+
+def test_a_file_that_stops_the_build_stops_the_dry_run(path):
+    (path / TARGET.folder / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"notes\.txt, which is no part of a bundle"):
+        list(plan_lines(path, PLANS, NAMES, set()))
+
+
 def test_a_family_without_plans_says_so(path, monkeypatch):
     monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: replace(TARGET, family="tensorrt"))
     assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "the bundle has no plans for tensorrt"}
 
 
 def test_an_engine_that_can_now_be_compared_says_so(path, monkeypatch):
-    monkeypatch.setattr(export.dry_run, "why_not_compared", lambda target, config: "")
+    monkeypatch.setattr(export.dry_run, "why_not_compared", lambda *args, **more: "")
     assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "it was never compared"}
 
 

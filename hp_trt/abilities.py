@@ -6,7 +6,6 @@ Nothing here opens a plan or makes a TensorRT runtime: without a driver that end
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -154,8 +153,6 @@ def _run(family: Family, gpu: Gpu | NoGpu) -> Finding:
         return Finding(name=name, fine=True, found=f"yes, on the CPU{_and_cuda(gpu)}")
     if isinstance(gpu, NoGpu):
         return Finding(name=name, fine=False, found=f"no: {gpu.found}", fix=gpu.fix)
-    if importlib.util.find_spec("cuda.core") is None:
-        return Finding(name=name, fine=False, found="no: cuda.core is missing", fix="pip install 'hp-trt[gpu]'")
     if family.capabilities and gpu.capability not in family.capabilities:
         return Finding(
             name=name,

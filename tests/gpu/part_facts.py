@@ -24,7 +24,6 @@ PACKAGES = (
     "onnxruntime-gpu",
     "tensorrt",
     "tensorrt-rtx",
-    "cuda-core",
     "cuda-bindings",
     "numpy",
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import sys
 from io import StringIO
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from engines import families
 from engines.families import TENSORRT
-from engines.gpu import Gpu, NoGpu
+from engines.gpu import Gpu, NoGpu, find_gpu
 from hp_trt import abilities, doctor
 
 ADA = Gpu(index=0, name="NVIDIA L4", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
@@ -78,6 +79,18 @@ def test_both_families_run_on_a_gpu_that_both_know(machine):
     found = machine(ADA, tensorrt="11.4.0.106", rtx="1.7.1.116")
     assert found["build tensorrt"].found == "yes, for NVIDIA L4 (capability 8.9)"
     assert found["run tensorrt"].found == found["run tensorrt-rtx"].found == "yes, on NVIDIA L4"
+
+
+def test_plans_run_with_the_bindings_of_cuda_alone(machine, monkeypatch):
+    real = importlib.util.find_spec
+    lacking = {"cuda.core"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in lacking else real(name))
+    found = machine(ADA, tensorrt="11.4.0.106", rtx="1.7.1.116")
+    assert found["run tensorrt"].fine and found["run tensorrt-rtx"].fine
+    lacking.add("cuda.bindings")
+    found = machine(find_gpu(), tensorrt="11.4.0.106", rtx="1.7.1.116")
+    assert found["run tensorrt"].found == "no: cuda-python is not installed"
+    assert found["run tensorrt"].fix == "pip install 'hp-trt[gpu]'"
 
 
 def test_rtx_is_refused_on_a_capability_it_does_not_take_and_another_family_is_named(machine):

@@ -182,7 +182,7 @@ class _Run:
 
 
 def exit_code(lines: Sequence[Line], device: str) -> int:
-    """0 where all that ran kept its limit; the ratio is one, on a GPU."""
+    """0 where all that ran kept its limit; the ratio at full size is one, on a GPU."""
     found = summary.to_json(lines)
     slow = device == "cuda" and found["best_ratio"] is not None and found["best_ratio"] < summary.RATIO_NEEDED
     return 1 if slow or found["failed"] or found["missed"] else 0

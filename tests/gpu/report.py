@@ -56,7 +56,7 @@ class Report:
             + ("" if self.finished else "\n- **stopped before its end: this is what was measured until then**"),
             "## Frames a second",
             _ways(summary.ways(self.lines)),
-            _verdict(found["best_ratio"]),
+            _verdict(summary.best(summary.ways(self.lines))),
             *(
                 f"Timeline of {line.section}, {line.name}:\n\n```\n{draw(line.facts['timeline'])}\n```"
                 for line in self.lines
@@ -97,11 +97,19 @@ def _ways(found: Sequence[summary.Way]) -> str:
     return "\n".join(rows)
 
 
-def _verdict(best: float | None) -> str:
-    if not best:
-        return ""
-    kept = "kept" if best >= summary.RATIO_NEEDED else "NOT kept"
-    return f"Best ratio: {best:.2f}; at least {summary.RATIO_NEEDED} is needed: {kept}."
+def _verdict(found: Sequence[summary.Best]) -> str:
+    """A sentence for each size; only one of them has a limit."""
+    said = []
+    for one in found:
+        what = f"Best ratio at {one.size}: {one.ratio:.2f}, {one.way}, by {one.source}"
+        if one.size == summary.RATIO_SIZE:
+            kept = "kept" if one.ratio >= summary.RATIO_NEEDED else "NOT kept"
+            said.append(f"{what}; at least {summary.RATIO_NEEDED} is needed: {kept}.")
+        else:
+            said.append(f"{what}; it decides nothing.")
+    if not any(one.size == summary.RATIO_SIZE for one in found):
+        said.append(f"No ratio was measured at {summary.RATIO_SIZE}, where {summary.RATIO_NEEDED} is needed.")
+    return "\n".join(f"- {one}" for one in said)
 
 
 def _section(section: str, lines: Sequence[Line]) -> str:

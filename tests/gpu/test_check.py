@@ -301,13 +301,41 @@ def test_the_released_clip_runs_in_the_faster_arrangement(
     assert seen[-1] is batched
 
 
-def test_the_report_says_whether_the_ratio_is_kept(tmp_path):
-    report = Report(folder=tmp_path, about={"date": "today"})
-    for fps, section, name in ((1.0, "torch, pocket", "released, clip"), (2.0, "onnxruntime, pocket", "clip")):
-        report.add(line(section, name, frames_per_s=fps, timeline=[["denoiser", "denoise", 0.0, 1.0]]))
-    text = (tmp_path / "report.md").read_text()
-    assert "Best ratio: 2.00; at least 2.5 is needed: NOT kept." in text
-    assert json.loads((tmp_path / "report.json").read_text())["summary"]["best_ratio"] == 2
+def clips(size, fps, way="onnxruntime"):
+    """A released clip of 1 frame/s, and this way's."""
+    return [
+        line(f"torch, {size}", "released, clip", frames_per_s=1.0),
+        line(f"{way}, {size}", "clip", frames_per_s=fps, timeline=[["denoiser", "denoise", 0.0, 1.0]]),
+    ]
+
+
+def reported(folder, lines):
+    report = Report(folder=folder, about={"date": "today"})
+    for one in lines:
+        report.add(one)
+    return (folder / "report.md").read_text(), json.loads((folder / "report.json").read_text())["summary"]
+
+
+def test_the_report_says_whether_the_ratio_is_kept_and_whose_it_is(tmp_path):
+    text, found = reported(tmp_path, [*clips("pocket", 3.0), *clips("full", 2.0)])
+    assert (
+        "- Best ratio at full: 2.00, onnxruntime, by a measured clip; at least 2.5 is needed: NOT kept.\n"
+        "- Best ratio at pocket: 3.00, onnxruntime, by a measured clip; it decides nothing."
+    ) in text
+    assert found["best_ratio"] == 2
+
+
+def test_a_ratio_of_another_size_than_full_decides_nothing(tmp_path):
+    text, found = reported(tmp_path, clips("pocket", 2.0))
+    assert "- No ratio was measured at full, where 2.5 is needed." in text
+    assert found["best_ratio"] is None and found["best"][0]["ratio"] == 2
+    assert check.exit_code(clips("pocket", 2.0), "cuda") == 0
+
+
+def test_a_ratio_of_estimates_is_called_one(tmp_path):
+    times = {"released, step": 0.3, "released, decode": 0.3, "exact, step": 0.1, "exact, decode": 0.1}
+    text, found = reported(tmp_path, [line("torch, full", name, median_s=s) for name, s in times.items()])
+    assert found["best"][0]["source"] == "an estimate" and "PyTorch eager, exact, by an estimate; at least" in text
 
 
 @pytest.mark.parametrize(
@@ -322,8 +350,7 @@ def test_the_report_says_whether_the_ratio_is_kept(tmp_path):
     ],
 )
 def test_the_exit_code_is_0_where_all_that_ran_kept_its_limit(fps, status, device, code):
-    clips = [line("torch, full", "released, clip", frames_per_s=1.0), line("tensorrt, full", "clip", frames_per_s=fps)]
-    assert check.exit_code([*clips, line("s", "n", status=status)], device) == code
+    assert check.exit_code([*clips("full", fps), line("s", "n", status=status)], device) == code
 
 
 class Traced(FakeBackend):

@@ -118,7 +118,7 @@ def read_engine(information: str, found: Sequence[Attention]) -> dict[str, Any]:
 def engine_layers(information: str) -> list[dict[str, Any]]:
     """The inspector's JSON as small dicts: name, type, outputs (each shape and dtype)."""
     layers: list[dict[str, Any]] = []
-    for layer in json.loads(information)["Layers"]:
+    for layer in json.loads(information).get("Layers", ()):
         if isinstance(layer, str):  # an engine that was built without details has names alone
             layers.append({"name": layer, "type": "", "outputs": []})
             continue

@@ -25,7 +25,7 @@ from engines.plan_choice import Here, misfit
 from engines.plans import EngineSet, PlanOptions, PlanRecord, Target
 from export.attention import attention_line
 from export.build_memory import check_build_memory
-from export.engine_parity import Judge, compare_engine
+from export.engine_parity import Judge, compare_engine, graph_of, why_no_reference
 from export.plan import build_plan
 from export.plan_target import plan_key, plan_target
 from export.progress import Progress
@@ -65,22 +65,22 @@ def build_plans(
     `judge`: what the float32 network of a graph gives for its tries (`export.parity.expectations`). Raises BundleError,
     InputError, OutputError, EngineMismatch; ParityError when an engine is wrong, which is then not kept.
     """
-    target = config.target()
-    tell, warn = on_progress or (lambda progress: None), on_warning or (lambda text: None)
+    target, tell = config.target(), on_progress or (lambda progress: None)
     Bundle.open(bundle, family="")  # refused before a lock is taken
-    unchecked = why_not_compared(target, config)
     with BundleWriter(bundle) as writer:
         # Read again: another build may have ended just now. Each graph is hashed when it is needed.
         manifest = Bundle.open(bundle, family="").manifest
         names = wanted(manifest, config)
         others = {folder: engines for folder, engines in manifest.engines.items() if folder != target.folder}
         plans = intact(writer, manifest.engines[target.folder], names) if target.folder in manifest.engines else {}
+        builder = _Builder(writer, manifest, target, config, judge, on_warning or (lambda text: None))
         for number, name in enumerate(names, start=1):
             graph = manifest.graphs[name]
             announce = functools.partial(_tell, tell, name, number, len(names), time.perf_counter())
+            unchecked = why_not_compared(target, graph, config, judged=judge is not None)
             key, plan = find_plan(writer, target, graph, compared=not unchecked)
             if plan is None:
-                plan = _build(writer, manifest, graph, key, target, config, unchecked, judge, announce, warn)
+                plan = builder(graph, key, unchecked, announce)
                 announce("done", parity=plan.parity.get("max"))
             else:
                 announce("reuse", parity=plan.parity.get("max"))
@@ -121,71 +121,81 @@ def wanted(manifest: Manifest, config: PlanConfig) -> Sequence[str]:
     return [name for name in manifest.graphs if not config.only or name in config.only]
 
 
-def why_not_compared(target: Target, config: PlanConfig) -> str:
-    """Why an engine cannot be compared with its graph here; empty when it can."""
+def why_not_compared(target: Target, graph: GraphRecord, config: PlanConfig, *, judged: bool) -> str:
+    """Why the engine of a graph cannot be compared here; empty when it can. `judged`: its network will be run as well.
+
+    Raises InputError when it can, and what comparing takes is not installed.
+    """
     if not config.parity:
         return "--no-parity"
     gpu = find_gpu(config.device_id)
     if isinstance(gpu, NoGpu):
         return f"no GPU to run it on: {gpu.found}"
     version = families.load(families.find(config.family)).__version__
-    return misfit(target, Here(family=config.family, version=version, gpu=gpu))
+    return misfit(target, Here(family=config.family, version=version, gpu=gpu)) or why_no_reference(graph, judged)
 
 
-def _build(
-    writer: BundleWriter,
-    manifest: Manifest,
-    graph: GraphRecord,
-    key: str,
-    target: Target,
-    config: PlanConfig,
-    unchecked: str,
-    judge: Judge | None,
-    announce: Callable[..., None],
-    warn: Callable[[str], None],
-) -> PlanRecord:
-    if writer.find(graph.name, graph.key) != graph:
-        command = build_command(writer.path, manifest.to_json())
-        raise BundleError(f"{writer.path / graph.main} was changed after the build; rebuild it: {command}")
-    family, onnx = families.find(config.family), writer.path / graph.main
-    check_build_memory(family, graph, target)
-    folder = writer.stage_plan(target, graph.name, key)
-    report = build_plan(
-        family,
-        spec=graph.spec,
-        onnx=onnx,
-        out=folder / f"{graph.name}.plan",
-        target=target,
-        timing_cache=writer.timing_cache(target),
-        on_progress=lambda phase, done, of: announce("plan", phase=phase, fraction=done / of if of else None),
-    )
-    for warning in report.warnings:
-        warn(f"{graph.name}: {warning}")
-    parity = {}
-    if not unchecked:
-        announce("parity")
+@dataclass(frozen=True)
+class _Builder:
+    """Builds one plan after the other, of one bundle for one target."""
+
+    writer: BundleWriter
+    manifest: Manifest
+    target: Target
+    config: PlanConfig
+    judge: Judge | None
+    warn: Callable[[str], None]
+
+    def __call__(self, graph: GraphRecord, key: str, unchecked: str, announce: Callable[..., None]) -> PlanRecord:
+        writer, target, device_id = self.writer, self.target, self.config.device_id
+        family, onnx = families.find(self.config.family), writer.path / graph.main
+        if writer.find(graph.name, graph.key) != graph:
+            command = build_command(writer.path, self.manifest.to_json())
+            raise BundleError(f"{onnx} was changed after the build; rebuild it: {command}")
+        if not unchecked:
+            graph_of(self.manifest, graph)  # raises, if it does, before the long work
+        check_build_memory(family, graph, target, device_id)
+        folder = writer.stage_plan(target, graph.name, key)
         plan = folder / f"{graph.name}.plan"
-        parity = compare_engine(manifest, graph, target, plan=plan, onnx=onnx, judge=judge, device_id=config.device_id)
-    attention = {**report.attention, "text": attention_line(report.attention)}
-    built: dict[str, Any] = {
-        "seconds": round(report.seconds, 2),
-        "peak_bytes": report.peak_bytes,
-        "not_compared": unchecked,
-    }
-    layers = {"layers_from": report.layers_from, "layers": list(report.layers), "warnings": list(report.warnings)}
-    facts = {"graph": graph.name, "graph_key": graph.key, "target": target.to_json(), "attention": attention}
-    (folder / BUILD_REPORT).write_text(to_text(facts | built | {"parity": parity} | layers), encoding="utf-8")
-    return writer.finish(
-        PlanRecord(
-            name=graph.name,
-            key=key,
-            graph_key=target.built_from(graph),
-            target_folder=target.folder,
-            parity=parity,
-            attention=attention,
-            built=built,
+        report = build_plan(
+            family,
+            spec=graph.spec,
+            onnx=onnx,
+            out=plan,
+            target=target,
+            timing_cache=writer.timing_cache(target),
+            on_progress=lambda phase, done, of: announce("plan", phase=phase, fraction=done / of if of else None),
+            device_id=device_id,
         )
-    )
+        for warning in report.warnings:
+            self.warn(f"{graph.name}: {warning}")
+        parity = {}
+        if not unchecked:
+            announce("parity")
+            parity = compare_engine(
+                self.manifest, graph, target, plan=plan, onnx=onnx, judge=self.judge, device_id=device_id
+            )
+        attention = {**report.attention, "text": attention_line(report.attention)}
+        built: dict[str, Any] = {
+            "seconds": round(report.seconds, 2),
+            "peak_bytes": report.peak_bytes,
+            "not_compared": unchecked,
+            "graph": graph.key,  # a plan without weights outlives it
+        }
+        layers = {"layers_from": report.layers_from, "layers": list(report.layers), "warnings": list(report.warnings)}
+        facts = {"name": graph.name, "target": target.to_json(), "attention": attention, "parity": parity}
+        (folder / BUILD_REPORT).write_text(to_text(facts | built | layers), encoding="utf-8")
+        return writer.finish(
+            PlanRecord(
+                name=graph.name,
+                key=key,
+                graph_key=target.built_from(graph),
+                target_folder=target.folder,
+                parity=parity,
+                attention=attention,
+                built=built,
+            )
+        )
 
 
 def _tell(

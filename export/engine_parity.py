@@ -7,6 +7,7 @@ rms over the output's, in decibels.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,13 @@ if TYPE_CHECKING:  # torch: only comparing needs it
     from export.parity import Expected
 
 
+# Errors relative to the rms of the judge's output. fp16 as after the export (`export.parity`). fp32 is not held to
+# what two CPUs agree on: a GPU sums in another order and has faster sines; a wrong engine is off by 1.
+TOLERANCES = {"fp32": {"rms": 1e-3, "max": 1e-2}, "fp16": {"rms": 0.03, "max": 0.2}}
+# Work of one call that ONNX Runtime may do on a CPU to be a reference: some seconds; a full-size UNet takes hours.
+MOST_ON_CPU_FLOP = 0.5e12
+
+Try = tuple[Mapping[str, int], Mapping[str, np.ndarray]]  # sizes, inputs
 Judge = Callable[["Graph"], "list[Expected]"]  # what a graph's float32 network gives for its tries
 
 
@@ -51,25 +59,19 @@ def compare_engine(
 
     Returns what `compare_runs` returns, and raises what it raises.
     """
-    import onnxruntime
-
-    from engines.onnx_backend import OnnxBackend
     from engines.trt_backend import open_trt_backend
     from export.parity import precision_of, sizes_to_try
 
     graph = graph_of(manifest, record)
     judged = judge(graph) if judge else []
     if judged:
-        tries = [(one.sizes, one.inputs) for one in judged]
+        tries: list[Try] = [(one.sizes, one.inputs) for one in judged]
     else:
         sizes = sizes_to_try(graph)
         tries = [(s, {k: t.numpy() for k, t in graph.example(s, seed).items()}) for seed, s in enumerate(sizes)]
-    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    onnx_backend = OnnxBackend(provider="cuda" if cuda else "cpu", device_id=device_id)
-    onnx_session = onnx_backend.load(record.spec, onnx)
-    runs = [[run_session(onnx_session, onnx_backend, made, runner="onnxruntime", sizes=s)] for s, made in tries]
-    onnx_session.close()  # before the engine opens: both at once would hold the weights twice
-    onnx_backend.close()
+    runs: list[list[Run]] = [[] for _ in tries]
+    if _onnx_can_refer(record):
+        runs = [[run] for run in _on_onnx_runtime(record, onnx, tries, device_id)]
     backend = open_trt_backend(target.family, device_id=device_id)
     try:
         session = backend.load(record.spec, plan, onnx if target.options.strip else None)
@@ -82,6 +84,45 @@ def compare_engine(
         outputs = {tensor.name: array for tensor, array in zip(record.spec.outputs, one.outputs, strict=True)}
         made.insert(0, Run(runner="torch", sizes=one.sizes, outputs=outputs))
     return compare_runs(record.spec, precision_of(graph), runs)
+
+
+def why_no_reference(record: GraphRecord, judged: bool) -> str:
+    """Why nothing here can say what an engine should compute; empty when something can.
+
+    Raises InputError when what the comparing takes is not installed.
+    """
+    if missing := [name for name in ("torch", "polygraphy") if importlib.util.find_spec(name) is None]:
+        raise InputError(
+            f"comparing engines takes {' and '.join(missing)}; pip install 'hp-trt[export]', or build with --no-parity"
+        )
+    if judged or _onnx_can_refer(record):
+        return ""
+    return (
+        "ONNX Runtime has no CUDA here, and on a CPU this graph takes too long: pip uninstall onnxruntime, then pip "
+        "install onnxruntime-gpu; or give the weights"
+    )
+
+
+def _onnx_can_refer(record: GraphRecord) -> bool:
+    """Whether ONNX Runtime runs this graph in seconds."""
+    return _onnx_has_cuda() or record.flops.get("call", 0) <= MOST_ON_CPU_FLOP
+
+
+def _onnx_has_cuda() -> bool:
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _on_onnx_runtime(record: GraphRecord, onnx: Path, tries: Sequence[Try], device_id: int) -> list[Run]:
+    from engines.onnx_backend import OnnxBackend
+
+    backend = OnnxBackend(provider="cuda" if _onnx_has_cuda() else "cpu", device_id=device_id)
+    session = backend.load(record.spec, onnx)
+    runs = [run_session(session, backend, inputs, runner="onnxruntime", sizes=sizes) for sizes, inputs in tries]
+    session.close()  # before the engine opens: both at once would hold the weights twice
+    backend.close()
+    return runs
 
 
 def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
@@ -119,8 +160,6 @@ def compare_runs(spec: NetworkSpec, precision: str, tries: Sequence[Sequence[Run
     Returns the worst "max" and "rms" error against the judge, relative to the output's rms, and "rms_NAME" against
     each other runner. Raises ParityError that names the engine, the sizes and the error when a limit is passed.
     """
-    from export.parity import TOLERANCES
-
     limits = TOLERANCES[precision]
     worst: dict[str, float] = {"max": 0.0, "rms": 0.0}
     for runs in tries:
@@ -154,7 +193,7 @@ def _errors(judge: Run, engine: Run) -> dict[str, dict[str, float]]:
         results.append((run.runner, [IterationResult(wide, runner_name=run.runner)]))
     # The limits are ours: they are relative to the rms, which Polygraphy's own are not.
     measures = [SnrCompareFunc(snr_threshold=0), SimpleCompareFunc(check_error_stat="max", atol=0, rtol=0)]
-    with G_LOGGER.verbosity(G_LOGGER.CRITICAL):
+    with G_LOGGER.verbosity(G_LOGGER.CRITICAL), np.errstate(all="ignore"):  # NaN is told in one line, by us
         noise, simple = Comparator.compare_accuracy(results, comparisons=[(0, 1)], compare_func=measures)
     pair = (judge.runner, engine.runner)
     errors = {}

@@ -6,12 +6,12 @@ usual and the largest size of every run-time dimension: a dimension that tracing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engines.backend import Backend, Session
 from engines.errors import ParityError
@@ -54,14 +54,19 @@ def _expectations(graph: Graph, module: nn.Module, device: str) -> Iterator[Expe
         inputs = graph.example(sizes, seed=seed)
         # Tokens in half precision are given to the judge in float32: the same values, and the only dtype it knows.
         wide = [t.float() if t.is_floating_point() else t for t in inputs.values()]
-        with torch.no_grad():
-            outputs = module(*(t.to(device) for t in wide))
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        outputs = run_network(module, wide, device)
         yield Expected(
             sizes=sizes,
             inputs={k: t.numpy() for k, t in inputs.items()},
             outputs=tuple(o.float().cpu().numpy() for o in outputs),
         )
+
+
+def run_network(module: nn.Module, inputs: Sequence[Tensor], device: str) -> tuple[Tensor, ...]:
+    """What the module, which is on `device`, gives there."""
+    with torch.no_grad(), torch.device(device):  # networks make constants of their own
+        outputs = module(*(t.to(device) for t in inputs))
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def precision_of(graph: Graph) -> str:

@@ -90,8 +90,9 @@ def build_plan(
         raise EngineMismatch(_failure(family, trt, spec, logger.errors))
     _write(plan, out)
     attention, layers_from = summary(found), "network"
-    if (information := _inspect(trt, logger, plan, target, device_id)) is not None:
-        attention, layers, layers_from = read_engine(information, found), engine_layers(information), "engine"
+    information = _inspect(trt, logger, plan, target, device_id)
+    if information is not None and (shown := engine_layers(information)):
+        attention, layers, layers_from = read_engine(information, found), shown, "engine"
     slow = [attention_line(attention)] if attention["score_maps"] else []
     return PlanReport(
         seconds=round(time.perf_counter() - start, 2),

@@ -28,7 +28,7 @@ def built(monkeypatch) -> list[str]:
     """Names of the graphs that are built, in order."""
     names: list[str] = []
 
-    def build(family, *, spec, onnx, out, target, timing_cache=None, on_progress=None):
+    def build(family, *, spec, onnx, out, target, timing_cache=None, on_progress=None, device_id=0):
         names.append(spec.name)
         on_progress("tactics", 1, 2)
         out.write_bytes(b"plan of " + onnx.read_bytes())
@@ -45,6 +45,7 @@ def built(monkeypatch) -> list[str]:
     monkeypatch.setattr(export.build_plans, "build_plan", build)
     monkeypatch.setattr(export.build_plans, "plan_target", lambda family, capabilities, options, device: TARGET)
     monkeypatch.setattr(export.build_plans, "check_build_memory", lambda *args: None)
+    monkeypatch.setattr(export.build_plans, "graph_of", lambda manifest, record: None)  # no preset makes these
     return names
 
 
@@ -216,7 +217,7 @@ def test_a_graph_that_was_changed_is_never_built(path, built):
 
 
 def test_a_wrong_engine_is_not_kept_and_a_right_one_has_its_numbers(path, built, monkeypatch):
-    monkeypatch.setattr(export.build_plans, "why_not_compared", lambda target, config: "")
+    monkeypatch.setattr(export.build_plans, "why_not_compared", lambda *args, **more: "")
 
     def compare(manifest, record, target, **more):
         if record.name == "vae":
@@ -236,12 +237,12 @@ def test_a_wrong_engine_is_not_kept_and_a_right_one_has_its_numbers(path, built,
 
 def test_an_engine_that_was_never_compared_is_compared_when_that_becomes_possible(path, built, monkeypatch):
     before = plans_of(build_plans(path, CONFIG))["unet"]
-    monkeypatch.setattr(export.build_plans, "why_not_compared", lambda target, config: "")
+    monkeypatch.setattr(export.build_plans, "why_not_compared", lambda *args, **more: "")
     monkeypatch.setattr(export.build_plans, "compare_engine", lambda *args, **more: {"max": 0.01, "rms": 0.001})
     after = plans_of(build_plans(path, CONFIG))["unet"]
     assert after.parity and not before.parity
     assert after.folder != before.folder  # a good plan is never replaced in its place
-    monkeypatch.setattr(export.build_plans, "why_not_compared", lambda target, config: "--no-parity")
+    monkeypatch.setattr(export.build_plans, "why_not_compared", lambda *args, **more: "--no-parity")
     built.clear()
     assert plans_of(build_plans(path, CONFIG))["unet"] == after
     assert built == []

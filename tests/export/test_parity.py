@@ -11,8 +11,9 @@ import pytest
 
 from engines.errors import ParityError
 from export.graphs import Graph, Stitch, bundle_graphs
-from export.parity import check, expectations, sizes_to_try
+from export.parity import check, expectations, run_network, sizes_to_try
 from export.presets import POCKET
+from export.weights import load_random
 from tests.export.tiny import TINY
 from tests.fakes import FakeBackend
 
@@ -92,3 +93,14 @@ def test_a_perturbed_weight_is_found(backend, tmp_path):
     session = backend.load(graph.spec, tmp_path / "wrong.onnx")
     with pytest.raises(ParityError, match="step_embedding disagrees with its network"):
         check(graph, session, backend, expected)
+
+
+@pytest.mark.parametrize("name", graphs())
+def test_a_judge_runs_on_another_device_than_the_cpu(name):
+    # "meta" has no numbers, and refuses tensors of the CPU as a GPU would: constants that a network makes itself.
+    graph = graphs()[name]
+    module = graph.make(lambda network: load_random(TINY.architecture.build(network))).to("meta")
+    inputs = [tensor.to("meta") for tensor in graph.example(graph.opt_sizes()).values()]
+    (output,) = run_network(module, inputs, "meta")
+    assert output.device.type == "meta"
+    assert [*output.shape[1:]] == [d for d in graph.spec.outputs[0].dims[1:] if isinstance(d, int)]

@@ -180,7 +180,7 @@ class BundleWriter:
         for record in records:
             self._place(record)
         _write(self.path / MANIFEST_NAME, manifest.to_json())
-        self._sweep({record.folder for record in records}, set(manifest.engines))
+        self._sweep({record.folder for record in records})
         return Bundle(path=self.path, manifest=manifest)
 
     def _find(self, folder: str, key: str) -> Record | None:
@@ -209,20 +209,16 @@ class BundleWriter:
             _sync(final.parent)
         assert _is_recorded(final, record), f"{record.folder} was not finished before commit"
 
-    def _sweep(self, folders: set[str], targets: set[str]) -> None:
-        """Let go of every graph, plan and target folder but these."""
-        for folder in (self.path / "onnx").glob("*"):
-            if f"onnx/{folder.name}" not in folders and is_graph_folder(folder.name):
-                self._discard(folder)
-        for target in (self.path / ENGINES).glob("*"):
-            if not is_target_folder(target.name):
-                continue
-            if f"{ENGINES}/{target.name}" not in targets:
-                self._discard(target)
-                continue
-            for folder in target.glob("*"):
-                if f"{ENGINES}/{target.name}/{folder.name}" not in folders and is_graph_folder(folder.name):
+    def _sweep(self, keep: set[str]) -> None:
+        """Let go of every folder of a graph or plan but these. Timing caches stay: they make the next build quicker."""
+        targets = [target for target in (self.path / ENGINES).glob("*") if is_target_folder(target.name)]
+        for parent in (self.path / "onnx", *targets):
+            for folder in parent.glob("*"):
+                if is_graph_folder(folder.name) and folder.relative_to(self.path).as_posix() not in keep:
                     self._discard(folder)
+        for target in targets:
+            if not any(target.iterdir()):
+                target.rmdir()
         shutil.rmtree(self._build, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:

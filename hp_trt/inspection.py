@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engines.bundle import Bundle, Record
+from engines.manifest import GraphRecord
 from engines.plans import EngineSet
 from engines.spec import TensorSpec
 
@@ -56,10 +57,10 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
         inputs, outputs = _tensors(record.spec.inputs), _tensors(record.spec.outputs)
         console.print(f"{record.name}: {inputs} -> {outputs}", markup=False, soft_wrap=True)
     for engines in manifest.engines.values():
-        _show_engines(engines, console)
+        _show_engines(engines, manifest.graphs, console)
 
 
-def _show_engines(engines: EngineSet, console: Console) -> None:
+def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console: Console) -> None:
     target = engines.target
     chosen = [k.replace("_", " ") for k, v in asdict(target.options).items() if v is True]
     where = target.gpu or f"capability {', '.join(target.capabilities)}"
@@ -71,10 +72,12 @@ def _show_engines(engines: EngineSet, console: Console) -> None:
     table = Table("plan", "MB", "worst error / rms", "built in s", "peak GiB", "attention")
     for plan in engines.plans.values():
         worst = plan.parity.get("max")
+        # A plan without weights stays when the weights change.
+        other = "" if plan.built["graph"] == graphs[plan.name].key else ", other weights"
         table.add_row(
             plan.name,
             f"{sum(f.bytes for f in plan.files.values()) / 1e6:.1f}",
-            "not checked" if worst is None else f"{worst:.1e}",
+            "not checked" if worst is None else f"{worst:.1e}{other}",
             f"{plan.built['seconds']:.0f}",
             f"{plan.built['peak_bytes'] / 2**30:.1f}",
             plan.attention["text"],

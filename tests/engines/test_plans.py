@@ -113,13 +113,17 @@ def test_a_manifest_cannot_name_a_plan_of_another_graph(path):
         with_plans(bundle.manifest, wrong)
 
 
-def test_plans_that_no_manifest_names_any_more_are_swept_with_their_cache(path):
-    (path / TARGET.folder / "timing.cache").write_bytes(b"measured")
+@pytest.mark.parametrize("cache", [True, False])
+def test_plans_that_no_manifest_names_any_more_are_swept_but_for_what_was_measured(path, cache):
+    if cache:
+        (path / TARGET.folder / "timing.cache").write_bytes(b"measured")
     with BundleWriter(path) as writer:
         unet = make_graph(writer, "unet", b"graph")
         plan = make_plan(writer, unet, b"for another GPU", OTHER)
         writer.commit(with_plans(manifest_of(unet), plan, target=OTHER))
-    assert not (path / TARGET.folder).exists()
+    left = [file.name for file in (path / TARGET.folder).glob("*")]
+    assert left == (["timing.cache"] if cache else [])
+    assert (path / TARGET.folder).exists() == cache
     assert Bundle.open(path).manifest.engines.keys() == {OTHER.folder}
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from tests.gpu import summary
 from tests.gpu.children import ROOT, Child
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
-from tests.gpu.sizes import GRAPHS, SIZES
+from tests.gpu.sizes import GRAPHS, SIZES, aside_cores
 
 FAMILIES = (RTX, ONNXRUNTIME, TENSORRT)  # the last builds on the GPU, for minutes
 TORCH_SHARE = 0.55  # of what is left, for the largest size: compiling ends it if need be
@@ -53,6 +54,10 @@ def check(config: CheckConfig) -> int:
     about = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": config.commit or _commit(),
+        "builds": "on the CPU before what they are for"
+        if config.device == "cpu"
+        else f"on the CPU beside what is measured, at the lowest priority and on {len(aside_cores())} of "
+        f"{len(os.sched_getaffinity(0))} cores; TensorRT's on the GPU, alone",
         "asked for": f"{config.device}, {', '.join(config.sizes)}, {config.minutes:g} minutes",
     }
     report = Report(folder=config.out, about=about)
@@ -96,7 +101,7 @@ class _Run:
             if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
                 self._part("cook", self._until(0.6), *arguments)
             else:
-                self._aside.append(self._start("cook", self._end_s, *arguments))
+                self._aside.append(self._start("cook", self._end_s, *arguments, "--aside"))
         for size in reversed(self._sizes):
             largest = size is self._sizes[-1]
             arguments = ["--size", size.name, "--work", str(self._work / size.name)]
@@ -128,7 +133,7 @@ class _Run:
         child = self._start(part, until_s, *arguments)
         try:
             for line in child.wait():
-                self._report.add(line)
+                self._report.add(replace(line, beside=bool(self._aside)))  # not yet taken away: it ran until just now
                 self._listen()
         finally:
             child.stop()

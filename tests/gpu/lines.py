@@ -43,6 +43,7 @@ class Line:
     text: str
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    beside: bool = False  # graphs were exported or plans built on the CPU meanwhile
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

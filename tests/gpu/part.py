@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from tests.gpu.lines import Lines
-from tests.gpu.sizes import GRAPHS, PARTS, SIZES
+from tests.gpu.sizes import GRAPHS, PARTS, SIZES, aside_cores
+
+
+def step_aside() -> None:
+    """Leave cores to what is measured, and the others where it wants them. Before torch and the builders are loaded:
+    they start a thread for each core that they see."""
+    os.nice(19)
+    os.sched_setaffinity(0, aside_cores())
+    os.environ["OMP_NUM_THREADS"] = str(len(aside_cores()))
 
 
 def main() -> None:
@@ -22,7 +31,10 @@ def main() -> None:
     parser.add_argument("--graphs", nargs="+", default=list(GRAPHS))
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--aside", action="store_true", help="others are measured meanwhile")
     args = parser.parse_args()
+    if args.aside:
+        step_aside()
     lines, graphs = Lines(args.lines, args.until), tuple(name for name in GRAPHS if name in args.graphs)
     if args.part == "facts":
         from tests.gpu.part_facts import tell_facts

@@ -57,6 +57,7 @@ class Report:
             "## Frames a second",
             _ways(summary.ways(self.lines)),
             _verdict(summary.best(summary.ways(self.lines))),
+            _beside(self.lines),
             *(
                 f"Timeline of {line.section}, {line.name}:\n\n```\n{draw(line.facts['timeline'])}\n```"
                 for line in self.lines
@@ -110,6 +111,13 @@ def _verdict(found: Sequence[summary.Best]) -> str:
     if not any(one.size == summary.RATIO_SIZE for one in found):
         said.append(f"No ratio was measured at {summary.RATIO_SIZE}, where {summary.RATIO_NEEDED} is needed.")
     return "\n".join(f"- {one}" for one in said)
+
+
+def _beside(lines: Sequence[Line]) -> str:
+    """Which times were taken while the CPU was also busy otherwise."""
+    timed = [line for line in lines if line.beside and {"median_s", "frames_per_s"} & line.facts.keys()]
+    said = "; ".join(f"{line.section}: {line.name}" for line in timed)
+    return f"Measured while graphs were exported or plans built on other cores: {said}." if said else ""
 
 
 def _section(section: str, lines: Sequence[Line]) -> str:

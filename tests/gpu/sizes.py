@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,13 @@ GRAPHS = ("step_embedding", "denoiser", "stitch", "vae_encoder", "vae_decoder", 
 OF_A_CLIP = ("step_embedding", "denoiser", "stitch", "vae_decoder")
 TIMED = {"denoiser": "step", "vae_decoder": "decode"}  # graph -> its line
 PARTS = ("facts", "torch", "verdict", "cook", "family")
+LEFT_CORES = 4  # for what is measured: launching kernels takes one, libraries' own threads some
+
+
+def aside_cores() -> list[int]:
+    """The cores for what runs beside measurements: all but `LEFT_CORES` of ours, and one at least."""
+    ours = sorted(os.sched_getaffinity(0))
+    return ours[min(LEFT_CORES, len(ours) - 1) :]
 
 
 @dataclass(frozen=True, kw_only=True)

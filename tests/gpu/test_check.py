@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -247,6 +248,24 @@ def test_a_stopped_check_leaves_its_report_and_no_process(tmp_path):
 
 def _text(path):
     return path.read_text() if path.exists() else ""
+
+
+def test_what_runs_beside_measurements_steps_aside():
+    code = (
+        "import os; from tests.gpu.part import step_aside; ours = os.sched_getaffinity(0); step_aside(); import torch; "
+        "print(os.nice(0), len(ours), len(os.sched_getaffinity(0)), torch.get_num_threads())"
+    )
+    import subprocess
+
+    run = subprocess.run([sys.executable, "-c", code], cwd=children.ROOT, capture_output=True, text=True, check=True)
+    nice, ours, cores, threads = map(int, run.stdout.split())
+    assert nice == 19 and threads == cores == max(ours - 4, 1)
+
+
+def test_the_report_says_what_was_timed_beside_exports_and_builds(tmp_path):
+    times = [line("torch, full", name, median_s=1.0) for name in ("released, step", "exact, step")]
+    text, _ = reported(tmp_path, [replace(times[0], beside=True), times[1]])
+    assert "on other cores: torch, full: released, step.\n" in text
 
 
 def test_a_way_is_held_against_the_faster_released_arrangement():

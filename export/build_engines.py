@@ -50,6 +50,9 @@ def build(
     frames: Annotated[int | None, typer.Option(help="Frames denoised together [25].")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Build at most this graph or plan; may be repeated.")] = None,
     parity: Annotated[bool, typer.Option(help="Compare graphs and engines with their networks.")] = True,
+    graph_parity: Annotated[
+        bool, typer.Option(help="Compare graphs, on this CPU; without it engines still are, on the GPU.")
+    ] = True,
     capability: Annotated[
         str | None, typer.Option(help="GPUs to build tensorrt-rtx plans for: 8.9,12.0 [the GPU here].")
     ] = None,
@@ -116,7 +119,7 @@ def build(
                 size=size,
                 frames=frames,
                 only=tuple(only or ()),
-                parity=parity,
+                parity=parity and graph_parity,
             )
         else:
             _check_is_what_was_asked(bundle, preset=preset, precision=precision, size=size, frames=frames)
@@ -127,6 +130,8 @@ def build(
             report.note("random weights: the bundle is for trying and for benchmarks, its pictures are noise")
         if not parity:
             report.note("graphs and engines are not compared with their networks (--no-parity)")
+        elif graphs is not None and not graph_parity:
+            report.note("graphs are not compared with their networks (--no-graph-parity)")
         counts = _run(bundle, graphs, plans, report)
         seconds = time.perf_counter() - start
         text = ", ".join(

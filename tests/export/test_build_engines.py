@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -255,3 +256,33 @@ def test_plans_are_built_of_a_bundles_graphs_without_weights(tiny_bundle, tmp_pa
     (engines,) = Bundle.open(path).manifest.engines.values()
     assert engines.plans.keys() == {"stitch"}
     assert (engines.target.family, engines.target.capabilities) == ("tensorrt-rtx", ("8.9",))
+
+
+@pytest.mark.xdist_group("tiny-build")
+def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_path, monkeypatch, capfd):
+    import export.build
+    import export.build_plans
+
+    asked: dict[str, bool] = {}
+
+    class Stop(Exception):
+        pass
+
+    def build_bundle(config, on_progress):
+        asked["graphs"] = config.parity
+        return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
+
+    def build_plans(bundle, config, on_progress, judge, warn):
+        asked["plans"] = config.parity
+        raise Stop
+
+    monkeypatch.setattr(export.build, "build_bundle", build_bundle)
+    monkeypatch.setattr(export.build_plans, "build_plans", build_plans)
+    words = ["--preset", tiny_preset, "--random-weights", *RTX, "--no-graph-parity", "--bundle", str(tmp_path / "b")]
+    monkeypatch.setattr(sys, "argv", ["build_engines", *words])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        main()
+    signal.signal(signal.SIGTERM, before)
+    assert asked == {"graphs": False, "plans": True}
+    assert "graphs are not compared with their networks (--no-graph-parity)" in capfd.readouterr().err

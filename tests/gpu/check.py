@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import shutil
 import signal
@@ -23,11 +24,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from engines.families import ONNXRUNTIME, RTX, TENSORRT, Family, is_installed
 from tests.gpu import summary
 from tests.gpu.children import ROOT, Child
+from tests.gpu.cooks import Cook
+from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
 from tests.gpu.sizes import GRAPHS, SIZES, aside_cores
@@ -81,7 +85,7 @@ class _Run:
         self._config, self._report, self._work = config, report, work
         self._end_s = time.time() + 60 * config.minutes - 5  # for the ends of children and for writing
         self._started = 0
-        self._aside: list[Child] = []
+        self._aside: list[Cook] = []
         self._sizes = sorted((SIZES[name] for name in config.sizes), key=lambda size: size.px)
 
     def all(self) -> int:
@@ -98,10 +102,13 @@ class _Run:
         for size in self._sizes:
             arguments = ["--size", size.name, "--work", str(self._work / size.name), "--capability", capability]
             arguments += ["--build", *build]
+            made = [Dish(self._work / size.name, graph, of) for graph in self._config.graphs for of in ("", *build)]
+            for dish in made:
+                dish.forget()
             if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
-                self._part("cook", self._until(0.6), *arguments)
+                self._cooked(Cook(made, partial(self._start, "cook", self._until(0.6), *arguments)))
             else:
-                self._aside.append(self._start("cook", self._end_s, *arguments, "--aside"))
+                self._aside.append(Cook(made, partial(self._start, "cook", self._end_s, *arguments, "--aside")))
         for size in reversed(self._sizes):
             largest = size is self._sizes[-1]
             arguments = ["--size", size.name, "--work", str(self._work / size.name)]
@@ -122,29 +129,40 @@ class _Run:
 
     def end(self) -> None:
         """Stop what still runs aside, and take its last lines."""
-        for child in self._aside:
-            child.until_s = 0.0
-            for line in child.wait():
+        for cook in self._aside:
+            cook.child.until_s = 0.0
+            for line in cook.child.wait():
                 self._report.add(line)
         self._aside = []
 
     def _part(self, part: str, until_s: float, *arguments: str) -> None:
-        """Run a part to its end; its lines, and those of what runs aside, go into the report as they come."""
-        child = self._start(part, until_s, *arguments)
+        """Run a part to its end."""
+        self._hear(self._start(part, until_s, *arguments))
+
+    def _cooked(self, cook: Cook) -> None:
+        """Export or build to the end, whatever dies meanwhile."""
+        self._hear(cook.child)
+        while cook.goes_on():
+            self._hear(cook.child)
+
+    def _hear(self, child: Child) -> None:
+        """Its lines, and those of what runs aside, go into the report as they come, until it has ended."""
+        beside = bool(self._aside)  # when a line begins
         try:
-            for line in child.wait():
-                self._report.add(replace(line, beside=bool(self._aside)))  # not yet taken away: it ran until just now
-                self._listen()
+            for line in child.wait(self._listen):
+                self._report.add(replace(line, beside=beside))
+                beside = bool(self._aside)
         finally:
             child.stop()
         self._listen()
 
     def _listen(self) -> None:
-        for child in [*self._aside]:
-            for line in child.news() if child.running else child.last_words():
+        for cook in [*self._aside]:
+            ended = not cook.child.running
+            for line in cook.child.last_words() if ended else cook.child.news():
                 self._report.add(line)
-            if not child.running:
-                self._aside.remove(child)
+            if ended and not cook.goes_on():
+                self._aside.remove(cook)
 
     def _start(self, part: str, until_s: float, *arguments: str) -> Child:
         self._started += 1
@@ -208,6 +226,15 @@ def _commit() -> str:
         return "unknown: no git here; give --commit"
 
 
+def _not_writable(folder: Path) -> str:
+    """Why nothing can be written into `folder`, which is made; empty where it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return "" if os.access(folder, os.W_OK) else "it is read-only"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.check", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for report.json and report.md")
@@ -220,6 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if importlib.util.find_spec("torch") is None:
         parser.error("this needs PyTorch, which is not installed")
+    if not 0 < args.minutes < math.inf:
+        parser.error(f"--minutes must be more than 0, got {args.minutes:g}")
+    for option, folder in (("--out", args.out), ("--work", args.work)):
+        if folder is not None and (why := _not_writable(folder)):
+            parser.error(f"{option} {folder} cannot be written to: {why}; choose another folder")
     config = CheckConfig(
         out=args.out,
         device=args.device,

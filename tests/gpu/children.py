@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.gpu.lines import Line
@@ -47,6 +47,16 @@ class Child:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def crashed(self) -> bool:
+        """It has ended by a signal that was not ours."""
+        return not self._late and (self._process.returncode or 0) < 0
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        return "no time was left" if self._late else _how(self._process.returncode)
+
     def news(self) -> Iterator[Line]:
         """The lines it has told since the last call."""
         with self._file.open("rb") as file:
@@ -64,12 +74,12 @@ class Child:
     def last_words(self) -> Iterator[Line]:
         """Once it has ended: the lines not yet read, and one for what it was at, if it did not end by itself."""
         yield from self.news()
-        if code := self._process.returncode:
+        if self._process.returncode:
             section, name = self._open or (self.part, "process")
             if self._late:
                 yield Line(section=section, name=name, status="not run", text="no time left: its process was ended")
             else:
-                yield Line(section=section, name=name, status="failed", text=f"{_how(code)}{self._said()}")
+                yield Line(section=section, name=name, status="failed", text=f"{self.end}{self._said()}")
 
     def stop(self) -> None:
         """End it and all that it started."""
@@ -78,10 +88,11 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def wait(self) -> Iterator[Line]:
-        """Its lines as they come, until it has ended or its time is over."""
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[Line]:
+        """Its lines as they come, until it has ended or its time is over; `meanwhile` is called again and again."""
         while self.running and time.time() < self.until_s + GRACE_S:
             yield from self.news()
+            meanwhile()
             time.sleep(LISTEN_EVERY_S)
         self._late = self.running
         self.stop()

@@ -1,18 +1,19 @@
 """Where graphs and plans of a size lie while the check runs, and word of whether they are done.
 
 One process exports and builds while others measure. What is done is announced by a small file beside it, complete or
-not there at all; a reader waits for that.
+not there at all; a reader waits for that. What failed is announced too, so that only those who need it hear of it.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.gpu.lines import NotRun
+from tests.gpu.lines import Found, Lines, NotRun
 
 LOOK_EVERY_S = 0.3
 
@@ -33,6 +34,15 @@ class Dish:
     def _word(self) -> Path:
         return self.path.with_suffix(".json")
 
+    @property
+    def done(self) -> bool:
+        """Announced, well or not."""
+        return self._word.exists()
+
+    def forget(self) -> None:
+        """As if it was never made: what an earlier check left does not count."""
+        self._word.unlink(missing_ok=True)
+
     def announce(self, *, error: str = "", **facts: Any) -> None:
         """It is done; with `error`, it never will be."""
         self._word.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +53,7 @@ class Dish:
     def wait(self, until_s: float) -> dict[str, Any]:
         """The facts it was announced with. NotRun when it failed, or is not done in time."""
         what = f"{self.family or 'exported'} {'plan' if self.family else 'graph'} of {self.graph}"
-        while not self._word.exists():
+        while not self.done:
             if time.time() >= until_s:
                 raise NotRun(f"no time left: the {what} is not done")
             time.sleep(LOOK_EVERY_S)
@@ -55,3 +65,9 @@ class Dish:
     def size_bytes(self) -> int:
         files = (self.path, Path(f"{self.path}.data"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+
+def run_announced(lines: Lines, section: str, name: str, call: Callable[[], Found], dish: Dish) -> None:
+    """Run a line that announces `dish` where it ends well; whoever waits hears of the other case too."""
+    if lines.run(section, name, call) is None:
+        dish.announce(error="see its line among those of the build")

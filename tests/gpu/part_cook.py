@@ -1,15 +1,17 @@
-"""Exports the graphs of one size, and builds the plans that can be built without a GPU, on the CPU, aside."""
+"""Exports the graphs of one size, and builds the plans that can be built without a GPU, on the CPU, aside.
+
+What an earlier process of the same check has done is left as it is.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from export.trace import export_onnx
-from tests.gpu.kitchen import Dish
+from tests.gpu.kitchen import Dish, run_announced
 from tests.gpu.lines import Found, Lines
 from tests.gpu.networks import Networks, architecture_of, graphs_of
 from tests.gpu.plans import build
@@ -38,17 +40,14 @@ def tell_cook(
                 text=f"{size_bytes / 1e6:.4g} MB in {seconds:.1f} s", facts={"seconds": seconds, "bytes": size_bytes}
             )
 
-        _announced(lines, section, f"export, {name}", export, dish)
+        if not dish.done:
+            run_announced(lines, section, f"export, {name}", export, dish)
         # A halved network is no good for a graph that wants it in float32.
         halved = set(known[name].networks) if known[name].half else set()
         networks.keep({n for g in graphs[number + 1 :] for n in known[g].networks} - halved)
         gc.collect()
         for family in families:
             plan = Dish(work, name, family)
-            _announced(lines, section, f"{family} plan, {name}", partial(build, plan, dish, capability), plan)
-
-
-def _announced(lines: Lines, section: str, name: str, call: Callable[[], Found], dish: Dish) -> None:
-    """Run a line that announces `dish` where it ends well; whoever waits hears of the other case too."""
-    if lines.run(section, name, call) is None:
-        dish.announce(error="see its line among those of the build")
+            if not plan.done:
+                call = partial(build, plan, dish, capability)
+                run_announced(lines, section, f"{family} plan, {name}", call, plan)

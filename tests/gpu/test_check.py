@@ -19,12 +19,15 @@ from tests.fakes import FakeBackend
 from tests.gpu import check, children, summary
 from tests.gpu.children import Child
 from tests.gpu.comparing import difference, keep
+from tests.gpu.cooks import Cook
 from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Found, Line, Lines, NotRun, first_line
 from tests.gpu.part_family import FamilyPart
 from tests.gpu.report import Report
 from tests.gpu.sizes import SIZES
 from tests.gpu.timeline import COLUMNS, draw
+
+PYTHON = sys.executable  # `child` puts another in its place
 
 
 @pytest.fixture
@@ -79,6 +82,26 @@ def test_without_a_gpu_the_report_says_why_nothing_ran(tmp_path, capsys, monkeyp
         assert by_section[section]["status"] == "not run"
         assert by_section[section]["text"].startswith("there is no device to measure on: ")
     assert not [one for one in report["lines"] if one["status"] == "failed"]
+
+
+@pytest.mark.parametrize("minutes", ["0", "-3", "nan", "inf"])
+def test_a_check_without_time_is_refused(tmp_path, capsys, minutes):
+    with pytest.raises(SystemExit) as ended:
+        check.main(["--out", str(tmp_path / "out"), "--minutes", minutes])
+    assert ended.value.code == 2
+    assert f"--minutes must be more than 0, got {minutes}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--out", "--work"])
+def test_a_folder_that_is_a_file_is_refused_before_anything_runs(tmp_path, capsys, option):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for folder in (file, file / "below"):
+        with pytest.raises(SystemExit) as ended:
+            check.main(["--out", str(tmp_path / "out"), option, str(folder)])
+        assert ended.value.code == 2
+        assert f"{option} {folder} cannot be written to: " in capsys.readouterr().err
+    assert file.read_text() == "mine"
 
 
 def test_our_networks_arranged_as_the_released_ones_compute_the_same(monkeypatch):
@@ -182,7 +205,7 @@ def child(tmp_path, monkeypatch, code, until_s):
         f"def tell(row):\n    open(path, 'a').write(json.dumps(row) + chr(10))\n{code}\n"
     )
     python = tmp_path / "python"  # runs the script in place of the module
-    python.write_text(f'#!/bin/sh\nshift 2\nexec "{sys.executable}" "{script}" "$@"\n')
+    python.write_text(f'#!/bin/sh\nshift 2\nexec "{PYTHON}" "{script}" "$@"\n')
     python.chmod(0o755)
     monkeypatch.setattr(children.sys, "executable", str(python))
     return Child(tmp_path, 1, "torch", until_s)
@@ -464,6 +487,62 @@ def test_who_waits_for_a_plan_hears_that_it_will_not_come(tmp_path):
     plan.announce(error="see its line")
     with pytest.raises(NotRun, match="there is no tensorrt-rtx plan of denoiser: see its line"):
         plan.wait(time.time() + 5)
+
+
+def test_a_crash_while_building_costs_its_graph_alone(tmp_path, monkeypatch):
+    dishes = [Dish(tmp_path, graph) for graph in ("step_embedding", "denoiser", "stitch")]
+    code = (
+        "import os, pathlib\n"
+        f"for folder, name in {[(str(d.path.parent), d.graph) for d in dishes]!r}:\n"
+        "    word = pathlib.Path(folder, name + '.json')\n"
+        "    if not word.exists():\n"
+        "        if name == 'denoiser': os.kill(os.getpid(), 11)\n"
+        "        word.parent.mkdir(parents=True)\n"
+        "        word.write_text(json.dumps({'error': ''}))\n"
+    )
+    cook = Cook(dishes, lambda: child(tmp_path, monkeypatch, code, time.time() + 30))
+    (died,) = cook.child.wait()
+    assert died.status == "failed" and cook.goes_on()
+    assert not list(cook.child.wait()) and not cook.goes_on()
+    for dish in (dishes[0], dishes[2]):
+        assert not dish.wait(0)["error"]
+    with pytest.raises(NotRun, match="exported graph of denoiser: the process died of SIGSEGV, see the lines of the"):
+        dishes[1].wait(0)
+
+
+def test_what_an_ended_process_leaves_undone_is_told_to_whoever_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(children, "GRACE_S", 0.2)
+    dishes = [Dish(tmp_path, graph) for graph in ("step_embedding", "denoiser")]
+    cook = Cook(dishes, lambda: child(tmp_path, monkeypatch, "import time; time.sleep(60)", time.time() + 0.3))
+    list(cook.child.wait())
+    assert not cook.goes_on()
+    with pytest.raises(NotRun, match="there is no exported graph of denoiser: no time was left"):
+        dishes[1].wait(time.time() + 5)
+
+
+def test_a_graph_that_is_not_exported_costs_only_its_lines(family_part, tmp_path, monkeypatch):
+    del family_part._sessions["denoiser"]
+    Dish(tmp_path, "denoiser").announce(error="see its line among those of the build")
+    for call in (lambda: family_part.parity("denoiser"), family_part.clip):
+        with pytest.raises(NotRun, match="there is no exported graph of denoiser: see its line"):
+            call()
+    assert family_part._session("stitch") is not None
+
+
+def test_the_check_goes_on_with_an_exporter_that_fails(tmp_path, lines, monkeypatch):
+    pytest.importorskip("torch")
+    from tests.gpu import part_cook
+
+    def export(module, spec, example, path):
+        assert spec.name != "stitch", "an assertion of a pass over another exporter's graph"
+        path.write_bytes(b"graph")
+
+    monkeypatch.setattr(part_cook, "export_onnx", export)
+    part_cook.tell_cook(lines, SIZES["mini"], tmp_path, ("step_embedding", "stitch", "motion"), (), "")
+    assert [one.status for one in told(lines)] == ["ok", "failed", "ok"]
+    assert told(lines)[1].text.startswith("AssertionError: an assertion of a pass")
+    with pytest.raises(NotRun, match="there is no exported graph of stitch: see its line"):
+        Dish(tmp_path, "stitch").wait(0)
 
 
 def test_a_timeline_shows_every_stream_and_what_ran_in_it():

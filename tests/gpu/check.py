@@ -34,10 +34,11 @@ from tests.gpu.cooks import Cook
 from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
-from tests.gpu.sizes import GRAPHS, SIZES, aside_cores
+from tests.gpu.sizes import GRAPHS, SIZES, Size, aside_cores
 
 FAMILIES = (RTX, ONNXRUNTIME, TENSORRT)  # the last builds on the GPU, for minutes
 TORCH_SHARE = 0.55  # of what is left, for the largest size: compiling ends it if need be
+BUILD_SHARE = 0.75  # of a family's time at a size, where its plans are built in it: what is built is measured then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,17 +99,7 @@ class _Run:
             return 2
         for family in (RTX, TENSORRT):
             self._part("verdict", self._until(0.25), "--family", family.name)
-        build, capability = self._built_aside()
-        for size in self._sizes:
-            arguments = ["--size", size.name, "--work", str(self._work / size.name), "--capability", capability]
-            arguments += ["--build", *build]
-            made = [Dish(self._work / size.name, graph, of) for graph in self._config.graphs for of in ("", *build)]
-            for dish in made:
-                dish.forget()
-            if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
-                self._cooked(Cook(made, partial(self._start, "cook", self._until(0.6), *arguments)))
-            else:
-                self._aside.append(Cook(made, partial(self._start, "cook", self._end_s, *arguments, "--aside")))
+        self._cook()
         for size in reversed(self._sizes):
             largest = size is self._sizes[-1]
             arguments = ["--size", size.name, "--work", str(self._work / size.name)]
@@ -120,12 +111,36 @@ class _Run:
             if why := self._why_not(family):
                 self._say(section, "everything", why)
                 continue
-            left = 1 / (len(parts) - number)
+            until_s = self._until(max(1 / (len(parts) - number), 0.4))
             arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / size.name)]
-            self._part("family", self._until(max(left, 0.4)), *arguments)
+            if family.has_plans and not family.builds_without_gpu:
+                self._build_alone(family, size, until_s, arguments)
+            self._part("family", until_s, *arguments)
         self.end()
         self._report.finished = True
         return exit_code(self._report.lines, self._config.device)
+
+    def _cook(self) -> None:
+        """Every size's graphs, and the plans that need no GPU to be built."""
+        build, capability = self._built_aside()
+        for size in self._sizes:
+            arguments = ["--size", size.name, "--work", str(self._work / size.name), "--capability", capability]
+            arguments += ["--build", *build]
+            made = [Dish(self._work / size.name, graph, of) for graph in self._config.graphs for of in ("", *build)]
+            for dish in made:
+                dish.forget()
+            if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
+                self._cooked(Cook(made, partial(self._start, "cook", self._until(0.6), *arguments)))
+            else:
+                self._aside.append(Cook(made, partial(self._start, "cook", self._end_s, *arguments, "--aside")))
+
+    def _build_alone(self, family: Family, size: Size, until_s: float, arguments: list[str]) -> None:
+        """Plans that are built on the GPU, while nothing else runs on it."""
+        plans = [Dish(self._work / size.name, graph, family.name) for graph in self._config.graphs]
+        for plan in plans:
+            plan.forget()
+        now = time.time()
+        self._cooked(Cook(plans, partial(self._start, "build", now + BUILD_SHARE * (until_s - now), *arguments)))
 
     def end(self) -> None:
         """Stop what still runs aside, and take its last lines."""

@@ -52,6 +52,10 @@ def main() -> None:
         from tests.gpu.part_cook import tell_cook
 
         tell_cook(lines, SIZES[args.size], args.work, graphs, tuple(args.build), args.capability)
+    elif args.part == "build":
+        from tests.gpu.part_build import tell_build
+
+        tell_build(lines, args.family, SIZES[args.size], args.work, graphs)
     else:
         from tests.gpu.part_family import tell_family
 

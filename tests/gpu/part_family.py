@@ -36,8 +36,6 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
     part = FamilyPart(lines, family, size, device, work)
     lines.run(part.section, "open", part.open)
     for name in graphs:
-        if families.find(family).has_plans and not families.find(family).builds_without_gpu:
-            lines.run(part.section, f"build, {name}", partial(part.build, name), needs_s=5)
         lines.run(part.section, f"parity, {name}", partial(part.parity, name))
         if name in TIMED:
             lines.run(part.section, TIMED[name], partial(part.time, name))
@@ -75,15 +73,6 @@ class FamilyPart:
 
             self._backend = open_trt_backend(self._family, 0, trace=True)
         return Found(text=f"{self._backend.device} in {time.perf_counter() - start:.1f} s")
-
-    def build(self, name: str) -> Found:
-        """A plan that has to be built on its GPU: here, where nothing else runs on it."""
-        from tests.gpu.plans import build
-
-        self._need_backend()
-        Dish(self._work, name).wait(self._until_s())
-        plan = Dish(self._work, name, self._family)
-        return build(plan, Dish(self._work, name), "")
 
     def parity(self, name: str) -> Found:
         backend, session = self._need_backend(), self._session(name)

@@ -510,6 +510,22 @@ def test_a_crash_while_building_costs_its_graph_alone(tmp_path, monkeypatch):
         dishes[1].wait(0)
 
 
+def test_plans_are_built_of_the_graphs_that_there_are(tmp_path, lines, monkeypatch):
+    from tests.gpu import part_build
+
+    monkeypatch.setattr(part_build, "build", lambda plan, graph, _: plan.announce() or Found(text=graph.graph))
+    Dish(tmp_path, "denoiser").announce(error="see its line")
+    Dish(tmp_path, "stitch").announce()
+    Dish(tmp_path, "motion", "tensorrt").announce(error="its process died")
+    part_build.tell_build(lines, "tensorrt", SIZES["mini"], tmp_path, ("denoiser", "stitch", "motion"))
+    assert [(one.section, one.name, one.status, one.text) for one in told(lines)] == [
+        ("build, mini", "tensorrt plan, denoiser", "not run", "there is no exported graph of denoiser: see its line"),
+        ("build, mini", "tensorrt plan, stitch", "ok", "stitch"),
+    ]
+    with pytest.raises(NotRun, match="there is no tensorrt plan of denoiser"):
+        Dish(tmp_path, "denoiser", "tensorrt").wait(0)
+
+
 def test_what_an_ended_process_leaves_undone_is_told_to_whoever_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(children, "GRACE_S", 0.2)
     dishes = [Dish(tmp_path, graph) for graph in ("step_embedding", "denoiser")]

@@ -65,6 +65,11 @@ class Backend(Protocol):
     device: str  # for people: "CPU, 2 threads"
     asynchronous: bool  # work goes on after the call that queued it: then it pays to queue ahead
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the graphs have run, a line each; empty where all is well."""
+        ...
+
     def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none."""
         ...

@@ -87,6 +87,10 @@ class Driver(Protocol):
 
     def executable_destroy(self, executable: int) -> None: ...
 
+    def clear_error(self) -> None:
+        """The last error is told and over: libraries that ask for it beside us would take it for theirs."""
+        ...
+
     def memory_info(self) -> tuple[int, int]:
         """Free and total bytes of the device."""
         ...
@@ -200,6 +204,10 @@ class CudaDriver:
     def executable_destroy(self, executable: int) -> None:
         self._call("cudaGraphExecDestroy", executable)
 
+    def clear_error(self) -> None:
+        self.make_current()
+        self._cuda.cudaGetLastError()  # its code is the error itself
+
     def memory_info(self) -> tuple[int, int]:
         free, total = self._call("cudaMemGetInfo")
         return int(free), int(total)
@@ -221,7 +229,7 @@ class CudaDriver:
         if code == self._cuda.cudaError_t.cudaSuccess:
             return
         if code == self._cuda.cudaError_t.cudaErrorMemoryAllocation:
-            self._cuda.cudaGetLastError()  # this one is over when it is told; others stay
+            self.clear_error()  # this one is over when it is told; others stay
             raise _OutOfMemory(f"{name} failed: {code.name}")
         raise InternalError(f"{name} failed: {code.name}")
 

@@ -37,6 +37,7 @@ class OnnxBackend:
 
     name = "onnxruntime"
     asynchronous = False
+    notes: tuple[str, ...] = ()
 
     def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
         if provider not in _PROVIDERS:

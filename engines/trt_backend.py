@@ -62,6 +62,12 @@ class TrtBackend(CudaBuffers):
         self._arenas = {"denoise": shared, "decode": Arena(self) if overlap_decode else shared}
         self._sessions: list[TrtSession] = []
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The graphs that were meant to run as CUDA graphs and do not, and why."""
+        slow = [session for session in self._sessions if session.uncaptured]
+        return tuple(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow)
+
     def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> TrtSession:
         """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.
 

@@ -11,6 +11,8 @@ Who owns what:
 A graph's context is its own: changing the state of a context under its graph would change what the graph means. The
 first run of a shape is a plain one, because TensorRT makes ready then what capturing must not do; the second is
 captured, and from then on the graph is launched. A grown arena has another address: graphs made before are let go.
+Some engines hold work that capturing forbids, which only shows when it is tried: their runs stay plain ones, and
+`uncaptured` tells.
 """
 
 from __future__ import annotations
@@ -65,13 +67,15 @@ class _Shape:
     arena_address: int
     warm: bool = False  # it has run
     executable: int = 0  # the graph, once there is one
+    refused: bool = False  # there will be none
 
 
 class TrtSession:
     """Made by `TrtBackend.load`. Not for two threads at once.
 
     `new_context`: makes an execution context without memory of its own. `may_capture(context, stream handle)`: whether
-    runs may be captured; None where they never shall be.
+    runs may be captured; None where they never shall be. `uncaptured`: why runs are plain ones that should be captured;
+    empty where all is well.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class TrtSession:
         may_capture: Callable[[Any, int], bool] | None,
     ) -> None:
         self.spec = spec
+        self.uncaptured = ""
         self._device = device
         self._arena = arena
         self._new_context: Callable[[], Any] | None = new_context
@@ -145,13 +150,12 @@ class TrtSession:
                     self._device.copy(bound[name], callers[name], stream)
 
     def _run_captured(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> None:
-        shape, may_capture = self._shape(given, results), self._may_capture
-        assert may_capture is not None
+        shape = self._shape(given, results)
         with self._ordered(given, results, shape.buffers) as stream:
             for name, buffer in given.items():
                 self._device.copy(buffer, shape.buffers[name], stream)
-            if shape.warm and not shape.executable and may_capture(shape.context, stream.handle):
-                shape.executable = self._capture(shape.context, stream)
+            if shape.warm and not shape.executable and not shape.refused:
+                self._try_to_capture(shape, stream)
             if shape.executable:
                 self._device.driver.graph_launch(shape.executable, stream.handle)
             else:
@@ -207,8 +211,19 @@ class TrtSession:
         if not context.execute_async_v3(stream.handle):
             raise InternalError(f"{self.spec.name} failed in TensorRT: {self._last_error() or 'no reason given'}")
 
+    def _try_to_capture(self, shape: _Shape, stream: Stream) -> None:
+        """Nothing runs. What is really broken fails again in the plain run that follows a refusal, and is raised."""
+        assert self._may_capture is not None
+        try:
+            if not self._may_capture(shape.context, stream.handle):
+                raise InternalError("TensorRT says that it cannot be captured")
+            shape.executable = self._capture(shape.context, stream)
+        except InternalError as error:
+            self._device.driver.clear_error()  # the plain run would be blamed for it
+            shape.refused, self.uncaptured = True, str(error)
+
     def _capture(self, context: Any, stream: Stream) -> int:
-        """What one run queues on `stream`, as something to launch. Nothing runs."""
+        """What one run queues on `stream`, as something to launch."""
         driver = self._device.driver
         driver.capture_begin(stream.handle)
         try:

@@ -216,7 +216,7 @@ class Runtime:
             crop_out=None if crop_out is None else Path(crop_out),
             frames=len(motion.times),
             rate=reader.info.rate,
-            notes=(*who.notes, *motion.notes),
+            notes=(*who.notes, *motion.notes, *self.backend.notes),
             stages=stages,
         )
 

@@ -17,6 +17,7 @@ picture of the timeline. The JSON's keys, stable within one `schema` (times in s
     memory             peak_bytes, opened_bytes, growth_bytes, of this process, before PyTorch is loaded; peak_since
                        "opened" | "start"
     flops              done, released, saved (a fraction), per_s, done_by_stage, released_by_stage
+    notes              [a line]: what ran otherwise than it should, such as a graph that could not be captured
     reference          null, or frames, steps, threads, torch, exact_s, reference_s, exact_network_s,
                        reference_network_s (from the crops to the raw frames), ratios [by turn],
                        exact_frames_per_s, reference_frames_per_s, ratio (median), network_ratio, latents_error,

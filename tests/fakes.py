@@ -77,6 +77,7 @@ class FakeBackend:
     name = "fake"
     device = "no device"
     asynchronous = False
+    notes = ()
 
     def __init__(self) -> None:
         self.uploaded_bytes = 0

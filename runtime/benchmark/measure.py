@@ -121,6 +121,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
                 "growth_bytes": max(peak_bytes - opened_bytes, 0),
                 "peak_since": "opened" if restarted else "start",
             },
+            "notes": list(runtime.backend.notes),
             "reference": None,
         }
         if config.reference:

@@ -67,6 +67,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"bundle       {bundle['preset']}, {bundle['precision']}, {bundle['size'][0]} x {bundle['size'][1]} px, "
         f"windows of {bundle['frames']} frames, {weights}"
     )
+    for note in report["notes"]:
+        yield f"note         {note}"
     if (race := report["reference"]) is not None:
         yield (
             f"reference    exact is {race['ratio']:.2f} times as fast as the released algorithm in eager PyTorch "

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engines.cuda_driver import CopyKind, out_of_memory
+from engines.errors import InternalError
 
 HOST = 0  # the host's place in clocks; streams have their handles
 Clock = dict[int, int]
@@ -102,6 +103,8 @@ class FakeDriver:
         self._graphs: dict[int, list[Operation]] = {}
         self._executables: dict[int, _Executable] = {}
         self._capturing: dict[int, list[Operation]] = {}
+        self._invalidated: set[int] = set()  # streams in which something was queued that a graph cannot hold
+        self._error = ""  # what cudaGetLastError would say
         self._time_s = 0.0
         self.problems: list[str] = []  # found where nothing can be raised: in finalizers
 
@@ -136,6 +139,16 @@ class FakeDriver:
 
     def is_capturing(self, stream: int) -> bool:
         return stream in self._capturing
+
+    def forbid_capture(self, stream: int) -> None:
+        """Something is queued that a graph cannot hold: the capture ends in an error, which stays until cleared."""
+        self._invalidated.add(stream)
+        self._error = "cudaErrorStreamCaptureUnsupported"
+
+    def require_no_error(self) -> None:
+        """What a library does after its own calls: an error that others have left is blamed on it."""
+        if self._error:
+            raise Misuse(f"{self._error} was left behind")
 
     def is_over(self, stream: int, count: int) -> bool:
         """Whether the host knows that the stream has done its first `count` pieces of work."""
@@ -299,6 +312,10 @@ class FakeDriver:
         if stream not in self._capturing:
             raise Misuse(f"stream {stream} is not being captured")
         operations = self._capturing.pop(stream)
+        if stream in self._invalidated:
+            self._invalidated.discard(stream)
+            self._error = "cudaErrorStreamCaptureInvalidated"
+            raise InternalError(f"cudaStreamEndCapture failed: {self._error}")
         for operation in operations:
             alike = _signature(operation)
             for executable in self._executables.values():
@@ -340,6 +357,10 @@ class FakeDriver:
             raise Misuse(f"executable {executable} does not exist")
         if found.last is not None and self._clocks[HOST].get(found.last[0], 0) < found.last[1]:
             raise Misuse(f"executable {executable} destroyed with work in flight")
+
+    def clear_error(self) -> None:
+        self._call("clear_error")
+        self._error = ""
 
     def memory_info(self) -> tuple[int, int]:
         self._call("memory_info")

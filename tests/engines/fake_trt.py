@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class FakePlan:
     weights_fit: bool = True
     streamable_bytes: int = 0
     capturable: bool = True
+    forbids_capture: Literal["", "told", "silent"] = ""  # "silent": only the end of the capture shows it
     fails: bool = False  # when it is run
     profile_most: int | None = None  # narrower than promised
 
@@ -277,6 +278,12 @@ class Context:
         if self._memory is None:
             raise Misuse("no device memory")
         capturing = driver.is_capturing(stream_handle)
+        if capturing and plan.forbids_capture:
+            driver.forbid_capture(stream_handle)
+            if plan.forbids_capture == "told":
+                self.engine.logger.log(ILogger.ERROR, "operation not permitted when stream is capturing")
+            return plan.forbids_capture == "silent"
+        driver.require_no_error()
         if capturing and not self._warm:
             raise Misuse(f"{self.token} is captured before it has run")
         spec, memory, formula = plan.spec, self._memory, plan.formula

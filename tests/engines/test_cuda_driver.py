@@ -72,6 +72,12 @@ def test_an_event_that_has_not_happened_is_no_error():
         CudaDriver(cuda=Cuda(cudaEventQuery=("cudaErrorIllegalAddress",))).event_query(1)
 
 
+def test_an_error_is_cleared_by_asking_for_it():
+    cuda = Cuda(cudaGetLastError=("cudaErrorIllegalAddress",))
+    CudaDriver(cuda=cuda).clear_error()
+    assert cuda.calls[-1] == ("cudaGetLastError",)
+
+
 def test_milliseconds_become_seconds():
     assert CudaDriver(cuda=Cuda(cudaEventElapsedTime=("cudaSuccess", 1500.0))).event_elapsed_s(1, 2) == 1.5
 
@@ -97,11 +103,12 @@ def test_the_real_calls_take_whole_numbers():
             getattr(driver, name)(*arguments)
     with pytest.raises(InternalError, match="cudaEventCreateWithFlags failed"):
         driver.event_create(timed=True)
+    driver.clear_error()
 
 
 def test_the_fake_has_the_calls_of_the_protocol_and_so_does_the_list_above():
     names = {name for name in vars(Driver) if not name.startswith("_")}
-    assert names == set(CALLS) | {"host_view", "make_current"}
+    assert names == set(CALLS) | {"host_view", "make_current", "clear_error"}
     assert all(callable(getattr(kind, name)) for kind in (FakeDriver, CudaDriver) for name in names)
 
 

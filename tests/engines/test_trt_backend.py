@@ -80,6 +80,8 @@ def test_rtx_captures_only_what_it_can(tmp_path):
             for _ in range(3):
                 c.run(session, 3)
             assert c.driver.calls["graph_launch"] == (2 if capturable else 0)
+            told = ("axpy runs without a CUDA graph: TensorRT says that it cannot be captured",)
+            assert c.backend.notes == (() if capturable else told)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,39 @@ def test_a_run_that_fails_says_why(tmp_path):
             c.run(session, 3)
 
 
-def test_a_capture_that_fails_lets_go_of_its_stream(tmp_path):
+@pytest.mark.parametrize(
+    ("forbids", "why"),
+    [
+        ("told", "axpy failed in TensorRT: operation not permitted when stream is capturing"),
+        ("silent", "cudaStreamEndCapture failed: cudaErrorStreamCaptureInvalidated"),
+    ],
+)
+def test_what_cannot_be_captured_runs_plainly_is_tried_once_a_shape_and_told_once(tmp_path, forbids, why):
+    with case(tmp_path, captured=CAPTURED) as c:
+        session = c.load(FakePlan(spec=AXPY, formula=axpy, forbids_capture=forbids))
+        c.run(session, 3)
+        assert c.backend.notes == ()
+        for rows in (3, 3, 5, 5, 5, 3):
+            c.run(session, rows)
+        assert c.driver.calls["capture_begin"] == 2
+        assert c.driver.calls["graph_launch"] == 0
+        assert c.backend.notes == (f"axpy runs without a CUDA graph: {why}",)
+
+
+def test_a_graph_that_cannot_be_made_of_a_capture_is_none(tmp_path, monkeypatch):
+    with case(tmp_path, captured=CAPTURED) as c:
+        session = c.load()
+        monkeypatch.setattr(c.driver, "graph_instantiate", _no_graph)
+        for _ in range(3):
+            c.run(session, 3)
+        assert c.backend.notes == ("axpy runs without a CUDA graph: cudaGraphInstantiate failed",)
+
+
+def _no_graph(graph):
+    raise InternalError("cudaGraphInstantiate failed")
+
+
+def test_a_run_that_is_really_broken_is_no_matter_of_capturing(tmp_path):
     with case(tmp_path, captured=CAPTURED) as c:
         session = c.load()
         c.run(session, 3)
@@ -172,8 +204,7 @@ def test_a_capture_that_fails_lets_go_of_its_stream(tmp_path):
         with pytest.raises(InternalError, match="axpy failed in TensorRT"):
             c.run(session, 3)
         del context.execute_async_v3, context
-        c.run(session, 3)
-        assert c.driver.calls["graph_launch"] == 1
+        c.run(session, 3)  # the stream was let go
 
 
 def test_closing_waits_for_the_last_run_and_is_fine_twice(tmp_path):

@@ -119,6 +119,15 @@ def test_a_portrait_moves_with_the_drivers_frames_rate_and_sound(animate, sample
     )
 
 
+def test_what_the_backend_has_to_say_is_told(animate, monkeypatch):
+    from engines.onnx_backend import OnnxBackend
+
+    monkeypatch.setattr(OnnxBackend, "notes", ("vae_decoder runs without a CUDA graph: it cannot be captured",))
+    ended = animate()
+    assert ended.code == 0
+    assert ended.err.count("vae_decoder runs without a CUDA graph: it cannot be captured") == 1
+
+
 def test_the_same_seed_gives_the_same_file(animate):
     animate("--seed=5", out=animate.folder / "a.mp4")
     animate("--seed=5", out=animate.folder / "b.mp4")

@@ -29,6 +29,7 @@ from runtime.stages import Event, Stages
 from tests.engines.bundles import key_of, manifest_of, spec_of
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTES = ["vae_decoder runs without a CUDA graph: it cannot be captured"]
 FLOPS = {
     "appearance": {"call": 1000},
     "vae_encoder": {"call": 200},
@@ -126,7 +127,7 @@ class FakeRuntime:
             for n in GRAPHS
         ]
         self.bundle = SimpleNamespace(path=path, manifest=manifest_of(*records))
-        self.backend = SimpleNamespace(threads=config.threads, device="no device")
+        self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))
 
     def __enter__(self):
         return self
@@ -179,8 +180,9 @@ def test_the_report_has_the_documented_keys(fake_runtime, monkeypatch, tmp_path)
     assert (report["format"], report["schema"], report["reference"]) == ("hp-trt bench", 1, None)
     assert set(report) == {
         "format", "schema", "machine", "bundle", "clip", "stages", "end_to_end", "first_frame", "memory", "flops",
-        "reference",
+        "notes", "reference",
     }  # fmt: skip
+    assert report["notes"] == NOTES
     assert set(report["machine"]) == {
         "cpu", "cores", "memory_bytes", "system", "python", "onnxruntime", "numpy", "family", "provider", "threads",
         "device",
@@ -210,6 +212,7 @@ def test_json_to_standard_output_is_json_alone(fake_runtime, monkeypatch, tmp_pa
     assert json.loads(output.out)["clip"]["frames"] == 3
     assert "frames/s" in output.err
     assert "RANDOM weights" in output.err
+    assert NOTES[0] in output.err
 
 
 def test_a_race_reports_the_median_of_its_turns():

@@ -276,7 +276,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work=args.work,
         commit=args.commit,
     )
-    code = check(config)
+    try:
+        code = check(config)
+    except KeyboardInterrupt:
+        print(f"error: interrupted; {args.out / 'report.md'} has what was measured until then", file=sys.stderr)
+        return 130
     if code == 2:
         print(f"error: no {args.device} device to measure on, see {args.out / 'report.md'}", file=sys.stderr)
     else:

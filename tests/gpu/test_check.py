@@ -269,6 +269,16 @@ def test_a_stopped_check_leaves_its_report_and_no_process(tmp_path):
     assert "stopped before its end" in _text(tmp_path / "report.md")
 
 
+def test_ctrl_c_is_one_line_that_says_where_the_report_is(tmp_path, capsys, monkeypatch):
+    def interrupted(config):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "check", interrupted)
+    assert check.main(["--out", str(tmp_path)]) == 130
+    said = capsys.readouterr().err
+    assert said == f"error: interrupted; {tmp_path / 'report.md'} has what was measured until then\n"
+
+
 def _text(path):
     return path.read_text() if path.exists() else ""
 

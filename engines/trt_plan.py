@@ -69,15 +69,19 @@ def refit(family: Family, trt: Any, engine: Any, logger: Any, weights: Path, spe
     logger.forget()
     refitter = trt.Refitter(engine, logger)
     parser_refitter = trt.OnnxParserRefitter(refitter, logger)
+    refitted, why = False, ""
+    # The parser's answer is what counts: TensorRT for RTX may not list all that is missing.
     if not parser_refitter.refit_from_file(str(weights)):
         why = "; ".join(parser_refitter.get_error(i).desc() for i in range(parser_refitter.num_errors))
     elif missing := refitter.get_missing_weights():
         why = f"it lacks {len(missing)} of the plan's weights, the first is {missing[0]}"
-    elif refitter.refit_cuda_engine():
-        return
-    else:
+    elif not (refitted := refitter.refit_cuda_engine()):
         why = logger.last_error()
-    raise EngineMismatch(f"{weights} does not fit {path.name}: {why or 'no reason given'}; {rebuild}")
+    # It works on the refitter and must go first, but not before the weights that it holds are in the engine. Left
+    # alone, locals go in the order in which they came.
+    del parser_refitter
+    if not refitted:
+        raise EngineMismatch(f"{weights} does not fit {path.name}: {why or 'no reason given'}; {rebuild}")
 
 
 def _invalid_rtx(trt: Any, runtime: Any, plan: bytes) -> str:

@@ -118,11 +118,14 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
     class Refitter:
         def __init__(self, engine: Engine, logger: Any) -> None:
             self.engine = engine
+            self.parser: Callable[[], object] = lambda: None
 
         def get_missing_weights(self) -> list[str]:
             return []
 
         def refit_cuda_engine(self) -> bool:
+            if self.parser() is None:
+                raise Misuse("the weights went with their parser")
             self.engine.refitted = True
             return True
 
@@ -130,6 +133,14 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
         def __init__(self, refitter: Refitter, logger: Any) -> None:
             self._fits = refitter.engine.plan.weights_fit
             self.num_errors = 0 if self._fits else 1
+            refitter.parser = weakref.ref(self)
+            alive = weakref.ref(refitter)  # no more: the real one does not keep its refitter either
+
+            def leave() -> None:
+                if alive() is None:
+                    raise Misuse("it outlives its refitter")
+
+            weakref.finalize(self, _gone, driver, "parser_refitter", leave)
 
         def refit_from_file(self, path: str) -> bool:
             assert Path(path).exists()

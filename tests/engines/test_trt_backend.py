@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -163,6 +164,16 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path):
             c.backend.load(AXPY, c.plan(plan(refittable=True, weights_fit=False)), graph)
         with pytest.raises(EngineMismatch, match=r"axpy\.plan takes no weights from axpy\.onnx; build it with --strip"):
             c.backend.load(AXPY, c.plan(plan()), graph)
+
+
+@pytest.mark.parametrize("fit", [True, False])
+def test_what_reads_the_weights_goes_before_what_takes_them(tmp_path, fit):
+    graph = tmp_path / "axpy.onnx"
+    graph.write_bytes(b"graph")
+    with case(tmp_path) as c:
+        with nullcontext() if fit else pytest.raises(EngineMismatch, match="does not fit"):
+            c.backend.load(AXPY, c.plan(plan(refittable=True, weights_fit=fit)), graph)
+        assert c.driver.problems == []
 
 
 def test_the_weights_of_a_stripped_plan_count(tmp_path):

@@ -123,6 +123,8 @@ class TrtBackend(CudaBuffers):
                 f"{spec.name} cannot be made ready: {self._logger.last_error() or 'no reason given'} "
                 f"({free / 1e9:.2f} GB of GPU memory free); close other programs on this GPU"
             )
+        # Plans are built with all their layers' names, for `hp-trt inspect`: each run would hand them to a profiler.
+        context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
         return context
 
     def _may_capture(self, context: Any, stream: int) -> bool:

@@ -40,6 +40,12 @@ class ExecutionContextAllocationStrategy(Enum):
     USER_MANAGED = 2
 
 
+class ProfilingVerbosity(Enum):
+    LAYER_NAMES_ONLY = 0
+    NONE = 1
+    DETAILED = 2
+
+
 class Specialization(Enum):
     LAZY = 0
     EAGER = 1
@@ -155,6 +161,7 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
         DataType=DataType,
         TensorIOMode=TensorIOMode,
         ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy,
+        ProfilingVerbosity=ProfilingVerbosity,
         Runtime=RtxRuntime if rtx else Runtime,
         Refitter=Refitter,
         OnnxParserRefitter=OnnxParserRefitter,
@@ -240,6 +247,8 @@ class RuntimeConfig:
 
 class Context:
     """One execution context. `token` stands for it in the driver's records, which must not keep it alive."""
+
+    nvtx_verbosity = ProfilingVerbosity.DETAILED  # as plans are built
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -54,6 +54,13 @@ def test_a_plan_that_is_missing_says_so(tmp_path):
         c.backend.load(AXPY, tmp_path / "none.plan")
 
 
+def test_runs_tell_no_profiler_the_names_of_their_layers(tmp_path):
+    with case(tmp_path) as c:
+        session = c.load()
+        c.run(session, 3)
+        assert session._context.nvtx_verbosity is c.trt.ProfilingVerbosity.NONE
+
+
 def test_rtx_says_before_loading_what_is_wrong(tmp_path):
     bad = plan(invalid=Diagnostics.UNSUPPORTED_CC | Diagnostics.OLD_CUDA_DRIVER)
     with case(tmp_path, rtx=True) as c:

@@ -37,7 +37,7 @@ class Pool:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._idle: list[Memory] = []
+        self._idle: list[Memory] = []  # in the order in which they came back
         self._returned: deque[Memory] = deque()  # by the garbage collector; idle from the next call on
         self._in_use: set[Memory] = set()
         self._closed = False
@@ -113,13 +113,14 @@ class PinnedPool(Pool):
     def take_for_host(self, size: int) -> Lease:
         """A piece that the host may write at once.
 
-        Of two pieces still in use by copies the older one is waited for: a third would only be behind them.
+        Of two pieces still in use by copies the one given back first is waited for, being ready first: a third would
+        only be behind them.
         """
         self._collect()
         fitting = self._fitting(size)
         memory = next((m for m in fitting if m.idle()), None)
         if memory is None:
-            memory = fitting[0] if len(fitting) >= 2 else self._more(size)
+            memory = min(fitting, key=self._idle.index) if len(fitting) >= 2 else self._more(size)
         memory.wait()
         return self._lease(memory)
 

@@ -184,6 +184,14 @@ def test_many_uploads_in_a_row_share_two_pieces_of_pinned_memory(device, driver)
     assert [device.download(buffer)[0] for buffer in kept] == list(range(20))
 
 
+def test_of_two_busy_pieces_the_one_that_was_used_first_is_waited_for(device):
+    for size in (100_000, 90_000):  # the larger one is ready first
+        device.upload(np.zeros(size, np.uint8))
+    lease = device._pinned.take_for_host(85_000)  # either would do
+    assert lease.memory.size >= 100_000
+    assert lease.memory.idle()
+
+
 def test_arrays_outlive_the_backend_and_their_memory_goes_with_them(driver):
     device = CudaBuffers(driver)
     pending, array = device.fetch(device.upload(numbers(4))), device.download(device.upload(numbers(4) + 1))

@@ -375,7 +375,10 @@ def open_backend(config: RuntimeConfig) -> Backend:
         from engines.trt_backend import open_trt_backend
 
         return open_trt_backend(
-            config.family, device_id=config.device_id, weight_budget_bytes=config.weight_budget_bytes
+            config.family,
+            device_id=config.device_id,
+            weight_budget_bytes=config.weight_budget_bytes,
+            overlap_decode=config.overlap_decode,
         )
     from engines.onnx_backend import OnnxBackend
 

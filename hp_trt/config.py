@@ -23,6 +23,8 @@ class RuntimeConfig:
     provider: Provider = "cpu"  # of ONNX Runtime
     device_id: int = 0  # which GPU
     weight_budget_bytes: int | None = None  # of device memory, for plans that stream their weights; None: all of them
+    # Decode one clip while the next is denoised, for as much more GPU memory as the decoder's activations.
+    overlap_decode: bool = False
     threads: int | None = None  # None: every core this process may use; the same number gives the same bits
     profile: str = "exact"
     locator: Locator = "haar"
@@ -47,6 +49,8 @@ class RuntimeConfig:
             )
         if self.weight_budget_bytes is not None and self.family == "onnxruntime":
             raise InputError("a weight budget is for TensorRT's plans, the family is onnxruntime; leave it out")
+        if self.overlap_decode and self.family == "onnxruntime":
+            raise InputError("overlap_decode is for TensorRT's plans, the family is onnxruntime; leave it out")
         if self.device_id < 0:
             raise InputError(f"device_id counts GPUs from 0, got {self.device_id}")
         if self.max_frames < 1:

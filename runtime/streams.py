@@ -5,7 +5,7 @@ A backend orders work by itself (`engines.backend`): a stream is a choice of wha
     stream      what                                      why it is one of its own
     copy_in     uploads                                   the next step's numbers arrive while a network runs
     denoise     every graph but the decoder; gathering    each step needs the one before
-    decode      vae_decoder                               the next clip can be denoised meanwhile
+    decode      vae_decoder                               the next clip can be denoised meanwhile, if asked for
     copy_out    fetches and downloads                     frames and the guard's numbers leave while a network runs
 
     buffer                                                owner                       gone
@@ -17,6 +17,9 @@ A backend orders work by itself (`engines.backend`): a stream is a choice of wha
     frames of a chunk, twice: one decoded, one copied     `decode`                    with the clip's last frame
     frames and latents on the host                        whoever holds the array     with the array
     activations, buffers of captured graphs               the backend's sessions      with the session
+
+TensorRT's graphs share one arena of activations, which orders "denoise" and "decode": they take turns. With
+`RuntimeConfig.overlap_decode` the decoder has an arena of its own, and the two run beside each other.
 
 The host queues a step, then waits for the step before: the device always has work, and never more than a step of it.
 That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames.

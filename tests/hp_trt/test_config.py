@@ -15,6 +15,7 @@ from hp_trt.config import RuntimeConfig
         ({"provider": "gpu"}, "no provider 'gpu'; did you mean cpu? There are: cpu, cuda"),
         ({"family": "tensorrt", "provider": "cuda"}, "the provider cuda is ONNX Runtime's, the family is tensorrt"),
         ({"weight_budget_bytes": 1 << 30}, "a weight budget is for TensorRT's plans, the family is onnxruntime"),
+        ({"overlap_decode": True}, "overlap_decode is for TensorRT's plans, the family is onnxruntime"),
         ({"family": "tensorrt", "device_id": -1}, "device_id counts GPUs from 0, got -1"),
         ({"max_frames": 0}, "max_frames must be at least 1, got 0"),
         ({"locator_file": "faces.onnx"}, "the locator haar takes no file, got faces.onnx"),

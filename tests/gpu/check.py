@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -39,6 +39,8 @@ from tests.gpu.sizes import GRAPHS, SIZES, Size, aside_cores
 FAMILIES = (RTX, ONNXRUNTIME, TENSORRT)  # the last builds on the GPU, for minutes
 TORCH_SHARE = 0.55  # of what is left, for the largest size: compiling ends it if need be
 BUILD_SHARE = 0.75  # of a family's time at a size, where its plans are built in it: what is built is measured then
+
+START_NEEDS_S = 5.0  # a family's part is not begun with less: libraries alone take as long to load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,11 @@ class _Run:
             if why := self._why_not(family):
                 self._say(section, "everything", why)
                 continue
+            if self._end_s - time.time() < START_NEEDS_S:
+                if family.has_plans and not family.builds_without_gpu:
+                    self._say(f"build, {size.name}", f"{family.name} plan, all", "no time left")
+                self._say(section, "everything", "no time left")
+                continue
             until_s = self._until(max(1 / (len(parts) - number), 0.4))
             arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / size.name)]
             if family.has_plans and not family.builds_without_gpu:
@@ -146,19 +153,26 @@ class _Run:
         """Stop what still runs aside, and take its last lines."""
         for cook in self._aside:
             cook.child.until_s = 0.0
-            for line in cook.child.wait():
-                self._report.add(line)
+            self._add(cook.child.wait())
+            self._add(cook.child.left_out())
         self._aside = []
 
     def _part(self, part: str, until_s: float, *arguments: str) -> None:
         """Run a part to its end."""
-        self._hear(self._start(part, until_s, *arguments))
+        child = self._start(part, until_s, *arguments)
+        self._hear(child)
+        self._add(child.left_out())
 
     def _cooked(self, cook: Cook) -> None:
         """Export or build to the end, whatever dies meanwhile."""
         self._hear(cook.child)
         while cook.goes_on():
             self._hear(cook.child)
+        self._add(cook.child.left_out())
+
+    def _add(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self._report.add(line)
 
     def _hear(self, child: Child) -> None:
         """Its lines, and those of what runs aside, go into the report as they come, until it has ended."""
@@ -174,9 +188,10 @@ class _Run:
     def _listen(self) -> None:
         for cook in [*self._aside]:
             ended = not cook.child.running
-            for line in cook.child.last_words() if ended else cook.child.news():
-                self._report.add(line)
+            child = cook.child
+            self._add(child.last_words() if ended else child.news())
             if ended and not cook.goes_on():
+                self._add(child.left_out())
                 self._aside.remove(cook)
 
     def _start(self, part: str, until_s: float, *arguments: str) -> Child:

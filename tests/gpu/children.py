@@ -32,6 +32,8 @@ class Child:
         self._read = 0
         self._late = False  # it was ended by us
         self._open: tuple[str, str] | None = None  # the line it is at
+        self._open_s = 0.0  # since when
+        self._planned: dict[tuple[str, str], None] = {}  # lines that it has not begun, in its order
         command = [sys.executable, "-m", "tests.gpu.part", part, "--lines", self._file, "--until", str(until_s)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -65,8 +67,11 @@ class Child:
         complete = text[: text.rfind(b"\n") + 1]
         self._read += len(complete)
         for row in map(json.loads, complete.splitlines()):
-            if "began" in row:
-                self._open = tuple(row["began"])
+            if "planned" in row:
+                self._planned |= dict.fromkeys(map(tuple, row["planned"]))
+            elif "began" in row:
+                self._open, self._open_s = tuple(row["began"]), time.time()
+                self._planned.pop(self._open, None)
             else:
                 self._open = None
                 yield Line(**row)
@@ -76,10 +81,17 @@ class Child:
         yield from self.news()
         if self._process.returncode:
             section, name = self._open or (self.part, "process")
+            seconds = time.time() - self._open_s if self._open else 0.0
+            status, text = "failed", f"{self.end}{self._said()}"
             if self._late:
-                yield Line(section=section, name=name, status="not run", text="no time left: its process was ended")
-            else:
-                yield Line(section=section, name=name, status="failed", text=f"{self.end}{self._said()}")
+                status, text = "not run", "no time left: its process was ended"
+            yield Line(section=section, name=name, status=status, text=text, seconds=seconds)
+
+    def left_out(self) -> Iterator[Line]:
+        """Once it has ended: the lines that it never began."""
+        why = "no time left" if self._late else f"left out: {self.end} before"
+        for section, name in self._planned:
+            yield Line(section=section, name=name, status="not run", text=why)
 
     def stop(self) -> None:
         """End it and all that it started."""

@@ -13,7 +13,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +49,15 @@ class Line:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Step:
+    """A line to be run: with less than `needs_s` seconds left it is not begun."""
+
+    name: str
+    call: Callable[[], Found]
+    needs_s: float = 1.0
+
+
 class Lines:
     """Runs the lines of one part and appends them to `path`, until `until_s` on the clock of `time.time`."""
 
@@ -58,6 +67,15 @@ class Lines:
     @property
     def left_s(self) -> float:
         return self._until_s - time.time()
+
+    def plan(self, section: str, names: Sequence[str]) -> None:
+        """The lines to come: those that are never begun, because the part is ended or dies, are told by the command."""
+        self._append({"planned": [[section, name] for name in names]})
+
+    def run_all(self, section: str, steps: Sequence[Step]) -> None:
+        self.plan(section, [step.name for step in steps])
+        for step in steps:
+            self.run(section, step.name, step.call, needs_s=step.needs_s)
 
     def run(self, section: str, name: str, call: Callable[[], Found], *, needs_s: float = 1.0) -> Found | None:
         """Run `call` if `needs_s` seconds are left, and no longer than there is time; None when it did not end well."""

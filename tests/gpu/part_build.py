@@ -17,11 +17,11 @@ from tests.gpu.sizes import Size
 
 
 def tell_build(lines: Lines, family: str, size: Size, work: Path, graphs: tuple[str, ...]) -> None:
-    for name in graphs:
-        graph, plan = Dish(work, name), Dish(work, name, family)
-        if not plan.done:
-            call = partial(_build, lines, graph, plan)
-            run_announced(lines, f"build, {size.name}", f"{family} plan, {name}", call, plan)
+    section, plans = f"build, {size.name}", [Dish(work, name, family) for name in graphs]
+    left = {f"{family} plan, {plan.graph}": plan for plan in plans if not plan.done}
+    lines.plan(section, list(left))
+    for name, plan in left.items():
+        run_announced(lines, section, name, partial(_build, lines, Dish(work, plan.graph), plan), plan)
 
 
 def _build(lines: Lines, graph: Dish, plan: Dish) -> Found:

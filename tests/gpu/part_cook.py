@@ -22,6 +22,8 @@ def tell_cook(
     lines: Lines, size: Size, work: Path, graphs: tuple[str, ...], families: tuple[str, ...], capability: str
 ) -> None:
     section, known = f"build, {size.name}", graphs_of(size)
+    dishes = [Dish(work, name, family) for name in graphs for family in ("", *families)]
+    lines.plan(section, [_name(dish) for dish in dishes if not dish.done])
     networks = Networks(architecture_of(size), "cpu")
     for number, name in enumerate(graphs):
         dish = Dish(work, name)
@@ -41,7 +43,7 @@ def tell_cook(
             )
 
         if not dish.done:
-            run_announced(lines, section, f"export, {name}", export, dish)
+            run_announced(lines, section, _name(dish), export, dish)
         # A halved network is no good for a graph that wants it in float32.
         halved = set(known[name].networks) if known[name].half else set()
         networks.keep({n for g in graphs[number + 1 :] for n in known[g].networks} - halved)
@@ -50,4 +52,8 @@ def tell_cook(
             plan = Dish(work, name, family)
             if not plan.done:
                 call = partial(build, plan, dish, capability)
-                run_announced(lines, section, f"{family} plan, {name}", call, plan)
+                run_announced(lines, section, _name(plan), call, plan)
+
+
+def _name(dish: Dish) -> str:
+    return f"{dish.family} plan, {dish.graph}" if dish.family else f"export, {dish.graph}"

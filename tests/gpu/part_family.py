@@ -26,7 +26,7 @@ from tests.gpu.comparing import difference, read
 from tests.gpu.conditions import ClipInputs
 from tests.gpu.device_memory import PeakMemory
 from tests.gpu.kitchen import Dish
-from tests.gpu.lines import Found, Lines, NotRun
+from tests.gpu.lines import Found, Lines, NotRun, Step
 from tests.gpu.sizes import OF_A_CLIP, TIMED, Size
 
 REPEATS, AT_MOST_S = 9, 8.0
@@ -34,11 +34,11 @@ REPEATS, AT_MOST_S = 9, 8.0
 
 def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, graphs: tuple[str, ...]) -> None:
     part = FamilyPart(lines, family, size, device, work)
-    lines.run(part.section, "open", part.open)
+    steps = [Step("open", part.open)]
     for name in graphs:
-        lines.run(part.section, f"parity, {name}", partial(part.parity, name))
+        steps.append(Step(f"parity, {name}", partial(part.parity, name)))
         if name in TIMED:
-            lines.run(part.section, TIMED[name], partial(part.time, name))
+            steps.append(Step(TIMED[name], partial(part.time, name)))
     if family == "onnxruntime" and device == "cuda" and "denoiser" in graphs:
         from tests.gpu.onnx_on_device import run_on_device
 
@@ -47,9 +47,10 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
             call = partial(
                 run_on_device, Dish(work, "denoiser"), work / "denoiser" / "judge.npz", cuda_graph=graphs_too
             )
-            lines.run(part.section, f"step, {kind}", call)
+            steps.append(Step(f"step, {kind}", call))
     if set(OF_A_CLIP) <= set(graphs):
-        lines.run(part.section, "clip", part.clip)
+        steps.append(Step("clip", part.clip))
+    lines.run_all(part.section, steps)
     part.close()
 
 

@@ -20,7 +20,7 @@ from export.graphs import Graph, black_pose_features
 from export.networks.unet import StepEmbedding
 from tests.gpu.comparing import difference, keep
 from tests.gpu.conditions import ClipInputs
-from tests.gpu.lines import Found, Lines, NotRun
+from tests.gpu.lines import Found, Lines, NotRun, Step
 from tests.gpu.networks import Networks, architecture_of, graphs_of
 from tests.gpu.released import Released, keep_positions
 from tests.gpu.sizes import Size
@@ -46,28 +46,28 @@ class TorchPart:
         self._graphs = {name: self._all[name] for name in graphs}
         self._networks = Networks(self._architecture, device)
         self._modules: dict[str, nn.Module] = {}
-        self._made: dict[str, Any] = {}
+        self._made: dict[Any, Any] = {}
 
     def tell(self) -> None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+        steps = [
+            Step("weights", self._weights),
+            *(Step(f"judge, {name}", partial(self._judge, graph)) for name, graph in self._graphs.items()),
+            Step("exact modules", self._halve),
+            Step("released, step", self._released_step),
+            Step("released, step, three rows at once", partial(self._released_step, batched=True)),
+            Step("released, decode", self._released_decode),
+            Step("exact, step", self._exact_step),
+            Step("exact, decode", self._exact_decode),
+            *(Step(f"{kind}, clip", partial(self._clip, kind)) for kind in ("released", "exact")),
+        ]
+        if self._compile:
+            steps += [
+                Step("compiled, decode", self._compiled_decode, COMPILE_NEEDS_S / 2),
+                Step("compiled, step", self._compiled_step, COMPILE_NEEDS_S),
+            ]
         with torch.no_grad():
-            self._line("weights", self._weights)
-            for name, graph in self._graphs.items():
-                self._line(f"judge, {name}", partial(self._judge, graph))
-            self._line("exact modules", self._halve)
-            self._line("released, step", self._released_step)
-            self._line("released, step, three rows at once", partial(self._released_step, batched=True))
-            self._line("released, decode", self._released_decode)
-            self._line("exact, step", self._exact_step)
-            self._line("exact, decode", self._exact_decode)
-            for kind in ("released", "exact"):
-                self._line(f"{kind}, clip", partial(self._clip, kind))
-            if self._compile:
-                self._line("compiled, decode", self._compiled_decode, needs_s=COMPILE_NEEDS_S / 2)
-                self._line("compiled, step", self._compiled_step, needs_s=COMPILE_NEEDS_S)
-
-    def _line(self, name: str, call: Callable[[], Found], needs_s: float = 2.0) -> None:
-        self._lines.run(self._section, name, call, needs_s=needs_s)
+            self._lines.run_all(self._section, steps)
 
     def _weights(self) -> Found:
         start, names = time.perf_counter(), {n for g in self._graphs.values() for n in g.networks}

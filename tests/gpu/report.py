@@ -6,11 +6,11 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import summary
+from tests.gpu import built, summary
 from tests.gpu.lines import Line, strict
 from tests.gpu.timeline import draw
 
@@ -44,6 +44,7 @@ class Report:
             **self.about,
             "finished": self.finished,
             "summary": strict(summary.to_json(self.lines)),
+            "builds": [asdict(one) | {"total_s": one.total_s} for one in built.built(self.lines)],
             "lines": [line.to_json() for line in self.lines],
         }
 
@@ -58,6 +59,7 @@ class Report:
             _ways(summary.ways(self.lines)),
             _verdict(summary.best(summary.ways(self.lines))),
             _beside(self.lines),
+            _builds(self.lines),
             *(
                 f"Timeline of {line.section}, {line.name}:\n\n```\n{draw(line.facts['timeline'])}\n```"
                 for line in self.lines
@@ -118,6 +120,11 @@ def _beside(lines: Sequence[Line]) -> str:
     timed = [line for line in lines if line.beside and {"median_s", "frames_per_s"} & line.facts.keys()]
     said = "; ".join(f"{line.section}: {line.name}" for line in timed)
     return f"Measured while graphs were exported or plans built on other cores: {said}." if said else ""
+
+
+def _builds(lines: Sequence[Line]) -> str:
+    table = built.table(lines)
+    return f"## Exports and builds\n\n{table}" if table else ""
 
 
 def _section(section: str, lines: Sequence[Line]) -> str:

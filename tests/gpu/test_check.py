@@ -37,7 +37,7 @@ def lines(tmp_path):
 
 def told(lines):
     rows = map(json.loads, lines._path.read_text().splitlines())
-    return [Line(**row) for row in rows if "began" not in row]
+    return [Line(**row) for row in rows if "status" in row]
 
 
 def line(section, name, status="ok", text="", **facts):
@@ -534,6 +534,39 @@ def test_plans_are_built_of_the_graphs_that_there_are(tmp_path, lines, monkeypat
     ]
     with pytest.raises(NotRun, match="there is no tensorrt plan of denoiser"):
         Dish(tmp_path, "denoiser", "tensorrt").wait(0)
+
+
+def test_lines_that_were_never_begun_are_told_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(children, "GRACE_S", 0.5)
+    plan = {"planned": [["build, full", f"tensorrt plan, {graph}"] for graph in ("denoiser", "stitch")]}
+    began = {"began": ["build, full", "tensorrt plan, denoiser"]}
+    for code, status, left_out in (
+        ("time.sleep(60)", "not run", "no time left"),
+        ("os.kill(os.getpid(), 9)", "failed", "left out: the process died of SIGKILL before"),
+    ):
+        script = f"import os, time; tell({plan!r}); tell({began!r}); {code}"
+        one = child(tmp_path, monkeypatch, script, time.time() + 1)
+        (ended,) = one.wait()
+        assert (ended.name, ended.status) == ("tensorrt plan, denoiser", status)
+        assert [(line.name, line.text) for line in one.left_out()] == [("tensorrt plan, stitch", left_out)]
+        if status == "not run":
+            assert 0.5 < ended.seconds < 10  # so long it was at it
+        (tmp_path / "1-torch.jsonl").unlink()
+
+
+def test_the_report_says_how_long_builds_took_and_what_was_left_out(tmp_path):
+    made = Line(section="build, full", name="tensorrt plan, step_embedding", status="ok", text="2 MB", seconds=3.0)
+    stopped = replace(made, name="tensorrt plan, denoiser", status="not run", text="no time left: ended", seconds=150.0)
+    never = replace(made, name="tensorrt plan, stitch", status="not run", text="no time left", seconds=0.0)
+    exported = replace(made, name="export, step_embedding", seconds=1.0)
+    text, _ = reported(tmp_path, [exported, made, stopped, never])
+    assert "| full | export | 1.0 | step_embedding 1.0 | nothing |" in text
+    assert (
+        "| full | tensorrt plan | 3.0 | step_embedding 3.0 | "
+        "denoiser: no time left: ended (after 150.0 s); stitch: no time left |"
+    ) in text
+    builds = json.loads((tmp_path / "report.json").read_text())["builds"]
+    assert builds[1]["total_s"] == 3 and set(builds[1]["left_out"]) == {"denoiser", "stitch"}
 
 
 def test_what_an_ended_process_leaves_undone_is_told_to_whoever_waits(tmp_path, monkeypatch):

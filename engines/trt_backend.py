@@ -9,6 +9,7 @@ The backend owns the TensorRT runtime, its logger and the arenas, and closes the
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ class TrtBackend(CudaBuffers):
 
     `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena, so
     that decoding one clip may run beside denoising another, for as much more memory as the decoder's activations.
-    `weight_budget_bytes`: of each plan built with weight streaming, so much stays in GPU memory. `captured`: the graphs
-    that run as CUDA graphs. `trace`: keep times for `spans`.
+    `weight_budget_bytes`: of each plan's weights, so much stays in GPU memory, and the rest streams, without a CUDA
+    graph; `automatic_budget`: as much as TensorRT sees fit. Both are for plans that were built with weight streaming.
+    `captured`: the graphs that run as CUDA graphs. `trace`: keep times for `spans`.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class TrtBackend(CudaBuffers):
         device: str,
         overlap_decode: bool = False,
         weight_budget_bytes: int | None = None,
+        automatic_budget: bool = False,
         captured: frozenset[str] = CAPTURED,
         trace: bool = False,
     ) -> None:
@@ -53,6 +56,7 @@ class TrtBackend(CudaBuffers):
         self._family = family
         self._trt = trt
         self._weight_budget_bytes = weight_budget_bytes
+        self._automatic_budget = automatic_budget
         self._captured = captured
         self._logger = make_logger(trt)
         self._runtime = trt.Runtime(self._logger)
@@ -81,15 +85,11 @@ class TrtBackend(CudaBuffers):
         engine = open_engine(self._family, self._trt, runtime, logger, path, spec)
         if weights is not None:
             refit(self._family, self._trt, engine, logger, weights, spec, path)
-        streamed = 0
-        if self._weight_budget_bytes is not None and engine.streamable_weights_size:
-            budget = min(self._weight_budget_bytes, engine.streamable_weights_size)
-            streamed = engine.streamable_weights_size - budget
-            engine.weight_streaming_budget_v2 = budget  # before any context, and before asking for activations
+        streams = self._stream_weights(engine)  # before any context, and before asking for activations
         arena = self._arenas["decode" if spec.name in _DECODING else "denoise"]
         self._grow(arena, engine.device_memory_size_v2, spec)
         # Weights that stream in while a graph runs are not part of what was captured.
-        may_capture = self._may_capture if spec.name in self._captured and not streamed else None
+        may_capture = self._may_capture if spec.name in self._captured and not streams else None
         session = TrtSession(
             spec,
             self,
@@ -130,29 +130,45 @@ class TrtBackend(CudaBuffers):
     def _may_capture(self, context: Any, stream: int) -> bool:
         return self._family.name != "tensorrt-rtx" or _may_capture_rtx(context, stream)
 
+    def _stream_weights(self, engine: Any) -> bool:
+        """Whether some of the weights stay in host memory."""
+        whole, budget = engine.streamable_weights_size, self._weight_budget_bytes
+        if self._automatic_budget:
+            budget = engine.get_weight_streaming_automatic_budget()
+        if budget is None or not whole:
+            return False
+        engine.weight_streaming_budget_v2 = min(budget, whole)
+        return budget < whole
+
     def _check_weights_fit(self, spec: NetworkSpec, path: Path, weights: Path | None) -> None:
         """A plan is mostly its weights; those of a stripped plan lie beside the graph."""
+        if self._automatic_budget:  # weights that may stream are opened in host memory, the rest follows what is free
+            return
         files = [path] if weights is None else [path, weights, Path(f"{weights}.data")]
         need = sum(file.stat().st_size for file in files if file.exists())
         if self._weight_budget_bytes is not None:
             need = min(need, self._weight_budget_bytes)
-        self._check_fits(need, f"the weights of {spec.name}")
+        free, _ = self.driver.memory_info()
+        fits = math.floor(10 * free / 2**30) / 10
+        self._check_fits(need, f"the weights of {spec.name}", budget=f"--weight-budget {fits} or less")
 
     def _grow(self, arena: Arena, size: int, spec: NetworkSpec) -> None:
         if size > arena.size:
-            # The old piece is freed before the new one is asked for.
-            self._check_fits(size, f"the activations of {spec.name}", ours=arena.size)
+            free, _ = self.driver.memory_info()
+            ours = arena.size  # the old piece is freed before the new one is asked for
+            less = f"a --weight-budget that leaves {max(size - free - ours, 0) / 2**30:.2f} GiB more"
+            self._check_fits(size, f"the activations of {spec.name}", ours=ours, budget=less)
         arena.grow(size)
 
-    def _check_fits(self, need: int, what: str, *, ours: int = 0) -> None:
+    def _check_fits(self, need: int, what: str, *, ours: int = 0, budget: str) -> None:
+        """`budget`: the option, in GiB, that would help plans with weight streaming."""
         free, total = self.driver.memory_info()
         if need <= free + ours:
             return
-        fits = f"{(free + ours) / 1e9:.2f}"
         raise EngineMismatch(
-            f"{what} need {need / 1e9:.2f} GB of GPU memory, {fits} of {total / 1e9:.2f} GB are free on {self.device}; "
-            "close other programs on this GPU, build with a smaller --size or --frames, or with --weight-streaming "
-            f"and keep at most {fits} GB of weights on the GPU"
+            f"{what} need {need / 1e9:.2f} GB of GPU memory, {(free + ours) / 1e9:.2f} of {total / 1e9:.2f} GB are "
+            f"free on {self.device}; close other programs on this GPU, build with a smaller --size or --frames, or "
+            f"build with --weight-streaming and run with {budget}"
         )
 
 

@@ -33,6 +33,9 @@ def animate(
     family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
     provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
     device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+    weight_budget: Annotated[
+        float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
     locator: Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")] = "haar",
     locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
@@ -44,7 +47,7 @@ def animate(
 ) -> None:
     """Animate a portrait with a driving video."""
     from hp_trt.api import Runtime
-    from hp_trt.config import RuntimeConfig
+    from hp_trt.config import RuntimeConfig, weight_budget_bytes
 
     start = time.perf_counter()
     with Reporter(as_json=json) as report:
@@ -52,6 +55,7 @@ def animate(
             family=family,  # type: ignore[arg-type]  # checked there, with a message
             provider=provider,  # type: ignore[arg-type]
             device_id=device,
+            weight_budget_bytes=weight_budget_bytes(weight_budget),
             threads=threads,
             profile=profile,
             locator=locator,  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from engines.backend import Backend, Buffer, Session
 from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.gpu import require_gpu
+from engines.manifest import plan_command
 from engines.plan_choice import Here, choose_plans
 from hp_trt.arcface import no_identity, open_arcface
 from hp_trt.config import RuntimeConfig
@@ -392,7 +393,15 @@ def _files(bundle: Bundle, config: RuntimeConfig) -> dict[str, tuple[Path, Path 
         return {name: (bundle.model_path(name), None) for name in GRAPHS}
     here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
     chosen = choose_plans(bundle, here, GRAPHS)
-    stripped = chosen.target.options.strip
+    options = chosen.target.options
+    if config.weight_budget_bytes is not None and not options.weight_streaming:
+        streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
+        raise InputError(
+            "a weight budget is for plans built with --weight-streaming, those in "
+            f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
+            + plan_command(bundle.path, family.name, streaming)
+        )
     return {
-        name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if stripped else None) for name in GRAPHS
+        name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
+        for name in GRAPHS
     }

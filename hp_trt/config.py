@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,7 +23,8 @@ class RuntimeConfig:
     family: Family = "onnxruntime"  # the others need plans for this GPU in the bundle
     provider: Provider = "cpu"  # of ONNX Runtime
     device_id: int = 0  # which GPU
-    weight_budget_bytes: int | None = None  # of device memory, for plans that stream their weights; None: all of them
+    # Of each graph, so much of its weights stays in GPU memory; for plans with weight streaming. None: all of them.
+    weight_budget_bytes: int | None = None
     # Decode one clip while the next is denoised, for as much more GPU memory as the decoder's activations.
     overlap_decode: bool = False
     threads: int | None = None  # None: every core this process may use; the same number gives the same bits
@@ -49,6 +51,8 @@ class RuntimeConfig:
             )
         if self.weight_budget_bytes is not None and self.family == "onnxruntime":
             raise InputError("a weight budget is for TensorRT's plans, the family is onnxruntime; leave it out")
+        if self.weight_budget_bytes is not None and self.weight_budget_bytes < 0:
+            raise InputError(f"weight_budget_bytes must be at least 0, got {self.weight_budget_bytes}")
         if self.overlap_decode and self.family == "onnxruntime":
             raise InputError("overlap_decode is for TensorRT's plans, the family is onnxruntime; leave it out")
         if self.device_id < 0:
@@ -60,3 +64,12 @@ class RuntimeConfig:
                 f"the locator haar takes no file, got {self.locator_file}; "
                 "name the locator it belongs to: yunet or yoloface"
             )
+
+
+def weight_budget_bytes(gib: float | None) -> int | None:
+    """What the commands' option --weight-budget means. Raises InputError."""
+    if gib is None:
+        return None
+    if not (math.isfinite(gib) and gib >= 0):
+        raise InputError(f"--weight-budget is a number of GiB of at least 0, got {gib}; leave it out to keep all")
+    return round(gib * 2**30)

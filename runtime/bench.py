@@ -40,6 +40,7 @@ if not __package__:  # run as a file: its own folder is on the path then, where 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from engines.errors import OutputError
+from hp_trt.config import weight_budget_bytes
 from hp_trt.console import Reporter, debug_option, run
 from runtime.benchmark.measure import BenchConfig, bench
 from runtime.benchmark.table import show
@@ -62,6 +63,9 @@ def command(
     family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
     provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
     device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+    weight_budget: Annotated[
+        float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
+    ] = None,
     warmup: Annotated[int, typer.Option(help="Runs before the measured ones.")] = 1,
     runs: Annotated[int, typer.Option(help="Measured runs.")] = 3,
     reference: Annotated[bool, typer.Option(help="Race the released algorithm in eager PyTorch, by turns.")] = False,
@@ -82,6 +86,7 @@ def command(
         family=family,
         provider=provider,
         device=device,
+        weight_budget_bytes=weight_budget_bytes(weight_budget),
         warmup=warmup,
         runs=runs,
         reference=reference,

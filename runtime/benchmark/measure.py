@@ -43,6 +43,7 @@ class BenchConfig:
     family: str = "onnxruntime"
     provider: str = "cpu"
     device: int = 0  # which GPU
+    weight_budget_bytes: int | None = None  # see RuntimeConfig
     warmup: int = 1
     runs: int = 3
     reference: bool = False
@@ -82,6 +83,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         family=config.family,  # type: ignore[arg-type]  # checked there
         provider=config.provider,  # type: ignore[arg-type]
         device_id=config.device,
+        weight_budget_bytes=config.weight_budget_bytes,
         threads=config.threads,
     )
     with (

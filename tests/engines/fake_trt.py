@@ -183,7 +183,8 @@ class Engine:
         self.streamable_weights_size = plan.streamable_bytes
         self._budget: int | None = None
         self._tensors = {t.name: t for t in (*plan.spec.inputs, *plan.spec.outputs)}
-        self.weights = (driver.malloc(plan.weight_bytes), plan.weight_bytes)
+        resident = max(plan.weight_bytes - plan.streamable_bytes, 512)  # what may stream is opened in host memory
+        self.weights = (driver.malloc(resident), resident)
         weakref.finalize(self, _gone, driver, "engine", lambda: driver.free(self_weights[0]))
         self_weights = self.weights
 
@@ -195,6 +196,9 @@ class Engine:
     def device_memory_size_v2(self) -> int:
         streams = self._budget is not None and self._budget < self.plan.streamable_bytes
         return self.plan.arena_bytes + (1024 if streams else 0)
+
+    def get_weight_streaming_automatic_budget(self) -> int:
+        return self.driver.memory_info()[0] // 2
 
     @property
     def weight_streaming_budget_v2(self) -> int | None:

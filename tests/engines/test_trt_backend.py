@@ -118,7 +118,9 @@ def test_a_plan_of_another_graph_is_refused_with_every_difference(tmp_path, prom
 
 def test_weights_that_do_not_fit_are_refused_before_the_plan_is_loaded(tmp_path):
     with case(tmp_path, total_bytes=200_000) as c:
-        with pytest.raises(EngineMismatch, match=r"the weights of axpy need .* --weight-streaming and keep at most"):
+        with pytest.raises(
+            EngineMismatch, match=r"the weights of axpy .* --weight-streaming and run with --weight-budget 0\.0 "
+        ):
             c.load(plan(weight_bytes=300_000))
         assert c.trt.made.loaded == []
 
@@ -128,7 +130,8 @@ def test_activations_that_do_not_fit_are_refused(tmp_path):
         case(tmp_path, total_bytes=2_000_000_000) as c,
         pytest.raises(
             EngineMismatch,
-            match=r"the activations of axpy need 3\.00 GB of GPU memory, 2\.00 of 2\.00 GB are free",
+            match=r"the activations of axpy need 3\.00 GB of GPU memory, 2\.00 of 2\.00 GB are free on fake GPU, .* "
+            r"--weight-streaming and run with a --weight-budget that leaves 0\.93 GiB more$",
         ),
     ):
         c.load(plan(arena_bytes=3_000_000_000))
@@ -159,6 +162,21 @@ def test_weights_may_stay_in_host_memory(tmp_path):
         for _ in range(3):
             c.run(small, 3)
         assert c.driver.calls["capture_begin"] == 1
+
+
+def test_of_weights_that_do_not_fit_as_many_stay_as_tensorrt_says(tmp_path):
+    large = plan(weight_bytes=2_000_000, streamable_bytes=1_999_000)
+    with case(tmp_path, total_bytes=1_000_000) as c, pytest.raises(EngineMismatch, match="the weights of axpy need"):
+        c.load(large)
+    with case(tmp_path, total_bytes=1_000_000, captured=frozenset({"axpy"}), automatic_budget=True) as c:
+        session = c.load(large)
+        assert c.trt.made.budgets == [(1_000_000 - 1000) // 2]
+        for _ in range(3):
+            c.run(session, 1)
+        assert c.driver.calls["capture_begin"] == 0
+        assert c.backend.notes == ()  # nothing was refused
+        c.load(plan(streamable_bytes=0))
+        assert len(c.trt.made.budgets) == 1
 
 
 def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path):

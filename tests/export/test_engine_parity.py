@@ -11,6 +11,7 @@ import pytest
 import export.build
 from engines.errors import InputError, ParityError
 from engines.manifest import GraphRecord
+from engines.plans import PlanOptions
 from export.build import BuildConfig
 from export.engine_parity import Run, compare_engine, compare_runs, graph_of, why_no_reference
 from tests.engines.bundles import TARGET, spec_of
@@ -103,6 +104,23 @@ class TestEngines:
             )
 
         return run
+
+    def test_weights_stream_where_the_plan_lets_them(self, tiny_bundle, monkeypatch):
+        import engines.trt_backend
+        from engines.onnx_backend import OnnxBackend
+
+        asked = []
+
+        def opened(family, **options):
+            asked.append(options["automatic_budget"])
+            return OnnxBackend(threads=1)
+
+        monkeypatch.setattr(engines.trt_backend, "open_trt_backend", opened)
+        graph, model = tiny_bundle.manifest.graphs["stitch"], tiny_bundle.model_path("stitch")
+        for streams in (False, True):
+            target = replace(TARGET, options=PlanOptions(weight_streaming=streams))
+            compare_engine(tiny_bundle.manifest, graph, target, plan=model, onnx=model, judge=None, device_id=0)
+        assert asked == [False, True]
 
     @pytest.mark.parametrize("name", ["motion", "step_embedding", "denoiser"])
     def test_a_right_engine_agrees_with_its_network_and_with_onnx_runtime(self, compare, tiny_bundle, name):

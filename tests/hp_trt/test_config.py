@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import RuntimeConfig, weight_budget_bytes
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from hp_trt.config import RuntimeConfig
         ({"provider": "gpu"}, "no provider 'gpu'; did you mean cpu? There are: cpu, cuda"),
         ({"family": "tensorrt", "provider": "cuda"}, "the provider cuda is ONNX Runtime's, the family is tensorrt"),
         ({"weight_budget_bytes": 1 << 30}, "a weight budget is for TensorRT's plans, the family is onnxruntime"),
+        ({"family": "tensorrt", "weight_budget_bytes": -1}, "weight_budget_bytes must be at least 0, got -1"),
         ({"overlap_decode": True}, "overlap_decode is for TensorRT's plans, the family is onnxruntime"),
         ({"family": "tensorrt", "device_id": -1}, "device_id counts GPUs from 0, got -1"),
         ({"max_frames": 0}, "max_frames must be at least 1, got 0"),
@@ -29,3 +30,12 @@ def test_what_cannot_be_is_refused_in_words(options, says):
 def test_the_defaults_run_on_a_machine_without_a_gpu():
     config = RuntimeConfig()
     assert (config.family, config.provider, config.profile) == ("onnxruntime", "cpu", "exact")
+
+
+def test_a_weight_budget_is_a_number_of_gib():
+    assert weight_budget_bytes(None) is None
+    assert weight_budget_bytes(0) == 0
+    assert weight_budget_bytes(1.5) == 3 << 29
+    for wrong in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"--weight-budget is a number of GiB of at least 0, got {wrong}"):
+            weight_budget_bytes(wrong)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import hp_trt.api
-from engines.errors import BundleError, EngineMismatch
+from engines.errors import BundleError, EngineMismatch, InputError
 from engines.gpu import Gpu
 from engines.plans import PlanOptions
 from hp_trt.api import GRAPHS, Runtime, open_backend
@@ -66,6 +66,18 @@ def test_stripped_plans_come_with_the_graphs_that_hold_their_weights(tmp_path, b
         assert {name: weights for name, (_, weights) in backend.loaded.items()} == {
             name: bundle.model_path(name) for name in GRAPHS
         }
+
+
+def test_a_budget_for_weights_is_refused_for_plans_that_keep_all_of_them(tmp_path, backend):
+    config = replace(CONFIG, weight_budget_bytes=1 << 30)
+    make_bundle_with_plans(tmp_path / "fixed", **CONTENTS)
+    with pytest.raises(InputError, match=r"--weight-streaming, those .* were not; .* build: .* --weight-streaming"):
+        Runtime(tmp_path / "fixed", config)
+    assert backend.loaded == {}
+    streaming = replace(TARGET, options=PlanOptions(weight_streaming=True))
+    make_bundle_with_plans(tmp_path / "streaming", target=streaming, **CONTENTS)
+    with Runtime(tmp_path / "streaming", config):
+        assert set(backend.loaded) == set(GRAPHS)
 
 
 def test_an_altered_plan_never_reaches_the_library(tmp_path, backend):

@@ -69,7 +69,7 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
         f"{', ' + ', '.join(chosen) if chosen else ''}",
         soft_wrap=True,
     )
-    table = Table("plan", "MB", "worst error / rms", "built in s", "peak GiB", "attention")
+    table = Table("plan", "MB", "worst error / rms", "built in s", "peak GiB", "fused attention")
     for plan in engines.plans.values():
         worst = plan.parity.get("max")
         # A plan without weights stays when the weights change.
@@ -80,9 +80,12 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
             "not checked" if worst is None else f"{worst:.1e}{other}",
             f"{plan.built['seconds']:.0f}",
             f"{plan.built['peak_bytes'] / 2**30:.1f}",
-            plan.attention["text"],
+            f"{plan.attention['fused']} of {plan.attention['count']}",
         )
     console.print(table)
+    for plan in engines.plans.values():
+        if plan.attention["fused"] < plan.attention["count"]:
+            console.print(f"{plan.name}: {plan.attention['text']}", markup=False, soft_wrap=True)
     for reason in dict.fromkeys(p.built["not_compared"] for p in engines.plans.values() if not p.parity):
         console.print(f"not checked: {reason}", markup=False, soft_wrap=True)
 

@@ -78,7 +78,7 @@ def make_plan(writer: BundleWriter, graph: GraphRecord, content: bytes, target: 
         key=key,
         graph_key=built_from,
         target_folder=target.folder,
-        attention={"count": 2, "text": "2 attentions, fused"},
+        attention={"count": 2, "fused": 1, "text": "1 of 2 attentions fused"},
         built={"seconds": 3.0, "peak_bytes": 2 << 30, "not_compared": "no GPU to run it on", "graph": graph.key},
     )
     return writer.finish(record)

@@ -23,7 +23,8 @@ def text_of(bundle: Bundle) -> str:
 def test_plans_are_shown_with_their_target_attention_and_cost(tmp_path):
     text = text_of(make_bundle_with_plans(tmp_path, unet=b"graph"))
     assert f"{TARGET.folder}: tensorrt-rtx 1.7.1.116 for capability 8.9, 12.0 on linux" in text
-    assert "2 attentions, fused" in text and "2.0" in text
+    assert "1 of 2" in text and "2.0" in text
+    assert "unet: 1 of 2 attentions fused" in text
     assert "not checked: no GPU to run it on" in text
 
 

@@ -29,9 +29,12 @@ _BETWEEN = frozenset({"Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Sub",
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
 
 
-def is_fused(dtype: str, head_width: int) -> bool:
-    """Whether both families have a fused kernel for it. `dtype`: numpy's name."""
-    return dtype in FUSED_DTYPES and head_width in FUSED_HEAD_WIDTHS
+def is_fused(dtype: str, head_width: int, queries: int) -> bool:
+    """Whether both families have a fused kernel for it. `dtype`: numpy's name; `queries`: -1 where they are not fixed.
+
+    A single query has none (tried with TensorRT for RTX 1.7: a level of one cell, at 64 pixels); its scores are a row.
+    """
+    return dtype in FUSED_DTYPES and head_width in FUSED_HEAD_WIDTHS and queries != 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,7 @@ def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
             q, k = node.input[0], node.input[1]
             width = shape(q, "opt")[-1]
             opt, most = ((*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max"))
-            kind = "fused" if is_fused(dtype(q), width) else "decomposable"
+            kind = "fused" if is_fused(dtype(q), width, shape(q, "opt")[-2]) else "decomposable"
             found.append(Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most))
     for name, scores in _spelled_out(graph):
         opt, most = shape(scores, "opt"), shape(scores, "max")

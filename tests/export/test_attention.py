@@ -40,11 +40,17 @@ def attention_graph(path, width=64, dtype=TensorProto.FLOAT16):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "width", "fused"),
-    [("float16", 64, True), ("bfloat16", 128, True), ("float16", 512, False), ("float32", 64, False)],
+    ("dtype", "width", "queries", "fused"),
+    [
+        ("float16", 64, 10, True),
+        ("bfloat16", 128, -1, True),
+        ("float16", 512, 10, False),
+        ("float32", 64, 10, False),
+        ("float16", 64, 1, False),
+    ],
 )
-def test_fused_kernels_exist_for_these(dtype, width, fused):
-    assert is_fused(dtype, width) is fused
+def test_fused_kernels_exist_for_these(dtype, width, queries, fused):
+    assert is_fused(dtype, width, queries) is fused
 
 
 def test_an_attention_with_a_kernel_keeps_its_scores_to_itself(tmp_path):

@@ -108,6 +108,25 @@ def test_a_plan_is_built_for_several_capabilities_at_once(trt, attentive, tmp_pa
     assert (tmp_path / "both.plan").stat().st_size > (tmp_path / "one.plan").stat().st_size
 
 
+@pytest.mark.parametrize(("queries", "fused"), [(7, 1), (1, 0)])
+def test_an_attention_of_a_single_query_builds_without_a_fused_kernel(trt, tmp_path, queries, fused):
+    # As at 64 pixels, whose coarsest level is one cell: left unmarked, TensorRT for RTX 1.7 gives no plan.
+    def value(name, count):
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT16, [6, 2, count, 64])
+
+    node = onnx.helper.make_node("Attention", ["q", "k", "v"], ["y"], name="ask")
+    ends = [value("q", queries), value("k", 64), value("v", 64)], [value("y", queries)]
+    graph = onnx.helper.make_graph([node], "g", *ends)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)]), tmp_path / "ask.onnx")
+    tensors = [
+        TensorSpec(name=n, dims=(6, 2, count, 64), dtype="float16")
+        for n, count in (("q", queries), ("k", 64), ("v", 64), ("y", queries))
+    ]
+    spec = NetworkSpec(name="ask", inputs=tuple(tensors[:3]), outputs=tuple(tensors[3:]))
+    report = build(tmp_path / "ask.onnx", spec, tmp_path / "ask.plan")
+    assert (report.attention["count"], report.attention["fused"]) == (1, fused)
+
+
 def renamed(spec, **changes):
     first, *rest = spec.inputs
     return dataclasses.replace(spec, inputs=(dataclasses.replace(first, **changes), *rest))

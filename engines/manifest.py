@@ -13,10 +13,10 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from engines.file_record import FileRecord
+from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
 from engines.plans import EngineSet, Target
 from engines.spec import NetworkSpec
 
@@ -41,13 +41,7 @@ class GraphRecord:
     built: Mapping[str, Any] = field(default_factory=dict)  # seconds, versions
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"a graph's name must be an identifier, got {self.name!r}")
-        if len(self.key) < 12 or set(self.key) - set("0123456789abcdef"):
-            raise ValueError(f"{self.name}: need a key of at least 12 lower-case hex digits, got {self.key!r}")
-        for path in self.files:
-            if PurePosixPath(path).parent != PurePosixPath(self.folder):
-                raise ValueError(f"{self.name}: a file must lie in {self.folder}, got {path!r}")
+        check_record(self.name, self.key, self.folder, self.files)
 
     @property
     def folder(self) -> str:
@@ -65,7 +59,7 @@ class GraphRecord:
             "key": self.key,
             "precision": self.precision,
             "structure": self.structure,
-            "files": {p: {"sha256": f.sha256, "bytes": f.bytes} for p, f in self.files.items()},
+            "files": files_to_json(self.files),
             "spec": self.spec.to_json(),
             "parity": dict(self.parity),
             "flops": dict(self.flops),
@@ -79,7 +73,7 @@ class GraphRecord:
             key=data["key"],
             precision=data["precision"],
             structure=data["structure"],
-            files={p: FileRecord(sha256=f["sha256"], bytes=f["bytes"]) for p, f in data["files"].items()},
+            files=files_from_json(data["files"]),
             spec=NetworkSpec.from_json(data["spec"]),
             parity=data["parity"],
             flops=data["flops"],

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from engines.file_record import FileRecord
+from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
 
 if TYPE_CHECKING:
     from engines.manifest import GraphRecord
@@ -113,13 +113,7 @@ class PlanRecord:
     built: Mapping[str, Any] = field(default_factory=dict)  # seconds, peak_bytes, driver, parity "why not"
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"a plan's name must be an identifier, got {self.name!r}")
-        if len(self.key) < 12 or set(self.key) - set("0123456789abcdef"):
-            raise ValueError(f"{self.name}: need a key of at least 12 lower-case hex digits, got {self.key!r}")
-        for path in self.files:
-            if PurePosixPath(path).parent != PurePosixPath(self.folder):
-                raise ValueError(f"{self.name}: a file must lie in {self.folder}, got {path!r}")
+        check_record(self.name, self.key, self.folder, self.files)
 
     @property
     def folder(self) -> str:
@@ -137,7 +131,7 @@ class PlanRecord:
             "key": self.key,
             "graph_key": self.graph_key,
             "target_folder": self.target_folder,
-            "files": {p: {"sha256": f.sha256, "bytes": f.bytes} for p, f in self.files.items()},
+            "files": files_to_json(self.files),
             "parity": dict(self.parity),
             "attention": dict(self.attention),
             "built": dict(self.built),
@@ -150,7 +144,7 @@ class PlanRecord:
             key=data["key"],
             graph_key=data["graph_key"],
             target_folder=data["target_folder"],
-            files={p: FileRecord(sha256=f["sha256"], bytes=f["bytes"]) for p, f in data["files"].items()},
+            files=files_from_json(data["files"]),
             parity=data["parity"],
             attention=data["attention"],
             built=data["built"],

@@ -152,11 +152,6 @@ class BundleWriter:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / TIMING_CACHE
 
-    def model(self, record: GraphRecord) -> Path:
-        """The .onnx of a finished graph, wherever it is before the commit."""
-        staged = self._staged(record.folder)
-        return (staged if _is_recorded(staged, record) else self.path / record.folder) / f"{record.name}.onnx"
-
     def finish(self, record: Finished) -> Finished:
         """Hash the staged files and mark the graph or plan finished: from here on a killed build keeps it.
 

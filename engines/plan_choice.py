@@ -64,7 +64,7 @@ def misfit(target: Target, here: Here) -> str:
     if target.gpu and target.gpu != here.gpu.name:
         return f"built on {target.gpu}, this is {here.gpu.name}"
     if target.options.hardware_compatible and target.family == "tensorrt":
-        if _number(here.gpu.capability) < _number(target.capabilities[0]):
+        if numbers(here.gpu.capability) < numbers(target.capabilities[0]):
             return f"built for capability {target.capabilities[0]} and later, {here.gpu.name} has {here.gpu.capability}"
     elif here.gpu.capability not in target.capabilities:
         return f"built for capability {', '.join(target.capabilities)}, {here.gpu.name} has {here.gpu.capability}"
@@ -74,13 +74,10 @@ def misfit(target: Target, here: Here) -> str:
 def _version_fits(target: Target, version: str) -> bool:
     if not target.options.version_compatible:
         return target.version == version
-    built, here = _parts(target.version), _parts(version)
+    built, here = numbers(target.version), numbers(version)
     return built[0] == here[0] and here >= built
 
 
-def _parts(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version or a capability, to compare: "12.0" comes after "8.9"."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def _number(capability: str) -> tuple[int, ...]:
-    return _parts(capability)

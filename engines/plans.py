@@ -109,8 +109,8 @@ class PlanRecord:
     target_folder: str  # `Target.folder`
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # NAME.plan and build.json; filled in by the writer
     parity: Mapping[str, float] = field(default_factory=dict)  # empty: not compared, for want of a GPU
-    attention: Mapping[str, Any] = field(default_factory=dict)  # export.inspect_network's summary
-    built: Mapping[str, Any] = field(default_factory=dict)  # seconds, peak_bytes, driver, parity "why not"
+    attention: Mapping[str, Any] = field(default_factory=dict)  # `export.attention.summary`, and its line of text
+    built: Mapping[str, Any] = field(default_factory=dict)  # seconds, peak_bytes, not_compared: why, graph: its key
 
     def __post_init__(self) -> None:
         check_record(self.name, self.key, self.folder, self.files)

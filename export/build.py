@@ -35,7 +35,7 @@ from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
 from export.parity import Expected, check, expectations
 from export.presets import PRESETS, Preset
-from export.progress import Progress
+from export.progress import Progress, announcer
 from export.structure import structure
 from export.trace import OPSET, export_onnx
 from export.weights_source import Checkpoints, RandomWeights, WeightsSource
@@ -119,7 +119,7 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
             facts, record = find_graph(writer, graph, config, known)
             later = {n for g in list(graphs.values())[number:] for n in g.networks}
             if record is None:
-                announce = functools.partial(_tell, tell, name, number, len(graphs), time.perf_counter())
+                announce = announcer(tell, what="graph", graph=name, number=number, of=len(graphs))
                 record = _build_graph(graph, facts, config, networks, later, writer, announce)
             else:
                 tell(Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max")))
@@ -279,12 +279,6 @@ def _build_graph(
     )
     announce("done", parity=parity.get("max"))
     return record
-
-
-def _tell(
-    tell: Callable[[Progress], None], graph: str, number: int, of: int, start_s: float, step: Any, **more: Any
-) -> None:
-    tell(Progress(graph=graph, step=step, number=number, of=of, seconds=time.perf_counter() - start_s, **more))
 
 
 def _manifest(

@@ -7,9 +7,7 @@ bundle holds already is not built again, nor one that was finished before a kill
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +26,7 @@ from export.build_memory import check_build_memory
 from export.engine_parity import Judge, compare_engine, graph_of, why_no_reference
 from export.plan import build_plan
 from export.plan_target import plan_key, plan_target
-from export.progress import Progress
+from export.progress import Progress, announcer
 
 BUILD_REPORT = "build.json"
 
@@ -76,7 +74,7 @@ def build_plans(
         builder = _Builder(writer, manifest, target, config, judge, on_warning or (lambda text: None))
         for number, name in enumerate(names, start=1):
             graph = manifest.graphs[name]
-            announce = functools.partial(_tell, tell, name, number, len(names), time.perf_counter())
+            announce = announcer(tell, what="plan", graph=name, number=number, of=len(names))
             unchecked = why_not_compared(target, graph, config, judged=judge is not None)
             key, plan = find_plan(writer, target, graph, compared=not unchecked)
             if plan is None:
@@ -196,10 +194,3 @@ class _Builder:
                 built=built,
             )
         )
-
-
-def _tell(
-    tell: Callable[[Progress], None], graph: str, number: int, of: int, start_s: float, step: Any, **more: Any
-) -> None:
-    seconds = time.perf_counter() - start_s
-    tell(Progress(what="plan", graph=graph, step=step, number=number, of=of, seconds=seconds, **more))

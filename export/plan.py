@@ -10,7 +10,6 @@ A builder may end the whole process: TensorRT for RTX 1.7 crashed on two attenti
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from engines.spec import NetworkSpec
 from export.attention import attention_line, engine_layers, find_attention, is_fused, read_engine, summary
 from export.plan_watch import OnProgress, make_logger, make_monitor, run_watched, use_device
 from export.timing_cache import load_timing_cache, save_timing_cache
+from export.whole_file import write_whole
 
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64", "INT32": "int32"}
 INSTEAD = "build it for onnxruntime and report this"
@@ -232,17 +232,10 @@ def _failure(family: Family, trt: ModuleType, spec: NetworkSpec, errors: list[st
 
 
 def _write(plan, out: Path) -> None:
-    part = out.with_name(f".{out.name}.part")
     try:
-        with open(part, "wb") as file:
-            file.write(plan)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
+        write_whole(out, plan)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror}; free space or choose another bundle") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _inspect(trt: ModuleType, logger, plan, target: Target, device_id: int) -> str | None:

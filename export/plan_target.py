@@ -18,7 +18,7 @@ from engines.errors import EngineMismatch, InputError
 from engines.families import Family
 from engines.gpu import NoGpu, find_gpu, require_gpu
 from engines.manifest import GraphRecord
-from engines.plan_choice import platform_name
+from engines.plan_choice import numbers, platform_name
 from engines.plans import PlanOptions, Target
 
 # What people call the GPUs of a capability.
@@ -52,7 +52,7 @@ def plan_target(family: Family, capabilities: Sequence[str], options: PlanOption
             )
         device = require_gpu(device_id)
         capabilities, gpu = (device.capability,), "" if options.hardware_compatible else device.name
-        if options.hardware_compatible and _number(device.capability) < (8, 0):
+        if options.hardware_compatible and numbers(device.capability) < (8, 0):
             raise EngineMismatch(
                 f"--hardware-compatible plans begin at capability 8.0 (Ampere), {device.name} has {device.capability}; "
                 "leave it out"
@@ -88,7 +88,7 @@ def _rtx_capabilities(family: Family, asked: Sequence[str], device_id: int) -> t
             if capability not in family.capabilities:
                 reason = _NOT_BUILT.get(capability, f"there is no capability {capability!r}")
                 raise InputError(f"{reason}; choose --capability from {known}")
-        return tuple(sorted(set(asked), key=_number))
+        return tuple(sorted(set(asked), key=numbers))
     gpu = find_gpu(device_id)
     if isinstance(gpu, NoGpu):
         raise InputError(
@@ -116,10 +116,6 @@ def _check_rtx_options(options: PlanOptions, device_id: int) -> None:
             f"tensorrt-rtx needs a GPU to build plans with --strip, found: {gpu.found}; leave it out, or "
             "build on a machine with the GPU"
         )
-
-
-def _number(capability: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in capability.split("."))
 
 
 @functools.cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Step = Literal["reuse", "load", "judge", "export", "plan", "parity", "done"]
 
@@ -21,3 +23,16 @@ class Progress:
     parity: float | None = None  # worst error over rms, with "done" and "reuse"
     phase: str = ""  # the builder's own word, with "plan"
     fraction: float | None = None  # of the phase that is done, with "plan"
+
+
+def announcer(
+    tell: Callable[[Progress], None], *, what: Literal["graph", "plan"], graph: str, number: int, of: int
+) -> Callable[..., None]:
+    """`announce(step, **more)`: passes a `Progress` of this graph or plan to `tell`, timed from now."""
+    start_s = time.perf_counter()
+
+    def announce(step: Step, **more: Any) -> None:
+        seconds = time.perf_counter() - start_s
+        tell(Progress(what=what, graph=graph, step=step, number=number, of=of, seconds=seconds, **more))
+
+    return announce

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from engines import families
 from engines.errors import BundleError, OutputError
 from engines.families import Family
+from export.whole_file import write_whole
 
 MAGIC = "hp-trt timing cache"
 _LONGEST_HEADER = 1000  # bytes; ours is under 200
@@ -39,17 +39,10 @@ def save_timing_cache(family: Family, trt: ModuleType, cache: Any | None, path: 
     if cache is None or path is None:
         return
     blob = bytes(cache.serialize())
-    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb") as file:
-            file.write(_header(family, trt.__version__, blob) + blob)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, _header(family, trt.__version__, blob), blob)
     except OSError as error:
         raise OutputError(f"the timing cache {path} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_timing_cache(family: Family, version: str, path: Path) -> bytes:

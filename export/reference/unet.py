@@ -14,7 +14,6 @@ Source: SPEC 4.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ class Context:
     motion: torch.Tensor  # (B, F, m, D)
 
 
-class MotionAttention(nn.Module, ABC):
+class MotionAttention(nn.Module):
     """A cross-attention's processor: softmax(q k) v over the image tokens, plus `scale` times the same over motion."""
 
     def __init__(self, *, query_dim: int, cross_attention_dim: int, scale: float) -> None:
@@ -44,9 +43,8 @@ class MotionAttention(nn.Module, ABC):
         image, motion = self.contexts(hidden_states)
         return self.attend(attn, hidden_states, image, motion)
 
-    @abstractmethod
     def contexts(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The image and the motion tokens for these queries: (b, n, D), (b, m, D)."""
+        raise NotImplementedError
 
     def attend(
         self, attn: Attention, hidden_states: torch.Tensor, image: torch.Tensor, motion: torch.Tensor

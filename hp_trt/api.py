@@ -47,6 +47,7 @@ from runtime.stages import Event, Stages
 GRAPHS = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")
 Picture = Path | str | np.ndarray
 Driving = Path | str | Sequence[np.ndarray]
+Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.landmarks_file`), or any locator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +132,11 @@ class Runtime:
         return Sampling.from_manifest(self.bundle.manifest.sampling, **overrides)
 
     def portrait(
-        self, image: Picture, *, landmarks: Path | str | None = None, stages: Stages | None = None
+        self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None
     ) -> Portrait:
         """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it.
 
-        `landmarks`: a file that says where the face is (`hp_trt.landmarks_file`), instead of looking for it.
+        `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
         what = "the portrait" if isinstance(image, np.ndarray) else str(image)
@@ -166,14 +167,14 @@ class Runtime:
         out: Path | str,
         *,
         crop_out: Path | str | None = None,
-        landmarks: Path | str | None = None,
-        portrait_landmarks: Path | str | None = None,
+        landmarks: Faces | None = None,
+        portrait_landmarks: Faces | None = None,
         **sampling: Any,
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
 
-        Both have the driving video's frames, times and sound. `landmarks`: a file that says where the driving faces
-        are, `portrait_landmarks` the portrait's. Other keywords override the bundle's sampling. Nothing is written
+        Both have the driving video's frames, times and sound. `landmarks`: who says where the driving faces are,
+        instead of the configured locator, `portrait_landmarks` the same for the portrait. Other keywords override the bundle's sampling. Nothing is written
         under a final name before the clip is complete. Raises InputError, FaceNotFound, OutputError.
         """
         from hp_trt.video_writer import VideoWriter, check_target
@@ -226,10 +227,12 @@ class Runtime:
         portrait: Portrait | Picture,
         driving: Driving,
         *,
-        landmarks: Path | str | None = None,
+        landmarks: Faces | None = None,
         **sampling: Any,
     ) -> Iterator[Frame]:
         """The animated frames as arrays, in order. `driving` is a file, or a sequence of (H, W, 3) uint8 RGB arrays.
+
+        `landmarks`: who says where the driving faces are, instead of the configured locator.
 
         All of the driving video is read and denoised before the first frame comes; from then on they come chunk by
         chunk. Memory grows with the clip by its tokens and latents alone.
@@ -270,8 +273,10 @@ class Runtime:
             stages=stages,
         )
 
-    def _locator_of(self, landmarks: Path | str | None) -> FaceLocator:
-        return self._locator if landmarks is None else open_locator("landmarks", landmarks)
+    def _locator_of(self, landmarks: Faces | None) -> FaceLocator:
+        if landmarks is None:
+            return self._locator
+        return open_locator("landmarks", landmarks) if isinstance(landmarks, Path | str) else landmarks
 
     def _read_motion(
         self, source: VideoReader | Sequence[np.ndarray], locator: FaceLocator, sampling: Sampling, stages: Stages

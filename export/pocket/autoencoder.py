@@ -1,0 +1,103 @@
+"""The first stage: the VAE, on pictures, then its layers along time, on chunks of a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from export.networks.vae import VAE
+from export.pocket.clips import Clips
+from export.pocket.stage import Modules
+
+_BATCH = 8
+_TIME = 0.2  # of the steps at the end: the layers along time learn, on chunks as the decoder will get them
+# Latents keep what is worth its bits: nats of a latent against squared error of a pixel.
+_KL = 1e-4
+_ALONG_TIME = ("temporal_res_block", "time_mixer", "time_conv_out")
+
+
+class Autoencoder:
+    """Pictures in [-1, 1] to latents and back."""
+
+    name = "autoencoder"
+    curves = ("loss", "psnr", "kl", "latent_std")
+    learning_rate = 2e-3
+
+    def __init__(self, vae: VAE, clips: Clips, numbers: list[int], steps: int, device: torch.device) -> None:
+        self.vae, self.clips, self.numbers, self.steps, self.device = vae, clips, numbers, steps, device
+        self.modules: Modules = {"vae": vae}
+
+    def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        chunked = step >= self.steps * (1 - _TIME)
+        for name, parameter in self.vae.named_parameters():
+            if any(part in name for part in _ALONG_TIME):
+                parameter.requires_grad_(chunked)
+        pictures, points = self._chunk(rng) if chunked else self._pictures(rng)
+        target = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        mean, log_variance = self.vae.encode(target).float().chunk(2, dim=1)
+        log_variance = log_variance.clamp(-20, 10)
+        latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        made = self.vae.decode(latents).float()
+        weight = near(torch.from_numpy(points).to(self.device), target.shape[-1], reach=4.0)[:, None]
+        error = made - target
+        squared, absolute = (weight * error.square()).mean(), (weight * error.abs()).mean()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        return {
+            "loss": squared + 0.1 * absolute + _KL * kl,
+            "psnr": -10 * torch.log10(error.square().mean() / 4),
+            "kl": kl,
+            "latent_std": mean.std(),
+        }
+
+    def _pictures(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Unrelated frames, mirrored and recoloured at random."""
+        pictures, points = [], []
+        for _ in range(_BATCH):
+            clip = self.clips.load(int(rng.choice(self.numbers)))
+            frame = int(rng.integers(len(clip.pictures)))
+            picture, places = clip.pictures[frame], np.array(clip.points[frame])
+            if rng.uniform() < 0.5:
+                picture, places = picture[:, ::-1], places * (-1, 1) + (picture.shape[1] - 1, 0)
+            if rng.uniform() < 0.3:
+                picture = picture[..., rng.permutation(3)]
+            pictures.append(picture)
+            points.append(places)
+        return np.stack(pictures), np.stack(points).astype(np.float32)
+
+    def _chunk(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Neighbouring frames of one clip, mostly a whole chunk of them."""
+        clip = self.clips.load(int(rng.choice(self.numbers)))
+        length = _BATCH if rng.uniform() < 0.8 else int(rng.integers(1, _BATCH))
+        first = int(rng.integers(len(clip.pictures) - length + 1))
+        return np.array(clip.pictures[first : first + length]), np.array(clip.points[first : first + length])
+
+    @torch.no_grad()
+    def finish(self, modules: Modules) -> None:
+        """Scale the latents so that the loop's, which are `scaling_factor` times as large, have a deviation of one."""
+        vae = modules["vae"]
+        assert isinstance(vae, VAE)
+        rng = np.random.default_rng(0)
+        means = []
+        for _ in range(32):
+            pictures = torch.from_numpy(self._pictures(rng)[0]).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            means.append(vae.encode(pictures)[:, : vae.config.latent_channels])
+        deviation = torch.cat(means).std(dim=(0, 2, 3))
+        factor = 1 / (deviation * vae.config.scaling_factor)
+        vae.quant_conv.weight[: len(factor)] *= factor[:, None, None, None]
+        assert vae.quant_conv.bias is not None
+        vae.quant_conv.bias[: len(factor)] *= factor
+        vae.decoder.conv_in.weight /= factor[None, :, None, None]
+
+
+def near(points: Tensor, side: int, *, reach: float) -> Tensor:
+    """How much each cell of a picture matters: (N, side, side), 1 far from the landmarks and up to 4 at them.
+
+    points (N, K, 2) in cells of that picture; `reach` in cells. A mouth is a few cells of many, and is what people
+    look at.
+    """
+    cells = torch.arange(side, device=points.device, dtype=points.dtype)
+    x = torch.exp(-0.5 * ((cells - points[..., :1]) / reach).square())  # (N, K, side)
+    y = torch.exp(-0.5 * ((cells - points[..., 1:]) / reach).square())
+    return 1 + 3 * F.hardtanh(torch.einsum("nky,nkx->nyx", y, x), 0, 1)

@@ -1,0 +1,134 @@
+"""Training clips: drawn once, kept on disk, read by every stage.
+
+A clip is an identity in motion and what the motion networks see of that motion: half of the time they see the
+identity itself, half of the time another one that moves alike, always in colours and proportions of its own. So
+what they hand on can be motion, and cannot be identity. Seeds from 1 000 000 on are for training; those below are for
+evaluation and never drawn here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export.pocket.files import rename_into_place
+from hp_trt.crops import face_image, pose_image
+from hp_trt.geometry import corners, face_box, motion_ids, portrait_box
+from procedural.draw import draw
+from procedural.identity import Identity
+from procedural.landmarks import face_box as drawn_face_box
+from procedural.landmarks import landmarks as drawn_landmarks
+from procedural.motion import NAMES, motion
+
+FIRST_TRAINING_SEED = 1_000_000
+_FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
+_DRIVER_PX = 256  # the driving picture, from which the motion networks' crops are cut
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One clip, N frames of P x P pixels. Arrays are maps of files: read only."""
+
+    pictures: np.ndarray  # (N, P, P, 3) uint8: the identity, the target
+    faces: np.ndarray  # (N, M, M, 3) uint8: what the expression network sees
+    poses: np.ndarray  # (N, M, M, 3) uint8: what the head pose network sees
+    states: np.ndarray  # (N, len(NAMES)) float32
+    points: np.ndarray  # (N, K, 2) float32: where the target's landmarks are, in its pixels
+    ids: np.ndarray  # (2,) int64: head and expression intensity
+
+    @classmethod
+    def load(cls, folder: Path) -> Clip:
+        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.__annotations__})
+
+
+def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
+    """The arrays of `Clip`, by name, from a seed."""
+    rng = np.random.default_rng(seed)
+    identity = Identity.random(seed)
+    states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
+    driver = identity if rng.uniform() < 0.5 else Identity.random(int(rng.integers(FIRST_TRAINING_SEED, 2**31)))
+    points = np.stack([drawn_landmarks(identity, state, px) for state in states])
+    seen = np.stack([drawn_landmarks(driver, state, _DRIVER_PX)[:5] for state in states])
+    first = corners(drawn_face_box(driver, states[0], _DRIVER_PX))
+    # A detector frames a face a little otherwise than we do, all through a clip.
+    side = first[2] - first[0]
+    offset = rng.normal(0, 0.015, 2) * side
+    stretch = float(np.exp(rng.normal(0, 0.03)))
+    middle = seen.mean(axis=(0, 1))
+    framed = (seen - middle) * stretch + middle + offset
+    whole = portrait_box(first, height=_DRIVER_PX, width=_DRIVER_PX)
+    faces, poses = [], []
+    for state, five in zip(states, framed, strict=True):
+        picture = draw(driver, state, _DRIVER_PX)
+        faces.append(_bytes(face_image(picture, face_box(five, first), motion_px)))
+        poses.append(_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
+    return {
+        "pictures": np.stack([draw(identity, state, px) for state in states]),
+        "faces": np.stack(faces),
+        "poses": np.stack(poses),
+        "states": np.stack([state.vector() for state in states]),
+        "points": points.astype(np.float32),
+        "ids": np.array(motion_ids(seen[:25]), np.int64),
+    }
+
+
+def _bytes(planes: np.ndarray) -> np.ndarray:
+    return np.round(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips:
+    """A folder of `count` clips, drawn when they are missing."""
+
+    folder: Path
+    count: int
+    frames: int
+    px: int
+    motion_px: int
+    seed: int = FIRST_TRAINING_SEED
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{self.seed + number}-{self.frames}x{self.px}"
+
+    def ready(self) -> list[int]:
+        """The clips that are drawn, by number."""
+        return [number for number in range(self.count) if self.path(number).is_dir()]
+
+    def draw_missing(self, workers: int = 1) -> Iterator[int]:
+        """Draw what is missing; yields how many clips are there after each."""
+        missing = [number for number in range(self.count) if not self.path(number).is_dir()]
+        done = self.count - len(missing)
+        yield done
+        with ProcessPoolExecutor(workers) as pool:
+            for _ in pool.map(self._draw, missing, chunksize=4):
+                done += 1
+                yield done
+
+    def _draw(self, number: int) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)
+        arrays = draw_clip(self.seed + number, frames=self.frames, px=self.px, motion_px=self.motion_px)
+        with rename_into_place(self.path(number)) as hidden:
+            os.makedirs(hidden)
+            for name, array in arrays.items():
+                np.save(hidden / f"{name}.npy", array)
+
+    def load(self, number: int) -> Clip:
+        return Clip.load(self.path(number))
+
+
+# What a state's entries are divided by, so that the motion networks learn them all alike.
+_SCALES = {"yaw_deg": 15, "pitch_deg": 8, "roll_deg": 6, "shift_x": 0.02, "shift_y": 0.02, "scale": 0.03}
+STATE_SCALE = np.array([_SCALES.get(name, 0.5) for name in NAMES], np.float32)
+STATE_MIDDLE = np.array([float(n == "scale") for n in NAMES], np.float32)
+
+
+def normalised(states: np.ndarray) -> np.ndarray:
+    """States (..., S) as the motion networks learn them: about zero, about one."""
+    return (states - STATE_MIDDLE) / STATE_SCALE

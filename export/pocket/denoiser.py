@@ -1,0 +1,175 @@
+"""The third stage: appearance, refiner and UNet together, on latents of windows as the loop will ask for them.
+
+The loss is EDM's, in v: at noise level sigma, x = x0 + sigma e, the network is shown x / sqrt(sigma^2 + 1) and learns
+v = sqrt(sigma^2 + 1) / sigma (x / (sigma^2 + 1) - x0) (SPEC 5, the inverse of its x0). Windows are cut from the ring
+that the sampler walks, with its ramps and its wrap. Conditions are dropped at random for the guidance rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from export.networks.unet import Context, StepEmbedding
+from export.pocket.autoencoder import near
+from export.pocket.clips import Clips
+from export.pocket.stage import Modules
+from hp_trt.crops import transformed_image
+from runtime import schedule
+
+_UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
+_ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip
+_BLACK_LATENT = 8  # pixels of a latent cell
+_EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the frozen networks made of one clip of N frames: what this stage learns from."""
+
+    latents: np.ndarray  # (N, 4, h, w) float16, scaled as the loop's
+    features: np.ndarray  # (N, E) float32, the expression network's
+    degrees: np.ndarray  # (N, 3) float32, the head pose network's
+
+    @classmethod
+    def load(cls, path: Path) -> Seen:
+        with np.load(path) as file:
+            return cls(**{name: file[name] for name in cls.__annotations__})
+
+
+def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (size,) of a clip of `clip` frames and their motion's ramps (size,), as one window of a random ring.
+
+    The ring is a part of the clip with `pad` faded frames before and after (SPEC 7.5), walked circularly (SPEC 8).
+    """
+    length = int(rng.integers(max(1, min(size, clip) // 2), clip + 1))
+    first = int(rng.integers(clip - length + 1))
+    total = length + 2 * pad
+    places = (int(rng.integers(total)) + np.arange(size)) % total
+    ramps = np.minimum(1.0, np.minimum(places / max(pad, 1), 1 - (places - pad - length) / max(pad, 1)))
+    if not pad:
+        ramps = np.ones(size)
+    return first + np.clip(places - pad, 0, length - 1), ramps.astype(np.float32)
+
+
+class DenoiserStage:
+    """Rows of windows, each of its own clip and noise level."""
+
+    name = "denoiser"
+    curves = ("loss", "x0_high", "x0_middle", "x0_low")
+    learning_rate = 1.5e-3
+
+    def __init__(
+        self,
+        modules: Modules,
+        *,
+        clips: Clips,
+        seen: Sequence[Seen],
+        numbers: Sequence[int],
+        steps: int,
+        window: int,
+        pad: int,
+        scaling_factor: float,
+        device: torch.device,
+    ) -> None:
+        self.modules, self.clips, self.seen, self.numbers = modules, clips, seen, numbers
+        self.steps, self.window, self.pad, self.device = steps, window, pad, device
+        self.scaling_factor = scaling_factor
+        self.step_embedding = StepEmbedding(modules["unet"])  # type: ignore[arg-type]
+
+    def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        # Early on many faces in short windows teach more than one face in a long one; the last part is as released.
+        whole = rng.uniform() < 0.15 + 0.85 * max(0.0, step / self.steps - 0.6) / 0.4
+        size = self.window if whole else 5
+        rows = 1 if whole else self.window // 5
+        picked = [self._row(rng, size) for _ in range(rows)]
+        target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
+        sigma = self._sigmas(rng, rows).to(self.device)
+        s = sigma[:, None, None, None, None]
+        noisy = target + s * torch.randn_like(target)
+        velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
+        predicted = self.predict(noisy, sigma, [row["reference"] for row in picked], picked).float()
+        points = torch.stack([row["points"] for row in picked]).flatten(0, 1)
+        weight = near(points, target.shape[-1], reach=0.7).reshape(rows, size, 1, *target.shape[-2:])
+        level = (s.square() + _EASY) / (s.square() + 1)
+        error = (predicted - velocity).square() * weight * level
+        by_row = error.mean(dim=(1, 2, 3, 4))
+        clean = (predicted - velocity).square().mean(dim=(1, 2, 3, 4)) * sigma.square() / (sigma.square() + 1)
+        conditional = torch.tensor([row["drop"] == "" for row in picked], device=self.device)
+        losses = {"loss": by_row.mean()}
+        # By noise level, for the curve: the squared error of x0, of conditional rows only.
+        for name, low, high in (("high", 20, 1e9), ("middle", 0.5, 20), ("low", 0, 0.5)):
+            chosen = (sigma >= low) & (sigma < high) & conditional
+            if chosen.any():
+                losses[f"x0_{name}"] = clean[chosen].mean()
+        return losses
+
+    def predict(self, noisy: Tensor, sigma: Tensor, references: Sequence[dict], rows: Sequence[dict]) -> Tensor:
+        """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R,)."""
+        count, frames = noisy.shape[:2]
+        images = torch.stack([reference["image"] for reference in references])
+        identity = torch.zeros(count, 512, device=self.device)
+        tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
+        condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
+        sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
+        sees_motion = torch.tensor([row["drop"] == "" for row in rows], device=self.device).float()
+        motion = torch.stack([self._motion_tokens(row) for row in rows])
+        context = Context(tokens.float() * sees_portrait[:, None, None], motion * sees_motion[:, None, None, None])
+        scaled = noisy / (sigma[:, None, None, None, None].square() + 1).sqrt()
+        beside = (condition * sees_portrait[:, None, None, None])[:, None].expand(-1, frames, -1, -1, -1)
+        sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
+        ids = torch.tensor(_ADDED_IDS, device=self.device)
+        embedding = self.step_embedding(0.25 * sigma.log(), ids)
+        v = self.modules["unet"](sample, embedding, context, frames)
+        return v.reshape(noisy.shape)
+
+    def _motion_tokens(self, row: dict) -> Tensor:
+        """(F, m, D): refined expression, degrees and zeros, faded by the ramp."""
+        refined = self.modules["motion_refiner"](row["features"], row["ids"][:1], row["ids"][1:]).float()
+        pose = torch.cat([row["degrees"], torch.zeros_like(row["degrees"])], dim=1)
+        tokens = torch.cat([refined, pose[:, None].expand(-1, refined.shape[1], -1)], dim=2)
+        return tokens * row["ramps"][:, None, None]
+
+    def _row(self, rng: np.random.Generator, size: int) -> dict:
+        """A window of a random clip and the portrait it is made from."""
+        i = int(rng.integers(len(self.seen)))
+        seen, clip = self.seen[i], self.clips.load(self.numbers[i])
+        frames, ramps = ring_window(rng, clip=len(seen.latents), pad=self.pad, size=size)
+        draw = rng.uniform()
+        drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
+        ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)
+        return {
+            "latents": self._tensor(seen.latents[frames]),
+            "features": self._tensor(seen.features[frames]),
+            "degrees": self._tensor(seen.degrees[frames]),
+            "points": self._tensor((clip.points[frames] + 0.5) / _BLACK_LATENT - 0.5),
+            "ramps": self._tensor(ramps),
+            "ids": torch.from_numpy(ids).to(self.device),
+            "drop": drop,
+            "reference": self.reference(i, int(rng.integers(len(seen.latents)))),
+        }
+
+    def reference(self, clip: int, frame: int) -> dict:
+        """One frame as the portrait: its latents and the appearance network's picture."""
+        picture = np.array(self.clips.load(self.numbers[clip]).pictures[frame])
+        return {
+            "latents": self._tensor(self.seen[clip].latents[frame]),
+            "image": self._tensor(transformed_image(picture)),
+        }
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(array, np.float32)).to(self.device)
+
+    def _sigmas(self, rng: np.random.Generator, rows: int) -> Tensor:
+        """EDM's bell over ln sigma, and as much again where the first steps are: all they have is the conditions."""
+        bell = rng.normal(0.7, 1.3, rows)
+        high = rng.uniform(np.log(5), np.log(schedule.SIGMA_MAX), rows)
+        return torch.from_numpy(np.exp(np.where(rng.uniform(size=rows) < 0.5, bell, high)).astype(np.float32))
+
+    def finish(self, modules: Modules) -> None:
+        """The averaged networks are what is kept; nothing else to do."""

@@ -1,0 +1,47 @@
+"""Folders and training states that are there whole or not at all, however training ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines.errors import InputError
+
+
+@contextmanager
+def rename_into_place(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` for a file or folder; it gets its real name when the block ends well."""
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield hidden
+        os.replace(hidden, path)
+    finally:
+        if hidden.is_dir():
+            shutil.rmtree(hidden)
+        else:
+            hidden.unlink(missing_ok=True)
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """torch.save, whole or not at all."""
+    with rename_into_place(path) as hidden, open(hidden, "wb") as file:
+        torch.save(dict(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What `save_state` wrote. Raises InputError for a file that is something else."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a torn or foreign file: torch raises half a dozen kinds
+        raise InputError(
+            f"{path} is no training state ({type(error).__name__}); delete it to begin this stage again"
+        ) from error

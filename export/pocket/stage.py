@@ -1,0 +1,148 @@
+"""One stage of training: steps that resume where they were killed, an average of the weights, a log of the loss.
+
+Step n of a stage sees the same numbers whenever it runs: its randomness comes from the seed and n alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines.errors import InputError
+from export.pocket.files import load_state, save_state
+
+Modules = Mapping[str, nn.Module]
+
+
+class Stage(Protocol):
+    """What is trained, on what, and how long."""
+
+    name: str
+    steps: int
+    learning_rate: float
+    modules: Modules  # network name -> the network that is trained
+    curves: tuple[str, ...]  # the losses that are logged; a step need not have all of them
+
+    def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One step's losses by name; "loss" is the one to descend."""
+        ...
+
+    def finish(self, modules: Modules) -> None:
+        """Called once, at the end, with the averaged networks."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How every stage is run."""
+
+    folder: Path  # the run's own
+    device: torch.device
+    half: bool = False  # compute in bfloat16 where that is safe
+    seed: int = 0
+    minutes: float = math.inf  # stop, resumable, after so long
+    save_every_s: float = 60.0
+    averaging: float = 0.998  # of the weights, a step
+
+
+def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[str, float]], None]) -> bool:
+    """Train `stage` to its end, or until the minutes are over; returns whether it is complete.
+
+    Raises InputError for a state of other sizes.
+    """
+    path = settings.folder / f"{stage.name}.pt"
+    parameters = [p for m in stage.modules.values() for p in m.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    average = {n: {k: v.detach().clone() for k, v in m.state_dict().items()} for n, m in stage.modules.items()}
+    step = 0
+    if path.exists():
+        step = _resume(path, stage, average, optimizer, settings)
+    started = saved = time.perf_counter()
+    mean: dict[str, float] = {}
+    while step < stage.steps:
+        if time.perf_counter() - started > settings.minutes * 60:
+            _save(path, stage, average, optimizer, step)
+            return False
+        rng = np.random.default_rng([settings.seed, step])
+        torch.manual_seed(int(rng.integers(2**31)))
+        for group in optimizer.param_groups:
+            group["lr"] = stage.learning_rate * _pace(step, stage.steps)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.half):
+            losses = stage.loss(step, rng)
+        losses["loss"].backward()
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient of {stage.name} is not finite at step {step}; lower the rate")
+        optimizer.step()
+        step += 1
+        decay = min(settings.averaging, (1 + step) / (10 + step))
+        for name, module in stage.modules.items():
+            for key, value in module.state_dict().items():
+                kept = average[name][key]
+                if value.is_floating_point():
+                    kept.lerp_(value.detach(), 1 - decay)
+                else:
+                    kept.copy_(value)
+        for name, value in losses.items():
+            mean[name] = 0.98 * mean.get(name, float(value.detach())) + 0.02 * float(value.detach())
+        if step % 20 == 0 or step == stage.steps:
+            tell(stage.name, step, stage.steps, mean)
+        if step % 100 == 0 or step == stage.steps:
+            _log(
+                settings.folder / f"{stage.name}.csv", step, [mean.get(name, math.nan) for name in stage.curves], stage
+            )
+        if time.perf_counter() - saved > settings.save_every_s or step == stage.steps:
+            _save(path, stage, average, optimizer, step)
+            saved = time.perf_counter()
+    for name, module in stage.modules.items():
+        module.load_state_dict(average[name])
+    return True
+
+
+def _pace(step: int, steps: int) -> float:
+    """The learning rate's part of its peak: a short rise, then half a cosine down to a fiftieth."""
+    rise = min(1.0, (step + 1) / 200)
+    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+
+
+def _save(path: Path, stage: Stage, average: dict, optimizer: torch.optim.Optimizer, step: int) -> None:
+    state = {
+        "step": step,
+        "weights": {n: m.state_dict() for n, m in stage.modules.items()},
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+    }
+    save_state(path, state)
+
+
+def _resume(path: Path, stage: Stage, average: dict, optimizer: torch.optim.Optimizer, settings: Settings) -> int:
+    state = load_state(path)
+    try:
+        for name, module in stage.modules.items():
+            module.load_state_dict(state["weights"][name])
+            average[name] = {k: v.to(settings.device) for k, v in state["average"][name].items()}
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path} belongs to other networks ({first}); give the run another folder") from error
+
+
+def _log(path: Path, step: int, mean: Mapping[str, float], curves: Sequence[str]) -> None:
+    """One more line of the loss curve. Lines of steps that are trained again after a kill come twice."""
+    new = not path.exists()
+    with open(path, "a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *curves])
+        writer.writerow([step, *(f"{mean.get(name, math.nan):.6g}" for name in curves)])

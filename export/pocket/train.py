@@ -1,0 +1,96 @@
+"""`python -m export.pocket.train`: the pocket weights, from nothing but seeds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engines.errors import InputError
+from hp_trt.console import Reporter, debug_option, json_option, run
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+STAGES = ("clips", "autoencoder", "motion", "look", "denoiser", "write")
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Option("--run", help="Folder of this run; started again, it goes on from there.")],
+    stage: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(STAGES)}.")] = None,
+    minutes: Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")] = math.inf,
+    clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn.")] = None,
+    frames: Annotated[int | None, typer.Option(min=8, help="Of each clip.")] = None,
+    autoencoder_steps: Annotated[int | None, typer.Option(min=1)] = None,
+    motion_steps: Annotated[int | None, typer.Option(min=1)] = None,
+    denoiser_steps: Annotated[int | None, typer.Option(min=1)] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [every core].")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    half: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = True,
+    out: Annotated[Path | None, typer.Option(help="The weights [RUN/pocket.safetensors].")] = None,
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Train the pocket preset on drawn portraits; killed at any moment, it resumes from its last saved state."""
+    wanted = tuple(stage or STAGES)
+    for name in wanted:
+        if name not in STAGES:
+            raise InputError(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
+    import torch
+
+    from export.pocket.stage import Settings
+    from export.pocket.training import Plan, Training
+    from export.presets import POCKET
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        where = torch.device(device)
+        torch.zeros(1, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from error
+    given = {
+        "clips": clips,
+        "frames": frames,
+        "autoencoder_steps": autoencoder_steps,
+        "motion_steps": motion_steps,
+        "denoiser_steps": denoiser_steps,
+        "workers": workers,
+    }
+    plan = Plan(**{name: value for name, value in given.items() if value is not None})
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes)
+    training = Training(POCKET, plan, settings)
+    with Reporter(as_json=json) as report:
+
+        def tell(name: str, done: int, total: int, losses: dict[str, float]) -> None:
+            facts = {k: round(v, 5) for k, v in losses.items()}
+            label = name + "".join(f" {k} {v:.4g}" for k, v in facts.items())
+            report.advance(name, done, total, label=label, **facts)
+
+        steps = {
+            "clips": training.draw,
+            "autoencoder": training.autoencoder,
+            "motion": training.motion,
+            "look": training.look,
+            "denoiser": training.denoiser,
+        }
+        for name, act in steps.items():
+            if name in wanted and act(tell) is False:
+                report.result(f"{name} is not complete yet; the same command goes on", stage=name, complete=False)
+                return
+        if "write" in wanted:
+            target = out or folder / "pocket.safetensors"
+            training.write(target)
+            report.result(f"{target}: {target.stat().st_size / 1e6:.1f} MB", out=target, complete=True)
+
+
+def main() -> None:
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

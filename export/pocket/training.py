@@ -1,0 +1,192 @@
+"""All of training, stage after stage, in one folder that any of it resumes from.
+
+clips/         drawn clips
+autoencoder.pt, motion.pt, denoiser.pt    each stage's newest state; with .csv beside it, its loss curve
+seen/          what the first two stages make of every clip: the third one's data
+pocket.safetensors    the result
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from export.architecture import NETWORKS
+from export.networks.expression import Expression
+from export.networks.head_pose import HeadPose, rotation_deg
+from export.networks.vae import VAE
+from export.pocket.autoencoder import Autoencoder
+from export.pocket.clips import Clips
+from export.pocket.denoiser import DenoiserStage, Seen
+from export.pocket.files import load_state, rename_into_place
+from export.pocket.motion import MotionNetworks, as_planes, disguised
+from export.pocket.stage import Modules, Settings, run
+from export.pocket.start import start
+from export.pocket.weights import write_weights
+from export.presets import Preset
+
+Tell = Callable[[str, int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much of everything. The defaults are what the shipped weights were made with."""
+
+    clips: int = 800
+    frames: int = 32  # of a clip
+    autoencoder_steps: int = 2200
+    motion_steps: int = 2500
+    denoiser_steps: int = 6000
+    workers: int = 1  # processes that draw
+
+
+class Training:
+    """One run of training a preset."""
+
+    def __init__(self, preset: Preset, plan: Plan, settings: Settings) -> None:
+        self.preset, self.plan, self.settings = preset, plan, settings
+        self.clips = Clips(
+            folder=settings.folder / "clips",
+            count=plan.clips,
+            frames=plan.frames,
+            px=preset.size,
+            motion_px=preset.motion_px,
+        )
+
+    def draw(self, tell: Tell) -> None:
+        """Every clip, on disk."""
+        for done in self.clips.draw_missing(self.plan.workers):
+            tell("clips", done, self.plan.clips, {})
+
+    def autoencoder(self, tell: Tell) -> bool:
+        """The VAE; True when it is complete."""
+        stage = Autoencoder(
+            cast(VAE, self._new("vae")),
+            self.clips,
+            self._drawn(),
+            self.plan.autoencoder_steps,
+            self.settings.device,
+        )
+        return self._run(stage, tell)
+
+    def motion(self, tell: Tell) -> bool:
+        """Expression and head pose; True when they are complete."""
+        stage = MotionNetworks(
+            cast(Expression, self._new("expression")),
+            cast(HeadPose, self._new("head_pose")),
+            self.clips,
+            self._drawn(),
+            self.plan.motion_steps,
+            self.settings.device,
+        )
+        # In bfloat16 an angle is known to no better than an eighth of a degree.
+        return self._run(stage, tell, half=False)
+
+    def look(self, tell: Tell) -> None:
+        """What the frozen networks make of every clip, for the denoiser: `seen/`."""
+        vae = cast(VAE, self._done("autoencoder", "vae"))
+        expression = cast(Expression, self._done("motion", "expression"))
+        head_pose = cast(HeadPose, self._done("motion", "head_pose"))
+        numbers = self._drawn()
+        for count, number in enumerate(numbers):
+            path = self._seen_path(number)
+            if not path.exists():
+                seen = self._see(number, vae, expression, head_pose)
+                with rename_into_place(path) as hidden, open(hidden, "wb") as file:
+                    np.savez(file, latents=seen.latents, features=seen.features, degrees=seen.degrees)
+            tell("look", count + 1, len(numbers), {})
+
+    def denoiser(self, tell: Tell) -> bool:
+        """Appearance, refiner and UNet; True when they are complete."""
+        numbers = [number for number in self._drawn() if self._seen_path(number).exists()]
+        names = ("appearance", "image_proj", "motion_refiner", "unet")
+        stage = DenoiserStage(
+            {name: self._new(name) for name in names},
+            clips=self.clips,
+            seen=[Seen.load(self._seen_path(number)) for number in numbers],
+            numbers=numbers,
+            steps=self.plan.denoiser_steps,
+            window=self.preset.frames,
+            pad=int(self.preset.sampling["pad_frames"]),
+            scaling_factor=self.preset.architecture.vae.scaling_factor,
+            device=self.settings.device,
+        )
+        return self._run(stage, tell)
+
+    def write(self, path: Path) -> None:
+        """The averaged weights of all stages as one file of half precision."""
+        states: dict[str, Mapping[str, torch.Tensor]] = {}
+        for stage in ("autoencoder", "motion", "denoiser"):
+            states |= {name: module.state_dict() for name, module in self._finished(stage).items()}
+        # It only ever sees a black picture: a network whose last layer is zero, so that it adds nothing.
+        guider = self._new("pose_guider")
+        nn.init.zeros_(cast(nn.Conv2d, guider.get_submodule("conv_out")).weight)
+        nn.init.zeros_(cast(nn.Conv2d, guider.get_submodule("conv_out")).bias)  # type: ignore[arg-type]
+        states["pose_guider"] = guider.state_dict()
+        write_weights(path, {name: states[name] for name in NETWORKS})
+
+    def _new(self, network: str) -> nn.Module:
+        torch.manual_seed(self.settings.seed)
+        return start(self.preset.architecture.build(network, device="cpu")).to(self.settings.device).train()
+
+    def _drawn(self) -> list[int]:
+        return self.clips.ready()
+
+    def _run(self, stage, tell: Tell, half: bool | None = None) -> bool:
+        settings = self.settings if half is None else replace(self.settings, half=half)
+        if not run(stage, settings, tell):
+            return False
+        finished = self._finished_path(stage.name)
+        if not finished.exists():
+            stage.finish(stage.modules)
+            state = {name: module.state_dict() for name, module in stage.modules.items()}
+            with rename_into_place(finished) as hidden:
+                torch.save(state, hidden)
+        return True
+
+    def _finished_path(self, stage: str) -> Path:
+        return self.settings.folder / f"{stage}.done.pt"
+
+    def _finished(self, stage: str) -> Modules:
+        return {name: self._load(name, state) for name, state in load_state(self._finished_path(stage)).items()}
+
+    def _done(self, stage: str, network: str) -> nn.Module:
+        return self._load(network, load_state(self._finished_path(stage))[network]).to(self.settings.device)
+
+    def _load(self, network: str, state: dict) -> nn.Module:
+        return self.preset.architecture.load(network, state)
+
+    def _seen_path(self, number: int) -> Path:
+        """Named by the weights that looked, so that other weights look again."""
+        return self.settings.folder / "seen" / self._eyes() / f"{number}.npz"
+
+    def _eyes(self) -> str:
+        if not hasattr(self, "_eyes_are"):
+            digest = hashlib.sha256()
+            for stage in ("autoencoder", "motion"):
+                digest.update(self._finished_path(stage).read_bytes())
+            self._eyes_are = digest.hexdigest()[:12]
+        return self._eyes_are
+
+    @torch.no_grad()
+    def _see(self, number: int, vae: VAE, expression: Expression, head_pose: HeadPose) -> Seen:
+        clip, device = self.clips.load(number), self.settings.device
+        torch.manual_seed(number)
+        latents = []
+        for part in np.array_split(clip.pictures, max(1, len(clip.pictures) // 8)):
+            moments = vae.encode(as_planes(part, device) * 2 - 1)
+            latents.append(moments[:, : vae.config.latent_channels] * vae.config.scaling_factor)
+        features = expression(disguised(as_planes(clip.faces, device), 1))
+        degrees = rotation_deg(head_pose(disguised(as_planes(clip.poses, device), 1)))
+        return Seen(
+            latents=torch.cat(latents).cpu().numpy().astype(np.float16),
+            features=features.cpu().numpy(),
+            degrees=degrees.cpu().numpy(),
+        )

@@ -98,9 +98,7 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
         if step % 20 == 0 or step == stage.steps:
             tell(stage.name, step, stage.steps, mean)
         if step % 100 == 0 or step == stage.steps:
-            _log(
-                settings.folder / f"{stage.name}.csv", step, [mean.get(name, math.nan) for name in stage.curves], stage
-            )
+            _log(settings.folder / f"{stage.name}.csv", step, mean, stage.curves)
         if time.perf_counter() - saved > settings.save_every_s or step == stage.steps:
             _save(path, stage, average, optimizer, step)
             saved = time.perf_counter()

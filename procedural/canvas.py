@@ -47,7 +47,7 @@ class Canvas:
         along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
         across = along[:, ::-1] * (-1, 1)
         across /= np.maximum(np.sqrt((across * across).sum(axis=1, keepdims=True)), 1e-9)
-        half = across * (np.broadcast_to(width, len(points))[:, None] / 2)
+        half = across * (np.reshape(width, (-1, 1)) / 2)
         self.fill(np.concatenate([points + half, (points - half)[::-1]]), color, alpha)
 
     def glow(

@@ -47,7 +47,6 @@ def eye(head: Head, side: int) -> Eye:
     radius = 0.9 * who.eye_height
     look_x = x + state.gaze_x * (who.eye_width - 0.75 * radius) * 0.62
     look_y = y - 0.1 * who.eye_height + state.gaze_y * 0.34 * who.eye_height
-
     rise = 0.004
 
     def disc(part: float, dx: float = 0.0, dy: float = 0.0) -> tuple[np.ndarray, np.ndarray, float]:

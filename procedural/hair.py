@@ -18,15 +18,17 @@ def covers_ears(style: str) -> bool:
 
 
 def hull(points: np.ndarray) -> np.ndarray:
+    """The corners of the points' convex hull, in order."""
     return cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
 
 
 def skin(head: Head) -> np.ndarray:
     """The outline of the head's skin: the whole head of a bald one, what is below the hairline of others."""
-    rim = head.rim()
+    rim = head.rim
     if head.identity.style == "bald":
         return hull(head.place(head.surface(rim)))
-    line = head.shown(_hairline())
+    across = 0.995 * np.sin(_LINE * np.pi / 2)
+    line = head.shown(_on_sphere(across, _dome(across)))  # from the left ear over the forehead to the right one
     front = rim[(rim[:, 1] > 0) & (rim[:, 2] > _behind(rim[:, 1]))]
     level = np.linspace(0.05, 0.80, 16)
     away = _behind(level)
@@ -40,13 +42,9 @@ def _behind(down: np.ndarray) -> np.ndarray:
     return -0.10 - 0.55 * np.minimum(1, np.maximum(0, down)) ** 2
 
 
-def _hairline() -> np.ndarray:
-    """(41, 3) on the unit sphere: from the left ear over the forehead to the right one."""
-    across = 0.995 * np.sin(_LINE * np.pi / 2)
-    down = -0.60 + 0.68 * np.abs(across) ** 3
-    inside = across**2 + down**2
-    across, down = across / np.sqrt(np.maximum(1, inside)), down / np.sqrt(np.maximum(1, inside))
-    return np.stack([across, down, np.sqrt(np.clip(1 - across**2 - down**2, 0, 1))], axis=1)
+def _dome(across: np.ndarray) -> np.ndarray:
+    """How far up the forehead reaches, as the middle coordinate on the unit sphere."""
+    return -0.60 + 0.68 * np.abs(across) ** 3
 
 
 def back(canvas: Canvas, head: Head) -> None:
@@ -57,10 +55,8 @@ def back(canvas: Canvas, head: Head) -> None:
     color = shade(who.hair, 0.8)
     shell = 1 + who.volume
     if who.style == "bun":
-        round_ = np.linspace(0, 2 * np.pi, 32, endpoint=False)
         middle = head.place(np.array([[0.0, -1.12 * who.crown, -0.08]]))
-        radius = 0.085 * head.state.scale
-        canvas.fill(middle + radius * np.stack([np.cos(round_), np.sin(round_)], axis=1), shade(who.hair, 0.9))
+        canvas.fill(_disc(middle, 0.085 * head.state.scale, 32), shade(who.hair, 0.9))
         return
     end = who.chin * (0.80 if who.style == "bob" else 1.45)
     level = np.linspace(0.0, 1.0, 9)
@@ -69,7 +65,7 @@ def back(canvas: Canvas, head: Head) -> None:
     moving = head.place(np.stack([x, y, np.full(18, -0.10)], axis=1))
     resting = MIDDLE + np.stack([x, y], axis=1)  # the ends lie on the shoulders
     sides = moving + np.tile(level, 2)[:, None] ** 1.5 * (resting - moving)
-    top = head.place(head.surface(head.rim()[head.rim()[:, 1] < 0.1], shell=shell + 0.02))
+    top = head.place(head.surface(head.rim[head.rim[:, 1] < 0.1], shell=shell + 0.02))
     canvas.fill(hull(np.concatenate([sides, top])), color)
 
 
@@ -78,17 +74,15 @@ def cap(canvas: Canvas, head: Head) -> None:
     who = head.identity
     if who.style == "bald":
         return
-    rim = head.rim()
+    rim = head.rim
     shell = 1 + who.volume
     low = 0.45 if covers_ears(who.style) else 0.24
-    upper = rim[rim[:, 1] < low]
-    points = head.surface(upper, shell=shell)
+    upper = head.surface(rim[rim[:, 1] < low], shell=shell)
     around = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    ring = np.stack(
-        [np.cos(around) * np.sqrt(1 - low**2), np.full(48, low), np.sin(around) * np.sqrt(1 - low**2)], axis=1
-    )
-    ring = ring[ring[:, 2] < 0.3]
-    outline = np.concatenate([points, head.surface(ring, shell=shell)])
+    wide = np.sqrt(1 - low**2)
+    ring = np.stack([np.cos(around) * wide, np.full(48, low), np.sin(around) * wide], axis=1)
+    ring = ring[ring[:, 2] < 0.3]  # round the back, from temple to temple
+    outline = np.concatenate([upper, head.surface(ring, shell=shell)])
     canvas.fill(hull(head.place(outline)), who.hair)
     if who.style == "curly":
         _curls(canvas, head)
@@ -98,13 +92,10 @@ def _curls(canvas: Canvas, head: Head) -> None:
     who = head.identity
     along = np.linspace(np.pi * 0.92, np.pi * 2.08, 13)
     sphere = np.stack([np.cos(along), np.sin(along), np.full(13, -0.1)], axis=1)
-    middles = head.place(
-        head.surface(head.shown(sphere / np.linalg.norm(sphere, axis=1, keepdims=True)), shell=1.04 + who.volume / 2)
-    )
-    round_ = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    middles = head.place(head.surface(head.shown(sphere), shell=1.04 + who.volume / 2))
     for i, middle in enumerate(middles):
-        radius = head.state.scale * (0.056 + 0.010 * np.cos(2.4 * i))
-        canvas.fill(middle + radius * np.stack([np.cos(round_), np.sin(round_)], axis=1), who.hair)
+        canvas.fill(_disc(middle, head.state.scale * (0.056 + 0.010 * np.cos(2.4 * i)), 24), who.hair)
 
 
 def fringe(canvas: Canvas, head: Head) -> None:
@@ -114,7 +105,7 @@ def fringe(canvas: Canvas, head: Head) -> None:
         return
     x = np.sin(_LINE * np.pi / 2)
     side = 1 if sum(who.hair) % 2 else -1  # of the parting
-    dome = -0.60 + 0.68 * np.abs(x) ** 3
+    dome = _dome(x)
     if who.style in ("fringe", "bob"):
         edge = -0.36 + 0.02 * np.cos(9 * x) + 0.42 * np.abs(x) ** 4
     elif who.style in ("parted", "long"):
@@ -125,11 +116,9 @@ def fringe(canvas: Canvas, head: Head) -> None:
         edge = dome + 0.055 + 0.035 * np.cos(14 * x)
     else:
         edge = dome + 0.05 + 0.03 * np.cos(5 * x + side)
-    shell = 1.015
-    low = _on_sphere(x, edge)
-    high = _on_sphere(x, np.minimum(edge, dome) - 0.1)
-    outline = np.concatenate([low, high[::-1]])
-    canvas.fill(head.place(head.surface(head.shown(outline), shell=shell)), who.hair)
+    low, high = _on_sphere(x, edge), _on_sphere(x, np.minimum(edge, dome) - 0.1)
+    outline = head.surface(head.shown(np.concatenate([low, high[::-1]])), shell=1.015)
+    canvas.fill(head.place(outline), who.hair)
     light = np.linspace(-0.62, 0.3, 15) * side
     shine = head.place(head.surface(head.shown(_on_sphere(light, -0.84 + 0.3 * light**2)), shell=1 + who.volume * 0.8))
     canvas.stroke(shine, 0.028 * np.sin(np.linspace(0.1, np.pi - 0.1, 15)), shade(who.hair, 1.35), 0.55)
@@ -139,3 +128,8 @@ def _on_sphere(across: np.ndarray, down: np.ndarray) -> np.ndarray:
     size = np.sqrt(np.maximum(1, across**2 + down**2))
     across, down = across / size, down / size
     return np.stack([across, down, np.sqrt(np.clip(1 - across**2 - down**2, 0, 1))], axis=1)
+
+
+def _disc(middle: np.ndarray, radius: float, corners: int) -> np.ndarray:
+    around = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return middle + radius * np.stack([np.cos(around), np.sin(around)], axis=1)

@@ -7,6 +7,7 @@ head's middle. A point of the surface is also a point of the unit sphere, before
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from math import cos, pi, radians, sin
 
 import numpy as np
@@ -80,6 +81,7 @@ class Head:
         moved = sphere - behind[:, None] * self._view
         return moved / np.sqrt((moved * moved).sum(axis=1, keepdims=True))
 
+    @cached_property
     def rim(self) -> np.ndarray:
         """(120, 3) on the unit sphere: the outline that the viewer sees, clockwise from the right."""
         right = np.array([self._view[2], 0, -self._view[0]])

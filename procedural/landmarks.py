@@ -39,8 +39,7 @@ def landmarks(identity: Identity, state: State, px: int) -> np.ndarray:
 def face_box(identity: Identity, state: State, px: int) -> tuple[float, float, float, float]:
     """x, y, width, height in pixels of the face: brows to chin, temple to temple; blind to the expression."""
     head = Head(identity, state)
-    x = head.place(head.surface(head.rim(), jaw=0.0))[:, 0]
-    top = head.at(0, identity.eye_y - identity.brow_y - 0.03)[0, 1]
-    bottom = head.place(head.surface(head.rim(), jaw=0.0))[:, 1].max()
-    low, high = float(x.min()), float(x.max())
-    return low * px, float(top) * px, (high - low) * px, float(bottom - top) * px
+    outline = head.place(head.surface(head.rim, jaw=0.0)) * px
+    top = float(head.at(0, identity.eye_y - identity.brow_y - 0.03)[0, 1]) * px
+    left, right, bottom = (float(edge) for edge in (outline[:, 0].min(), outline[:, 0].max(), outline[:, 1].max()))
+    return left, top, right - left, bottom - top

@@ -8,7 +8,7 @@ import numpy as np
 
 from procedural.canvas import Canvas
 from procedural.head import Head
-from procedural.identity import Color, Identity, shade
+from procedural.identity import Identity, shade
 
 
 @lru_cache(maxsize=8)
@@ -54,7 +54,7 @@ def _neck(canvas: Canvas, head: Head, face: np.ndarray, half: float) -> None:
 
 
 def _collar(canvas: Canvas, who: Identity, half: float) -> None:
-    trim: Color = who.trim
+    trim = who.trim
     if who.collar == "round":
         t = np.linspace(-1, 1, 21)
         canvas.stroke(np.stack([0.5 + 1.16 * half * t, 0.848 + 0.048 * (1 - t * t)], axis=1), 0.024, trim)

@@ -10,5 +10,5 @@ from hp_trt.metrics.fidelity import mean_squared_error
 
 
 def nearest(clip: Sequence[np.ndarray], candidates: Iterable[Sequence[np.ndarray]]) -> int:
-    """Which candidate's frames differ least from `clip`'s, by mean squared error, counted from 0; of equals the first."""
+    """Which candidate's frames differ least from `clip`'s by mean squared error, from 0; of equals the first."""
     return int(np.argmin([mean_squared_error(clip, candidate) for candidate in candidates]))

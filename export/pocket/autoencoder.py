@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from export.networks.vae import VAE
-from export.pocket.clips import Clips
+from export.pocket.clips import Clips, as_planes
 from export.pocket.stage import Modules
 
 _BATCH = 8
@@ -35,7 +35,7 @@ class Autoencoder:
             if any(part in name for part in _ALONG_TIME):
                 parameter.requires_grad_(chunked)
         pictures, points = self._chunk(rng) if chunked else self._pictures(rng)
-        target = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        target = as_planes(pictures, self.device) * 2 - 1
         mean, log_variance = self.vae.encode(target).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-20, 10)
         latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -81,8 +81,9 @@ class Autoencoder:
         rng = np.random.default_rng(0)
         means = []
         for _ in range(32):
-            pictures = torch.from_numpy(self._pictures(rng)[0]).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-            means.append(vae.encode(pictures)[:, : vae.config.latent_channels])
+            means.append(
+                vae.encode(as_planes(self._pictures(rng)[0], self.device) * 2 - 1)[:, : vae.config.latent_channels]
+            )
         deviation = torch.cat(means).std(dim=(0, 2, 3))
         factor = 1 / (deviation * vae.config.scaling_factor)
         vae.quant_conv.weight[: len(factor)] *= factor[:, None, None, None]

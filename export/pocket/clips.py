@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from export.pocket.files import rename_into_place
 from hp_trt.crops import face_image, pose_image
@@ -132,3 +133,10 @@ STATE_MIDDLE = np.array([float(n == "scale") for n in NAMES], np.float32)
 def normalised(states: np.ndarray) -> np.ndarray:
     """States (..., S) as the motion networks learn them: about zero, about one."""
     return (states - STATE_MIDDLE) / STATE_SCALE
+
+
+def as_planes(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in [0, 1], stored plane by plane."""
+    # A view of interleaved pixels would be stored as such by every layer after it, at three times the time on a CPU.
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return torch.from_numpy(planes).to(device).float() / 255

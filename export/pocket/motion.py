@@ -13,7 +13,7 @@ from torch import Tensor
 
 from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose, rotation_deg
-from export.pocket.clips import Clips, normalised
+from export.pocket.clips import Clips, as_planes, normalised
 from export.pocket.stage import Modules
 
 _BATCH = 64
@@ -64,11 +64,6 @@ class MotionNetworks:
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""
-
-
-def as_planes(images: np.ndarray, device: torch.device) -> Tensor:
-    """(n, M, M, 3) uint8 -> (n, 3, M, M) float32 in [0, 1]."""
-    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def disguised(images: Tensor, groups: int) -> Tensor:

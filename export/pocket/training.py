@@ -23,10 +23,10 @@ from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose, rotation_deg
 from export.networks.vae import VAE
 from export.pocket.autoencoder import Autoencoder
-from export.pocket.clips import Clips
+from export.pocket.clips import Clips, as_planes
 from export.pocket.denoiser import DenoiserStage, Seen
 from export.pocket.files import load_state, rename_into_place
-from export.pocket.motion import MotionNetworks, as_planes, disguised
+from export.pocket.motion import MotionNetworks, disguised
 from export.pocket.stage import Modules, Settings, run
 from export.pocket.start import start
 from export.pocket.weights import write_weights

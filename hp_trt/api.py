@@ -174,8 +174,9 @@ class Runtime:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
 
         Both have the driving video's frames, times and sound. `landmarks`: who says where the driving faces are,
-        instead of the configured locator, `portrait_landmarks` the same for the portrait. Other keywords override the bundle's sampling. Nothing is written
-        under a final name before the clip is complete. Raises InputError, FaceNotFound, OutputError.
+        instead of the configured locator, `portrait_landmarks` the same for the portrait. Other keywords override the
+        bundle's sampling. Nothing is written under a final name before the clip is complete. Raises InputError,
+        FaceNotFound, OutputError.
         """
         from hp_trt.video_writer import VideoWriter, check_target
 

@@ -1,7 +1,8 @@
-"""`hp-trt`: animate, inspect, doctor, sample. Each parses its arguments and calls one function."""
+"""`hp-trt`: animate, evaluate, inspect, doctor, sample. Each parses its arguments and calls one function."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -94,6 +95,81 @@ def animate(
 
 
 @app.command()
+def evaluate(
+    protocol: Annotated[str, typer.Option(help="self: a clip drives its own first frame; cross: another's.")],
+    seeds: Annotated[str | None, typer.Option(help="Drawn clips A to B - 1, as A:B.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Folder of your own pairs, a subfolder each.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Of each clip [50 drawn ones, or all of yours].")] = None,
+    bundle: Annotated[list[Path] | None, typer.Option(help="Again for each to be compared.")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Again for each to be compared [exact].")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
+    appearance_scale: Annotated[float | None, typer.Option(help="Guidance to the portrait [2.0].")] = None,
+    motion_scale: Annotated[float | None, typer.Option(help="Guidance to the motion [2.0].")] = None,
+    family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
+    provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
+    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
+    locator: Annotated[str, typer.Option(help="Face finder in your own pairs: haar, yunet or yoloface.")] = "haar",
+    locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
+    arcface: Annotated[Path | None, typer.Option(help="arcface.onnx: identity score, and identity vector.")] = None,
+    lpips: Annotated[Path | None, typer.Option(help="LPIPS as .onnx.")] = None,
+    fid_features: Annotated[Path | None, typer.Option(help="Inception as .onnx, for FID.")] = None,
+    fvd_features: Annotated[Path | None, typer.Option(help="I3D or another as .onnx, for FVD.")] = None,
+    expression: Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED.")] = None,
+    pose: Annotated[Path | None, typer.Option(help="A face model's pose as .onnx, for APD.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw every clip's numbers (.png, .svg).")] = None,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Animate drawn clips, or your own, and measure how good the result is."""
+    from hp_trt.config import RuntimeConfig
+    from hp_trt.evaluation.config import EvaluateConfig, NetworkFiles
+    from hp_trt.evaluation.evaluate import evaluate as measure
+    from hp_trt.evaluation.outputs import check_outputs, put_out
+
+    runtimes = tuple(
+        RuntimeConfig(
+            family=family,  # type: ignore[arg-type]  # checked there, with a message
+            provider=provider,  # type: ignore[arg-type]
+            device_id=device,
+            threads=threads,
+            profile=name,
+            locator=locator,  # type: ignore[arg-type]
+            locator_file=locator_file,
+            arcface=arcface,
+        )
+        for name in profile or ["exact"]
+    )
+    config = EvaluateConfig(
+        protocol=protocol,  # type: ignore[arg-type]
+        seeds=seeds,
+        pairs=pairs,
+        frames=frames,
+        bundles=tuple(bundle or ()),
+        runtimes=runtimes,
+        sampling={
+            "steps": steps,
+            "seed": seed,
+            "guidance_appearance": None if appearance_scale is None else (appearance_scale, appearance_scale),
+            "guidance_motion": None if motion_scale is None else (motion_scale, motion_scale),
+        },
+        networks=NetworkFiles(
+            lpips=lpips,
+            fid_features=fid_features,
+            fvd_features=fvd_features,
+            expression=expression,
+            pose=pose,
+            arcface=arcface,
+        ),
+    )
+    check_outputs(json, plot)
+    with Reporter() as report:
+        result = measure(config, lambda what, done, total: report.advance("clips", done, total, label=what))
+    put_out(result, json, plot)
+
+
+@app.command()
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="Folder made by python -m export.build_engines.")],
     json: Annotated[bool, json_option()] = False,
@@ -147,7 +223,7 @@ def sample(
 
 def main() -> None:
     """The console script."""
-    run(app)
+    run(app, json_events=sys.argv[1:2] != ["evaluate"])  # whose --json names a file
 
 
 if __name__ == "__main__":

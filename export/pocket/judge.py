@@ -92,9 +92,10 @@ def write_onnx(network: JudgeNetwork, path: Path) -> None:
         ranges={"n": DimRange(min=1, opt=16, max=64)},
     )
     for module in list(network.modules()):
-        if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
-            module[0] = nn.utils.fusion.fuse_conv_bn_eval(module[0], module[1])
-            module[1] = nn.Identity()
+        if isinstance(module, nn.Sequential):
+            conv, norm = module[0], module[1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[0], module[1] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm), nn.Identity()
     traced = path.with_name(path.name + ".traced")
     try:
         export_onnx(network, spec, {"pictures": torch.zeros(2, 3, JUDGE_PX, JUDGE_PX)}, traced)
@@ -131,7 +132,7 @@ def card(file: Path, **trained_with: int) -> str:
     rng = np.random.default_rng(0)
     judge = Judge(file, threads=1)
     kinds = {"clean": held_out.pictures, "spoiled": np.stack([spoiled(p, rng) for p in held_out.pictures])}
-    readings = {kind: judge.read(pictures) for kind, pictures in kinds.items()}
+    readings = {kind: judge.read(list(pictures)) for kind, pictures in kinds.items()}
     errors = {k: np.linalg.norm(r.landmarks - held_out.points, axis=2) for k, r in readings.items()}
     fits = {k: _correlations(r.parameters, held_out.parameters) for k, r in readings.items()}
     points = "\n".join(

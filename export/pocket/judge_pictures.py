@@ -73,7 +73,7 @@ def spoiled(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.6))
     if rng.random() < 0.2:
         _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
-        image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     values = image.astype(np.float32)
     if rng.random() < 0.6:
         values = (values - 128) * rng.uniform(0.8, 1.15) + 128 + rng.normal(0, 8, 3).astype(np.float32)

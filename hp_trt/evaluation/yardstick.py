@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from procedural.motion import NAMES
 from runtime.sampling import Sampling
 
 Clip = Sequence[np.ndarray]
+Read = Callable[[Clip], Reading]
 _NO_TRUTH = Missing("what should come out is not known: cross-reenactment of your own pairs has no true clip")
 _DRAWN_ONLY = Missing("what the driver does is known of drawn clips alone (--seeds)")
 
@@ -37,9 +38,14 @@ class Measured:
 
 
 class Yardstick:
-    """Opens the networks once. Raises InputError for a file that is no such network."""
+    """Opens the networks once. Raises InputError for a file that is no such network.
 
-    def __init__(self, wanted: Sequence[Measure], networks: NetworkFiles, *, locator: FaceLocator) -> None:
+    `read`: what reads drawn faces, instead of our judge.
+    """
+
+    def __init__(
+        self, wanted: Sequence[Measure], networks: NetworkFiles, *, locator: FaceLocator, read: Read | None = None
+    ) -> None:
         self._wanted = {measure.key for measure in wanted}
         self._locator = locator
         self._lpips = open_picture_distance(networks.lpips) if networks.lpips else None
@@ -49,7 +55,7 @@ class Yardstick:
             if file
         }
         self._embed = open_arcface(networks.arcface) if networks.arcface else None
-        self._judge: Judge | None = None
+        self._reader = read
 
     def measure(self, pair: Pair, clip: Clip, sampling: Sampling) -> Measured:
         """`clip` (N, S, S, 3) uint8, made of `pair` with `sampling`. Raises InputError if it is no such clip."""
@@ -68,8 +74,8 @@ class Yardstick:
         )
 
     def _read(self, clip: Clip) -> Reading:
-        self._judge = self._judge or Judge()
-        return self._judge.read(clip)
+        self._reader = self._reader or Judge().read
+        return self._reader(clip)
 
     def _of_truth(self, pair: Pair, clip: Clip) -> Mapping[str, Value]:
         truth = pair.truth

@@ -207,18 +207,18 @@ def doctor(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Option(help="Folder to write portrait.png and driving.mp4 into.")],
-    seed: Annotated[int, typer.Option(help="Of the motion.")] = 0,
-    frames: Annotated[int, typer.Option(min=1, help="Length of the driving video.")] = 50,
+    out: Annotated[Path, typer.Option(help="Folder to write portrait.png, driving.mp4 and driving-2.mp4 into.")],
+    seed: Annotated[int, typer.Option(min=0, help="Who is drawn, and how they move.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, help="Length of the driving videos.")] = 50,
     json: Annotated[bool, json_option()] = False,
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
-    """Draw a portrait and a driving video of another head, with sound: something to try with."""
-    from hp_trt.sample import write_sample
+    """Draw a portrait and two driving videos of other people, with sound and landmarks: something to try with."""
+    from hp_trt.sample import DRIVING, write_sample
 
     with Reporter(as_json=json) as report:
         portrait, driving = write_sample(out, seed=seed, frames=frames)
-        report.result(f"{portrait} and {driving}", portrait=portrait, driving=driving)
+        report.result(f"{portrait} and {driving}", portrait=portrait, driving=driving, driving_2=out / DRIVING[1])
 
 
 def main() -> None:

@@ -8,7 +8,10 @@ from engines.errors import InputError
 from hp_trt.faces import Face, largest_face, open_locator
 from hp_trt.haar import HaarLocator
 from hp_trt.images import load_image
-from hp_trt.sample import DRIVER, PORTRAIT, Pose, draw_head
+from procedural.draw import draw
+from procedural.identity import Identity
+from procedural.landmarks import landmarks
+from procedural.motion import State
 
 
 def face(*box: float) -> Face:
@@ -29,31 +32,30 @@ def test_a_face_moves_with_the_crop_it_is_in():
     assert moved.landmarks[0].tolist() == [20, 15]
 
 
-# Where draw_head puts the eyes of a calm face, from its middle (width / 2, 0.48 height), in hundredths.
-EYES = np.array([[-9.2, -2.0], [9.2, -2.0]])
+def drawn(seed: int, px: int) -> np.ndarray:
+    return draw(Identity.random(seed), State(), px)
 
 
-@pytest.mark.parametrize("look", [PORTRAIT, DRIVER])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("px", [120, 384, 1200])
-def test_haar_finds_a_drawn_head_and_its_eyes_at_any_size(look, px):
-    faces = HaarLocator().locate(draw_head(look, Pose(), width=px, height=px))
+def test_haar_finds_a_drawn_head_and_its_eyes_at_any_size(seed, px):
+    faces = HaarLocator().locate(drawn(seed, px))
     assert len(faces) == 1
-    eyes = EYES * px / 100 + (px / 2, 0.48 * px)
+    eyes = landmarks(Identity.random(seed), State(), px)[:2]
     # The eye cascade answers on a grid of about 3 % of the face, which fills half the picture.
     assert np.abs(faces[0].landmarks[:2] - eyes).max() < 0.03 * px
 
 
 def test_haar_finds_a_small_face_in_a_large_picture():
     picture = np.full((1000, 1400, 3), 200, np.uint8)
-    picture[600:800, 900:1100] = draw_head(DRIVER, Pose(), width=200, height=200)
+    picture[600:800, 900:1100] = drawn(1, 200)
     found = largest_face(HaarLocator().locate(picture))
     assert 900 < found.box[0] < 1050
     assert 600 < found.box[1] < 750
 
 
 def test_haar_finds_both_of_two_faces():
-    heads = [draw_head(DRIVER, Pose(), width=300, height=300), draw_head(PORTRAIT, Pose(), width=200, height=300)]
-    assert len(HaarLocator().locate(np.hstack(heads))) == 2
+    assert len(HaarLocator().locate(np.hstack([drawn(0, 300), drawn(1, 300)]))) == 2
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (30, 30, 3), (400, 600, 3), (5, 900, 3)])

@@ -1,37 +1,116 @@
 from __future__ import annotations
 
-import numpy as np
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
 
+import av
+import numpy as np
+import pytest
+
+from engines.errors import OutputError
 from hp_trt.haar import HaarLocator
 from hp_trt.images import load_image
-from hp_trt.sample import DRIVER, Pose, draw_head, driving_poses, write_sample
+from hp_trt.landmarks_file import LandmarksFile
+from hp_trt.sample import DRIVING, landmarks_beside, parameters_beside, write_driving, write_sample
 from hp_trt.video import VideoReader
+from procedural.draw import draw
+from procedural.identity import Identity
+from procedural.landmarks import POINTS, landmarks
+from procedural.motion import NAMES, State, motion
 from tests.hp_trt.clips import contents
 
 
 def test_the_sample_has_the_frames_the_rate_and_sound_of_its_length(tmp_path):
     portrait, driving = write_sample(tmp_path / "new" / "folder", frames=7, fps=30)
-    found = contents(driving)
-    assert (len(found.times_s), found.rate, found.sound_codec) == (7, 30, "aac")
-    assert abs(found.sound_s - 7 / 30) < 0.06  # AAC comes in blocks of 23 ms, the first one primes the decoder
-    assert load_image(portrait).shape == (640, 560, 3)
+    for video in (driving, driving.with_name(DRIVING[1])):
+        found = contents(video)
+        assert (len(found.times_s), found.rate, found.size, found.sound_codec) == (7, 30, (384, 384), "aac")
+        assert abs(found.sound_s - 7 / 30) < 0.06  # AAC comes in blocks of 23 ms, the first one primes the decoder
+    assert load_image(portrait).shape == (512, 512, 3)
 
 
-def test_the_same_seed_draws_the_same_frames(tmp_path):
-    clips = [VideoReader(write_sample(tmp_path / name, seed=3, frames=3)[1]) for name in "ab"]
-    assert all(np.array_equal(a, b) for a, b in zip(*clips, strict=True))
-    assert list(driving_poses(30, seed=3)) != list(driving_poses(30, seed=4))
+def test_portrait_and_videos_are_three_people(tmp_path):
+    portrait, driving = write_sample(tmp_path, seed=3, frames=2)
+    assert np.array_equal(load_image(portrait), draw(Identity.random(3), State(), 512))
+    for video, seed in ((driving, 4), (driving.with_name(DRIVING[1]), 5)):
+        first = next(iter(VideoReader(video))).astype(int)
+        assert np.abs(first - draw(Identity.random(seed), motion(seed, 1)[0], 384)).mean() < 4  # but for H.264
 
 
-def test_the_head_turns_blinks_and_talks():
-    poses = list(driving_poses(100))
-    assert max(p.blink for p in poses) > 0.6
-    assert max(p.mouth for p in poses) > 0.6
-    assert max(p.yaw for p in poses) - min(p.yaw for p in poses) > 0.8
+def test_the_same_seed_draws_the_same_frames_and_writes_the_same_files(tmp_path):
+    drawn = [write_sample(tmp_path / name, seed=3, frames=3)[1] for name in "ab"]
+    assert all(np.array_equal(a, b) for a, b in zip(*map(VideoReader, drawn), strict=True))
+    for beside in (landmarks_beside, parameters_beside):
+        assert beside(drawn[0]).read_bytes() == beside(drawn[1]).read_bytes()
 
 
-def test_haar_finds_the_head_in_its_most_extreme_poses():
+def test_landmarks_lie_beside_the_portrait_and_each_video(tmp_path):
+    portrait, driving = write_sample(tmp_path, seed=8, frames=3)
+    (face,) = LandmarksFile.read(landmarks_beside(portrait)).locate(load_image(portrait))
+    assert np.allclose(face.landmarks, landmarks(Identity.random(8), State(), 512)[:5])
+    for seed, name in enumerate(DRIVING, start=9):
+        video = driving.with_name(name)
+        known = LandmarksFile.read(landmarks_beside(video))
+        for number, (image, state) in enumerate(zip(VideoReader(video), motion(seed, 3), strict=True)):
+            (face,) = known.locate(image, number)
+            assert np.allclose(face.landmarks, landmarks(Identity.random(seed), state, 384)[:5])
+
+
+def test_parameters_name_every_number_of_every_frame(tmp_path):
+    driving = write_sample(tmp_path, seed=8, frames=3, fps=30)[1]
+    known = json.loads(parameters_beside(driving).read_text())
+    states = motion(9, 3, fps=30)
+    assert (known["seed"], known["fps"], known["width"], known["height"]) == (9, 30, 384, 384)
+    assert known["names"] == list(NAMES)
+    assert np.allclose(known["parameters"], [state.vector() for state in states], atol=1e-6)
+    assert known["points"] == list(POINTS)
+    points = [landmarks(Identity.random(9), state, 384) for state in states]
+    assert np.allclose(known["landmarks"], points, atol=6e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 10, 20, 30])
+def test_haar_finds_the_drawn_faces_in_their_videos(seed, tmp_path):
+    portrait, _ = write_sample(tmp_path, seed=seed, frames=40)
     locator = HaarLocator()
-    for yaw, nod, roll, blink, mouth in [(1, 1, 4, 1, 1), (-1, -1, -4, 1, 0), (1, -1, 4, 0, 1), (-1, 1, -4, 0, 0)]:
-        pose = Pose(yaw=0.65 * yaw, nod=0.45 * nod, roll_deg=roll, blink=blink, mouth=mouth)
-        assert len(locator.locate(draw_head(DRIVER, pose, width=384, height=384))) == 1, pose
+    assert len(locator.locate(load_image(portrait))) == 1
+    for name in DRIVING:
+        found = [len(locator.locate(image)) for image in list(VideoReader(tmp_path / name))[::5]]
+        assert sum(count == 1 for count in found) >= 7, found  # of 8
+
+
+def test_the_sound_is_loud_where_the_mouth_is_open_and_silent_where_it_is_shut(tmp_path):
+    write_driving(tmp_path / "d.mp4", seed=2, frames=100, px=64)
+    with av.open(str(tmp_path / "d.mp4")) as file:
+        samples = np.concatenate([block.to_ndarray()[0] for block in file.decode(audio=0)])
+    jaws = np.array([state.jaw for state in motion(2, 100)])
+    loud = np.array([np.abs(part).max() for part in np.array_split(samples[: 4 * 44100], 100)])
+    assert np.corrcoef(loud, jaws)[0, 1] > 0.9
+    assert loud[jaws == 0].min() < 0.02 < 0.15 < loud[jaws > 0.7].min()
+
+
+def test_a_folder_that_is_a_file_is_told_and_left_alone(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(OutputError, match="could not be written"):
+        write_sample(tmp_path / "taken", frames=1)
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("most_bytes", [1000, 60_000])  # enough for nothing; for the portrait but no video
+def test_a_full_disk_leaves_no_torn_file_and_what_was_there_before(tmp_path, most_bytes):
+    (tmp_path / DRIVING[0]).write_text("an earlier one")
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    command = [sys.executable, "-m", "hp_trt", "sample", "--out", str(tmp_path), "--frames=40"]
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: the sample could not be written into")
+    assert (tmp_path / DRIVING[0]).read_text() == "an earlier one"
+    pair = {"portrait.png", "portrait.landmarks.json"}
+    assert set(os.listdir(tmp_path)) == {DRIVING[0]} | (pair if most_bytes > 1000 else set())

@@ -29,6 +29,7 @@ from export.networks.blocks import (
     TimeMixer,
     Upsample,
     attend,
+    group_norms_by,
     sinusoids,
 )
 
@@ -48,6 +49,7 @@ class UNetConfig:
     projection_class_embeddings_input_dim: int = 768
     down_attention: tuple[bool, ...] = (True, True, True, False)
     up_attention: tuple[bool, ...] = (False, True, True, True)
+    norm_groups: int = 32
 
     @classmethod
     def from_diffusers(cls, config: Mapping[str, Any]) -> UNetConfig:
@@ -69,6 +71,7 @@ class UNetConfig:
             projection_class_embeddings_input_dim=config["projection_class_embeddings_input_dim"],
             down_attention=tuple(t.startswith("CrossAttn") for t in config["down_block_types"]),
             up_attention=tuple(t.startswith("CrossAttn") for t in config["up_block_types"]),
+            norm_groups=config.get("norm_num_groups", 32),
         )
 
     def to_diffusers(self) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class UNetConfig:
             "up_block_types": [
                 "CrossAttnUpBlockSpatioTemporal" if a else "UpBlockSpatioTemporal" for a in self.up_attention
             ],
+            "norm_num_groups": self.norm_groups,
         }
 
     @property
@@ -407,6 +411,7 @@ class UNet(nn.Module):
             )
         self.conv_norm_out = nn.GroupNorm(32, channels[0], eps=1e-5)
         self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
+        group_norms_by(self, config.norm_groups)
 
     def forward(
         self, sample: Tensor, step_embedding: Tensor, context: Context, frames: int, stem_bias: Tensor | None = None

@@ -21,6 +21,7 @@ from export.networks.blocks import (
     SpatioTemporalResBlock,
     TemporalConv,
     Upsample,
+    group_norms_by,
 )
 
 
@@ -34,6 +35,7 @@ class VAEConfig:
     block_out_channels: tuple[int, ...] = (128, 256, 512, 512)
     layers_per_block: int = 2
     scaling_factor: float = 0.18215
+    norm_groups: int = 32
 
     @classmethod
     def from_diffusers(cls, config: Mapping[str, Any]) -> VAEConfig:
@@ -45,6 +47,7 @@ class VAEConfig:
             block_out_channels=tuple(config["block_out_channels"]),
             layers_per_block=config["layers_per_block"],
             scaling_factor=config["scaling_factor"],
+            norm_groups=config.get("norm_num_groups", 32),
         )
 
     def to_diffusers(self) -> dict[str, Any]:
@@ -57,6 +60,7 @@ class VAEConfig:
             "layers_per_block": self.layers_per_block,
             "scaling_factor": self.scaling_factor,
             "down_block_types": ["DownEncoderBlock2D"] * len(self.block_out_channels),
+            "norm_num_groups": self.norm_groups,
         }
 
     @property
@@ -192,6 +196,7 @@ class VAE(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
+        group_norms_by(self, config.norm_groups)
 
     def encode(self, image: Tensor) -> Tensor:
         """image (N, 3, H, W) in [-1, 1] -> mean and logvar side by side, (N, 8, h, w), not scaled."""

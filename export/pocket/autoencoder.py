@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.networks.vae import VAE
+from export.networks.blocks import SpatioTemporalResBlock
+from export.networks.vae import VAE, Decoder
 from export.pocket.clips import Clips, as_planes
 from export.pocket.stage import Modules
 
 _BATCH = 8
-_TIME = 0.2  # of the steps at the end: the layers along time learn, on chunks as the decoder will get them
+_WHOLE = 0.2  # of the steps: whole pictures, and not parts
+_TIME = 0.15  # of the steps at the end: the layers along time learn, on chunks as the decoder will get them
 # Latents keep what is worth its bits: nats of a latent against squared error of a pixel.
 _KL = 1e-4
 _ALONG_TIME = ("temporal_res_block", "time_mixer", "time_conv_out")
@@ -35,11 +40,16 @@ class Autoencoder:
             if any(part in name for part in _ALONG_TIME):
                 parameter.requires_grad_(chunked)
         pictures, points = self._chunk(rng) if chunked else self._pictures(rng)
+        if rng.uniform() > _WHOLE:
+            pictures, points = self._cut(rng, pictures, points)
+        elif not chunked:
+            pictures, points = pictures[: _BATCH // 2], points[: _BATCH // 2]
         target = as_planes(pictures, self.device) * 2 - 1
         mean, log_variance = self.vae.encode(target).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-20, 10)
         latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        made = self.vae.decode(latents).float()
+        with nullcontext() if chunked else space_only(self.vae.decoder):
+            made = self.vae.decode(latents).float()
         weight = near(torch.from_numpy(points).to(self.device), target.shape[-1], reach=4.0)[:, None]
         error = made - target
         squared, absolute = (weight * error.square()).mean(), (weight * error.abs()).mean()
@@ -73,6 +83,18 @@ class Autoencoder:
         first = int(rng.integers(len(clip.pictures) - length + 1))
         return np.array(clip.pictures[first : first + length]), np.array(clip.points[first : first + length])
 
+    def _cut(self, rng: np.random.Generator, pictures: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A square of half the side of every picture, the same of all, often where landmarks are.
+
+        Steps that see a quarter of the pixels take a quarter of the time and teach convolutions nearly as much.
+        """
+        side = pictures.shape[1] // 2
+        middle = rng.uniform(0, 2 * side, 2)
+        if rng.uniform() < 0.5:
+            middle = points[rng.integers(len(points)), rng.integers(points.shape[1])] + rng.normal(0, side / 4, 2)
+        x, y = (int(v) for v in np.clip(middle - side / 2, 0, side))
+        return pictures[:, y : y + side, x : x + side], points - np.float32([x, y])
+
     @torch.no_grad()
     def finish(self, modules: Modules) -> None:
         """Scale the latents so that the loop's, which are `scaling_factor` times as large, have a deviation of one."""
@@ -90,6 +112,20 @@ class Autoencoder:
         assert vae.quant_conv.bias is not None
         vae.quant_conv.bias[: len(factor)] *= factor
         vae.decoder.conv_in.weight /= factor[None, :, None, None]
+
+
+@contextmanager
+def space_only(decoder: Decoder) -> Iterator[None]:
+    """Without the layers along time: for frames that do not belong together, and a third faster."""
+    blocks = [block for block in decoder.modules() if isinstance(block, SpatioTemporalResBlock)]
+    forwards = [(block, block.spatial_res_block) for block in blocks]
+    for block, spatial in forwards:
+        block.forward = lambda x, frames, emb=None, spatial=spatial: spatial(x, emb)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward
 
 
 def near(points: Tensor, side: int, *, reach: float) -> Tensor:

@@ -22,6 +22,8 @@ from diffusers.models import UNetSpatioTemporalConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
+from export.networks.blocks import group_norms_by
+
 
 class Context:
     """What the cross-attentions of one forward read; the UNet fills it, the processors share it."""
@@ -90,8 +92,9 @@ class ReferenceUNet(UNetSpatioTemporalConditionModel):
     pose_features: torch.Tensor | None
 
     @classmethod
-    def build(cls, *, motion_scale: float = 1.0, **config: Any) -> ReferenceUNet:
+    def build(cls, *, motion_scale: float = 1.0, norm_num_groups: int = 32, **config: Any) -> ReferenceUNet:
         unet = cls(**config)
+        group_norms_by(unet, norm_num_groups)  # diffusers' own knows only 32
         unet.context = Context()
         unet.pose_features = None
         for name, module in unet.named_modules():

@@ -13,9 +13,13 @@ from typing import Any
 import torch
 from diffusers.models import AutoencoderKLTemporalDecoder
 
+from export.networks.blocks import group_norms_by
 
-def build_vae(**config: Any) -> AutoencoderKLTemporalDecoder:
-    return AutoencoderKLTemporalDecoder(**config)
+
+def build_vae(*, norm_num_groups: int = 32, **config: Any) -> AutoencoderKLTemporalDecoder:
+    vae = AutoencoderKLTemporalDecoder(**config)
+    group_norms_by(vae, norm_num_groups)  # diffusers' own knows only 32
+    return vae
 
 
 def encode(vae: AutoencoderKLTemporalDecoder, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,39 @@
+"""What the denoiser is trained on: windows as the sampler cuts them, and the published target."""
+
+import numpy as np
+import pytest
+import torch
+
+from export.pocket.denoiser import ring_window
+from runtime.padding import fade_in, fade_out
+from runtime.windows import windows
+
+
+@pytest.mark.parametrize("pad", [0, 1, 5])
+def test_a_training_window_is_one_that_the_sampler_cuts(pad):
+    """Truth: frame numbers as tokens through the runtime's own padding and windows, for every length and start."""
+    for seed in range(60):
+        frames, ramps = ring_window(np.random.default_rng(seed), clip=12, pad=pad, size=7)
+        faded = ramps * (frames + 1)
+        rings = []
+        for length in range(3, 13):
+            for first in range(12 - length + 1):
+                tokens = np.arange(first, first + length, dtype=np.float32)[:, None, None] + 1
+                ring = np.concatenate([fade_in(tokens[0], pad), tokens, fade_out(tokens[-1], pad)]).ravel()
+                rings += [
+                    ring[window]
+                    for shift in range(len(ring))
+                    for window in windows(len(ring), size=7, overlap=0, shift=shift)[:1]
+                ]
+        assert any(np.allclose(faded, ring, atol=1e-5) for ring in rings), (seed, frames, ramps)
+
+
+def test_the_target_velocity_gives_back_the_clean_latents():
+    """x0 = x / (s^2 + 1) - v s / sqrt(s^2 + 1), SPEC 5; in float64, as 700^2 leaves float32 few digits."""
+    torch.manual_seed(0)
+    clean, noise = torch.randn(2, 100, dtype=torch.float64)
+    for sigma in (0.01, 1.0, 700.0):
+        s = torch.tensor(sigma, dtype=torch.float64)
+        noisy = clean + s * noise
+        v = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - clean)
+        assert torch.allclose(noisy / (s**2 + 1) - v * s / (s**2 + 1).sqrt(), clean, atol=1e-9)

@@ -102,9 +102,8 @@ def test_a_late_clip_lies_between_still_and_truth(myself):
 
 
 def test_five_levels_more_are_their_psnr_and_no_drift(myself):
-    assert myself.mean("brighter", "psnr") == pytest.approx(
-        10 * log10(255**2 / 25), abs=0.05
-    )  # a few pixels are capped
+    expected = 10 * log10(255**2 / 25)
+    assert myself.mean("brighter", "psnr") == pytest.approx(expected, abs=0.05), "a few pixels are capped"
     assert myself.mean("brighter", "colour_drift") < 0.05
 
 

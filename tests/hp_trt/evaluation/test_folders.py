@@ -136,5 +136,5 @@ def test_one_frame_is_no_clip(tmp_path):
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir()], ids=["none", "empty"])
 def test_no_pairs_is_told(tmp_path, make):
     make(tmp_path / "pairs")
-    with pytest.raises(InputError, match="is no folder|has no pairs; needed are subfolders with driving.mp4"):
+    with pytest.raises(InputError, match=r"is no folder|has no pairs; needed are subfolders with driving\.mp4"):
         opened(tmp_path / "pairs")

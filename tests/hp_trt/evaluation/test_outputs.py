@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from math import inf
 
 import pytest
 from PIL import Image
@@ -17,12 +18,8 @@ from hp_trt.evaluation.table import show
 def metric(*clips, why=None):
     found = [float(c) for c in clips if c is not None]
     mean = sum(found) / len(found) if found else None
-    return {
-        "mean": "inf" if mean == float("inf") else mean,
-        "worst": min(found, default=None),
-        "clips": list(clips),
-        "why": why,
-    }
+    mean, worst = ("inf" if number == inf else number for number in (mean, min(found, default=None)))
+    return {"mean": mean, "worst": worst, "clips": list(clips), "why": why}
 
 
 def column(name, kind, psnr, **facts):

@@ -1,9 +1,11 @@
 """Pairs from a folder of the user's: a subfolder each.
 
-    DIR/anna/driving.mp4     (.mp4, .mov, .mkv, .webm)
-    DIR/anna/portrait.png    (.png, .jpg, .jpeg, .webp), for cross
-    DIR/anna/driving.json    where the faces are (`hp_trt.landmarks_file`), if a detector should not look
-    DIR/anna/portrait.json
+    DIR/anna/driving.mp4              (.mp4, .mov, .mkv, .webm)
+    DIR/anna/portrait.png             (.png, .jpg, .jpeg, .webp), for cross
+    DIR/anna/driving.landmarks.json   where the faces are (`hp_trt.landmarks_file`), if no detector should look
+    DIR/anna/portrait.landmarks.json
+
+`hp-trt sample --out DIR/anna` writes such a pair; other files may lie beside.
 
 self: the driving video's first frame is the portrait, and what should come out is the video's own crop. cross: what
 should come out nobody knows. Clips are of one length and one size, or they could not be compared.
@@ -138,7 +140,7 @@ class _Files:
         return cls(home=home, portrait=portrait, reader=VideoReader(driving))
 
     def landmarks(self, of: str) -> Path | None:
-        path = self.home / f"{of}.json"
+        path = self.home / f"{of}.landmarks.json"
         return path if path.exists() else None
 
 
@@ -160,7 +162,7 @@ def _faces_of(files: _Files, frames: int | None, locator: FaceLocator) -> KnownF
         if not faces:
             raise InputError(
                 f"{path}: no face at frame {frame}, looked for with {locator.name}; needed is a clip whose face "
-                f"stays in the picture: cut it, give a better locator (--locator), or {files.home / 'driving.json'}"
+                f"stays in the picture: cut it, or give a better --locator or {files.home / 'driving.landmarks.json'}"
             )
         face = largest_face(faces)
         middle_x, middle_y = face.landmarks.mean(axis=0)

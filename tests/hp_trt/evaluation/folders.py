@@ -22,5 +22,5 @@ def write_pair(home: Path, seed: int, *, frames: int = 4, px: int = 128, landmar
     Image.fromarray(portrait.frames()[0]).save(home / "portrait.png")
     if landmarks:
         for name, made in (("driving", driving), ("portrait", portrait)):
-            LandmarksFile(known_faces(made).frames, height=px, width=px).write(home / f"{name}.json")
+            LandmarksFile(known_faces(made).frames, height=px, width=px).write(home / f"{name}.landmarks.json")
     return home

@@ -11,6 +11,7 @@ from hp_trt.evaluation.folders import FolderPairs
 from hp_trt.geometry import corners, portrait_box
 from hp_trt.haar import HaarLocator
 from hp_trt.images import load_image
+from hp_trt.sample import write_sample
 from hp_trt.video import VideoReader
 from procedural.clip import clip
 from tests.hp_trt.evaluation.folders import write_pair
@@ -46,6 +47,12 @@ def test_cross_has_the_pictures_portrait_and_no_truth(tmp_path):
     assert pair.truth is None and len(pair.driver) == 4
 
 
+def test_a_sample_is_a_pair(tmp_path):
+    write_sample(tmp_path / "sample", frames=3)
+    pair = opened(tmp_path, "cross").pair(0, 64)
+    assert len(pair.driver) == 3 and not pair.driving_faces.reads_pixels
+
+
 def test_self_needs_no_portrait(tmp_path):
     (write_pair(tmp_path / "anna", 7) / "portrait.png").unlink()
     assert opened(tmp_path).frames == 4
@@ -79,7 +86,7 @@ def without(name):
 
 def edited(change):
     def harm(home):
-        file = home / "driving.json"
+        file = home / "driving.landmarks.json"
         data = json.loads(file.read_text())
         change(data["frames"])
         file.write_text(json.dumps(data))

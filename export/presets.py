@@ -107,7 +107,7 @@ POCKET = Preset(
     ),
     size=128,
     frames=25,
-    motion_px=128,
+    motion_px=64,
     # Eight steps and shorter ramps: what two CPU cores do in well under a minute for the 120 frames of a usual clip.
     sampling={"steps": 8, "pad_frames": 5},
 )

@@ -1,0 +1,41 @@
+"""The table of limits tells a good report from a bad one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.quality.limits import LIMITS, mean
+
+
+def report(**bundle: float):
+    """Of a still portrait with usual numbers, and of a bundle with these."""
+    still = {"psnr": 17.0, "ssim": 0.6, "lmd": 4.0}
+    return {
+        "columns": [
+            {"kind": kind, "metrics": {key: {"mean": value, "why": None} for key, value in values.items()}}
+            for kind, values in (("still", still), ("bundle", bundle))
+        ]
+    }
+
+
+GOOD = report(
+    psnr=22.0, ssim=0.8, lmd=1.0, parameter_correlation=0.7, landmark_correlation=0.9, retrieval=95.8, seam_ratio=1.1,
+    colour_drift=1.0, psnr_to_first="inf",
+)  # fmt: skip
+BAD = report(
+    psnr=20.9, ssim=0.59, lmd=1.5, parameter_correlation=0.7, landmark_correlation=0.79, retrieval=87.5, seam_ratio=1.3,
+    colour_drift=2.5, psnr_to_first=39.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.claim)
+def test_a_good_report_keeps_every_limit_and_a_bad_one_none(limit):
+    assert limit.kept(GOOD)
+    assert not limit.kept(BAD)
+
+
+def test_a_number_that_is_missing_is_no_pass():
+    lost = report(psnr=22.0)
+    lost["columns"][1]["metrics"]["psnr"] = {"mean": 22.0, "why": "3 of 24 clips: a reason"}
+    with pytest.raises(ValueError, match="3 of 24 clips: a reason"):
+        mean(lost, "bundle", "psnr")

@@ -26,6 +26,9 @@ def animate(
     driving: Annotated[Path, typer.Option(help="Video of the face to follow.")],
     out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
     crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
     appearance_scale: Annotated[float | None, typer.Option(help="Guidance to the portrait [2.0].")] = None,
@@ -49,9 +52,12 @@ def animate(
     """Animate a portrait with a driving video."""
     from hp_trt.api import Runtime
     from hp_trt.config import RuntimeConfig, weight_budget_bytes
+    from hp_trt.contact_sheet import check_sheet, write_sheet
 
     start = time.perf_counter()
     with Reporter(as_json=json) as report:
+        if sheet is not None:
+            check_sheet(sheet, (portrait, driving))
         config = RuntimeConfig(
             family=family,  # type: ignore[arg-type]  # checked there, with a message
             provider=provider,  # type: ignore[arg-type]
@@ -80,6 +86,8 @@ def animate(
                 guidance_appearance=None if appearance_scale is None else (appearance_scale, appearance_scale),
                 guidance_motion=None if motion_scale is None else (motion_scale, motion_scale),
             )
+        if sheet is not None:
+            write_sheet(sheet, portrait=portrait, driving=driving, result=out, frames=animation.frames)
         for note in animation.notes:
             report.note(note)
         seconds = time.perf_counter() - start
@@ -88,6 +96,7 @@ def animate(
             f"({animation.frames / seconds:.2f} frames/s)",
             out=out,
             crop_out=crop_out,
+            sheet=sheet,
             frames=animation.frames,
             rate=float(animation.rate),
             seconds=seconds,

@@ -12,6 +12,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from engines.errors import OutputError
+
+_LONGEST_NAME = 230  # bytes: file systems take 255, and the hidden name is longer
+
 
 class PartFile:
     """The hidden file of `final`, made and held. OSError where the folder does not allow it."""
@@ -33,6 +37,19 @@ class PartFile:
         if not self._handle.closed:
             self._handle.close()
             self.path.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Raises OutputError, before the long work, when no file can be written there."""
+    folder = path.parent
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is no folder; make it first (mkdir -p), or write somewhere else")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give a file name in it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be written; change its permissions, or write somewhere else")
 
 
 def _sweep(final: Path) -> None:

@@ -9,7 +9,6 @@ Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,14 +20,13 @@ import numpy as np
 
 from engines.errors import InputError, OutputError
 from hp_trt.audio_track import AudioTrack
-from hp_trt.part_file import PartFile
+from hp_trt.part_file import PartFile, check_place
 from hp_trt.video import VideoInfo
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
 # one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
 X264 = {"crf": "17", "x264-params": "mbtree=0"}
 _SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-_LONGEST_NAME = 230  # bytes: file systems take 255, and the hidden name is longer
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -204,16 +202,8 @@ def _time_base(rate: Fraction) -> Fraction:
 
 def check_target(path: Path, driving: VideoInfo | None = None) -> None:
     """Raise OutputError when no video can be written there, InputError when `driving` itself is there."""
-    folder = path.parent
-    if len(os.fsencode(path.name)) > _LONGEST_NAME:
-        raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")
     if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(f"{path}: a video is written as {', '.join(_SUFFIXES)}; choose one of these endings")
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is no folder; make it first (mkdir -p), or write somewhere else")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give a file name in it")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder} cannot be written; change its permissions, or write somewhere else")
+    check_place(path)
     if driving and path.exists() and path.samefile(driving.path):
         raise InputError(f"{path} is the driving video itself; give the result another name")

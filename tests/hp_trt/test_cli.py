@@ -19,6 +19,7 @@ from PIL import Image
 
 from export.networks.vae import VAEConfig
 from hp_trt.__main__ import main
+from hp_trt.contact_sheet import CELL_PX
 from tests.export.tiny import TINY
 from tests.hp_trt.clips import contents, make_clip, make_sound
 
@@ -117,6 +118,13 @@ def test_a_portrait_moves_with_the_drivers_frames_rate_and_sound(animate, sample
     assert ended.err == (
         "note: this bundle has random weights: the face will be noise, for trying and for benchmarks only\n"
     )
+
+
+def test_a_contact_sheet_comes_with_the_result_if_asked_for(animate, sample):
+    ended = animate("--json", sheet=animate.folder / "s.png")
+    assert ended.code == 0, ended.err
+    assert Image.open(animate.folder / "s.png").width > 8 * CELL_PX
+    assert json.loads(ended.out.splitlines()[-1])["sheet"] == str(animate.folder / "s.png")
 
 
 def test_what_the_backend_has_to_say_is_told(animate, monkeypatch):
@@ -249,6 +257,8 @@ def test_the_shortest_videos_move(animate, hp_trt, tmp_path, frames):
         (["--locator=yunet"], "needs a file"),
         (["--arcface=/no/such.onnx"], "/no/such.onnx"),
         (["--portrait-landmarks=/no/such.json"], "/no/such.json"),
+        (["--sheet=s.mp4"], "s.mp4: a contact sheet is written as .png"),
+        (["--sheet=/no/such/s.png"], "/no/such is no folder"),
         (["--stepz=3"], "--stepz"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -283,6 +293,9 @@ def test_a_result_never_replaces_what_it_is_made_of(animate, sample, tmp_path):
     refused(animate(driving=driving, out=driving), "is the driving video itself")
     refused(animate(driving=driving, out=tmp_path / "link.mp4"), "is the driving video itself")
     refused(animate(crop_out=animate.folder / ".." / "result" / "o.mp4"), "would be one file")
+    (tmp_path / "link.png").symlink_to(driving)
+    refused(animate(driving=driving, sheet=tmp_path / "link.png"), "another name")
+    refused(animate(portrait=sample[0], sheet=sample[0]), f"{sample[0]} is {sample[0]} itself")
     assert (portrait.read_bytes(), driving.read_bytes()) == whole
     assert empty(animate.folder)
 

@@ -24,6 +24,7 @@ from hp_trt.evaluation.report import FORMAT, SCHEMA, Column
 from hp_trt.evaluation.yardstick import Yardstick
 from hp_trt.faces import FaceLocator, open_locator
 from hp_trt.metrics.fidelity import psnr
+from hp_trt.metrics.judge import Judge
 from hp_trt.metrics.value import Value
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
@@ -37,7 +38,9 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     runtime = config.runtimes[0]
     locator = open_locator(runtime.locator, runtime.locator_file)
     wanted = (*measures(config.protocol), *([TO_FIRST] if len(bundles) > 1 else []))
-    yardstick, clouds = Yardstick(wanted, config.networks, locator=locator), Clouds(config.networks)
+    read = Judge(threads=runtime.threads).read if config.seeds is not None else None
+    yardstick = Yardstick(wanted, config.networks, locator=locator, read=read)
+    clouds = Clouds(config.networks)
     source = open_source(config, locator)
     ends: list[Contestant] = [Still(sampling=bundles[0].sampling)]
     if config.seeds is not None or config.protocol == "self":  # cross of one's own pairs: nobody knows it

@@ -33,7 +33,7 @@ def check_outputs(to_json: Path | None, to_plot: Path | None) -> None:
 def put_out(report: Mapping[str, Any], to_json: Path | None, to_plot: Path | None) -> None:
     """Print the table, and write what is asked for. Raises OutputError."""
     show(report, Console(stderr=to_json == STDOUT, highlight=False))
-    text = json.dumps(report, indent=2, default=str, allow_nan=False) + "\n"
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     if to_json == STDOUT:
         print(text, end="")
     elif to_json is not None:

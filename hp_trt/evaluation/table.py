@@ -16,11 +16,11 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what it does not hold."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(report["protocol"] + "-reenactment")
-    table.add_column("better")
+    table.add_column("better", no_wrap=True)
     for column in report["columns"]:
-        table.add_column(column["name"], justify="right")
+        table.add_column(column["name"], justify="right", no_wrap=True)
         if column["kind"] == "bundle":
-            table.add_column("worst", justify="right")
+            table.add_column("worst", justify="right", no_wrap=True)
     for measure in report["measures"]:
         cells = [cell for column in report["columns"] for cell in _cells(column, measure)]
         if any(cells):

@@ -15,7 +15,7 @@ from hp_trt.evaluation.pairs import Drawn, Pair
 from hp_trt.faces import FaceLocator, largest_face
 from hp_trt.haar import HaarLocator
 from hp_trt.metrics import fidelity, following, seams, steadiness
-from hp_trt.metrics.judge import JUDGE_PX, Judge, Reading
+from hp_trt.metrics.judge import JUDGE_PX, Reading
 from hp_trt.metrics.networks import open_picture_distance, open_picture_features
 from hp_trt.metrics.parameters import ANGLES, EXPRESSION, LEAST_STD, LEAST_STD_PX, RANGES
 from hp_trt.metrics.retrieval import nearest
@@ -40,7 +40,7 @@ class Measured:
 class Yardstick:
     """Opens the networks once. Raises InputError for a file that is no such network.
 
-    `read`: what reads drawn faces, instead of our judge.
+    `read` is `Judge.read`; pairs that are not drawn need none.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Yardstick:
             if file
         }
         self._embed = open_arcface(networks.arcface) if networks.arcface else None
-        self._reader = read
+        self._read = read
 
     def measure(self, pair: Pair, clip: Clip, sampling: Sampling) -> Measured:
         """`clip` (N, S, S, 3) uint8, made of `pair` with `sampling`. Raises InputError if it is no such clip."""
         expected = pair.driver if pair.truth is None else pair.truth
         fidelity.require_alike(clip, expected, f"the clip made of {pair.name}")
-        reading = self._read(clip) if pair.drawn else None
+        reading = self._reading(pair, clip)
         values = {
             **self._of_truth(pair, clip),
             **self._of_motion(pair, clip, reading),
@@ -73,9 +73,12 @@ class Yardstick:
             correlations=_by_parameter(pair.drawn, reading) if pair.drawn and reading else {},
         )
 
-    def _read(self, clip: Clip) -> Reading:
-        self._reader = self._reader or Judge().read
-        return self._reader(clip)
+    def _reading(self, pair: Pair, frames: Clip) -> Reading | None:
+        """What is seen in drawn faces; None of others."""
+        if pair.drawn is None:
+            return None
+        assert self._read is not None, "drawn pairs need a reader"
+        return self._read(frames)
 
     def _of_truth(self, pair: Pair, clip: Clip) -> Mapping[str, Value]:
         truth = pair.truth
@@ -123,7 +126,7 @@ class Yardstick:
         return values
 
     def _identity_score(self, pair: Pair, clip: Clip, reading: Reading | None) -> Value:
-        portrait = self._read([pair.still]) if pair.drawn else None
+        portrait = self._reading(pair, [pair.still])
         own = next(self._embeddings([pair.still], portrait), None)
         if own is None:
             return Missing(f"no face found in the portrait's crop with {self._locator.name}")

@@ -5,7 +5,9 @@ any other attention has to be marked decomposable, and is then two products with
 be larger than everything else the graph needs. An attention that is not marked is fused, or its build fails: a plan
 that was built proves the rest.
 
-Source: both families' documentation of multi-head attention fusion; tried with TensorRT for RTX 1.7.
+Source: both families' documentation of multi-head attention fusion; tried with TensorRT for RTX 1.7, at each of its
+capabilities. It fuses every width tried from 16 to 256, so heads 32 wide, pocket's, stand in the list too; TensorRT
+itself, which needs a GPU to build, was not tried with them.
 """
 
 from __future__ import annotations
@@ -23,18 +25,23 @@ from typing import Any
 from engines.spec import NetworkSpec
 
 FUSED_DTYPES = ("float16", "bfloat16")
-FUSED_HEAD_WIDTHS = (40, 64, 80, 128)
+FUSED_HEAD_WIDTHS = (32, 40, 64, 80, 128)
 # What may stand between a softmax and its products: nothing that moves elements.
 _BETWEEN = frozenset({"Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Sub", "Where"})
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
 
 
-def is_fused(dtype: str, head_width: int, queries: int) -> bool:
-    """Whether both families have a fused kernel for it. `dtype`: numpy's name; `queries`: -1 where they are not fixed.
+def is_fused(dtype: str, query: Sequence[int]) -> bool:
+    """Whether both families have a fused kernel for it. `dtype`: numpy's name; `query`: the shape of the queries
+    (batch, heads, queries, head width), a size that is not fixed being negative.
 
-    A single query has none (tried with TensorRT for RTX 1.7: a level of one cell, at 64 pixels); its scores are a row.
+    Tried with TensorRT for RTX 1.7: a single query has none (a level of one cell, at 64 pixels), its scores being a
+    row; nor has a single head of a batch of one (pocket's appearance network), its scores being one map.
     """
-    return dtype in FUSED_DTYPES and head_width in FUSED_HEAD_WIDTHS and queries != 1
+    batch, heads, queries, head_width = query
+    return (
+        dtype in FUSED_DTYPES and head_width in FUSED_HEAD_WIDTHS and queries != 1 and not (batch == 1 and heads == 1)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +71,9 @@ def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
         dims = values[name].shape.dim
         return tuple(size_of(d.dim_param, sizes[at]) if d.dim_param else d.dim_value for d in dims)
 
+    def fixed(name: str) -> tuple[int, ...]:
+        return tuple(-1 if d.dim_param else d.dim_value for d in values[name].shape.dim)
+
     def dtype(name: str) -> str:
         return str(onnx.helper.tensor_dtype_to_np_dtype(values[name].elem_type))
 
@@ -73,7 +83,7 @@ def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
             q, k = node.input[0], node.input[1]
             width = shape(q, "opt")[-1]
             opt, most = ((*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max"))
-            kind = "fused" if is_fused(dtype(q), width, shape(q, "opt")[-2]) else "decomposable"
+            kind = "fused" if is_fused(dtype(q), fixed(q)) else "decomposable"
             found.append(Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most))
     for name, scores in _spelled_out(graph):
         opt, most = shape(scores, "opt"), shape(scores, "max")

@@ -213,7 +213,7 @@ def _mark_attention(trt: ModuleType, network) -> int:
         layer.__class__ = trt.IAttentionInputLayer  # get_layer gives plain ILayers
         attention = layer.attention
         tensor = attention.get_input(0)
-        if not is_fused(_dtype(tensor), tensor.shape[-1], tensor.shape[-2]):
+        if not is_fused(_dtype(tensor), tuple(tensor.shape)):
             attention.decomposable = True
             marked += 1
     return marked

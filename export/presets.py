@@ -1,9 +1,10 @@
 """The two models we build bundles for.
 
-`hunyuanportrait` is the published one. `pocket` is the same networks with the same state-dict keys, narrow enough
-for two CPU cores. What decides how engines behave stays as published: attention heads are 64 wide, so that the same
-fused kernels are chosen, there are 64 image and 64 motion tokens, and tokens are three times as wide as the finest
-level, so that contexts weigh as much beside the pixels as they do at full size.
+`hunyuanportrait` is the published one. `pocket` is the same networks with the same state-dict keys, as narrow as two
+things ask for: its weights come with the package, 16 MB in half precision at most, and two CPU cores have to train it.
+Depth is as published: every level, layer, adapter, and 64 image and 64 motion tokens. Widths are not: tokens are as
+wide as the finest level, not three times as wide, every attention has one head, 64 or 32 wide, and group norms have
+fewer groups. In half precision all but the appearance network's still have fused kernels (`export/attention.py`).
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ POCKET = Preset(
     ),
     size=128,
     frames=25,
-    motion_px=64,
+    motion_px=96,
     # Eight steps and shorter ramps: what two CPU cores do in well under a minute for the 120 frames of a usual clip.
     sampling={"steps": 8, "pad_frames": 5},
 )

@@ -40,17 +40,20 @@ def attention_graph(path, width=64, dtype=TensorProto.FLOAT16):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "width", "queries", "fused"),
+    ("dtype", "query", "fused"),
     [
-        ("float16", 64, 10, True),
-        ("bfloat16", 128, -1, True),
-        ("float16", 512, 10, False),
-        ("float32", 64, 10, False),
-        ("float16", 64, 1, False),
+        ("float16", (2, 5, 10, 64), True),
+        ("float16", (1, 2, 10, 32), True),
+        ("float16", (-1, 1, 10, 64), True),
+        ("bfloat16", (2, 5, -1, 128), True),
+        ("float16", (2, 5, 10, 512), False),
+        ("float32", (2, 5, 10, 64), False),
+        ("float16", (2, 5, 1, 64), False),
+        ("float16", (1, 1, 10, 64), False),
     ],
 )
-def test_fused_kernels_exist_for_these(dtype, width, queries, fused):
-    assert is_fused(dtype, width, queries) is fused
+def test_fused_kernels_exist_for_these(dtype, query, fused):
+    assert is_fused(dtype, query) is fused
 
 
 def test_an_attention_with_a_kernel_keeps_its_scores_to_itself(tmp_path):

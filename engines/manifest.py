@@ -21,6 +21,7 @@ from engines.plans import EngineSet, Target
 from engines.spec import NetworkSpec
 
 SCHEMA = 2
+OWN_SOURCE = "came with hp-trt"  # of trained weights that need no --weights
 FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"
 RECORD_NAME = "record.json"
@@ -85,7 +86,7 @@ class GraphRecord:
 class Manifest:
     """The bundle's description of itself.
 
-    `weights` is {"kind": "random" | "published", "fingerprint": {network: sha256}, "source": text};
+    `weights` is {"kind": "random" | "published" | "trained", "fingerprint": {network: sha256}, "source": text};
     `versions` holds "hp_trt", the program that wrote the bundle, among the others.
     """
 
@@ -188,14 +189,8 @@ def parse_json(text: str | bytes) -> Any:
 def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
     """The command that makes the graphs of `bundle` (again), as precisely as what is left of its manifest allows."""
     known = manifest if isinstance(manifest, Mapping) else {}
-    weights = known.get("weights")
-    kind = weights.get("kind") if isinstance(weights, Mapping) else None
-    choice = {"random": "--random-weights", "published": "--weights DIR"}.get(str(kind))
-    words = [
-        "python -m export.build_engines",
-        f"--preset {known.get('preset', 'pocket|hunyuanportrait')}",
-        choice or "(--random-weights | --weights DIR)",
-    ]
+    words = ["python -m export.build_engines", f"--preset {known.get('preset', 'pocket|hunyuanportrait')}"]
+    words += _weights_words(known.get("weights"))
     if "precision" in known:
         words.append(f"--precision {known['precision']}")
     if isinstance(size := known.get("size"), list | tuple) and size:
@@ -203,6 +198,15 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     if "frames" in known:
         words.append(f"--frames {known['frames']}")
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
+
+
+def _weights_words(weights: Any) -> list[str]:
+    """The options that give a build the weights of a manifest again."""
+    facts = weights if isinstance(weights, Mapping) else {}
+    if facts.get("kind") == "trained":
+        return [] if facts.get("source") == OWN_SOURCE else ["--weights FILE.safetensors"]
+    known = {"random": "--random-weights", "published": "--weights DIR"}
+    return [known.get(str(facts.get("kind")), "[--weights PATH | --random-weights]")]
 
 
 def plan_command(bundle: Path, family: str, target: Target | None = None) -> str:

@@ -34,6 +34,7 @@ from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
 from export.parity import Expected, check, expectations
+from export.pocket.weights import PackedWeights
 from export.presets import PRESETS, Preset
 from export.progress import Progress, announcer
 from export.structure import structure
@@ -46,7 +47,10 @@ EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions cha
 
 @dataclass(frozen=True, kw_only=True)
 class BuildConfig:
-    """What to build, checked when made. `weights` is upstream's folder; None means random weights."""
+    """What to build, checked when made.
+
+    `weights` is upstream's folder, or a .safetensors file of `export.pocket.train`; None means random weights.
+    """
 
     preset: str
     bundle: Path
@@ -87,9 +91,14 @@ class BuildConfig:
     def window(self) -> int:
         return self.profile.frames if self.frames is None else self.frames
 
+    @property
+    def packed(self) -> bool:
+        """Whether the weights are one file, of our own training."""
+        return self.weights is not None and self.weights.suffix == ".safetensors" and not self.weights.is_dir()
+
     def user_files(self) -> dict[str, Path]:
         """Files beside the weights that a bundle does not hold and the runtime can use."""
-        return {} if self.weights is None else find_user_files(self.weights)
+        return {} if self.weights is None or self.packed else find_user_files(self.weights)
 
     def graphs(self) -> dict[str, Graph]:
         """Every graph of this bundle. ValueError for a size that the networks cannot take."""
@@ -201,9 +210,13 @@ def judge(config: BuildConfig) -> Judge:
 
 
 def open_weights(config: BuildConfig) -> WeightsSource:
-    """Where the parameters come from. Raises CheckpointError for a folder that is not what it should be."""
-    architecture = config.profile.architecture
-    return RandomWeights(architecture) if config.weights is None else Checkpoints(architecture, config.weights)
+    """Where the parameters come from. Raises CheckpointError for a folder or file that is not what it should be."""
+    architecture, path = config.profile.architecture, config.weights
+    if path is None:
+        return RandomWeights(architecture)
+    if config.packed:
+        return PackedWeights(architecture, path, preset=config.preset)
+    return Checkpoints(architecture, path)
 
 
 class _Networks:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,12 +38,15 @@ def build(
     preset: Annotated[
         str | None, typer.Option(help="hunyuanportrait (full size) or pocket (small, for CPUs and tests).")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Upstream's pretrained_weights folder.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Upstream's pretrained_weights folder, or a file of export.pocket.train [pocket: its own]."),
+    ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Noise, for benchmarks only.")] = False,
     family: Annotated[
         str,
         typer.Option(
-            help="onnxruntime: graphs only. tensorrt, tensorrt-rtx: plans too, without weights of a bundle's graphs."
+            help="onnxruntime: graphs only. tensorrt, tensorrt-rtx: plans too, without --preset of a bundle's graphs."
         ),
     ] = "onnxruntime",
     precision: Annotated[str | None, typer.Option(help="fp32 or fp16 [fp16 for TensorRT, else fp32].")] = None,
@@ -79,10 +83,7 @@ def build(
     wants_plans = families.find(family).has_plans
     if random_weights and weights is not None:
         raise InputError("weights come from --weights DIR or --random-weights, both were given; choose one")
-    exports = random_weights or weights is not None
-    if not exports and not wants_plans:
-        raise InputError("weights come from --weights DIR or --random-weights, neither was given; choose one")
-    if exports and preset is None:
+    if preset is None and (random_weights or weights is not None or not wants_plans):
         raise InputError("exporting needs --preset: hunyuanportrait or pocket")
     options = {
         "version_compatible": version_compatible,
@@ -108,11 +109,12 @@ def build(
                 device_id=device,
             )
             plans.target()  # a family, GPU or option that cannot be is told before anything is exported
-        if exports:
+        if preset is not None:
             from export.build import BuildConfig  # torch takes seconds: after the arguments are right
+            from export.weights_source import own_weights
 
             graphs = BuildConfig(
-                preset=preset or "",
+                preset=preset,
                 bundle=bundle,
                 weights=weights,
                 precision=precision or ("fp16" if wants_plans else "fp32"),  # type: ignore[arg-type]  # checked there
@@ -121,13 +123,22 @@ def build(
                 only=tuple(only or ()),
                 parity=parity and graph_parity,
             )
+            if weights is None and not random_weights:
+                graphs = replace(graphs, weights=own_weights(preset))
         else:
-            _check_is_what_was_asked(bundle, preset=preset, precision=precision, size=size, frames=frames)
+            _check_is_what_was_asked(bundle, precision=precision, size=size, frames=frames)
         if dry_run:
             _report_lines(report, list(_lines(bundle, graphs, plans)))
             return
         if random_weights:
             report.note("random weights: the bundle is for trying and for benchmarks, its pictures are noise")
+        if graphs is not None and graphs.packed:
+            trained, asked = (graphs.profile.size, graphs.profile.frames), (graphs.size_px, graphs.window)
+            if asked != trained:
+                report.note(
+                    f"the weights were trained at {trained[0]} pixels and windows of {trained[1]} frames, the bundle "
+                    f"is for {asked[0]} and {asked[1]}: its pictures may be worse"
+                )
         if not parity:
             report.note("graphs and engines are not compared with their networks (--no-parity)")
         elif graphs is not None and not graph_parity:
@@ -232,15 +243,15 @@ def _report_lines(report: Reporter, lines: list[Line]) -> None:
 
 
 def _check_is_what_was_asked(bundle: Path, **asked: str | int | None) -> None:
-    """Without weights, plans are built of the graphs as they are: refuse to build other ones than were asked for."""
+    """Without a preset, plans are built of the graphs as they are: refuse to build other ones than were asked for."""
     manifest = Bundle.open(bundle, family="").manifest
-    holds = {"preset": manifest.preset, "precision": manifest.precision, "frames": manifest.frames}
+    holds: dict[str, str | int] = {"precision": manifest.precision, "frames": manifest.frames}
     holds["size"] = manifest.size[0]
     for name, value in asked.items():
         if value is not None and value != holds[name]:
             raise InputError(
                 f"{bundle} was exported with {name} {holds[name]}, asked for {value}; leave --{name} out, or export "
-                "again: give --weights DIR or --random-weights as well"
+                f"again: give --preset {manifest.preset} (and its weights) as well"
             )
 
 

@@ -99,7 +99,8 @@ def weights_root(folder: str | Path) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(
-            f"{folder} is not a folder; give the one that holds hyportrait/ and vae/ (upstream's pretrained_weights)"
+            f"{folder} is not a folder; give the one that holds hyportrait/ and vae/ (upstream's pretrained_weights), "
+            "or a .safetensors file of export.pocket.train"
         )
     nested = folder / "pretrained_weights"
     return nested if nested.is_dir() else folder

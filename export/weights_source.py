@@ -1,4 +1,4 @@
-"""Where a build takes its parameters from: the random rule, or checked checkpoints.
+"""Where a build takes its parameters from: the random rule, checked checkpoints, or a file that we trained.
 
 A source tells a network's fingerprint before its parameters are made or read, so that a build that has
 nothing to do touches no weights.
@@ -14,15 +14,19 @@ from typing import Any, Protocol
 
 import torch
 
+from engines.errors import CheckpointError, InputError
 from export.architecture import NETWORKS, Architecture
 from export.checkpoints import fingerprint, load_checkpoints, module_shapes
+from export.pocket.weights import SHIPPED
 from export.weights import random_state_dict
+
+OWN_WEIGHTS: dict[str, Path] = {"pocket": SHIPPED}  # by preset: what comes with the package
 
 
 class WeightsSource(Protocol):
     """Parameters by network name."""
 
-    kind: str  # "random" | "published", as the manifest records it
+    kind: str  # "random" | "published" | "trained", as the manifest records it
     source: str  # for people
 
     def fingerprint(self, network: str) -> str: ...
@@ -63,3 +67,17 @@ class Checkpoints:
 
     def state(self, network: str) -> Mapping[str, torch.Tensor]:
         return self._states[network]
+
+
+def own_weights(preset: str) -> Path:
+    """The weights that come with the package for `preset`. InputError for one that has none, CheckpointError for a
+    package that has lost them."""
+    if preset not in OWN_WEIGHTS:
+        raise InputError(
+            "weights come from --weights DIR or --random-weights, neither was given; choose one "
+            f"(only {', '.join(OWN_WEIGHTS)} has weights of its own)"
+        )
+    path = OWN_WEIGHTS[preset]
+    if not path.is_file():
+        raise CheckpointError(f"{path}, the weights that come with hp-trt, is not there; install hp-trt again")
+    return path

@@ -11,7 +11,7 @@ import pytest
 
 from engines.bundle import Bundle
 from engines.errors import BundleError
-from engines.manifest import SCHEMA, GraphRecord, Manifest, own_hash
+from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, own_hash
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
 
 COMMAND = (
@@ -166,6 +166,21 @@ def test_a_graph_that_a_killed_build_left_behind_does_no_harm(path, tmp_path):
     [left] = (other.path / "onnx").iterdir()
     left.rename(path / "onnx" / left.name)
     Bundle.open(path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "option"),
+    [
+        ({"kind": "trained", "source": OWN_SOURCE}, ""),
+        ({"kind": "trained", "source": "mine.safetensors"}, " --weights FILE.safetensors"),
+        ({"kind": "published", "source": "pretrained_weights"}, " --weights DIR"),
+        ({"kind": "stolen"}, " [--weights PATH | --random-weights]"),
+        (None, " [--weights PATH | --random-weights]"),
+    ],
+)
+def test_the_command_that_rebuilds_takes_the_weights_from_where_they_were(weights, option):
+    command = build_command(Path("b"), {"preset": "pocket", "weights": weights})
+    assert command == f"python -m export.build_engines --preset pocket{option} --bundle b"
 
 
 def test_a_manifest_survives_its_own_json():

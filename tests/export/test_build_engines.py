@@ -16,10 +16,12 @@ import pytest
 import torch
 
 from engines.bundle import Bundle
+from export.architecture import NETWORKS
 from export.build_engines import main
 from export.checkpoints import NETWORK_FILES
+from export.pocket.weights import write_weights
 from export.presets import PRESETS
-from export.weights_source import RandomWeights
+from export.weights_source import OWN_WEIGHTS, RandomWeights
 
 POCKET = ("--preset", "pocket", "--random-weights")
 RTX = ("--family", "tensorrt-rtx", "--capability", "8.9")
@@ -58,10 +60,21 @@ def weights(tiny_preset, tmp_path):
     return tmp_path / "weights"
 
 
+@pytest.fixture
+def trained(tiny_preset, tmp_path):
+    """A file of trained weights for the tiny preset."""
+    source = RandomWeights(PRESETS[tiny_preset].architecture)
+    write_weights(tmp_path / "my.safetensors", {n: source.state(n) for n in NETWORKS}, preset=tiny_preset)
+    return tmp_path / "my.safetensors"
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--preset", "pocket"), "neither was given"),
+        ((), "needs --preset"),
+        (("--preset", "hunyuanportrait"), "neither was given; choose one (only pocket has weights of its own)"),
+        (("--preset", "hunyuanportrait", *RTX), "only pocket has weights of its own"),
+        (("--preset", "pokcet"), "did you mean pocket?"),
         ((*POCKET, "--weights", "w"), "both were given"),
         (("--preset", "pokcet", "--random-weights"), "did you mean pocket?"),
         (("--random-weights",), "needs --preset"),
@@ -87,6 +100,7 @@ def weights(tiny_preset, tmp_path):
         ((*POCKET, "--only", "denoise"), "there is no graph denoise"),
         ((*POCKET, "--only", "stitch"), "build without --only"),
         (("--preset", "pocket", "--weights", "/no/such/folder"), "/no/such/folder is not a folder"),
+        (("--preset", "pocket", "--weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read: No such"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(build, tmp_path, words, says):
@@ -117,6 +131,25 @@ def test_all_that_is_wrong_with_the_weights_comes_in_one_line(build, weights, ti
 def test_weights_of_another_preset_are_refused(build, weights):
     code, error = build("--preset", "hunyuanportrait", "--weights", weights)
     assert code == 2 and "choose the preset they belong to" in error
+
+
+def test_trained_weights_of_another_preset_are_refused(build, trained, tmp_path):
+    code, error = build("--preset", "pocket", "--weights", trained)
+    assert code == 2 and f"{trained} holds weights of preset tiny, asked for is pocket" in error
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_damaged_file_of_trained_weights_is_refused(build, trained, tiny_preset, tmp_path):
+    os.truncate(trained, trained.stat().st_size - 1)
+    code, error = build("--preset", tiny_preset, "--weights", trained)
+    assert code == 2 and f"{trained}: truncated, or not a safetensors file" in error
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_package_that_lost_its_weights_says_so(build, monkeypatch, tmp_path):
+    monkeypatch.setitem(OWN_WEIGHTS, "pocket", tmp_path / "gone.safetensors")
+    code, error = build("--preset", "pocket")
+    assert code == 2 and "gone.safetensors, the weights that come with hp-trt, is not there; install hp-trt" in error
 
 
 class Code:
@@ -232,7 +265,6 @@ def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
         (("--size", "64"), "was exported with size 16, asked for 64; leave --size out, or export again"),
         (("--frames", "25"), "was exported with frames 3, asked for 25"),
         (("--precision", "fp16"), "was exported with precision fp32, asked for fp16"),
-        (("--preset", "pocket"), "was exported with preset tiny, asked for pocket"),
         (("--only", "denoise"), "there is no graph denoise; choose from appearance"),
     ],
 )
@@ -256,6 +288,55 @@ def test_plans_are_built_of_a_bundles_graphs_without_weights(tiny_bundle, tmp_pa
     (engines,) = Bundle.open(path).manifest.engines.values()
     assert engines.plans.keys() == {"stitch"}
     assert (engines.target.family, engines.target.capabilities) == ("tensorrt-rtx", ("8.9",))
+
+
+@pytest.fixture
+def told(monkeypatch, capfd):
+    """Runs the command to its end; what it printed, a JSON object a line."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["build_engines", *map(str, words), "--json"])
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        signal.signal(signal.SIGTERM, before)
+        out, err = capfd.readouterr()
+        assert not ended.value.code, err
+        return [json.loads(line) for line in out.splitlines()]
+
+    return run
+
+
+@pytest.mark.xdist_group("tiny-build")
+def test_a_preset_with_weights_of_its_own_needs_no_option_whatever_the_family(
+    told, trained, tiny_preset, tmp_path, monkeypatch
+):
+    from export import build_plans
+
+    monkeypatch.setitem(OWN_WEIGHTS, tiny_preset, trained)
+    bundle = tmp_path / "bundle"
+    words = ("--preset", tiny_preset, "--bundle", bundle, "--no-parity")
+    events = told(*words)
+    assert events[-1]["built"] == 7
+    assert not [event for event in events if "random" in event.get("text", "")]
+    weights = Bundle.open(bundle).manifest.weights
+    assert (weights["kind"], weights["source"]) == ("trained", str(trained))
+    # Plans: the same weights again, in the precision they are built in; nothing is built of TensorRT here.
+    monkeypatch.setattr(build_plans, "build_plans", lambda bundle, config, *rest: pytest.fail("before the graphs"))
+    lines = told(*words, *RTX, "--precision", "fp32", "--dry-run")[-1]["dry_run"]
+    assert {(line["what"], line["build"]) for line in lines} == {("graph", False), ("plan", True)}
+
+
+def test_weights_used_at_another_size_than_they_were_trained_at_are_said_to_be(told, trained, tiny_preset, monkeypatch):
+    from export import build
+
+    monkeypatch.setattr(
+        build, "build_bundle", lambda config, tell: SimpleNamespace(manifest=SimpleNamespace(graphs={}))
+    )
+    for words, said in (((), 0), (("--size", "32"), 1), (("--frames", "4"), 1)):
+        events = told("--preset", tiny_preset, "--weights", trained, "--bundle", trained.parent / "b", *words)
+        notes = [event["text"] for event in events if "trained at 16 pixels and windows of 3" in event.get("text", "")]
+        assert len(notes) == said, events
 
 
 @pytest.mark.xdist_group("tiny-build")

@@ -9,9 +9,18 @@ from rich.console import Console
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
+from engines.manifest import OWN_SOURCE
 from engines.plans import PlanOptions
 from hp_trt.inspection import show, summary
-from tests.engines.bundles import TARGET, make_bundle_with_plans, make_graph, make_plan, manifest_of, with_plans
+from tests.engines.bundles import (
+    TARGET,
+    make_bundle,
+    make_bundle_with_plans,
+    make_graph,
+    make_plan,
+    manifest_of,
+    with_plans,
+)
 
 
 def text_of(bundle: Bundle) -> str:
@@ -26,6 +35,14 @@ def test_plans_are_shown_with_their_target_attention_and_cost(tmp_path):
     assert "1 of 2" in text and "2.0" in text
     assert "unet: 1 of 2 attentions fused" in text
     assert "not checked: no GPU to run it on" in text
+
+
+def test_where_the_weights_come_from_is_shown(tmp_path):
+    bundle = make_bundle(tmp_path, unet=b"graph")
+    trained = replace(bundle.manifest, weights={"kind": "trained", "source": OWN_SOURCE, "fingerprint": {}})
+    shown = Bundle(path=tmp_path, manifest=trained)
+    assert "weights    trained: came with hp-trt" in text_of(shown)
+    assert summary(shown)["weights"]["kind"] == "trained"
 
 
 def test_numbers_count_graphs_and_plans(tmp_path):

@@ -1,4 +1,5 @@
-# One environment, .venv, for everything. Variables: PORTRAIT, DRIVING (the demo's inputs), TORCH (what pip installs).
+# One environment, .venv, for everything. Variables: PORTRAIT, DRIVING (the demo's inputs), SEED (who is drawn where they
+# are not given), TORCH (what pip installs).
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo "$$p" && break; done)
@@ -7,8 +8,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 BUNDLE ?= out/pocket
-PORTRAIT ?= out/sample/portrait.png
-DRIVING ?= out/sample/driving.mp4
+SAMPLE := out/sample
+PORTRAIT ?= $(SAMPLE)/portrait.png
+DRIVING ?= $(SAMPLE)/driving.mp4
+SEED ?= 7
+# Where the face of a drawn picture or video is, known exactly; of others it is looked for.
+face_of = $(if $(filter $(SAMPLE)/%,$(2)),$(1) $(basename $(2)).landmarks.json)
 # pytest's own words, e.g. make test ARGS='-k golden'
 ARGS ?=
 
@@ -25,11 +30,13 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)
-	@if [ "$(PORTRAIT)" = out/sample/portrait.png ] || [ "$(DRIVING)" = out/sample/driving.mp4 ]; then \
-		$(BIN)/hp-trt sample --out out/sample; fi
-	$(BIN)/python -m export.build_engines --preset pocket --random-weights --bundle $(BUNDLE)
-	$(BIN)/hp-trt animate --bundle $(BUNDLE) --portrait '$(PORTRAIT)' --driving '$(DRIVING)' \
-		--out out/demo.mp4 --crop-out out/demo-crop.mp4
+	@mkdir -p out
+	$(if $(filter $(SAMPLE)/%,$(PORTRAIT) $(DRIVING)),$(BIN)/hp-trt sample --out $(SAMPLE) --seed $(SEED))
+	$(BIN)/python -m export.build_engines --preset pocket --bundle $(BUNDLE)
+	$(BIN)/hp-trt animate --bundle $(BUNDLE) \
+		--portrait '$(PORTRAIT)' $(call face_of,--portrait-landmarks,$(PORTRAIT)) \
+		--driving '$(DRIVING)' $(call face_of,--driving-landmarks,$(DRIVING)) \
+		--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadgroup $(ARGS)

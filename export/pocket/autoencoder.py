@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.networks.blocks import SpatioTemporalResBlock
+from export.networks.blocks import SpatialResBlock, SpatioTemporalResBlock
 from export.networks.vae import VAE, Decoder
 from export.pocket.clips import Clips, as_planes
 from export.pocket.stage import Modules
@@ -93,7 +94,7 @@ class Autoencoder:
         if rng.uniform() < 0.5:
             middle = points[rng.integers(len(points)), rng.integers(points.shape[1])] + rng.normal(0, side / 4, 2)
         x, y = (int(v) for v in np.clip(middle - side / 2, 0, side))
-        return pictures[:, y : y + side, x : x + side], points - np.float32([x, y])
+        return pictures[:, y : y + side, x : x + side], points - np.array([x, y], np.float32)
 
     @torch.no_grad()
     def finish(self, modules: Modules) -> None:
@@ -120,12 +121,16 @@ def space_only(decoder: Decoder) -> Iterator[None]:
     blocks = [block for block in decoder.modules() if isinstance(block, SpatioTemporalResBlock)]
     forwards = [(block, block.spatial_res_block) for block in blocks]
     for block, spatial in forwards:
-        block.forward = lambda x, frames, emb=None, spatial=spatial: spatial(x, emb)  # type: ignore[method-assign]
+        block.forward = partial(_in_space, spatial)  # type: ignore[method-assign]
     try:
         yield
     finally:
         for block in blocks:
             del block.forward
+
+
+def _in_space(spatial: SpatialResBlock, x: Tensor, frames: int, emb: Tensor | None = None) -> Tensor:
+    return spatial(x, emb)
 
 
 def near(points: Tensor, side: int, *, reach: float) -> Tensor:

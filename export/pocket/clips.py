@@ -94,7 +94,7 @@ class Clips:
     seed: int = FIRST_TRAINING_SEED
 
     def path(self, number: int) -> Path:
-        return self.folder / f"{self.seed + number}-{self.frames}x{self.px}"
+        return self.folder / f"{self.seed + number}-{self.frames}x{self.px}-{self.motion_px}"
 
     def ready(self) -> list[int]:
         """The clips that are drawn, by number."""

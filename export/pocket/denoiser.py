@@ -8,16 +8,17 @@ that the sampler walks, with its ramps and its wrap. Conditions are dropped at r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engines.errors import InputError
+from export.networks.motion_refiner import MotionRefiner
 from export.networks.unet import Context, StepEmbedding
 from export.pocket.autoencoder import near
-from export.pocket.clips import Clips
+from export.pocket.clips import Clips, normalised
 from export.pocket.stage import Modules
 from hp_trt.crops import transformed_image
 from runtime import schedule
@@ -25,21 +26,9 @@ from runtime import schedule
 _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
 _ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip
 _BLACK_LATENT = 8  # pixels of a latent cell
+_TOLD = 0.5  # of the steps, the first
+_ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What the frozen networks made of one clip of N frames: what this stage learns from."""
-
-    latents: np.ndarray  # (N, 4, h, w) float16, scaled as the loop's
-    features: np.ndarray  # (N, E) float32, the expression network's
-    degrees: np.ndarray  # (N, 3) float32, the head pose network's
-
-    @classmethod
-    def load(cls, path: Path) -> Seen:
-        with np.load(path) as file:
-            return cls(**{name: file[name] for name in cls.__annotations__})
 
 
 def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +47,12 @@ def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> 
 
 
 class DenoiserStage:
-    """Rows of windows, each of its own clip and noise level."""
+    """Rows of windows, each of its own clip and noise level.
+
+    Of each of `numbers`, clips: latents (N, 4, h, w) float16, scaled as the loop's; features (N, E + 3) float32, what
+    the motion networks say, degrees last. The first part of the steps learns from the drawn states themselves, as those
+    networks would say them if they were perfect, and needs no features.
+    """
 
     name = "denoiser"
     curves = ("loss", "x0_high", "x0_middle", "x0_low")
@@ -69,7 +63,8 @@ class DenoiserStage:
         modules: Modules,
         *,
         clips: Clips,
-        seen: Sequence[Seen],
+        latents: Sequence[np.ndarray],
+        features: Sequence[np.ndarray] | None,
         numbers: Sequence[int],
         steps: int,
         window: int,
@@ -77,7 +72,8 @@ class DenoiserStage:
         scaling_factor: float,
         device: torch.device,
     ) -> None:
-        self.modules, self.clips, self.seen, self.numbers = modules, clips, seen, numbers
+        self.modules, self.clips, self.numbers = modules, clips, numbers
+        self.latents, self.features = latents, features
         self.steps, self.window, self.pad, self.device = steps, window, pad, device
         self.scaling_factor = scaling_factor
         self.step_embedding = StepEmbedding(modules["unet"])  # type: ignore[arg-type]
@@ -87,7 +83,7 @@ class DenoiserStage:
         whole = rng.uniform() < 0.15 + 0.85 * max(0.0, step / self.steps - 0.6) / 0.4
         size = self.window if whole else 5
         rows = 1 if whole else self.window // 5
-        picked = [self._row(rng, size) for _ in range(rows)]
+        picked = [self._row(rng, size, step) for _ in range(rows)]
         target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
         sigma = self._sigmas(rng, rows).to(self.device)
         s = sigma[:, None, None, None, None]
@@ -135,30 +131,45 @@ class DenoiserStage:
         tokens = torch.cat([refined, pose[:, None].expand(-1, refined.shape[1], -1)], dim=2)
         return tokens * row["ramps"][:, None, None]
 
-    def _row(self, rng: np.random.Generator, size: int) -> dict:
+    def _row(self, rng: np.random.Generator, size: int, step: int) -> dict:
         """A window of a random clip and the portrait it is made from."""
-        i = int(rng.integers(len(self.seen)))
-        seen, clip = self.seen[i], self.clips.load(self.numbers[i])
-        frames, ramps = ring_window(rng, clip=len(seen.latents), pad=self.pad, size=size)
+        i = int(rng.integers(len(self.latents)))
+        latents, clip = self.latents[i], self.clips.load(self.numbers[i])
+        frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
+        features = self._told(clip.states[frames], rng) if step < self.steps * _TOLD else self._features(i)[frames]
         draw = rng.uniform()
         drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
         ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)
         return {
-            "latents": self._tensor(seen.latents[frames]),
-            "features": self._tensor(seen.features[frames]),
-            "degrees": self._tensor(seen.degrees[frames]),
+            "latents": self._tensor(latents[frames]),
+            "features": self._tensor(features[:, :-3]),
+            "degrees": self._tensor(features[:, -3:]),
             "points": self._tensor((clip.points[frames] + 0.5) / _BLACK_LATENT - 0.5),
             "ramps": self._tensor(ramps),
             "ids": torch.from_numpy(ids).to(self.device),
             "drop": drop,
-            "reference": self.reference(i, int(rng.integers(len(seen.latents)))),
+            "reference": self.reference(i, int(rng.integers(len(latents)))),
         }
+
+    def _told(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What the motion networks are taught to say of `states`, with a little of their error."""
+        width = cast(MotionRefiner, self.modules["motion_refiner"]).connector.proj_in.in_features
+        told = np.zeros((len(states), width + 3), np.float32)
+        told[:, : states.shape[1]] = normalised(states)
+        told[:, -3:] = states[:, :3]
+        error = np.array([_ERROR] * width + [_ERROR_DEG] * 3, np.float32)
+        return told + error * rng.normal(size=told.shape).astype(np.float32)
+
+    def _features(self, clip: int) -> np.ndarray:
+        if self.features is None:
+            raise InputError("from here on the denoiser learns from what the motion networks see; train them first")
+        return self.features[clip]
 
     def reference(self, clip: int, frame: int) -> dict:
         """One frame as the portrait: its latents and the appearance network's picture."""
         picture = np.array(self.clips.load(self.numbers[clip]).pictures[frame])
         return {
-            "latents": self._tensor(self.seen[clip].latents[frame]),
+            "latents": self._tensor(self.latents[clip][frame]),
             "image": self._tensor(transformed_image(picture)),
         }
 

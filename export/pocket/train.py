@@ -12,7 +12,7 @@ from engines.errors import InputError
 from hp_trt.console import Reporter, debug_option, json_option, run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-STAGES = ("clips", "autoencoder", "motion", "look", "denoiser", "write")
+STAGES = ("clips", "autoencoder", "motion", "latents", "features", "denoiser", "write")
 
 
 @app.command()
@@ -75,7 +75,8 @@ def train(
             "clips": training.draw,
             "autoencoder": training.autoencoder,
             "motion": training.motion,
-            "look": training.look,
+            "latents": training.latents,
+            "features": training.features,
             "denoiser": training.denoiser,
         }
         for name, act in steps.items():

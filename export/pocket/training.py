@@ -1,9 +1,9 @@
 """All of training, stage after stage, in one folder that any of it resumes from.
 
-clips/         drawn clips
-autoencoder.pt, motion.pt, denoiser.pt    each stage's newest state; with .csv beside it, its loss curve
-seen/          what the first two stages make of every clip: the third one's data
-pocket.safetensors    the result
+- clips/: drawn clips;
+- autoencoder.pt, motion.pt, denoiser.pt: each stage's newest state, with its loss curve in .csv and its end in .done.pt;
+- latents/, features/: what the first two stages make of every clip, the third one's data;
+- pocket.safetensors: the result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from export.networks.head_pose import HeadPose, rotation_deg
 from export.networks.vae import VAE
 from export.pocket.autoencoder import Autoencoder
 from export.pocket.clips import Clips, as_planes
-from export.pocket.denoiser import DenoiserStage, Seen
+from export.pocket.denoiser import DenoiserStage
 from export.pocket.files import load_state, rename_into_place
 from export.pocket.motion import MotionNetworks, disguised
 from export.pocket.stage import Modules, Settings, run
@@ -52,6 +52,7 @@ class Training:
 
     def __init__(self, preset: Preset, plan: Plan, settings: Settings) -> None:
         self.preset, self.plan, self.settings = preset, plan, settings
+        self._eyes: dict[str, str] = {}
         self.clips = Clips(
             folder=settings.folder / "clips",
             count=plan.clips,
@@ -89,28 +90,30 @@ class Training:
         # In bfloat16 an angle is known to no better than an eighth of a degree.
         return self._run(stage, tell, half=False)
 
-    def look(self, tell: Tell) -> None:
-        """What the frozen networks make of every clip, for the denoiser: `seen/`."""
+    def latents(self, tell: Tell) -> None:
+        """Every clip as the frozen autoencoder encodes it."""
         vae = cast(VAE, self._done("autoencoder", "vae"))
+        self._look("latents", "autoencoder", lambda number: self._encode(number, vae), tell)
+
+    def features(self, tell: Tell) -> None:
+        """Every clip as the frozen motion networks see it: the features, then the three degrees."""
         expression = cast(Expression, self._done("motion", "expression"))
         head_pose = cast(HeadPose, self._done("motion", "head_pose"))
-        numbers = self._drawn()
-        for count, number in enumerate(numbers):
-            path = self._seen_path(number)
-            if not path.exists():
-                seen = self._see(number, vae, expression, head_pose)
-                with rename_into_place(path) as hidden, open(hidden, "wb") as file:
-                    np.savez(file, latents=seen.latents, features=seen.features, degrees=seen.degrees)
-            tell("look", count + 1, len(numbers), {})
+        self._look("features", "motion", lambda number: self._watch(number, expression, head_pose), tell)
 
     def denoiser(self, tell: Tell) -> bool:
         """Appearance, refiner and UNet; True when they are complete."""
-        numbers = [number for number in self._drawn() if self._seen_path(number).exists()]
+        numbers = self._drawn()
+        latents = [np.load(self._seen("latents", "autoencoder", number)) for number in numbers]
+        features = None
+        if self._finished_path("motion").exists():
+            features = [np.load(self._seen("features", "motion", number)) for number in numbers]
         names = ("appearance", "image_proj", "motion_refiner", "unet")
         stage = DenoiserStage(
             {name: self._new(name) for name in names},
             clips=self.clips,
-            seen=[Seen.load(self._seen_path(number)) for number in numbers],
+            latents=latents,
+            features=features,
             numbers=numbers,
             steps=self.plan.denoiser_steps,
             window=self.preset.frames,
@@ -163,30 +166,36 @@ class Training:
     def _load(self, network: str, state: dict) -> nn.Module:
         return self.preset.architecture.load(network, state)
 
-    def _seen_path(self, number: int) -> Path:
-        """Named by the weights that looked, so that other weights look again."""
-        return self.settings.folder / "seen" / self._eyes() / f"{number}.npz"
+    def _look(self, what: str, stage: str, make: Callable[[int], np.ndarray], tell: Tell) -> None:
+        numbers = self._drawn()
+        for count, number in enumerate(numbers, start=1):
+            path = self._seen(what, stage, number)
+            if not path.exists():
+                with rename_into_place(path) as hidden, open(hidden, "wb") as file:
+                    np.save(file, make(number))
+            tell(what, count, len(numbers), {})
 
-    def _eyes(self) -> str:
-        if not hasattr(self, "_eyes_are"):
-            digest = hashlib.sha256()
-            for stage in ("autoencoder", "motion"):
-                digest.update(self._finished_path(stage).read_bytes())
-            self._eyes_are = digest.hexdigest()[:12]
-        return self._eyes_are
+    def _seen(self, what: str, stage: str, number: int) -> Path:
+        """Named by the weights that looked, so that other weights look again."""
+        if stage not in self._eyes:
+            self._eyes[stage] = hashlib.sha256(self._finished_path(stage).read_bytes()).hexdigest()[:12]
+        return self.settings.folder / what / self._eyes[stage] / f"{number}.npy"
 
     @torch.no_grad()
-    def _see(self, number: int, vae: VAE, expression: Expression, head_pose: HeadPose) -> Seen:
+    def _encode(self, number: int, vae: VAE) -> np.ndarray:
+        """(N, 4, h, w) float16, scaled as the loop's."""
+        pictures = self.clips.load(number).pictures
+        latents = []
+        for part in np.array_split(pictures, -(-len(pictures) // 8)):
+            moments = vae.encode(as_planes(part, self.settings.device) * 2 - 1)
+            latents.append(moments[:, : vae.config.latent_channels] * vae.config.scaling_factor)
+        return torch.cat(latents).cpu().numpy().astype(np.float16)
+
+    @torch.no_grad()
+    def _watch(self, number: int, expression: Expression, head_pose: HeadPose) -> np.ndarray:
+        """(N, E + 3) float32."""
         clip, device = self.clips.load(number), self.settings.device
         torch.manual_seed(number)
-        latents = []
-        for part in np.array_split(clip.pictures, max(1, len(clip.pictures) // 8)):
-            moments = vae.encode(as_planes(part, device) * 2 - 1)
-            latents.append(moments[:, : vae.config.latent_channels] * vae.config.scaling_factor)
         features = expression(disguised(as_planes(clip.faces, device), 1))
         degrees = rotation_deg(head_pose(disguised(as_planes(clip.poses, device), 1)))
-        return Seen(
-            latents=torch.cat(latents).cpu().numpy().astype(np.float16),
-            features=features.cpu().numpy(),
-            degrees=degrees.cpu().numpy(),
-        )
+        return torch.cat([features, degrees], dim=1).cpu().numpy()

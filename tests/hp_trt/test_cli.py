@@ -205,7 +205,7 @@ def test_of_several_faces_the_largest_moves_and_that_is_said(animate, sample, tm
     one = Image.open(sample[0]).convert("RGB")
     two = Image.new("RGB", (one.width * 2, one.height))
     two.paste(one, (0, 0))
-    two.paste(one.resize((one.width // 2, one.height // 2)), (one.width + 40, 60))
+    two.paste(one.resize((one.width * 3 // 4, one.height * 3 // 4)), (one.width + 40, 60))
     two.save(tmp_path / "two.png")
     assert "2 faces in" in animate(portrait=tmp_path / "two.png").err
 

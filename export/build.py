@@ -34,12 +34,11 @@ from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
 from export.parity import Expected, check, expectations
-from export.pocket.weights import PackedWeights
 from export.presets import PRESETS, Preset
 from export.progress import Progress, announcer
 from export.structure import structure
 from export.trace import OPSET, export_onnx
-from export.weights_source import Checkpoints, RandomWeights, WeightsSource
+from export.weights_source import WeightsSource, is_packed, open_source
 
 Precision = Literal["fp32", "fp16"]
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
@@ -94,7 +93,7 @@ class BuildConfig:
     @property
     def packed(self) -> bool:
         """Whether the weights are one file, of our own training."""
-        return self.weights is not None and self.weights.suffix == ".safetensors" and not self.weights.is_dir()
+        return is_packed(self.weights)
 
     def user_files(self) -> dict[str, Path]:
         """Files beside the weights that a bundle does not hold and the runtime can use."""
@@ -211,12 +210,7 @@ def judge(config: BuildConfig) -> Judge:
 
 def open_weights(config: BuildConfig) -> WeightsSource:
     """Where the parameters come from. Raises CheckpointError for a folder or file that is not what it should be."""
-    architecture, path = config.profile.architecture, config.weights
-    if path is None:
-        return RandomWeights(architecture)
-    if config.packed:
-        return PackedWeights(architecture, path, preset=config.preset)
-    return Checkpoints(architecture, path)
+    return open_source(config.profile.architecture, config.weights, preset=config.preset)
 
 
 class _Networks:

@@ -17,7 +17,7 @@ import torch
 from engines.errors import CheckpointError, InputError
 from export.architecture import NETWORKS, Architecture
 from export.checkpoints import fingerprint, load_checkpoints, module_shapes
-from export.pocket.weights import SHIPPED
+from export.pocket.weights import SHIPPED, PackedWeights
 from export.weights import random_state_dict
 
 OWN_WEIGHTS: dict[str, Path] = {"pocket": SHIPPED}  # by preset: what comes with the package
@@ -67,6 +67,20 @@ class Checkpoints:
 
     def state(self, network: str) -> Mapping[str, torch.Tensor]:
         return self._states[network]
+
+
+def is_packed(weights: Path | None) -> bool:
+    """Whether `weights` names one file, of `export.pocket.train`, and not upstream's folder."""
+    return weights is not None and weights.suffix == ".safetensors" and not weights.is_dir()
+
+
+def open_source(architecture: Architecture, weights: Path | None, *, preset: str) -> WeightsSource:
+    """Upstream's folder or a file of `export.pocket.train`; None means the random rule. Raises CheckpointError."""
+    if weights is None:
+        return RandomWeights(architecture)
+    if is_packed(weights):
+        return PackedWeights(architecture, weights, preset=preset)
+    return Checkpoints(architecture, weights)
 
 
 def own_weights(preset: str) -> Path:

@@ -5,7 +5,7 @@ picture of the timeline. The JSON's keys, stable within one `schema` (times in s
 
     format, schema     "hp-trt bench", 1
     machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, family, provider, threads, device
-    bundle             path, preset, precision, size [H, W], frames, weights "random" | "published", created
+    bundle             path, preset, precision, size [H, W], frames, weights "random" | "published" | "trained", created
     clip               frames, padded (with the frames made up at its ends), windows (a step), rows [of each step],
                        decoded, steps, rate, seed, runs, warmup
     stages             [stage, count, p50_ms, p90_ms, p99_ms, total_s, share, flops, flops_per_s]; flops null for
@@ -71,7 +71,9 @@ def command(
     reference: Annotated[bool, typer.Option(help="Race the released algorithm in eager PyTorch, by turns.")] = False,
     reference_frames: Annotated[int | None, typer.Option(help="Frames of that race [as many].")] = None,
     reference_steps: Annotated[int | None, typer.Option(help="Steps of that race [as many].")] = None,
-    weights: Annotated[Path | None, typer.Option(help="pretrained_weights, for the race of published weights.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="What the bundle was built from, for the race [random, or pocket's own].")
+    ] = None,
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
     """Measure a bundle on this machine."""

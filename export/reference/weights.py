@@ -12,25 +12,25 @@ from engines.errors import InputError
 from export.architecture import NETWORKS, Architecture
 from export.presets import PRESETS
 from export.reference.networks import load_networks
-from export.weights_source import Checkpoints, RandomWeights, WeightsSource
+from export.weights_source import open_source
 
 
 def released_networks(
     preset: str, fingerprints: Mapping[str, str], weights: Path | None = None
 ) -> dict[str, nn.Module]:
-    """Every network of `preset` in fp32. `weights` is upstream's folder; None means the random rule.
+    """Every network of `preset` in fp32. `weights`: as `export.weights_source.open_source` takes them.
 
     `fingerprints` are the bundle's, by network: InputError when these are not its weights. Raises CheckpointError.
     """
     if preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r} to compare with; there are {', '.join(PRESETS)}")
     architecture = PRESETS[preset].architecture
-    source: WeightsSource = RandomWeights(architecture) if weights is None else Checkpoints(architecture, weights)
+    source = open_source(architecture, weights, preset=preset)
     other = [network for network, known in fingerprints.items() if source.fingerprint(network) != known]
     if other:
         raise InputError(
             f"the bundle was built from other weights for {', '.join(other)} than {source.source}; "
-            "give the folder it was built from, or build it again"
+            "give those it was built from, or build it again"
         )
     return load_networks(_configs(architecture), {network: source.state(network) for network in NETWORKS})
 

@@ -49,7 +49,7 @@ class BenchConfig:
     reference: bool = False
     reference_frames: int | None = None  # None: as many as above
     reference_steps: int | None = None  # None: as many as above
-    weights: Path | None = None  # upstream's folder, to race a bundle of published weights
+    weights: Path | None = None  # what the bundle was built from, to race it; None: random, or its own
 
     def __post_init__(self) -> None:
         if (self.portrait is None) != (self.driving is None):

@@ -21,6 +21,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import InputError
+from engines.manifest import OWN_SOURCE
 from hp_trt.api import Runtime
 from hp_trt.driving import DrivingCrops, first_face
 from hp_trt.faces import open_locator
@@ -93,11 +94,19 @@ class Reference:
 
     def __init__(self, runtime: Runtime, *, weights: Path | None = None) -> None:
         manifest = runtime.bundle.manifest
-        if manifest.weights["kind"] != "random" and weights is None:
-            raise InputError("the bundle has published weights and comparing needs them too; add --weights DIR")
+        own = manifest.weights["kind"] == "trained" and manifest.weights["source"] == OWN_SOURCE
+        if weights is None and manifest.weights["kind"] != "random" and not own:
+            raise InputError(
+                f"the bundle has {manifest.weights['kind']} weights and comparing needs them too; add --weights "
+                + ("DIR" if manifest.weights["kind"] == "published" else "FILE.safetensors")
+            )
         import torch
 
         from export.reference.weights import released_networks
+        from export.weights_source import own_weights
+
+        if own and weights is None:
+            weights = own_weights(manifest.preset)
 
         self.threads: int = getattr(runtime.backend, "threads", None) or torch.get_num_threads()
         self.torch = str(torch.__version__)

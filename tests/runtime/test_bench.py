@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError
-from engines.manifest import GraphRecord
+from engines.manifest import OWN_SOURCE, GraphRecord
 from hp_trt.api import GRAPHS
 from runtime import bench as command
 from runtime.benchmark import arithmetic, machine
@@ -259,12 +259,36 @@ def test_a_mistake_is_told_before_anything_is_measured(fake_runtime, monkeypatch
     assert message in capsys.readouterr().err
 
 
-def test_racing_published_weights_asks_for_them():
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ({"kind": "published", "source": "w"}, "has published weights .*; add --weights DIR"),
+        ({"kind": "trained", "source": "my.safetensors"}, r"has trained weights .*; add --weights FILE\.safetensors"),
+    ],
+)
+def test_racing_weights_that_are_not_at_hand_asks_for_them(weights, says):
     from runtime.benchmark.race import Reference
 
-    manifest = SimpleNamespace(weights={"kind": "published"})
-    with pytest.raises(InputError, match="add --weights DIR"):
-        Reference(SimpleNamespace(bundle=SimpleNamespace(manifest=manifest)))
+    with pytest.raises(InputError, match=says):
+        Reference(SimpleNamespace(bundle=SimpleNamespace(manifest=SimpleNamespace(weights=weights))))
+
+
+def test_racing_the_weights_that_came_with_the_package_finds_them(monkeypatch, tmp_path):
+    import export.reference.weights
+    from export.weights_source import OWN_WEIGHTS
+    from runtime.benchmark.race import Reference
+
+    (tmp_path / "own.safetensors").touch()
+    monkeypatch.setitem(OWN_WEIGHTS, "pocket", tmp_path / "own.safetensors")
+    asked = []
+    monkeypatch.setattr(export.reference.weights, "released_networks", lambda *what: asked.append(what))
+    manifest = SimpleNamespace(
+        preset="pocket", geometry={}, weights={"kind": "trained", "source": OWN_SOURCE, "fingerprint": {"vae": "00"}}
+    )
+    mean = SimpleNamespace(output=lambda name: SimpleNamespace(dims=(1, 4, 8, 8)))
+    bundle = SimpleNamespace(manifest=manifest, spec=lambda name: mean)
+    Reference(SimpleNamespace(bundle=bundle, backend=SimpleNamespace(threads=1)))
+    assert asked == [("pocket", {"vae": "00"}, tmp_path / "own.safetensors")]
 
 
 def test_a_timeline_of_no_width_is_drawn_too(tmp_path):

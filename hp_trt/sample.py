@@ -4,7 +4,8 @@ Beside each picture or video lies where its face is (`.landmarks.json`, for `--p
 `--driving-landmarks`), and beside each video its pose, expression and all landmarks frame by frame
 (`.parameters.json`). OpenCV's cascades find these faces too. The sound is a soft tone that follows the jaw.
 
-Every file grows under a hidden name and appears whole; a video takes the memory of a frame, however long it is.
+Every file grows under a hidden name and appears whole. Pictures and sound are encoded as they are drawn, so a long
+video needs hardly more memory than a short one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """All of training, stage after stage, in one folder that any of it resumes from.
 
 - clips/: drawn clips;
-- autoencoder.pt, motion.pt, denoiser.pt: each stage's newest state, with its loss curve in .csv and its end in .done.pt;
+- autoencoder.pt, motion.pt, denoiser.pt: each stage's newest state, its loss curve in .csv, its end in .done.pt;
 - latents/, features/: what the first two stages make of every clip, the third one's data;
 - pocket.safetensors: the result.
 """

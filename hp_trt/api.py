@@ -131,9 +131,7 @@ class Runtime:
         """The bundle's sampling with overrides by name (`steps=10`); None leaves a value as it is."""
         return Sampling.from_manifest(self.bundle.manifest.sampling, **overrides)
 
-    def portrait(
-        self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None
-    ) -> Portrait:
+    def portrait(self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None) -> Portrait:
         """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it.
 
         `landmarks`: who says where the face is, instead of the configured locator.

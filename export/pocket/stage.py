@@ -59,6 +59,7 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
 
     Raises InputError for a state of other sizes.
     """
+    settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / f"{stage.name}.pt"
     parameters = [p for m in stage.modules.values() for p in m.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)

@@ -1,0 +1,54 @@
+"""Where training starts: plain answers laid along the residual streams."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from export.networks.unet import Context, UNet, UNetConfig
+from export.networks.vae import VAE, VAEConfig
+from export.pocket.start import start
+from export.presets import POCKET
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Large soft shapes in strong colours: (1, 3, 64, 64) in [-1, 1]."""
+    torch.manual_seed(0)
+    return F.interpolate(torch.rand(1, 3, 4, 4) * 2 - 1, size=64, mode="bicubic").clamp(-1, 1)
+
+
+def test_the_autoencoder_begins_as_a_picture_made_smaller_and_larger_again(picture):
+    torch.manual_seed(0)
+    vae = start(VAE(POCKET.architecture.vae))
+    with torch.no_grad():
+        made = vae.decode(vae.encode(picture)[:, :4])
+        plain = F.interpolate(F.avg_pool2d(picture, 8), size=64, mode="bilinear")
+    for colour in range(3):
+        pair = torch.stack([made[0, colour].flatten(), plain[0, colour].flatten()])
+        assert torch.corrcoef(pair)[0, 1] > 0.95  # another kernel than bilinear, and a norm's gain between
+    assert (made - picture).square().mean() < 0.15 * picture.square().mean()
+
+
+def test_the_unet_begins_as_the_portrait_that_does_not_move():
+    torch.manual_seed(0)
+    config = UNetConfig(
+        block_out_channels=(64, 32),
+        num_attention_heads=(1, 1),
+        layers_per_block=(1, 1),
+        transformer_layers_per_block=(1, 1),
+        cross_attention_dim=64,
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=96,
+        down_attention=(True, False),
+        up_attention=(False, True),
+        norm_groups=8,
+    )
+    unet = start(UNet(config))
+    portrait = F.interpolate(torch.randn(1, 4, 4, 4), size=16, mode="bicubic")
+    condition = (portrait / VAEConfig().scaling_factor).expand(5, -1, -1, -1)
+    sample = torch.cat([torch.randn(5, 4, 16, 16), condition], dim=1)
+    with torch.no_grad():
+        v = unet(sample, torch.randn(1, 256), Context(torch.randn(1, 8, 64), torch.randn(1, 5, 8, 64)), 5)
+    x0 = -v  # at high noise
+    pair = torch.stack([x0.flatten(), portrait.expand(5, -1, -1, -1).flatten()])
+    assert torch.corrcoef(pair)[0, 1] > 0.95  # the norm's gain follows the latents a little

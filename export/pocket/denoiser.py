@@ -114,7 +114,7 @@ class DenoiserStage:
         condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
         sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
         sees_motion = torch.tensor([row["drop"] == "" for row in rows], device=self.device).float()
-        motion = torch.stack([self._motion_tokens(row) for row in rows])
+        motion = self._motion_tokens(rows)
         context = Context(tokens.float() * sees_portrait[:, None, None], motion * sees_motion[:, None, None, None])
         scaled = noisy / (sigma[:, None, None, None, None].square() + 1).sqrt()
         beside = (condition * sees_portrait[:, None, None, None])[:, None].expand(-1, frames, -1, -1, -1)
@@ -124,12 +124,19 @@ class DenoiserStage:
         v = self.modules["unet"](sample, embedding, context, frames)
         return v.reshape(noisy.shape)
 
-    def _motion_tokens(self, row: dict) -> Tensor:
-        """(F, m, D): refined expression, degrees and zeros, faded by the ramp."""
-        refined = self.modules["motion_refiner"](row["features"], row["ids"][:1], row["ids"][1:]).float()
-        pose = torch.cat([row["degrees"], torch.zeros_like(row["degrees"])], dim=1)
-        tokens = torch.cat([refined, pose[:, None].expand(-1, refined.shape[1], -1)], dim=2)
-        return tokens * row["ramps"][:, None, None]
+    def _motion_tokens(self, rows: Sequence[dict]) -> Tensor:
+        """(R, F, m, D): refined expression, degrees and zeros, faded by the ramps."""
+        refiner = cast(MotionRefiner, self.modules["motion_refiner"])
+        features = torch.stack([row["features"] for row in rows])
+        ids = torch.stack([row["ids"] for row in rows])
+        intensity = refiner.position_head(ids[:, 0]) + refiner.position_exp(ids[:, 1])
+        # Every frame brings its row's intensity, so that all rows go through at once.
+        by_frame = intensity[:, None].expand(-1, features.shape[1], -1).flatten(0, 1)
+        refined = refiner.connector(features.flatten(0, 1), by_frame).float().unflatten(0, features.shape[:2])
+        degrees = torch.stack([row["degrees"] for row in rows])
+        pose = torch.cat([degrees, torch.zeros_like(degrees)], dim=-1)[:, :, None]
+        tokens = torch.cat([refined, pose.expand(-1, -1, refined.shape[2], -1)], dim=-1)
+        return tokens * torch.stack([row["ramps"] for row in rows])[..., None, None]
 
     def _row(self, rng: np.random.Generator, size: int, step: int) -> dict:
         """A window of a random clip and the portrait it is made from."""

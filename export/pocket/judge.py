@@ -39,7 +39,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def command(
     out: Annotated[Path, typer.Option(help="The network; its card goes beside it.")] = JUDGE_FILE,
     faces: Annotated[int, typer.Option(min=BATCH, help="Drawn faces to learn from.")] = 12_000,
-    steps: Annotated[int, typer.Option(min=1, help="Of 32 faces each.")] = 2_600,
+    steps: Annotated[int, typer.Option(min=1, help="Of 32 faces each.")] = 2_400,
     seed: Annotated[int, typer.Option(help="Of the parameters at the start and of everything random later.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     debug: Annotated[bool, debug_option()] = False,
@@ -64,7 +64,7 @@ def trained(faces: Faces, steps: int, rng: np.random.Generator, report: Reporter
     """A network after `steps` batches of `faces`, ready to be exported."""
     parameters = torch.from_numpy(faces.parameters)
     spreads = parameters.std(dim=0)
-    network = JudgeNetwork(len(POINTS), parameters.mean(dim=0), spreads)
+    network = JudgeNetwork(parameters.mean(dim=0), spreads)
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.1)
     for step, batch in zip(range(steps), batches(faces, BATCH, rng), strict=False):

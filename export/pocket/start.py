@@ -26,6 +26,8 @@ from export.networks.blocks import (
     TimeMixer,
     Upsample,
 )
+from export.networks.expression import Bottleneck
+from export.networks.head_pose import BasicBlock
 from export.networks.motion_refiner import PerceiverBlock
 from export.networks.unet import SpatioTemporalTransformer, UNet
 from export.networks.vae import VAE, Decoder, Encoder, PixelAttention, VAEConfig
@@ -65,6 +67,10 @@ def start(module: nn.Module) -> nn.Module:
             nn.init.zeros_(part.quant_conv.weight)
             part.quant_conv.weight[:, :, 0, 0].fill_diagonal_(1.0)
             _zero_bias(part.quant_conv)
+        elif isinstance(part, Bottleneck):
+            nn.init.zeros_(part.gn3.weight)
+        elif isinstance(part, BasicBlock):
+            nn.init.zeros_(part.bn2.weight)
         elif isinstance(part, PerceiverBlock):
             # A frame's one token is asked beside every query; as one of 65 it would hardly be heard.
             assert part.ln_2.linear.bias is not None

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from export.pocket.denoiser import ring_window
+from export.pocket.denoiser import DenoiserStage, ring_window
+from export.pocket.start import start
+from export.presets import POCKET
 from runtime.padding import fade_in, fade_out
 from runtime.windows import windows
 
@@ -37,3 +39,36 @@ def test_the_target_velocity_gives_back_the_clean_latents():
         noisy = clean + s * noise
         v = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - clean)
         assert torch.allclose(noisy / (s**2 + 1) - v * s / (s**2 + 1).sqrt(), clean, atol=1e-9)
+
+
+def test_rows_refined_together_are_the_rows_refined_one_by_one():
+    torch.manual_seed(0)
+    networks = {n: start(POCKET.architecture.build(n, device="cpu")) for n in ("motion_refiner", "unet")}
+    stage = DenoiserStage(
+        networks,
+        clips=None,
+        latents=[],
+        features=None,
+        numbers=[],
+        steps=1,
+        window=5,
+        pad=5,
+        scaling_factor=1.0,
+        device=torch.device("cpu"),
+    )
+    rows = [
+        {
+            "features": torch.randn(5, 32),
+            "ids": torch.tensor([row, 2 * row]),
+            "degrees": torch.randn(5, 3),
+            "ramps": torch.rand(5),
+        }
+        for row in range(3)
+    ]
+    tokens = stage._motion_tokens(rows)
+    for made, row in zip(tokens, rows, strict=True):
+        alone = networks["motion_refiner"](row["features"], row["ids"][:1], row["ids"][1:])
+        faded = alone * row["ramps"][:, None, None]
+        assert torch.allclose(made[..., :58], faded, atol=1e-3)  # values of about 1; products of other batch sizes
+        assert torch.equal(made[:, 7, 58:61], row["degrees"] * row["ramps"][:, None])
+        assert not made[..., 61:].any()

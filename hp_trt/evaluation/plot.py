@@ -31,7 +31,7 @@ def draw_plot(report: Mapping[str, Any], out: Path, kind: str) -> None:
 
     shown = [m for m in report["measures"] if any(_points(column, m["key"]) for column in report["columns"])]
     clips, columns = report["clips"], report["columns"]
-    figure = Figure(figsize=(4.0 + 0.22 * len(clips), 1.0 + 1.5 * len(shown)), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(7.0 + 0.15 * len(clips), 1.2 + 1.3 * len(shown)), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)  # no window, and no global state
     rows: list[Any] = list(figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]) if shown else []
     colours = dict(zip((c["name"] for c in columns if c["kind"] == "bundle"), _COLOURS * len(columns), strict=False))

@@ -1,10 +1,11 @@
 """The two models we build bundles for.
 
 `hunyuanportrait` is the published one. `pocket` is the same networks with the same state-dict keys, as narrow as two
-things ask for: its weights come with the package, 16 MB in half precision at most, and two CPU cores have to train it.
-Depth is as published: every level, layer, adapter, and 64 image and 64 motion tokens. Widths are not: tokens are as
-wide as the finest level, not three times as wide, every attention has one head, 64 or 32 wide, and group norms have
-fewer groups. In half precision all but the appearance network's still have fused kernels (`export/attention.py`).
+things ask for: its weights are to come with the package, 16 MB in half precision at most, and two CPU cores have to
+train it. Depth is as published: every level, layer, adapter, and 64 image and 64 motion tokens. Widths are not:
+tokens are as wide as the finest level, not three times as wide, every attention has one head, 64 or 32 wide, and
+group norms have fewer groups. In half precision all but the appearance network's still have fused kernels
+(`export/attention.py`).
 """
 
 from __future__ import annotations

@@ -93,5 +93,8 @@ def own_weights(preset: str) -> Path:
         )
     path = OWN_WEIGHTS[preset]
     if not path.is_file():
-        raise CheckpointError(f"{path}, the weights that come with hp-trt, is not there; install hp-trt again")
+        raise CheckpointError(
+            f"{path}, the weights that come with hp-trt, is not there; install hp-trt again, or give --weights "
+            "FILE.safetensors or --random-weights"
+        )
     return path

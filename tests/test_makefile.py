@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,20 +10,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SHIPPED = "pocket.safetensors"
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def demo(*variables: str) -> str:
-    made = subprocess.run(
-        ["make", "--dry-run", "demo", *variables], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return made.stdout
+def demo(*variables: str, folder: Path = ROOT) -> str:
+    command = ["make", "--dry-run", "--file", str(ROOT / "Makefile"), "demo", *variables]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_demo_builds_with_the_shipped_weights_and_ends_with_a_sheet():
+def test_the_demo_takes_the_shipped_weights_and_noise_where_there_are_none(tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    assert "--preset pocket --random-weights --bundle out/pocket\n" in demo(folder=tmp_path)
+    (tmp_path / "export" / "pocket").mkdir(parents=True)
+    (tmp_path / "export" / "pocket" / SHIPPED).touch()
+    assert "--preset pocket --bundle out/pocket\n" in re.sub(" +", " ", demo(folder=tmp_path))
+
+
+def test_the_demo_draws_people_whose_faces_are_known_and_ends_with_a_sheet():
     lines = demo("SEED=11")
     assert "hp-trt sample --out out/sample --seed 11\n" in lines
-    assert "export.build_engines --preset pocket --bundle out/pocket\n" in lines
     assert "--portrait 'out/sample/portrait.png' --portrait-landmarks out/sample/portrait.landmarks.json" in lines
     assert "--driving 'out/sample/driving.mp4' --driving-landmarks out/sample/driving.landmarks.json" in lines
     assert lines.endswith("--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png\n")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 def demo(*variables: str, folder: Path = ROOT) -> str:
-    command = ["make", "--dry-run", "--file", str(ROOT / "Makefile"), "demo", *variables]
+    command = ["make", "--dry-run", "--no-print-directory", "--file", str(ROOT / "Makefile"), "demo", *variables]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 

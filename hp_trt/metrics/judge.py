@@ -1,7 +1,7 @@
 """The judge: a small network of our own that reads a drawn face's landmarks and parameters from its picture.
 
 Generated frames of drawn people have no ground truth of their own; this is how they are measured. It was trained on
-drawn faces alone, clean and spoiled, by `python -m export.pocket.judge`, and shares nothing with the networks it
+drawn faces alone, clean and spoiled, by `python -m export.pocket.judge`, and shares no weights with the networks it
 judges; `judge.md` beside it says how well it reads.
 """
 

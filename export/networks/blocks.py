@@ -86,6 +86,8 @@ class TemporalResBlock(nn.Module):
 class SpatioTemporalResBlock(nn.Module):
     """Space, then time, blended. `switched` is the VAE's: its mix weighs time, the UNet's weighs space."""
 
+    along_time = True  # False leaves the layers along time out: each frame is a picture of its own
+
     def __init__(
         self,
         channels_in: int,
@@ -106,6 +108,8 @@ class SpatioTemporalResBlock(nn.Module):
         """(R*F, C, h, w) -> (R*F, C', h, w). `emb` is (1, E) for all rows, or (R, E)."""
         each = emb if emb is None or emb.shape[0] == 1 else emb[:, None].expand(-1, frames, -1).flatten(0, 1)
         x = self.spatial_res_block(x, each)
+        if not self.along_time:
+            return x
         _, channels, height, width = x.shape
         by_frame = x.reshape(-1, frames, channels, height * width)
         residual = self.temporal_res_block(by_frame.transpose(1, 2), emb).transpose(1, 2)

@@ -268,6 +268,8 @@ class TemporalBlock(nn.Module):
 class SpatioTemporalTransformer(nn.Module):
     """Space and time in turn, blended, around a residual; on (R*F, C, h, w)."""
 
+    along_time = True  # False leaves the layers along time out: each frame is a picture of its own
+
     def __init__(self, width: int, heads: int, layers: int, context_width: int, motion_scale: float):
         super().__init__()
         self.norm = nn.GroupNorm(32, width, eps=1e-6)
@@ -292,6 +294,8 @@ class SpatioTemporalTransformer(nn.Module):
         space = self.time_mixer.weight()
         for spatial, temporal in zip(self.transformer_blocks, self.temporal_transformer_blocks, strict=True):
             x = spatial(x, context, frames)
+            if not self.along_time:
+                continue
             placed = (x.reshape(-1, frames, height * width, channels) + positions).reshape(-1, height * width, channels)
             x = space * x + (1 - space) * temporal(placed, mean, frames)
         x = self.proj_out(x).transpose(1, 2).reshape(-1, channels, height, width)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from engines.errors import InputError
+from export.networks.blocks import SpatioTemporalResBlock
 from export.networks.motion_refiner import MotionRefiner
-from export.networks.unet import Context, StepEmbedding
+from export.networks.unet import Context, SpatioTemporalTransformer, StepEmbedding
 from export.pocket.autoencoder import near
 from export.pocket.clips import Clips, normalised
 from export.pocket.stage import Modules
@@ -26,7 +27,8 @@ from runtime import schedule
 _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
 _ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip
 _BLACK_LATENT = 8  # pixels of a latent cell
-_TOLD = 0.5  # of the steps, the first
+_PICTURES = 0.7  # of the steps, the first: frames as pictures of their own, without the layers along time
+_TOLD = 0.8  # of the steps, the first: from what was drawn, not from what the motion networks see
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
 
@@ -50,8 +52,9 @@ class DenoiserStage:
     """Rows of windows, each of its own clip and noise level.
 
     Of each of `numbers`, clips: latents (N, 4, h, w) float16, scaled as the loop's; features (N, E + 3) float32, what
-    the motion networks say, degrees last. The first part of the steps learns from the drawn states themselves, as those
-    networks would say them if they were perfect, and needs no features.
+    the motion networks say, degrees last. The UNet begins as a network of pictures, as the published one did: half the
+    work, and the faces of a step differ more. The first part of the steps learns from the drawn states themselves, as
+    the motion networks would say them if they were perfect, and needs no features.
     """
 
     name = "denoiser"
@@ -79,13 +82,17 @@ class DenoiserStage:
         self.step_embedding = StepEmbedding(modules["unet"])  # type: ignore[arg-type]
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        progress = step / self.steps
+        for module in self.modules["unet"].modules():
+            if isinstance(module, SpatioTemporalResBlock | SpatioTemporalTransformer):
+                module.along_time = progress >= _PICTURES
         # Early on many faces in short windows teach more than one face in a long one; the last part is as released.
-        whole = rng.uniform() < 0.15 + 0.85 * max(0.0, step / self.steps - 0.6) / 0.4
+        whole = rng.uniform() < max(0.0, progress - _PICTURES) / (1 - _PICTURES)
         size = self.window if whole else 5
         rows = 1 if whole else self.window // 5
-        picked = [self._row(rng, size, step) for _ in range(rows)]
+        picked = [self._row(rng, size, progress) for _ in range(rows)]
         target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
-        sigma = self._sigmas(rng, rows).to(self.device)
+        sigma = self._sigmas(rng, rows, 0.7 if progress < _PICTURES else 0.5).to(self.device)
         s = sigma[:, None, None, None, None]
         noisy = target + s * torch.randn_like(target)
         velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
@@ -138,12 +145,15 @@ class DenoiserStage:
         tokens = torch.cat([refined, pose.expand(-1, -1, refined.shape[2], -1)], dim=-1)
         return tokens * torch.stack([row["ramps"] for row in rows])[..., None, None]
 
-    def _row(self, rng: np.random.Generator, size: int, step: int) -> dict:
-        """A window of a random clip and the portrait it is made from."""
+    def _row(self, rng: np.random.Generator, size: int, progress: float) -> dict:
+        """A window of a random clip, or as many pictures of it, and the portrait they are made from."""
         i = int(rng.integers(len(self.latents)))
         latents, clip = self.latents[i], self.clips.load(self.numbers[i])
-        frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
-        features = self._told(clip.states[frames], rng) if step < self.steps * _TOLD else self._features(i)[frames]
+        if progress < _PICTURES:
+            frames, ramps = rng.choice(len(latents), size), np.ones(size, np.float32)
+        else:
+            frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
+        features = self._told(clip.states[frames], rng) if progress < _TOLD else self._features(i)[frames]
         draw = rng.uniform()
         drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
         ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)
@@ -183,11 +193,11 @@ class DenoiserStage:
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.device)
 
-    def _sigmas(self, rng: np.random.Generator, rows: int) -> Tensor:
-        """EDM's bell over ln sigma, and as much again where the first steps are: all they have is the conditions."""
+    def _sigmas(self, rng: np.random.Generator, rows: int, high_part: float) -> Tensor:
+        """EDM's bell over ln sigma, and a part where the first steps are: all they have is the conditions."""
         bell = rng.normal(0.7, 1.3, rows)
         high = rng.uniform(np.log(5), np.log(schedule.SIGMA_MAX), rows)
-        return torch.from_numpy(np.exp(np.where(rng.uniform(size=rows) < 0.5, bell, high)).astype(np.float32))
+        return torch.from_numpy(np.exp(np.where(rng.uniform(size=rows) < high_part, high, bell)).astype(np.float32))
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""

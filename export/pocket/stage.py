@@ -62,7 +62,7 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
     settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / f"{stage.name}.pt"
     parameters = [p for m in stage.modules.values() for p in m.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = {n: {k: v.detach().clone() for k, v in m.state_dict().items()} for n, m in stage.modules.items()}
     step = 0
     if path.exists():

@@ -29,7 +29,7 @@ from export.networks.blocks import (
 from export.networks.expression import Bottleneck
 from export.networks.head_pose import BasicBlock
 from export.networks.motion_refiner import PerceiverBlock
-from export.networks.unet import SpatioTemporalTransformer, UNet
+from export.networks.unet import SpatioTemporalTransformer, TemporalBlock, UNet
 from export.networks.vae import VAE, Decoder, Encoder, PixelAttention, VAEConfig
 
 DEGREES = 20.0  # how large the head's angles are, beside features of size one
@@ -50,6 +50,10 @@ def start(module: nn.Module) -> nn.Module:
             _zero(part.conv2)
         elif isinstance(part, SpatioTemporalTransformer):
             _zero(part.proj_out)
+            _zero(part.time_pos_embed.linear_2)
+        elif isinstance(part, TemporalBlock):
+            for last in (part.ff_in.net[2], part.attn1.to_out[0], part.attn2.to_out[0], part.ff.net[2]):
+                _zero(last)
         elif isinstance(part, PixelAttention):
             _zero(part.to_out[0])
         elif isinstance(part, Block):

@@ -17,19 +17,23 @@ from torch import Tensor
 from engines.errors import InputError
 from export.networks.blocks import SpatioTemporalResBlock
 from export.networks.motion_refiner import MotionRefiner
-from export.networks.unet import Context, SpatioTemporalTransformer, StepEmbedding
+from export.networks.unet import Context, SpatioTemporalTransformer, StepEmbedding, UNet
 from export.pocket.autoencoder import near
 from export.pocket.clips import Clips, normalised
+from export.pocket.hints import Hints
 from export.pocket.stage import Modules
 from hp_trt.crops import transformed_image
+from procedural.motion import NAMES
 from runtime import schedule
 
 _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
 _ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip
-_BLACK_LATENT = 8  # pixels of a latent cell
-_PICTURES = 0.7  # of the steps, the first: frames as pictures of their own, without the layers along time
-_TOLD = 0.8  # of the steps, the first: from what was drawn, not from what the motion networks see
+_CELL = 8  # pixels
+_PICTURES = 0.75  # of the steps, the first: frames as pictures of their own, without the layers along time
+_TOLD = 0.85  # of the steps, the first: from what was drawn, not from what the motion networks see
+_FRONTAL = 0.7  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
+_HINTS = 0.5  # weight of what is asked besides; none is left in the last part
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
 
 
@@ -58,7 +62,7 @@ class DenoiserStage:
     """
 
     name = "denoiser"
-    curves = ("loss", "x0_high", "x0_middle", "x0_low")
+    curves = ("loss", "hints", "x0_high", "x0_middle", "x0_low")
     learning_rate = 1.5e-3
 
     def __init__(
@@ -75,11 +79,14 @@ class DenoiserStage:
         scaling_factor: float,
         device: torch.device,
     ) -> None:
-        self.modules, self.clips, self.numbers = modules, clips, numbers
+        unet = cast(UNet, modules["unet"])
+        self.hints = Hints(unet, len(NAMES)).to(device)
+        self.modules = {**modules, "hints": self.hints}
+        self.clips, self.numbers = clips, numbers
         self.latents, self.features = latents, features
         self.steps, self.window, self.pad, self.device = steps, window, pad, device
         self.scaling_factor = scaling_factor
-        self.step_embedding = StepEmbedding(modules["unet"])  # type: ignore[arg-type]
+        self.step_embedding = StepEmbedding(unet)
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         progress = step / self.steps
@@ -105,12 +112,21 @@ class DenoiserStage:
         clean = (predicted - velocity).square().mean(dim=(1, 2, 3, 4)) * sigma.square() / (sigma.square() + 1)
         conditional = torch.tensor([row["drop"] == "" for row in picked], device=self.device)
         losses = {"loss": by_row.mean()}
+        if (weight_of_hints := _HINTS * max(0.0, 1 - progress / _PICTURES)) > 0:
+            losses["hints"] = self._ask(picked, points, conditional)
+            losses["loss"] = losses["loss"] + weight_of_hints * losses["hints"]
         # By noise level, for the curve: the squared error of x0, of conditional rows only.
         for name, low, high in (("high", 20, 1e9), ("middle", 0.5, 20), ("low", 0, 0.5)):
             chosen = (sigma >= low) & (sigma < high) & conditional
             if chosen.any():
                 losses[f"x0_{name}"] = clean[chosen].mean()
         return losses
+
+    def _ask(self, rows: Sequence[dict], points: Tensor, asked: Tensor) -> Tensor:
+        frames = points.shape[0] // len(rows)
+        portrait = torch.stack([row["reference"]["points"] for row in rows]).repeat_interleave(frames, dim=0)
+        states = torch.cat([row["states"] for row in rows])
+        return self.hints(portrait, points, states, asked.float().repeat_interleave(frames))
 
     def predict(self, noisy: Tensor, sigma: Tensor, references: Sequence[dict], rows: Sequence[dict]) -> Tensor:
         """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R,)."""
@@ -161,11 +177,13 @@ class DenoiserStage:
             "latents": self._tensor(latents[frames]),
             "features": self._tensor(features[:, :-3]),
             "degrees": self._tensor(features[:, -3:]),
-            "points": self._tensor((clip.points[frames] + 0.5) / _BLACK_LATENT - 0.5),
+            "points": self._cells(clip.points[frames]),
+            "states": self._tensor(normalised(clip.states[frames])),
             "ramps": self._tensor(ramps),
             "ids": torch.from_numpy(ids).to(self.device),
             "drop": drop,
-            "reference": self.reference(i, int(rng.integers(len(latents)))),
+            # A clip's first frame looks at us, as portraits do.
+            "reference": self.reference(i, 0 if rng.uniform() < _FRONTAL else int(rng.integers(len(latents)))),
         }
 
     def _told(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -183,12 +201,17 @@ class DenoiserStage:
         return self.features[clip]
 
     def reference(self, clip: int, frame: int) -> dict:
-        """One frame as the portrait: its latents and the appearance network's picture."""
-        picture = np.array(self.clips.load(self.numbers[clip]).pictures[frame])
+        """One frame as the portrait: its latents, the appearance network's picture, its landmarks in cells."""
+        drawn = self.clips.load(self.numbers[clip])
         return {
             "latents": self._tensor(self.latents[clip][frame]),
-            "image": self._tensor(transformed_image(picture)),
+            "image": self._tensor(transformed_image(np.array(drawn.pictures[frame]))),
+            "points": self._cells(drawn.points[frame]),
         }
+
+    def _cells(self, points: np.ndarray) -> Tensor:
+        """Landmarks from pixels to latent cells."""
+        return self._tensor((points + 0.5) / _CELL - 0.5)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.device)

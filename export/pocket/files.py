@@ -23,10 +23,22 @@ def rename_into_place(path: Path) -> Iterator[Path]:
         yield hidden
         os.replace(hidden, path)
     finally:
-        if hidden.is_dir():
-            shutil.rmtree(hidden)
-        else:
-            hidden.unlink(missing_ok=True)
+        _delete(hidden)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left half written under `folder`; what a living one is writing stays."""
+    for hidden in list(folder.rglob(".*.part")):
+        process = hidden.name.split(".")[-2]
+        if process.isdigit() and not Path("/proc", process).exists():
+            _delete(hidden)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -28,10 +28,11 @@ from export.networks.blocks import (
 )
 from export.networks.expression import Bottleneck
 from export.networks.head_pose import BasicBlock
-from export.networks.motion_refiner import PerceiverBlock
+from export.networks.motion_refiner import Connector
 from export.networks.unet import SpatioTemporalTransformer, TemporalBlock, UNet
 from export.networks.vae import VAE, Decoder, Encoder, PixelAttention, VAEConfig
 
+LOUD = 8.0  # how large motion tokens are: a step of Adam moves what is large further
 DEGREES = 20.0  # how large the head's angles are, beside features of size one
 
 
@@ -75,16 +76,17 @@ def start(module: nn.Module) -> nn.Module:
             nn.init.zeros_(part.gn3.weight)
         elif isinstance(part, BasicBlock):
             nn.init.zeros_(part.bn2.weight)
-        elif isinstance(part, PerceiverBlock):
-            # A frame's one token is asked beside every query; as one of 65 it would hardly be heard.
-            assert part.ln_2.linear.bias is not None
-            part.ln_2.linear.bias[part.ln_2.linear.out_features // 2 :] = 8.0
+        elif isinstance(part, Connector):
+            _told(part)
         elif isinstance(part, UNet):
             _zero(part.conv_out)
             _still(part)
             for name, weight in part.named_parameters():
                 if name.endswith(("to_k_ip.0.weight", "to_v_ip.0.weight")):
-                    weight[:, -6:] /= DEGREES
+                    weight[:, :-6] /= LOUD
+                    weight[:, -6:] *= 2 / DEGREES
+                if name.endswith("to_v_ip.0.weight"):
+                    weight *= 4
             # Beside the noisy latents come the portrait's, which are not scaled to one.
             part.conv_in.weight[:, part.config.in_channels // 2 :] *= VAEConfig().scaling_factor
     return module
@@ -136,6 +138,46 @@ def _still(unet: UNet) -> None:
     for channel in range(2 * count + 2):
         shortcut.weight[channel, below + channel] = 1.0
     _answer(unet.conv_out, count, gain=-1.2)
+
+
+def _told(connector: Connector) -> None:
+    """Every query hears the frame's one token, and repeats it: the features, in the first channels of all tokens.
+
+    The other channels hold a constant, plus and minus, that steadies the norms and by which the token is found among
+    the queries. Only the first block says something; the others begin as the identity.
+    """
+    width, said = connector.proj_in.out_features, connector.proj_in.in_features
+    signs = torch.ones(width - said)
+    signs[1::2] = -1
+    _zero(connector.proj_in)
+    connector.proj_in.weight[:said].fill_diagonal_(1.0)
+    connector.proj_in.bias[said:] = 3 * signs
+    for number, part in enumerate(connector.perceiver_blocks):
+        block: Any = part
+        for norm in (block.ln_1, block.ln_2, block.ln_ff):
+            norm.linear.weight *= 0.1
+            nn.init.zeros_(norm.linear.bias)
+        query, key, value = block.attn.in_proj_weight.split(width)
+        for matrix in (query, key):
+            matrix *= 0.3
+            matrix[0] = 0
+        key[0, said:] = 4 * signs / (width - said)
+        block.attn.in_proj_bias.zero_()
+        block.attn.in_proj_bias[0] = 10.0  # of e^7 the token weighs more than 64 queries
+        _zero(block.attn.out_proj)
+        _zero(block.mlp.c_proj)
+        if number == 0:
+            value.zero_()
+            value[:said].fill_diagonal_(1.0)
+            block.attn.out_proj.weight[:said].fill_diagonal_(1.5)
+    connector.latents *= 2
+    connector.intensity_aware_linear.weight *= 0.3
+    last: Any = connector.proj_out
+    _zero(last[0])
+    last[0].weight.fill_diagonal_(1.0)
+    signs = signs[: last[0].out_features - said]
+    last[0].bias[said:] = 1.5 * signs
+    last[1].weight[:said] = 2 * LOUD
 
 
 def _pairs(conv: nn.Conv2d, count: int, *, first: int = 0, gain: float = 1.0) -> None:

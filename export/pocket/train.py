@@ -41,6 +41,7 @@ def train(
             raise InputError(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
     import torch
 
+    from export.pocket.files import sweep
     from export.pocket.stage import Settings
     from export.pocket.training import Plan, Training
     from export.presets import POCKET
@@ -61,7 +62,11 @@ def train(
         "workers": workers,
     }
     plan = Plan(**{name: value for name, value in given.items() if value is not None})
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
+    sweep(folder)
     settings = Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes)
     training = Training(POCKET, plan, settings)
     with Reporter(as_json=json) as report:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines.errors import InputError
 from export.architecture import NETWORKS
 from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose, rotation_deg
@@ -104,10 +105,8 @@ class Training:
     def denoiser(self, tell: Tell) -> bool:
         """Appearance, refiner and UNet; True when they are complete."""
         numbers = self._drawn()
-        latents = [np.load(self._seen("latents", "autoencoder", number)) for number in numbers]
-        features = None
-        if self._finished_path("motion").exists():
-            features = [np.load(self._seen("features", "motion", number)) for number in numbers]
+        latents = self._all_seen("latents", "autoencoder")
+        features = self._all_seen("features", "motion") if self._finished_path("motion").exists() else None
         names = ("appearance", "image_proj", "motion_refiner", "unet")
         stage = DenoiserStage(
             {name: self._new(name) for name in names},
@@ -140,7 +139,10 @@ class Training:
         return start(self.preset.architecture.build(network, device="cpu")).to(self.settings.device).train()
 
     def _drawn(self) -> list[int]:
-        return self.clips.ready()
+        numbers = self.clips.ready()
+        if not numbers:
+            raise InputError(f"no clips are drawn in {self.clips.folder} yet; begin with --stage clips")
+        return numbers
 
     def _run(self, stage, tell: Tell, half: bool | None = None) -> bool:
         settings = self.settings if half is None else replace(self.settings, half=half)
@@ -149,7 +151,7 @@ class Training:
         finished = self._finished_path(stage.name)
         if not finished.exists():
             stage.finish(stage.modules)
-            state = {name: module.state_dict() for name, module in stage.modules.items()}
+            state = {name: module.state_dict() for name, module in stage.modules.items() if name in NETWORKS}
             with rename_into_place(finished) as hidden:
                 torch.save(state, hidden)
         return True
@@ -157,11 +159,17 @@ class Training:
     def _finished_path(self, stage: str) -> Path:
         return self.settings.folder / f"{stage}.done.pt"
 
+    def _need(self, stage: str) -> Path:
+        path = self._finished_path(stage)
+        if not path.exists():
+            raise InputError(f"the stage {stage} is not complete in {path.parent} yet; run it first: --stage {stage}")
+        return path
+
     def _finished(self, stage: str) -> Modules:
-        return {name: self._load(name, state) for name, state in load_state(self._finished_path(stage)).items()}
+        return {name: self._load(name, state) for name, state in load_state(self._need(stage)).items()}
 
     def _done(self, stage: str, network: str) -> nn.Module:
-        return self._load(network, load_state(self._finished_path(stage))[network]).to(self.settings.device)
+        return self._load(network, load_state(self._need(stage))[network]).to(self.settings.device)
 
     def _load(self, network: str, state: dict) -> nn.Module:
         return self.preset.architecture.load(network, state)
@@ -178,8 +186,14 @@ class Training:
     def _seen(self, what: str, stage: str, number: int) -> Path:
         """Named by the weights that looked, so that other weights look again."""
         if stage not in self._eyes:
-            self._eyes[stage] = hashlib.sha256(self._finished_path(stage).read_bytes()).hexdigest()[:12]
+            self._eyes[stage] = hashlib.sha256(self._need(stage).read_bytes()).hexdigest()[:12]
         return self.settings.folder / what / self._eyes[stage] / f"{number}.npy"
+
+    def _all_seen(self, what: str, stage: str) -> list[np.ndarray]:
+        paths = [self._seen(what, stage, number) for number in self._drawn()]
+        if missing := [path for path in paths if not path.exists()]:
+            raise InputError(f"{what} of {len(missing)} of {len(paths)} clips are missing; run --stage {what} first")
+        return [np.load(path) for path in paths]
 
     @torch.no_grad()
     def _encode(self, number: int, vae: VAE) -> np.ndarray:

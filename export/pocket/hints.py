@@ -63,5 +63,3 @@ def _way(portrait: Tensor, points: Tensor, side: int, finest: int) -> tuple[Tens
     total = weights.sum(dim=1, keepdim=True)
     way = torch.einsum("nkyx,nkc->ncyx", weights, portrait - points) / (total + 1e-3)
     return way, total.clamp(max=1)
-
-

@@ -52,3 +52,31 @@ def test_the_unet_begins_as_the_portrait_that_does_not_move():
     x0 = -v  # at high noise
     pair = torch.stack([x0.flatten(), portrait.expand(5, -1, -1, -1).flatten()])
     assert torch.corrcoef(pair)[0, 1] > 0.95  # the norm's gain follows the latents a little
+
+
+def test_the_refiner_begins_by_repeating_what_it_is_told():
+    """All of the features can be read from the mean of a frame's tokens, by one linear layer."""
+    torch.manual_seed(0)
+    refiner = start(POCKET.architecture.build("motion_refiner", device="cpu"))
+    features = torch.zeros(400, 32)
+    features[:, :16] = torch.randn(400, 16)
+    with torch.no_grad():
+        tokens = refiner(features, torch.tensor([40]), torch.tensor([60])).mean(dim=1)
+    beside = torch.cat([tokens, torch.ones(400, 1)], dim=1).double()
+    read = torch.linalg.lstsq(beside[:200], features[:200].double()).solution
+    error = (beside[200:] @ read - features[200:]).square().mean(dim=0)[:16]
+    assert (error < 0.02).all()  # of a variance of 1: norms make it a little crooked
+
+
+def test_the_layers_along_time_begin_as_the_identity():
+    torch.manual_seed(0)
+    unet = start(POCKET.architecture.build("unet", device="cpu"))
+    sample, context = torch.randn(3, 8, 16, 16), Context(torch.randn(1, 8, 64), torch.randn(1, 3, 8, 64))
+    step = torch.randn(1, 256)
+    with torch.no_grad():
+        with_time = unet(sample, step, context, 3)
+        for module in unet.modules():
+            if hasattr(module, "along_time"):
+                module.along_time = False
+        without = unet(sample, step, context, 3)
+    assert torch.allclose(with_time, without, atol=1e-5)  # x = a x + (1 - a) x

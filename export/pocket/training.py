@@ -42,9 +42,9 @@ class Plan:
 
     clips: int = 800
     frames: int = 32  # of a clip
-    autoencoder_steps: int = 2200
-    motion_steps: int = 2500
-    denoiser_steps: int = 6000
+    autoencoder_steps: int = 2600
+    motion_steps: int = 9000
+    denoiser_steps: int = 4500
     workers: int = 1  # processes that draw
 
 

@@ -33,6 +33,7 @@ _PICTURES = 0.75  # of the steps, the first: frames as pictures of their own, wi
 _TOLD = 0.85  # of the steps, the first: from what was drawn, not from what the motion networks see
 _FRONTAL = 0.7  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
+_HIGH = 0.45  # of the noise levels
 _HINTS = 0.5  # weight of what is asked besides; none is left in the last part
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
 
@@ -99,25 +100,25 @@ class DenoiserStage:
         rows = 1 if whole else self.window // 5
         picked = [self._row(rng, size, progress) for _ in range(rows)]
         target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
-        sigma = self._sigmas(rng, rows, 0.7 if progress < _PICTURES else 0.5).to(self.device)
-        s = sigma[:, None, None, None, None]
+        # Pictures have a noise level each, the frames of a window one: (R, F) or (R, 1).
+        sigma = self._sigmas(rng, (rows, size if progress < _PICTURES else 1)).to(self.device)
+        s = sigma[..., None, None, None]
         noisy = target + s * torch.randn_like(target)
         velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
         predicted = self.predict(noisy, sigma, [row["reference"] for row in picked], picked).float()
         points = torch.stack([row["points"] for row in picked]).flatten(0, 1)
         weight = near(points, target.shape[-1], reach=0.7).reshape(rows, size, 1, *target.shape[-2:])
         level = (s.square() + _EASY) / (s.square() + 1)
-        error = (predicted - velocity).square() * weight * level
-        by_row = error.mean(dim=(1, 2, 3, 4))
-        clean = (predicted - velocity).square().mean(dim=(1, 2, 3, 4)) * sigma.square() / (sigma.square() + 1)
+        error = (predicted - velocity).square()
+        clean = error.mean(dim=(2, 3, 4)) * sigma.square() / (sigma.square() + 1)
         conditional = torch.tensor([row["drop"] == "" for row in picked], device=self.device)
-        losses = {"loss": by_row.mean()}
+        losses = {"loss": (error * weight * level).mean()}
         if (weight_of_hints := _HINTS * max(0.0, 1 - progress / _PICTURES)) > 0:
             losses["hints"] = self._ask(picked, points, conditional)
             losses["loss"] = losses["loss"] + weight_of_hints * losses["hints"]
         # By noise level, for the curve: the squared error of x0, of conditional rows only.
         for name, low, high in (("high", 20, 1e9), ("middle", 0.5, 20), ("low", 0, 0.5)):
-            chosen = (sigma >= low) & (sigma < high) & conditional
+            chosen = ((sigma >= low) & (sigma < high) & conditional[:, None]).expand_as(clean)
             if chosen.any():
                 losses[f"x0_{name}"] = clean[chosen].mean()
         return losses
@@ -129,7 +130,7 @@ class DenoiserStage:
         return self.hints(portrait, points, states, asked.float().repeat_interleave(frames))
 
     def predict(self, noisy: Tensor, sigma: Tensor, references: Sequence[dict], rows: Sequence[dict]) -> Tensor:
-        """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R,)."""
+        """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R, 1), or of pictures at sigma (R, F)."""
         count, frames = noisy.shape[:2]
         images = torch.stack([reference["image"] for reference in references])
         identity = torch.zeros(count, 512, device=self.device)
@@ -138,13 +139,15 @@ class DenoiserStage:
         sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
         sees_motion = torch.tensor([row["drop"] == "" for row in rows], device=self.device).float()
         motion = self._motion_tokens(rows)
-        context = Context(tokens.float() * sees_portrait[:, None, None], motion * sees_motion[:, None, None, None])
-        scaled = noisy / (sigma[:, None, None, None, None].square() + 1).sqrt()
+        tokens, motion = tokens.float() * sees_portrait[:, None, None], motion * sees_motion[:, None, None, None]
+        if sigma.shape[1] > 1:  # each picture is a row of its own
+            tokens, motion = tokens.repeat_interleave(frames, dim=0), motion.flatten(0, 1)[:, None]
+        scaled = noisy / (sigma[..., None, None, None].square() + 1).sqrt()
         beside = (condition * sees_portrait[:, None, None, None])[:, None].expand(-1, frames, -1, -1, -1)
         sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
         ids = torch.tensor(_ADDED_IDS, device=self.device)
-        embedding = self.step_embedding(0.25 * sigma.log(), ids)
-        v = self.modules["unet"](sample, embedding, context, frames)
+        embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
+        v = self.modules["unet"](sample, embedding, Context(tokens, motion), motion.shape[1])
         return v.reshape(noisy.shape)
 
     def _motion_tokens(self, rows: Sequence[dict]) -> Tensor:
@@ -216,11 +219,11 @@ class DenoiserStage:
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.device)
 
-    def _sigmas(self, rng: np.random.Generator, rows: int, high_part: float) -> Tensor:
-        """EDM's bell over ln sigma, and a part where the first steps are: all they have is the conditions."""
-        bell = rng.normal(0.7, 1.3, rows)
-        high = rng.uniform(np.log(5), np.log(schedule.SIGMA_MAX), rows)
-        return torch.from_numpy(np.exp(np.where(rng.uniform(size=rows) < high_part, high, bell)).astype(np.float32))
+    def _sigmas(self, rng: np.random.Generator, shape: tuple[int, int]) -> Tensor:
+        """EDM's bell over ln sigma, and nearly as much where the first steps are: all they have is the conditions."""
+        bell = rng.normal(0.7, 1.2, shape)
+        high = rng.uniform(np.log(5), np.log(schedule.SIGMA_MAX), shape)
+        return torch.from_numpy(np.exp(np.where(rng.uniform(size=shape) < _HIGH, high, bell)).astype(np.float32))
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""

@@ -22,12 +22,12 @@ from export.pocket.autoencoder import near
 from export.pocket.clips import Clips, normalised
 from export.pocket.hints import Hints
 from export.pocket.stage import Modules
+from export.pocket.start import ADDED_IDS
 from hp_trt.crops import transformed_image
 from procedural.motion import NAMES
 from runtime import schedule
 
 _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
-_ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip
 _CELL = 8  # pixels
 _PICTURES = 0.75  # of the steps, the first: frames as pictures of their own, without the layers along time
 _TOLD = 0.85  # of the steps, the first: from what was drawn, not from what the motion networks see
@@ -145,7 +145,7 @@ class DenoiserStage:
         scaled = noisy / (sigma[..., None, None, None].square() + 1).sqrt()
         beside = (condition * sees_portrait[:, None, None, None])[:, None].expand(-1, frames, -1, -1, -1)
         sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
-        ids = torch.tensor(_ADDED_IDS, device=self.device)
+        ids = torch.tensor(ADDED_IDS, device=self.device)
         embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
         v = self.modules["unet"](sample, embedding, Context(tokens, motion), motion.shape[1])
         return v.reshape(noisy.shape)

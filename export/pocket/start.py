@@ -15,6 +15,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from export.networks.appearance import Appearance, Block
@@ -29,9 +30,11 @@ from export.networks.blocks import (
 from export.networks.expression import Bottleneck
 from export.networks.head_pose import BasicBlock
 from export.networks.motion_refiner import Connector
-from export.networks.unet import SpatioTemporalTransformer, TemporalBlock, UNet
+from export.networks.unet import SpatioTemporalTransformer, StepEmbedding, TemporalBlock, UNet
 from export.networks.vae import VAE, Decoder, Encoder, PixelAttention, VAEConfig
+from runtime import schedule
 
+ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip
 LOUD = 8.0  # how large motion tokens are: a step of Adam moves what is large further
 DEGREES = 20.0  # how large the head's angles are, beside features of size one
 
@@ -89,6 +92,8 @@ def start(module: nn.Module) -> nn.Module:
                     weight *= 4
             # Beside the noisy latents come the portrait's, which are not scaled to one.
             part.conv_in.weight[:, part.config.in_channels // 2 :] *= VAEConfig().scaling_factor
+    if isinstance(module, UNet):
+        _noise(module)  # last, as it fills branches that begin as zeros
     return module
 
 
@@ -96,6 +101,7 @@ def _shrinking(encoder: Encoder) -> None:
     """Means of 8 x 8 pixels in the first latents."""
     count = encoder.conv_in.in_channels
     _pairs(encoder.conv_in, count)
+    _steady(encoder.conv_in, 2 * count)
     for layer in encoder.modules():
         if isinstance(layer, Downsample):
             for channel in range(layer.conv.out_channels):
@@ -113,6 +119,7 @@ def _growing(decoder: Decoder) -> None:
     """The first latents, smoothed at every doubling."""
     count = decoder.conv_out.out_channels
     _pairs(decoder.conv_in, count)
+    _steady(decoder.conv_in, 2 * count)
     smooth = torch.tensor([0.25, 0.5, 0.25])
     for layer in decoder.modules():
         if isinstance(layer, Upsample):
@@ -131,6 +138,7 @@ def _still(unet: UNet) -> None:
     count = unet.config.out_channels
     scale = VAEConfig().scaling_factor
     _pairs(unet.conv_in, count, first=count, gain=scale)
+    _steady(unet.conv_in, 2 * count)
     outermost: Any = unet.up_blocks[-1]
     shortcut = outermost.resnets[-1].spatial_res_block.conv_shortcut
     below = shortcut.in_channels - unet.config.block_out_channels[0]
@@ -180,16 +188,62 @@ def _told(connector: Connector) -> None:
     last[1].weight[:said] = 2 * LOUD
 
 
-def _pairs(conv: nn.Conv2d, count: int, *, first: int = 0, gain: float = 1.0) -> None:
-    """Inputs `first` .. as they are, then their negatives, then plus and minus a constant that steadies the norm."""
+def _noise(unet: UNet) -> None:
+    """The noise itself, let through to v where there is little of it.
+
+    Little noise s: v is the noise, and the noisy latents show it. Much noise: v = -x0, and they show nothing. No layer
+    multiplies by a function of s, so the gate is the last residual block. SiLU lets the pair a + b and -a + b of a
+    noisy latent a pass while the bias b is positive, and little of it where b is negative; b is what that block hears
+    of the time, fitted to fall with ln s. Channels of -b steady the norm. The stream's pairs of x0 take the result.
+    """
+    count, group = unet.config.out_channels, unet.config.block_out_channels[0] // unet.config.norm_groups
+    shown, gates = 6 * group, (5 * group, 7 * group)  # two latents a gate: four channels of b, four of -b
+    assert group == 2 * count
+    outermost: Any = unet.up_blocks[-1]
+    block = outermost.resnets[-1].spatial_res_block
+    skip = block.conv1.in_channels - unet.config.block_out_channels[0] + shown
+    _pairs(unet.conv_in, count, at=shown)
+    log_sigma = torch.linspace(math.log(schedule.SIGMA_MIN), math.log(schedule.SIGMA_MAX), 200)
+    heard = F.silu(StepEmbedding(unet)(0.25 * log_sigma, torch.tensor(ADDED_IDS))).double()
+    wanted = -3 * torch.tanh(log_sigma).double()
+    centred = heard - heard.mean(dim=0)
+    weight = torch.linalg.solve(centred.T @ centred + 0.01 * torch.eye(heard.shape[1]).double(), centred.T @ wanted)
+    offset = wanted.mean() - heard.mean(dim=0) @ weight
+    for gate in gates:
+        channels = slice(gate, gate + group)
+        for part in (block.conv1.weight, block.conv1.bias, block.norm2.bias):
+            part[channels] = 0
+        block.norm2.weight[channels] = 3.0
+        block.conv2.weight[:, channels] = 0
+        signs = torch.ones(group)
+        signs[group // 2 :] = -1
+        block.time_emb_proj.weight[channels] = signs[:, None] * weight.float()
+        block.time_emb_proj.bias[channels] = signs * offset.float()
+    for latent in range(count):
+        for k, sign in enumerate((1.0, -1.0)):
+            channel = gates[latent // 2] + 2 * (latent % 2) + k
+            block.conv1.weight[channel, skip + latent, 1, 1] = sign
+            block.conv1.weight[channel, skip + count + latent, 1, 1] = -sign
+            block.conv2.weight[latent, channel, 1, 1] = -0.04 * sign
+            block.conv2.weight[count + latent, channel, 1, 1] = 0.04 * sign
+
+
+def _pairs(conv: nn.Conv2d, count: int, *, at: int = 0, first: int = 0, gain: float = 1.0) -> None:
+    """In channels from `at` on the `count` inputs from `first` on as they are, then their negatives."""
     assert conv.bias is not None
-    conv.weight[2 * count + 2 :] *= 0.5
-    conv.weight[: 2 * count + 2] = 0
-    conv.bias[: 2 * count + 2] = 0
+    conv.weight[at : at + 2 * count] = 0
+    conv.bias[at : at + 2 * count] = 0
     for channel in range(count):
-        conv.weight[channel, first + channel, 1, 1] = gain
-        conv.weight[count + channel, first + channel, 1, 1] = -gain
-    conv.bias[2 * count], conv.bias[2 * count + 1] = 2.0, -2.0
+        conv.weight[at + channel, first + channel, 1, 1] = gain
+        conv.weight[at + count + channel, first + channel, 1, 1] = -gain
+
+
+def _steady(conv: nn.Conv2d, at: int) -> None:
+    """Two channels of plus and minus a constant, which steady the norm of the pairs before them; quieter the rest."""
+    assert conv.bias is not None
+    conv.weight[at + 2 :] *= 0.5
+    conv.weight[at : at + 2] = 0
+    conv.bias[at], conv.bias[at + 1] = 2.0, -2.0
 
 
 def _answer(conv: nn.Conv2d, count: int, *, gain: float = 1.0) -> None:

@@ -1,12 +1,13 @@
 """Where training starts: plain answers laid along the residual streams."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from export.networks.unet import Context, UNet, UNetConfig
+from export.networks.unet import Context, StepEmbedding, UNet, UNetConfig
 from export.networks.vae import VAE, VAEConfig
-from export.pocket.start import start
+from export.pocket.start import ADDED_IDS, start
 from export.presets import POCKET
 
 
@@ -80,3 +81,17 @@ def test_the_layers_along_time_begin_as_the_identity():
                 module.along_time = False
         without = unet(sample, step, context, 3)
     assert torch.allclose(with_time, without, atol=1e-5)  # x = a x + (1 - a) x
+
+
+@pytest.mark.parametrize(("sigma", "passes"), [(0.2, 0.5), (1.0, 0.5), (20.0, 0.1), (700.0, 0.1)])
+def test_the_unet_begins_with_the_noise_let_through_where_there_is_little(sigma, passes):
+    """How much of the noisy latents is in v: most of them at low levels, nearly nothing at high ones."""
+    torch.manual_seed(0)
+    unet = start(POCKET.architecture.build("unet", device="cpu"))
+    noisy, portrait = torch.randn(2, 1, 4, 16, 16)
+    embedding = StepEmbedding(unet)(torch.tensor([0.25]) * np.log(sigma), torch.tensor(ADDED_IDS))
+    with torch.no_grad():
+        sample = torch.cat([noisy, portrait / VAEConfig().scaling_factor], dim=1)
+        v = unet(sample, embedding, Context(torch.randn(1, 8, 64), torch.randn(1, 1, 8, 64)), 1)
+    gain = (v * noisy).mean() / noisy.square().mean()
+    assert gain > passes if sigma < 5 else abs(gain) < passes

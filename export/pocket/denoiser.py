@@ -7,7 +7,7 @@ that the sampler walks, with its ramps and its wrap. Conditions are dropped at r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -29,8 +29,9 @@ from runtime import schedule
 
 _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
 _CELL = 8  # pixels
-_PICTURES = 0.75  # of the steps, the first: frames as pictures of their own, without the layers along time
-_TOLD = 0.85  # of the steps, the first: from what was drawn, not from what the motion networks see
+# Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. The
+# rest: windows, from what the motion networks see.
+_PICTURES = 0.75
 _FRONTAL = 0.7  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
 _HIGH = 0.45  # of the noise levels
@@ -65,6 +66,8 @@ class DenoiserStage:
     name = "denoiser"
     curves = ("loss", "hints", "x0_high", "x0_middle", "x0_low")
     learning_rate = 1.5e-3
+    # Their turn comes late, when the rate is low already.
+    faster: Mapping[str, float] = {"temporal": 5.0, "time_mixer": 5.0, "time_pos_embed": 5.0}
 
     def __init__(
         self,
@@ -170,9 +173,10 @@ class DenoiserStage:
         latents, clip = self.latents[i], self.clips.load(self.numbers[i])
         if progress < _PICTURES:
             frames, ramps = rng.choice(len(latents), size), np.ones(size, np.float32)
+            features = self._told(clip.states[frames], rng)
         else:
             frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
-        features = self._told(clip.states[frames], rng) if progress < _TOLD else self._features(i)[frames]
+            features = self._features(i)[frames]
         draw = rng.uniform()
         drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
         ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)

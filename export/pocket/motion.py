@@ -6,6 +6,8 @@ them, so they can carry nobody's identity. The head pose network gives the angle
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,7 @@ class MotionNetworks:
     name = "motion"
     curves = ("loss", "expression", "degrees")
     learning_rate = 2e-3
+    faster: Mapping[str, float] = {}
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class Stage(Protocol):
     name: str
     steps: int
     learning_rate: float
+    faster: Mapping[str, float]  # part of a parameter's name -> how many times that rate; most stages have none
     modules: Modules  # network name -> the network that is trained
     curves: tuple[str, ...]  # the losses that are logged; a step need not have all of them
 
@@ -62,7 +63,7 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
     settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / f"{stage.name}.pt"
     parameters = [p for m in stage.modules.values() for p in m.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(_groups(stage), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = {n: {k: v.detach().clone() for k, v in m.state_dict().items()} for n, m in stage.modules.items()}
     step = 0
     if path.exists():
@@ -76,7 +77,7 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
         rng = np.random.default_rng([settings.seed, step])
         torch.manual_seed(int(rng.integers(2**31)))
         for group in optimizer.param_groups:
-            group["lr"] = stage.learning_rate * _pace(step, stage.steps)
+            group["lr"] = group["factor"] * stage.learning_rate * _pace(step, stage.steps)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.half):
             losses = stage.loss(step, rng)
@@ -106,6 +107,17 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
     for name, module in stage.modules.items():
         module.load_state_dict(average[name])
     return True
+
+
+def _groups(stage: Stage) -> list[dict]:
+    """The optimizer's groups, of each learning rate one."""
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for module in stage.modules.values():
+        for name, parameter in module.named_parameters():
+            factor = max((stage.faster[part] for part in stage.faster if part in name), default=1.0)
+            if parameter.requires_grad:
+                groups.setdefault(factor, []).append(parameter)
+    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
 
 def _pace(step: int, steps: int) -> float:

@@ -27,7 +27,7 @@ from export.pocket.autoencoder import Autoencoder
 from export.pocket.clips import Clips, as_planes
 from export.pocket.denoiser import DenoiserStage
 from export.pocket.files import load_state, rename_into_place
-from export.pocket.motion import MotionNetworks, disguised
+from export.pocket.motion import MotionNetworks
 from export.pocket.stage import Modules, Settings, run
 from export.pocket.start import start
 from export.pocket.weights import write_weights
@@ -209,7 +209,6 @@ class Training:
     def _watch(self, number: int, expression: Expression, head_pose: HeadPose) -> np.ndarray:
         """(N, E + 3) float32."""
         clip, device = self.clips.load(number), self.settings.device
-        torch.manual_seed(number)
-        features = expression(disguised(as_planes(clip.faces, device), 1))
-        degrees = rotation_deg(head_pose(disguised(as_planes(clip.poses, device), 1)))
+        features = expression(as_planes(clip.faces, device))
+        degrees = rotation_deg(head_pose(as_planes(clip.poses, device)))
         return torch.cat([features, degrees], dim=1).cpu().numpy()

@@ -1,6 +1,7 @@
 """A stage of training: resumes as if it had never been killed, and tells foreign states from its own."""
 
 import csv
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ class Line:
     """Learns y = 2x + 1 from points that each step draws anew."""
 
     name, learning_rate, curves = "line", 0.05, ("loss",)
+    faster: ClassVar = {}
 
     def __init__(self, steps=400, width=1):
         self.steps = steps
@@ -112,3 +114,18 @@ def test_the_loss_curve_has_a_line_every_hundred_steps(settings):
     rows = list(csv.DictReader((settings.folder / "line.csv").open()))
     assert [int(row["step"]) for row in rows] == [100, 200, 250]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_a_faster_part_goes_as_far_in_a_step_as_its_factor_says(settings):
+    """Adam's first step is the learning rate, whatever the gradient; weights decay by a hundredth of it."""
+
+    class Faster(Line):
+        faster: ClassVar = {"bias": 4.0}
+
+    before = Faster(1).modules["line"].state_dict()
+    stage = Faster(1)
+    before = {name: value.clone() for name, value in before.items()}
+    run(stage, settings, quiet)
+    state = torch.load(settings.folder / "line.pt", weights_only=True)["weights"]["line"]
+    moved = {name: abs(float((state[name] - before[name]).flatten())) for name in before}
+    assert moved["bias"] == pytest.approx(4 * moved["weight"], rel=0.02)

@@ -44,7 +44,7 @@ class Plan:
     frames: int = 32  # of a clip
     autoencoder_steps: int = 2600
     motion_steps: int = 9000
-    denoiser_steps: int = 4500
+    denoiser_steps: int = 4200
     workers: int = 1  # processes that draw
 
 

@@ -89,7 +89,7 @@ def start(module: nn.Module) -> nn.Module:
                     weight[:, :-6] /= LOUD
                     weight[:, -6:] *= 2 / DEGREES
                 if name.endswith("to_v_ip.0.weight"):
-                    weight *= 4
+                    weight.mul_(4)
             # Beside the noisy latents come the portrait's, which are not scaled to one.
             part.conv_in.weight[:, part.config.in_channels // 2 :] *= VAEConfig().scaling_factor
     if isinstance(module, UNet):

@@ -178,7 +178,7 @@ def _told(connector: Connector) -> None:
             value.zero_()
             value[:said].fill_diagonal_(1.0)
             block.attn.out_proj.weight[:said].fill_diagonal_(1.5)
-    connector.latents *= 2
+    connector.latents.mul_(2)
     connector.intensity_aware_linear.weight *= 0.3
     last: Any = connector.proj_out
     _zero(last[0])

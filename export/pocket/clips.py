@@ -8,7 +8,9 @@ evaluation and never drawn here.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -106,7 +108,7 @@ class Clips:
         missing = [number for number in range(self.count) if not self.path(number).is_dir()]
         done = self.count - len(missing)
         yield done
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
             for _ in pool.map(self._draw, missing, chunksize=4):
                 done += 1
                 yield done
@@ -123,6 +125,18 @@ class Clips:
 
     def load(self, number: int) -> Clip:
         return Clip.load(self.path(number))
+
+
+def _end_with_parent() -> None:
+    """A worker whose training was killed ends too; it would sleep for ever, waiting for the next clip."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only workers call this
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 # What a state's entries are divided by, so that the motion networks learn them all alike.

@@ -58,9 +58,9 @@ class DenoiserStage:
     """Rows of windows, each of its own clip and noise level.
 
     Of each of `numbers`, clips: latents (N, 4, h, w) float16, scaled as the loop's; features (N, E + 3) float32, what
-    the motion networks say, degrees last. The UNet begins as a network of pictures, as the published one did: half the
-    work, and the faces of a step differ more. The first part of the steps learns from the drawn states themselves, as
-    the motion networks would say them if they were perfect, and needs no features.
+    the motion networks say, degrees last. The UNet begins as a network of pictures, as the published one did: a step
+    takes three fifths of the time, and its faces differ more. The first part of the steps learns from the drawn states
+    themselves, as the motion networks would say them if they were perfect, and needs no features.
     """
 
     name = "denoiser"

@@ -4,22 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.networks.unet import Context, UNet, UNetConfig
+from export.networks.unet import Context
 from export.pocket.hints import Hints, _way
 from export.pocket.start import start
-
-SMALL = UNetConfig(
-    block_out_channels=(64, 32),
-    num_attention_heads=(1, 1),
-    layers_per_block=(1, 1),
-    transformer_layers_per_block=(1, 1),
-    cross_attention_dim=64,
-    addition_time_embed_dim=32,
-    projection_class_embeddings_input_dim=96,
-    down_attention=(True, False),
-    up_attention=(False, True),
-    norm_groups=8,
-)
+from export.presets import POCKET
 
 
 @pytest.mark.parametrize("side", [8, 4, 2])
@@ -37,10 +25,14 @@ def test_the_way_to_the_portrait_is_the_landmarks_ways_by_their_nearness(side):
             assert float(weight[0, 0, y, x]) == pytest.approx(min(1, near.sum()), abs=1e-5)
 
 
-def asked(states, which):
-    """The loss of a small UNet's two frames; `which` of them are asked."""
+def fresh_unet():
     torch.manual_seed(0)
-    unet = start(UNet(SMALL))
+    return start(POCKET.architecture.build("unet", device="cpu"))
+
+
+def asked(states, which):
+    """The loss of a UNet's two frames; `which` of them are asked."""
+    unet = fresh_unet()
     hints = Hints(unet, states.shape[1])
     with torch.no_grad():
         unet(torch.randn(2, 8, 8, 8), torch.randn(1, 256), Context(torch.randn(1, 8, 64), torch.randn(1, 2, 8, 64)), 2)
@@ -56,6 +48,6 @@ def test_only_frames_that_see_their_motion_are_asked():
 
 
 def test_every_level_on_the_way_up_is_asked():
-    hints = Hints(start(UNet(SMALL)), 4)
-    assert [question[1].in_channels for question in hints.questions.values()] == [32, 32, 64]
+    hints = Hints(fresh_unet(), 4)
+    assert [question[1].in_channels for question in hints.questions.values()] == [32, 32, 32, 32, 64]
     assert {question[1].out_channels for question in hints.questions.values()} == {2 + 4}

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from export.networks.unet import Context, StepEmbedding, UNet, UNetConfig
+from export.networks.unet import Context, StepEmbedding
 from export.networks.vae import VAE, VAEConfig
 from export.pocket.start import ADDED_IDS, start
 from export.presets import POCKET
@@ -32,19 +32,7 @@ def test_the_autoencoder_begins_as_a_picture_made_smaller_and_larger_again(pictu
 
 def test_the_unet_begins_as_the_portrait_that_does_not_move():
     torch.manual_seed(0)
-    config = UNetConfig(
-        block_out_channels=(64, 32),
-        num_attention_heads=(1, 1),
-        layers_per_block=(1, 1),
-        transformer_layers_per_block=(1, 1),
-        cross_attention_dim=64,
-        addition_time_embed_dim=32,
-        projection_class_embeddings_input_dim=96,
-        down_attention=(True, False),
-        up_attention=(False, True),
-        norm_groups=8,
-    )
-    unet = start(UNet(config))
+    unet = start(POCKET.architecture.build("unet", device="cpu"))
     portrait = F.interpolate(torch.randn(1, 4, 4, 4), size=16, mode="bicubic")
     condition = (portrait / VAEConfig().scaling_factor).expand(5, -1, -1, -1)
     sample = torch.cat([torch.randn(5, 4, 16, 16), condition], dim=1)

@@ -44,6 +44,29 @@ def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path):
     assert left == ["pocket.safetensors"]
 
 
+def runs(process: str) -> bool:
+    try:
+        status = Path("/proc", process, "status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status  # dead, but nobody has asked how it ended
+
+
+def test_processes_that_draw_end_with_a_training_that_is_killed(tmp_path):
+    process = subprocess.Popen([*TRAIN, "--run", str(tmp_path), "--clips=64", "--workers=2"], stdout=subprocess.PIPE)
+    for line in process.stdout:
+        if json.loads(line).get("done", 0) > 0:
+            break
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 30
+    while any(map(runs, workers)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(workers) == 2
+    assert not any(map(runs, workers))
+
+
 def test_no_minutes_left_says_which_stage_goes_on(tmp_path):
     done = train("--run", str(tmp_path), *SMALL, "--stage", "clips", "--stage", "autoencoder", "--minutes", "0")
     assert done.returncode == 0, done.stderr

@@ -31,7 +31,8 @@ _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn withou
 _CELL = 8  # pixels
 # Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. The
 # rest: windows, from what the motion networks see.
-_PICTURES = 0.75
+_PICTURES = 0.41
+_WHOLE = 0.6  # of the last windows, as long as the preset's; the others are shorter, of more faces
 _FRONTAL = 0.7  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
 _HIGH = 0.45  # of the noise levels
@@ -66,8 +67,8 @@ class DenoiserStage:
     name = "denoiser"
     curves = ("loss", "hints", "x0_high", "x0_middle", "x0_low")
     learning_rate = 1.5e-3
-    # Their turn comes late, when the rate is low already.
-    faster: Mapping[str, float] = {"temporal": 5.0, "time_mixer": 5.0, "time_pos_embed": 5.0}
+    # Their turn comes late, when the rate is lower already.
+    faster: Mapping[str, float] = {"temporal": 2.0, "time_mixer": 2.0, "time_pos_embed": 2.0}
 
     def __init__(
         self,
@@ -97,8 +98,8 @@ class DenoiserStage:
         for module in self.modules["unet"].modules():
             if isinstance(module, SpatioTemporalResBlock | SpatioTemporalTransformer):
                 module.along_time = progress >= _PICTURES
-        # Early on many faces in short windows teach more than one face in a long one; the last part is as released.
-        whole = rng.uniform() < max(0.0, progress - _PICTURES) / (1 - _PICTURES)
+        # Short windows of many faces teach more than a long one of one face; the layers along time need both.
+        whole = rng.uniform() < _WHOLE * max(0.0, progress - _PICTURES) / (1 - _PICTURES)
         size = self.window if whole else 5
         rows = 1 if whole else self.window // 5
         picked = [self._row(rng, size, progress) for _ in range(rows)]

@@ -43,8 +43,8 @@ class Plan:
     clips: int = 800
     frames: int = 32  # of a clip
     autoencoder_steps: int = 2600
-    motion_steps: int = 9000
-    denoiser_steps: int = 4200
+    motion_steps: int = 13000
+    denoiser_steps: int = 7600
     workers: int = 1  # processes that draw
 
 

@@ -44,7 +44,7 @@ class Plan:
     frames: int = 32  # of a clip
     autoencoder_steps: int = 2600
     motion_steps: int = 13000
-    denoiser_steps: int = 7600
+    denoiser_steps: int = 7000
     workers: int = 1  # processes that draw
 
 

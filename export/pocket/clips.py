@@ -1,9 +1,10 @@
 """Training clips: drawn once, kept on disk, read by every stage.
 
 A clip is an identity in motion and what the motion networks see of that motion: half of the time they see the
-identity itself, half of the time another one that moves alike, always in colours and proportions of its own. So
-what they hand on can be motion, and cannot be identity. Seeds from 1 000 000 on are for training; those below are for
-evaluation and never drawn here.
+identity itself, half of the time another one that moves alike. So what they hand on can be motion, and cannot be
+identity. The motion networks themselves learn from drivers alone, and from many more of them: of 800 faces they learn
+by heart whose brows are high and whose head is large, and of a new one they then say the wrong thing. Seeds
+from 1 000 000 on are for training; those below are for evaluation and never drawn here.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -26,27 +29,34 @@ from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import face_box as drawn_face_box
 from procedural.landmarks import landmarks as drawn_landmarks
-from procedural.motion import NAMES, motion
+from procedural.motion import NAMES, State, motion
 
 FIRST_TRAINING_SEED = 1_000_000
+FIRST_DRIVER_SEED = 2_000_000
 _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
 _DRIVER_PX = 256  # the driving picture, from which the motion networks' crops are cut
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """One clip, N frames of P x P pixels. Arrays are maps of files: read only."""
+class Driver:
+    """N frames of somebody who drives. Arrays are maps of files: read only."""
 
-    pictures: np.ndarray  # (N, P, P, 3) uint8: the identity, the target
     faces: np.ndarray  # (N, M, M, 3) uint8: what the expression network sees
     poses: np.ndarray  # (N, M, M, 3) uint8: what the head pose network sees
     states: np.ndarray  # (N, len(NAMES)) float32
-    points: np.ndarray  # (N, K, 2) float32: where the target's landmarks are, in its pixels
-    ids: np.ndarray  # (2,) int64: head and expression intensity
 
     @classmethod
-    def load(cls, folder: Path) -> Clip:
-        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.__annotations__})
+    def load(cls, folder: Path) -> Self:
+        return cls(**{field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Driver):
+    """One clip, N frames of P x P pixels, with its driver."""
+
+    pictures: np.ndarray  # (N, P, P, 3) uint8: the identity, the target
+    points: np.ndarray  # (N, K, 2) float32: where the target's landmarks are, in its pixels
+    ids: np.ndarray  # (2,) int64: head and expression intensity
 
 
 def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
@@ -56,6 +66,26 @@ def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, n
     states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
     driver = identity if rng.uniform() < 0.5 else Identity.random(int(rng.integers(FIRST_TRAINING_SEED, 2**31)))
     points = np.stack([drawn_landmarks(identity, state, px) for state in states])
+    seen, arrays = _seen_of(driver, states, px, motion_px, rng)
+    return {
+        "pictures": np.stack([draw(identity, state, px) for state in states]),
+        **arrays,
+        "points": points.astype(np.float32),
+        "ids": np.array(motion_ids(seen[:25]), np.int64),
+    }
+
+
+def draw_driver(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
+    """The arrays of `Driver`, by name, from a seed: a few moments of some seconds."""
+    rng = np.random.default_rng(seed)
+    states = motion(seed, frames, fps=rng.uniform(1.5, 4.0))
+    return _seen_of(Identity.random(seed), states, px, motion_px, rng)[1]
+
+
+def _seen_of(
+    driver: Identity, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Five points (N, 5, 2) of the driver in its picture, and the arrays of `Driver`."""
     seen = np.stack([drawn_landmarks(driver, state, _DRIVER_PX)[:5] for state in states])
     first = corners(drawn_face_box(driver, states[0], _DRIVER_PX))
     # A detector frames a face a little otherwise than we do, all through a clip; more of it would hide how the head is
@@ -71,13 +101,10 @@ def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, n
         picture = draw(driver, state, _DRIVER_PX)
         faces.append(_bytes(face_image(picture, face_box(five, first), motion_px)))
         poses.append(_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
-    return {
-        "pictures": np.stack([draw(identity, state, px) for state in states]),
+    return seen, {
         "faces": np.stack(faces),
         "poses": np.stack(poses),
         "states": np.stack([state.vector() for state in states]),
-        "points": points.astype(np.float32),
-        "ids": np.array(motion_ids(seen[:25]), np.int64),
     }
 
 
@@ -86,15 +113,19 @@ def _bytes(planes: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clips:
-    """A folder of `count` clips, drawn when they are missing."""
+class _Folder(ABC):
+    """A folder of `count` of a kind, drawn when they are missing."""
 
     folder: Path
     count: int
     frames: int
     px: int
     motion_px: int
-    seed: int = FIRST_TRAINING_SEED
+    seed: int
+
+    @abstractmethod
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        """One of them, drawn."""
 
     def path(self, number: int) -> Path:
         return self.folder / f"{self.seed + number}-{self.frames}x{self.px}-{self.motion_px}"
@@ -117,14 +148,37 @@ class Clips:
         import cv2
 
         cv2.setNumThreads(1)
-        arrays = draw_clip(self.seed + number, frames=self.frames, px=self.px, motion_px=self.motion_px)
+        arrays = self.arrays(number)
         with rename_into_place(self.path(number)) as hidden:
             os.makedirs(hidden)
             for name, array in arrays.items():
                 np.save(hidden / f"{name}.npy", array)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Clips(_Folder):
+    """Clips, in a folder."""
+
+    seed: int = FIRST_TRAINING_SEED
+
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        return draw_clip(self.seed + number, frames=self.frames, px=self.px, motion_px=self.motion_px)
+
     def load(self, number: int) -> Clip:
         return Clip.load(self.path(number))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drivers(_Folder):
+    """Drivers, in a folder."""
+
+    seed: int = FIRST_DRIVER_SEED
+
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        return draw_driver(self.seed + number, frames=self.frames, motion_px=self.motion_px, px=self.px)
+
+    def load(self, number: int) -> Driver:
+        return Driver.load(self.path(number))
 
 
 def _end_with_parent() -> None:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose, rotation_deg
-from export.pocket.clips import Clips, as_planes, normalised
+from export.pocket.clips import Drivers, as_planes, normalised
 from export.pocket.stage import Modules
 
 _BATCH = 64
-_PER_CLIP = 4
+_PER_DRIVER = 4
 
 
 class MotionNetworks:
@@ -34,23 +34,23 @@ class MotionNetworks:
         self,
         expression: Expression,
         head_pose: HeadPose,
-        clips: Clips,
+        drivers: Drivers,
         numbers: list[int],
         steps: int,
         device: torch.device,
     ) -> None:
         self.expression, self.head_pose = expression, head_pose
-        self.clips, self.numbers, self.steps, self.device = clips, numbers, steps, device
+        self.drivers, self.numbers, self.steps, self.device = drivers, numbers, steps, device
         self.modules: Modules = {"expression": expression, "head_pose": head_pose}
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         faces, poses, states = [], [], []
-        for _ in range(_BATCH // _PER_CLIP):
-            clip = self.clips.load(int(rng.choice(self.numbers)))
-            frames = np.sort(rng.choice(len(clip.faces), _PER_CLIP, replace=False))
-            faces.append(clip.faces[frames])
-            poses.append(clip.poses[frames])
-            states.append(clip.states[frames])
+        for _ in range(_BATCH // _PER_DRIVER):
+            driver = self.drivers.load(int(rng.choice(self.numbers)))
+            frames = np.sort(rng.choice(len(driver.faces), _PER_DRIVER, replace=False))
+            faces.append(driver.faces[frames])
+            poses.append(driver.poses[frames])
+            states.append(driver.states[frames])
         groups = len(faces)
         face, pose = (disguised(as_planes(np.concatenate(seen), self.device), groups) for seen in (faces, poses))
         target = torch.from_numpy(normalised(np.concatenate(states))).to(self.device)

@@ -22,6 +22,7 @@ def train(
     minutes: Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")] = math.inf,
     clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn.")] = None,
     frames: Annotated[int | None, typer.Option(min=8, help="Of each clip.")] = None,
+    drivers: Annotated[int | None, typer.Option(min=1, help="How many are drawn for the motion networks.")] = None,
     autoencoder_steps: Annotated[int | None, typer.Option(min=1)] = None,
     motion_steps: Annotated[int | None, typer.Option(min=1)] = None,
     denoiser_steps: Annotated[int | None, typer.Option(min=1)] = None,
@@ -56,6 +57,7 @@ def train(
     given = {
         "clips": clips,
         "frames": frames,
+        "drivers": drivers,
         "autoencoder_steps": autoencoder_steps,
         "motion_steps": motion_steps,
         "denoiser_steps": denoiser_steps,

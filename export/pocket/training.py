@@ -1,6 +1,6 @@
 """All of training, stage after stage, in one folder that any of it resumes from.
 
-- clips/: drawn clips;
+- clips/, drivers/: what is drawn;
 - autoencoder.pt, motion.pt, denoiser.pt: each stage's newest state, its loss curve in .csv, its end in .done.pt;
 - latents/, features/: what the first two stages make of every clip, the third one's data;
 - pocket.safetensors: the result.
@@ -24,7 +24,7 @@ from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose, rotation_deg
 from export.networks.vae import VAE
 from export.pocket.autoencoder import Autoencoder
-from export.pocket.clips import Clips, as_planes
+from export.pocket.clips import Clips, Drivers, as_planes
 from export.pocket.denoiser import DenoiserStage
 from export.pocket.files import load_state, rename_into_place
 from export.pocket.motion import MotionNetworks
@@ -33,6 +33,7 @@ from export.pocket.start import start
 from export.pocket.weights import write_weights
 from export.presets import Preset
 
+_MOMENTS = 8  # of a driver
 Tell = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -42,8 +43,9 @@ class Plan:
 
     clips: int = 800
     frames: int = 32  # of a clip
+    drivers: int = 4000  # for the motion networks, of _MOMENTS frames each
     autoencoder_steps: int = 2600
-    motion_steps: int = 13000
+    motion_steps: int = 20000
     denoiser_steps: int = 7000
     workers: int = 1  # processes that draw
 
@@ -61,11 +63,19 @@ class Training:
             px=preset.size,
             motion_px=preset.motion_px,
         )
+        self.drivers = Drivers(
+            folder=settings.folder / "drivers",
+            count=plan.drivers,
+            frames=_MOMENTS,
+            px=preset.size,
+            motion_px=preset.motion_px,
+        )
 
     def draw(self, tell: Tell) -> None:
-        """Every clip, on disk."""
-        for done in self.clips.draw_missing(self.plan.workers):
-            tell("clips", done, self.plan.clips, {})
+        """Every clip and every driver, on disk."""
+        for name, drawn in (("clips", self.clips), ("drivers", self.drivers)):
+            for done in drawn.draw_missing(self.plan.workers):
+                tell(name, done, drawn.count, {})
 
     def autoencoder(self, tell: Tell) -> bool:
         """The VAE; True when it is complete."""
@@ -83,8 +93,8 @@ class Training:
         stage = MotionNetworks(
             cast(Expression, self._new("expression")),
             cast(HeadPose, self._new("head_pose")),
-            self.clips,
-            self._drawn(),
+            self.drivers,
+            self._ready(self.drivers),
             self.plan.motion_steps,
             self.settings.device,
         )
@@ -139,9 +149,12 @@ class Training:
         return start(self.preset.architecture.build(network, device="cpu")).to(self.settings.device).train()
 
     def _drawn(self) -> list[int]:
-        numbers = self.clips.ready()
+        return self._ready(self.clips)
+
+    def _ready(self, drawn: Clips | Drivers) -> list[int]:
+        numbers = drawn.ready()
         if not numbers:
-            raise InputError(f"no clips are drawn in {self.clips.folder} yet; begin with --stage clips")
+            raise InputError(f"no {drawn.folder.name} are drawn in {drawn.folder} yet; begin with --stage clips")
         return numbers
 
     def _run(self, stage, tell: Tell, half: bool | None = None) -> bool:

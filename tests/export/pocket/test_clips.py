@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.pocket.clips import FIRST_TRAINING_SEED, Clips, draw_clip, normalised
+from export.pocket.clips import FIRST_DRIVER_SEED, FIRST_TRAINING_SEED, Clips, Drivers, draw_clip, draw_driver, normalised
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.motion import NAMES, State
@@ -51,6 +51,22 @@ def test_about_half_of_the_drivers_are_somebody_else():
         clip = draw_clip(seed, frames=1, px=64, motion_px=64)
         other += np.abs(clip["poses"][0, 2, 2].astype(int) - clip["pictures"][0, 2, 2]).max() > 12
     assert 10 <= other <= 30  # binomial, 40 throws: outside of this once in a thousand
+
+
+def test_drivers_are_what_the_motion_networks_see_and_no_more(tmp_path):
+    drivers = Drivers(folder=tmp_path, count=2, frames=4, px=64, motion_px=32)
+    assert list(drivers.draw_missing()) == [0, 1, 2]
+    driver = drivers.load(1)
+    assert driver.faces.shape == driver.poses.shape == (4, 32, 32, 3)
+    assert driver.states.shape == (4, len(NAMES))
+    assert not driver.states[0][NAMES.index("shift_x")]  # the first moment is a clip's first frame
+    assert sorted(path.name for path in drivers.path(1).iterdir()) == ["faces.npy", "poses.npy", "states.npy"]
+
+
+def test_a_driver_does_in_eight_moments_what_a_clip_does_in_a_second():
+    moved = draw_driver(FIRST_DRIVER_SEED, frames=8, px=64, motion_px=32)["states"]
+    yaw = moved[:, NAMES.index("yaw_deg")]
+    assert np.ptp(yaw) > 15 and np.abs(np.diff(yaw)).max() > 5  # degrees
 
 
 def test_normalised_states_are_about_zero_and_about_one(clips):

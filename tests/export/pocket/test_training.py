@@ -18,7 +18,7 @@ from export.presets import POCKET
 
 TRAIN = [sys.executable, "-m", "export.pocket.train", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
-SMALL = ["--clips=2", "--frames=8", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
+SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess:
@@ -53,7 +53,9 @@ def runs(process: str) -> bool:
 
 
 def test_processes_that_draw_end_with_a_training_that_is_killed(tmp_path):
-    process = subprocess.Popen([*TRAIN, "--run", str(tmp_path), "--clips=64", "--workers=2"], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*TRAIN, "--run", str(tmp_path), "--clips=64", "--drivers=1", "--workers=2"], stdout=subprocess.PIPE
+    )
     for line in process.stdout:
         if json.loads(line).get("done", 0) > 0:
             break
@@ -86,7 +88,7 @@ def test_no_minutes_left_says_which_stage_goes_on(tmp_path):
     ids=["unknown stage", "unknown device", "no clips", "latents before the autoencoder", "weights before training"],
 )
 def test_what_cannot_be_trained_is_one_clear_line(tmp_path, arguments, says):
-    done = train("--run", str(tmp_path / "run"), *SMALL[:2], *arguments)
+    done = train("--run", str(tmp_path / "run"), *SMALL[:3], *arguments)
     assert done.returncode == 2
     assert says in done.stderr + done.stdout and "Traceback" not in done.stderr
 

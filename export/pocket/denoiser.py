@@ -31,7 +31,7 @@ _UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn withou
 _CELL = 8  # pixels
 # Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. The
 # rest: windows, from what the motion networks see.
-_PICTURES = 0.45
+_PICTURES = 0.5
 _WHOLE = 0.6  # of the last windows, as long as the preset's; the others are shorter, of more faces
 _FRONTAL = 0.7  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told

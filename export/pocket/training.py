@@ -45,8 +45,8 @@ class Plan:
     frames: int = 32  # of a clip
     drivers: int = 4000  # for the motion networks, of _MOMENTS frames each
     autoencoder_steps: int = 2600
-    motion_steps: int = 20000
-    denoiser_steps: int = 7000
+    motion_steps: int = 17000
+    denoiser_steps: int = 6300
     workers: int = 1  # processes that draw
 
 

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from export.pocket.clips import FIRST_DRIVER_SEED, FIRST_TRAINING_SEED, Clips, Drivers, draw_clip, draw_driver, normalised
+from export.pocket.clips import (
+    FIRST_DRIVER_SEED,
+    FIRST_TRAINING_SEED,
+    Clips,
+    Drivers,
+    draw_clip,
+    draw_driver,
+    normalised,
+)
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.motion import NAMES, State

@@ -39,7 +39,7 @@ Tell = Callable[[str, int, int, dict[str, float]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much of everything. The defaults are what the shipped weights were made with."""
+    """How much of everything. The defaults are what the newest weights had; none are shipped yet."""
 
     clips: int = 800
     frames: int = 32  # of a clip

@@ -29,6 +29,7 @@ class Autoencoder:
 
     name = "autoencoder"
     curves = ("loss", "psnr", "kl", "latent_std")
+    batches = 1
     learning_rate = 2e-3
     faster: Mapping[str, float] = {}
 

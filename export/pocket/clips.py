@@ -9,9 +9,7 @@ from 1 000 000 on are for training; those below are for evaluation and never dra
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 
 from export.pocket.files import rename_into_place
+from export.pocket.together import end_with_parent
 from hp_trt.crops import face_image, pose_image
 from hp_trt.geometry import corners, face_box, motion_ids, portrait_box
 from procedural.draw import draw
@@ -139,7 +138,7 @@ class _Folder(ABC):
         missing = [number for number in range(self.count) if not self.path(number).is_dir()]
         done = self.count - len(missing)
         yield done
-        with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
             for _ in pool.map(self._draw, missing, chunksize=4):
                 done += 1
                 yield done
@@ -179,18 +178,6 @@ class Drivers(_Folder):
 
     def load(self, number: int) -> Driver:
         return Driver.load(self.path(number))
-
-
-def _end_with_parent() -> None:
-    """A worker whose training was killed ends too; it would sleep for ever, waiting for the next clip."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # only workers call this
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 # What a state's entries are divided by, so that the motion networks learn them all alike.

@@ -8,11 +8,13 @@ that the sampler walks, with its ramps and its wrap. Conditions are dropped at r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engines.errors import InputError
 from export.networks.blocks import SpatioTemporalResBlock
@@ -27,15 +29,16 @@ from hp_trt.crops import transformed_image
 from procedural.motion import NAMES
 from runtime import schedule
 
-_UNCONDITIONAL, _DROP_MOTION = 0.08, 0.08  # parts of the rows that learn without these conditions
+_UNCONDITIONAL, _DROP_MOTION = 0.05, 0.05  # parts of the rows that learn without these conditions
 _CELL = 8  # pixels
-# Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. The
-# rest: windows, from what the motion networks see.
-_PICTURES = 0.5
+# Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. After
+# them from what the motion networks see: first mostly such pictures still, and some windows; in the end windows alone.
+_PICTURES, _MIXED = 0.5, 0.35
+_PICTURES_PER_WINDOW = 3
 _WHOLE = 0.6  # of the last windows, as long as the preset's; the others are shorter, of more faces
-_FRONTAL = 0.7  # of the portraits
+_FRONTAL = 0.85  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
-_HIGH = 0.45  # of the noise levels
+_HIGH = 0.6  # of the noise levels
 _HINTS = 0.5  # weight of what is asked besides; none is left in the last part
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
 
@@ -55,18 +58,24 @@ def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> 
     return first + np.clip(places - pad, 0, length - 1), ramps.astype(np.float32)
 
 
+def _of_pictures(step: int, progress: float) -> bool:
+    """Whether a step is of pictures, and not of windows."""
+    return progress < _PICTURES or (progress < _PICTURES + _MIXED and step % (_PICTURES_PER_WINDOW + 1) > 0)
+
+
 class DenoiserStage:
     """Rows of windows, each of its own clip and noise level.
 
     Of each of `numbers`, clips: latents (N, 4, h, w) float16, scaled as the loop's; features (N, E + 3) float32, what
     the motion networks say, degrees last. The UNet begins as a network of pictures, as the published one did: a step
-    takes three fifths of the time, and its faces differ more. The first part of the steps learns from the drawn states
+    takes half of the time, and its faces differ more. The first part of the steps learns from the drawn states
     themselves, as the motion networks would say them if they were perfect, and needs no features.
     """
 
     name = "denoiser"
-    curves = ("loss", "hints", "x0_high", "x0_middle", "x0_low")
-    learning_rate = 1.5e-3
+    curves: tuple[str, ...] = ("loss", "hints", "x0_high", "x0_middle", "x0_low")
+    batches = 2
+    learning_rate = 2e-3
     # Their turn comes late, when the rate is lower already.
     faster: Mapping[str, float] = {"temporal": 2.0, "time_mixer": 2.0, "time_pos_embed": 2.0}
 
@@ -86,7 +95,7 @@ class DenoiserStage:
     ) -> None:
         unet = cast(UNet, modules["unet"])
         self.hints = Hints(unet, len(NAMES)).to(device)
-        self.modules = {**modules, "hints": self.hints}
+        self.modules: Modules = {**modules, "hints": self.hints}
         self.clips, self.numbers = clips, numbers
         self.latents, self.features = latents, features
         self.steps, self.window, self.pad, self.device = steps, window, pad, device
@@ -95,17 +104,18 @@ class DenoiserStage:
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         progress = step / self.steps
+        told, pictures = progress < _PICTURES, _of_pictures(step, progress)
         for module in self.modules["unet"].modules():
             if isinstance(module, SpatioTemporalResBlock | SpatioTemporalTransformer):
-                module.along_time = progress >= _PICTURES
+                module.along_time = not pictures
         # Short windows of many faces teach more than a long one of one face; the layers along time need both.
-        whole = rng.uniform() < _WHOLE * max(0.0, progress - _PICTURES) / (1 - _PICTURES)
+        whole = not pictures and rng.uniform() < _WHOLE * (progress - _PICTURES) / (1 - _PICTURES)
         size = self.window if whole else 5
         rows = 1 if whole else self.window // 5
-        picked = [self._row(rng, size, progress) for _ in range(rows)]
+        picked = [self._row(rng, size, told=told, pictures=pictures) for _ in range(rows)]
         target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
         # Pictures have a noise level each, the frames of a window one: (R, F) or (R, 1).
-        sigma = self._sigmas(rng, (rows, size if progress < _PICTURES else 1)).to(self.device)
+        sigma = self._sigmas(rng, (rows, size if pictures else 1)).to(self.device)
         s = sigma[..., None, None, None]
         noisy = target + s * torch.randn_like(target)
         velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
@@ -138,7 +148,8 @@ class DenoiserStage:
         count, frames = noisy.shape[:2]
         images = torch.stack([reference["image"] for reference in references])
         identity = torch.zeros(count, 512, device=self.device)
-        tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
+        with _attention(self.device):
+            tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
         condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
         sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
         sees_motion = torch.tensor([row["drop"] == "" for row in rows], device=self.device).float()
@@ -151,7 +162,8 @@ class DenoiserStage:
         sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
         ids = torch.tensor(ADDED_IDS, device=self.device)
         embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
-        v = self.modules["unet"](sample, embedding, Context(tokens, motion), motion.shape[1])
+        with _attention(self.device):
+            v = self.modules["unet"](sample, embedding, Context(tokens, motion), motion.shape[1])
         return v.reshape(noisy.shape)
 
     def _motion_tokens(self, rows: Sequence[dict]) -> Tensor:
@@ -168,16 +180,15 @@ class DenoiserStage:
         tokens = torch.cat([refined, pose.expand(-1, -1, refined.shape[2], -1)], dim=-1)
         return tokens * torch.stack([row["ramps"] for row in rows])[..., None, None]
 
-    def _row(self, rng: np.random.Generator, size: int, progress: float) -> dict:
+    def _row(self, rng: np.random.Generator, size: int, *, told: bool, pictures: bool) -> dict:
         """A window of a random clip, or as many pictures of it, and the portrait they are made from."""
         i = int(rng.integers(len(self.latents)))
         latents, clip = self.latents[i], self.clips.load(self.numbers[i])
-        if progress < _PICTURES:
+        if pictures:
             frames, ramps = rng.choice(len(latents), size), np.ones(size, np.float32)
-            features = self._told(clip.states[frames], rng)
         else:
             frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
-            features = self._features(i)[frames]
+        features = self._told(clip.states[frames], rng) if told else self._features(i)[frames]
         draw = rng.uniform()
         drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
         ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)
@@ -232,3 +243,8 @@ class DenoiserStage:
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""
+
+
+def _attention(device: torch.device) -> AbstractContextManager:
+    """On a CPU, attention as plain products in half precision: its fused kernel's gradient takes twice as long."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -27,6 +27,7 @@ class MotionNetworks:
 
     name = "motion"
     curves = ("loss", "expression", "degrees")
+    batches = 1
     learning_rate = 2e-3
     faster: Mapping[str, float] = {}
 

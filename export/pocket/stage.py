@@ -1,6 +1,6 @@
 """One stage of training: steps that resume where they were killed, an average of the weights, a log of the loss.
 
-Step n of a stage sees the same numbers whenever it runs: its randomness comes from the seed and n alone.
+Batch b of step n sees the same numbers whenever and wherever it runs: its randomness comes from the seed, n and b.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import csv
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engines.errors import InputError
 from export.pocket.files import load_state, save_state
+from export.pocket.together import Share
 
 Modules = Mapping[str, nn.Module]
 
@@ -28,13 +29,14 @@ class Stage(Protocol):
 
     name: str
     steps: int
+    batches: int  # of a step, shared by the processes that train together
     learning_rate: float
     faster: Mapping[str, float]  # part of a parameter's name -> how many times that rate; most stages have none
     modules: Modules  # network name -> the network that is trained
     curves: tuple[str, ...]  # the losses that are logged; a step need not have all of them
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """One step's losses by name; "loss" is the one to descend."""
+        """One batch's losses by name; "loss" is the one to descend. What learns is the same in all of a step's."""
         ...
 
     def finish(self, modules: Modules) -> None:
@@ -53,12 +55,13 @@ class Settings:
     minutes: float = math.inf  # stop, resumable, after so long
     save_every_s: float = 60.0
     averaging: float = 0.998  # of the weights, a step
+    share: Share = field(default_factory=Share)  # of the batches
 
 
 def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[str, float]], None]) -> bool:
     """Train `stage` to its end, or until the minutes are over; returns whether it is complete.
 
-    Raises InputError for a state of other sizes.
+    The losses that are told and logged are of this process's batches. Raises InputError for a state of other sizes.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / f"{stage.name}.pt"
@@ -68,20 +71,26 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
     step = 0
     if path.exists():
         step = _resume(path, stage, average, optimizer, settings)
+    share = settings.share
     started = saved = time.perf_counter()
     mean: dict[str, float] = {}
     while step < stage.steps:
-        if time.perf_counter() - started > settings.minutes * 60:
-            _save(path, stage, average, optimizer, step)
+        if share.any(time.perf_counter() - started > settings.minutes * 60):
+            if share.leads:
+                _save(path, stage, average, optimizer, step)
             return False
-        rng = np.random.default_rng([settings.seed, step])
-        torch.manual_seed(int(rng.integers(2**31)))
         for group in optimizer.param_groups:
             group["lr"] = group["factor"] * stage.learning_rate * _pace(step, stage.steps)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.half):
-            losses = stage.loss(step, rng)
-        losses["loss"].backward()
+        for batch in range(share.process, stage.batches, share.processes):
+            rng = np.random.default_rng([settings.seed, step, batch])
+            torch.manual_seed(int(rng.integers(2**31)))
+            with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.half):
+                losses = stage.loss(step, rng)
+            (losses["loss"] / stage.batches).backward()
+            for name, value in losses.items():
+                mean[name] = 0.98 * mean.get(name, float(value.detach())) + 0.02 * float(value.detach())
+        share.add_up(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient of {stage.name} is not finite at step {step}; lower the rate")
@@ -95,8 +104,8 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
                     kept.lerp_(value.detach(), 1 - decay)
                 else:
                     kept.copy_(value)
-        for name, value in losses.items():
-            mean[name] = 0.98 * mean.get(name, float(value.detach())) + 0.02 * float(value.detach())
+        if not share.leads:
+            continue
         if step % 20 == 0 or step == stage.steps:
             tell(stage.name, step, stage.steps, mean)
         if step % 100 == 0 or step == stage.steps:

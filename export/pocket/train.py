@@ -29,7 +29,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [every core].")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that draw, and that share the denoiser's batches: with --threads 1, as many as cores.",
+        ),
+    ] = 1,
     half: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = True,
     out: Annotated[Path | None, typer.Option(help="The weights [RUN/pocket.safetensors].")] = None,
     json: Annotated[bool, json_option()] = False,

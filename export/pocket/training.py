@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from export.pocket.files import load_state, rename_into_place
 from export.pocket.motion import MotionNetworks
 from export.pocket.stage import Modules, Settings, run
 from export.pocket.start import start
+from export.pocket.together import Share, together
 from export.pocket.weights import write_weights
 from export.presets import Preset
 
@@ -47,7 +49,7 @@ class Plan:
     autoencoder_steps: int = 2600
     motion_steps: int = 17000
     denoiser_steps: int = 6300
-    workers: int = 1  # processes that draw
+    workers: int = 1  # processes that draw, and that share the denoiser's batches
 
 
 class Training:
@@ -114,11 +116,18 @@ class Training:
 
     def denoiser(self, tell: Tell) -> bool:
         """Appearance, refiner and UNet; True when they are complete."""
+        stage = self.denoiser_stage()  # before anybody is asked to help: it says what is missing
+        processes = min(self.plan.workers, stage.batches)
+        with together(processes, partial(_help_denoiser, self.preset, self.plan, self.settings)) as share:
+            return self._run(stage, tell, share=share)
+
+    def denoiser_stage(self) -> DenoiserStage:
+        """The third stage, as it begins."""
         numbers = self._drawn()
         latents = self._all_seen("latents", "autoencoder")
         features = self._all_seen("features", "motion") if self._finished_path("motion").exists() else None
         names = ("appearance", "image_proj", "motion_refiner", "unet")
-        stage = DenoiserStage(
+        return DenoiserStage(
             {name: self._new(name) for name in names},
             clips=self.clips,
             latents=latents,
@@ -130,7 +139,6 @@ class Training:
             scaling_factor=self.preset.architecture.vae.scaling_factor,
             device=self.settings.device,
         )
-        return self._run(stage, tell)
 
     def write(self, path: Path) -> None:
         """The averaged weights of all stages as one file of half precision."""
@@ -157,9 +165,8 @@ class Training:
             raise InputError(f"no {drawn.folder.name} are drawn in {drawn.folder} yet; begin with --stage clips")
         return numbers
 
-    def _run(self, stage, tell: Tell, half: bool | None = None) -> bool:
-        settings = self.settings if half is None else replace(self.settings, half=half)
-        if not run(stage, settings, tell):
+    def _run(self, stage, tell: Tell, **settings: Any) -> bool:
+        if not run(stage, replace(self.settings, **settings), tell):
             return False
         finished = self._finished_path(stage.name)
         if not finished.exists():
@@ -214,8 +221,10 @@ class Training:
         pictures = self.clips.load(number).pictures
         latents = []
         for part in np.array_split(pictures, -(-len(pictures) // 8)):
-            moments = vae.encode(as_planes(part, self.settings.device) * 2 - 1)
-            latents.append(moments[:, : vae.config.latent_channels] * vae.config.scaling_factor)
+            # An error of a hundredth of a deviation, which the denoiser's own hides, for half of the time.
+            with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
+                moments = vae.encode(as_planes(part, self.settings.device) * 2 - 1)
+            latents.append(moments[:, : vae.config.latent_channels].float() * vae.config.scaling_factor)
         return torch.cat(latents).cpu().numpy().astype(np.float16)
 
     @torch.no_grad()
@@ -225,3 +234,7 @@ class Training:
         features = expression(as_planes(clip.faces, device))
         degrees = rotation_deg(head_pose(as_planes(clip.poses, device)))
         return torch.cat([features, degrees], dim=1).cpu().numpy()
+
+
+def _help_denoiser(preset: Preset, plan: Plan, settings: Settings, share: Share) -> None:
+    run(Training(preset, plan, settings).denoiser_stage(), replace(settings, share=share), lambda *_: None)

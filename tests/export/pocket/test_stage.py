@@ -16,6 +16,7 @@ class Line:
     """Learns y = 2x + 1 from points that each step draws anew."""
 
     name, learning_rate, curves = "line", 0.05, ("loss",)
+    batches = 1
     faster: ClassVar = {}
 
     def __init__(self, steps=400, width=1):

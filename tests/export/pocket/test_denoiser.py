@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.pocket.denoiser import DenoiserStage, ring_window
+from export.pocket.denoiser import DenoiserStage, _of_pictures, ring_window
 from export.pocket.start import start
 from export.presets import POCKET
 from runtime.padding import fade_in, fade_out
@@ -72,3 +72,11 @@ def test_rows_refined_together_are_the_rows_refined_one_by_one():
         assert torch.allclose(made[..., :58], faded, atol=1e-3)  # values of about 1; products of other batch sizes
         assert torch.equal(made[:, 7, 58:61], row["degrees"] * row["ramps"][:, None])
         assert not made[..., 61:].any()
+
+
+def test_pictures_come_first_then_windows_among_them_then_windows_alone():
+    steps = 1000
+    pictures = np.array([_of_pictures(step, step / steps) for step in range(steps)])
+    assert pictures[:500].all()
+    assert pictures[500:850].mean() == pytest.approx(3 / 4, abs=0.01)  # of 350 steps
+    assert not pictures[850:].any()

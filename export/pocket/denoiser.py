@@ -33,7 +33,7 @@ _UNCONDITIONAL, _DROP_MOTION = 0.05, 0.05  # parts of the rows that learn withou
 _CELL = 8  # pixels
 # Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. After
 # them from what the motion networks see: first mostly such pictures still, and some windows; in the end windows alone.
-_PICTURES, _MIXED = 0.5, 0.35
+_PICTURES, _MIXED = 0.5, 0.43
 _PICTURES_PER_WINDOW = 3
 _WHOLE = 0.6  # of the last windows, as long as the preset's; the others are shorter, of more faces
 _FRONTAL = 0.85  # of the portraits

@@ -78,5 +78,5 @@ def test_pictures_come_first_then_windows_among_them_then_windows_alone():
     steps = 1000
     pictures = np.array([_of_pictures(step, step / steps) for step in range(steps)])
     assert pictures[:500].all()
-    assert pictures[500:850].mean() == pytest.approx(3 / 4, abs=0.01)  # of 350 steps
-    assert not pictures[850:].any()
+    assert pictures[500:930].mean() == pytest.approx(3 / 4, abs=0.01)  # of 430 steps
+    assert not pictures[930:].any()

@@ -228,6 +228,27 @@ class DenoiserStage:
             "points": self._cells(drawn.points[frame]),
         }
 
+    @torch.no_grad()
+    def make(self, clip: int, rng: np.random.Generator, steps: int) -> np.ndarray:
+        """A clip's first window as the loop makes it of its first frame: (F, 4, h, w) float16, scaled as the loop's."""
+        latents, features = self.latents[clip], self._features(clip)[: self.window]
+        row = {
+            "features": self._tensor(features[:, :-3]),
+            "degrees": self._tensor(features[:, -3:]),
+            "ramps": torch.ones(len(features), device=self.device),
+            "ids": torch.from_numpy(np.array(self.clips.load(self.numbers[clip]).ids)).to(self.device),
+            "drop": "",
+        }
+        reference = self.reference(clip, 0)
+        sigmas = schedule.sigmas(steps)
+        of_latents, of_velocity = schedule.euler_coefficients(sigmas)
+        noise = rng.normal(size=(len(features), *latents.shape[1:]))
+        x = self._tensor(latents[:1]) + float(sigmas[0]) * self._tensor(noise)
+        for i in range(steps):
+            sigma = torch.full((1, 1), float(sigmas[i]), device=self.device)
+            x = of_latents[i] * x + of_velocity[i] * self.predict(x[None], sigma, [reference], [row])[0].float()
+        return x.cpu().numpy().astype(np.float16)
+
     def _cells(self, points: np.ndarray) -> Tensor:
         """Landmarks from pixels to latent cells."""
         return self._tensor((points + 0.5) / _CELL - 0.5)

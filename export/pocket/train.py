@@ -12,7 +12,7 @@ from engines.errors import InputError
 from hp_trt.console import Reporter, debug_option, json_option, run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-STAGES = ("clips", "autoencoder", "motion", "latents", "features", "denoiser", "write")
+STAGES = ("clips", "autoencoder", "motion", "latents", "features", "denoiser", "made", "decoder", "write")
 
 
 @app.command()
@@ -26,6 +26,8 @@ def train(
     autoencoder_steps: Annotated[int | None, typer.Option(min=1)] = None,
     motion_steps: Annotated[int | None, typer.Option(min=1)] = None,
     denoiser_steps: Annotated[int | None, typer.Option(min=1)] = None,
+    made: Annotated[int | None, typer.Option(min=1, help="Clips that the denoiser makes for the decoder.")] = None,
+    decoder_steps: Annotated[int | None, typer.Option(min=1)] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [every core].")] = None,
@@ -33,7 +35,7 @@ def train(
         int,
         typer.Option(
             min=1,
-            help="Processes that draw, and that share the denoiser's batches: with --threads 1, as many as cores.",
+            help="Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores.",
         ),
     ] = 1,
     half: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = True,
@@ -67,6 +69,8 @@ def train(
         "autoencoder_steps": autoencoder_steps,
         "motion_steps": motion_steps,
         "denoiser_steps": denoiser_steps,
+        "made": made,
+        "decoder_steps": decoder_steps,
         "workers": workers,
     }
     plan = Plan(**{name: value for name, value in given.items() if value is not None})
@@ -91,6 +95,8 @@ def train(
             "latents": training.latents,
             "features": training.features,
             "denoiser": training.denoiser,
+            "made": training.made,
+            "decoder": training.decoder,
         }
         for name, act in steps.items():
             if name in wanted and act(tell) is False:

@@ -1,8 +1,9 @@
 """All of training, stage after stage, in one folder that any of it resumes from.
 
 - clips/, drivers/: what is drawn;
-- autoencoder.pt, motion.pt, denoiser.pt: each stage's newest state, its loss curve in .csv, its end in .done.pt;
+- autoencoder.pt, motion.pt, denoiser.pt, decoder.pt: each stage's newest state; .csv: its loss; .done.pt: its end;
 - latents/, features/: what the first two stages make of every clip, the third one's data;
+- made/: what the third stage makes of some of them, the last one's data;
 - pocket.safetensors: the result.
 """
 
@@ -26,6 +27,7 @@ from export.networks.head_pose import HeadPose, rotation_deg
 from export.networks.vae import VAE
 from export.pocket.autoencoder import Autoencoder
 from export.pocket.clips import Clips, Drivers, as_planes
+from export.pocket.decoder import DecoderStage
 from export.pocket.denoiser import DenoiserStage
 from export.pocket.files import load_state, rename_into_place
 from export.pocket.motion import MotionNetworks
@@ -43,13 +45,15 @@ Tell = Callable[[str, int, int, dict[str, float]], None]
 class Plan:
     """How much of everything. The defaults are what the newest weights had; none are shipped yet."""
 
-    clips: int = 800
+    clips: int = 2400
     frames: int = 32  # of a clip
     drivers: int = 4000  # for the motion networks, of _MOMENTS frames each
     autoencoder_steps: int = 2600
     motion_steps: int = 17000
-    denoiser_steps: int = 6300
-    workers: int = 1  # processes that draw, and that share the denoiser's batches
+    denoiser_steps: int = 5250
+    made: int = 600  # of the clips, made by the denoiser for the decoder to learn from
+    decoder_steps: int = 1000
+    workers: int = 1  # processes that draw, and that share the batches of the last stages
 
 
 class Training:
@@ -116,16 +120,49 @@ class Training:
 
     def denoiser(self, tell: Tell) -> bool:
         """Appearance, refiner and UNet; True when they are complete."""
-        stage = self.denoiser_stage()  # before anybody is asked to help: it says what is missing
+        return self._run_together(Training._denoiser_stage, tell)
+
+    def made(self, tell: Tell) -> None:
+        """Some clips as the frozen denoiser makes them."""
+        stage = self._denoiser_stage()
+        for name, module in self._finished("denoiser").items():
+            stage.modules[name].load_state_dict(module.state_dict())
+        steps = int(self.preset.sampling["steps"])
+
+        def make(number: int) -> np.ndarray:
+            with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
+                return stage.make(stage.numbers.index(number), np.random.default_rng(number), steps)
+
+        self._look("made", "denoiser", make, tell, self._drawn()[: self.plan.made])
+
+    def decoder(self, tell: Tell) -> bool:
+        """The VAE's decoder, on what was made; True when it is complete."""
+        return self._run_together(Training._decoder_stage, tell)
+
+    def _run_together(self, begin: Callable[[Training], DenoiserStage | DecoderStage], tell: Tell) -> bool:
+        stage = begin(self)  # before anybody is asked to help: it says what is missing
         processes = min(self.plan.workers, stage.batches)
-        with together(processes, partial(_help_denoiser, self.preset, self.plan, self.settings)) as share:
+        with together(processes, partial(_help, begin, self.preset, self.plan, self.settings)) as share:
             return self._run(stage, tell, share=share)
 
-    def denoiser_stage(self) -> DenoiserStage:
-        """The third stage, as it begins."""
+    def _decoder_stage(self) -> DecoderStage:
+        numbers = self._drawn()[: self.plan.made]
+        vae = cast(VAE, self._new("vae"))
+        vae.load_state_dict(load_state(self._need("autoencoder"))["vae"])
+        return DecoderStage(
+            vae,
+            clips=self.clips,
+            latents=self._all_seen("latents", "autoencoder", numbers),
+            made=self._all_seen("made", "denoiser", numbers),
+            numbers=numbers,
+            steps=self.plan.decoder_steps,
+            device=self.settings.device,
+        )
+
+    def _denoiser_stage(self) -> DenoiserStage:
         numbers = self._drawn()
-        latents = self._all_seen("latents", "autoencoder")
-        features = self._all_seen("features", "motion") if self._finished_path("motion").exists() else None
+        latents = self._all_seen("latents", "autoencoder", numbers)
+        features = self._all_seen("features", "motion", numbers) if self._finished_path("motion").exists() else None
         names = ("appearance", "image_proj", "motion_refiner", "unet")
         return DenoiserStage(
             {name: self._new(name) for name in names},
@@ -143,7 +180,7 @@ class Training:
     def write(self, path: Path) -> None:
         """The averaged weights of all stages as one file of half precision."""
         states: dict[str, Mapping[str, torch.Tensor]] = {}
-        for stage in ("autoencoder", "motion", "denoiser"):
+        for stage in ("motion", "denoiser", "decoder"):
             states |= {name: module.state_dict() for name, module in self._finished(stage).items()}
         # It only ever sees a black picture: a network whose last layer is zero, so that it adds nothing.
         guider = self._new("pose_guider")
@@ -194,8 +231,10 @@ class Training:
     def _load(self, network: str, state: dict) -> nn.Module:
         return self.preset.architecture.load(network, state)
 
-    def _look(self, what: str, stage: str, make: Callable[[int], np.ndarray], tell: Tell) -> None:
-        numbers = self._drawn()
+    def _look(
+        self, what: str, stage: str, make: Callable[[int], np.ndarray], tell: Tell, some: list[int] | None = None
+    ) -> None:
+        numbers = self._drawn() if some is None else some
         for count, number in enumerate(numbers, start=1):
             path = self._seen(what, stage, number)
             if not path.exists():
@@ -209,8 +248,8 @@ class Training:
             self._eyes[stage] = hashlib.sha256(self._need(stage).read_bytes()).hexdigest()[:12]
         return self.settings.folder / what / self._eyes[stage] / f"{number}.npy"
 
-    def _all_seen(self, what: str, stage: str) -> list[np.ndarray]:
-        paths = [self._seen(what, stage, number) for number in self._drawn()]
+    def _all_seen(self, what: str, stage: str, numbers: list[int]) -> list[np.ndarray]:
+        paths = [self._seen(what, stage, number) for number in numbers]
         if missing := [path for path in paths if not path.exists()]:
             raise InputError(f"{what} of {len(missing)} of {len(paths)} clips are missing; run --stage {what} first")
         return [np.load(path) for path in paths]
@@ -236,5 +275,11 @@ class Training:
         return torch.cat([features, degrees], dim=1).cpu().numpy()
 
 
-def _help_denoiser(preset: Preset, plan: Plan, settings: Settings, share: Share) -> None:
-    run(Training(preset, plan, settings).denoiser_stage(), replace(settings, share=share), lambda *_: None)
+def _help(
+    begin: Callable[[Training], DenoiserStage | DecoderStage],
+    preset: Preset,
+    plan: Plan,
+    settings: Settings,
+    share: Share,
+) -> None:
+    run(begin(Training(preset, plan, settings)), replace(settings, share=share), lambda *_: None)

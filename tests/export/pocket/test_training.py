@@ -19,6 +19,7 @@ from export.presets import POCKET
 TRAIN = [sys.executable, "-m", "export.pocket.train", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
 SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
+SMALL += ["--made=2", "--decoder-steps=2"]
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess:

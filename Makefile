@@ -14,8 +14,6 @@ DRIVING ?= $(SAMPLE)/driving.mp4
 SEED ?= 7
 # Where the face of a drawn picture or video is, known exactly; of others it is looked for.
 face_of = $(if $(filter $(SAMPLE)/%,$(2)),$(1) $(basename $(2)).landmarks.json)
-# Until pocket's trained weights are in the repository, the demo's face is noise, and the build says so.
-WEIGHTS ?= $(if $(wildcard export/pocket/pocket.safetensors),,--random-weights)
 # pytest's own words, e.g. make test ARGS='-k golden'
 ARGS ?=
 
@@ -34,7 +32,7 @@ $(READY): pyproject.toml
 demo: $(READY)
 	@mkdir -p out
 	$(if $(filter $(SAMPLE)/%,$(PORTRAIT) $(DRIVING)),$(BIN)/hp-trt sample --out $(SAMPLE) --seed $(SEED))
-	$(BIN)/python -m export.build_engines --preset pocket $(WEIGHTS) --bundle $(BUNDLE)
+	$(BIN)/python -m export.build_engines --preset pocket --bundle $(BUNDLE)
 	$(BIN)/hp-trt animate --bundle $(BUNDLE) \
 		--portrait '$(PORTRAIT)' $(call face_of,--portrait-landmarks,$(PORTRAIT)) \
 		--driving '$(DRIVING)' $(call face_of,--driving-landmarks,$(DRIVING)) \

@@ -47,7 +47,6 @@ def draw_plot(report: Mapping[str, Any], out: Path, kind: str) -> None:
                 markeredgewidth=2 if column["kind"] in _ENDS else 0,
                 color=_ENDS.get(column["kind"]) or colours[column["name"]],
                 label=column["name"],
-                clip_on=False,
             )
         unit = f", {measure['unit']}" if measure["unit"] else ""
         axes.set_title(f"{measure['title']}{unit} ({measure['better']} is better)", loc="left", color=_INK, fontsize=9)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from math import inf
 
 import pytest
@@ -121,3 +122,11 @@ def test_without_numbers_there_is_still_a_picture(tmp_path):
     empty = {**REPORT, "columns": [column("still", "still", metric(None, None, why="x"))]}
     draw_plot(empty, tmp_path / "p.svg", ".svg")
     assert (tmp_path / "p.svg").stat().st_size > 500
+
+
+def test_a_column_without_a_number_does_not_spoil_the_pictures_layout(tmp_path):
+    """The still portrait has no window's seam, in any evaluation."""
+    columns = [column("still", "still", metric(None, None, why="x")), column("a", "bundle", metric(25.0, 23.0))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_plot({**REPORT, "columns": columns}, tmp_path / "p.png", ".png")

@@ -83,7 +83,7 @@ def test_no_minutes_left_says_which_stage_goes_on(tmp_path):
         (["--stage", "denoise"], "there is no stage 'denoise'; there are clips, autoencoder"),
         (["--device", "tpu0"], "the device 'tpu0' cannot be used"),
         (["--stage", "autoencoder"], "no clips are drawn"),
-        (["--stage", "latents"], "the stage motion is not complete"),
+        (["--stage", "latents"], "the stage autoencoder is not complete"),
         (["--stage", "write"], "the stage motion is not complete"),
     ],
     ids=["unknown stage", "unknown device", "no clips", "latents before the autoencoder", "weights before training"],

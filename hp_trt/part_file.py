@@ -18,12 +18,16 @@ _LONGEST_NAME = 230  # bytes: file systems take 255, and the hidden name is long
 
 
 class PartFile:
-    """The hidden file of `final`, made and held. OSError where the folder does not allow it."""
+    """The hidden file of `final`, made and held. OSError where the folder does not allow it.
 
-    def __init__(self, final: Path) -> None:
+    `sweep=False` leaves what killed processes left: such parts may be worth something.
+    """
+
+    def __init__(self, final: Path, *, sweep: bool = True) -> None:
         self.final = final
         self.path = final.with_name(f".{final.name}.{os.getpid()}.part")
-        _sweep(final)
+        if sweep:
+            _sweep(final)
         self._handle = self.path.open("wb")
         with suppress(OSError):  # a file system without locks
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,10 +56,19 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{folder} cannot be written; change its permissions, or write somewhere else")
 
 
-def _sweep(final: Path) -> None:
-    with suppress(OSError):  # tidying is no reason to fail
+def orphans(final: Path) -> list[Path]:
+    """The parts of `final` that processes left which were killed."""
+    found = []
+    with suppress(OSError):  # a folder that cannot be read tells when it is written
         for entry in final.parent.iterdir():
             if entry.name.startswith(f".{final.name}.") and entry.name.endswith(".part") and entry.is_file():
                 with entry.open("rb") as handle, suppress(BlockingIOError):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    entry.unlink()
+                    found.append(entry)
+    return found
+
+
+def _sweep(final: Path) -> None:
+    for part in orphans(final):
+        with suppress(OSError):  # tidying is no reason to fail
+            part.unlink()

@@ -18,7 +18,7 @@ import numpy as np
 from engines.errors import InputError
 
 # FFmpeg opens text as an ANSI terminal, and pictures as one-frame videos.
-_NO_VIDEO_FORMATS = ("tty", "image2", "_pipe")
+NO_VIDEO_FORMATS = ("tty", "image2", "_pipe")
 _FALLBACK_RATE = Fraction(25)
 _ADVICE = "give an mp4, mov, mkv or webm with a picture track"
 
@@ -63,7 +63,7 @@ class VideoReader:
         info = self.info
         count, previous = 0, None
         with _opened(info.path) as container:
-            stream = _video_stream(container, info.path)
+            stream = video_stream(container, info.path)
             stream.thread_type = "AUTO"
             damage = _Damage()
             for frame in _decoded(container, stream, damage):
@@ -84,21 +84,20 @@ def probe(path: Path | str) -> VideoInfo:
     if not path.is_file():
         raise InputError(f"{path} is not a file; {_ADVICE}")
     with _opened(path) as container:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         first = next(_decoded(container, stream, _Damage()), None)
         if first is None:
             raise InputError(
                 f"{path} has pictures but not one that can be decoded: empty, damaged or cut off; {_ADVICE}"
             )
-        turned = _quarter_turns(first) % 2
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE
+        turned = quarter_turns(first) % 2
         duration = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)
         audio = audio_stream(container)
         return VideoInfo(
             path=path,
             width=first.height if turned else first.width,
             height=first.width if turned else first.height,
-            rate=Fraction(rate),
+            rate=frame_rate(stream),
             time_base=Fraction(stream.time_base),
             frames=stream.frames or None,
             duration_s=float(duration) or None,
@@ -109,6 +108,11 @@ def probe(path: Path | str) -> VideoInfo:
 def audio_stream(container: Any) -> Any:
     """The first sound that FFmpeg knows how to decode, or None."""
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def frame_rate(stream: Any) -> Fraction:
+    """Frames per second of a stream of pictures: the mean where it varies, 25 where nothing says."""
+    return Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE)
 
 
 @dataclass
@@ -128,20 +132,21 @@ def _opened(path: Path) -> Any:
         raise InputError(
             f"{path} is no video that FFmpeg can open ({error.strerror or error}), or it is cut off; {_ADVICE}"
         ) from error
-    if container.format.name.endswith(_NO_VIDEO_FORMATS):
+    if container.format.name.endswith(NO_VIDEO_FORMATS):
         container.close()
         raise InputError(f"{path} is a picture or a text, not a video; {_ADVICE}")
     return container
 
 
-def _video_stream(container: Any, path: Path) -> Any:
+def video_stream(container: Any, name: Path | str) -> Any:
+    """The first pictures that are no cover. Raises InputError, which calls the source `name`."""
     from av.stream import Disposition
 
     # A music file's cover is a video stream to FFmpeg.
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         found = "only audio" if container.streams.audio else "no picture track"
-        raise InputError(f"{path} has {found}; {_ADVICE}")
+        raise InputError(f"{name} has {found}; {_ADVICE}")
     return streams[0]
 
 
@@ -164,13 +169,13 @@ def _decoded(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
             damage.packets += 1
 
 
-def _quarter_turns(frame: Any) -> int:
+def quarter_turns(frame: Any) -> int:
     """How often the frame must be turned by 90 degrees, counterclockwise."""
     return round(frame.rotation / 90)
 
 
 def _rgb(frame: Any, info: VideoInfo) -> np.ndarray:
-    turns = _quarter_turns(frame)
+    turns = quarter_turns(frame)
     width, height = (info.height, info.width) if turns % 2 else (info.width, info.height)
     # A stream may change its size on the way: everything takes the first frame's.
     image = frame.to_ndarray(format="rgb24", width=width, height=height)

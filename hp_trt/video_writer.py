@@ -26,11 +26,11 @@ from hp_trt.video import VideoInfo
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
 # one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
 X264 = {"crf": "17", "x264-params": "mbtree=0"}
-_SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
+BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
 
 
 class VideoWriter:
@@ -68,13 +68,9 @@ class VideoWriter:
 
     def write(self, image: np.ndarray, time_s: Fraction | None = None) -> None:
         """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
-        import av
-
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"this video has frames of {self._size} (width, height), got an array {image.shape}")
-        pad = [(0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)]
-        frame = av.VideoFrame.from_ndarray(np.pad(image, pad, mode="edge"), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=_BT601)
+        frame = yuv_frame(image)
         frame.pts = self._pts(time_s)
         frame.time_base = self._time_base
         frame.duration = self._period
@@ -141,14 +137,14 @@ class VideoWriter:
     def _open(self, driving: VideoInfo | None) -> None:
         import av
 
-        container_format = _SUFFIXES[self.path.suffix.lower()]
+        container_format = SUFFIXES[self.path.suffix.lower()]
         self._part = PartFile(self.path)
         self._container = av.open(str(self._part.path.absolute()), "w", format=container_format)
         stream = self._container.add_stream("libx264", rate=self._rate, options=dict(X264))
         stream.width, stream.height = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = self._time_base
-        stream.codec_context.colorspace = _BT601
+        stream.codec_context.colorspace = BT601
         self._stream = stream
         if driving and driving.audio_codec:
             self._audio = AudioTrack(driving.path, self._container)
@@ -200,10 +196,19 @@ def _time_base(rate: Fraction) -> Fraction:
     return Fraction(1, rate.numerator * -(-_TICKS_PER_S // rate.numerator))
 
 
+def yuv_frame(image: np.ndarray) -> Any:
+    """(H, W, 3) uint8 RGB as PyAV's frame in yuv420p, BT.601; an odd side is padded by repeating its last pixel."""
+    import av
+
+    pad = [(0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)]
+    frame = av.VideoFrame.from_ndarray(np.pad(image, pad, mode="edge"), format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace=BT601)
+
+
 def check_target(path: Path, driving: VideoInfo | None = None) -> None:
     """Raise OutputError when no video can be written there, InputError when `driving` itself is there."""
-    if path.suffix.lower() not in _SUFFIXES:
-        raise OutputError(f"{path}: a video is written as {', '.join(_SUFFIXES)}; choose one of these endings")
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path}: a video is written as {', '.join(SUFFIXES)}; choose one of these endings")
     check_place(path)
     if driving and path.exists() and path.samefile(driving.path):
         raise InputError(f"{path} is the driving video itself; give the result another name")

@@ -99,10 +99,9 @@ class StepNumbers:
 
     def __init__(self, backend: Backend, step_embedding: Session, sampling: Sampling, guard: Guard) -> None:
         self._backend = backend
-        steps = sampling.executed_steps
-        sigmas = schedule.executed(schedule.sigmas(sampling.steps), steps)
+        sigmas = sampling.sigmas()
         self.first_sigma = float(sigmas[0])
-        self._plan = guidance.plan(sampling.guidance_appearance, sampling.guidance_motion, steps)
+        self._plan = sampling.guidance()
         self._weights = [backend.upload(step.weights) for step in self._plan]
         self._a, self._b = (backend.upload(numbers) for numbers in schedule.euler_coefficients(sigmas))
         self._c_in = backend.upload(schedule.input_scales(sigmas))

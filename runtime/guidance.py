@@ -9,6 +9,7 @@ Source: SPEC 8, steps 3 to 5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -55,12 +56,26 @@ def ramp(first: float, last: float, steps: int) -> np.ndarray:
     return np.where(i < steps // 2, from_first, from_last).astype(np.float32)
 
 
-def plan(appearance: tuple[float, float], motion: tuple[float, float], steps: int) -> list[StepGuidance]:
-    """What each of `steps` executed steps runs. `appearance`, `motion`: the (first, last) scale of each ramp."""
-    return [_step(g1, g2) for g1, g2 in zip(ramp(*appearance, steps), ramp(*motion, steps), strict=True)]
+def plan(
+    appearance: tuple[float, float],
+    motion: tuple[float, float],
+    steps: int,
+    *,
+    guided: Sequence[bool] | None = None,
+) -> list[StepGuidance]:
+    """What each of `steps` executed steps runs. `appearance`, `motion`: the (first, last) scale of each ramp.
+
+    A step that is not `guided` has the scales 1 and 1: the conditional row alone. None: all are.
+    Source of guiding some levels alone: Kynkaanniemi et al. 2024, "Applying Guidance in a Limited Interval".
+    """
+    ramps = zip(ramp(*appearance, steps), ramp(*motion, steps), guided or [True] * steps, strict=True)
+    return [_step(g1, g2) if inside else _step(_ONE, _ONE) for g1, g2, inside in ramps]
+
+
+_ONE = np.float32(1)
 
 
 def _step(g1: np.float32, g2: np.float32) -> StepGuidance:
-    weights = dict(zip(Row, (np.float32(1) - g1, g1 - g2, g2), strict=True))
+    weights = dict(zip(Row, (_ONE - g1, g1 - g2, g2), strict=True))
     needed = {row: weight for row, weight in weights.items() if weight != 0}
     return StepGuidance(rows=tuple(needed), weights=np.array(list(needed.values()), np.float32))

@@ -12,7 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from engines.errors import InputError
+from runtime import guidance, schedule
+from runtime.guidance import StepGuidance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,8 @@ class Sampling:
     """How a clip is denoised. A guidance pair is (first, last): a ramp over the executed steps."""
 
     steps: int = 25
+    schedule: str = "karras"  # of the noise levels, one of `runtime.schedule.SCHEDULES`
+    skip_last: int = 0  # so many of the last noise levels are not stepped on: the step before them goes to the end
     strength: float = 1.0  # in (0, 1]; below 1 the first steps are skipped and the portrait shows through
     window: int = 25  # frames denoised together: the F a bundle was built for
     overlap: int = 3  # frames shared by neighbouring windows
@@ -27,6 +33,7 @@ class Sampling:
     pad_frames: int = 15  # made up before and after the clip, thrown away after decoding
     guidance_appearance: tuple[float, float] = (2.0, 2.0)
     guidance_motion: tuple[float, float] = (2.0, 2.0)
+    guidance_interval: tuple[float, float] | None = None  # sigmas between which guidance is used; None: at all
     noise_aug_strength: float = 0.0
     decode_chunk: int = 8  # frames decoded together
     fps: float = 12.5  # a condition of the network, not the output's frame rate
@@ -42,6 +49,20 @@ class Sampling:
                 f"{name} needs two numbers, for the first and the last step, got {pair!r}",
             )
             object.__setattr__(self, name, (float(pair[0]), float(pair[1])))
+        if self.guidance_interval is not None:
+            pair = self.guidance_interval
+            _check(
+                isinstance(pair, tuple | list)
+                and len(pair) == 2
+                and all(_finite(s) for s in pair)
+                and pair[0] < pair[1],
+                f"guidance_interval needs two noise levels, the lower one first, got {pair!r}",
+            )
+            object.__setattr__(self, "guidance_interval", (float(pair[0]), float(pair[1])))
+        if self.schedule not in schedule.SCHEDULES:
+            near = difflib.get_close_matches(str(self.schedule), schedule.SCHEDULES, n=1)
+            hint = f"did you mean {near[0]}? There" if near else "there"
+            raise InputError(f"there is no schedule {self.schedule!r}; {hint} are: {', '.join(schedule.SCHEDULES)}")
         for name, low in _WHOLE_NUMBERS.items():
             value = getattr(self, name)
             _check(
@@ -57,9 +78,13 @@ class Sampling:
             _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {getattr(self, name)!r}")
         _check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
         _check(
+            self.skip_last < self.steps,
+            f"skip_last {self.skip_last} of {self.steps} steps leaves none to execute; lower it, or take more steps",
+        )
+        _check(
             self.executed_steps >= 1,
             f"strength {self.strength} of {self.steps} steps leaves none to execute; "
-            f"needs at least {1 / self.steps:.3g}, or more steps",
+            f"needs at least {(1 + self.skip_last) / self.steps:.3g}, or more steps",
         )
         _check(
             self.overlap < self.window,
@@ -71,7 +96,22 @@ class Sampling:
 
     @property
     def executed_steps(self) -> int:
-        """S: the steps really executed, fewer than `steps` when strength < 1 (SPEC 5)."""
+        """S: the steps really executed, fewer than `steps` when strength < 1 (SPEC 5) or the last are skipped."""
+        return self._started - self.skip_last
+
+    def sigmas(self) -> np.ndarray:
+        """The noise level before each executed step, and a last 0: (S + 1,) float32."""
+        levels = schedule.executed(schedule.SCHEDULES[self.schedule](self.steps), self._started)
+        return schedule.without_last(levels, self.skip_last)
+
+    def guidance(self) -> list[StepGuidance]:
+        """What each executed step runs."""
+        low, high = self.guidance_interval or (0.0, math.inf)
+        guided = [low <= sigma <= high for sigma in self.sigmas()[:-1]]
+        return guidance.plan(self.guidance_appearance, self.guidance_motion, self.executed_steps, guided=guided)
+
+    @property
+    def _started(self) -> int:
         return min(int(self.steps * self.strength), self.steps)
 
     @classmethod
@@ -93,6 +133,7 @@ class Sampling:
 _MOST_STEPS = 1000  # trained with so many; more would only wait, and a mistyped number would wait for ever
 _WHOLE_NUMBERS = {  # name -> least
     "steps": 1,
+    "skip_last": 0,
     "window": 1,
     "overlap": 0,
     "shift": 0,

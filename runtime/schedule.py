@@ -8,11 +8,17 @@ Source: SPEC 5 (Karras et al. 2022, eq. 5; v-prediction; Euler without churn).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 SIGMA_MIN = 0.002
 SIGMA_MAX = 700.0
 RHO = 7.0
+
+# Ten steps of Stable Video Diffusion, found by minimising the sampler's error: Sabour et al. 2024, "Align Your Steps",
+# their table for SVD. Other numbers of steps are read off it, straight in ln sigma, as they say.
+_AYS_SVD = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, SIGMA_MIN)
 
 
 def sigmas(steps: int, *, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX, rho: float = RHO) -> np.ndarray:
@@ -20,6 +26,33 @@ def sigmas(steps: int, *, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA
     ramp = np.linspace(0, 1, steps)
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
     return np.append((high + ramp * (low - high)) ** rho, 0).astype(np.float32)
+
+
+def exponential(steps: int) -> np.ndarray:
+    """As `sigmas`, evenly spaced in ln sigma: fewer levels where there is much noise."""
+    ramp = np.linspace(0, 1, steps)
+    return np.append(SIGMA_MAX ** (1 - ramp) * SIGMA_MIN**ramp, 0).astype(np.float32)
+
+
+def align_your_steps(steps: int) -> np.ndarray:
+    """As `sigmas`, by the table of `_AYS_SVD`; the level at its end is where the last step arrives: 0 here."""
+    at = np.linspace(0, len(_AYS_SVD) - 1, steps + 1)[:-1]
+    return np.append(np.exp(np.interp(at, np.arange(len(_AYS_SVD)), np.log(_AYS_SVD))), 0).astype(np.float32)
+
+
+SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
+    "karras": sigmas,  # the released one
+    "ays": align_your_steps,
+    "exponential": exponential,
+}
+
+
+def without_last(sigmas: np.ndarray, levels: int) -> np.ndarray:
+    """The levels less the last `levels` before 0: the step above them goes straight to the clean prediction.
+
+    Karras' last level is 0.002 at any number of steps, where a whole evaluation removes noise of a thousandth.
+    """
+    return np.append(sigmas[: len(sigmas) - 1 - levels], sigmas[-1:])
 
 
 def timesteps(sigmas: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.decode import chunks
-from runtime.guidance import Row, plan
+from runtime.guidance import Row
 from runtime.sampling import Sampling
 from runtime.windows import window_starts
 
@@ -35,7 +35,7 @@ class Clip:
     @classmethod
     def of(cls, frames: int, sampling: Sampling) -> Clip:
         padded = frames + 2 * sampling.pad_frames
-        steps = plan(sampling.guidance_appearance, sampling.guidance_motion, sampling.executed_steps)
+        steps = sampling.guidance()
         parts = chunks(padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames)
         return cls(
             frames=frames,

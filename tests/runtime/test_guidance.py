@@ -54,3 +54,9 @@ def test_a_ramp_is_torchs_linspace_bit_for_bit(ends):
     torch = pytest.importorskip("torch")
     for steps in (*range(1, 40), 100):
         np.testing.assert_array_equal(ramp(*ends, steps), torch.linspace(*ends, steps, dtype=torch.float32).numpy())
+
+
+def test_a_step_without_guidance_runs_the_conditional_row_alone():
+    steps = plan((2, 4), (2, 4), 3, guided=[False, True, False])
+    assert [step.rows for step in steps] == [(C,), (U, C), (C,)]
+    assert steps[1].weights.tolist() == [-2, 3]  # the ramp goes on beneath: 3 in the middle

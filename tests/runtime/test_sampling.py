@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from engines.errors import InputError
@@ -29,6 +30,13 @@ def test_the_defaults_are_the_released_ones():
         ({"noise_aug_strength": -1}, "noise_aug_strength must not be negative"),
         ({"fps": float("inf")}, "fps needs a finite number, got inf"),
         ({"seed": -1}, "seed needs a whole number of at least 0, got -1"),
+        ({"skip_last": 3, "steps": 3}, "skip_last 3 of 3 steps leaves none to execute; lower it, or take more steps"),
+        ({"skip_last": 1, "steps": 4, "strength": 0.3}, "strength 0.3 of 4 steps leaves none .* needs at least 0.5"),
+        (
+            {"schedule": "karas"},
+            "there is no schedule 'karas'; did you mean karras. There are: karras, ays",
+        ),
+        ({"guidance_interval": (5, 1)}, r"guidance_interval needs two noise levels, the lower one first, got \(5, 1\)"),
         ({"decode_chunk": 0}, "decode_chunk needs a whole number of at least 1"),
     ],
 )
@@ -51,3 +59,17 @@ def test_a_bundle_gives_the_defaults_and_the_caller_overrides_them():
 def test_an_unknown_option_is_answered_with_the_nearest(name, near):
     with pytest.raises(InputError, match=f"no sampling option {name}; did you mean {near}"):
         Sampling.from_manifest({}, **{name: 1})
+
+
+def test_the_executed_levels_are_the_schedules_less_what_is_left_out_at_either_end():
+    whole = Sampling(steps=4).sigmas()
+    np.testing.assert_array_equal(Sampling(steps=4, strength=0.75).sigmas(), whole[1:])
+    np.testing.assert_array_equal(Sampling(steps=4, skip_last=1).sigmas(), whole[[0, 1, 2, 4]])
+    np.testing.assert_array_equal(Sampling(steps=4, strength=0.75, skip_last=2).sigmas(), whole[[1, 4]])
+    assert Sampling(steps=4, strength=0.75, skip_last=2).executed_steps == 1
+
+
+def test_guidance_is_used_between_two_noise_levels_alone():
+    sampling = Sampling(steps=3, guidance_interval=(1, 100))  # levels 700, 15.6, 0.002
+    assert [len(step.rows) for step in sampling.guidance()] == [1, 2, 1]
+    assert [len(step.rows) for step in Sampling(steps=3).guidance()] == [2, 2, 2]

@@ -53,3 +53,31 @@ def test_noise_is_added_in_float32_and_broadcast_over_frames():
     assert noised.dtype == np.float32
     assert noised.shape == (3, 4, 2, 2)
     assert (noised == 1401).all()
+
+
+@pytest.mark.parametrize("name", sorted(schedule.SCHEDULES))
+@pytest.mark.parametrize("steps", [1, 2, 10, 25])
+def test_every_schedule_falls_from_the_most_noise_to_none(name, steps):
+    sigmas = schedule.SCHEDULES[name](steps)
+    assert sigmas.shape == (steps + 1,)
+    assert sigmas.dtype == np.float32
+    assert sigmas[0] == pytest.approx(700, rel=1e-6)
+    assert sigmas[-1] == 0
+    assert (np.diff(sigmas) < 0).all()
+
+
+def test_ten_aligned_steps_are_the_published_ones():
+    published = [700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0]
+    np.testing.assert_allclose(schedule.align_your_steps(10), published, rtol=1e-6)
+    np.testing.assert_allclose(schedule.align_your_steps(2), [700, 1.789, 0], rtol=1e-6)
+
+
+def test_exponential_levels_have_one_ratio():
+    sigmas = schedule.exponential(5)[:-1]
+    np.testing.assert_allclose(sigmas[1:] / sigmas[:-1], (0.002 / 700) ** (1 / 4), rtol=1e-6)
+
+
+def test_leaving_the_last_level_out_steps_from_the_one_above_to_the_end():
+    np.testing.assert_array_equal(schedule.without_last(schedule.sigmas(3), 0), schedule.sigmas(3))
+    np.testing.assert_array_equal(schedule.without_last(schedule.sigmas(3), 1), schedule.sigmas(3)[[0, 1, 3]])
+    np.testing.assert_array_equal(schedule.without_last(schedule.sigmas(3), 2), [700, 0])

@@ -71,6 +71,25 @@ class MotionBank:
         return padded
 
 
+class LiveBank:
+    """What a live window leaves for the next one: its last frames, as they were before every step and in the end.
+
+    `latents[i]` (O, 4, h, w) float32 before step i, `latents[S]` finished; written over window by window.
+    """
+
+    def __init__(self, backend: Backend, *, steps: int, overlap: int, cell: tuple[int, ...]) -> None:
+        self._backend, self._overlap = backend, overlap
+        count = steps + 1 if overlap else 0
+        self.latents = [backend.empty((overlap, *cell), "float32") for _ in range(count)]
+        self._tokens: Buffer | None = None
+
+    def tokens(self, like: Buffer) -> Buffer:
+        """(O, m, D): the motion of the same frames, in the shape and dtype of `like` (n, m, D)."""
+        if self._tokens is None:
+            self._tokens = self._backend.empty((self._overlap, *like.shape[1:]), str(like.dtype))
+        return self._tokens
+
+
 class Conditions:
     """The denoiser's conditions for any set of rows, at addresses that stay the same from window to window.
 

@@ -1,4 +1,4 @@
-"""The two random draws of a clip, from one seed.
+"""The two random draws of a clip, or of a stream, from one seed.
 
 A draw is numpy's PCG64, the same on every machine and for every backend. Upstream draws first the noise that
 augments the portrait, then the initial latents; a portrait encoded once and a clip made later must agree on that
@@ -22,6 +22,18 @@ def initial_noise(seed: int, shape: tuple[int, ...], height_px: int, width_px: i
     generator = np.random.Generator(np.random.PCG64(seed))
     _normal(generator, (1, 3, height_px, width_px))
     return _normal(generator, shape)
+
+
+class NoiseStream:
+    """`initial_noise`, drawn piece by piece for a stream whose length nobody knows: the pieces are that draw's."""
+
+    def __init__(self, seed: int, height_px: int, width_px: int) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        _normal(self._generator, (1, 3, height_px, width_px))
+
+    def draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Unit normal noise of the next frames: `shape` = (n, 4, h, w) float32."""
+        return _normal(self._generator, shape)
 
 
 def _normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,0 +1,204 @@
+"""The loop of live mode: causal windows, of which each one continues the one before.
+
+A window is F frames: O frames that the window before has finished, and F - O new ones. At every step the O frames are
+what they were in the window before at that step, so the new frames are denoised beside them as if both windows were
+one, and only the new ones leave. The first window has no window before it; it begins with made-up frames that fade in,
+which are thrown away.
+
+    stitching  X' = a X + b M V    M: 1 at (t, t) of a new frame, 0 of a tied one, whose rows the bank then writes
+
+Source: DESIGN 3 and 6 (the stitch as a matrix, live mode); the released sampler has none of this, because its windows
+wrap round a clip's end and all advance together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from engines.backend import Backend, Buffer, Session
+from engines.errors import BundleError, InputError
+from runtime import schedule
+from runtime.denoise import StepNumbers
+from runtime.finite import require_finite
+from runtime.memory_bank import Conditions, Identity, LiveBank
+from runtime.noise import NoiseStream
+from runtime.padding import fade_in
+from runtime.sampling import Sampling
+from runtime.streams import Guard
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveWindows:
+    """How a stream is cut: checked when made, raises InputError."""
+
+    size: int = 8  # F, frames denoised together
+    overlap: int = 1  # O, of them the last ones of the window before
+    lead_in: int = 2  # made-up frames before the first one; they fade in, and are thrown away
+
+    def __post_init__(self) -> None:
+        for name, least in (("size", 1), ("overlap", 0), ("lead_in", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"the live {name} needs a whole number of at least {least}, got {value!r}")
+        for name in ("overlap", "lead_in"):
+            value = getattr(self, name)
+            if value >= self.size:
+                raise InputError(
+                    f"the live {name} must be shorter than the window, got {value} of {self.size}; lower the {name}"
+                )
+
+    def new_frames(self, window: int) -> int:
+        """How many frames window number `window`, from 0, brings: those that leave when it is done."""
+        return self.size - (self.overlap if window else self.lead_in)
+
+    def joints(self, frames: int) -> list[int]:
+        """Frames k in 1 .. `frames` - 1 that begin a window: where a seam could be seen between k - 1 and k."""
+        return list(range(self.new_frames(0), frames, self.new_frames(1)))
+
+
+class LiveLoop:
+    """One stream's windows, in order, each as soon as its frames are there. Not for two threads at once.
+
+    Sessions by role: `step_embedding`, `denoiser` (a window of `windows.size`), `stitch` (of one window). Latents and
+    tokens stay on the device; memory does not depend on how many windows there have been. Raises BundleError for a
+    denoiser of another window.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        sessions: Mapping[str, Session],
+        *,
+        identity: Identity,
+        sampling: Sampling,
+        windows: LiveWindows,
+        side_px: int,
+    ) -> None:
+        check_fits(sessions["denoiser"], windows)
+        self._backend, self._sessions = backend, sessions
+        self._sampling, self.windows = sampling, windows
+        self._guard = Guard(backend)
+        self._numbers = StepNumbers(backend, sessions["step_embedding"], sampling, self._guard)
+        self._noise = NoiseStream(sampling.seed, side_px, side_px)
+        cell = identity.start_latents.shape[1:]
+        self._latents = [backend.empty((windows.size, *cell), "float32") for _ in range(2)]
+        self._velocity = backend.empty((windows.size, *cell), "float32")
+        self._untied, self._tied = (
+            backend.upload(np.diag(np.arange(windows.size) >= first).astype(np.float32))
+            for first in (0, windows.overlap)
+        )
+        self._bank = LiveBank(backend, steps=sampling.executed_steps, overlap=windows.overlap, cell=cell)
+        self._tokens: Buffer | None = None  # of the window; its first frames are the overlap's once there was one
+        self._window = 0
+        self._continues = False  # whether the window before was of this portrait, so that its latents can be kept to
+        self.change_identity(identity)
+
+    @property
+    def wanted(self) -> int:
+        """How many new frames the next window takes."""
+        return self.windows.new_frames(self._window)
+
+    def change_identity(self, identity: Identity) -> None:
+        """Another portrait from the next window on. Its overlap still tells how the head moved; its latents do not."""
+        self._identity = identity
+        self._conditions: Conditions | None = None
+        self._continues = False
+
+    def window(self, tokens: Buffer) -> Buffer:
+        """Denoise the next window: latents (n, 4, h, w) float32 of its new frames, as the decoder takes them.
+
+        tokens (n, m, D): motion of n = `wanted` new frames, or of fewer where the stream stops for now: the last one
+        then stands still to the window's end, and what is made of that is thrown away. The latents are valid until the
+        next call. Raises NonFiniteError, one window later where the backend works on by itself.
+        """
+        count = tokens.shape[0]
+        if not 0 < count <= self.wanted:
+            raise ValueError(f"this window takes 1 to {self.wanted} new frames, got {count}")
+        first = self.windows.size - self.wanted  # where the new frames begin
+        self._place(tokens, first)
+        latents = self._denoise(first, count)
+        self._window += 1
+        self._continues = True
+        return self._backend.view(latents, first, first + count)
+
+    def _place(self, tokens: Buffer, first: int) -> None:
+        """The window's motion: what it keeps or makes up, then the new frames, then the last one again."""
+        backend, count, size = self._backend, tokens.shape[0], self.windows.size
+        if self._tokens is None:
+            self._tokens = backend.empty((size, *tokens.shape[1:]), str(tokens.dtype))
+            if first:
+                faded = fade_in(backend.download(backend.view(tokens, 0, 1))[0], first)
+                backend.take(backend.upload(faded), range(first), backend.view(self._tokens, 0, first))
+        elif first:
+            backend.take(self._bank.tokens(tokens), range(first), backend.view(self._tokens, 0, first))
+        indices = [min(i, count - 1) for i in range(size - first)]
+        backend.take(tokens, indices, backend.view(self._tokens, first, size))
+        if self.windows.overlap:
+            backend.take(self._tokens, self._kept(first + count), self._bank.tokens(tokens))
+        if self._conditions is None:
+            self._conditions = Conditions(backend, self._identity, self._tokens, window=size)
+
+    def _kept(self, end: int) -> list[int]:
+        """The frames of a window that the next one continues: the last `overlap` before `end`."""
+        return [max(i, 0) for i in range(end - self.windows.overlap, end)]
+
+    def _denoise(self, first: int, count: int) -> Buffer:
+        backend, numbers = self._backend, self._numbers
+        size, overlap = self.windows.size, self.windows.overlap
+        tied = overlap > 0 and self._continues
+        matrix = self._tied if tied else self._untied
+        latents, following = self._latents
+        start = np.float32(self._sampling.scaling_factor) * self._identity.start_latents
+        # Frames that are tied have had their noise, in the window before.
+        noise = self._noise.draw((size - overlap if tied else size, *start.shape[1:]))
+        noisy = schedule.add_noise(start, noise, numbers.first_sigma)
+        backend.take(backend.upload(noisy), range(len(noisy)), backend.view(latents, size - len(noisy), size))
+        kept = self._kept(first + count)
+        assert self._conditions is not None
+        for step in range(self._sampling.executed_steps):
+            self._tie(latents, step, kept, tied)
+            seen = self._conditions.of_window(numbers.rows(step), range(size))
+            self._sessions["denoiser"].run(
+                {"latents": latents} | seen | numbers.of_denoiser(step), {"velocity": self._velocity}
+            )
+            stack = {"latents": latents, "velocities": self._velocity, "matrix": matrix}
+            self._sessions["stitch"].run(stack | numbers.of_stitch(step), {"next_latents": following})
+            latents, following = following, latents
+        self._tie(latents, self._sampling.executed_steps, kept, tied)
+        self._latents = [latents, following]
+        self._guard.settle()  # the window before
+        self._guard.watch(latents, partial(require_finite, what=f"denoiser: latents of live window {self._window}"))
+        if not backend.asynchronous:
+            self._guard.settle()
+        return latents
+
+    def _tie(self, latents: Buffer, step: int, kept: list[int], tied: bool) -> None:
+        """Before `step`: the tied frames are what they were then, and the next window's are kept."""
+        overlap = self.windows.overlap
+        if not overlap:
+            return
+        if tied:
+            self._backend.take(self._bank.latents[step], range(overlap), self._backend.view(latents, 0, overlap))
+        self._backend.take(latents, kept, self._bank.latents[step])
+
+
+def check_fits(denoiser: Session, windows: LiveWindows) -> None:
+    """Hold a window against what the denoiser was built for. Raises BundleError."""
+    built = denoiser.spec.input("latents").dims[0]
+    if isinstance(built, int):
+        if built != windows.size:
+            raise BundleError(
+                f"this denoiser was built for windows of {built} frames, asked for {windows.size}; "
+                f"use a window of {built}, or the denoiser with windows of any length"
+            )
+        return
+    limits = denoiser.spec.ranges[built]
+    if not limits.min <= windows.size <= limits.max:
+        raise BundleError(
+            f"the bundle takes windows of {limits.min} to {limits.max} frames, asked for {windows.size}; "
+            f"choose one of these, or build another bundle with --frames {windows.size}"
+        )

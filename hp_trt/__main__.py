@@ -1,4 +1,4 @@
-"""`hp-trt`: animate, evaluate, inspect, doctor, sample. Each parses its arguments and calls one function."""
+"""`hp-trt`: animate, live, evaluate, inspect, doctor, sample. Each parses its arguments and calls one function."""
 
 from __future__ import annotations
 
@@ -101,6 +101,80 @@ def animate(
             rate=float(animation.rate),
             seconds=seconds,
         )
+
+
+@app.command()
+def live(
+    bundle: Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")],
+    portrait: Annotated[Path, typer.Option(help="Picture with one face.")],
+    driving: Annotated[str, typer.Option(help="camera:0, a file, a URL that FFmpeg reads, or - (standard input).")],
+    out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
+    profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",
+    policy: Annotated[
+        str | None, typer.Option(help="When it is late: drop-oldest, latest or block [block at --pace fast].")
+    ] = None,
+    pace: Annotated[str, typer.Option(help="Of a recording: own, or fast (as quick as it can be animated).")] = "own",
+    seconds: Annotated[float | None, typer.Option(help="Stop after so much of the source [its end].")] = None,
+    crop: Annotated[bool, typer.Option("--crop", help="Only the square around the face.")] = False,
+    container: Annotated[
+        str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for a source or receiver that does nothing.")] = 10.0,
+    seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
+    family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
+    provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
+    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
+    locator: Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")] = "haar",
+    locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
+    portrait_landmarks: Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")] = None,
+    driving_landmarks: Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")] = None,
+    arcface: Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")] = None,
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
+    from functools import partial
+
+    from hp_trt.config import RuntimeConfig
+    from hp_trt.live.command import LiveConfig, bundle_session, claim_stdout, run_live
+    from hp_trt.live.sinks import STDOUT
+
+    stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
+    config = LiveConfig(
+        driving=driving,
+        out=out,
+        pace=pace,  # type: ignore[arg-type]  # checked there, with a message
+        policy=policy,  # type: ignore[arg-type]
+        seconds=seconds,
+        container_format=container,
+        crop=crop,
+        timeout_s=timeout,
+    )
+    runtime = RuntimeConfig(
+        family=family,  # type: ignore[arg-type]
+        provider=provider,  # type: ignore[arg-type]
+        device_id=device,
+        threads=threads,
+        locator=locator,  # type: ignore[arg-type]
+        locator_file=locator_file,
+        arcface=arcface,
+    )
+    with Reporter(as_json=json, bars=False) as report:
+        opened = partial(
+            bundle_session,
+            bundle,
+            portrait,
+            runtime,
+            profile=profile,
+            portrait_landmarks=portrait_landmarks,
+            driving_landmarks=driving_landmarks,
+            seed=seed,
+            report=report,
+        )
+        outcome = run_live(config, lambda policy: opened(policy=policy), report, stdout_fd=stdout_fd)
+    if outcome.signal is not None:
+        raise SystemExit(128 + outcome.signal)  # not typer's own way, which would call Ctrl-C an error
 
 
 @app.command()

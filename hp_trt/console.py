@@ -33,16 +33,17 @@ WATCHED = ("motion", "denoise", "decode")
 class Reporter:
     """Bars, notes and the result of one command; a context manager around its work."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, bars: bool = True) -> None:
         self.as_json = as_json
         self._console = Console(stderr=True, highlight=False)
+        self._status_shown = False
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=self._console,
-            disable=as_json or not self._console.is_terminal,
+            disable=as_json or not bars or not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -54,6 +55,7 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        self._clear_status()
 
     def advance(self, name: str, done: int, total: int | None, *, label: str | None = None, **facts: Any) -> None:
         """`done` of `total` in the bar `name`, which reads `label`; `facts` go into the JSON line."""
@@ -69,8 +71,17 @@ class Reporter:
         if event.stage in WATCHED:
             self.advance(event.stage, event.done, event.total, kind=event.kind, seconds=round(event.seconds, 4))
 
+    def status(self, text: str, **facts: Any) -> None:
+        """How things stand: on a terminal one line that the next one replaces. For commands without bars."""
+        if self.as_json:
+            self._line({"event": "status", **facts})
+        elif self._console.is_terminal:
+            self._status_shown = True
+            print(f"\r\x1b[2K{text[: self._console.width - 1]}", end="", file=sys.stderr, flush=True)
+
     def note(self, text: str) -> None:
         """Something the user should know."""
+        self._clear_status()
         if self.as_json:
             self._line({"event": "note", "text": text})
         else:
@@ -78,10 +89,16 @@ class Reporter:
 
     def result(self, text: str, **facts: Any) -> None:
         """The one line that says what was done."""
+        self._clear_status()
         if self.as_json:
             self._line({"event": "result", **facts})
         else:
             print(text)
+
+    def _clear_status(self) -> None:
+        if self._status_shown:
+            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
+            self._status_shown = False
 
     def _line(self, event: Mapping[str, Any]) -> None:
         print(json.dumps(event, default=str), flush=True)

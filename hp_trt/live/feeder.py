@@ -1,0 +1,129 @@
+"""The thread that takes frames from a source and pushes them into a session.
+
+It keeps a recording's pace, checks that times go on, and ends the session's input when the source ends, breaks off or
+is told to stop. What it waits for is the clock (until `stop`), the session (until that is aborted) or the source (which
+has a time limit of its own).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from engines.errors import InputError
+from hp_trt.live.sound import WaitingSound
+from hp_trt.live.sources import Picture, SoundPacket, Source
+
+_NUDGE_S = Fraction(1, 90_000)  # the finest step that every container keeps, but matroska
+_LONGEST_PAUSE_S = 5  # in a recording's own pace; a longer one is a jump of its clock
+
+_MOST_NOTES = 20  # of a stream that changes all the time
+
+
+class Feeder:
+    """Pushes `source` into `push`, its sound into `sound`; calls `ended` once, whatever happened.
+
+    `error` is what ended it otherwise than by the source's end or `stop`. `notes` are the user's to read.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        push: Callable[[np.ndarray, Fraction], bool],
+        ended: Callable[[], None],
+        sound: WaitingSound | None,
+        paced: bool,
+        seconds: float | None,
+        stop: threading.Event,
+    ) -> None:
+        self._source, self._push, self._ended, self._sound = source, push, ended, sound
+        self._paced, self._seconds, self._stop = paced, seconds, stop
+        self._start_s: Fraction | None = None
+        self._last_s: Fraction | None = None
+        self._size: tuple[int, ...] = ()
+        self._zero_s = 0.0  # what our clock shows when the source's shows 0
+        self.reached_end = False  # --seconds are over
+        self.error: BaseException | None = None
+        self.notes: list[str] = []
+        self._thread = threading.Thread(target=self._run, name="hp-trt-feeder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the thread ended within `timeout_s`."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            for item in self._source.read():
+                if self._stop.is_set():
+                    break
+                if isinstance(item, SoundPacket):
+                    if self._sound is not None:
+                        self._sound.put(item.time_s, item.packet)
+                elif not self._feed(item):
+                    break
+        except BaseException as error:  # for the thread that waits for our frames
+            if not self._stop.is_set():
+                self.error = error
+        finally:
+            self._ended()
+
+    def _feed(self, picture: Picture) -> bool:
+        """Whether the next one is wanted."""
+        time_s = self._going_on(picture.time_s)
+        if self._start_s is None:
+            self._start_s = time_s
+        if self._seconds is not None and time_s - self._start_s >= self._seconds:
+            self.reached_end = True
+            return False
+        self._note_size(picture, time_s)
+        if self._paced and not self._wait_for(time_s):
+            return False
+        self._last_s = time_s
+        self._push(picture.image, time_s)
+        return not self._stop.is_set()
+
+    def _going_on(self, time_s: Fraction) -> Fraction:
+        """`time_s`, moved a little where a sloppy clock repeats itself. Raises InputError where it jumps back."""
+        if self._last_s is None or time_s > self._last_s:
+            return time_s
+        if time_s < self._last_s - 1 / self._source.rate:
+            back = f"{float(self._last_s):.2f} s to {float(time_s):.2f} s"
+            raise InputError(
+                f"the times of {self._source.name} jump back from {back}; "
+                "start again from there, or mend the file: ffmpeg -fflags +genpts -i IN OUT"
+            )
+        return self._last_s + _NUDGE_S
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+
+    def _note_size(self, picture: Picture, time_s: Fraction) -> None:
+        size = picture.image.shape[1::-1]
+        if self._size and size != self._size:
+            since_s = float(time_s - (self._start_s or 0))
+            self._note(
+                f"the pictures of {self._source.name} change from {self._size[0]} x {self._size[1]} to "
+                f"{size[0]} x {size[1]} after {since_s:.1f} s"
+            )
+        self._size = size
+
+    def _wait_for(self, time_s: Fraction) -> bool:
+        """Wait until our clock shows `time_s`; False when the run ends first."""
+        now_s = time.monotonic()
+        if self._last_s is None:
+            self._zero_s = now_s - float(time_s)
+        wait_s = self._zero_s + float(time_s) - now_s
+        if wait_s > _LONGEST_PAUSE_S and time_s - (self._last_s or time_s) > _LONGEST_PAUSE_S:
+            self._note(f"the times of {self._source.name} jump {float(time_s - self._last_s):.1f} s ahead")  # type: ignore[operator]
+            self._zero_s, wait_s = now_s - float(time_s), 0
+        return wait_s <= 0 or not self._stop.wait(wait_s)

@@ -1,4 +1,4 @@
-"""The seven networks of one model, by their constructor facts, and how to make them.
+"""The networks of one model, by their constructor facts, and how to make them.
 
 An `Architecture` is plain data: the full model, the pocket one and every reduced model of the golden
 vectors are values of it. State-dict keys depend on it alone.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 import torch
@@ -20,10 +20,12 @@ from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose
 from export.networks.motion_refiner import MotionRefiner
 from export.networks.pose_guider import PoseGuider
+from export.networks.tiny_decoder import TinyDecoder, TinyDecoderConfig
 from export.networks.unet import UNet, UNetConfig
 from export.networks.vae import VAE, VAEConfig
 
 NETWORKS = ("appearance", "image_proj", "expression", "head_pose", "motion_refiner", "pose_guider", "unet", "vae")
+LIVE_NETWORKS = ("live_unet", "tiny_decoder")  # of live mode: a distilled UNet, and a small decoder
 
 
 class _NothingToInitialise(TorchFunctionMode):
@@ -49,6 +51,12 @@ class Architecture:
     pose_guider: Mapping[str, Any]
     unet: UNetConfig
     vae: VAEConfig
+    tiny_decoder: TinyDecoderConfig = field(default_factory=TinyDecoderConfig)
+
+    @property
+    def live_unet(self) -> UNetConfig:
+        """Distilled to few steps: other weights of the same network."""
+        return self.unet
 
     def build(self, network: str, *, device: str = "meta") -> nn.Module:
         """One network in eval mode. On the default "meta" device it has shapes and no memory."""
@@ -61,6 +69,8 @@ class Architecture:
             "pose_guider": lambda: PoseGuider(**self.pose_guider),
             "unet": lambda: UNet(self.unet),
             "vae": lambda: VAE(self.vae),
+            "live_unet": lambda: UNet(self.live_unet),
+            "tiny_decoder": lambda: TinyDecoder(self.tiny_decoder),
         }
         with torch.device(device), _NothingToInitialise() if device == "meta" else nullcontext():
             return makers[network]().eval()
@@ -78,4 +88,4 @@ class Architecture:
     def facts(self, network: str) -> dict[str, Any]:
         """One network's facts as JSON data: part of what decides whether a graph must be rebuilt."""
         value = getattr(self, network)
-        return asdict(value) if isinstance(value, UNetConfig | VAEConfig) else dict(value)
+        return asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)

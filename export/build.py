@@ -33,12 +33,14 @@ from export.checkpoints import find_user_files
 from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
 from export.graphs import Graph, bundle_graphs
+from export.live_graphs import live_graphs
 from export.parity import Expected, check, expectations
+from export.pocket.weights import live_networks
 from export.presets import PRESETS, Preset
 from export.progress import Progress, announcer
 from export.structure import structure
 from export.trace import OPSET, export_onnx
-from export.weights_source import WeightsSource, is_packed, open_source
+from export.weights_source import WeightsSource, WithLive, is_packed, open_source
 
 Precision = Literal["fp32", "fp16"]
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
@@ -49,6 +51,8 @@ class BuildConfig:
     """What to build, checked when made.
 
     `weights` is upstream's folder, or a .safetensors file of `export.pocket.train`; None means random weights.
+    `live_weights` is a file of `export.pocket.distill`; without one, live mode's denoiser is of the bundle's own UNet,
+    and it has a tiny decoder only with random weights. Raises CheckpointError for a file of other things.
     """
 
     preset: str
@@ -59,18 +63,19 @@ class BuildConfig:
     frames: int | None = None  # F, the window; None: the preset's
     only: tuple[str, ...] = ()  # build at most these graphs; the others must be in the bundle, and intact
     parity: bool = True
+    live: bool = False  # the graphs of live mode too
+    live_weights: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            near = difflib.get_close_matches(self.preset, PRESETS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
-            raise InputError(f"there is no preset {self.preset!r}; {hint}")
+        check_preset(self.preset)
         if self.precision not in ("fp32", "fp16"):
             raise InputError(f"there is no precision {self.precision!r}; choose fp32 or fp16")
         if self.size is not None and self.size > 2048:
             raise InputError(f"a size of {self.size} pixels cannot be built; choose at most 2048 (released: 512)")
         if self.frames is not None and not 2 <= self.frames <= 256:
             raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
+        if self.live_weights is not None and not self.live:
+            raise InputError("live weights were given for a bundle without live mode; ask for both or for neither")
         try:
             known = self.graphs()
         except ValueError as error:
@@ -101,13 +106,26 @@ class BuildConfig:
 
     def graphs(self) -> dict[str, Graph]:
         """Every graph of this bundle. ValueError for a size that the networks cannot take."""
-        return bundle_graphs(
-            self.profile.architecture,
-            size=self.size_px,
-            frames=self.window,
-            motion_px=self.profile.motion_px,
-            half=self.precision == "fp16",
-        )
+        architecture, half = self.profile.architecture, self.precision == "fp16"
+        sizes: Any = {"size": self.size_px, "frames": self.window, "half": half}
+        graphs = bundle_graphs(architecture, motion_px=self.profile.motion_px, **sizes)
+        if self.live:
+            graphs |= live_graphs(architecture, networks=self._live_networks(), **sizes)
+        return graphs
+
+    def _live_networks(self) -> tuple[str, ...]:
+        """Which networks of live mode there are weights of."""
+        if self.live_weights is not None:
+            return live_networks(self.live_weights)
+        return ("tiny_decoder",) if self.weights is None else ()
+
+
+def check_preset(name: str) -> None:
+    """Raises InputError for a preset that there is not."""
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
+        raise InputError(f"there is no preset {name!r}; {hint}")
 
 
 def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | None = None) -> Bundle:
@@ -210,7 +228,7 @@ def judge(config: BuildConfig) -> Judge:
 
 def open_weights(config: BuildConfig) -> WeightsSource:
     """Where the parameters come from. Raises CheckpointError for a folder or file that is not what it should be."""
-    return open_source(config.profile.architecture, config.weights, preset=config.preset)
+    return open_source(config.profile.architecture, config.weights, preset=config.preset, live=config.live_weights)
 
 
 class _Networks:
@@ -303,7 +321,12 @@ def _manifest(
         precision=config.precision,
         size=(size, size),
         frames=config.window,
-        weights={"kind": source.kind, "source": source.source, "fingerprint": fingerprints},
+        weights={
+            "kind": source.kind,
+            "source": source.source,
+            "fingerprint": fingerprints,
+            **({"live": source.live_source} if isinstance(source, WithLive) else {}),
+        },
         sampling=sampling,
         geometry={
             "crop_px": size,
@@ -325,7 +348,7 @@ def _code_hash() -> str:
     """Our own part in what a graph contains."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    others = [here / f"{name}.py" for name in ("graphs", "trace", "group_norm", "shared_queries")]
+    others = [here / f"{name}.py" for name in ("graphs", "live_graphs", "trace", "group_norm", "shared_queries")]
     for path in (*sorted((here / "networks").glob("*.py")), here / "architecture.py", here / "weights.py", *others):
         digest.update(path.read_bytes())
     return digest.hexdigest()

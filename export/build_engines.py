@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +42,13 @@ def build(
         typer.Option(help="Upstream's pretrained_weights folder, or a file of export.pocket.train [pocket: its own]."),
     ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Noise, for benchmarks only.")] = False,
+    live: Annotated[
+        bool | None,
+        typer.Option("--live/--no-live", help="The graphs of live mode too [where it has weights]."),
+    ] = None,
+    live_weights: Annotated[
+        Path | None, typer.Option(help="Live mode's: a file of export.pocket.distill [pocket: its own].")
+    ] = None,
     family: Annotated[
         str,
         typer.Option(
@@ -83,7 +89,10 @@ def build(
     wants_plans = families.find(family).has_plans
     if random_weights and weights is not None:
         raise InputError("weights come from --weights DIR or --random-weights, both were given; choose one")
-    if preset is None and (random_weights or weights is not None or not wants_plans):
+    if live is False and live_weights is not None:
+        raise InputError("--live-weights are for live mode, and --no-live leaves it out; give one of them")
+    exporting = random_weights or weights is not None or live is not None or live_weights is not None
+    if preset is None and (exporting or not wants_plans):
         raise InputError("exporting needs --preset: hunyuanportrait or pocket")
     options = {
         "version_compatible": version_compatible,
@@ -110,9 +119,15 @@ def build(
             )
             plans.target()  # a family, GPU or option that cannot be is told before anything is exported
         if preset is not None:
-            from export.build import BuildConfig  # torch takes seconds: after the arguments are right
-            from export.weights_source import own_weights
+            from export.build import BuildConfig, check_preset  # torch takes seconds: after the arguments are right
+            from export.weights_source import own_live_weights, own_weights
 
+            check_preset(preset)
+            if weights is None and not random_weights:
+                weights = own_weights(preset)
+                # Those that come with the package are of its own weights.
+                if live is not False and live_weights is None:
+                    live_weights = own_live_weights(preset)
             graphs = BuildConfig(
                 preset=preset,
                 bundle=bundle,
@@ -122,9 +137,9 @@ def build(
                 frames=frames,
                 only=tuple(only or ()),
                 parity=parity and graph_parity,
+                live=live or live_weights is not None,
+                live_weights=live_weights,
             )
-            if weights is None and not random_weights:
-                graphs = replace(graphs, weights=own_weights(preset))
         else:
             _check_is_what_was_asked(bundle, precision=precision, size=size, frames=frames)
         if dry_run:

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -130,16 +130,14 @@ def _on_onnx_runtime(record: GraphRecord, onnx: Path, tries: Sequence[Try], devi
 def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     """The graph behind a record, for its example inputs. Raises InputError when this program makes another one."""
     from export.graphs import bundle_graphs
+    from export.live_graphs import live_graphs
     from export.presets import PRESETS
 
     preset = PRESETS[manifest.preset]
-    graphs = bundle_graphs(
-        preset.architecture,
-        size=manifest.size,
-        frames=manifest.frames,
-        motion_px=preset.motion_px,
-        half=manifest.precision == "fp16",
-    )
+    half = manifest.precision == "fp16"
+    sizes: Any = {"size": manifest.size, "frames": manifest.frames, "half": half}
+    graphs = bundle_graphs(preset.architecture, motion_px=preset.motion_px, **sizes)
+    graphs |= live_graphs(preset.architecture, **sizes)
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
         raise InputError(
             f"the bundle's {record.name} is not what this program exports; export it again: "

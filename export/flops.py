@@ -6,6 +6,7 @@ taken. The bench sets "done" against "released" for a whole clip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -28,13 +29,16 @@ def count(call: Callable[[], object]) -> int:
 def graph_flops(graph: Graph, architecture: Architecture) -> dict[str, int]:
     """FLOPs of one call with every named dimension at 1: a row, a frame, a step, all being linear in it.
 
-    A decoder chunk has no terms across frames but convolutions, which are linear as well.
+    A decoder chunk has no terms across frames but convolutions, which are linear as well. Dimensions that are not are
+    counted at their usual size, and divided by it: a frame of a usual window.
     """
+    usual = {name: graph.spec.ranges[name].opt for name in graph.uneven}
+    sizes = {**dict.fromkeys(graph.spec.ranges, 1), **usual}
     with torch.device("meta"):
         module = graph.make(architecture.build)
-        inputs = [t.to("meta") for t in graph.example(dict.fromkeys(graph.spec.ranges, 1)).values()]
+        inputs = [t.to("meta") for t in graph.example(sizes).values()]
         wide = [t.float() if t.is_floating_point() else t for t in inputs]
-        return {"call": count(lambda: module(*wide))}
+        return {"call": round(count(lambda: module(*wide)) / math.prod(usual.values()))}
 
 
 def released_row_flops(architecture: Architecture, *, size: int, frames: int) -> int:

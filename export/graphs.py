@@ -2,7 +2,8 @@
 
 All of them take and give float32, but for the tokens: image and motion tokens live in the bundle's
 precision, because the memory bank keeps them for every frame. In fp16 the networks named in `HALF` compute
-in half; the others are the fp32 islands, and why is written beside each.
+in half; the others are the fp32 islands, and why is written beside each. Those of live mode, which a bundle may do
+without, are in `export/live_graphs.py`.
 
 Letters: R rows, F frames of a window, f frames of a chunk, T frames of a clip, W windows; h, w latent cells.
 Source: SPEC 15, DESIGN 3.
@@ -26,7 +27,7 @@ from export.networks.vae import VAE
 
 # Upstream runs the encoder and the three motion networks in fp32 too: head angles are degrees up to 180, where
 # half steps by 1/16, and all four together are under 0.2 % of a clip's work. Embedding and stitch are negligible.
-HALF = frozenset({"appearance", "denoiser", "vae_decoder"})
+HALF = frozenset({"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder"})
 
 # The runtime's limit of 10 000 frames, and room for 120 padded ones at either end. TensorRT holds memory for the most
 # that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.
@@ -44,6 +45,7 @@ class Graph:
     make: Callable[[Networks], nn.Module]
     half: bool = False
     ranges_of_input: Mapping[str, tuple[float, float]] | None = None  # uniform inputs; the rest are normal
+    uneven: tuple[str, ...] = ()  # named dimensions in which the work is not quite linear
 
     @property
     def name(self) -> str:
@@ -97,12 +99,12 @@ class Denoiser(nn.Module):
     """Input scaling, guidance rows, UNet and guidance: one window's guided velocity.
 
     The rows share latents, step and stem; they differ in image latents, image tokens and motion tokens.
-    v = sum_r w_r v_r, accumulated in float32.
+    v = sum_r w_r v_r, accumulated in float32. The window is as long as the latents.
     """
 
-    def __init__(self, unet: UNet, *, frames: int, stem_bias: Tensor | None):
+    def __init__(self, unet: UNet, *, stem_bias: Tensor | None):
         super().__init__()
-        self.unet, self.frames = unet, frames
+        self.unet = unet
         self.register_buffer("stem_bias", stem_bias)
 
     def forward(
@@ -117,13 +119,13 @@ class Denoiser(nn.Module):
         pose_features: Tensor | None = None,
     ) -> Tensor:
         dtype = self.unet.conv_in.weight.dtype
-        rows = image_latents.shape[0]
+        rows, frames = image_latents.shape[0], latents.shape[0]
         scaled = (latents * c_in)[None].expand(rows, -1, -1, -1, -1)
-        conditions = image_latents[:, None].expand(-1, self.frames, -1, -1, -1)
+        conditions = image_latents[:, None].expand(-1, frames, -1, -1, -1)
         sample = torch.cat([scaled, conditions], dim=2).flatten(0, 1).to(dtype)
         stem = self.stem_bias if pose_features is None else pose_features
         context = Context(image_tokens, motion_tokens)
-        v = self.unet(sample, step_embedding.to(dtype), context, self.frames, None if stem is None else stem.to(dtype))
+        v = self.unet(sample, step_embedding.to(dtype), context, frames, None if stem is None else stem.to(dtype))
         by_row = v.float().reshape(-1, *latents.shape)
         return (by_row * row_weights[:, None, None, None, None]).sum(dim=0)
 
@@ -134,6 +136,32 @@ class Stitch(nn.Module):
     def forward(self, latents: Tensor, velocities: Tensor, matrix: Tensor, a: Tensor, b: Tensor) -> Tensor:
         mean = matrix.flatten(1) @ velocities.flatten(2).flatten(0, 1)
         return a * latents + b * mean.reshape(latents.shape)
+
+
+def tensor(name: str, *dims: Dim, dtype: str = "float32") -> TensorSpec:
+    """One input or output."""
+    return TensorSpec(name=name, dims=dims, dtype=dtype)
+
+
+def spec(
+    name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], **ranges: tuple[int, int, int]
+) -> NetworkSpec:
+    """A promise; `ranges` are least, usual and most of every named dimension."""
+    limits = {k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in ranges.items()}
+    return NetworkSpec(name=name, inputs=tuple(inputs), outputs=tuple(outputs), ranges=limits)
+
+
+def sides(architecture: Architecture, size: int | tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(H, W) and (h, w) of `size`: pixels of a side, or (height, width). ValueError for what the UNet cannot halve."""
+    vae, halvings = architecture.vae, len(architecture.unet.block_out_channels) - 1
+    height, width = (size, size) if isinstance(size, int) else size
+    for side in (height, width):
+        if side < 1 or side % (vae.downscale << halvings):
+            raise ValueError(
+                f"size {side} gives latents of {side / vae.downscale:g} cells; the UNet halves them "
+                f"{halvings} times: choose a multiple of {vae.downscale << halvings}"
+            )
+    return (height, width), (height // vae.downscale, width // vae.downscale)
 
 
 def bundle_graphs(
@@ -153,33 +181,16 @@ def bundle_graphs(
     """
     unet, vae, refiner = architecture.unet, architecture.vae, architecture.motion_refiner
     channels, width = vae.latent_channels, unet.cross_attention_dim
-    pixels = (size, size) if isinstance(size, int) else size
-    halvings = len(unet.block_out_channels) - 1
-    for side in pixels:
-        if side < 1 or side % (vae.downscale << halvings):
-            raise ValueError(
-                f"size {side} gives latents of {side / vae.downscale:g} cells; the UNet halves them "
-                f"{halvings} times: choose a multiple of {vae.downscale << halvings}"
-            )
-    latent = tuple(side // vae.downscale for side in pixels)
+    pixels, latent = sides(architecture, size)
     image_count, motion_count = architecture.image_proj["num_queries"], refiner["num_queries"]
     appearance_hw = tuple(architecture.appearance["image_hw"])
     embedding = unet.embedding_dim
     token = "float16" if half else "float32"
     token_dtype = torch.float16 if half else torch.float32
 
-    def tensor(name: str, *dims: Dim, dtype: str = "float32") -> TensorSpec:
-        return TensorSpec(name=name, dims=dims, dtype=dtype)
-
-    def spec(
-        name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], **ranges: tuple[int, int, int]
-    ) -> NetworkSpec:
-        limits = {k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in ranges.items()}
-        return NetworkSpec(name=name, inputs=tuple(inputs), outputs=tuple(outputs), ranges=limits)
-
     def make_denoiser(networks: Networks) -> nn.Module:
         bias = None if pose_input else black_pose_features(networks("pose_guider"), pixels)
-        return Denoiser(networks("unet"), frames=frames, stem_bias=bias)
+        return Denoiser(networks("unet"), stem_bias=bias)
 
     stem = unet.block_out_channels[0]
     pose = [tensor("pose_features", frames, stem, *latent)] if pose_input else []

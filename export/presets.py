@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from export.architecture import Architecture
+from export.networks.tiny_decoder import TinyDecoderConfig
 from export.networks.unet import UNetConfig
 from export.networks.vae import VAEConfig
 
@@ -66,6 +67,7 @@ HUNYUANPORTRAIT = Preset(
         pose_guider={"out_channels": 320, "block_out_channels": (16, 32, 96, 256)},
         unet=UNetConfig(),
         vae=VAEConfig(),
+        tiny_decoder=TinyDecoderConfig(),
     ),
     size=512,
     frames=25,
@@ -106,6 +108,7 @@ POCKET = Preset(
             norm_groups=8,
         ),
         vae=VAEConfig(block_out_channels=(32, 32, 32, 64), norm_groups=4),
+        tiny_decoder=TinyDecoderConfig(channels=(16, 32, 64), blocks=1),
     ),
     size=128,
     frames=25,

@@ -15,12 +15,13 @@ from typing import Any, Protocol
 import torch
 
 from engines.errors import CheckpointError, InputError
-from export.architecture import NETWORKS, Architecture
+from export.architecture import LIVE_NETWORKS, NETWORKS, Architecture
 from export.checkpoints import fingerprint, load_checkpoints, module_shapes
-from export.pocket.weights import SHIPPED, PackedWeights
+from export.pocket.weights import SHIPPED, SHIPPED_LIVE, LiveWeights, PackedWeights
 from export.weights import random_state_dict
 
 OWN_WEIGHTS: dict[str, Path] = {"pocket": SHIPPED}  # by preset: what comes with the package
+OWN_LIVE_WEIGHTS: dict[str, Path] = {"pocket": SHIPPED_LIVE}
 
 
 class WeightsSource(Protocol):
@@ -69,13 +70,43 @@ class Checkpoints:
         return self._states[network]
 
 
+class WithLive:
+    """A source, and the networks of live mode from a file. Raises CheckpointError for a UNet distilled from another."""
+
+    def __init__(self, source: WeightsSource, live: LiveWeights) -> None:
+        self._source, self._live = source, live
+        self.kind, self.source, self.live_source = source.kind, source.source, live.source
+        if "live_unet" in live.networks and live.teacher and live.teacher != source.fingerprint("unet"):
+            raise CheckpointError(
+                f"{live.source}: its live_unet was distilled from another UNet than that of {source.source}; give "
+                "those weights, or distil these: python -m export.pocket.distill"
+            )
+
+    def fingerprint(self, network: str) -> str:
+        return self._of(network).fingerprint(network)
+
+    def state(self, network: str) -> Mapping[str, torch.Tensor]:
+        return self._of(network).state(network)
+
+    def _of(self, network: str) -> WeightsSource | LiveWeights:
+        return self._live if network in LIVE_NETWORKS else self._source
+
+
 def is_packed(weights: Path | None) -> bool:
     """Whether `weights` names one file, of `export.pocket.train`, and not upstream's folder."""
     return weights is not None and weights.suffix == ".safetensors" and not weights.is_dir()
 
 
-def open_source(architecture: Architecture, weights: Path | None, *, preset: str) -> WeightsSource:
-    """Upstream's folder or a file of `export.pocket.train`; None means the random rule. Raises CheckpointError."""
+def open_source(
+    architecture: Architecture, weights: Path | None, *, preset: str, live: Path | None = None
+) -> WeightsSource:
+    """Upstream's folder or a file of `export.pocket.train`; None means the random rule. Raises CheckpointError.
+
+    `live`: a file of `export.pocket.distill`, for the networks of live mode.
+    """
+    if live is not None:
+        packed = LiveWeights(architecture, live, preset=preset)
+        return WithLive(open_source(architecture, weights, preset=preset), packed)
     if weights is None:
         return RandomWeights(architecture)
     if is_packed(weights):
@@ -98,3 +129,9 @@ def own_weights(preset: str) -> Path:
             "FILE.safetensors or --random-weights"
         )
     return path
+
+
+def own_live_weights(preset: str) -> Path | None:
+    """The weights of live mode that come with the package for `preset`, None where there are none."""
+    path = OWN_LIVE_WEIGHTS.get(preset)
+    return path if path is not None and path.is_file() else None

@@ -205,7 +205,7 @@ def test_a_size_that_does_not_halve_often_enough_says_which_does(size):
 
 def test_half_a_denoiser_takes_and_gives_float32(networks):
     graph = graphs(half=True)["denoiser"]
-    denoiser = Denoiser(networks("unet"), frames=FRAMES, stem_bias=None)
+    denoiser = Denoiser(networks("unet"), stem_bias=None)
     half = copy.deepcopy(denoiser).half()
     inputs = graph.example({"rows": 2})
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from export.architecture import Architecture
+from export.networks.tiny_decoder import TinyDecoderConfig
 from export.networks.unet import UNetConfig
 from export.networks.vae import VAEConfig
 from export.presets import Preset
@@ -52,6 +53,7 @@ TINY = Preset(
             up_attention=(False, True),
         ),
         vae=VAEConfig(block_out_channels=(32, 32)),
+        tiny_decoder=TinyDecoderConfig(channels=(8,), blocks=1),
     ),
     size=16,
     frames=3,

@@ -3,6 +3,9 @@
 Chunks are counted from frame 0 of the padded sequence, because the decoder's convolutions through time see zeros
 beyond a chunk's ends: other chunks would be other frames. A chunk that holds only padding is not decoded.
 
+A causal decoder looks back over `context` frames and never ahead. Each of its chunks begins with so many frames whose
+pictures are thrown away, and the rest are what the whole clip at once would give, wherever chunks begin.
+
 Source: SPEC 6.1 (decode) and 9 (8-bit frames).
 """
 
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.backend import Backend, Buffer, Pending, Session
-from engines.errors import BundleError
+from engines.errors import BundleError, InputError
 from runtime.finite import require_finite
 from runtime.stages import Stages
 from runtime.streams import ReadAhead
@@ -30,10 +33,24 @@ class Chunk:
     keep_stop: int
 
 
-def chunks(frames: int, *, chunk: int, pad_frames: int) -> list[Chunk]:
-    """The chunks of a padded clip of `frames` = N + 2 `pad_frames` that hold any of its N frames, in order."""
-    every = [(start, min(start + chunk, frames)) for start in range(0, frames, chunk)]
+CONTEXT = {"vae_decoder": 0, "tiny_decoder": 2}  # by graph: how many frames it looks back over; 0: not causal
+
+
+def chunks(frames: int, *, chunk: int, pad_frames: int, context: int = 0) -> list[Chunk]:
+    """The chunks of a padded clip of `frames` = N + 2 `pad_frames` that hold any of its N frames, in order.
+
+    Raises InputError for a chunk that `context` fills.
+    """
+    if chunk <= context:
+        raise InputError(f"this decoder looks back over {context} frames, decode_chunk is {chunk}; raise it above that")
     first, last = pad_frames, frames - pad_frames
+    if context:
+        starts = range(first, last, chunk - context)
+        return [
+            Chunk(start=max(s - context, 0), stop=stop, keep_start=s, keep_stop=stop)
+            for s, stop in ((s, min(s + chunk - context, last)) for s in starts)
+        ]
+    every = [(start, min(start + chunk, frames)) for start in range(0, frames, chunk)]
     plan = [
         Chunk(start=start, stop=stop, keep_start=max(start, first), keep_stop=min(stop, last)) for start, stop in every
     ]
@@ -49,7 +66,7 @@ def decode(
     chunk: int,
     stages: Stages | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Run `vae_decoder`: yield (index, frame) for each of the N frames, in order, index from 0.
+    """Run `vae_decoder`, or a graph with its promise: yield (index, frame) of each of the N frames, index from 0.
 
     latents (N + 2 `pad_frames`, 4, h, w) float32 as the loop leaves them; a frame is the raw decoder output (3, H, W)
     float32, about [-1, 1], and the caller's to keep. Memory does not depend on N. Where the backend works on by itself,
@@ -71,13 +88,14 @@ def decode(
             session.run({"latents": backend.view(latents, part.start, part.stop)}, {"frames": decoded})
         return backend.fetch(backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start))
 
-    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames)
+    name = session.spec.name
+    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames, context=CONTEXT.get(name, 0))
     ahead = ReadAhead(backend, plan, begin)
     outputs = [backend.empty((chunk, 3, height, width), "float32") for _ in range(ahead.slots)]
     for part in plan:
         first, last = part.keep_start - pad_frames, part.keep_stop - pad_frames - 1
         with stages.unit("decode", part.keep_stop - part.keep_start):
-            images = require_finite(ahead.next(), f"vae_decoder: frames {first} to {last}")
+            images = require_finite(ahead.next(), f"{name}: frames {first} to {last}")
         yield from enumerate(images, start=first)
     stages.end("decode")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.errors import BundleError, NonFiniteError
+from engines.errors import BundleError, InputError, NonFiniteError
 from runtime.decode import Chunk, chunks, decode, to_uint8
 from tests.fakes import FakeBackend, spec
 
@@ -55,6 +55,18 @@ def test_a_frame_leaves_before_the_next_chunk_is_decoded_and_stays_what_it_was()
     before = first.copy()
     list(stream)
     np.testing.assert_array_equal(first, before)
+
+
+def test_a_causal_decoder_gets_the_frames_before_its_chunk_and_their_pictures_are_thrown_away():
+    assert chunks(30, chunk=8, pad_frames=5, context=2) == [
+        Chunk(start=3, stop=11, keep_start=5, keep_stop=11),
+        Chunk(start=9, stop=17, keep_start=11, keep_stop=17),
+        Chunk(start=15, stop=23, keep_start=17, keep_stop=23),
+        Chunk(start=21, stop=25, keep_start=23, keep_stop=25),
+    ]
+    assert chunks(5, chunk=8, pad_frames=0, context=2) == [Chunk(start=0, stop=5, keep_start=0, keep_stop=5)]
+    with pytest.raises(InputError, match="looks back over 2 frames, decode_chunk is 2; raise it"):
+        chunks(5, chunk=2, pad_frames=0, context=2)
 
 
 def test_a_nan_names_its_frames():

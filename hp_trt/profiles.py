@@ -1,0 +1,178 @@
+"""Profiles: named sets of shortcuts, the package's own and a user's, in TOML.
+
+    [mine]                          # a table a profile; a file of one needs no name to be chosen
+    about = "for slow machines"     # what is shown
+    base = "live"                   # whose keys hold where none is given; without it those of `exact`
+    steps = 2                       # any of the keys below
+
+    mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
+    denoiser            "full" | "distilled": the graph `live_denoiser`, which takes windows of any length
+    decoder             "full" | "tiny"
+    steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
+                        as in `runtime.sampling.Sampling`; where neither is given the bundle's own hold
+    window, overlap     frames; in mode "live" the window is free, in mode "clip" it is the bundle's
+    lead_in             made-up frames before the first, in mode "live"
+
+An approximation is on only where a profile says so. Nothing here opens a bundle.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engines.errors import InputError
+from runtime.live import LiveWindows
+from runtime.sampling import Sampling
+
+Mode = Literal["clip", "live"]
+Denoiser = Literal["full", "distilled"]
+Decoder = Literal["full", "tiny"]
+OWN = Path(__file__).with_name("profiles.toml")
+_SAMPLING = (
+    "steps", "schedule", "skip_last", "guidance_appearance", "guidance_motion", "guidance_interval",
+)  # fmt: skip
+_ALWAYS = ("appearance", "motion", "vae_encoder", "step_embedding")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One profile, checked when made: raises InputError for what cannot be."""
+
+    name: str
+    about: str = ""
+    mode: Mode = "clip"
+    denoiser: Denoiser = "full"
+    decoder: Decoder = "full"
+    sampling: Mapping[str, Any] = field(default_factory=dict)  # overrides of the bundle's own, by name
+    windows: LiveWindows | None = None  # of mode "live"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("mode", Mode), ("denoiser", Denoiser), ("decoder", Decoder)):
+            if (value := getattr(self, name)) not in get_args(choices):
+                raise InputError(f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, got {value!r}")
+        if (self.mode == "live") != (self.windows is not None):
+            raise InputError(f"profile {self.name}: live windows are for mode live, the mode is {self.mode}")
+        try:
+            Sampling.from_manifest({}, **self.sampling)
+        except InputError as error:
+            raise InputError(f"profile {self.name}: {error}") from error
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """What a bundle needs for it."""
+        return (*_ALWAYS, *self.roles.values())
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """By what the loop calls it: the graph that does it."""
+        live = self.mode == "live"
+        return {
+            "denoiser": "live_denoiser" if live or self.denoiser == "distilled" else "denoiser",
+            "stitch": "live_stitch" if live else "stitch",
+            "decoder": "tiny_decoder" if self.decoder == "tiny" else "vae_decoder",
+        }
+
+
+def find_profile(name: str | Path) -> Profile:
+    """The package's own of that name, or FILE.toml, or FILE.toml:NAME where a file has several.
+
+    Raises InputError with the nearest name.
+    """
+    text = str(name)
+    if ".toml" not in text:
+        return _chosen(own_profiles(), text, "profile")
+    path, _, inside = text.partition(".toml:")
+    file = Path(path if inside else text)
+    file = file.with_name(file.name + ".toml") if inside else file
+    found = read_profiles(file)
+    if inside:
+        return _chosen(found, inside, f"profile in {file}:")
+    if len(found) != 1:
+        raise InputError(f"{file} has the profiles {', '.join(found)}; choose one: {file}:{next(iter(found))}")
+    return next(iter(found.values()))
+
+
+@cache
+def own_profiles() -> dict[str, Profile]:
+    """Those of the package, by name."""
+    return _parsed(OWN, {})
+
+
+def read_profiles(file: Path) -> dict[str, Profile]:
+    """Those of a file, by name. Raises InputError for one that is no such file."""
+    return _parsed(file, _tables(OWN))
+
+
+def _tables(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); give a TOML file of profiles") from error
+    except ValueError as error:  # not UTF-8, not TOML
+        raise InputError(f"{file} is no TOML: {error}; see hp_trt/profiles.py for what it holds") from error
+    if loose := [key for key, value in found.items() if not isinstance(value, dict)]:
+        raise InputError(f"{file} has {', '.join(loose)} outside a table; begin it with [NAME], the profile's name")
+    if not found:
+        raise InputError(f"{file} holds no profile; a table is one: [NAME]")
+    return found
+
+
+def _parsed(file: Path, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
+    tables = _tables(file)
+    return {name: _profile(name, _with_base(name, {**known, **tables}, ())) for name in tables}
+
+
+def _with_base(name: str, tables: Mapping[str, Mapping[str, Any]], below: tuple[str, ...]) -> dict[str, Any]:
+    """A table's keys over those of its base, and of that one's."""
+    table = dict(tables[name])
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if base not in tables or base in (*below, name):
+        near = difflib.get_close_matches(str(base), [other for other in tables if other != name], n=1)
+        hint = f"; did you mean {near[0]}?" if near and base not in tables else ""
+        why = "leads back to itself" if base in tables else "does not exist"
+        raise InputError(f"profile {name}: its base {base!r} {why}{hint}")
+    inherited = _with_base(base, tables, (*below, name))
+    inherited.pop("about", None)
+    return {**inherited, **table}
+
+
+def _profile(name: str, table: Mapping[str, Any]) -> Profile:
+    own = {f.name for f in fields(Profile)} - {"name", "sampling", "windows"}
+    known = (*sorted(own), *_SAMPLING, "window", "overlap", "lead_in", "base")
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            raise InputError(f"profile {name} has no key {key}; {hint}")
+    live = table.get("mode") == "live"
+    windows = {
+        option: table[key]
+        for key, option in (("window", "size"), ("overlap", "overlap"), ("lead_in", "lead_in"))
+        if live and key in table
+    }
+    if not live and (stray := [key for key in ("window", "lead_in") if key in table]):
+        raise InputError(
+            f"profile {name}: {' and '.join(stray)} are for mode live; in mode clip the window is the bundle's"
+        )
+    sampling = {key: table[key] for key in (*_SAMPLING, *(() if live else ("overlap",))) if key in table}
+    try:
+        made = LiveWindows(**windows) if live else None
+    except InputError as error:
+        raise InputError(f"profile {name}: {error}") from error
+    return Profile(name=name, sampling=sampling, windows=made, **{key: table[key] for key in own if key in table})
+
+
+def _chosen(profiles: Mapping[str, Profile], name: str, what: str) -> Profile:
+    if name not in profiles:
+        near = difflib.get_close_matches(name, profiles, n=1)
+        hint = f"did you mean {near[0]}? There" if near else "there"
+        raise InputError(f"there is no {what} {name!r}; {hint} are: {', '.join(profiles)}, or give a FILE.toml")
+    return profiles[name]

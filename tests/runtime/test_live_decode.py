@@ -1,0 +1,78 @@
+"""A stream decoded window by window, against the same decoder on all of it at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.errors import BundleError, NonFiniteError
+from runtime.live_decode import LiveDecoder
+from tests.fakes import FakeBackend, spec
+
+
+def causal(latents):
+    """Each frame, with a little of the two frames before it; zeros before the first."""
+    padded = np.concatenate([np.zeros((2, *latents.shape[1:])), latents])
+    mixed = latents + 0.5 * padded[1:-1] - 0.25 * padded[:-2]
+    return {"frames": np.repeat(np.repeat(mixed[:, :3], 2, axis=2), 2, axis=3).astype(np.float32)}
+
+
+def decoder(backend: FakeBackend, name: str = "tiny_decoder", most: int = 8):
+    promise = spec(name, {"latents": ("chunk", 4, 2, 2)}, {"frames": ("chunk", 3, 4, 4)}, most=most)
+    return backend.session(promise, causal)
+
+
+@pytest.mark.parametrize("windows", [(6, 7, 7), (1, 1, 1, 5), (20,), (3, 2, 9)])
+def test_windows_make_the_frames_of_the_whole_clip_at_once(windows):
+    backend = FakeBackend()
+    latents = np.random.default_rng(0).standard_normal((sum(windows), 4, 2, 2)).astype(np.float32)
+    live, at, made = LiveDecoder(backend, decoder(backend)), 0, []
+    for count in windows:
+        begun = live.begin(backend.upload(latents[at : at + count]))
+        made += live.frames(begun)
+        at += count
+    # 1e-6: numpy's order of a three-term sum
+    np.testing.assert_allclose(np.stack(made), causal(latents)["frames"], atol=1e-6)
+
+
+def test_pieces_are_even_and_as_few_as_the_graph_takes():
+    backend = FakeBackend()
+    session = decoder(backend)
+    live = LiveDecoder(backend, session)
+    latents = backend.upload(np.zeros((7, 4, 2, 2), np.float32))
+    for _ in range(2):
+        live.begin(latents)
+    # Two frames of eight are context: six new ones at most. The first window has nothing before it.
+    assert [run["latents"][0] for run in session.runs] == [3, 2 + 4, 2 + 3, 2 + 4]
+
+
+def test_what_was_begun_may_be_waited_for_after_its_latents_are_gone():
+    backend = FakeBackend()
+    live = LiveDecoder(backend, decoder(backend))
+    latents = backend.upload(np.ones((3, 4, 2, 2), np.float32))
+    begun = live.begin(latents)
+    backend.array(latents)[:] = 9
+    assert next(iter(live.frames(begun))).max() == 1
+
+
+def test_a_decoder_that_looks_both_ways_gets_no_context():
+    backend = FakeBackend()
+    session = decoder(backend, "vae_decoder")
+    live = LiveDecoder(backend, session)
+    for _ in range(2):
+        live.begin(backend.upload(np.zeros((7, 4, 2, 2), np.float32)))
+    assert [run["latents"][0] for run in session.runs] == [7, 7]
+
+
+def test_a_nan_names_its_frames():
+    backend = FakeBackend()
+    live = LiveDecoder(backend, decoder(backend))
+    list(live.frames(live.begin(backend.upload(np.zeros((4, 4, 2, 2), np.float32)))))
+    with pytest.raises(NonFiniteError, match="tiny_decoder: live frames 4 to 6"):
+        list(live.frames(live.begin(backend.upload(np.full((3, 4, 2, 2), np.nan, np.float32)))))
+
+
+def test_a_graph_that_its_context_fills_is_refused():
+    backend = FakeBackend()
+    with pytest.raises(BundleError, match="decodes at most 2 frames at a time and looks back over 2"):
+        LiveDecoder(backend, decoder(backend, most=2))

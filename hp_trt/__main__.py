@@ -1,4 +1,4 @@
-"""`hp-trt`: animate, live, evaluate, inspect, doctor, sample. Each parses its arguments and calls one function."""
+"""`hp-trt`: animate, live, evaluate, inspect, doctor, plan, sample. Each parses its arguments and calls one function."""
 
 from __future__ import annotations
 
@@ -286,6 +286,58 @@ def doctor(
             show(findings)
     if any(finding.needed and not finding.fine for finding in findings):
         raise typer.Exit(2)
+
+
+@app.command()
+def plan(
+    gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
+    profile: Annotated[str, typer.Option(help="exact, balanced, live, or a file of your own: FILE.toml.")] = "exact",
+    preset: Annotated[str | None, typer.Option(help="Without a bundle: hunyuanportrait or pocket.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels of a side [the preset's, or the bundle's].")] = None,
+    frames: Annotated[int, typer.Option(help="Of the driving video.")] = 100,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps [the profile's].")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp16 or fp32 [fp16, or the bundle's].")] = None,
+    rate: Annotated[float, typer.Option(help="Frames a second of the driving video.")] = 25.0,
+    fps: Annotated[float | None, typer.Option(help="A wish: frames a second. Says what would meet it.")] = None,
+    latency: Annotated[float | None, typer.Option(help="A wish: seconds. Says what would meet it.")] = None,
+    attainable: Annotated[float, typer.Option(help="Part of a card's peaks that networks reach: assumed.")] = 0.55,
+    family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, tensorrt...")] = "onnxruntime",
+    provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
+    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="CPU threads [every core].")] = None,
+    json: Annotated[bool, json_option()] = False,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Say how fast and how large a clip will be, before anything is built or run."""
+    from hp_trt.planning.plan import PlanConfig
+    from hp_trt.planning.plan import plan as make_plan
+    from hp_trt.planning.table import show
+
+    config = PlanConfig(
+        gpu=gpu,
+        profile=profile,
+        preset=preset,
+        bundle=bundle,
+        size=size,
+        frames=frames,
+        steps=steps,
+        precision=precision,
+        rate=rate,
+        fps=fps,
+        latency_s=latency,
+        attainable=attainable,
+        family=family,
+        provider=provider,
+        device=device,
+        threads=threads,
+    )
+    with Reporter(as_json=json) as report:
+        made = make_plan(config, report.note)
+        if json:
+            report.result("", **made.to_json())
+        else:
+            show(made)
 
 
 @app.command()

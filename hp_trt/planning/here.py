@@ -1,0 +1,233 @@
+"""How fast this machine is, measured with a bundle's own graphs through the runtime's own backend.
+
+Each graph runs a few times as a clip would run it, and a drawn clip goes through the host's work: reading, finding
+faces, cropping, pasting, writing. A graph that would take too long to try is taken to be as fast, a FLOP, as the
+nearest that was tried. Other programs on the machine slow these seconds down as they slow down everything else.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.spec import NetworkSpec
+from hp_trt.planning.model import Model
+from hp_trt.planning.predict import Timed
+from hp_trt.planning.work import Call, Work
+
+if TYPE_CHECKING:
+    from hp_trt.api import Runtime
+
+CLIP_FRAMES = 16  # of the drawn clip: the host's work differs from frame to frame
+LONGEST_S = 20.0  # a call that is expected to take longer is not tried
+ENOUGH_S = 0.4  # measured for so long, or so often:
+MOST_RUNS, LEAST_RUNS = 12, 2
+# What a graph is likened to where it was not tried itself, the nearest first.
+_LIKE = {
+    "live_denoiser": ("denoiser", "vae_decoder"),
+    "denoiser": ("live_denoiser", "vae_decoder", "motion"),
+    "tiny_decoder": ("vae_decoder", "denoiser"),
+    "vae_decoder": ("vae_encoder", "motion"),
+    "vae_encoder": ("vae_decoder", "motion"),
+    "live_stitch": ("stitch",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one piece of work took."""
+
+    seconds: float
+    core_s: float  # of all threads of this process
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A machine by what it was measured at."""
+
+    name: str
+    cores: int
+    memory_bytes: int | None
+    graphs: Mapping[str, tuple[Piece, float]]  # with the FLOPs of the call that was measured
+    pieces: Mapping[str, Piece]  # of the host, one
+    notes: tuple[str, ...]
+
+    def graph(self, model: Model, call: Call) -> Timed:
+        """By the seconds a FLOP of the same graph, or of the one most like it."""
+        name = next(n for n in (call.graph, *_LIKE.get(call.graph, ()), *self.graphs) if n in self.graphs)
+        piece, flops = self.graphs[name]
+        share = model.flops(call) / flops
+        return Timed(seconds=share * piece.seconds, core_s=share * piece.core_s, bound="measured")
+
+    def host(self, stage: str, pieces: int) -> Timed | None:
+        piece = self.pieces[stage]
+        return Timed(seconds=pieces * piece.seconds, core_s=pieces * piece.core_s, bound="measured")
+
+
+def measure(runtime: Runtime, model: Model, work: Work, *, memory_bytes: int | None = None) -> Measured:
+    """Run what `work` will run, and the host's share. Some seconds for pocket on two cores."""
+    from engines.onnx_backend import available_cores
+
+    largest: dict[str, Call] = {}  # of each graph: most of the work is in those
+    for call in (call for calls in work.graphs.values() for call in calls):
+        if call.graph not in largest or call.units * call.frames > _extent(largest[call.graph]):
+            largest[call.graph] = call
+    graphs: dict[str, tuple[Piece, float]] = {}
+    notes, slowest = [], 0.0  # seconds a FLOP
+    for call in sorted(largest.values(), key=lambda call: model.flops(call) / call.times):
+        flops = model.flops(call) / call.times
+        if call.graph not in runtime.sessions:
+            notes.append(f"{call.graph} is not in this bundle: it is taken to be as fast, a FLOP, as the nearest graph")
+            continue
+        if (expected_s := slowest * flops) > LONGEST_S:
+            notes.append(f"{call.graph} was not tried, one call would take about {expected_s:.0f} s")
+            continue
+        piece = _repeated(_run(runtime, call))
+        graphs[call.graph] = piece, flops
+        if flops > 1e8:  # below, most of the time is overhead
+            slowest = max(slowest, piece.seconds / flops)
+    return Measured(
+        name=runtime.backend.device,
+        cores=available_cores(),
+        memory_bytes=memory_bytes,
+        graphs=graphs,
+        pieces=_host_pieces(runtime),
+        notes=tuple(notes),
+    )
+
+
+def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Inputs of a graph, by name: unit normal numbers, and zeros where whole numbers are asked for."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for tensor in spec.inputs:
+        shape = tuple(sizes[d] if isinstance(d, str) else d for d in tensor.dims)
+        whole = np.issubdtype(np.dtype(tensor.dtype), np.integer)
+        arrays[tensor.name] = np.zeros(shape, tensor.dtype) if whole else random.standard_normal(shape, np.float32)
+        arrays[tensor.name] = arrays[tensor.name].astype(tensor.dtype)
+    return arrays
+
+
+def sizes_of(call: Call) -> dict[str, int]:
+    """The run-time sizes of one call."""
+    if call.graph == "stitch":
+        return {"windows": call.units, "total": call.total}
+    named = {"motion": "frames", "step_embedding": "steps"}
+    unit = "rows" if "denoiser" in call.graph else "chunk" if "decoder" in call.graph else named.get(call.graph)
+    window = {"frames": call.frames} if call.graph.startswith("live_") else {}
+    return window | ({unit: call.units} if unit else {})
+
+
+def _extent(call: Call) -> int:
+    return call.units * max(call.frames, 1)
+
+
+def _run(runtime: Runtime, call: Call) -> Callable[[], None]:
+    session = runtime.sessions[call.graph]
+    inputs = {k: runtime.backend.upload(v) for k, v in example(session.spec, sizes_of(call)).items()}
+
+    def run() -> None:
+        session.run(inputs)
+        runtime.backend.synchronize()
+
+    return run
+
+
+def _repeated(run: Callable[[], None]) -> Piece:
+    """The median of some runs, after one to warm up."""
+    run()
+    seconds: list[float] = []
+    cores: list[float] = []
+    while len(seconds) < LEAST_RUNS or (sum(seconds) < ENOUGH_S and len(seconds) < MOST_RUNS):
+        start_s, start_core_s = time.perf_counter(), time.process_time()
+        run()
+        seconds.append(time.perf_counter() - start_s)
+        cores.append(time.process_time() - start_core_s)
+    return Piece(seconds=statistics.median(seconds), core_s=statistics.median(cores), runs=len(seconds))
+
+
+def _host_pieces(runtime: Runtime) -> dict[str, Piece]:
+    """Each of the host's stages on a drawn clip, a piece's mean: pieces differ, and a clip has them all."""
+    from hp_trt.sample import write_driving, write_portrait
+
+    with tempfile.TemporaryDirectory(prefix="hp-trt-plan-") as temporary:
+        folder = Path(temporary)
+        portrait, driving = folder / "portrait.png", folder / "driving.mp4"
+        write_portrait(portrait, seed=0)
+        write_driving(driving, seed=1, frames=CLIP_FRAMES)
+        _host_work(runtime, portrait, driving, folder / "warm.mp4", frames=2)
+        return _host_work(runtime, portrait, driving, folder / "out.mp4", frames=CLIP_FRAMES)
+
+
+def _host_work(runtime: Runtime, portrait: Path, driving: Path, out: Path, *, frames: int) -> dict[str, Piece]:
+    """What `Runtime.animate` does without its networks; what they would make is the driving frame itself."""
+    import cv2
+
+    from hp_trt.driving import DrivingCrops, first_face
+    from hp_trt.faces import open_locator
+    from hp_trt.images import load_image
+    from hp_trt.paste import PasteBack
+    from hp_trt.portrait import portrait_crop
+    from hp_trt.video import VideoReader
+    from hp_trt.video_writer import VideoWriter
+    from runtime.decode import to_uint8
+
+    geometry, clock = runtime.bundle.manifest.geometry, _Clock()
+    locator = open_locator(runtime.config.locator, runtime.config.locator_file)
+    with clock.piece("portrait_crop"):
+        image = load_image(portrait)
+        crop = portrait_crop(image, locator, crop_px=geometry["crop_px"], appearance_px=geometry["appearance_px"])
+    paste, reader = PasteBack(image, crop.box), VideoReader(driving)
+    with clock.piece("first_face"):
+        face = first_face(iter(reader), locator)
+    cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+    driven = reader.timed()
+    side, shown = geometry["crop_px"], []
+    for _ in range(frames):
+        with clock.piece("read"):
+            frame = next(driven)
+        with clock.piece("crop"):
+            cropper.crop(frame.image)
+        small = cv2.resize(frame.image, (side, side)).astype(np.float32) / 127.5 - 1
+        shown.append((np.ascontiguousarray(small.transpose(2, 0, 1)), frame.time_s))
+    height, width = image.shape[:2]
+    with clock.piece("write", frames), VideoWriter(out, width=width, height=height, driving=reader.info) as writer:
+        for made, time_s in shown:
+            writer.write(paste(to_uint8(made)), time_s)
+        writer.finish()
+    return clock.pieces()
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[tuple[float, float, int]]] = {}
+
+    @contextmanager
+    def piece(self, stage: str, pieces: int = 1) -> Iterator[None]:
+        start_s, start_core_s = time.perf_counter(), time.process_time()
+        yield
+        spent = time.perf_counter() - start_s, time.process_time() - start_core_s, pieces
+        self._spent.setdefault(stage, []).append(spent)
+
+    def pieces(self) -> dict[str, Piece]:
+        """A piece's mean."""
+        means = {}
+        for stage, spent in self._spent.items():
+            count = sum(pieces for _, _, pieces in spent)
+            means[stage] = Piece(
+                seconds=sum(seconds for seconds, _, _ in spent) / count,
+                core_s=sum(core_s for _, core_s, _ in spent) / count,
+                runs=count,
+            )
+        return means

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engines.backend import Session
 from engines.spec import NetworkSpec
 from hp_trt.planning.model import Model
 from hp_trt.planning.predict import Timed
@@ -73,8 +74,10 @@ class Measured:
         return Timed(seconds=pieces * piece.seconds, core_s=pieces * piece.core_s, bound="measured")
 
 
-def measure(runtime: Runtime, model: Model, work: Work, *, memory_bytes: int | None = None) -> Measured:
-    """Run what `work` will run, and the host's share. Some seconds for pocket on two cores."""
+def measure(
+    runtime: Runtime, sessions: Mapping[str, Session], model: Model, work: Work, *, memory_bytes: int | None = None
+) -> Measured:
+    """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
     from engines.onnx_backend import available_cores
 
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
@@ -85,13 +88,13 @@ def measure(runtime: Runtime, model: Model, work: Work, *, memory_bytes: int | N
     notes, slowest = [], 0.0  # seconds a FLOP
     for call in sorted(largest.values(), key=lambda call: model.flops(call) / call.times):
         flops = model.flops(call) / call.times
-        if call.graph not in runtime.sessions:
+        if call.graph not in sessions:
             notes.append(f"{call.graph} is not in this bundle: it is taken to be as fast, a FLOP, as the nearest graph")
             continue
         if (expected_s := slowest * flops) > LONGEST_S:
             notes.append(f"{call.graph} was not tried, one call would take about {expected_s:.0f} s")
             continue
-        piece = _repeated(_run(runtime, call))
+        piece = _repeated(_run(runtime, sessions[call.graph], call))
         graphs[call.graph] = piece, flops
         if flops > 1e8:  # below, most of the time is overhead
             slowest = max(slowest, piece.seconds / flops)
@@ -131,8 +134,7 @@ def _extent(call: Call) -> int:
     return call.units * max(call.frames, 1)
 
 
-def _run(runtime: Runtime, call: Call) -> Callable[[], None]:
-    session = runtime.sessions[call.graph]
+def _run(runtime: Runtime, session: Session, call: Call) -> Callable[[], None]:
     inputs = {k: runtime.backend.upload(v) for k, v in example(session.spec, sizes_of(call)).items()}
 
     def run() -> None:

@@ -121,7 +121,7 @@ def plan(config: PlanConfig, tell: Callable[[str], None] | None = None) -> Plan:
         )
     profile = find_profile(config.profile)
     work = profile_work(profile, model.sampling, config.frames, steps=config.steps)
-    speed, notes = _speed(config, model, work, bundle, tell or (lambda text: None))
+    speed, notes = _speed(config, model, profile, work, bundle, tell or (lambda text: None))
     now = Choice(profile=config.profile, size=model.size, steps=work.steps)
 
     @cache
@@ -161,7 +161,12 @@ def _others(profile: Profile, model: Model, frames: int) -> list[tuple[str, int]
 
 
 def _speed(
-    config: PlanConfig, model: Model, work: Work, bundle: Bundle | None, tell: Callable[[str], None]
+    config: PlanConfig,
+    model: Model,
+    profile: Profile,
+    work: Work,
+    bundle: Bundle | None,
+    tell: Callable[[str], None],
 ) -> tuple[Speed, tuple[str, ...]]:
     if config.gpu != HERE:
         card = find_card(config.gpu)
@@ -178,14 +183,20 @@ def _speed(
             "was given; add --bundle DIR (`make demo` builds one in a minute), or name a card: --gpu H200"
         )
     tell("measuring this machine with the bundle's graphs; some seconds")
-    measured = _measured(config, bundle, model, work, gpu.total_bytes if isinstance(gpu, InstalledGpu) else None)
+    measured = _measured(
+        config, bundle, model, profile, work, gpu.total_bytes if isinstance(gpu, InstalledGpu) else None
+    )
     return measured, measured.notes
 
 
-def _measured(config: PlanConfig, bundle: Bundle, model: Model, work: Work, card_bytes: int | None) -> Measured:
+def _measured(
+    config: PlanConfig, bundle: Bundle, model: Model, profile: Profile, work: Work, card_bytes: int | None
+) -> Measured:
     from hp_trt.api import Runtime
 
+    there = profile if set(profile.graphs) <= set(bundle.manifest.graphs) else find_profile("exact")
     setup = RuntimeConfig(
+        profile=there,
         family=config.family,  # type: ignore[arg-type]  # checked there, with a message
         provider=config.provider,  # type: ignore[arg-type]
         device_id=config.device,
@@ -193,7 +204,7 @@ def _measured(config: PlanConfig, bundle: Bundle, model: Model, work: Work, card
     )
     on_card = config.family != "onnxruntime" or config.provider != "cpu"
     with Runtime(bundle, setup, settle_stages=True) as runtime:
-        return measure(runtime, model, work, memory_bytes=card_bytes if on_card else None)
+        return measure(runtime, runtime.sessions_of(there), model, work, memory_bytes=card_bytes if on_card else None)
 
 
 def _notes(prediction: Prediction, speed: Speed, config: PlanConfig) -> list[str]:

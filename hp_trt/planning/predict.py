@@ -16,7 +16,6 @@ from hp_trt.planning.model import Model
 from hp_trt.planning.work import Call, Work
 
 PER_FRAME = frozenset({"read", "crop", "motion", "denoise", "stitch", "decode", "write"})
-BEFORE_WINDOW = ("read", "crop")  # the host's share of a live frame's latency, with `write`
 CUDA_CONTEXT_BYTES = 500 * 2**20  # of the driver and its libraries: an assumption
 
 
@@ -168,7 +167,7 @@ def predict(model: Model, work: Work, speed: Speed, *, rate: float = 25.0) -> Pr
         )
     window_s = _live_window_s(stages, work, speed)
     device_s = sum(seconds[name] for name in ("motion", "denoise", "stitch", "decode")) / work.windows
-    frame_s = sum(seconds[name] for name in (*BEFORE_WINDOW, "write")) / work.frames
+    crop_s = seconds["crop"] / work.frames
     before_s = sum(seconds[name] for name in ("portrait_crop", "portrait", "first_face"))
     return Prediction(
         work=work,
@@ -176,8 +175,9 @@ def predict(model: Model, work: Work, speed: Speed, *, rate: float = 25.0) -> Pr
         total_s=before_s + work.windows * window_s,
         window_s=window_s,
         frames_per_s=work.new_frames / window_s,
-        # The window's first frame waits for its last; then all of them are made together.
-        latency_s=(work.new_frames - 1) / rate + device_s + frame_s,
+        # The window's first frame waits for its last; then all of them are made together. As the session counts: from
+        # the push of the driving frame until the frame can be pulled.
+        latency_s=(work.new_frames - 1) / rate + crop_s + device_s,
         memory=memory,
         missing=missing,
     )
@@ -205,9 +205,12 @@ def need(model: Model, work: Work, *, on_card: bool) -> Memory:
 
 
 def _live_window_s(stages: list[Stage], work: Work, speed: Speed) -> float:
-    """The slowest of: the networks, one after the other; the host's way in; its way out; all cores together."""
+    """The slowest of what runs beside each other: on a CPU each of a session's threads, and all cores together; the
+    graphs share a card."""
     by_name: Mapping[str, Stage] = {stage.stage: stage for stage in stages if stage.stage in PER_FRAME}
-    lanes = (("motion", "denoise", "stitch", "decode"), ("read", "crop"), ("write",))
+    lanes: tuple[tuple[str, ...], ...] = (("read",), ("crop", "motion"), ("denoise", "stitch"), ("decode",), ("write",))
+    if speed.memory_bytes is not None:
+        lanes = (("motion", "denoise", "stitch", "decode"), ("read",), ("crop",), ("write",))
     slowest = max(sum(by_name[name].seconds or 0.0 for name in lane) for lane in lanes)
     cores_s = sum(stage.core_s for stage in by_name.values()) / speed.cores
     return max(slowest, cores_s) / work.windows

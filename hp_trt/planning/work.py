@@ -12,12 +12,9 @@ from typing import Literal
 
 from hp_trt.profiles import Profile
 from runtime.benchmark.arithmetic import Clip
-from runtime.decode import chunks
+from runtime.decode import CONTEXT, chunks
 from runtime.live import LiveWindows
 from runtime.sampling import Sampling
-
-CONTEXT = 2  # frames before a chunk that the tiny decoder is shown with it
-HOST_STAGES = ("portrait_crop", "first_face", "read", "crop", "write")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +67,9 @@ def clip_work(frames: int, sampling: Sampling, *, denoiser: str = "denoiser", de
     """The released order: all windows advance together, then all frames are decoded. `frames`: of the driving video."""
     clip = Clip.of(frames, sampling)
     rows = Counter(clip.rows)
-    parts = chunks(clip.padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames)
-    context = CONTEXT if decoder == "tiny_decoder" else 0
-    lengths = Counter(part.stop - part.start + context for part in parts)
+    context = CONTEXT.get(decoder, 0)
+    parts = chunks(clip.padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames, context=context)
+    lengths = Counter(part.stop - part.start for part in parts)
     portrait = [Call(graph="appearance", units=1, times=1), Call(graph="vae_encoder", units=1, times=1)]
     if sampling.noise_aug_strength:  # it is encoded once more then, with noise on it
         portrait += [Call(graph="appearance", units=1, times=1), Call(graph="vae_encoder", units=1, times=2)]
@@ -117,8 +114,9 @@ def live_work(
     window, first, new = cut.size, cut.new_frames(0), cut.new_frames(1)
     later = max(-(-(frames - first) // new), 0)
     windows, rows = 1 + later, [len(step.rows) for step in sampling.guidance()]
-    steps, context = len(rows), CONTEXT if decoder == "tiny_decoder" else 0
+    steps, context = len(rows), CONTEXT.get(decoder, 0)
     lengths = Counter({first: 1}) + Counter({new: later})  # what is tied was seen, and shown, before
+    decoded = Counter({first: 1}) + Counter({new + context: later})
     return Work(
         mode="live",
         frames=frames,
@@ -139,9 +137,7 @@ def live_work(
                 ),
             ),
             "stitch": (Call(graph="live_stitch", units=1, times=steps * windows, frames=window, total=window),),
-            "decode": tuple(
-                Call(graph=decoder, units=n + context, times=times) for n, times in sorted(lengths.items())
-            ),
+            "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(decoded.items())),
         },
         host={"portrait_crop": 1, "first_face": 1, "read": frames, "crop": frames, "write": frames},
     )

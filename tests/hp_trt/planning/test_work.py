@@ -46,7 +46,10 @@ def test_a_stream_brings_size_less_overlap_frames_a_window_and_its_first_window_
     assert work.windows == 15
     assert work.new_frames == 7
     assert calls(work, "motion") == {("motion", 6): 1, ("motion", 7): 14}
-    assert calls(work, "decode") == {("tiny_decoder", 8): 1, ("tiny_decoder", 9): 14}  # two frames of context each
+    assert calls(work, "decode") == {
+        ("tiny_decoder", 6): 1,
+        ("tiny_decoder", 9): 14,
+    }  # two frames of context from then on
     assert calls(work, "denoise")["live_denoiser", 2] == 15
 
 

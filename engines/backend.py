@@ -64,14 +64,20 @@ class Backend(Protocol):
     name: str  # "onnxruntime"
     device: str  # for people: "CPU, 2 threads"
     asynchronous: bool  # work goes on after the call that queued it: then it pays to queue ahead
+    concurrent: bool  # different sessions may run from different threads at once; else one thread at a time
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the graphs have run, a line each; empty where all is well."""
         ...
 
-    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> Session:
-        """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none."""
+    def load(
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+    ) -> Session:
+        """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none.
+
+        `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them.
+        """
         ...
 
     def upload(self, array: np.ndarray) -> Buffer:

@@ -37,6 +37,7 @@ class OnnxBackend:
 
     name = "onnxruntime"
     asynchronous = False
+    concurrent = True
     notes: tuple[str, ...] = ()
 
     def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
@@ -60,13 +61,17 @@ class OnnxBackend:
             ort.preload_dlls()  # finds CUDA's libraries where pip put them
         _share_one_arena()
 
-    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> OnnxSession:
+    def load(
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+    ) -> OnnxSession:
         """Open a graph, which brings its own weights.
 
         Raises EngineMismatch when it does not load on this provider, BundleError when it is not what `spec` says.
         """
         try:
-            session = ort.InferenceSession(str(path), self._options(), providers=self._provider_options())
+            session = ort.InferenceSession(
+                str(path), self._options(threads or self.threads), providers=self._provider_options()
+            )
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(
                 f"{path} does not load in ONNX Runtime {ort.__version__} on {self.device}: {_first_line(error)}; "
@@ -115,9 +120,9 @@ class OnnxBackend:
     def close(self) -> None:
         """Nothing to do: numpy owns the buffers."""
 
-    def _options(self) -> ort.SessionOptions:
+    def _options(self, threads: int) -> ort.SessionOptions:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.use_deterministic_compute = True

@@ -23,8 +23,10 @@ from engines.spec import NetworkSpec
 from engines.trt_plan import make_logger, open_engine, refit
 from engines.trt_session import Arena, TrtSession
 
-CAPTURED = frozenset({"denoiser", "vae_decoder"})  # many launches a run, and the same shapes over and over
-_DECODING = frozenset({"vae_decoder"})  # what runs on "decode": with an arena of its own it need not wait for "denoise"
+# Many launches a run, and the same shapes over and over.
+CAPTURED = frozenset({"denoiser", "vae_decoder", "live_denoiser", "tiny_decoder"})
+# What runs on "decode": with an arena of its own it need not wait for "denoise".
+_DECODING = frozenset({"vae_decoder", "tiny_decoder"})
 
 
 class TrtBackend(CudaBuffers):
@@ -72,7 +74,9 @@ class TrtBackend(CudaBuffers):
         slow = [session for session in self._sessions if session.uncaptured]
         return tuple(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow)
 
-    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> TrtSession:
+    def load(
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+    ) -> TrtSession:
         """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.
 
         Raises EngineMismatch: a plan for another GPU, version or driver, or too little memory.

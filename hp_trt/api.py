@@ -9,32 +9,33 @@ Source: SPEC 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from engines import families
 from engines.backend import Backend, Buffer, Session
 from engines.bundle import Bundle
-from engines.errors import InputError
+from engines.errors import BundleError, InputError
 from engines.gpu import require_gpu
-from engines.manifest import plan_command
+from engines.manifest import build_command, plan_command
 from engines.plan_choice import Here, choose_plans
 from hp_trt.arcface import no_identity, open_arcface
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import RuntimeConfig, profile_of
 from hp_trt.driving import DrivingCrop, DrivingCrops, first_face
 from hp_trt.faces import FaceLocator, open_locator
 from hp_trt.geometry import motion_ids
 from hp_trt.images import load_image
 from hp_trt.paste import PasteBack
 from hp_trt.portrait import PortraitCrop, portrait_crop
+from hp_trt.profiles import Profile, find_profile
 from hp_trt.video import VideoReader
 from runtime import noise
 from runtime.decode import decode, to_uint8
@@ -44,7 +45,11 @@ from runtime.memory_bank import Identity, MotionBank
 from runtime.sampling import Sampling
 from runtime.stages import Event, Stages
 
-GRAPHS = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")
+if TYPE_CHECKING:
+    from hp_trt.live.queues import Policy
+    from hp_trt.live.session import LiveSession
+
+_LIVE_SPANS = 10_000  # of a session that may never end
 Picture = Path | str | np.ndarray
 Driving = Path | str | Sequence[np.ndarray]
 Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.landmarks_file`), or any locator
@@ -88,6 +93,14 @@ class Animation:
     stages: Stages = field(repr=False)  # every span of the run, for a timeline
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """Frames to come, and what to note once they have."""
+
+    frames: Iterator[Frame]
+    notes: Callable[[], Sequence[str]]
+
+
 @dataclass
 class _Motion:
     """What is kept of a driving video."""
@@ -121,15 +134,92 @@ class Runtime:
         self.backend: Backend = open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
-            self.sessions: dict[str, Session] = {}
-            for name, (file, weights) in _files(self.bundle, self.config).items():
-                self.sessions[name] = self.backend.load(self.bundle.spec(name), file, weights)
-                opened.callback(self.sessions[name].close)
+            self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
+            self._beside: dict[str, Session] = {}
+            self._opened = opened
+            self.sessions_of(self.profile)
             self._opened = opened.pop_all()
 
+    @property
+    def profile(self) -> Profile:
+        """What a clip is made with, and a live session where nothing else is said."""
+        return profile_of(self.config)
+
     def sampling(self, **overrides: Any) -> Sampling:
-        """The bundle's sampling with overrides by name (`steps=10`); None leaves a value as it is."""
-        return Sampling.from_manifest(self.bundle.manifest.sampling, **overrides)
+        """The bundle's sampling with the profile's shortcuts and overrides by name (`steps=10`); None is no override.
+
+        Raises InputError for a name that does not exist, or numbers that cannot be.
+        """
+        return self.sampling_of(self.profile, **overrides)
+
+    def sampling_of(self, profile: Profile, **overrides: Any) -> Sampling:
+        """The same with another profile."""
+        return Sampling.from_manifest(
+            {**self.bundle.manifest.sampling, **profile.sampling},
+            **overrides,
+        )
+
+    def sessions_of(self, profile: Profile) -> dict[str, Session]:
+        """The sessions that `profile` needs, opened where they were not: by graph, and by what the loop calls them.
+
+        Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here.
+        """
+        live = profile.mode == "live"
+        beside = {*profile.roles.values(), "motion"} if live and self.backend.concurrent else set()
+        missing = [name for name in profile.graphs if name not in (self._beside if name in beside else self.sessions)]
+        for name, (file, weights) in _files(self.bundle, self.config, missing).items():
+            threads = live_threads(name, self.config.threads) if name in beside else None
+            session = self.backend.load(self.bundle.spec(name), file, weights, threads=threads)
+            self._opened.callback(session.close)
+            (self._beside if name in beside else self.sessions)[name] = session
+        found = {name: (self._beside if name in beside else self.sessions)[name] for name in profile.graphs}
+        return found | {role: found[name] for role, name in profile.roles.items()}
+
+    def live_profile(self, profile: Profile | str | None = None) -> Profile:
+        """A profile of mode live: the given one, by its name too, or the runtime's. Raises InputError."""
+        found = self.profile if profile is None else profile
+        found = found if isinstance(found, Profile) else find_profile(found)
+        if found.mode != "live":
+            raise InputError(
+                f"the profile {found.name} is for whole clips, live needs one whose windows are causal; "
+                'take live, or one of your own with mode = "live"'
+            )
+        return found
+
+    def live(
+        self,
+        portrait: Portrait | Picture,
+        *,
+        profile: Profile | str | None = None,
+        policy: Policy = "block",
+        queue_in: int | None = None,
+        queue_out: int | None = None,
+        landmarks: Faces | None = None,
+        seed: int | None = None,
+        stages: Stages | None = None,
+    ) -> LiveSession:
+        """Animate frames as they come: `push` driving frames, `pull` animated ones (`hp_trt.live.session`).
+
+        `policy`: what happens to frames that are late, those that wait to be animated and those that wait to be taken:
+        "block", "drop-oldest", "latest". `queue_in`, `queue_out`: how many may wait [two windows]. `profile`: one of
+        mode live [the runtime's, else "live"]. `landmarks`: who says where the driving faces are. While the session is
+        open the runtime is its own. Raises InputError, FaceNotFound, BundleError.
+        """
+        from hp_trt.live.session import LiveSession
+
+        chosen = self.live_profile(profile or (None if self.profile.mode == "live" else "live"))
+        locator = open_locator(self.config.locator, self.config.locator_file) if landmarks is None else None
+        return LiveSession(
+            self,
+            portrait if isinstance(portrait, Portrait) else self.portrait(portrait),
+            chosen,
+            locator=locator or self._locator_of(landmarks),
+            policy=policy,
+            queue_in=queue_in,
+            queue_out=queue_out,
+            sampling={"seed": seed},
+            stages=stages or Stages(self._on_event, most_spans=_LIVE_SPANS),
+        )
 
     def portrait(self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None) -> Portrait:
         """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it.
@@ -201,8 +291,8 @@ class Runtime:
             if crop_out is not None:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            motion = self._read_motion(reader, self._locator_of(landmarks), wanted, stages)
-            for frame in self._generate(who, motion, wanted, stages):
+            made = self._frames(who, reader, self._locator_of(landmarks), wanted, sampling, stages)
+            for frame in made.frames:
                 with stages.unit("write"):
                     full.write(frame.full(), frame.time_s)
                     if crop is not None:
@@ -215,9 +305,9 @@ class Runtime:
         return Animation(
             out=Path(out),
             crop_out=None if crop_out is None else Path(crop_out),
-            frames=len(motion.times),
+            frames=full.frames,
             rate=reader.info.rate,
-            notes=(*who.notes, *motion.notes, *self.backend.notes),
+            notes=(*who.notes, *made.notes(), *self.backend.notes),
             stages=stages,
         )
 
@@ -233,14 +323,14 @@ class Runtime:
 
         `landmarks`: who says where the driving faces are, instead of the configured locator.
 
-        All of the driving video is read and denoised before the first frame comes; from then on they come chunk by
-        chunk. Memory grows with the clip by its tokens and latents alone.
+        With a profile of mode clip all of the driving video is read and denoised before the first frame comes; from
+        then on they come chunk by chunk, and memory grows with the clip by its tokens and latents alone. With one of
+        mode live frames come window by window while the video is read, and memory does not grow.
         """
         wanted, stages = self.sampling(**sampling), self._stages()
         source = VideoReader(driving) if isinstance(driving, Path | str) else driving
         who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
-        motion = self._read_motion(source, self._locator_of(landmarks), wanted, stages)
-        yield from self._generate(who, motion, wanted, stages)
+        yield from self._frames(who, source, self._locator_of(landmarks), wanted, sampling, stages).frames
 
     def close(self) -> None:
         """Let go of the graphs and of the device. Twice is fine."""
@@ -276,6 +366,48 @@ class Runtime:
         if landmarks is None:
             return self._locator
         return open_locator("landmarks", landmarks) if isinstance(landmarks, Path | str) else landmarks
+
+    def _frames(
+        self,
+        portrait: Portrait,
+        source: VideoReader | Sequence[np.ndarray],
+        locator: FaceLocator,
+        sampling: Sampling,
+        overrides: Mapping[str, Any],
+        stages: Stages,
+    ) -> _Made:
+        """A clip's frames by the runtime's profile, as they come, and what there is to note when they have."""
+        if self.profile.mode == "live":
+            return self._streamed(portrait, source, locator, overrides, stages)
+        motion = self._read_motion(source, locator, sampling, stages)
+        return _Made(frames=self._generate(portrait, motion, sampling, stages), notes=lambda: motion.notes)
+
+    def _streamed(
+        self,
+        portrait: Portrait,
+        source: VideoReader | Sequence[np.ndarray],
+        locator: FaceLocator,
+        overrides: Mapping[str, Any],
+        stages: Stages,
+    ) -> _Made:
+        """The same through a live session that drops nothing."""
+        from hp_trt.live.session import LiveSession
+        from hp_trt.live.whole import whole_clip
+
+        session = LiveSession(
+            self, portrait, self.profile, locator=locator, policy="block", queue_in=None, queue_out=None,
+            sampling=overrides, stages=stages,
+        )  # fmt: skip
+
+        def frames() -> Iterator[Frame]:
+            with session:
+                for made, time_s in whole_clip(session, _read(source, stages)):
+                    yield Frame(index=made.index, time_s=time_s, crop=made.crop, _paste=portrait.paste)
+
+        def notes() -> Sequence[str]:
+            return [*(source.notes if isinstance(source, VideoReader) else []), *session.stats.notes]
+
+        return _Made(frames=frames(), notes=notes)
 
     def _read_motion(
         self, source: VideoReader | Sequence[np.ndarray], locator: FaceLocator, sampling: Sampling, stages: Stages
@@ -327,19 +459,19 @@ class Runtime:
         if sampling.noise_aug_strength:
             identity = self._encode(portrait.crop, stages, sampling)
         side = self.bundle.manifest.geometry["crop_px"]
+        sessions = self.sessions_of(self.profile)
         latents = denoise(
             self.backend,
-            self.sessions,
+            sessions,
             identity=identity,
             motion_tokens=tokens,
             noise=noise.initial_noise(sampling.seed, (tokens.shape[0], *identity.start_latents.shape[1:]), side, side),
             sampling=sampling,
             stages=stages,
         )
-        decoder = self.sessions["vae_decoder"]
         decoded = decode(
             self.backend,
-            decoder,
+            sessions["decoder"],
             latents,
             pad_frames=sampling.pad_frames,
             chunk=sampling.decode_chunk,
@@ -390,13 +522,27 @@ def open_backend(config: RuntimeConfig) -> Backend:
     return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
 
 
-def _files(bundle: Bundle, config: RuntimeConfig) -> dict[str, tuple[Path, Path | None]]:
+def live_threads(graph: str, threads: int | None) -> int:
+    """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
+    from engines.onnx_backend import available_cores
+
+    whole = threads or available_cores()
+    return max(1, whole // 2 if graph == "live_denoiser" else whole // 4)
+
+
+def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
     """By graph: the file to open, and the one that holds its weights where that is another."""
+    for name in names:
+        if name not in bundle:
+            raise BundleError(
+                f"{bundle.path} has no graph {name}, which this profile needs; build it: "
+                + build_command(bundle.path, bundle.manifest.to_json())
+            )
     family = families.find(config.family)
-    if not family.has_plans:
-        return {name: (bundle.model_path(name), None) for name in GRAPHS}
+    if not family.has_plans or not names:
+        return {name: (bundle.model_path(name), None) for name in names}
     here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
-    chosen = choose_plans(bundle, here, GRAPHS)
+    chosen = choose_plans(bundle, here, names)
     options = chosen.target.options
     if config.weight_budget_bytes is not None and not options.weight_streaming:
         streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
@@ -407,5 +553,5 @@ def _files(bundle: Bundle, config: RuntimeConfig) -> dict[str, tuple[Path, Path 
         )
     return {
         name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
-        for name in GRAPHS
+        for name in names
     }

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from engines.errors import InputError
+from hp_trt.profiles import Profile, find_profile
 
 Family = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
 Provider = Literal["cpu", "cuda"]
 Locator = Literal["haar", "yunet", "yoloface"]
-PROFILES = ("exact",)  # the released result to rounding, by the skips that DESIGN 4 lists; approximations get names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class RuntimeConfig:
     # Decode one clip while the next is denoised, for as much more GPU memory as the decoder's activations.
     overlap_decode: bool = False
     threads: int | None = None  # None: every core this process may use; the same number gives the same bits
-    profile: str = "exact"
+    profile: str | Profile = "exact"  # of the package, FILE.toml, or FILE.toml:NAME (`hp_trt.profiles`)
     locator: Locator = "haar"
     locator_file: Path | str | None = None  # needed by every locator but haar
     arcface: Path | str | None = None  # arcface.onnx; None: no identity embedding, as upstream allows
@@ -38,13 +38,14 @@ class RuntimeConfig:
         for name, value, choices in (
             ("family", self.family, get_args(Family)),
             ("provider", self.provider, get_args(Provider)),
-            ("profile", self.profile, PROFILES),
             ("locator", self.locator, get_args(Locator)),
         ):
             if value not in choices:
                 near = difflib.get_close_matches(str(value), choices, n=1)
                 hint = f"did you mean {near[0]}? There" if near else "there"
                 raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(choices)}")
+        if not isinstance(self.profile, Profile):
+            object.__setattr__(self, "profile", find_profile(self.profile))
         if self.family != "onnxruntime" and self.provider != "cpu":
             raise InputError(
                 f"the provider {self.provider} is ONNX Runtime's, the family is {self.family}; leave the provider out"
@@ -64,6 +65,12 @@ class RuntimeConfig:
                 f"the locator haar takes no file, got {self.locator_file}; "
                 "name the locator it belongs to: yunet or yoloface"
             )
+
+
+def profile_of(config: RuntimeConfig) -> Profile:
+    """The profile, found when the config was made."""
+    assert isinstance(config.profile, Profile)
+    return config.profile
 
 
 def weight_budget_bytes(gib: float | None) -> int | None:

@@ -11,7 +11,7 @@ Source: SPEC 7.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,12 +73,16 @@ class DrivingCrops:
 
     def crop(self, frame: np.ndarray) -> DrivingCrop:
         """The crops of the next frame."""
-        if self._pose_box is None:
-            self._pose_box = portrait_box(self._first_box, height=frame.shape[0], width=frame.shape[1])
         faces = self._locator.locate(frame, self.frames)
         self.frames += 1
         self.held += not faces
         self.crowded += len(faces) > 1
+        return self.crop_of(frame, faces)
+
+    def crop_of(self, frame: np.ndarray, faces: Sequence[Face]) -> DrivingCrop:
+        """The crops of a frame in which `faces` were found; without one the face before is held. Counts nothing."""
+        if self._pose_box is None:
+            self._pose_box = portrait_box(self._first_box, height=frame.shape[0], width=frame.shape[1])
         if faces:
             self._face = self._steady(largest_face(faces))
             self._found_any = True

@@ -160,7 +160,7 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     }
     if not live and (stray := [key for key in ("window", "lead_in") if key in table]):
         raise InputError(
-            f"profile {name}: {' and '.join(stray)} are for mode live; in mode clip the window is the bundle's"
+            f"profile {name}: only mode live has {' and '.join(stray)}; in mode clip the window is the bundle's"
         )
     sampling = {key: table[key] for key in (*_SAMPLING, *(() if live else ("overlap",))) if key in table}
     try:

@@ -104,7 +104,7 @@ class LiveLoop:
 
     def change_identity(self, identity: Identity) -> None:
         """Another portrait from the next window on. Its overlap still tells how the head moved; its latents do not."""
-        self._identity = identity
+        self.identity = identity
         self._conditions: Conditions | None = None
         self._continues = False
 
@@ -140,7 +140,7 @@ class LiveLoop:
         if self.windows.overlap:
             backend.take(self._tokens, self._kept(first + count), self._bank.tokens(tokens))
         if self._conditions is None:
-            self._conditions = Conditions(backend, self._identity, self._tokens, window=size)
+            self._conditions = Conditions(backend, self.identity, self._tokens, window=size)
 
     def _kept(self, end: int) -> list[int]:
         """The frames of a window that the next one continues: the last `overlap` before `end`."""
@@ -152,7 +152,7 @@ class LiveLoop:
         tied = overlap > 0 and self._continues
         matrix = self._tied if tied else self._untied
         latents, following = self._latents
-        start = np.float32(self._sampling.scaling_factor) * self._identity.start_latents
+        start = np.float32(self._sampling.scaling_factor) * self.identity.start_latents
         # Frames that are tied have had their noise, in the window before.
         noise = self._noise.draw((size - overlap if tied else size, *start.shape[1:]))
         noisy = schedule.add_noise(start, noise, numbers.first_sigma)

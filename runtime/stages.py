@@ -7,6 +7,7 @@ json and a timeline are all made from the same events.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ class Stages:
     """Passes events to `listener` as they happen and keeps the units as `spans`.
 
     On a backend that works on by itself a unit's time is that of queueing it, and of waiting for what came before.
+    A stage is one thread's at a time; different ones may run beside each other. `most_spans`: keep the latest so many.
     `settle` is called before a unit's end is taken: with `Backend.synchronize` the times are those of the work, and
     the work is slower, because nothing overlaps.
     """
@@ -42,8 +44,9 @@ class Stages:
         *,
         clock: Callable[[], float] = time.perf_counter,
         settle: Callable[[], None] | None = None,
+        most_spans: int | None = None,
     ) -> None:
-        self.spans: list[Event] = []
+        self.spans: list[Event] | deque[Event] = [] if most_spans is None else deque(maxlen=most_spans)
         self._listener = listener
         self._clock = clock
         self._settle = settle

@@ -77,6 +77,7 @@ class FakeBackend:
     name = "fake"
     device = "no device"
     asynchronous = False
+    concurrent = True
     notes = ()
 
     def __init__(self) -> None:
@@ -89,7 +90,9 @@ class FakeBackend:
     def session(self, spec: NetworkSpec, formula: Formula) -> FakeSession:
         return FakeSession(spec, formula, self)
 
-    def load(self, spec: NetworkSpec, path: Path, weights: Path | None = None) -> FakeSession:
+    def load(
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+    ) -> FakeSession:
         raise AssertionError("the fake backend opens no files")
 
     def upload(self, array: np.ndarray) -> FakeBuffer:

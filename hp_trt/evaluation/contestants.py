@@ -12,12 +12,14 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.api import Runtime
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import RuntimeConfig, profile_of
 from hp_trt.evaluation.config import EvaluateConfig
 from hp_trt.evaluation.pairs import Pair
+from hp_trt.metrics import seams
 from runtime.sampling import Sampling
 
 Animate = Callable[[Pair], Sequence[np.ndarray]]
+Joints = Callable[[int], list[int]]  # of a clip of so many frames: those that begin or end a window's overlap
 
 
 class Contestant(Protocol):
@@ -25,7 +27,7 @@ class Contestant(Protocol):
 
     name: str
     kind: str  # "still", "truth" or "bundle"
-    sampling: Sampling  # where its window joints would be
+    joints: Joints
 
     def facts(self) -> dict[str, Any]:
         """For the report."""
@@ -40,7 +42,7 @@ class Contestant(Protocol):
 class Still:
     """The portrait again and again: what a result must be better than."""
 
-    sampling: Sampling
+    joints: Joints
     name: str = "still"
     kind: str = "still"
 
@@ -56,7 +58,7 @@ class Still:
 class Truth:
     """What should come out: how well the judge reads, and what no result can exceed."""
 
-    sampling: Sampling
+    joints: Joints
     name: str = "truth"
     kind: str = "truth"
 
@@ -90,12 +92,17 @@ class BundleColumn:
             "preset": manifest.preset,
             "precision": manifest.precision,
             "weights": manifest.weights["kind"],
-            "profile": self.config.profile,
+            "profile": profile_of(self.config).name,
             "family": self.config.family,
             "provider": self.config.provider,
             "threads": self.config.threads,
             "sampling": asdict(self.sampling),
         }
+
+    def joints(self, frames: int) -> list[int]:
+        """Where the windows of a clip of `frames` meet."""
+        windows = profile_of(self.config).windows
+        return seams.joints(frames, self.sampling) if windows is None else windows.joints(frames)
 
     @contextmanager
     def opened(self) -> Iterator[Animate]:
@@ -127,8 +134,10 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
             bundle=bundle,
             config=runtime,
             overrides=config.sampling,
-            name=name if len(config.runtimes) == 1 else f"{name} {runtime.profile}",
-            sampling=Sampling.from_manifest(bundle.manifest.sampling, **config.sampling),
+            name=name if len(config.runtimes) == 1 else f"{name} {profile_of(runtime).name}",
+            sampling=Sampling.from_manifest(
+                {**bundle.manifest.sampling, **profile_of(runtime).sampling}, **config.sampling
+            ),
         )
         for name, bundle in zip(names, opened, strict=True)
         for runtime in config.runtimes

@@ -42,9 +42,9 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     yardstick = Yardstick(wanted, config.networks, locator=locator, read=read)
     clouds = Clouds(config.networks)
     source = open_source(config, locator)
-    ends: list[Contestant] = [Still(sampling=bundles[0].sampling)]
+    ends: list[Contestant] = [Still(joints=bundles[0].joints)]
     if config.seeds is not None or config.protocol == "self":  # cross of one's own pairs: nobody knows it
-        ends.append(Truth(sampling=bundles[0].sampling))
+        ends.append(Truth(joints=bundles[0].joints))
     size = bundles[0].bundle.manifest.geometry["crop_px"]
     columns = run_columns([*ends, *bundles], source, yardstick, clouds, crop_px=size, on_progress=on_progress)
     return {
@@ -93,7 +93,7 @@ def run_columns(
                     on_progress(contestant.name, before + index, len(contestants) * clips)
                     pair = source.pair(index, crop_px)
                     clip = animate(pair)
-                    found = yardstick.measure(pair, clip, contestant.sampling)
+                    found = yardstick.measure(pair, clip, contestant.joints(len(clip)))
                     clouds.add(pair, clip)
                     same = first.compared(contestant.name, index, clip) if contestant.kind == "bundle" else {}
                     by_clip.append({**found.values, **same})

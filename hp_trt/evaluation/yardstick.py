@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,6 @@ from hp_trt.metrics.parameters import ANGLES, EXPRESSION, LEAST_STD, LEAST_STD_P
 from hp_trt.metrics.retrieval import nearest
 from hp_trt.metrics.value import Missing, Value
 from procedural.motion import NAMES
-from runtime.sampling import Sampling
 
 Clip = Sequence[np.ndarray]
 Read = Callable[[Clip], Reading]
@@ -57,8 +56,8 @@ class Yardstick:
         self._embed = open_arcface(networks.arcface) if networks.arcface else None
         self._read = read
 
-    def measure(self, pair: Pair, clip: Clip, sampling: Sampling) -> Measured:
-        """`clip` (N, S, S, 3) uint8, made of `pair` with `sampling`. Raises InputError if it is no such clip."""
+    def measure(self, pair: Pair, clip: Clip, joints: Collection[int]) -> Measured:
+        """`clip` (N, S, S, 3) uint8, made of `pair`, with its window `joints`. InputError if it is no such clip."""
         expected = pair.driver if pair.truth is None else pair.truth
         fidelity.require_alike(clip, expected, f"the clip made of {pair.name}")
         reading = self._reading(pair, clip)
@@ -66,7 +65,7 @@ class Yardstick:
             **self._of_truth(pair, clip),
             **self._of_motion(pair, clip, reading),
             **self._of_identity(pair, clip, reading),
-            **_of_steadiness(expected, clip, sampling),
+            **_of_steadiness(expected, clip, joints),
         }
         return Measured(
             values={key: value for key, value in values.items() if key in self._wanted},
@@ -178,8 +177,8 @@ def _retrieval(drawn: Drawn, clip: Clip) -> Value:
     return 100.0 * (nearest([clip[i] for i in drawn.shown], rivals) == drawn.own)
 
 
-def _of_steadiness(expected: Clip, clip: Clip, sampling: Sampling) -> Mapping[str, Value]:
-    ratio = seams.seam_ratio(clip, expected, seams.joints(len(clip), sampling))
+def _of_steadiness(expected: Clip, clip: Clip, joints: Collection[int]) -> Mapping[str, Value]:
+    ratio = seams.seam_ratio(clip, expected, joints)
     return {
         "seam_ratio": Missing("no window joint in the clip, or nothing moves") if ratio is None else ratio,
         "flicker": steadiness.flicker(clip, expected),

@@ -11,23 +11,27 @@ import hp_trt.api
 from engines.errors import BundleError, EngineMismatch, InputError
 from engines.gpu import Gpu
 from engines.plans import PlanOptions
-from hp_trt.api import GRAPHS, Runtime, open_backend
+from hp_trt.api import Runtime, open_backend
 from hp_trt.config import RuntimeConfig
+from hp_trt.profiles import find_profile
 from tests.engines.bundles import TARGET, make_bundle, make_bundle_with_plans
 
 GPU = Gpu(index=0, name="NVIDIA RTX 4090", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
 CONFIG = RuntimeConfig(family="tensorrt-rtx")
+GRAPHS = find_profile("exact").graphs
 CONTENTS = {name: name.encode() for name in GRAPHS}
 
 
 class Opened:
     """A backend that only tells what it was asked to open, and what was closed."""
 
+    concurrent = False
+
     def __init__(self) -> None:
         self.loaded: dict[str, tuple] = {}
         self.closed: list[str] = []
 
-    def load(self, spec, path, weights=None):
+    def load(self, spec, path, weights=None, *, threads=None):
         self.loaded[spec.name] = (path, weights)
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 

@@ -16,7 +16,7 @@ import pytest
 
 from engines.errors import InputError
 from engines.manifest import OWN_SOURCE, GraphRecord
-from hp_trt.api import GRAPHS
+from hp_trt.profiles import find_profile
 from runtime import bench as command
 from runtime.benchmark import arithmetic, machine
 from runtime.benchmark.arithmetic import Clip
@@ -124,7 +124,7 @@ class FakeRuntime:
         assert settle_stages, "an asynchronous backend would be timed by its launches"
         records = [
             GraphRecord(name=n, key=key_of(n.encode()), spec=spec_of(n), precision="fp32", flops=FLOPS[n])
-            for n in GRAPHS
+            for n in find_profile("exact").graphs
         ]
         self.bundle = SimpleNamespace(path=path, manifest=manifest_of(*records))
         self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))

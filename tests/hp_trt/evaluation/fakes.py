@@ -11,17 +11,22 @@ import numpy as np
 from hp_trt.evaluation.contestants import Animate
 from hp_trt.evaluation.pairs import Pair, PairSource
 from hp_trt.metrics.judge import Reading
+from hp_trt.metrics.seams import joints
 from runtime.sampling import Sampling
 
 # Joints inside a clip of a dozen frames.
 SAMPLING = Sampling(steps=2, window=5, overlap=1, shift=2, pad_frames=2)
 
 
+def joints_of(frames: int) -> list[int]:
+    return joints(frames, SAMPLING)
+
+
 class FakeBundle:
     """A bundle that makes of a pair whatever `animate` does."""
 
     kind = "bundle"
-    sampling = SAMPLING
+    joints = staticmethod(joints_of)
 
     def __init__(self, name: str, animate: Animate) -> None:
         self.name, self._animate = name, animate

@@ -17,7 +17,7 @@ from hp_trt.evaluation.evaluate import run_columns
 from hp_trt.evaluation.measures import TO_FIRST, measures
 from hp_trt.evaluation.yardstick import Yardstick
 from hp_trt.haar import HaarLocator
-from tests.hp_trt.evaluation.fakes import SAMPLING, FakeBundle, Oracle, brighter, late, truth
+from tests.hp_trt.evaluation.fakes import FakeBundle, Oracle, brighter, joints_of, late, truth
 
 PX, FRAMES = 48, 14
 NOTHING = NetworkFiles()
@@ -30,7 +30,7 @@ class Run:
         self.source = DrawnPairs(protocol, range(0, 2), FRAMES)
         wanted = (*measures(protocol), TO_FIRST)
         yardstick = Yardstick(wanted, NOTHING, locator=HaarLocator(), read=Oracle(self.source, PX))
-        ends = [Still(sampling=SAMPLING), Truth(sampling=SAMPLING)]
+        ends = [Still(joints=joints_of), Truth(joints=joints_of)]
         self.progress = []
         self.columns = run_columns(
             [*ends, *bundles],

@@ -15,7 +15,7 @@ from hp_trt.faces import Face
 from hp_trt.haar import HaarLocator
 from hp_trt.metrics.frechet import frechet_distance
 from hp_trt.metrics.value import Missing
-from tests.hp_trt.evaluation.fakes import SAMPLING
+from tests.hp_trt.evaluation.fakes import joints_of
 from tests.hp_trt.evaluation.folders import write_pair
 from tests.hp_trt.metrics.test_networks import network
 
@@ -45,7 +45,7 @@ def measured(folder, protocol, make, *, locator=None, **files):
     locator = locator or HaarLocator()
     pair = FolderPairs(protocol, folder, None, locator).pair(0, 64)
     yardstick = Yardstick(measures(protocol), NetworkFiles(**files), locator=locator)
-    return yardstick.measure(pair, make(pair), SAMPLING).values
+    return yardstick.measure(pair, made := make(pair), joints_of(len(made))).values
 
 
 def driver(pair):

@@ -1,0 +1,51 @@
+"""A clip through a live session: every frame goes in, every frame comes out, as fast as the session can."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from engines.errors import FaceNotFound, InputError
+from hp_trt.live.session import LiveFrame, LiveSession
+
+_RATE = 25  # frames a second of arrays, which have no times; nothing is made of it
+
+
+def whole_clip(
+    session: LiveSession, images: Iterable[tuple[np.ndarray, Fraction | None]]
+) -> Iterator[tuple[LiveFrame, Fraction | None]]:
+    """What `session`, whose policy is "block", makes of `images`, with the time of each.
+
+    Raises InputError where there is no frame, or no face in any; and what reading the images raises, once what was made
+    before has come out.
+    """
+    times: list[Fraction | None] = []
+    broken: list[BaseException] = []
+
+    def push() -> None:
+        try:
+            for number, (image, time_s) in enumerate(images):
+                times.append(time_s)
+                session.push(image, Fraction(number, _RATE))
+        except BaseException as error:  # it is told where frames are waited for
+            broken.append(error)
+        finally:
+            session.close()
+
+    thread = threading.Thread(target=push, name="hp-trt live clip", daemon=True)
+    thread.start()
+    try:
+        for frame in session:
+            yield frame, times[int(frame.pts_s * _RATE)]
+    finally:
+        session.abort()  # a caller that stops early: whoever pushes is told that nothing is taken any more
+        thread.join()
+    if broken:
+        raise broken[0]
+    if not times:
+        raise InputError("the driving video has no frames; it needs at least one")
+    if session.stats.faceless == len(times):
+        raise FaceNotFound(f"no face in any of the {len(times)} driving frames; give another driving video or locator")

@@ -200,10 +200,11 @@ class Runtime:
     ) -> LiveSession:
         """Animate frames as they come: `push` driving frames, `pull` animated ones (`hp_trt.live.session`).
 
-        `policy`: what happens to frames that are late, those that wait to be animated and those that wait to be taken:
-        "block", "drop-oldest", "latest". `queue_in`, `queue_out`: how many may wait [two windows]. `profile`: one of
-        mode live [the runtime's, else "live"]. `landmarks`: who says where the driving faces are. While the session is
-        open the runtime is its own. Raises InputError, FaceNotFound, BundleError.
+        `policy`: what happens to frames that are late, those that wait to be animated and those that wait for `pull`:
+        "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go). `queue_in`,
+        `queue_out`: how many may wait [two windows]. `profile`: one of mode live [the runtime's, else "live"].
+        `landmarks`: who says where the driving faces are. While the session is open the runtime is its own. Raises
+        InputError, FaceNotFound, BundleError.
         """
         from hp_trt.live.session import LiveSession
 

@@ -141,7 +141,10 @@ class LiveSession:
         self._in: BoundedQueue[_Driving] = BoundedQueue(2 * window if queue_in is None else queue_in, policy)
         self._seen: BoundedQueue[_Group] = BoundedQueue(1)
         self._denoised: BoundedQueue[_Group] = BoundedQueue(1)
-        self._out: BoundedQueue[LiveFrame] = BoundedQueue(2 * window if queue_out is None else queue_out, policy)
+        # A window's frames come at once: "latest" would leave one of each.
+        self._out: BoundedQueue[LiveFrame] = BoundedQueue(
+            2 * window if queue_out is None else queue_out, "block" if policy == "block" else "drop-oldest"
+        )
         self._queues = (self._in, self._seen, self._denoised, self._out)
         self._pushing = threading.Lock()
         self._pushed = 0

@@ -82,7 +82,7 @@ def measure(
 
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
     for call in (call for calls in work.graphs.values() for call in calls):
-        if call.graph not in largest or call.units * call.frames > _extent(largest[call.graph]):
+        if call.graph not in largest or _extent(call) > _extent(largest[call.graph]):
             largest[call.graph] = call
     graphs: dict[str, tuple[Piece, float]] = {}
     notes, slowest = [], 0.0  # seconds a FLOP

@@ -1,0 +1,166 @@
+"""Measuring a machine, on a clock that only the fake graphs move."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hp_trt.planning import here
+from hp_trt.planning.here import Measured, Piece, example, measure, sizes_of
+from hp_trt.planning.model import model_of_preset
+from hp_trt.planning.work import Call, Work
+from tests.fakes import FakeBackend, spec
+
+MODEL = model_of_preset("pocket", size=64, precision="fp32")
+
+
+class Clock:
+    """Seconds that pass when somebody says so; every core is busy meanwhile."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def perf_counter(self):
+        return self.now_s
+
+    def process_time(self):
+        return 2 * self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(here, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def decoders(clock):
+    """Sessions whose every run takes `seconds`, by graph."""
+    backend = FakeBackend()
+
+    def make(**seconds):
+        def session(name, takes):
+            def run(latents):
+                clock.now_s += takes.pop(0) if isinstance(takes, list) else takes
+                return {"frames": latents}
+
+            graph = spec(name, {"latents": ("chunk", 4, 8, 8)}, {"frames": ("chunk", 4, 8, 8)})
+            return backend.session(graph, run)
+
+        runtime = SimpleNamespace(backend=backend)
+        return runtime, {name: session(name, takes) for name, takes in seconds.items()}
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def no_clip(monkeypatch):
+    monkeypatch.setattr(here, "_host_pieces", lambda runtime: {"read": Piece(seconds=0.25, core_s=0.5, runs=3)})
+
+
+def work(*calls):
+    return Work(
+        mode="clip", frames=8, steps=1, rows=1, windows=1, window=8, new_frames=8, padded=8, graphs={"decode": calls}
+    )
+
+
+def test_a_graph_is_warmed_up_and_its_median_counts(decoders):
+    runtime, sessions = decoders(vae_decoder=[9.0, 1.0, 5.0])
+    call = Call(graph="vae_decoder", units=8, times=10)
+    measured = measure(runtime, sessions, MODEL, work(call))
+    # The first run, 9 s, was to warm up; two are enough where they take this long.
+    assert measured.graphs["vae_decoder"][0] == Piece(seconds=3.0, core_s=6.0, runs=2)
+    timed = measured.graph(MODEL, call)
+    assert (timed.seconds, timed.core_s) == pytest.approx((30.0, 60.0))
+    assert sessions["vae_decoder"].runs[0] == {"latents": (8, 4, 8, 8)}
+
+
+def test_quick_graphs_are_run_more_often(decoders):
+    runtime, sessions = decoders(vae_decoder=0.1)
+    call = Call(graph="vae_decoder", units=8, times=1)
+    assert measure(runtime, sessions, MODEL, work(call)).graphs["vae_decoder"][0].runs in (4, 5)  # 0.4 s
+
+
+def test_the_largest_call_is_tried_and_smaller_ones_take_their_part_of_it(decoders):
+    runtime, sessions = decoders(vae_decoder=2.0)
+    small, large = (Call(graph="vae_decoder", units=n, times=1) for n in (2, 8))
+    measured = measure(runtime, sessions, MODEL, work(small, large))
+    assert {run["latents"][0] for run in sessions["vae_decoder"].runs} == {8}
+    assert measured.graph(MODEL, small).seconds == pytest.approx(0.5)
+
+
+def test_a_graph_that_the_bundle_lacks_is_likened_to_the_nearest_and_that_is_said(decoders):
+    runtime, sessions = decoders(vae_decoder=2.0)
+    tiny, whole = (Call(graph=name, units=8, times=1) for name in ("tiny_decoder", "vae_decoder"))
+    measured = measure(runtime, sessions, MODEL, work(tiny, whole))
+    share = MODEL.flops(tiny) / MODEL.flops(whole)
+    assert measured.graph(MODEL, tiny).seconds == pytest.approx(2.0 * share)
+    assert measured.notes == (
+        "tiny_decoder is not in this bundle: it is taken to be as fast, a FLOP, as the nearest graph",
+    )
+
+
+def test_a_graph_that_would_take_minutes_is_not_tried(decoders):
+    runtime, sessions = decoders(tiny_decoder=4.0, vae_decoder=1.0)
+    tiny, whole = (Call(graph=name, units=8, times=1) for name in ("tiny_decoder", "vae_decoder"))
+    measured = measure(runtime, sessions, MODEL, work(tiny, whole))
+    assert not sessions["vae_decoder"].runs
+    # 15.38 M a cell and 256 a cell squared, against 1.24 M a cell
+    expected_s = 4.0 * (15_380_352 * 64 + 256 * 64**2) / (1_239_552 * 64)
+    assert measured.notes == (f"vae_decoder was not tried, one call would take about {expected_s:.0f} s",)
+    assert measured.graph(MODEL, whole).seconds == pytest.approx(expected_s)
+
+
+def test_the_hosts_pieces_are_multiplied():
+    measured = Measured(
+        name="x",
+        cores=2,
+        memory_bytes=None,
+        graphs={},
+        pieces={"read": Piece(seconds=0.25, core_s=0.5, runs=3)},
+        notes=(),
+    )
+    timed = measured.host("read", 4)
+    assert (timed.seconds, timed.core_s) == (1.0, 2.0)
+
+
+def test_every_call_of_a_clip_and_of_a_stream_has_the_sizes_that_its_graph_asks_for():
+    assert sizes_of(Call(graph="denoiser", units=2, times=1, frames=25)) == {"rows": 2}
+    assert sizes_of(Call(graph="live_denoiser", units=1, times=1, frames=8)) == {"rows": 1, "frames": 8}
+    assert sizes_of(Call(graph="motion", units=7, times=1)) == {"frames": 7}
+    assert sizes_of(Call(graph="step_embedding", units=3, times=1)) == {"steps": 3}
+    assert sizes_of(Call(graph="stitch", units=6, times=1, frames=25, total=130)) == {"windows": 6, "total": 130}
+    assert sizes_of(Call(graph="live_stitch", units=1, times=1, frames=8, total=8)) == {"frames": 8}
+    assert sizes_of(Call(graph="tiny_decoder", units=9, times=1)) == {"chunk": 9}
+    assert sizes_of(Call(graph="appearance", units=1, times=1)) == {}
+
+
+def test_example_inputs_are_what_a_spec_promises():
+    arrays = example(spec("g", {"x": ("rows", 3), "a": (1,)}, {"y": ("rows",)}), {"rows": 2})
+    assert {name: (a.shape, a.dtype) for name, a in arrays.items()} == {
+        "x": ((2, 3), np.float32),
+        "a": ((1,), np.float32),
+    }
+
+
+def test_the_hosts_work_is_measured_on_a_drawn_clip(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(here, "CLIP_FRAMES", 3)
+    runtime = SimpleNamespace(
+        bundle=SimpleNamespace(
+            manifest=SimpleNamespace(geometry={"crop_px": 64, "appearance_px": 224, "motion_px": 32})
+        ),
+        config=SimpleNamespace(locator="haar", locator_file=None),
+    )
+    pieces = here._host_pieces(runtime)
+    assert {stage: piece.runs for stage, piece in pieces.items()} == {
+        "portrait_crop": 1,
+        "first_face": 1,
+        "read": 3,
+        "crop": 3,
+        "write": 3,
+    }
+    assert all(piece.seconds > 0 for piece in pieces.values())

@@ -135,7 +135,8 @@ def _terminate(*_: Any) -> None:
 
 def _explain(error: BaseException, *, as_json: bool) -> int:
     message, code = str(error), 1
-    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # typer's SystemExit
+    typers_own = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    if isinstance(error, BrokenPipeError) or typers_own:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes at exit
         return NO_READER
     if isinstance(error, SystemExit):

@@ -196,13 +196,18 @@ def _time_base(rate: Fraction) -> Fraction:
     return Fraction(1, rate.numerator * -(-_TICKS_PER_S // rate.numerator))
 
 
-def yuv_frame(image: np.ndarray) -> Any:
-    """(H, W, 3) uint8 RGB as PyAV's frame in yuv420p, BT.601; an odd side is padded by repeating its last pixel."""
+def yuv_frame(image: np.ndarray, reformatter: Any = None) -> Any:
+    """(H, W, 3) uint8 RGB as PyAV's frame in yuv420p, BT.601; an odd side is padded by repeating its last pixel.
+
+    `reformatter`: a `VideoReformatter` to use again, which saves setting up the conversion each time.
+    """
     import av
 
-    pad = [(0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)]
-    frame = av.VideoFrame.from_ndarray(np.pad(image, pad, mode="edge"), format="rgb24")
-    return frame.reformat(format="yuv420p", dst_colorspace=BT601)
+    if image.shape[0] % 2 or image.shape[1] % 2:
+        image = np.pad(image, [(0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)], mode="edge")
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    convert = reformatter.reformat if reformatter else av.VideoFrame.reformat
+    return convert(frame, format="yuv420p", dst_colorspace=BT601)
 
 
 def check_target(path: Path, driving: VideoInfo | None = None) -> None:

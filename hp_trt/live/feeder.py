@@ -42,7 +42,8 @@ class Feeder:
         stop: threading.Event,
     ) -> None:
         self._source, self._push, self._ended, self._sound = source, push, ended, sound
-        self._paced, self._seconds, self._stop = paced, seconds, stop
+        self._paced, self._stop = paced, stop
+        self._seconds = None if seconds is None else Fraction(str(seconds))  # as it was written: 0.2 is a fifth
         self._start_s: Fraction | None = None
         self._last_s: Fraction | None = None
         self._size: tuple[int, ...] = ()

@@ -43,7 +43,9 @@ class Recording:
         sound: Any = None,
         waiting: WaitingSound | None = None,
     ) -> None:
-        self._container = container
+        from av.video.reformatter import VideoReformatter
+
+        self._container, self._reformatter = container, VideoReformatter()
         self._period_s = 1 / rate
         stream = container.add_stream("libx264", rate=rate, options=dict(_X264))
         stream.width, stream.height = width + width % 2, height + height % 2
@@ -70,7 +72,7 @@ class Recording:
         """Append (H, W, 3) uint8 RGB at `time_s` on the source's clock, and what is heard until then."""
         if self._start_s is None:
             self._start_s = time_s
-        frame = yuv_frame(image)
+        frame = yuv_frame(image, self._reformatter)
         frame.pts = max(round((time_s - self._start_s) / _CLOCK), self._last_pts + 1)
         frame.time_base = _CLOCK
         self._last_s, self._last_pts = time_s, frame.pts

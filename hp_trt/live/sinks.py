@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +24,7 @@ from engines.errors import OutputError
 from hp_trt.live.pipes import PartWriter, PipeWriter
 from hp_trt.live.recording import INTERLEAVE, Recording, closed_quietly
 from hp_trt.live.sound import WaitingSound
-from hp_trt.live.sources import is_url, shown
+from hp_trt.live.sources import UNKNOWN_PROTOCOL, is_url, shown
 from hp_trt.part_file import PartFile, orphans
 from hp_trt.video_writer import SUFFIXES, check_target, yuv_frame
 
@@ -35,6 +35,11 @@ _URL_FORMATS = {"tcp": "mpegts", "udp": "mpegts", "srt": "mpegts", "http": "mpeg
     ("rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpte", "rtmpts"), "flv"
 )
 _UDP_PACKET = 1316  # bytes: seven packets of a transport stream, which fit into one of the network
+# Files that can be played at any moment, but for the last second. With delay_moov an mp4's header is written when the
+# sound's beginning is known.
+_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
+_UNFINISHED = {"mp4": _FRAGMENTS, "mov": _FRAGMENTS, "matroska": {"cluster_time_limit": "1000"}}
+_EMPTY_BYTES = 4096  # a part as small holds no picture
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -110,9 +115,7 @@ class FileSink:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
-        self.notes = [
-            f"{part} is what a run left that was killed: play it, keep or remove it" for part in orphans(path)
-        ]
+        self.notes: list[str] = []
         self._part: PartFile | None = None
         self._writer: PartWriter | None = None
         self._recording: Recording | None = None
@@ -121,13 +124,15 @@ class FileSink:
     def open(self, shape: Shape) -> None:
         import av
 
+        self._see_to_orphans()
         container_format = SUFFIXES[self.path.suffix.lower()]
-        options = {} if container_format == "matroska" else {"movflags": "hybrid_fragmented+delay_moov"}
         with _refusals(self.name, "nothing was left behind"):
             try:
                 self._part = PartFile(self.path, sweep=False)
                 self._writer = PartWriter(self._part.path)
-                container = av.open(self._writer, "w", format=container_format, options=options)
+                container = av.open(
+                    self._writer, "w", format=container_format, container_options=_UNFINISHED[container_format]
+                )
                 self._recording = Recording(container, container_format, **vars(shape))
             except BaseException:
                 self._discard()
@@ -165,6 +170,14 @@ class FileSink:
             self._writer.shut()
             with _refusals(self.name, f"the recording is {self._part.path}"):
                 self._part.commit()
+
+    def _see_to_orphans(self) -> None:
+        for part in orphans(self.path):
+            with suppress(OSError):
+                if part.stat().st_size <= _EMPTY_BYTES:
+                    part.unlink()
+                else:
+                    self.notes.append(f"{part} is what a run left that was killed: play it, keep or remove it")
 
     def _keep_cut_off(self) -> None:
         """A file that could not be completed gets a name, but never one that a good file has."""
@@ -264,6 +277,8 @@ class UrlSink:
         import av
 
         scheme = url.partition(":")[0].lower()
+        if scheme in ("rtsp", "rtsps"):  # seen: it waits for a server that says nothing without end
+            raise OutputError(f"{shown(url)}: rtsp is read here, and not sent; send rtmp, which such servers take too")
         self._format = container_format or _URL_FORMATS.get(scheme, "")
         self.name = shown(url)
         if not self._format:
@@ -342,13 +357,13 @@ def _refusals(name: str, left: str) -> Iterator[None]:
 def _unreachable(name: str, advice: str) -> Iterator[None]:
     import av
 
-    refused: Exception | None = None
     try:
         yield
+    except av.error.ProtocolNotFoundError as error:
+        text = f"{name}: this FFmpeg does not know that kind of address; {UNKNOWN_PROTOCOL}"
+        raise OutputError(text) from error
     except (OSError, av.FFmpegError) as error:
-        refused = error
-    if refused:  # out of the handler: a broken pipe in an error's context means standard output to the command
-        raise OutputError(f"{name} cannot be sent to: {_reason(refused)}; {advice}")
+        raise OutputError(f"{name} cannot be sent to: {_reason(error)}; {advice}") from error
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from hp_trt.video import NO_VIDEO_FORMATS, audio_stream, frame_rate, probe, quar
 STDIN = "-"
 _CAMERA = re.compile(r"camera:(.+)|(/dev/video\d+)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+UNKNOWN_PROTOCOL = "use tcp, udp, rtmp, rtsp or http, or a PyAV whose FFmpeg was built with it"
 _CUT_OFF_S = 1  # so much less than a header promised is worth a word
 
 
@@ -178,14 +179,21 @@ class Camera:
         import cv2
 
         device = Path(f"/dev/video{which}" if which.isdecimal() else which)
+        number = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
         self.name = f"the camera {device}"
         self.notes: list[str] = []
         if not device.exists():
             there = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none on this machine"
             raise InputError(f"{self.name} is not there; cameras: {there}. Name another, or a file or a URL")
+        if not number:
+            raise InputError(f"{self.name} is no camera: those are /dev/video0 and so on, and links to them")
         if not os.access(device, os.R_OK | os.W_OK):
             raise InputError(f"{self.name} cannot be read: permission denied; join the group that may (often: video)")
-        self._capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            self._capture = cv2.VideoCapture(int(number[1]), cv2.CAP_V4L2)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
         if not self._capture.isOpened():
             self._capture.release()
             raise InputError(f"{self.name} gives no pictures; close what else uses it, or name another")
@@ -232,6 +240,8 @@ def _opened(file: Any, name: str, *, timeout_s: float) -> Any:
         raise InputError(
             f"{name} did not answer within {timeout_s:g} s; see that it sends, or raise --timeout"
         ) from error
+    except av.error.ProtocolNotFoundError as error:
+        raise InputError(f"{name}: this FFmpeg does not know that kind of address; {UNKNOWN_PROTOCOL}") from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{name} cannot be opened as a video: {_reason(error)}; "

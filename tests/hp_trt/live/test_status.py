@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import io
+import sys
+
+from hp_trt.console import Reporter
+from hp_trt.live.status import Status, facts, line
+from tests.hp_trt.live.fake_session import FakeStats
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_line_says_speed_latency_queue_and_drops():
+    stats = FakeStats(pushed=100, dropped_in=3, dropped_out=1, queued_in=7, queued_out=2, held=5, late=True)
+    beginning, end = line(stats).split(" | queue ")
+    assert beginning == "12.5 frames/s | latency p50 0.25 s, p99 0.50 s"
+    assert end == "7 in, 2 out | dropped 4 of 100 | 5 without a face | late"
+    assert "no frame yet" in line(FakeStats(latency_p50_s=None, latency_p99_s=None))
+
+
+def test_the_facts_are_every_number():
+    assert set(facts(FakeStats())) == {*FakeStats.__dataclass_fields__} - {"notes"}
+
+
+def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    report = Reporter(bars=False)
+    status = Status(report)
+    status.tick(FakeStats())
+    assert terminal.getvalue() == ""  # not even a second
+    for _ in range(2):
+        status._told_s -= 2
+        status.tick(FakeStats(notes=("the light is poor",)))
+    report.result("done")
+    text = terminal.getvalue()
+    assert text.count("the light is poor") == 1
+    assert text.count("\r\x1b[2K12.5 frames/s") == 2 and text.endswith("\r\x1b[2K")
+    assert capsys.readouterr().out == "done\n"
+
+
+def test_without_a_terminal_nothing_is_said_but_notes(capsys):
+    status = Status(Reporter(bars=False))
+    status._told_s -= 2
+    status.tick(FakeStats())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_notes_come_to_an_end(capsys):
+    status = Status(Reporter(as_json=True, bars=False))
+    status.note(f"note {number}" for number in range(100))
+    assert len(capsys.readouterr().out.splitlines()) == 20

@@ -1,11 +1,13 @@
 """`python -m runtime.bench`: how long each stage takes, how much memory, how much arithmetic.
 
+With --profiles, how fast and how good every profile and shortcut is instead (`runtime.benchmark.prices`).
 Parses arguments, makes a BenchConfig, calls `bench`, and shows the report: a table for people, JSON for machines, a
 picture of the timeline. The JSON's keys, stable within one `schema` (times in seconds unless a name says _ms):
 
     format, schema     "hp-trt bench", 1
     machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, family, provider, threads, device
     bundle             path, preset, precision, size [H, W], frames, weights "random" | "published" | "trained", created
+    profile            its name
     clip               frames, padded (with the frames made up at its ends), windows (a step), rows [of each step],
                        decoded, steps, rate, seed, runs, warmup
     stages             [stage, count, p50_ms, p90_ms, p99_ms, total_s, share, flops, flops_per_s]; flops null for
@@ -31,7 +33,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -39,10 +41,13 @@ from rich.console import Console
 if not __package__:  # run as a file: its own folder is on the path then, where the one above should be
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from engines.errors import OutputError
+from engines.errors import InputError, OutputError
 from hp_trt.config import weight_budget_bytes
 from hp_trt.console import Reporter, debug_option, run
+from runtime.benchmark import price_table
+from runtime.benchmark.clips import SAMPLE_FRAMES
 from runtime.benchmark.measure import BenchConfig, bench
+from runtime.benchmark.prices import PriceConfig, prices
 from runtime.benchmark.table import show
 from runtime.benchmark.timeline import check_can_draw, draw_timeline, titles
 
@@ -74,9 +79,48 @@ def command(
     weights: Annotated[
         Path | None, typer.Option(help="What the bundle was built from, for the race [random, or pocket's own].")
     ] = None,
+    profile: Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")] = "exact",
+    profiles: Annotated[
+        str | None,
+        typer.Option(help="Instead: the speed and the quality of these, with commas between; all: shortcuts too."),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="With --profiles: the drawn clips A to B - 1, as A:B.")] = "0:4",
+    picture: Annotated[
+        Path | None, typer.Option(help="With --profiles: draw speed against quality (.png, .svg).")
+    ] = None,
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
     """Measure a bundle on this machine."""
+    to_stdout = json == Path("-")
+    for path in (None if to_stdout else json, timeline, picture):  # before the long work
+        if path is not None and not path.absolute().parent.is_dir():
+            raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+    for drawing in (timeline, picture):
+        if drawing is not None:
+            check_can_draw(drawing)
+    if profiles is not None:
+        if timeline is not None or reference:
+            raise InputError("--timeline and --reference are of one profile; leave out --profiles, or these")
+        priced = PriceConfig(
+            bundle=bundle,
+            profiles=tuple(name.strip() for name in profiles.split(",") if name.strip()),
+            seeds=seeds,
+            frames=frames or SAMPLE_FRAMES,
+            runs=runs,
+            threads=threads,
+            family=family,
+            provider=provider,
+            device=device,
+        )
+        with Reporter() as report:
+            listed = prices(priced, lambda what, done, total: report.advance("prices", done, total, label=what))
+        price_table.show(listed, Console(stderr=to_stdout, highlight=False))
+        _hand_out(listed, json)
+        if picture is not None:
+            _place(picture, lambda path: price_table.draw_pareto(listed, path))
+        return
+    if picture is not None:
+        raise InputError("--picture compares profiles; give --profiles all, or --timeline for one")
     config = BenchConfig(
         bundle=bundle,
         portrait=portrait,
@@ -95,21 +139,12 @@ def command(
         reference_frames=reference_frames,
         reference_steps=reference_steps,
         weights=weights,
+        profile=profile,
     )
-    to_stdout = json == Path("-")
-    for path in (None if to_stdout else json, timeline):  # before the long work
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    if timeline is not None:
-        check_can_draw(timeline)
     with Reporter() as report:
         result = bench(config, lambda what, done, total: report.advance("bench", done, total, label=f"bench: {what}"))
     show(result.report, Console(stderr=to_stdout, highlight=False))
-    text = jsonlib.dumps(result.report, indent=2) + "\n"
-    if to_stdout:
-        print(text, end="")
-    elif json is not None:
-        _place(json, lambda path: path.write_text(text, encoding="utf-8"))
+    _hand_out(result.report, json)
     if timeline is not None:
         _place(timeline, lambda path: draw_timeline(result.spans, path, wall_s=result.wall_s, **titles(result.report)))
 
@@ -117,6 +152,14 @@ def command(
 def main() -> None:
     """Run the command."""
     run(app, json_events=False)
+
+
+def _hand_out(report: Any, json: Path | None) -> None:
+    text = jsonlib.dumps(report, indent=2) + "\n"
+    if json == Path("-"):
+        print(text, end="")
+    elif json is not None:
+        _place(json, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _place(path: Path, write: Callable[[Path], object]) -> None:

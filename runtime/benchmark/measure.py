@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import RuntimeConfig, profile_of
 from runtime.benchmark import arithmetic, machine
 from runtime.benchmark.arithmetic import Clip, Flops
 from runtime.benchmark.clips import clip_files, shortened
@@ -50,6 +50,7 @@ class BenchConfig:
     reference_frames: int | None = None  # None: as many as above
     reference_steps: int | None = None  # None: as many as above
     weights: Path | None = None  # what the bundle was built from, to race it; None: random, or its own
+    profile: str = "exact"
 
     def __post_init__(self) -> None:
         if (self.portrait is None) != (self.driving is None):
@@ -85,9 +86,14 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         device_id=config.device,
         weight_budget_bytes=config.weight_budget_bytes,
         threads=config.threads,
+        profile=config.profile,
     )
+    chosen = profile_of(setup)
+    if config.reference and chosen.name != "exact":
+        raise InputError(f"the reference is what exact computes, the profile is {chosen.name}; leave out --reference")
     with (
-        Runtime(config.bundle, setup, settle_stages=True) as runtime,
+        # Stages of a live profile run beside each other: to wait after each would be another program.
+        Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,
         tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary,
     ):
         folder, sampling = Path(temporary), runtime.sampling(steps=config.steps, seed=config.seed)
@@ -108,6 +114,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
             "schema": SCHEMA,
             "machine": _machine(config, runtime),
             "bundle": _bundle(runtime),
+            "profile": chosen.name,
             "clip": {
                 **asdict(clip),
                 "steps": len(clip.rows),

@@ -122,22 +122,23 @@ def plan(config: PlanConfig, tell: Callable[[str], None] | None = None) -> Plan:
     profile = find_profile(config.profile)
     work = profile_work(profile, model.sampling, config.frames, steps=config.steps)
     speed, notes = _speed(config, model, profile, work, bundle, tell or (lambda text: None))
-    now = Choice(profile=config.profile, size=model.size, steps=work.steps)
+    now = Choice(profile=config.profile, size=model.size, steps=config.steps or _steps(profile, model))
 
     @cache
     def predicted(choice: Choice) -> Prediction:
         sized = model if choice.size == model.size else model.resized(choice.size)
         assert sized is not None, "sizes of a bundle that nobody else knows are not tried"
-        steps = config.steps if choice == now else choice.steps
         chosen = find_profile(choice.profile)
-        return predict(sized, profile_work(chosen, sized.sampling, config.frames, steps=steps), speed, rate=config.rate)
+        done = profile_work(chosen, sized.sampling, config.frames, steps=choice.steps)
+        return predict(sized, done, speed, rate=config.rate)
 
     prediction = predicted(now)
     answers = []
     for kind, value in (("fps", config.fps), ("latency", config.latency_s)):
         if value is not None:
             sizes = range(LEAST_PX, model.size, STEP_PX) if model.resized(model.size) is not None else ()
-            others = _others(profile, model, config.frames)
+            # In the package's own order: the more exact first
+            others = [(name, _steps(other, model)) for name, other in own_profiles().items() if name != profile.name]
             wish = Wish(kind=kind, value=value)
             answers.append(answer(wish, now, predicted, profiles=others, sizes=tuple(sizes)))
     return Plan(
@@ -151,13 +152,9 @@ def plan(config: PlanConfig, tell: Callable[[str], None] | None = None) -> Plan:
     )
 
 
-def _others(profile: Profile, model: Model, frames: int) -> list[tuple[str, int]]:
-    """The package's other profiles with their steps, in its own order: the more exact first."""
-    return [
-        (name, profile_work(other, model.sampling, frames).steps)
-        for name, other in own_profiles().items()
-        if name != profile.name
-    ]
+def _steps(profile: Profile, model: Model) -> int:
+    """What --steps would say: those that a profile skips are among them."""
+    return int(profile.sampling.get("steps", model.sampling.steps))
 
 
 def _speed(
@@ -222,6 +219,7 @@ def _notes(prediction: Prediction, speed: Speed, config: PlanConfig) -> list[str
     notes.append(
         "memory is an estimate: weights, and activations as if only attention were fused; of it only tokens, latents "
         "and velocities grow with the clip"
+        + ("" if speed.memory_bytes is not None else "; the program's own, and the video's, come on top")
     )
     if speed.memory_bytes is not None and prediction.memory.total > speed.memory_bytes:
         notes.append(

@@ -19,7 +19,7 @@ class Choice:
 
     profile: str
     size: int
-    steps: int
+    steps: int  # as --steps says them
 
 
 @dataclass(frozen=True, kw_only=True)

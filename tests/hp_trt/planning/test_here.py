@@ -58,7 +58,7 @@ def decoders(clock):
 
 @pytest.fixture(autouse=True)
 def no_clip(monkeypatch):
-    monkeypatch.setattr(here, "_host_pieces", lambda runtime: {"read": Piece(seconds=0.25, core_s=0.5, runs=3)})
+    monkeypatch.setattr(here, "_host_pieces", lambda runtime: {"crop": Piece(seconds=0.25, core_s=0.25, runs=3)})
 
 
 def work(*calls):
@@ -112,6 +112,16 @@ def test_a_graph_that_would_take_minutes_is_not_tried(decoders):
     expected_s = 4.0 * (15_380_352 * 64 + 256 * 64**2) / (1_239_552 * 64)
     assert measured.notes == (f"vae_decoder was not tried, one call would take about {expected_s:.0f} s",)
     assert measured.graph(MODEL, whole).seconds == pytest.approx(expected_s)
+
+
+def test_a_crowded_machine_is_told(decoders, monkeypatch):
+    monkeypatch.setattr(here, "_host_pieces", lambda runtime: {"crop": Piece(seconds=0.2, core_s=0.05, runs=3)})
+    runtime, sessions = decoders(vae_decoder=1.0)
+    measured = measure(runtime, sessions, MODEL, work(Call(graph="vae_decoder", units=8, times=1)))
+    assert measured.notes[0].startswith(
+        "other programs were busy while this was measured: work of one thread had a core"
+    )
+    assert "for 25% of its time" in measured.notes[0]
 
 
 def test_the_hosts_pieces_are_multiplied():

@@ -105,3 +105,14 @@ def test_the_command_prints_the_plan(monkeypatch, capfd):
     assert ended.value.code == 0
     event = json.loads(capfd.readouterr().out)
     assert (event["event"], event["device"], event["preset"]) == ("result", "H200", "pocket")
+
+
+def test_the_steps_that_a_profile_skips_are_among_those_that_a_wish_is_answered_with():
+    made = plan(PlanConfig(gpu="H200", profile="balanced", fps=1))
+    # 25 of which the last is skipped
+    assert (made.choice.steps, made.prediction.work.steps) == (25, 24)
+    same = plan(PlanConfig(gpu="H200", profile="balanced", steps=25))
+    assert same.prediction.total_s == made.prediction.total_s
+    asked = plan(PlanConfig(gpu="H200", fps=6))
+    (choice, got) = next((c, g) for c, g in asked.answers[0].ways if c.profile == "exact")
+    assert plan(PlanConfig(gpu="H200", steps=choice.steps)).prediction.frames_per_s == pytest.approx(got)

@@ -1,4 +1,4 @@
-"""`hp-trt`: animate, live, evaluate, inspect, doctor, plan, sample. Each parses its arguments and calls one function."""
+"""`hp-trt`: animate, live, evaluate, inspect, doctor, plan, sample. Each parses, and calls one function."""
 
 from __future__ import annotations
 
@@ -150,12 +150,14 @@ def live(
         container_format=container,
         crop=crop,
         timeout_s=timeout,
+        apart=(portrait,),
     )
     runtime = RuntimeConfig(
         family=family,  # type: ignore[arg-type]
         provider=provider,  # type: ignore[arg-type]
         device_id=device,
         threads=threads,
+        profile=profile,
         locator=locator,  # type: ignore[arg-type]
         locator_file=locator_file,
         arcface=arcface,
@@ -166,7 +168,6 @@ def live(
             bundle,
             portrait,
             runtime,
-            profile=profile,
             portrait_landmarks=portrait_landmarks,
             driving_landmarks=driving_landmarks,
             seed=seed,

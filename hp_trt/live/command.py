@@ -74,6 +74,7 @@ class LiveConfig:
     container_format: str | None = None  # of standard output or a URL
     crop: bool = False  # only the square around the face
     timeout_s: float = 10.0  # for a source or a receiver that does nothing
+    apart: tuple[Path, ...] = ()  # files that the result must not replace, such as the portrait
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -134,7 +135,7 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         stop=stop.event,
         stdout_fd=stdout_fd,
     )
-    check_apart(config.driving, config.out)
+    check_apart(config.driving, config.out, config.apart)
     source = open_source(config.driving, sound=sink.hears, timeout_s=config.timeout_s, stop=stop.event)
     try:
         with open_session(config.resolved_policy) as opened:
@@ -256,12 +257,15 @@ def claim_stdout() -> int:
     return mine
 
 
-def check_apart(driving: str, out: str) -> None:
+def check_apart(driving: str, out: str, others: tuple[Path, ...] = ()) -> None:
     """Raises InputError when the result would replace what it is made of."""
     if out in (STDOUT, NOWHERE, WINDOW):
         return
     if driving == out or (not is_url(driving) and not is_url(out) and _same_file(driving, out)):
         raise InputError(f"{out} is the driving source itself; give the result another name")
+    for other in others:
+        if not is_url(out) and _same_file(str(other), out):
+            raise InputError(f"{out} is {other} itself, of which the result is made; give it another name")
 
 
 @contextmanager
@@ -270,14 +274,13 @@ def bundle_session(
     portrait: Path,
     config: RuntimeConfig,
     *,
-    profile: str,
     policy: Policy,
     portrait_landmarks: Path | None = None,
     driving_landmarks: Path | None = None,
     seed: int | None = None,
     report: Reporter,
 ) -> Iterator[Opened]:
-    """A session of the bundle, for as long as the block lasts."""
+    """A session of the bundle with the profile of `config`, for as long as the block lasts."""
     from hp_trt.api import Runtime
 
     with Runtime(bundle, config) as runtime:
@@ -288,7 +291,7 @@ def bundle_session(
             report.note(note)
         height, width = who.image.shape[:2]
         side = runtime.bundle.manifest.geometry["crop_px"]
-        with runtime.live(who, profile=profile, policy=policy, landmarks=driving_landmarks, seed=seed) as session:
+        with runtime.live(who, policy=policy, landmarks=driving_landmarks, seed=seed) as session:
             yield Opened(session=session, full=(width, height), crop=(side, side))
 
 

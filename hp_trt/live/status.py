@@ -26,6 +26,8 @@ class Stats(Protocol):
     @property
     def held(self) -> int: ...
     @property
+    def faceless(self) -> int: ...
+    @property
     def queued_in(self) -> int: ...
     @property
     def queued_out(self) -> int: ...
@@ -73,6 +75,7 @@ def facts(stats: Stats) -> dict[str, Any]:
         "dropped_in": stats.dropped_in,
         "dropped_out": stats.dropped_out,
         "held": stats.held,
+        "faceless": stats.faceless,
         "queued_in": stats.queued_in,
         "queued_out": stats.queued_out,
         "frames_per_s": round(stats.frames_per_s, 3),
@@ -87,8 +90,8 @@ def line(stats: Stats) -> str:
     parts = [f"{stats.frames_per_s:.1f} frames/s", latency(stats)]
     parts.append(f"queue {stats.queued_in} in, {stats.queued_out} out")
     parts.append(f"dropped {stats.dropped_in + stats.dropped_out} of {stats.pushed}")
-    if stats.held:
-        parts.append(f"{stats.held} without a face")
+    if stats.held + stats.faceless:
+        parts.append(f"{stats.held + stats.faceless} without a face")
     if stats.late:
         parts.append("late")
     return " | ".join(parts)

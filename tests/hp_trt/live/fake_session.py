@@ -33,6 +33,7 @@ class FakeStats:
     dropped_in: int = 0
     dropped_out: int = 0
     held: int = 0
+    faceless: int = 0
     queued_in: int = 0
     queued_out: int = 0
     frames_per_s: float = 12.5

@@ -161,10 +161,13 @@ def test_not_one_frame_is_an_error_and_leaves_no_file(live, tmp_path):
 def test_the_source_is_not_overwritten(live, tmp_path):
     driving = make_clip(tmp_path / "d.mp4", 5)
     (tmp_path / "link.mp4").symlink_to(driving)
+    other = tmp_path / "p.mp4"
+    shutil.copy(driving, other)
     whole = driving.read_bytes()
     for out in (driving, tmp_path / "link.mp4"):
         assert "is the driving source itself" in str(live(driving, out).error)
-    assert driving.read_bytes() == whole
+    assert "of which the result is made" in str(live(driving, tmp_path / "p.mp4", apart=(other,)).error)
+    assert driving.read_bytes() == other.read_bytes() == whole
     with pytest.raises(InputError, match="is the driving source itself"):
         check_apart("udp://127.0.0.1:5000", "udp://127.0.0.1:5000")
 

@@ -103,8 +103,8 @@ def measure(
     pieces = _host_pieces(runtime)
     if (busy := _own_share(pieces)) < CROWDED:
         notes.append(
-            f"other programs were busy while this was measured: finding faces had {busy:.0%} of a core; a machine that "
-            "is idle is that much faster, and one that becomes busier slower"
+            f"other programs were busy while this was measured: finding faces had {busy:.0%} of a core; all of it "
+            "is faster when the machine is idle, and slower when it gets busier"
         )
     return Measured(
         name=runtime.backend.device,

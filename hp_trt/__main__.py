@@ -33,7 +33,7 @@ def animate(
     seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
     appearance_scale: Annotated[float | None, typer.Option(help="Guidance to the portrait [bundle's own].")] = None,
     motion_scale: Annotated[float | None, typer.Option(help="Guidance to the motion [bundle's own].")] = None,
-    profile: Annotated[str, typer.Option(help="exact: the released result to rounding.")] = "exact",
+    profile: Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")] = "exact",
     family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
     provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
     device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,

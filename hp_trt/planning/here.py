@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,16 +82,18 @@ def measure(
     from engines.onnx_backend import available_cores
 
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
+    notes = []
     for call in (call for calls in work.graphs.values() for call in calls):
+        if call.graph not in sessions:
+            like = _like(call, sessions, model)
+            notes.append(f"{call.graph} is not in this bundle: it is taken to be as fast, a FLOP, as {like.graph}")
+            call = like
         if call.graph not in largest or _extent(call) > _extent(largest[call.graph]):
             largest[call.graph] = call
     graphs: dict[str, tuple[Piece, float]] = {}
-    notes, slowest = [], 0.0  # seconds a FLOP
+    slowest = 0.0  # seconds a FLOP
     for call in sorted(largest.values(), key=lambda call: model.flops(call) / call.times):
         flops = model.flops(call) / call.times
-        if call.graph not in sessions:
-            notes.append(f"{call.graph} is not in this bundle: it is taken to be as fast, a FLOP, as the nearest graph")
-            continue
         if (expected_s := slowest * flops) > LONGEST_S:
             notes.append(f"{call.graph} was not tried, one call would take about {expected_s:.0f} s")
             continue
@@ -112,7 +114,7 @@ def measure(
         memory_bytes=memory_bytes,
         graphs=graphs,
         pieces=pieces,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -136,6 +138,15 @@ def sizes_of(call: Call) -> dict[str, int]:
     unit = "rows" if "denoiser" in call.graph else "chunk" if "decoder" in call.graph else named.get(call.graph)
     window = {"frames": call.frames} if call.graph.startswith("live_") else {}
     return window | ({unit: call.units} if unit else {})
+
+
+def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
+    """A call of the graph most like one that is not there, as a clip would make it."""
+    name = next(name for name in (*_LIKE.get(call.graph, ()), *sessions) if name in sessions)
+    most = [found.max for found in sessions[name].spec.ranges.values()]
+    stitch = "stitch" in name
+    frames = model.window if stitch or "denoiser" in name else 0
+    return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=model.window if stitch else 0)
 
 
 def _own_share(pieces: Mapping[str, Piece]) -> float:

@@ -49,7 +49,7 @@ class Answer:
     got: float
     missed_by: float
     ways: tuple[tuple[Choice, float], ...]  # with what they are predicted to give
-    best: tuple[Choice, float] | None  # where nothing meets it: what comes nearest
+    best: tuple[Choice, float] | None  # where nothing meets it: what comes nearest, if that is nearer than now
 
     @property
     def met(self) -> bool:
@@ -68,6 +68,8 @@ class Answer:
         if self.best is not None:
             choice, got = self.best
             yield f"             met by nothing tried; nearest is {change(now, choice)}: {text(got)}"
+        elif not self.ways:
+            yield "             met by nothing tried, and nothing tried is nearer"
 
 
 def change(now: Choice, then: Choice) -> str:
@@ -121,11 +123,11 @@ def answer(
         )
         ways = [way for way in [first(both)] if way is not None]
     by_choice = dict(tried)
-    nearest = min(tried, key=lambda pair: wish.missed_by(pair[1]), default=None)
+    nearest = min(((now, here), *tried), key=lambda pair: wish.missed_by(pair[1]))
     return Answer(
         wish=wish,
         got=wish.got(here),
         missed_by=wish.missed_by(here),
         ways=tuple((way, wish.got(by_choice[way])) for way in ways),
-        best=None if ways or nearest is None else (nearest[0], wish.got(nearest[1])),
+        best=None if ways or nearest[0] == now else (nearest[0], wish.got(nearest[1])),
     )

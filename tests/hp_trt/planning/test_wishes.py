@@ -62,6 +62,13 @@ def test_what_nothing_meets_is_told_with_what_comes_nearest():
     )
 
 
+def test_where_nothing_can_be_changed_that_is_said():
+    only = Choice(profile="exact", size=512, steps=1)
+    found = answer(Wish(kind="fps", value=200.0), only, frames_per_s, profiles=(), sizes=())
+    assert (found.ways, found.best) == ((), None)
+    assert list(found.lines(only))[1].strip() == "met by nothing tried, and nothing tried is nearer"
+
+
 def test_a_latency_is_met_from_above():
     found = asked("latency", 0.1, others=(), sizes=())
     assert found.missed_by == 2.5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -11,8 +13,16 @@ from rich.console import Console
 from engines.errors import InputError
 from engines.gpu import Gpu, NoGpu
 from hp_trt.planning import plan as module
+from hp_trt.planning.gpus import find_card
+from hp_trt.planning.model import model_of_preset
 from hp_trt.planning.plan import PlanConfig, plan
+from hp_trt.planning.predict import Card, predict
 from hp_trt.planning.table import show
+from hp_trt.planning.work import clip_work
+from runtime.benchmark.arithmetic import Clip, done
+from runtime.sampling import Sampling
+
+GRAPHS = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "vae_decoder")
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +126,19 @@ def test_the_steps_that_a_profile_skips_are_among_those_that_a_wish_is_answered_
     asked = plan(PlanConfig(gpu="H200", fps=6))
     (choice, got) = next((c, g) for c, g in asked.answers[0].ways if c.profile == "exact")
     assert plan(PlanConfig(gpu="H200", steps=choice.steps)).prediction.frames_per_s == pytest.approx(got)
+
+
+def test_a_clip_is_as_much_arithmetic_as_the_bench_says():
+    model = model_of_preset("pocket")
+    flops = {name: {"call": model.cost(name).flops} for name in GRAPHS}
+    flops["stitch"] = {"call": 51200}  # the record of a built bundle
+    for frames, sampling in ((50, model.sampling), (33, Sampling(steps=4, guidance_motion=(1.0, 3.0)))):
+        stages = predict(model, clip_work(frames, sampling), Card(gpu=find_card("L4"))).stages
+        expected = done(Clip.of(frames, sampling), flops)
+        assert {s.stage: s.flops for s in stages if s.flops} == pytest.approx(expected)
+
+
+def test_planning_loads_no_heavy_library():
+    code = "import sys, hp_trt.planning.plan, hp_trt.planning.table; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "onnx", "onnxruntime", "cv2", "av", "PIL"} & set(loaded)

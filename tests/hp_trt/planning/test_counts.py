@@ -49,7 +49,7 @@ def test_weights_are_those_of_the_published_networks(graph):
         ("pocket", "vae_decoder", 64, 1),
         ("pocket", "vae_encoder", 448, 1),
         ("hunyuanportrait", "tiny_decoder", 448, 1),
-        ("hunyuanportrait", "motion", 512, 1),
+        pytest.param("hunyuanportrait", "motion", 512, 1, marks=pytest.mark.slow),
     ],
 )
 def test_the_table_is_what_the_real_graphs_count(preset, graph, size, frames):

@@ -52,12 +52,15 @@ class Status:
         self._noted: set[str] = set()
 
     def tick(self, stats: Stats, notes: Iterable[str] = ()) -> None:
-        """Call as often as you like: once a second something is said."""
+        """Call as often as you like: once a second something is said.
+
+        `notes` are those of the moment. The session's own count, and are told when it has ended.
+        """
         now_s = time.monotonic()
         if now_s - self._told_s < _EVERY_S:
             return
         self._told_s = now_s
-        self.note((*notes, *stats.notes))
+        self.note(notes)
         self._report.status(line(stats), seconds=round(now_s - self.start_s, 3), **facts(stats))
 
     def note(self, texts: Iterable[str]) -> None:

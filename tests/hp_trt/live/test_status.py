@@ -34,10 +34,10 @@ def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypat
     assert terminal.getvalue() == ""  # not even a second
     for _ in range(2):
         status._told_s -= 2
-        status.tick(FakeStats(notes=("the light is poor",)))
+        status.tick(FakeStats(notes=("7 of 9 frames",)), notes=["the light is poor"])
     report.result("done")
     text = terminal.getvalue()
-    assert text.count("the light is poor") == 1
+    assert text.count("the light is poor") == 1 and "7 of 9" not in text
     assert text.count("\r\x1b[2K12.5 frames/s") == 2 and text.endswith("\r\x1b[2K")
     assert capsys.readouterr().out == "done\n"
 

@@ -137,13 +137,15 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
     )
     check_apart(config.driving, config.out, config.apart)
     source = open_source(config.driving, sound=sink.hears, timeout_s=config.timeout_s, stop=stop.event)
+    run: _Run | None = None
     try:
         with open_session(config.resolved_policy) as opened:
             run = _Run(config, source, sink, opened, Status(report), stop)
             outcome, error = run.to_the_end()
             stats = opened.session.stats
     finally:
-        source.close()
+        if run is None or run.feeder.join(0):  # a thread that still reads needs it
+            source.close()
     run.status.note((*source.notes, *run.feeder.notes, *sink.notes, *stats.notes))
     if isinstance(error, BrokenPipeError):
         raise error
@@ -190,16 +192,13 @@ class _Run:
                 self._sink.open(self._shape)
                 self.feeder.start()
                 self._loop()
-            except BaseException as caught:  # also a second Ctrl-C: what is there is kept
+            except BaseException as caught:  # what is there is kept
                 error = caught
-            self._stop.protected = True
             for finish in (self._sink.close, self._end_threads):
                 try:
                     finish()
                 except BaseException as caught:
                     error = error or caught
-        if isinstance(error, KeyboardInterrupt):  # it had been asked to end, and has
-            error = None
         if error is None:
             error = self.feeder.error
         if self._waiting and self._waiting.lost:
@@ -222,7 +221,7 @@ class _Run:
             if self._stop.event.is_set() and end_s is None:
                 end_s = time.monotonic() + _DRAIN_S
                 self._session.close()
-            if end_s is not None and time.monotonic() > end_s:
+            if self._stop.hurry.is_set() or (end_s is not None and time.monotonic() > end_s):
                 return
             if not self._sink.watched():
                 self._ended = f"{self._sink.name} was closed"
@@ -241,8 +240,12 @@ class _Run:
         """The feeder waits for its source no longer than that has time to answer."""
         self._stop.event.set()
         self._session.abort()
-        if not self.feeder.join(self._config.timeout_s + 5):
-            raise InternalError(f"{self._source.name} could not be stopped; end this process, and report it")
+        end_s = time.monotonic() + self._config.timeout_s + 5
+        while not self.feeder.join(_TICK_S):
+            if self._stop.hurry.is_set():  # the process ends, and the thread with it
+                return
+            if time.monotonic() > end_s:
+                raise InternalError(f"{self._source.name} could not be stopped; end this process, and report it")
 
 
 def claim_stdout() -> int:

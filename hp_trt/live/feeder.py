@@ -57,7 +57,9 @@ class Feeder:
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
-        """Whether the thread ended within `timeout_s`."""
+        """Whether the thread ended within `timeout_s`, or never began."""
+        if self._thread.ident is None:
+            return True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

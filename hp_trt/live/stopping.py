@@ -1,4 +1,7 @@
-"""Ctrl-C and kill end a live run in order: the first asks, the second does not wait."""
+"""Ctrl-C and kill end a live run in order: the first asks, the second does not wait.
+
+Neither raises: an exception in the middle of what FFmpeg asks of us would be lost there, and a file with it.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,19 @@ from typing import Any
 
 
 class Stop:
-    """`event` is set once the run should end. `number` is the signal that asked, None where none did."""
+    """`event` is set once the run should end, `hurry` once it should not wait for anything any more.
+
+    `number` is the signal that asked, None where none did.
+    """
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self.hurry = threading.Event()
         self.number: signal.Signals | None = None
-        self.protected = False  # while a recording is completed, no signal interrupts
 
     def on_signal(self, number: int, *_: Any) -> None:
-        if self.number is not None and not self.protected:
-            raise KeyboardInterrupt
+        if self.number is not None:
+            self.hurry.set()
         self.number = signal.Signals(number)
         self.event.set()
 

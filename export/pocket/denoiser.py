@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engines.errors import InputError
@@ -61,6 +62,15 @@ def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> 
 def _of_pictures(step: int, progress: float) -> bool:
     """Whether a step is of pictures, and not of windows."""
     return progress < _PICTURES or (progress < _PICTURES + _MIXED and step % (_PICTURES_PER_WINDOW + 1) > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What R rows are told: image tokens (R, n, D), motion tokens (R, F, m, D), the portrait's latents (R, 4, h, w)."""
+
+    tokens: Tensor
+    motion: Tensor
+    latents: Tensor
 
 
 class DenoiserStage:
@@ -112,7 +122,7 @@ class DenoiserStage:
         whole = not pictures and rng.uniform() < _WHOLE * (progress - _PICTURES) / (1 - _PICTURES)
         size = self.window if whole else 5
         rows = 1 if whole else self.window // 5
-        picked = [self._row(rng, size, told=told, pictures=pictures) for _ in range(rows)]
+        picked = [self.row(rng, size, told=told, pictures=pictures) for _ in range(rows)]
         target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
         # Pictures have a noise level each, the frames of a window one: (R, F) or (R, 1).
         sigma = self._sigmas(rng, (rows, size if pictures else 1)).to(self.device)
@@ -145,25 +155,35 @@ class DenoiserStage:
 
     def predict(self, noisy: Tensor, sigma: Tensor, references: Sequence[dict], rows: Sequence[dict]) -> Tensor:
         """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R, 1), or of pictures at sigma (R, F)."""
-        count, frames = noisy.shape[:2]
+        return self.velocity(self.modules["unet"], noisy, sigma, self.conditions(references, rows))
+
+    def conditions(self, references: Sequence[dict], rows: Sequence[dict]) -> Conditions:
+        """What rows are told, by the frozen or learning networks beside the UNet."""
         images = torch.stack([reference["image"] for reference in references])
-        identity = torch.zeros(count, 512, device=self.device)
+        identity = torch.zeros(len(rows), 512, device=self.device)
         with _attention(self.device):
             tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
         condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
         sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
         sees_motion = torch.tensor([row["drop"] == "" for row in rows], device=self.device).float()
-        motion = self._motion_tokens(rows)
-        tokens, motion = tokens.float() * sees_portrait[:, None, None], motion * sees_motion[:, None, None, None]
+        return Conditions(
+            tokens=tokens.float() * sees_portrait[:, None, None],
+            motion=self._motion_tokens(rows) * sees_motion[:, None, None, None],
+            latents=condition * sees_portrait[:, None, None, None],
+        )
+
+    def velocity(self, unet: nn.Module, noisy: Tensor, sigma: Tensor, told: Conditions) -> Tensor:
+        """As `predict`, by another UNet of the same time embeddings."""
+        frames, tokens, motion = noisy.shape[1], told.tokens, told.motion
         if sigma.shape[1] > 1:  # each picture is a row of its own
             tokens, motion = tokens.repeat_interleave(frames, dim=0), motion.flatten(0, 1)[:, None]
         scaled = noisy / (sigma[..., None, None, None].square() + 1).sqrt()
-        beside = (condition * sees_portrait[:, None, None, None])[:, None].expand(-1, frames, -1, -1, -1)
+        beside = told.latents[:, None].expand(-1, frames, -1, -1, -1)
         sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
         ids = torch.tensor(ADDED_IDS, device=self.device)
         embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
         with _attention(self.device):
-            v = self.modules["unet"](sample, embedding, Context(tokens, motion), motion.shape[1])
+            v = unet(sample, embedding, Context(tokens, motion), motion.shape[1])
         return v.reshape(noisy.shape)
 
     def _motion_tokens(self, rows: Sequence[dict]) -> Tensor:
@@ -180,7 +200,7 @@ class DenoiserStage:
         tokens = torch.cat([refined, pose.expand(-1, -1, refined.shape[2], -1)], dim=-1)
         return tokens * torch.stack([row["ramps"] for row in rows])[..., None, None]
 
-    def _row(self, rng: np.random.Generator, size: int, *, told: bool, pictures: bool) -> dict:
+    def row(self, rng: np.random.Generator, size: int, *, told: bool = False, pictures: bool = False) -> dict:
         """A window of a random clip, or as many pictures of it, and the portrait they are made from."""
         i = int(rng.integers(len(self.latents)))
         latents, clip = self.latents[i], self.clips.load(self.numbers[i])
@@ -231,15 +251,9 @@ class DenoiserStage:
     @torch.no_grad()
     def make(self, clip: int, rng: np.random.Generator, steps: int) -> np.ndarray:
         """A clip's first window as the loop makes it of its first frame: (F, 4, h, w) float16, scaled as the loop's."""
-        latents, features = self.latents[clip], self._features(clip)[: self.window]
-        row = {
-            "features": self._tensor(features[:, :-3]),
-            "degrees": self._tensor(features[:, -3:]),
-            "ramps": torch.ones(len(features), device=self.device),
-            "ids": torch.from_numpy(np.array(self.clips.load(self.numbers[clip]).ids)).to(self.device),
-            "drop": "",
-        }
-        reference = self.reference(clip, 0)
+        latents = self.latents[clip]
+        row = self.window_row(clip, 0, self.window)
+        reference, features = row["reference"], row["features"]
         sigmas = schedule.sigmas(steps)
         of_latents, of_velocity = schedule.euler_coefficients(sigmas)
         noise = rng.normal(size=(len(features), *latents.shape[1:]))
@@ -248,6 +262,19 @@ class DenoiserStage:
             sigma = torch.full((1, 1), float(sigmas[i]), device=self.device)
             x = of_latents[i] * x + of_velocity[i] * self.predict(x[None], sigma, [reference], [row])[0].float()
         return x.cpu().numpy().astype(np.float16)
+
+    def window_row(self, clip: int, first: int, size: int) -> dict:
+        """A row of a clip's frames from `first` on, as the loop is told of them, its first frame being the portrait."""
+        features = self._features(clip)[first : first + size]
+        return {
+            "latents": self._tensor(self.latents[clip][first : first + size]),
+            "features": self._tensor(features[:, :-3]),
+            "degrees": self._tensor(features[:, -3:]),
+            "ramps": torch.ones(len(features), device=self.device),
+            "ids": torch.from_numpy(np.array(self.clips.load(self.numbers[clip]).ids)).to(self.device),
+            "drop": "",
+            "reference": self.reference(clip, 0),
+        }
 
     def _cells(self, points: np.ndarray) -> Tensor:
         """Landmarks from pixels to latent cells."""

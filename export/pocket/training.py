@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from engines.errors import InputError
-from export.architecture import NETWORKS
+from export.architecture import LIVE_NETWORKS, NETWORKS
 from export.networks.expression import Expression
 from export.networks.head_pose import HeadPose, rotation_deg
 from export.networks.vae import VAE
@@ -208,7 +208,8 @@ class Training:
         finished = self._finished_path(stage.name)
         if not finished.exists():
             stage.finish(stage.modules)
-            state = {name: module.state_dict() for name, module in stage.modules.items() if name in NETWORKS}
+            kept = (*NETWORKS, *LIVE_NETWORKS)
+            state = {name: module.state_dict() for name, module in stage.modules.items() if name in kept}
             with rename_into_place(finished) as hidden:
                 torch.save(state, hidden)
         return True

@@ -1,0 +1,131 @@
+"""A UNet of one to four steps, without guidance rows, distilled from one of many: consistency distillation.
+
+The student says at each noise level where the teacher's whole way down ends. For a level s_i and the next lower s_j
+
+    x_i = x0 + s_i n                                 latents of a clip and noise
+    x_j = a x_i + b v_T(x_i, s_i)                    one Euler step of the teacher (runtime/schedule.py)
+    y   = f(x_j, s_j), by the student's average      where the way from x_j ends; at s_j = 0 it is x_j
+    L   = |f(x_i, s_i) - ((1 - m) y + m x0)|^2       more of it near the landmarks
+
+with f(x, s) = x / (s^2 + 1) - v s / sqrt(s^2 + 1), which is x at s = 0: what the published parametrisation has by
+itself, and consistency models ask for. The levels are those of the schedules of one to four steps, all of them: from
+700, where every clip begins, to 0. With m = 0 it is Algorithm 2 of the source. The teacher is not perfect and the clips
+are at hand, so they are a part m of what is learnt: at 700 the mean of what may be there is all that anybody can say,
+and both are guesses of it, one with the teacher's error, one with the clip's own chance. The schedule of three steps
+has the levels 700, 15.6 and 0.002, at the last of which nothing is left to learn.
+
+Time embeddings stay the teacher's: a bundle has one graph of them.
+Source: Consistency Models (Song et al. 2023), Algorithm 2 and equation 5.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.networks.unet import UNet
+from export.pocket.autoencoder import near
+from export.pocket.denoiser import Conditions, DenoiserStage
+from export.pocket.stage import Modules
+from runtime import schedule
+
+MOST_STEPS = 4
+_SIZES = ((5, 5), (3, 8), (1, 25))  # rows and frames of a batch: live windows are short
+_OFTEN = (0.4, 0.45, 0.15)
+_FIRST = 0.6  # of the batches learn the level at which every clip begins
+_CLIP = 0.5  # m
+_AVERAGING = 0.98  # a step, of the student that says where ways end: its own, and quicker than what is kept in the end
+
+
+def levels(most_steps: int = MOST_STEPS) -> np.ndarray:
+    """The noise levels of the schedules of 1 to `most_steps` steps, each once, falling from 700 to 0: float64."""
+    every = np.concatenate([schedule.sigmas(steps) for steps in range(1, most_steps + 1)]).astype(np.float64)
+    return np.unique(np.round(every, 6))[::-1]
+
+
+def clean(noisy: Tensor, velocity: Tensor, sigma: float) -> Tensor:
+    """f: the latents that an estimate means, of the shape of both."""
+    return noisy / (sigma**2 + 1) - velocity * (sigma / (sigma**2 + 1) ** 0.5)
+
+
+class StudentStage:
+    """The student begins as the teacher, whose rows `teacher` makes and whose other networks it needs, frozen."""
+
+    name = "student"
+    curves: tuple[str, ...] = ("loss", "teacher", "first", "later")
+    batches = 1
+    learning_rate = 5e-4
+    faster: Mapping[str, float] = {}
+
+    def __init__(self, teacher: DenoiserStage, *, steps: int) -> None:
+        self.teacher, self.steps = teacher, steps
+        unet = cast(UNet, teacher.modules["unet"])
+        for module in teacher.modules.values():
+            module.eval().requires_grad_(False)
+        self.student = copy.deepcopy(unet).train().requires_grad_(True)
+        for frozen in (self.student.time_embedding, self.student.add_embedding):
+            frozen.requires_grad_(False)
+        self.modules: Modules = {"live_unet": self.student}
+        self.levels = levels()
+        self._average: nn.Module | None = None
+        self._step = -1
+
+    def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        self._follow(step)
+        rows, frames = _SIZES[int(rng.choice(len(_SIZES), p=_OFTEN))]
+        picked = [self.teacher.row(rng, frames) | {"drop": ""} for _ in range(rows)]
+        last = len(self.levels) - 2  # 0.002, where f is x to a millionth
+        i = 0 if rng.uniform() < _FIRST else int(rng.integers(1, last))
+        with torch.no_grad():
+            target = torch.stack([row["latents"] for row in picked])
+            told = self.teacher.conditions([row["reference"] for row in picked], picked)
+            noisy = target + float(self.levels[i]) * torch.randn_like(target)
+            end = self.end(noisy, i, told)
+            weight = near(
+                torch.stack([row["points"] for row in picked]).flatten(0, 1), target.shape[-1], reach=0.7
+            ).reshape(rows, frames, 1, *target.shape[-2:])
+        made = self.denoised(self.student, noisy, i, told)
+        wanted = (1 - _CLIP) * end + _CLIP * target
+        # As v is learnt: at low levels x0 hardly moves with it.
+        level = (self.levels[i] ** 2 + 1) / self.levels[i] ** 2
+        return {
+            "loss": ((made - wanted).square() * weight).mean() * level,
+            "teacher": (end - target).square().mean(),
+            "first" if i == 0 else "later": (made - target).square().mean(),
+        }
+
+    def end(self, noisy: Tensor, i: int, told: Conditions) -> Tensor:
+        """y of latents (R, F, 4, h, w) at level i: a step of the teacher, and from there as the student knows."""
+        a, b = schedule.euler_coefficients(self.levels[i : i + 2])
+        velocity = self.velocity(cast(nn.Module, self.teacher.modules["unet"]), noisy, i, told)
+        lower = float(a[0]) * noisy + float(b[0]) * velocity
+        if self.levels[i + 1] == 0:
+            return lower
+        assert self._average is not None
+        return self.denoised(self._average, lower, i + 1, told)
+
+    def denoised(self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions) -> Tensor:
+        """f of latents (R, F, 4, h, w) at level i, by this UNet."""
+        return clean(noisy, self.velocity(unet, noisy, i, told), float(self.levels[i]))
+
+    def velocity(self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions) -> Tensor:
+        sigma = torch.full((noisy.shape[0], 1), float(self.levels[i]), device=noisy.device)
+        return self.teacher.velocity(unet, noisy, sigma, told).float()
+
+    def _follow(self, step: int) -> None:
+        """Once a step, the average moves towards the student; after a resumption it begins as the student."""
+        if self._average is None:
+            self._average = copy.deepcopy(self.student).eval().requires_grad_(False)
+        elif step != self._step:
+            with torch.no_grad():
+                for kept, new in zip(self._average.parameters(), self.student.parameters(), strict=True):
+                    kept.lerp_(new, 1 - _AVERAGING)
+        self._step = step
+
+    def finish(self, modules: Modules) -> None:
+        """The averaged network is what is kept; nothing else to do."""

@@ -1,6 +1,7 @@
 """`python -m runtime.bench`: how long each stage takes, how much memory, how much arithmetic.
 
-With --profiles, how fast and how good every profile and shortcut is instead (`runtime.benchmark.prices`).
+With --profiles, how fast and how good every profile and shortcut is instead (`runtime.benchmark.prices`); with --soak,
+how a live session lasts (`runtime.benchmark.soak`).
 Parses arguments, makes a BenchConfig, calls `bench`, and shows the report: a table for people, JSON for machines, a
 picture of the timeline. The JSON's keys, stable within one `schema` (times in seconds unless a name says _ms):
 
@@ -48,6 +49,7 @@ from runtime.benchmark import price_table
 from runtime.benchmark.clips import SAMPLE_FRAMES
 from runtime.benchmark.measure import BenchConfig, bench
 from runtime.benchmark.prices import PriceConfig, prices
+from runtime.benchmark.soak import SoakConfig, lines, soak
 from runtime.benchmark.table import show
 from runtime.benchmark.timeline import check_can_draw, draw_timeline, titles
 
@@ -85,6 +87,12 @@ def command(
         typer.Option(help="Instead: the speed and the quality of these, with commas between; all: shortcuts too."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="With --profiles: the drawn clips A to B - 1, as A:B.")] = "0:4",
+    soak_s: Annotated[
+        float | None, typer.Option("--soak", help="Instead: a live session for so many seconds: rate, latency, memory.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="With --soak: frames pushed a second [as fast as they are taken].")
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="With --profiles: draw speed against quality (.png, .svg).")
     ] = None,
@@ -98,6 +106,27 @@ def command(
     for drawing in (timeline, picture):
         if drawing is not None:
             check_can_draw(drawing)
+    if soak_s is not None:
+        if profiles is not None or timeline is not None or reference or picture is not None:
+            raise InputError("--soak stands alone; leave out --profiles, --timeline, --reference and --picture")
+        soaked = SoakConfig(
+            bundle=bundle,
+            seconds=soak_s,
+            rate=rate,
+            profile="live" if profile == "exact" else profile,
+            threads=threads,
+            family=family,
+            provider=provider,
+            device=device,
+        )
+        with Reporter() as report:
+            lasted = soak(soaked, lambda what, done, total: report.advance("soak", done, total, label=what))
+        for line in lines(lasted):
+            Console(stderr=to_stdout, highlight=False).print(line, markup=False, soft_wrap=True)
+        _hand_out(lasted, json)
+        return
+    if rate is not None:
+        raise InputError("--rate is of an endless source; give --soak SECONDS")
     if profiles is not None:
         if timeline is not None or reference:
             raise InputError("--timeline and --reference are of one profile; leave out --profiles, or these")

@@ -111,10 +111,10 @@ def live(
     out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
     profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",
     policy: Annotated[
-        str | None, typer.Option(help="When it is late: drop-oldest, latest or block [block at --pace fast].")
+        str | None, typer.Option(help="When it is late: drop-oldest, latest, block (so at --pace fast).")
     ] = None,
     pace: Annotated[str, typer.Option(help="Of a recording: own, or fast (as quick as it can be animated).")] = "own",
-    seconds: Annotated[float | None, typer.Option(help="Stop after so much of the source [its end].")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so much of the source.")] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Only the square around the face.")] = False,
     container: Annotated[
         str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")

@@ -203,7 +203,8 @@ class _Run:
             error = self.feeder.error
         if self._waiting and self._waiting.lost:
             self.feeder.notes.append(
-                f"{self._waiting.lost} packets of sound ran too far ahead of their pictures and are missing"
+                f"{self._waiting.lost} packets of sound lie too far from their pictures in {self._source.name}: "
+                "they are missing"
             )
         if error is not None:
             self._ended = "an error"
@@ -294,7 +295,9 @@ def bundle_session(
             report.note(note)
         height, width = who.image.shape[:2]
         side = runtime.bundle.manifest.geometry["crop_px"]
-        with runtime.live(who, policy=policy, landmarks=driving_landmarks, seed=seed) as session:
+        with runtime.live(
+            who, profile=config.profile, policy=policy, landmarks=driving_landmarks, seed=seed
+        ) as session:
             yield Opened(session=session, full=(width, height), crop=(side, side))
 
 

@@ -1,7 +1,7 @@
 """Sound that waits for its pictures.
 
 A source's thread puts packets in as it meets them; the sink takes those that belong before the picture at hand, however
-late that comes. What waits is bounded: of sound that runs far ahead of its pictures the oldest goes, and is counted.
+late that comes. What waits is bounded: where a file keeps sound and pictures far apart the oldest goes, and is counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from hp_trt.audio_track import SoundCarrier
 
-_LONGEST_S = 120  # of waiting sound: more than any session holds of pictures
+_LONGEST_S = 600  # of waiting sound: more than any session holds of pictures
 _MOST_BYTES = 64 * 2**20
 
 

@@ -21,6 +21,7 @@ from hp_trt.video_writer import BT601, yuv_frame
 _X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
 _KEYFRAME_S = 2  # who joins a stream, or opens what a killed run has left, waits or loses so much
 _CLOCK = Fraction(1, 90_000)
+_NEVER = 1 << 20
 _ONE_THREAD_PIXELS = 1280 * 720  # up to these x264 keeps up on one core
 _GLOBAL_HEADER = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER, which few containers can do without
 _FLUSH_PACKETS = 0x200  # FFmpeg's AVFMT_FLAG_FLUSH_PACKETS
@@ -55,7 +56,7 @@ class Recording:
         context = stream.codec_context
         context.time_base = _CLOCK
         context.colorspace = BT601
-        context.gop_size = max(1, round(_KEYFRAME_S * rate))
+        context.gop_size = _NEVER  # by the clock instead: nobody knows how many frames will come
         if width * height <= _ONE_THREAD_PIXELS:
             context.thread_count = 1
         if container_format != "mpegts":  # every keyframe has the header there, for who joins late
@@ -69,14 +70,20 @@ class Recording:
         self._start_s: Fraction | None = None
         self._last_s = Fraction(0)
         self._last_pts = -1
+        self._next_keyframe_s = Fraction(0)
 
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         """Append (H, W, 3) uint8 RGB at `time_s` on the source's clock, and what is heard until then."""
+        from av.video.frame import PictureType
+
         if self._start_s is None:
-            self._start_s = time_s
+            self._start_s = self._next_keyframe_s = time_s
         frame = yuv_frame(image, self._reformatter)
         frame.pts = max(round((time_s - self._start_s) / _CLOCK), self._last_pts + 1)
         frame.time_base = _CLOCK
+        if time_s >= self._next_keyframe_s:
+            frame.pict_type = PictureType.I
+            self._next_keyframe_s = time_s + _KEYFRAME_S
         self._last_s, self._last_pts = time_s, frame.pts
         if self._sound:
             self._sound.mux_until(time_s, start_s=self._start_s)

@@ -29,6 +29,8 @@ STDIN = "-"
 _CAMERA = re.compile(r"camera:(.+)|(/dev/video\d+)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 UNKNOWN_PROTOCOL = "use tcp, udp, rtmp, rtsp or http, or a PyAV whose FFmpeg was built with it"
+_HIGHEST_RATE = 240  # above it is a clock, not a rate: a browser's recordings say 1000
+_USUAL_RATE = Fraction(30)
 _CUT_OFF_S = 1  # so much less than a header promised is worth a word
 
 
@@ -102,7 +104,8 @@ class Media:
             raise
         # Decoding frames side by side holds as many back.
         self._pictures.thread_type = "AUTO" if recorded else "SLICE"
-        self.rate = frame_rate(self._pictures)
+        rate = frame_rate(self._pictures)
+        self.rate = rate if rate <= _HIGHEST_RATE else _USUAL_RATE
         self.sound = audio_stream(container) if sound else None
         self.notes: list[str] = []
         if self.sound and len(container.streams.audio) > 1:
@@ -198,7 +201,7 @@ class Camera:
             self._capture.release()
             raise InputError(f"{self.name} gives no pictures; close what else uses it, or name another")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else Fraction(30)
+        self.rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else _USUAL_RATE
 
     def read(self) -> Iterator[Picture]:
         import cv2

@@ -150,3 +150,9 @@ def test_a_camera_that_something_else_uses_is_told(camera, monkeypatch):
     monkeypatch.setattr(FakeCapture, "opens", False)
     with pytest.raises(InputError, match="gives no pictures; close what else uses it"):
         opened(camera)
+
+
+def test_a_clock_is_not_taken_for_a_rate(tmp_path):
+    source = opened(make_clip(tmp_path / "a.mkv", 20, rate=1000, ticks=[0, *range(33, 33 + 19)]))
+    source.close()
+    assert source.rate == 30

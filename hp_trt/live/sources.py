@@ -94,8 +94,17 @@ def shown(url: str) -> str:
 class Media:
     """What FFmpeg can demux."""
 
-    def __init__(self, container: Any, name: str, *, sound: bool, timeout_s: float, recorded: bool) -> None:
-        self._container, self._timeout_s = container, timeout_s
+    def __init__(
+        self,
+        container: Any,
+        name: str,
+        *,
+        sound: bool,
+        timeout_s: float,
+        recorded: bool,
+        advice: str = "see why it stopped",
+    ) -> None:
+        self._container, self._timeout_s, self._advice = container, timeout_s, advice
         self.name, self.recorded = name, recorded
         try:
             self._pictures = video_stream(container, name)
@@ -158,7 +167,7 @@ class Media:
                     f"{self.name} sent nothing for {self._timeout_s:g} s; see what it waits for, or raise --timeout"
                 ) from error
             except (av.FFmpegError, OSError) as error:
-                raise InputError(f"{self.name} broke off: {_reason(error)}; see why it stopped") from error
+                raise InputError(f"{self.name} broke off: {_reason(error)}; {self._advice}") from error
             yield packet
 
     def _note_missing(self, first_s: Fraction | None, last_s: Fraction | None) -> None:
@@ -231,7 +240,14 @@ def _open_stdin(*, sound: bool, timeout_s: float, stop: threading.Event) -> Medi
     finally:
         if reader.stopped_by:
             raise reader.stopped_by
-    return Media(container, "standard input", sound=sound, timeout_s=timeout_s, recorded=True)
+    return Media(
+        container,
+        "standard input",
+        sound=sound,
+        timeout_s=timeout_s,
+        recorded=True,
+        advice="send what is read from front to back: mpegts, mkv or y4m, but no mp4 whose index lies at its end",
+    )
 
 
 def _opened(file: Any, name: str, *, timeout_s: float) -> Any:

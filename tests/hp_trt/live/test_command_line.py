@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import av
+import numpy as np
 import pytest
 
 from tests.hp_trt.clips import contents, make_clip
@@ -88,6 +90,21 @@ def test_a_video_may_come_from_standard_input(tmp_path):
     ended = subprocess.run(command, input=clip.read_bytes(), capture_output=True, timeout=30)
     assert ended.returncode == 0, ended.stderr
     assert len(contents(tmp_path / "o.mp4").times_s) == 30
+
+
+def test_an_mp4_that_cannot_be_read_from_front_to_back_is_told(tmp_path):
+    with av.open(str(tmp_path / "d.mp4"), "w") as output:
+        video = output.add_stream("mpeg4", rate=25, options={"qscale": "1"})
+        video.width, video.height, video.pix_fmt, video.bit_rate = 320, 240, "yuv420p", 20_000_000
+        noise = np.random.default_rng(0).integers(0, 256, (8, 360, 320), dtype=np.uint8)
+        for number in range(40):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(noise[number % 8], format="yuv420p")))
+        output.mux(video.encode(None))
+    words = ["live", "--bundle=b", "--portrait=p", "--driving=-", f"--out={tmp_path / 'o.mp4'}", "--pace=fast"]
+    command = [sys.executable, "-c", PROGRAM, *words]
+    ended = subprocess.run(command, input=(tmp_path / "d.mp4").read_bytes(), capture_output=True, timeout=30)
+    assert ended.returncode == 2
+    assert b"send what is read from front to back" in ended.stderr
 
 
 def test_standard_input_that_says_nothing_is_told(started, tmp_path):

@@ -57,7 +57,7 @@ class Measured:
     """A machine by what it was measured at."""
 
     name: str
-    cores: int
+    cores: float  # less what other programs took of them meanwhile
     memory_bytes: int | None
     graphs: Mapping[str, tuple[Piece, float]]  # with the FLOPs of the call that was measured
     pieces: Mapping[str, Piece]  # of the host, one
@@ -103,14 +103,15 @@ def measure(
         if flops > 1e8:  # below, most of the time is overhead
             slowest = max(slowest, piece.seconds / flops)
     pieces = _host_pieces(runtime)
-    if (busy := _own_share(pieces)) < CROWDED:
+    busy = _own_share(pieces)
+    if busy < CROWDED:
         notes.append(
             f"other programs were busy while this was measured: finding faces had {busy:.0%} of a core; all of it "
             "is faster when the machine is idle, and slower when it gets busier"
         )
     return Measured(
         name=runtime.backend.device,
-        cores=available_cores(),
+        cores=available_cores() * busy,
         memory_bytes=memory_bytes,
         graphs=graphs,
         pieces=pieces,

@@ -34,7 +34,7 @@ class Speed(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def cores(self) -> int: ...
+    def cores(self) -> float: ...
     @property
     def memory_bytes(self) -> int | None: ...  # of a card; None: it has none of its own
 
@@ -53,7 +53,7 @@ class Card:
 
     gpu: Gpu
     attainable: float = ATTAINABLE
-    cores: int = 1
+    cores: float = 1.0
 
     @property
     def name(self) -> str:

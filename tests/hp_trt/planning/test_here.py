@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from engines.onnx_backend import available_cores
 from hp_trt.planning import here
 from hp_trt.planning.here import Measured, Piece, example, measure, sizes_of
 from hp_trt.planning.model import model_of_preset
@@ -116,6 +117,7 @@ def test_a_crowded_machine_is_told(decoders, monkeypatch):
     monkeypatch.setattr(here, "_host_pieces", lambda runtime: {"crop": Piece(seconds=0.2, core_s=0.05, runs=3)})
     runtime, sessions = decoders(vae_decoder=1.0)
     measured = measure(runtime, sessions, MODEL, work(Call(graph="vae_decoder", units=8, times=1)))
+    assert measured.cores == pytest.approx(available_cores() / 4)
     assert "other programs were busy while this was measured: finding faces had 25% of a core" in measured.notes[0]
 
 

@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 
 import export.build
 from engines.bundle import Bundle
-from engines.errors import BundleError, InputError, ParityError
-from export.architecture import NETWORKS
+from engines.errors import BundleError, CheckpointError, InputError, ParityError
+from export.architecture import LIVE_NETWORKS, NETWORKS
 from export.build import BuildConfig, build_bundle, content_facts, digest
 from export.checkpoints import NETWORK_FILES, fingerprint
 from export.graphs import HALF
+from export.pocket.weights import write_weights
 from export.trace import export_onnx
 from export.weights import random_state_dict
 from export.weights_source import RandomWeights
@@ -24,6 +25,7 @@ from tests.export.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("tiny-build")
 
+LIVE = {"live_denoiser", "live_stitch", "tiny_decoder"}
 GRAPHS = ["appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder"]
 
 
@@ -161,7 +163,7 @@ def test_a_wrong_graph_stops_the_build_and_leaves_the_old_bundle(tiny_bundle, tm
 def test_a_half_precision_bundle_passes_its_parity_on_a_cpu(tiny_preset, tmp_path):
     bundle = build_bundle(BuildConfig(preset=tiny_preset, bundle=tmp_path / "bundle", precision="fp16"))
     records = bundle.manifest.graphs
-    assert {name for name, record in records.items() if record.precision == "fp16"} == HALF
+    assert {name for name, record in records.items() if record.precision == "fp16"} == HALF - LIVE
     # Seen: 0.007 at worst and 0.0016 rms, in pocket's denoiser and decoder. Far inside what is tolerated.
     assert all(record.parity["max"] < 0.05 and record.parity["rms"] < 0.01 for record in records.values())
     assert records["denoiser"].parity["max"] > 1e-4  # it is half precision indeed
@@ -186,7 +188,7 @@ def test_a_change_rebuilds_just_the_graphs_it_concerns(tiny_preset, tmp_path):
     assert changed(config, bundle=tmp_path / "elsewhere") == set()
     assert changed(config, size=32) == {"vae_encoder", "denoiser", "stitch", "vae_decoder"}
     assert changed(config, frames=4) == {"motion", "denoiser", "stitch"}  # motion: the largest group it may get
-    assert changed(config, precision="fp16") == {*HALF, "motion"}  # motion: the precision of its tokens
+    assert changed(config, precision="fp16") == {*HALF - LIVE, "motion"}  # motion: the precision of its tokens
     assert changed(config, prefix="other/") == set(GRAPHS) - {"stitch"}
 
 
@@ -219,9 +221,66 @@ def test_one_changed_network_rebuilds_its_graphs_alone(tiny_preset, tmp_path):
         ({"size": 96}, "size 96 gives latents of 12 cells; the UNet halves them 3 times: choose a multiple of 64"),
         ({"size": -64}, "size -64 .*choose a multiple of 64"),
         ({"frames": 1}, "a window of 1 frames cannot be built; choose 2 to 256"),
+        ({"live_weights": Path("w")}, "live weights were given for a bundle without live mode"),
+        ({"only": ("live_stitch",)}, "no graph live_stitch; choose from appearance"),
         ({"only": ("denoise",)}, "no graph denoise; choose from appearance, .*denoiser"),
     ],
 )
 def test_a_setting_that_cannot_be_built_says_what_can(tmp_path, wrong, says):
     with pytest.raises(InputError, match=says):
         BuildConfig(**{"preset": "pocket", "bundle": tmp_path, **wrong})
+
+
+@pytest.fixture
+def live_weights(tmp_path) -> Path:
+    """A file of live networks for the tiny preset, distilled from its random UNet."""
+    states = {name: random_state_dict(TINY.architecture.build(name), "live/") for name in LIVE_NETWORKS}
+    path = tmp_path / "live.safetensors"
+    write_weights(path, states, preset=TINY.name, teacher=RandomWeights(TINY.architecture).fingerprint("unet"))
+    return path
+
+
+def test_live_mode_adds_graphs_and_changes_none(tiny_preset, tmp_path, live_weights):
+    plain = BuildConfig(preset=tiny_preset, bundle=tmp_path)
+    noise = replace(plain, live=True)
+    assert [*noise.graphs()] == [*GRAPHS, "live_denoiser", "live_stitch", "tiny_decoder"]
+    assert {name: keys(noise)[name] for name in GRAPHS} == keys(plain)
+    # Published weights without live ones: what needs no others.
+    published = replace(noise, weights=tmp_path)
+    assert [*published.graphs()] == [*GRAPHS, "live_denoiser", "live_stitch"]
+    networks = {name: graph.networks for name, graph in replace(noise, live_weights=live_weights).graphs().items()}
+    assert networks["live_denoiser"] == ("live_unet", "pose_guider")
+    assert published.graphs()["live_denoiser"].networks == ("unet", "pose_guider")
+
+
+def test_a_bundle_of_live_weights_says_where_they_came_from(tiny_bundle, tmp_path, live_weights, monkeypatch):
+    def copy(module, spec, example, path: Path) -> None:  # what a graph holds is another test's
+        source = tiny_bundle.manifest.graphs["stitch"]
+        for file in (tiny_bundle.path / source.folder).glob("stitch.onnx*"):
+            shutil.copy(file, path.parent / file.name.replace("stitch", spec.name))
+
+    monkeypatch.setattr(export.build, "export_onnx", copy)
+    path = copy_of(tiny_bundle, tmp_path)
+    config = BuildConfig(preset=TINY.name, bundle=path, live=True, live_weights=live_weights, parity=False)
+    steps = []
+    manifest = build_bundle(config, lambda p: steps.append((p.graph, p.step))).manifest
+    assert [name for name, step in steps if step == "reuse"] == GRAPHS
+    assert Bundle.open(path).manifest == manifest
+    assert manifest.weights["live"] == str(live_weights)
+    assert manifest.weights["kind"] == "random"
+    assert set(manifest.weights["fingerprint"]) == {*NETWORKS, *LIVE_NETWORKS}
+    assert manifest.graphs["live_denoiser"].flops.keys() == {"call"}
+    # Without live mode the same folder is a bundle again, and nothing of it is exported.
+    again = build_bundle(replace(config, live=False, live_weights=None)).manifest
+    assert [*again.graphs] == GRAPHS and "live" not in again.weights
+
+
+def test_live_weights_distilled_from_another_unet_are_refused(tiny_preset, tmp_path, live_weights):
+    states = {name: random_state_dict(TINY.architecture.build(name)) for name in LIVE_NETWORKS}
+    write_weights(live_weights, states, preset=TINY.name, teacher="0" * 64)
+    config = BuildConfig(preset=tiny_preset, bundle=tmp_path / "bundle", live=True, live_weights=live_weights)
+    with pytest.raises(CheckpointError, match=r"its live_unet was distilled from another UNet .*export.pocket.distill"):
+        build_bundle(config)
+    # A decoder alone goes with every UNet.
+    write_weights(live_weights, {"tiny_decoder": states["tiny_decoder"]}, preset=TINY.name, teacher="0" * 64)
+    assert export.build.open_weights(config).fingerprint("tiny_decoder")

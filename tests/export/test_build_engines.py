@@ -78,6 +78,9 @@ def trained(tiny_preset, tmp_path):
         ((*POCKET, "--weights", "w"), "both were given"),
         (("--preset", "pokcet", "--random-weights"), "did you mean pocket?"),
         (("--random-weights",), "needs --preset"),
+        (("--live", *RTX), "needs --preset"),
+        ((*POCKET, "--no-live", "--live-weights", "w"), "give one of them"),
+        ((*POCKET, "--live-weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read: No such"),
         ((*POCKET, "--family", "tensorrt-rxt"), "did you mean tensorrt-rtx?"),
         ((*POCKET, "--family", "tensorrt-rtx"), "--capability"),
         ((*POCKET, *RTX, "--strip"), "needs a GPU to build plans with --strip"),
@@ -367,3 +370,38 @@ def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_
     signal.signal(signal.SIGTERM, before)
     assert asked == {"graphs": False, "plans": True}
     assert "graphs are not compared with their networks (--no-graph-parity)" in capfd.readouterr().err
+
+
+def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for(
+    told, trained, tiny_preset, tmp_path, monkeypatch
+):
+    from export import build
+    from export.weights_source import OWN_LIVE_WEIGHTS
+
+    live = tmp_path / "live.safetensors"
+    source = RandomWeights(PRESETS[tiny_preset].architecture)
+    write_weights(live, {n: source.state(n) for n in ("live_unet", "tiny_decoder")}, preset=tiny_preset)
+    monkeypatch.setitem(OWN_WEIGHTS, tiny_preset, trained)
+    monkeypatch.setitem(OWN_LIVE_WEIGHTS, tiny_preset, live)
+    asked = []
+
+    def build_bundle(config, tell):
+        asked.append((config.live, config.live_weights))
+        return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
+
+    monkeypatch.setattr(build, "build_bundle", build_bundle)
+    words = ("--preset", tiny_preset, "--bundle", tmp_path / "bundle")
+    for more, expected in (
+        ((), (True, live)),
+        (("--no-live",), (False, None)),
+        (("--only", "tiny_decoder"), (True, live)),
+        (("--random-weights",), (False, None)),
+        (("--random-weights", "--live"), (True, None)),
+        (("--weights", trained), (False, None)),  # the package's are of its own weights
+        (("--weights", trained, "--live-weights", live), (True, live)),
+    ):
+        told(*words, *more)
+        assert asked[-1] == expected, more
+    live.unlink()
+    told(*words)
+    assert asked[-1] == (False, None)

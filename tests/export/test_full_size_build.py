@@ -18,7 +18,7 @@ def test_the_full_model_builds_in_half_precision_and_agrees_with_its_networks(tm
     build_bundle(BuildConfig(preset="hunyuanportrait", bundle=path, precision="fp16", size=64, frames=2))
 
     graphs = Bundle.open(path).manifest.graphs
-    assert {name for name, record in graphs.items() if record.precision == "fp16"} == HALF
+    assert {name for name, record in graphs.items() if record.precision == "fp16"} == HALF & set(graphs)
     # Half of the limits that a build holds itself to; measured are 0.007 for the denoiser, less for the others.
     assert all(0 <= record.parity["max"] < 0.1 and record.parity["rms"] < 0.015 for record in graphs.values())
     # fp16 of 1,575,741,162 UNet parameters is 3.15 GB; constants folded in and time MLPs left out are below a tenth.

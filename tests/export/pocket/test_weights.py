@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from engines.errors import CheckpointError
 from engines.manifest import OWN_SOURCE
-from export.architecture import NETWORKS
+from export.architecture import LIVE_NETWORKS, NETWORKS
 from export.pocket import weights
-from export.pocket.weights import PackedWeights, write_weights
+from export.pocket.weights import LiveWeights, PackedWeights, live_networks, write_weights
 from export.presets import POCKET
 from export.weights import random_state_dict
 from tests.export.tiny import TINY
@@ -138,3 +138,45 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(path, states, monkeyp
 def test_the_file_can_be_read_by_anybody(path):
     with safe_open(path, framework="pt") as file:
         assert '"preset": "tiny"' in file.metadata()["hp-trt"]
+
+
+@pytest.fixture(scope="module")
+def live_states():
+    return {name: random_state_dict(TINY.architecture.build(name)) for name in LIVE_NETWORKS}
+
+
+@pytest.mark.parametrize("held", [("live_unet",), ("tiny_decoder",), LIVE_NETWORKS])
+def test_live_weights_may_hold_either_network_and_know_their_teacher(live_states, tmp_path, held):
+    path = tmp_path / "live.safetensors"
+    write_weights(path, {name: live_states[name] for name in held}, preset="tiny", teacher="abc")
+    live = LiveWeights(TINY.architecture, path, preset="tiny")
+    assert live.networks == live_networks(path) == held
+    assert live.teacher == "abc"
+    for name in held:
+        TINY.architecture.load(name, live.state(name))
+        assert live.fingerprint(name)
+
+
+def test_all_networks_of_a_preset_are_no_live_weights_and_the_other_way_round(path, live_states, tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds appearance, .*live weights are live_unet and tiny_decoder alone"):
+        LiveWeights(TINY.architecture, path, preset="tiny")
+    write_weights(tmp_path / "live.safetensors", live_states, preset="tiny")
+    message = refusal(tmp_path / "live.safetensors")
+    assert "live_unet: unknown network" in message and "appearance: " in message
+
+
+def test_live_weights_of_another_preset_or_other_sizes_are_refused(live_states, tmp_path):
+    path = tmp_path / "live.safetensors"
+    write_weights(path, live_states, preset="tiny")
+    with pytest.raises(CheckpointError, match="holds weights of preset tiny, asked for is pocket"):
+        LiveWeights(POCKET.architecture, path, preset="pocket")
+    write_weights(path, live_states, preset="pocket")
+    with pytest.raises(CheckpointError, match="is not what preset pocket needs: live_unet: "):
+        LiveWeights(POCKET.architecture, path, preset="pocket")
+
+
+def test_a_file_that_is_no_safetensors_names_no_live_networks(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"12345678")
+    for path in (tmp_path / "x.safetensors", tmp_path / "gone.safetensors"):
+        with pytest.raises(CheckpointError, match=str(path)):
+            live_networks(path)

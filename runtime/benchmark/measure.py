@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,12 @@ from runtime.benchmark import arithmetic, machine
 from runtime.benchmark.arithmetic import Clip, Flops
 from runtime.benchmark.clips import clip_files, shortened
 from runtime.benchmark.stage_times import first_frame, stage_times
+from runtime.sampling import Sampling
 from runtime.stages import Event
 
 if TYPE_CHECKING:
     from hp_trt.api import Runtime
-    from runtime.sampling import Sampling
+    from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt bench", 1
 Tell = Callable[[str, int, int], None]  # what, done, total
@@ -108,7 +109,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
                 walls_s.append(time.perf_counter() - start_s)
                 runs.append(tuple(animation.stages.spans))
         peak_bytes = machine.peak_bytes()
-        clip = Clip.of(animation.frames, sampling)
+        clip, done = _work(runtime, chosen, sampling, animation.frames)
         report = {
             "format": FORMAT,
             "schema": SCHEMA,
@@ -123,7 +124,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
                 "runs": config.runs,
                 "warmup": config.warmup,
             },
-            **summary(runs, walls_s, clip, _flops(runtime), augmented=sampling.noise_aug_strength > 0),
+            **summary(runs, walls_s, clip.frames, done, _released(runtime, chosen, sampling, clip.frames)),
             "memory": {
                 "peak_bytes": peak_bytes,
                 "opened_bytes": opened_bytes,
@@ -139,11 +140,43 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     return Bench(report=report, spans=runs[middle], wall_s=walls_s[middle])
 
 
+def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Clip, dict[str, int]]:
+    """What a clip of `frames` is with `profile`, and its FLOPs by stage."""
+    if profile.name == "exact":
+        clip = Clip.of(frames, sampling)
+        return clip, arithmetic.done(clip, _flops(runtime), augmented=sampling.noise_aug_strength > 0)
+    from hp_trt.planning.model import model_of_bundle
+    from hp_trt.planning.work import profile_work
+
+    model, work = model_of_bundle(runtime.bundle), profile_work(profile, sampling, frames)
+    clip = Clip(
+        frames=frames,
+        padded=work.padded if work.mode == "clip" else frames,
+        windows=work.windows,
+        rows=tuple(len(step.rows) for step in sampling.guidance()),
+        decoded=sum(call.units * call.times for call in work.graphs["decode"]),
+    )
+    return clip, {stage: round(sum(model.flops(call) for call in calls)) for stage, calls in work.graphs.items()}
+
+
+def _released(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> dict[str, int]:
+    """What the released program would do for the same clip: by the bundle's own sampling, unless the profile is exact
+    and the caller chose another."""
+    own = sampling if profile.name == "exact" else Sampling.from_manifest(runtime.bundle.manifest.sampling)
+    return arithmetic.released(Clip.of(frames, own), _flops(runtime))
+
+
 def summary(
-    runs: Sequence[Sequence[Event]], walls_s: Sequence[float], clip: Clip, flops: Flops, *, augmented: bool = False
+    runs: Sequence[Sequence[Event]],
+    walls_s: Sequence[float],
+    frames: int,
+    done: Mapping[str, int],
+    released: Mapping[str, int],
 ) -> dict[str, Any]:
-    """The report's `stages`, `end_to_end`, `first_frame` and `flops`, from each run's spans and duration."""
-    done, released = arithmetic.done(clip, flops, augmented=augmented), arithmetic.released(clip, flops)
+    """The report's `stages`, `end_to_end`, `first_frame` and `flops`, from each run's spans and duration.
+
+    `done`, `released`: FLOPs by stage, of a clip of `frames`.
+    """
     done_total, released_total = sum(done.values()), sum(released.values())
     times, median_s = stage_times(runs, walls_s), statistics.median(walls_s)
     stages = []
@@ -157,7 +190,7 @@ def summary(
         "end_to_end": {
             "seconds": list(walls_s),
             "median_s": median_s,
-            "frames_per_s": clip.frames / median_s,
+            "frames_per_s": frames / median_s,
             "other_s": statistics.mean(walls_s) - sum(stage.total_s for stage in times),
         },
         "first_frame": {
@@ -169,8 +202,8 @@ def summary(
             "released": released_total,
             "saved": 1 - done_total / released_total,
             "per_s": done_total / median_s,
-            "done_by_stage": done,
-            "released_by_stage": released,
+            "done_by_stage": dict(done),
+            "released_by_stage": dict(released),
         },
     }
 

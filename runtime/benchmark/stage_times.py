@@ -24,7 +24,7 @@ class StageTimes:
     p90_ms: float
     p99_ms: float
     total_s: float  # a run's mean
-    share: float  # of a run's wall time, 0..1; nothing overlaps, so that shares add up to at most 1
+    share: float  # of a run's wall time, 0..1; of a clip nothing overlaps, so that shares add up to at most 1
 
 
 def stage_times(runs: Sequence[Sequence[Event]], walls_s: Sequence[float]) -> list[StageTimes]:

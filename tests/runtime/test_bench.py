@@ -179,8 +179,8 @@ def test_the_report_has_the_documented_keys(fake_runtime, monkeypatch, tmp_path)
     report = json.loads(file.read_text())
     assert (report["format"], report["schema"], report["reference"]) == ("hp-trt bench", 1, None)
     assert set(report) == {
-        "format", "schema", "machine", "bundle", "clip", "stages", "end_to_end", "first_frame", "memory", "flops",
-        "notes", "reference",
+        "format", "schema", "machine", "bundle", "profile", "clip", "stages", "end_to_end", "first_frame", "memory",
+        "flops", "notes", "reference",
     }  # fmt: skip
     assert report["notes"] == NOTES
     assert set(report["machine"]) == {

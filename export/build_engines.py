@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 USES = {"arcface": "--arcface FILE", "yoloface": "--locator yoloface --locator-file FILE"}
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -53,7 +53,7 @@ from runtime.benchmark.soak import SoakConfig, lines, soak
 from runtime.benchmark.table import show
 from runtime.benchmark.timeline import check_can_draw, draw_timeline, titles
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -32,7 +32,7 @@ BATCH = 32
 HELD_OUT_SEED, HELD_OUT = 500_000, 500  # below FIRST_TRAINING_SEED: nothing is ever trained on them
 _CARD = Path(__file__).with_name("judge_card.md")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -423,3 +423,12 @@ def test_a_reader_that_goes_away_is_met_quietly(bundle, sample, tmp_path):
     assert process.stderr.read() == ""
     assert process.wait() == 141  # 128 + SIGPIPE, as the shell expects of `| head`
     assert empty(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["animate", "live", "evaluate", "plan"])
+def test_help_says_what_holds_where_an_option_is_not_given(command):
+    # rich would take what stands in brackets for its own markup, and swallow it
+    help_text = subprocess.run(
+        [sys.executable, "-m", "hp_trt", command, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "[every core]" in help_text

@@ -72,6 +72,13 @@ def test_a_finished_window_leaves_before_the_next_frame_comes():
         assert [session.pull(PATIENCE_S).index for _ in range(4)] == [0, 1, 2, 3]
 
 
+def test_a_burst_is_no_rate():
+    with FakeRuntime().open() as session:
+        push_all(session, LEVELS)
+        frames = pulled(session)
+        assert 0 < session.stats.frames_per_s <= len(frames)  # over a second at least
+
+
 def test_a_seed_makes_the_same_frames_again():
     made = []
     for seed in (7, 7, 8):

@@ -27,7 +27,9 @@ class Contestant(Protocol):
 
     name: str
     kind: str  # "still", "truth" or "bundle"
-    joints: Joints
+
+    @property
+    def joints(self) -> Joints: ...
 
     def facts(self) -> dict[str, Any]:
         """For the report."""

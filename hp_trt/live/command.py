@@ -24,6 +24,7 @@ from engines.errors import InputError, InternalError, OutputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
+from hp_trt.live.playout import Playout
 from hp_trt.live.sinks import NOWHERE, STDOUT, WINDOW, Shape, Sink, plan_sink
 from hp_trt.live.sound import WaitingSound
 from hp_trt.live.sources import Source, is_url, open_source
@@ -42,6 +43,8 @@ class OutFrame(Protocol):
 
     @property
     def pts_s(self) -> Fraction: ...
+    @property
+    def ready_s(self) -> float: ...
     @property
     def crop(self) -> np.ndarray: ...
     def full(self) -> np.ndarray: ...
@@ -181,6 +184,7 @@ class _Run:
             seconds=config.seconds,
             stop=stop.event,
         )
+        self._playout = Playout() if config.out == WINDOW else None
         self._frames = 0
         self._ended = "the source ended"
 
@@ -234,6 +238,8 @@ class _Run:
                 continue
             if frame is None:
                 return
+            if self._playout is not None:  # who looks at it sees the driver's pace, not the windows'
+                self._stop.event.wait(max(self._playout.due_s(frame.pts_s, frame.ready_s) - time.monotonic(), 0))
             self._sink.write(frame.crop if self._config.crop else frame.full(), frame.pts_s)
             self._frames += 1
 

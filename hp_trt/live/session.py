@@ -54,6 +54,7 @@ class LiveFrame:
     pts_s: Fraction  # of its driving frame, as it was pushed
     crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
     latency_s: float  # glass to glass: from the push of its driving frame until it could be pulled
+    ready_s: float  # when that was, on the monotonic clock: a window's frames are ready together
     _paste: PasteBack = field(repr=False)
 
     def full(self) -> np.ndarray:
@@ -378,6 +379,7 @@ class LiveSession:
                         pts_s=pts_s,
                         crop=crop,
                         latency_s=now_s - taken_s,
+                        ready_s=now_s,
                         _paste=group.portrait.paste,
                     )
                 )

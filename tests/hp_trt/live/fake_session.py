@@ -21,6 +21,7 @@ class FakeFrame:
     pts_s: Fraction
     crop: np.ndarray
     latency_s: float
+    ready_s: float
 
     def full(self) -> np.ndarray:
         return self.crop
@@ -90,7 +91,7 @@ class FakeSession:
             self.changed.notify_all()
         crop = np.empty((self.size[1], self.size[0], 3), np.uint8)
         crop[:] = 255 - image[: self.size[1], : self.size[0]].mean(axis=(0, 1)).astype(np.uint8)
-        return FakeFrame(index=self.emitted - 1, pts_s=pts_s, crop=crop, latency_s=0.25)
+        return FakeFrame(index=self.emitted - 1, pts_s=pts_s, crop=crop, latency_s=0.25, ready_s=time.monotonic())
 
     def close(self):
         with self.changed:

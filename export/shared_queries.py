@@ -32,16 +32,19 @@ def _source(query):
         if node is None or node.op_type != kind:
             return None
         value = node.inputs[0]
-    sizes = [value.shape[1], query.shape[1], query.shape[2], query.shape[3]] if value.shape is not None else []
-    return value if sizes and all(isinstance(size, int) for size in sizes) and sizes[2] > sizes[0] else None
+    sizes = [value.shape[1], query.shape[1], query.shape[3]] if value.shape is not None else []
+    if not sizes or not all(isinstance(size, int) for size in sizes):
+        return None
+    asked = query.shape[2]  # F*S; no number where the window is as long as the caller wants it
+    return value if not isinstance(asked, int) or asked > sizes[0] else None
 
 
 def _ask_by_frame(graph, node, source) -> None:
     import onnx_ir as ir
 
     query, keys, values = node.inputs[:3]
-    heads, asked, width = (int(size) for size in query.shape[1:])
-    cells = int(source.shape[1])
+    heads, width = int(query.shape[1]), int(query.shape[3])
+    asked, cells = query.shape[2], int(source.shape[1])
     last = node.outputs[0]
     for kind in ("Transpose", "Reshape", "Reshape"):  # back to (R*F, S, C)
         (user,) = last.consumers()
@@ -72,12 +75,23 @@ def _ask_by_frame(graph, node, source) -> None:
         value.shape = ir.Shape(dims)
         return value
 
+    def once_a_frame() -> ir.Value:
+        if isinstance(asked, int):
+            return sizes(1, asked // cells, 1, 1, 1)
+        count = whole_numbers(add("Shape", query, start=2, end=3), 1)
+        frames = whole_numbers(add("Div", count, sizes(cells)), 1)
+        return whole_numbers(add("Concat", sizes(1), frames, sizes(1, 1, 1), axis=0), 5)
+
+    def whole_numbers(value: ir.Value, count: int) -> ir.Value:
+        value.type = ir.TensorType(ir.DataType.INT64)
+        return shaped(value, count)
+
     def repeated(context: ir.Value) -> ir.Value:
         assert context.shape is not None, f"{node.name}: keys or values of unknown shape"
         tokens, context_width = context.shape[2], context.shape[3]
         assert isinstance(tokens, int) and isinstance(context_width, int), f"{node.name}: {context.shape} is not fixed"
         apart = add("Unsqueeze", context, sizes(1))
-        each = add("Expand", apart, sizes(1, asked // cells, 1, 1, 1))
+        each = add("Expand", apart, once_a_frame())
         flat = add("Reshape", each, sizes(-1, heads, tokens, context_width))
         return shaped(flat, batch, heads, tokens, context_width)
 

@@ -2,20 +2,29 @@
 
 import hashlib
 
+import pytest
 from safetensors.torch import load_file
 
+from export.architecture import LIVE_NETWORKS
 from export.pocket.training import Plan
-from export.pocket.weights import SHIPPED, PackedWeights
+from export.pocket.weights import SHIPPED, SHIPPED_LIVE, LiveWeights, PackedWeights
 from export.presets import POCKET
 
 CARD = SHIPPED.with_suffix(".md")
 
 
-def test_the_card_is_of_this_file_and_the_file_is_small():
-    size = SHIPPED.stat().st_size
-    assert size <= 16_000_000
-    assert f"{size} bytes" in CARD.read_text()
-    assert hashlib.sha256(SHIPPED.read_bytes()).hexdigest() in CARD.read_text()
+@pytest.mark.parametrize(("path", "most"), [(SHIPPED, 16_000_000), (SHIPPED_LIVE, 10_000_000)])
+def test_the_card_is_of_this_file_and_the_file_is_small(path, most):
+    size, card = path.stat().st_size, path.with_suffix(".md").read_text()
+    assert size <= most
+    assert f"{size} bytes" in card
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card
+
+
+def test_the_live_weights_are_whole_and_belong_to_the_packages_own():
+    live = LiveWeights(POCKET.architecture, SHIPPED_LIVE, preset="pocket")
+    assert live.networks == LIVE_NETWORKS
+    assert live.teacher == PackedWeights(POCKET.architecture, SHIPPED, preset="pocket").fingerprint("unet")
 
 
 def test_the_weights_are_whole_finite_and_in_half_precision():

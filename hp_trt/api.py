@@ -202,7 +202,7 @@ class Runtime:
 
         `policy`: what happens to frames that are late, those that wait to be animated and those that wait for `pull`:
         "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go). `queue_in`,
-        `queue_out`: how many may wait [two windows]. `profile`: one of mode live [the runtime's, else "live"].
+        `queue_out`: how many may wait [a window, two]. `profile`: one of mode live [the runtime's, else "live"].
         `landmarks`: who says where the driving faces are. While the session is open the runtime is its own. Raises
         InputError, FaceNotFound, BundleError.
         """

@@ -59,6 +59,13 @@ class BoundedQueue(Generic[Item]):
             self._changed.notify_all()
             return self.dropped - before
 
+    def wait_for_room(self) -> None:
+        """Until the next `put` would neither wait nor let go of anything. Raises Ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self.full)
+            if self._closed:
+                raise Ended
+
     def get(self, timeout_s: float | None = None) -> Item:
         """The oldest item, as soon as there is one. Raises Ended, TimeoutError."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s

@@ -139,7 +139,7 @@ class LiveSession:
         self._portrait = portrait
         self._stream = self._open(profile, portrait)
         window = self._stream.loop.windows.size
-        self._in: BoundedQueue[_Driving] = BoundedQueue(2 * window if queue_in is None else queue_in, policy)
+        self._in: BoundedQueue[_Driving] = BoundedQueue(window if queue_in is None else queue_in, policy)
         self._seen: BoundedQueue[_Group] = BoundedQueue(1)
         self._denoised: BoundedQueue[_Group] = BoundedQueue(1)
         # A window's frames come at once: "latest" would leave one of each.
@@ -305,6 +305,9 @@ class LiveSession:
         group: _Group | None = None
         number = 0  # of the stream's windows
         while True:
+            if group is None:
+                # A window that waits is enough: until it is taken, frames are newer where the policy is applied.
+                self._seen.wait_for_room()
             try:
                 driving = self._in.get()
             except Ended:

@@ -52,15 +52,15 @@ def test_under_block_whoever_puts_waits_for_room_and_nothing_is_lost():
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
-@pytest.mark.parametrize("waits", ["put", "get"])
+@pytest.mark.parametrize("waits", ["put", "get", "wait_for_room"])
 def test_whoever_waits_is_told_when_the_queue_ends(end, waits):
     queue, told = BoundedQueue(1), []
-    if waits == "put":
+    if waits != "get":
         queue.put(0)
 
     def wait():
         try:
-            queue.put(1) if waits == "put" else queue.get()
+            queue.put(1) if waits == "put" else getattr(queue, waits)()
         except Ended:
             told.append(True)
 

@@ -59,7 +59,7 @@ def test_frames_are_those_of_the_plain_loop_each_with_its_drivers_time(concurren
 
 def test_stages_run_beside_each_other_where_they_may():
     runtime = FakeRuntime(before_denoise=lambda: time.sleep(0.01))
-    with runtime.open() as session:
+    with runtime.open(queue_out=100) as session:
         push_all(session, LEVELS * 2)
         pulled(session)
     assert runtime.most_inside > 1

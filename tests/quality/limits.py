@@ -15,6 +15,7 @@ Report = Mapping[str, Any]  # hp_trt.evaluation.report
 SEEDS, FRAMES = "0:24", 50
 LONG_SEEDS, LONG_FRAMES = "0:2", 500  # for colours that drift
 HALF_SEEDS = "0:4"  # for fp16 beside fp32
+PROFILE_SEEDS = "0:12"  # for profiles beside exact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Limit:
     """A number of one report, and where it must lie."""
 
     claim: str
-    report: str  # "self", "cross", "long" or "half"
+    report: str  # "self", "cross", "long", "half" or "profiles"
     value: Callable[[Report], float]
     least: float = -inf
     most: float = inf
@@ -37,6 +38,16 @@ def mean(report: Report, column: str, key: str) -> float:
     if found["mean"] is None or found["why"]:
         raise ValueError(f"{key} of {column} is not there for every clip: {found['why']}")
     return float(found["mean"])
+
+
+def of_profile(report: Report, profile: str, key: str) -> float:
+    """A measure's mean in the column of that profile."""
+    column = next(c for c in report["columns"] if c.get("profile") == profile)
+    return mean({"columns": [column]}, column["kind"], key)
+
+
+def _cost(profile: str) -> Callable[[Report], float]:
+    return lambda report: of_profile(report, "exact", "psnr") - of_profile(report, profile, "psnr")
 
 
 def _gain(key: str) -> Callable[[Report], float]:
@@ -65,4 +76,10 @@ LIMITS = (
     Limit(claim="window seams do not show in cross", report="cross", value=_of_bundle("seam_ratio"), most=1.15),
     Limit(claim="colours drift by under 1 % in 500 frames", report="long", value=_of_bundle("colour_drift"), most=1.0),
     Limit(claim="fp16 is fp32 within 60 dB", report="half", value=_of_bundle("psnr_to_first"), least=60.0),
+    Limit(claim="balanced costs at most 0.5 dB", report="profiles", value=_cost("balanced"), most=0.5),
+    Limit(claim="live costs at most 1.5 dB", report="profiles", value=_cost("live"), most=1.5),
+    Limit(
+        claim="live's window seams do not show", report="profiles",
+        value=lambda report: of_profile(report, "live", "seam_ratio"), most=1.3,
+    ),
 )  # fmt: skip

@@ -197,7 +197,17 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
         words.append(f"--size {size[0]}")
     if "frames" in known:
         words.append(f"--frames {known['frames']}")
+    words += _live_words(known)
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
+
+
+def _live_words(known: Mapping[str, Any]) -> list[str]:
+    """The options that give a build the graphs of live mode again; what comes with the package needs none."""
+    graphs, weights = known.get("graphs"), known.get("weights")
+    facts = weights if isinstance(weights, Mapping) else {}
+    if not isinstance(graphs, Mapping) or "live_denoiser" not in graphs or facts.get("source") == OWN_SOURCE:
+        return []
+    return ["--live"] if facts.get("live") in (None, OWN_SOURCE) else ["--live --live-weights FILE.safetensors"]
 
 
 def _weights_words(weights: Any) -> list[str]:

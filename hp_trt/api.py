@@ -537,7 +537,7 @@ def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[
         if name not in bundle:
             raise BundleError(
                 f"{bundle.path} has no graph {name}, which this profile needs; build it: "
-                + build_command(bundle.path, bundle.manifest.to_json())
+                + f"{build_command(bundle.path, bundle.manifest.to_json())} --live"
             )
     family = families.find(config.family)
     if not family.has_plans or not names:

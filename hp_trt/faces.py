@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +54,15 @@ class FaceLocator(Protocol):
 
     def locate(self, image: np.ndarray, frame: int = 0) -> list[Face]:
         """All faces of `image` (H, W, 3) uint8 RGB, in any order; `frame` is its number in the video."""
+        ...
+
+
+@runtime_checkable
+class FaceFollower(FaceLocator, Protocol):
+    """A locator that finds a face faster where it was a moment ago: for live sessions."""
+
+    def near(self, image: np.ndarray, face: Face) -> list[Face]:
+        """`face` of the frame before in this one, or nothing where it cannot be seen near there."""
         ...
 
 

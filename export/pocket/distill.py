@@ -16,7 +16,7 @@ import typer
 from engines.errors import InputError
 from hp_trt.console import Reporter, debug_option, json_option, run
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STAGES = ("clips", "latents", "features", "student", "made", "decoded", "tiny_decoder", "write", "measure")
 
 

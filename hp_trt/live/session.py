@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,7 +27,7 @@ import numpy as np
 from engines.backend import Buffer
 from engines.errors import InputError
 from hp_trt.driving import DrivingCrop, DrivingCrops
-from hp_trt.faces import FaceLocator, largest_face
+from hp_trt.faces import Face, FaceFollower, FaceLocator, largest_face
 from hp_trt.geometry import motion_ids
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
 from hp_trt.paste import PasteBack
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hp_trt.api import Portrait, Runtime
 
 _INTENSITY_FRAMES = 25  # the latest so many tell how much a face moves: as many as the released chunk (SPEC 7.4)
+_LOOK_AROUND = 25  # every so many frames the whole picture is searched, whatever is followed
 _LATEST = 600  # frames that latencies are told of
 _RATE_S = 5.0  # over which the frames a second are counted
 
@@ -405,6 +406,7 @@ class _Sight:
         self._crops: DrivingCrops | None = None
         self._size: tuple[int, ...] = ()
         self._latest: DrivingCrop | None = None
+        self._face: Face | None = None  # of the frame before
         self._landmarks: deque[np.ndarray] = deque(maxlen=_INTENSITY_FRAMES)
         self._resized = 0
         self.anew = True  # the next face sets the crop
@@ -416,7 +418,7 @@ class _Sight:
         if image.shape != self._size:
             self._resized += bool(self._size)
             self._size, self.anew = image.shape, True
-        faces = self._locator.locate(image, index)
+        faces = self._find(image, index)
         if self.anew and faces:
             self._crops = DrivingCrops(
                 self._locator, largest_face(faces), crop_px=self._geometry["crop_px"], size=self._geometry["motion_px"]
@@ -433,6 +435,20 @@ class _Sight:
         if not self.anew or faces:
             self._latest = self._crops.crop_of(image, faces)
         return self._latest
+
+    def _find(self, image: np.ndarray, index: int) -> Sequence[Face]:
+        """The face where it was, if the locator can follow one; else all faces, and now and then in any case."""
+        faces: Sequence[Face] = []
+        if (
+            self._face is not None
+            and not self.anew
+            and index % _LOOK_AROUND
+            and isinstance(self._locator, FaceFollower)
+        ):
+            faces = self._locator.near(image, self._face)
+        faces = faces or self._locator.locate(image, index)
+        self._face = largest_face(faces) if faces else None
+        return faces
 
     def intensity(self, crops: list[DrivingCrop]) -> tuple[int, int]:
         """The head's and the expression's ids from these frames and those before, at most 25."""

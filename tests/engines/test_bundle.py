@@ -187,3 +187,17 @@ def test_a_manifest_survives_its_own_json():
     record = GraphRecord(name="x", key=key_of(b""), spec=spec_of("x"), precision="fp16", parity={"max": 1e-6})
     manifest = manifest_of(record)
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"kind": "trained", "source": OWN_SOURCE, "live": OWN_SOURCE}, ""),
+        ({"kind": "random"}, " --live"),
+        ({"kind": "published", "live": "student.safetensors"}, " --live --live-weights FILE.safetensors"),
+    ],
+)
+def test_the_command_that_mends_a_bundle_makes_its_live_graphs_again(weights, words):
+    facts = {"preset": "pocket", "weights": weights, "graphs": {"live_denoiser": {}}}
+    assert f"{words} --bundle b" in build_command(Path("b"), facts)
+    assert "--live" not in build_command(Path("b"), {**facts, "graphs": {}})

@@ -89,3 +89,23 @@ def test_a_file_that_is_no_yunet_is_an_input_error(tmp_path):
 def test_the_default_locator_needs_no_file(sample):
     assert len(open_locator().locate(load_image(sample[0]))) == 1
     assert Image.open(sample[0]).mode == "RGB"
+
+
+def test_haar_follows_a_face_to_where_the_whole_search_finds_it():
+    locator, identity = HaarLocator(), Identity.random(3)
+    states = [State(yaw_deg=2.0 * i, shift_x=0.004 * i) for i in range(6)]
+    pictures = [draw(identity, state, 256) for state in states]
+    face = largest_face(locator.locate(pictures[0]))
+    for picture in pictures[1:]:
+        whole, [near] = largest_face(locator.locate(picture)), locator.near(picture, face)
+        # The cascade's own square jumps by 3 % between equal frames; two searches differ by twice that at most.
+        np.testing.assert_allclose(near.box, whole.box, atol=0.08 * whole.box[3])
+        face = near
+
+
+def test_haar_follows_nothing_where_there_is_no_face_any_more():
+    locator = HaarLocator()
+    face = largest_face(locator.locate(draw(Identity.random(3), State(), 256)))
+    assert locator.near(np.full((256, 256, 3), 90, np.uint8), face) == []
+    outside = Face(box=(250, 250, 60, 80), landmarks=face.landmarks, score=1.0)
+    assert locator.near(np.full((256, 256, 3), 90, np.uint8), outside) == []

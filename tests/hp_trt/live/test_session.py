@@ -160,6 +160,27 @@ def test_the_locator_is_asked_by_the_number_of_the_pushed_frame():
     assert faces.seen == [0, 1, 2]
 
 
+class Following(Faces):
+    """Finds a face again where it was, but for brightness 200."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.followed = 0
+
+    def near(self, image, face):
+        self.followed += 1
+        return [] if image.max() == 200 else [face]
+
+
+def test_a_face_is_followed_where_the_locator_can_and_looked_for_when_it_is_lost():
+    faces = Following()
+    with FakeRuntime().open(locator=faces) as session:
+        push_all(session, [100, 100, 100, 200, 100, 100])
+        assert len(pulled(session)) == 6
+    assert faces.followed == 5
+    assert faces.seen == [0, 3]  # the first, and the one that was lost
+
+
 def test_a_new_size_or_a_call_sets_the_crop_anew():
     with FakeRuntime().open() as session:
         session.push(picture(50), 0)

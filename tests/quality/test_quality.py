@@ -37,15 +37,15 @@ class Reports:
     def _bundle(self, precision: str) -> Path:
         from export.build import BuildConfig, build_bundle
 
-        folder = self._folder / precision
+        folder, live = self._folder / precision, self.shipped and precision == "fp32"  # distilled from the shipped ones
         config = BuildConfig(
             preset="pocket",
             bundle=folder,
             weights=self._weights,
             precision=precision,
             parity=False,
-            live=self.shipped,  # live mode's were distilled from those
-            live_weights=SHIPPED_LIVE if self.shipped else None,
+            live=live,
+            live_weights=SHIPPED_LIVE if live else None,
         )
         return build_bundle(config).path
 

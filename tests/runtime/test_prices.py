@@ -43,7 +43,7 @@ def test_exact_comes_first_and_nothing_twice():
     chosen = [p.name for p in PriceConfig(bundle=Path("b"), profiles=("all", "live")).chosen()]
     assert chosen[:3] == list(own_profiles())[:3] == ["exact", "balanced", "live"]
     assert len(set(chosen)) == len(chosen)
-    assert {"tiny-decoder", "without-last-level", "live-windows"} <= set(chosen)
+    assert {"tiny-decoder", "one-step", "live-windows"} <= set(chosen)
     assert [p.name for p in PriceConfig(bundle=Path("b"), profiles=("tiny-decoder",)).chosen()] == [
         "exact", "tiny-decoder",
     ]  # fmt: skip

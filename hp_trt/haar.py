@@ -88,8 +88,13 @@ class HaarLocator:
         if min(gray.shape) * scale < smallest_px:  # a face does not fit, and a thin strip would vanish
             return []
         small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else gray
-        sizes = {"minSize": (smallest_px, smallest_px), "maxSize": (largest_px, largest_px)}
-        found = self._faces.detectMultiScale(self._contrast.apply(small), 1.1, 4, **sizes)
+        found = self._faces.detectMultiScale(
+            self._contrast.apply(small),
+            1.1,
+            4,
+            minSize=(smallest_px, smallest_px),
+            maxSize=(largest_px, largest_px),
+        )
         return [(float(x / scale), float(y / scale), float(side / scale)) for x, y, side, _ in found]
 
     def _face(

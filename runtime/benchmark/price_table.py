@@ -76,14 +76,18 @@ def draw_pareto(report: Mapping[str, Any], out: Path) -> None:
     axes = figure.add_subplot()
     front = sorted((row for row in rows if row["profile"] in best), key=lambda row: row["frames_per_s"])
     axes.step([r["frames_per_s"] for r in front], [r["psnr"] for r in front], where="post", color=BEST, linewidth=1)
-    for row in rows:
-        colour = BEST if row["profile"] in best else INK
+    # Names lean, by turns upwards and downwards, or those of neighbours would lie on each other.
+    for turn, row in enumerate(sorted(rows, key=lambda row: row["frames_per_s"])):
+        colour, up = BEST if row["profile"] in best else INK, turn % 2 == 0
         axes.plot(row["frames_per_s"], row["psnr"], "o", color=colour, markersize=6)
         axes.annotate(
-            row["profile"], (row["frames_per_s"], row["psnr"]), xytext=(6, 5), textcoords="offset points",
+            row["profile"], (row["frames_per_s"], row["psnr"]), xytext=(4, 6 if up else -6),
+            textcoords="offset points", rotation=50 if up else -50, rotation_mode="anchor", va="center",
             color=colour, fontsize=9,
         )  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("frames a second", color=INK)
     axes.set_ylabel("PSNR to the truth, dB", color=INK)
     bundle, machine = report["bundle"], report["machine"]
@@ -93,6 +97,6 @@ def draw_pareto(report: Mapping[str, Any], out: Path) -> None:
     )  # fmt: skip
     axes.grid(color=FAINT, linewidth=0.4)
     axes.set_axisbelow(True)
-    axes.margins(0.14)
+    axes.margins(x=0.2, y=0.35)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(out, dpi=160)

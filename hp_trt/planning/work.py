@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hp_trt.profiles import Profile
-from runtime.benchmark.arithmetic import Clip
+from runtime.arithmetic import Clip
 from runtime.decode import CONTEXT, chunks
 from runtime.live import LiveWindows
 from runtime.sampling import Sampling

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig, profile_of
-from runtime.benchmark import arithmetic, machine
-from runtime.benchmark.arithmetic import Clip, Flops
+from runtime import arithmetic
+from runtime.arithmetic import Clip, Flops
+from runtime.benchmark import machine
 from runtime.benchmark.clips import clip_files, shortened
 from runtime.benchmark.stage_times import first_frame, stage_times
 from runtime.sampling import Sampling

@@ -19,7 +19,7 @@ from hp_trt.planning.plan import PlanConfig, plan
 from hp_trt.planning.predict import Card, predict
 from hp_trt.planning.table import show
 from hp_trt.planning.work import clip_work
-from runtime.benchmark.arithmetic import Clip, done
+from runtime.arithmetic import Clip, done
 from runtime.sampling import Sampling
 
 GRAPHS = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "vae_decoder")

@@ -168,6 +168,11 @@ class BundleWriter:
         _write(folder / RECORD_NAME, record.to_json())
         return record
 
+    def where(self, record: Finished) -> Path:
+        """The main file of what is finished, wherever it lies until the commit."""
+        staged = self._staged(record.folder) / PurePosixPath(record.main).name
+        return staged if staged.exists() else self.path / record.main
+
     def commit(self, manifest: Manifest) -> Bundle:
         """Make `manifest` and what it names the bundle; sweep what it does not name."""
         plans = [plan for engines in manifest.engines.values() for plan in engines.plans.values()]

@@ -54,6 +54,12 @@ class GraphRecord:
         """`onnx/<name>-<key12>/<name>.onnx`, inside the bundle."""
         return f"{self.folder}/{self.name}.onnx"
 
+    @property
+    def weights_bytes(self) -> int:
+        """Of the weights that it reads. The files of a graph that shares another's hold more."""
+        files = sum(file.bytes for path, file in self.files.items() if path != self.main)
+        return self.built.get("weights_bytes", files)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -198,6 +204,8 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     if "frames" in known:
         words.append(f"--frames {known['frames']}")
     words += _live_words(known)
+    if isinstance(graphs := known.get("graphs"), Mapping) and "denoiser_inner" in graphs:
+        words.append("--reuse")
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
 
 

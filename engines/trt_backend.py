@@ -24,7 +24,7 @@ from engines.trt_plan import make_logger, open_engine, refit
 from engines.trt_session import Arena, TrtSession
 
 # Many launches a run, and the same shapes over and over.
-CAPTURED = frozenset({"denoiser", "vae_decoder", "live_denoiser", "tiny_decoder"})
+CAPTURED = frozenset({"denoiser", "denoiser_inner", "denoiser_outer", "vae_decoder", "live_denoiser", "tiny_decoder"})
 # What runs on "decode": with an arena of its own it need not wait for "denoise".
 _DECODING = frozenset({"vae_decoder", "tiny_decoder"})
 

@@ -38,6 +38,8 @@ from export.parity import Expected, check, expectations
 from export.pocket.weights import live_networks
 from export.presets import PRESETS, Preset
 from export.progress import Progress, announcer
+from export.reuse_graphs import REUSE_GRAPHS, reuse_graphs
+from export.shared_weights import share_weights
 from export.structure import structure
 from export.trace import OPSET, export_onnx
 from export.weights_source import WeightsSource, WithLive, is_packed, open_source
@@ -63,6 +65,7 @@ class BuildConfig:
     frames: int | None = None  # F, the window; None: the preset's
     only: tuple[str, ...] = ()  # build at most these graphs; the others must be in the bundle, and intact
     parity: bool = True
+    reuse: bool = False  # the denoiser in two parts too, for profiles that reuse deep features
     live: bool = False  # the graphs of live mode too
     live_weights: Path | None = None
 
@@ -109,6 +112,8 @@ class BuildConfig:
         architecture, half = self.profile.architecture, self.precision == "fp16"
         sizes: Any = {"size": self.size_px, "frames": self.window, "half": half}
         graphs = bundle_graphs(architecture, motion_px=self.profile.motion_px, **sizes)
+        if self.reuse:
+            graphs |= reuse_graphs(architecture, **sizes)
         if self.live:
             graphs |= live_graphs(architecture, networks=self._live_networks(), **sizes)
         return graphs
@@ -146,7 +151,8 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
             later = {n for g in list(graphs.values())[number:] for n in g.networks}
             if record is None:
                 announce = announcer(tell, what="graph", graph=name, number=number, of=len(graphs))
-                record = _build_graph(graph, facts, config, networks, later, writer, announce)
+                owner = writer.where(records["denoiser"]) if name in REUSE_GRAPHS else None
+                record = _build_graph(graph, facts, config, networks, later, writer, announce, owner)
             else:
                 tell(Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max")))
             records[name] = record
@@ -257,7 +263,9 @@ def _build_graph(
     later: Set[str],
     writer: BundleWriter,
     announce: Callable[..., None],
+    owner: Path | None,
 ) -> GraphRecord:
+    """`owner`: the graph whose weights this one's are."""
     from engines.onnx_backend import OnnxBackend
 
     start, key = time.perf_counter(), digest(facts)
@@ -273,6 +281,7 @@ def _build_graph(
     path = folder / f"{graph.name}.onnx"
     example = graph.example({name: max(size, 2) for name, size in graph.opt_sizes().items()})
     export_onnx(module, graph.spec, example, path)
+    read = {} if owner is None else {"weights_bytes": share_weights(path, owner)}
     exported_s = time.perf_counter() - start
     del module
     networks.keep(later)  # before the session opens: a full-size UNet is 6 GB in each
@@ -298,6 +307,7 @@ def _build_graph(
             built={
                 "seconds": round(time.perf_counter() - start, 2),
                 "export_seconds": round(exported_s, 2),
+                **read,
                 "facts": facts,
             },
         )
@@ -348,7 +358,10 @@ def _code_hash() -> str:
     """Our own part in what a graph contains."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    others = [here / f"{name}.py" for name in ("graphs", "live_graphs", "trace", "group_norm", "shared_queries")]
+    others = [
+        here / f"{name}.py"
+        for name in ("graphs", "live_graphs", "reuse_graphs", "trace", "group_norm", "shared_queries")
+    ]
     for path in (*sorted((here / "networks").glob("*.py")), here / "architecture.py", here / "weights.py", *others):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -49,6 +49,9 @@ def build(
     live_weights: Annotated[
         Path | None, typer.Option(help="Live mode's: a file of export.pocket.distill [pocket: its own].")
     ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="The denoiser in two parts too, for profiles with deep_every.")
+    ] = False,
     family: Annotated[
         str,
         typer.Option(
@@ -91,7 +94,7 @@ def build(
         raise InputError("weights come from --weights DIR or --random-weights, both were given; choose one")
     if live is False and live_weights is not None:
         raise InputError("--live-weights are for live mode, and --no-live leaves it out; give one of them")
-    exporting = random_weights or weights is not None or live is not None or live_weights is not None
+    exporting = random_weights or weights is not None or live is not None or live_weights is not None or reuse
     if preset is None and (exporting or not wants_plans):
         raise InputError("exporting needs --preset: hunyuanportrait or pocket")
     options = {
@@ -137,6 +140,7 @@ def build(
                 frames=frames,
                 only=tuple(only or ()),
                 parity=parity and graph_parity,
+                reuse=reuse,
                 live=live or live_weights is not None,
                 live_weights=live_weights,
             )

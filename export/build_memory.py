@@ -31,7 +31,7 @@ _RTX_START, _RTX_PER_GRAPH_BYTE, _RTX_PER_WEIGHT_BYTE = 0.15e9, 1500, 3.1
 def check_build_memory(family: Family, graph: GraphRecord, target: Target, device_id: int = 0) -> None:
     """Raises EngineMismatch, one line with numbers, when the build of `graph` would not fit here."""
     structure = graph.files[graph.main].bytes
-    weights = sum(record.bytes for record in graph.files.values()) - structure
+    weights = graph.weights_bytes
     needed, free = host_bytes(family, weights=weights, structure=structure), free_host_bytes()
     if needed > free:
         anywhere = " (plans for --capability need no GPU)" if family.builds_without_gpu else ""
@@ -54,7 +54,7 @@ def check_build_memory(family: Family, graph: GraphRecord, target: Target, devic
 
 
 def host_bytes(family: Family, *, weights: int, structure: int) -> int:
-    """Predicted peak of a build's host memory. `weights`, `structure`: bytes of the .data file and of the .onnx."""
+    """Predicted peak of a build's host memory. `weights`, `structure`: bytes of the weights and of the .onnx."""
     if family.name == families.RTX.name:
         return int(_RTX_START + _RTX_PER_GRAPH_BYTE * structure + _RTX_PER_WEIGHT_BYTE * weights)
     return 2 * weights

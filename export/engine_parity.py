@@ -132,12 +132,13 @@ def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     from export.graphs import bundle_graphs
     from export.live_graphs import live_graphs
     from export.presets import PRESETS
+    from export.reuse_graphs import reuse_graphs
 
     preset = PRESETS[manifest.preset]
     half = manifest.precision == "fp16"
     sizes: Any = {"size": manifest.size, "frames": manifest.frames, "half": half}
     graphs = bundle_graphs(preset.architecture, motion_px=preset.motion_px, **sizes)
-    graphs |= live_graphs(preset.architecture, **sizes)
+    graphs |= reuse_graphs(preset.architecture, **sizes) | live_graphs(preset.architecture, **sizes)
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
         raise InputError(
             f"the bundle's {record.name} is not what this program exports; export it again: "

@@ -27,7 +27,9 @@ from export.networks.vae import VAE
 
 # Upstream runs the encoder and the three motion networks in fp32 too: head angles are degrees up to 180, where
 # half steps by 1/16, and all four together are under 0.2 % of a clip's work. Embedding and stitch are negligible.
-HALF = frozenset({"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder"})
+HALF = frozenset(
+    {"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder", "denoiser_inner", "denoiser_outer"}
+)
 
 # The runtime's limit of 10 000 frames, and room for 120 padded ones at either end. TensorRT holds memory for the most
 # that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.
@@ -119,15 +121,25 @@ class Denoiser(nn.Module):
         pose_features: Tensor | None = None,
     ) -> Tensor:
         dtype = self.unet.conv_in.weight.dtype
-        rows, frames = image_latents.shape[0], latents.shape[0]
-        scaled = (latents * c_in)[None].expand(rows, -1, -1, -1, -1)
-        conditions = image_latents[:, None].expand(-1, frames, -1, -1, -1)
-        sample = torch.cat([scaled, conditions], dim=2).flatten(0, 1).to(dtype)
+        sample = rows_of_samples(latents, c_in, image_latents).to(dtype)
         stem = self.stem_bias if pose_features is None else pose_features
-        context = Context(image_tokens, motion_tokens)
+        context, frames = Context(image_tokens, motion_tokens), latents.shape[0]
         v = self.unet(sample, step_embedding.to(dtype), context, frames, None if stem is None else stem.to(dtype))
-        by_row = v.float().reshape(-1, *latents.shape)
-        return (by_row * row_weights[:, None, None, None, None]).sum(dim=0)
+        return guided(v, row_weights, frames)
+
+
+def rows_of_samples(latents: Tensor, c_in: Tensor, image_latents: Tensor) -> Tensor:
+    """What the UNet sees, (R*F, 8, h, w): scaled latents (F, 4, h, w) beside each row's image latents (R, 4, h, w)."""
+    rows, frames = image_latents.shape[0], latents.shape[0]
+    scaled = (latents * c_in)[None].expand(rows, -1, -1, -1, -1)
+    conditions = image_latents[:, None].expand(-1, frames, -1, -1, -1)
+    return torch.cat([scaled, conditions], dim=2).flatten(0, 1)
+
+
+def guided(v: Tensor, row_weights: Tensor, frames: int) -> Tensor:
+    """(R*F, 4, h, w) and (R,) to sum_r w_r v_r, (F, 4, h, w), in float32."""
+    by_row = v.float().reshape(-1, frames, *v.shape[1:])
+    return (by_row * row_weights[:, None, None, None, None]).sum(dim=0)
 
 
 class Stitch(nn.Module):

@@ -528,16 +528,18 @@ def live_threads(graph: str, threads: int | None) -> int:
     from engines.onnx_backend import available_cores
 
     whole = threads or available_cores()
-    return max(1, whole // 2 if graph == "live_denoiser" else whole // 4)
+    denoises = graph in ("live_denoiser", "denoiser_inner", "denoiser_outer")
+    return max(1, whole // 2 if denoises else whole // 4)
 
 
 def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
     """By graph: the file to open, and the one that holds its weights where that is another."""
     for name in names:
         if name not in bundle:
+            option = "--reuse" if name in ("denoiser_inner", "denoiser_outer") else "--live"
             raise BundleError(
                 f"{bundle.path} has no graph {name}, which this profile needs; build it: "
-                + f"{build_command(bundle.path, bundle.manifest.to_json())} --live"
+                + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}"
             )
     family = families.find(config.family)
     if not family.has_plans or not names:

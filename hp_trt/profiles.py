@@ -8,6 +8,7 @@
     mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
     denoiser            "full" | "distilled": the graph `live_denoiser`, which takes windows of any length
     decoder             "full" | "tiny"
+    deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
                         as in `runtime.sampling.Sampling`; where neither is given the bundle's own hold
     window, overlap     frames; in mode "live" the window is free, in mode "clip" it is the bundle's
@@ -35,7 +36,7 @@ Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny"]
 OWN = Path(__file__).with_name("profiles.toml")
 _SAMPLING = (
-    "steps", "schedule", "skip_last", "guidance_appearance", "guidance_motion", "guidance_interval",
+    "steps", "schedule", "skip_last", "deep_every", "guidance_appearance", "guidance_motion", "guidance_interval",
 )  # fmt: skip
 _ALWAYS = ("appearance", "motion", "vae_encoder", "step_embedding")
 
@@ -62,6 +63,11 @@ class Profile:
             Sampling.from_manifest({}, **self.sampling)
         except InputError as error:
             raise InputError(f"profile {self.name}: {error}") from error
+        if self.sampling.get("deep_every", 1) > 1 and self.denoiser == "distilled":
+            raise InputError(
+                f"profile {self.name}: deep_every is for the full denoiser, a distilled one has few steps that differ "
+                'much; set denoiser = "full", or deep_every = 1'
+            )
 
     @property
     def graphs(self) -> tuple[str, ...]:
@@ -72,8 +78,11 @@ class Profile:
     def roles(self) -> dict[str, str]:
         """By what the loop calls it: the graph that does it."""
         live = self.mode == "live"
-        return {
-            "denoiser": "live_denoiser" if live or self.denoiser == "distilled" else "denoiser",
+        if self.sampling.get("deep_every", 1) > 1:
+            denoiser = {"inner": "denoiser_inner", "denoiser": "denoiser_outer"}
+        else:
+            denoiser = {"denoiser": "live_denoiser" if live or self.denoiser == "distilled" else "denoiser"}
+        return denoiser | {
             "stitch": "live_stitch" if live else "stitch",
             "decoder": "tiny_decoder" if self.decoder == "tiny" else "vae_decoder",
         }

@@ -17,6 +17,7 @@ import numpy as np
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError, InputError
 from runtime import guidance, schedule
+from runtime.estimate import Estimator
 from runtime.finite import is_finite, require_finite
 from runtime.memory_bank import Conditions, Identity
 from runtime.sampling import Sampling
@@ -39,7 +40,9 @@ def denoise(
     stages: Stages | None = None,
     on_step: OnStep | None = None,
 ) -> Buffer:
-    """Run `step_embedding`, `denoiser` and `stitch`: latents (T, 4, h, w) float32, as the decoder takes them.
+    """Run `step_embedding`, `denoiser` (with `inner`: its two parts) and `stitch`.
+
+    Returns latents (T, 4, h, w) float32, as the decoder takes them.
 
     motion_tokens (T, m, D), padding included; noise (T, 4, h, w) float32, unit normal. pose_features (T, C0, h, w)
     float32 only for a denoiser that asks for it. `on_step(step, latents)` sees the latents after each step, in order,
@@ -58,6 +61,7 @@ def denoise(
 
     guard = Guard(backend)
     numbers = StepNumbers(backend, sessions["step_embedding"], sampling, guard)
+    estimator = Estimator(backend, sessions, sampling, clip_frames=frames)
     conditions = Conditions(backend, identity, motion_tokens, window=size)
     start = np.float32(sampling.scaling_factor) * identity.start_latents
     latents = backend.upload(schedule.add_noise(start, noise, numbers.first_sigma))
@@ -79,7 +83,7 @@ def denoise(
                 if pose_features is not None:
                     backend.take(pose_features, indices, window["pose_features"])
                 seen = conditions.of_window(numbers.rows(step), indices)
-                sessions["denoiser"].run(window | seen | numbers.of_denoiser(step), {"velocity": velocity})
+                estimator.velocity(step, indices, window | seen | numbers.of_denoiser(step), velocity)
                 backend.take(velocity, range(size), backend.view(velocities, w, w + 1))
         with stages.unit("stitch"):
             guard.settle()  # the step before; the windows of this one keep the device busy meanwhile

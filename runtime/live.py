@@ -23,6 +23,7 @@ from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError, InputError
 from runtime import schedule
 from runtime.denoise import StepNumbers
+from runtime.estimate import Estimator
 from runtime.finite import require_finite
 from runtime.memory_bank import Conditions, Identity, LiveBank
 from runtime.noise import NoiseStream
@@ -63,7 +64,8 @@ class LiveWindows:
 class LiveLoop:
     """One stream's windows, in order, each as soon as its frames are there. Not for two threads at once.
 
-    Sessions by role: `step_embedding`, `denoiser` (a window of `windows.size`), `stitch` (of one window). Latents and
+    Sessions by role: `step_embedding`, `denoiser` (a window of `windows.size`; with `inner`, its two parts), `stitch`
+    (of one window). Latents and
     tokens stay on the device; memory does not depend on how many windows there have been. Raises BundleError for a
     denoiser of another window.
     """
@@ -83,6 +85,7 @@ class LiveLoop:
         self._sampling, self.windows = sampling, windows
         self._guard = Guard(backend)
         self._numbers = StepNumbers(backend, sessions["step_embedding"], sampling, self._guard)
+        self._estimator = Estimator(backend, sessions, sampling, clip_frames=None)
         self._noise = NoiseStream(sampling.seed, side_px, side_px)
         cell = identity.start_latents.shape[1:]
         self._latents = [backend.empty((windows.size, *cell), "float32") for _ in range(2)]
@@ -162,9 +165,8 @@ class LiveLoop:
         for step in range(self._sampling.executed_steps):
             self._tie(latents, step, kept, tied)
             seen = self._conditions.of_window(numbers.rows(step), range(size))
-            self._sessions["denoiser"].run(
-                {"latents": latents} | seen | numbers.of_denoiser(step), {"velocity": self._velocity}
-            )
+            inputs = {"latents": latents} | seen | numbers.of_denoiser(step)
+            self._estimator.velocity(step, range(size), inputs, self._velocity)
             stack = {"latents": latents, "velocities": self._velocity, "matrix": matrix}
             self._sessions["stitch"].run(stack | numbers.of_stitch(step), {"next_latents": following})
             latents, following = following, latents

@@ -26,6 +26,7 @@ class Sampling:
     steps: int = 25
     schedule: str = "karras"  # of the noise levels, one of `runtime.schedule.SCHEDULES`
     skip_last: int = 0  # so many of the last noise levels are not stepped on: the step before them goes to the end
+    deep_every: int = 1  # steps that share the UNet's deep features; above 1 needs the denoiser in two parts
     strength: float = 1.0  # in (0, 1]; below 1 the first steps are skipped and the portrait shows through
     window: int = 25  # frames denoised together: the F a bundle was built for
     overlap: int = 3  # frames shared by neighbouring windows
@@ -110,6 +111,18 @@ class Sampling:
         guided = [low <= sigma <= high for sigma in self.sigmas()[:-1]]
         return guidance.plan(self.guidance_appearance, self.guidance_motion, self.executed_steps, guided=guided)
 
+    def fresh(self) -> list[bool]:
+        """Whether each executed step makes deep features, or takes those of the last step that did: one of the same
+        rows, at most `deep_every` - 1 steps ago."""
+        found: list[bool] = []
+        since, rows = 0, None
+        for step in self.guidance():
+            since += 1
+            found.append(since >= self.deep_every or step.rows != rows)
+            if found[-1]:
+                since, rows = 0, step.rows
+        return found
+
     @property
     def _started(self) -> int:
         return min(int(self.steps * self.strength), self.steps)
@@ -134,6 +147,7 @@ _MOST_STEPS = 1000  # trained with so many; more would only wait, and a mistyped
 _WHOLE_NUMBERS = {  # name -> least
     "steps": 1,
     "skip_last": 0,
+    "deep_every": 1,
     "window": 1,
     "overlap": 0,
     "shift": 0,

@@ -86,3 +86,21 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
     file = write(tmp_path, "[alone]\nsteps = 2\n")
     with pytest.raises(InputError, match=r"there is no profile in .*mine\.toml: 'alon'; did you mean alone\?"):
         find_profile(f"{file}:alon")
+
+
+def test_deep_features_are_reused_by_the_denoiser_in_two_parts_in_either_mode(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[clip]\ndeep_every = 3\n[stream]\nmode = "live"\ndeep_every = 2\n[off]\ndeep_every = 1\n')
+    clip, stream, off = read_profiles(file).values()
+    for profile in (clip, stream):
+        assert profile.roles["inner"] == "denoiser_inner"
+        assert profile.roles["denoiser"] == "denoiser_outer"
+        assert "denoiser" not in profile.graphs  # the whole one is not opened beside its parts
+    assert "inner" not in off.roles
+
+
+def test_a_distilled_denoiser_has_nothing_to_reuse(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[mine]\ndenoiser = "distilled"\ndeep_every = 2\n')
+    with pytest.raises(InputError, match=r"profile mine: deep_every is for the full denoiser.*set denoiser = "):
+        read_profiles(file)

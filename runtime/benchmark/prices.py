@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.profiles import Profile, find_profile, own_profiles, read_profiles
@@ -55,6 +56,12 @@ class PriceConfig:
                 found.append(_priced(name))
         return list({profile.name: profile for profile in found}.values())
 
+    def left_out(self, has: Container[str]) -> dict[str, list[str]]:
+        """Of "all", the profiles whose graphs a bundle lacks, and which. Those asked for by name are not left out."""
+        named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
+        lacks = {p.name: [graph for graph in p.graphs if graph not in has] for p in self.chosen()}
+        return {name: graphs for name, graphs in lacks.items() if graphs and name not in named}
+
     def runtime(self, profile: Profile) -> RuntimeConfig:
         return RuntimeConfig(
             family=self.family,  # type: ignore[arg-type]  # checked there
@@ -72,13 +79,16 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     machine          as in `runtime.bench`
     bundle           path, preset, precision, weights
     clips            seeds, frames
+    left_out         {profile: [graphs that it needs and the bundle lacks]}, of all
     rows             [{profile, about, mode, steps, frames_per_s, speedup, first_frame_s, runs [s],
                      psnr, psnr_cost (that of exact less this one's), ssim, lmd, ...}]; null: cannot be had
     """
     from hp_trt.evaluation.config import EvaluateConfig
     from hp_trt.evaluation.evaluate import evaluate
 
-    profiles = config.chosen()
+    chosen = config.chosen()  # a name that there is not is told before the bundle is opened
+    left_out = config.left_out(Bundle.open(config.bundle, family=config.family))
+    profiles = [profile for profile in chosen if profile.name not in left_out]
     speeds = []
     for number, profile in enumerate(profiles):
         tell(f"speed of {profile.name}", number, 2 * len(profiles))
@@ -108,6 +118,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
         "machine": {**machine.facts(), "family": config.family, "provider": config.provider, "threads": config.threads},
         "bundle": {name: columns[0][name] for name in ("bundle", "preset", "precision", "weights")},
         "clips": {"seeds": config.seeds, "frames": config.frames},
+        "left_out": left_out,
         "rows": rows,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import InputError
-from hp_trt.profiles import find_profile, own_profiles
+from hp_trt.profiles import find_profile, own_profiles, read_profiles
 from runtime.live import LiveWindows
 
 

@@ -30,6 +30,7 @@ REPORT = {
     "machine": {"cpu": "A CPU", "cores": 2, "onnxruntime": "1.31.1"},
     "bundle": {"bundle": "out/pocket", "preset": "pocket", "precision": "fp32", "weights": "trained"},
     "clips": {"seeds": "0:4", "frames": 50},
+    "left_out": {"deep-every-2": ["denoiser_inner", "denoiser_outer"]},
     "rows": ROWS,
 }
 
@@ -47,6 +48,17 @@ def test_exact_comes_first_and_nothing_twice():
     assert [p.name for p in PriceConfig(bundle=Path("b"), profiles=("tiny-decoder",)).chosen()] == [
         "exact", "tiny-decoder",
     ]  # fmt: skip
+
+
+def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
+    has = {graph for p in own_profiles().values() for graph in p.graphs}
+    parts = ["denoiser_inner", "denoiser_outer"]
+    every = PriceConfig(bundle=Path("b"), profiles=("all",)).left_out(has)
+    assert every["deep-every-2"] == every["deep-every-3"] == parts
+    assert "exact" not in every and "live" not in every
+    named = PriceConfig(bundle=Path("b"), profiles=("all", "deep-every-3")).left_out(has)
+    assert set(every) - set(named) == {"deep-every-3"}
+    assert not PriceConfig(bundle=Path("b"), profiles=("all",)).left_out({*has, *parts})
 
 
 def test_each_shortcut_changes_something_of_exact():
@@ -75,6 +87,7 @@ def test_the_table_marks_what_is_worth_its_price_and_shows_a_missing_number_as_a
     by_name = {line[:18].strip(): line for line in lines}
     assert "live *" in by_name["live *             "[:18].strip()]
     assert by_name["exact *"].rstrip().endswith("-")
+    assert "deep-every-2: left out, the bundle has no denoiser_inner, denoiser_outer" in lines
     assert "slow and worse" in by_name and "self-reenactment" in lines[-1]
 
 

@@ -18,7 +18,9 @@ from runtime.sampling import Sampling
 
 SIZE_STEP = 64  # pixels: three halvings of latents that are an eighth of the picture
 _STITCH = ("stitch", "live_stitch")  # a matrix product of four channels, nothing else
-_BYTES = {"float32": 4, "float16": 2}
+# What the products of a record's precision are in. What lies between products of 8 bits stays half.
+_DTYPES = {"fp32": "float32", "fp16": "float16", "fp8": "float8", "int8": "int8"}
+_BYTES = {"float32": 4, "float16": 2, "float8": 2, "int8": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class Cost:
     moved_bytes: float  # of a unit
     held_bytes: float  # of a unit, at most at one time
     weight_bytes: float  # of a call
-    dtype: str
+    dtype: str  # of products: "float32" | "float16" | "float8" | "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Model:
         counts = _counts(self.preset, "denoiser" if graph == "live_denoiser" else graph)
         dtype = "float16" if self.precision == "fp16" and graph in HALF else "float32"
         if record is not None:
-            dtype = "float16" if record.precision == "fp16" else "float32"
+            dtype = _DTYPES[record.precision]
         size = _BYTES[dtype]
         if counts is None:
             assert record is not None, f"neither a record nor counts of {graph}"

@@ -171,7 +171,7 @@ def _speed(
     gpu = find_gpu(config.device)
     if bundle is None:
         if isinstance(gpu, InstalledGpu):
-            card = replace(find_card(gpu.name), memory_bytes=gpu.total_bytes)
+            card = replace(find_card(gpu.name, gpu.capability), memory_bytes=gpu.total_bytes)
             return Card(gpu=card, attainable=config.attainable), (
                 f"{gpu.name} by its data sheet; with --bundle it is measured",
             )

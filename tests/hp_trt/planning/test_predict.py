@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,17 @@ def test_half_precision_halves_the_traffic_and_takes_the_tensor_cores():
     # Encoder and motion networks stay fp32, as in every bundle.
     for graph in ("vae_encoder", "motion"):
         assert half.cost(graph).dtype == "float32"
+
+
+@pytest.mark.parametrize(("precision", "peak"), [("fp16", 989e12), ("fp8", 1979e12), ("int8", 1979e12)])
+def test_a_graph_is_as_fast_as_the_units_of_its_records_precision(precision, peak):
+    flops = 32e12  # of a row
+    record = SimpleNamespace(precision=precision, flops={"call": flops}, files={}, main="denoiser.onnx")
+    model = replace(model_of_preset("hunyuanportrait"), graphs={"denoiser": record})
+    timed = H200.graph(model, Call(graph="denoiser", units=1, times=1, frames=25))
+    assert timed.seconds == pytest.approx(flops / (0.55 * peak) + LAUNCH_S, rel=1e-6)
+    # What lies between the products is half in all three.
+    assert model.cost("denoiser").moved_bytes == model_of_preset("hunyuanportrait").cost("denoiser").moved_bytes
 
 
 def test_in_a_clip_stages_follow_one_another():

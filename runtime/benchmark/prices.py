@@ -87,7 +87,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     from hp_trt.evaluation.evaluate import evaluate
 
     chosen = config.chosen()  # a name that there is not is told before the bundle is opened
-    left_out = config.left_out(Bundle.open(config.bundle, family=config.family))
+    left_out = config.left_out(Bundle.open(config.bundle, family=config.family).manifest.graphs)
     profiles = [profile for profile in chosen if profile.name not in left_out]
     speeds = []
     for number, profile in enumerate(profiles):

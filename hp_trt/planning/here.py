@@ -1,16 +1,20 @@
 """How fast this machine is, measured with a bundle's own graphs through the runtime's own backend.
 
 Each graph runs a few times as a clip would run it, and a drawn clip goes through the host's work: reading, finding
-faces, cropping, pasting, writing. A graph that would take too long to try is taken to be as fast, a FLOP, as the
-nearest that was tried. Other programs on the machine slow these seconds down as they slow down everything else.
+faces, cropping, pasting, writing. What is written has to be what the bundle makes, from beginning to end: its frames
+have twice the detail of the drawn ones for an encoder, and take it twice as long. A graph that would take too long to
+try is taken to be as fast, a FLOP, as the nearest that was tried. Other programs on the machine slow these seconds down
+as they slow down everything else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,16 +26,17 @@ from engines.backend import Session
 from engines.spec import NetworkSpec
 from hp_trt.planning.model import Model
 from hp_trt.planning.predict import Timed
-from hp_trt.planning.work import Call, Work
+from hp_trt.planning.work import Call, Work, profile_work
 
 if TYPE_CHECKING:
     from hp_trt.api import Runtime
 
-CLIP_FRAMES = 16  # of the drawn clip: the host's work differs from frame to frame
-LONGEST_S = 20.0  # a call that is expected to take longer is not tried
-CROWDED = 0.8  # less of a core than this is told
-ENOUGH_S = 0.4  # measured for so long, or so often:
+CLIP_FRAMES = 10  # of the drawn clip: the host's work differs from frame to frame
+LONGEST_S = 20.0  # a call that is expected to take longer is not tried; nor is the drawn clip animated then
+CROWDED = 0.8  # a smaller part of the cores than this is told
+ENOUGH_S = 0.3  # measured for so long, or so often:
 MOST_RUNS, LEAST_RUNS = 12, 2
+_HASHED_MB = 64  # by each thread, to see how many run at a time: about 0.2 s of SHA-256
 # What a graph is likened to where it was not tried itself, the nearest first.
 _LIKE = {
     "live_denoiser": ("denoiser", "vae_decoder"),
@@ -81,6 +86,7 @@ def measure(
     """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
     from engines.onnx_backend import available_cores
 
+    cores_before = _cores_left(available_cores())
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
     notes = []
     for call in (call for calls in work.graphs.values() for call in calls):
@@ -102,21 +108,28 @@ def measure(
         graphs[call.graph] = piece, flops
         if flops > 1e8:  # below, most of the time is overhead
             slowest = max(slowest, piece.seconds / flops)
-    pieces = _host_pieces(runtime)
-    busy = _own_share(pieces)
-    if busy < CROWDED:
-        notes.append(
-            f"other programs were busy while this was measured: finding faces had {busy:.0%} of a core; all of it "
-            "is faster when the machine is idle, and slower when it gets busier"
-        )
-    return Measured(
+    idle = Measured(
         name=runtime.backend.device,
-        cores=available_cores() * busy,
+        cores=available_cores(),
         memory_bytes=memory_bytes,
         graphs=graphs,
-        pieces=pieces,
-        notes=tuple(dict.fromkeys(notes)),
+        pieces={},
+        notes=(),
     )
+    making_s = _making_s(runtime, model, idle)
+    if making_s > LONGEST_S:
+        notes.append(
+            f"writing was measured with drawn frames, which are written up to twice as fast as those of the networks: "
+            f"to make {CLIP_FRAMES} of these would take about {making_s:.0f} s"
+        )
+    pieces = _host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
+    cores = (cores_before + _cores_left(available_cores())) / 2
+    if cores < CROWDED * available_cores():
+        notes.append(
+            f"other programs were busy while this was measured: of {available_cores()} cores {cores:.1f} were left; "
+            "all of it is faster when the machine is idle, and slower when it gets busier"
+        )
+    return replace(idle, cores=cores, pieces=pieces, notes=tuple(dict.fromkeys(notes)))
 
 
 def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -150,10 +163,27 @@ def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
     return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=model.window if stitch else 0)
 
 
-def _own_share(pieces: Mapping[str, Piece]) -> float:
-    """How much of a core finding faces had, hardly ever more than one thread's work: 1 on an idle machine."""
-    crop = pieces["crop"]
-    return min(crop.core_s / crop.seconds, 1.0) if crop.seconds else 1.0
+def _making_s(runtime: Runtime, model: Model, measured: Measured) -> float:
+    """What the networks' share of the drawn clip is expected to take."""
+    calls = profile_work(runtime.profile, model.sampling, CLIP_FRAMES).graphs.values()
+    return sum(measured.graph(model, call).seconds for stage in calls for call in stage)
+
+
+def _cores_left(cores: int) -> float:
+    """How many of `cores` threads ran at a time: all of them on an idle machine. Takes some 0.2 s."""
+    data = bytes(1 << 20)
+
+    def hashed() -> None:  # outside of the interpreter's lock
+        for _ in range(_HASHED_MB):
+            hashlib.sha256(data)
+
+    threads = [threading.Thread(target=hashed) for _ in range(cores)]
+    start_s, start_core_s = time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return min((time.process_time() - start_core_s) / (time.perf_counter() - start_s), float(cores))
 
 
 def _extent(call: Call) -> int:
@@ -184,8 +214,11 @@ def _repeated(run: Callable[[], None], *, warmup: int) -> Piece:
     return Piece(seconds=statistics.median(seconds), core_s=statistics.median(cores), runs=len(seconds))
 
 
-def _host_pieces(runtime: Runtime) -> dict[str, Piece]:
-    """Each of the host's stages on a drawn clip, a piece's mean: pieces differ, and a clip has them all."""
+def _host_pieces(runtime: Runtime, *, make: bool, follow: bool) -> dict[str, Piece]:
+    """Each of the host's stages on a drawn clip, a piece's mean: pieces differ, and a clip has them all.
+
+    `make`: animate it first, and write what comes out. `follow`: look for a face where it was, as live sessions do.
+    """
     from hp_trt.sample import write_driving, write_portrait
 
     with tempfile.TemporaryDirectory(prefix="hp-trt-plan-") as temporary:
@@ -193,22 +226,35 @@ def _host_pieces(runtime: Runtime) -> dict[str, Piece]:
         portrait, driving = folder / "portrait.png", folder / "driving.mp4"
         write_portrait(portrait, seed=0)
         write_driving(driving, seed=1, frames=CLIP_FRAMES)
-        _host_work(runtime, portrait, driving, folder / "warm.mp4", frames=2)
-        return _host_work(runtime, portrait, driving, folder / "out.mp4", frames=CLIP_FRAMES)
+        made = [frame.crop for frame in runtime.frames(portrait, driving)] if make else None
+        _host_work(runtime, portrait, driving, folder / "warm.mp4", frames=2, made=made, follow=follow)
+        return _host_work(runtime, portrait, driving, folder / "out.mp4", frames=CLIP_FRAMES, made=made, follow=follow)
 
 
-def _host_work(runtime: Runtime, portrait: Path, driving: Path, out: Path, *, frames: int) -> dict[str, Piece]:
-    """What `Runtime.animate` does without its networks; what they would make is the driving frame itself."""
+def _host_work(
+    runtime: Runtime,
+    portrait: Path,
+    driving: Path,
+    out: Path,
+    *,
+    frames: int,
+    made: Sequence[np.ndarray] | None,
+    follow: bool,
+) -> dict[str, Piece]:
+    """What `Runtime.animate` does without its networks. `made`: what they would make, (S, S, 3) uint8; None: the
+    driving frames themselves.
+
+    A piece of writing has its share of what the encoder holds back until the end: the bench's `write` and `finish`.
+    """
     import cv2
 
     from hp_trt.driving import DrivingCrops, first_face
-    from hp_trt.faces import open_locator
+    from hp_trt.faces import FaceFollower, largest_face, open_locator
     from hp_trt.images import load_image
     from hp_trt.paste import PasteBack
     from hp_trt.portrait import portrait_crop
     from hp_trt.video import VideoReader
     from hp_trt.video_writer import VideoWriter
-    from runtime.decode import to_uint8
 
     geometry, clock = runtime.bundle.manifest.geometry, _Clock()
     locator = open_locator(runtime.config.locator, runtime.config.locator_file)
@@ -221,17 +267,19 @@ def _host_work(runtime: Runtime, portrait: Path, driving: Path, out: Path, *, fr
     cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
     driven = reader.timed()
     side, shown = geometry["crop_px"], []
-    for _ in range(frames):
+    for number in range(frames):
         with clock.piece("read"):
             frame = next(driven)
         with clock.piece("crop"):
-            cropper.crop(frame.image)
-        small = cv2.resize(frame.image, (side, side)).astype(np.float32) / 127.5 - 1
-        shown.append((np.ascontiguousarray(small.transpose(2, 0, 1)), frame.time_s))
+            faces = locator.near(frame.image, face) if follow and isinstance(locator, FaceFollower) else []
+            faces = faces or locator.locate(frame.image, number)
+            cropper.crop_of(frame.image, faces)
+            face = largest_face(faces) if faces else face
+        shown.append((cv2.resize(frame.image, (side, side)) if made is None else made[number], frame.time_s))
     height, width = image.shape[:2]
     with clock.piece("write", frames), VideoWriter(out, width=width, height=height, driving=reader.info) as writer:
-        for made, time_s in shown:
-            writer.write(paste(to_uint8(made)), time_s)
+        for picture, time_s in shown:
+            writer.write(paste(picture), time_s)
         writer.finish()
     return clock.pieces()
 

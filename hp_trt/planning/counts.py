@@ -18,7 +18,9 @@ from typing import Any
 Polynomial = Mapping[tuple[int, float], float]
 
 CELL_PX = 8  # pixels a latent cell covers along a side, in both presets
-HALF = frozenset({"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder"})  # half in a bundle in fp16
+HALF = frozenset(  # half in a bundle in fp16
+    {"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder", "denoiser_inner", "denoiser_outer"}
+)
 TERMS: dict[str, tuple[tuple[int, float], ...]] = {  # what each graph's numbers are made of
     "appearance": ((0, 0),),
     "motion": ((0, 0),),

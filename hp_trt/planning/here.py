@@ -24,7 +24,7 @@ import numpy as np
 
 from engines.backend import Session
 from engines.spec import NetworkSpec
-from hp_trt.planning.model import Model
+from hp_trt.planning.model import Model, plain_name
 from hp_trt.planning.predict import Timed
 from hp_trt.planning.work import Call, Work, profile_work
 
@@ -45,6 +45,8 @@ _LIKE = {
     "vae_decoder": ("vae_encoder", "motion"),
     "vae_encoder": ("vae_decoder", "motion"),
     "live_stitch": ("stitch",),
+    "denoiser_inner": ("denoiser", "live_denoiser"),
+    "denoiser_outer": ("denoiser", "live_denoiser"),
 }
 
 
@@ -70,7 +72,7 @@ class Measured:
 
     def graph(self, model: Model, call: Call) -> Timed:
         """By the seconds a FLOP of the same graph, or of the one most like it."""
-        name = next(n for n in (call.graph, *_LIKE.get(call.graph, ()), *self.graphs) if n in self.graphs)
+        name = next(n for n in (call.graph, *_alike(call.graph), *self.graphs) if n in self.graphs)
         piece, flops = self.graphs[name]
         share = model.flops(call) / flops
         return Timed(seconds=share * piece.seconds, core_s=share * piece.core_s, bound="measured")
@@ -150,13 +152,19 @@ def sizes_of(call: Call) -> dict[str, int]:
         return {"windows": call.units, "total": call.total}
     named = {"motion": "frames", "step_embedding": "steps"}
     unit = "rows" if "denoiser" in call.graph else "chunk" if "decoder" in call.graph else named.get(call.graph)
-    window = {"frames": call.frames} if call.graph.startswith("live_") else {}
+    any_window = call.graph.startswith("live_") or call.graph in ("denoiser_inner", "denoiser_outer")
+    window = {"frames": call.frames} if any_window else {}
     return window | ({unit: call.units} if unit else {})
+
+
+def _alike(graph: str) -> tuple[str, ...]:
+    plain, _ = plain_name(graph)
+    return (plain, *_LIKE.get(plain, ()))
 
 
 def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
     """A call of the graph most like one that is not there, as a clip would make it."""
-    name = next(name for name in (*_LIKE.get(call.graph, ()), *sessions) if name in sessions)
+    name = next(name for name in (*_alike(call.graph), *sessions) if name in sessions)
     most = [found.max for found in sessions[name].spec.ranges.values()]
     stitch = "stitch" in name
     frames = model.window if stitch or "denoiser" in name else 0

@@ -20,6 +20,8 @@ SIZE_STEP = 64  # pixels: three halvings of latents that are an eighth of the pi
 _STITCH = ("stitch", "live_stitch")  # a matrix product of four channels, nothing else
 # What the products of a record's precision are in. What lies between products of 8 bits stays half.
 _DTYPES = {"fp32": "float32", "fp16": "float16", "fp8": "float8", "int8": "int8"}
+_EIGHT_BITS = {"_int8": "int8", "_fp8": "float8"}  # by the end of a graph's name
+_A_FRAME = ("live_denoiser", "denoiser_inner", "denoiser_outer")  # a record counts a frame of a usual window of these
 _BYTES = {"float32": 4, "float16": 2, "float8": 2, "int8": 2}
 
 
@@ -58,13 +60,15 @@ class Model:
                 flops=8 * frames * self.cells, moved_bytes=0.0, held_bytes=0.0, weight_bytes=0.0, dtype="float32"
             )
         record = self.graphs.get(graph)
-        counts = _counts(self.preset, "denoiser" if graph == "live_denoiser" else graph)
-        dtype = "float16" if self.precision == "fp16" and graph in HALF else "float32"
+        plain, eight_bits = plain_name(graph)
+        counts = _counts(self.preset, "denoiser" if plain == "live_denoiser" else plain)
+        dtype = eight_bits or ("float16" if self.precision == "fp16" and graph in HALF else "float32")
         if record is not None:
             dtype = _DTYPES[record.precision]
         size = _BYTES[dtype]
         if counts is None:
-            assert record is not None, f"neither a record nor counts of {graph}"
+            if record is None:
+                raise InputError(f"how much work {graph} is only a bundle that has it knows; add --bundle DIR")
             moved = held = _tensor_bytes(record)
         else:
             moved, held = (size * counts.at(part, frames, self.cells) for part in ("moved", "held"))
@@ -72,8 +76,7 @@ class Model:
             assert counts is not None, f"neither a record nor counts of {graph}"
             flops, weights = counts.at("flops", frames, self.cells), float(size * counts.weights)
         else:
-            # The live denoiser's record counts a frame of a usual window, the other's is of its one window.
-            flops = record.flops["call"] * (frames if graph == "live_denoiser" else 1)
+            flops = record.flops["call"] * (frames if plain in _A_FRAME else 1)
             weights = float(sum(f.bytes for name, f in record.files.items() if name != record.main))
         return Cost(flops=flops, moved_bytes=moved, held_bytes=held, weight_bytes=weights, dtype=dtype)
 
@@ -135,6 +138,14 @@ def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> Model:
         token_shape=(int(tokens[0]), int(tokens[1])),
         graphs=manifest.graphs,
     )
+
+
+def plain_name(graph: str) -> tuple[str, str | None]:
+    """A graph's name without its end that says "in 8 bits", and what its products are in then."""
+    for end, dtype in _EIGHT_BITS.items():
+        if graph.endswith(end):
+            return graph.removesuffix(end), dtype
+    return graph, None
 
 
 def _counts(preset: str, graph: str) -> Counts | None:

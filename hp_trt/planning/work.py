@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -46,7 +46,8 @@ class Work:
     @property
     def row_forwards(self) -> int:
         """Denoiser rows, all steps and windows together."""
-        return sum(call.units * call.times for call in self.graphs["denoise"] if "denoiser" in call.graph)
+        calls = [call for call in self.graphs["denoise"] if "denoiser" in call.graph and call.graph != "denoiser_inner"]
+        return sum(call.units * call.times for call in calls)
 
 
 def profile_work(profile: Profile, own: Sampling, frames: int, *, steps: int | None = None) -> Work:
@@ -57,16 +58,25 @@ def profile_work(profile: Profile, own: Sampling, frames: int, *, steps: int | N
     sampling = replace(own, **profile.sampling)
     if steps is not None:
         sampling = replace(sampling, steps=steps, skip_last=min(sampling.skip_last, steps - 1))
-    graphs = {role: profile.roles[role] for role in ("denoiser", "decoder")}
+    graphs = {role: profile.roles[role] for role in ("denoiser", "inner", "decoder") if role in profile.roles}
     if profile.windows is None:
         return clip_work(frames, sampling, **graphs)
     return live_work(frames, sampling, profile.windows, **graphs)
 
 
-def clip_work(frames: int, sampling: Sampling, *, denoiser: str = "denoiser", decoder: str = "vae_decoder") -> Work:
-    """The released order: all windows advance together, then all frames are decoded. `frames`: of the driving video."""
+def clip_work(
+    frames: int,
+    sampling: Sampling,
+    *,
+    denoiser: str = "denoiser",
+    inner: str | None = None,
+    decoder: str = "vae_decoder",
+) -> Work:
+    """The released order: all windows advance together, then all frames are decoded. `frames`: of the driving video.
+
+    `inner`: what makes deep features on some steps only; `denoiser` goes on from there on all of them.
+    """
     clip = Clip.of(frames, sampling)
-    rows = Counter(clip.rows)
     context = CONTEXT.get(decoder, 0)
     parts = chunks(clip.padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames, context=context)
     lengths = Counter(part.stop - part.start for part in parts)
@@ -88,10 +98,7 @@ def clip_work(frames: int, sampling: Sampling, *, denoiser: str = "denoiser", de
             "motion": _groups(frames, sampling.window),
             "denoise": (
                 Call(graph="step_embedding", units=steps, times=1),
-                *(
-                    Call(graph=denoiser, units=count, times=times * clip.windows, frames=sampling.window)
-                    for count, times in sorted(rows.items())
-                ),
+                *_evaluations(sampling, denoiser, inner, windows=clip.windows, frames=sampling.window),
             ),
             "stitch": (
                 Call(graph="stitch", units=clip.windows, times=steps, frames=sampling.window, total=clip.padded),
@@ -108,6 +115,7 @@ def live_work(
     cut: LiveWindows,
     *,
     denoiser: str = "live_denoiser",
+    inner: str | None = None,
     decoder: str = "tiny_decoder",
 ) -> Work:
     """Causal windows, one after the other: each ties its first frames to the window before."""
@@ -131,10 +139,7 @@ def live_work(
             "motion": tuple(Call(graph="motion", units=n, times=times) for n, times in sorted(lengths.items())),
             "denoise": (
                 Call(graph="step_embedding", units=steps, times=1),
-                *(
-                    Call(graph=denoiser, units=count, times=times * windows, frames=window)
-                    for count, times in sorted(Counter(rows).items())
-                ),
+                *_evaluations(sampling, denoiser, inner, windows=windows, frames=window),
             ),
             "stitch": (Call(graph="live_stitch", units=1, times=steps * windows, frames=window, total=window),),
             "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(decoded.items())),
@@ -148,3 +153,14 @@ def _groups(frames: int, size: int) -> tuple[Call, ...]:
     whole, rest = divmod(frames, size)
     groups = {size: whole, rest: 1 if rest else 0}
     return tuple(Call(graph="motion", units=n, times=times) for n, times in groups.items() if times)
+
+
+def _evaluations(sampling: Sampling, denoiser: str, inner: str | None, *, windows: int, frames: int) -> Iterator[Call]:
+    """Every window at every step, by its number of rows."""
+    rows = [len(step.rows) for step in sampling.guidance()]
+    parts = {denoiser: rows}
+    if inner is not None:
+        parts[inner] = [count for count, fresh in zip(rows, sampling.fresh(), strict=True) if fresh]
+    for graph, counts in parts.items():
+        for count, times in sorted(Counter(counts).items()):
+            yield Call(graph=graph, units=count, times=times * windows, frames=frames)

@@ -160,6 +160,8 @@ def test_the_hosts_pieces_are_multiplied():
 def test_every_call_of_a_clip_and_of_a_stream_has_the_sizes_that_its_graph_asks_for():
     assert sizes_of(Call(graph="denoiser", units=2, times=1, frames=25)) == {"rows": 2}
     assert sizes_of(Call(graph="live_denoiser", units=1, times=1, frames=8)) == {"rows": 1, "frames": 8}
+    assert sizes_of(Call(graph="denoiser_outer", units=2, times=1, frames=8)) == {"rows": 2, "frames": 8}
+    assert sizes_of(Call(graph="denoiser_int8", units=2, times=1, frames=25)) == {"rows": 2}
     assert sizes_of(Call(graph="motion", units=7, times=1)) == {"frames": 7}
     assert sizes_of(Call(graph="step_embedding", units=3, times=1)) == {"steps": 3}
     assert sizes_of(Call(graph="stitch", units=6, times=1, frames=25, total=130)) == {"windows": 6, "total": 130}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from engines.errors import InputError
 from hp_trt.planning.gpus import GPUS, LAUNCH_S
 from hp_trt.planning.model import model_of_preset
 from hp_trt.planning.predict import Card, Timed, predict
@@ -82,6 +83,23 @@ def test_a_graph_is_as_fast_as_the_units_of_its_records_precision(precision, pea
     assert timed.seconds == pytest.approx(flops / (0.55 * peak) + LAUNCH_S, rel=1e-6)
     # What lies between the products is half in all three.
     assert model.cost("denoiser").moved_bytes == model_of_preset("hunyuanportrait").cost("denoiser").moved_bytes
+
+
+def test_a_graph_in_8_bits_is_its_plain_one_on_other_units():
+    model = model_of_preset("hunyuanportrait")
+    plain, eight = (Call(graph=name, units=1, times=1, frames=25) for name in ("denoiser", "denoiser_int8"))
+    assert model.flops(eight) == model.flops(plain)
+    assert (model.cost("denoiser_int8").dtype, model.cost("live_denoiser_fp8").dtype) == ("int8", "float8")
+
+
+def test_a_graph_that_nobody_has_counted_asks_for_its_bundle():
+    with pytest.raises(InputError, match="denoiser_outer is only a bundle that has it knows; add --bundle"):
+        model_of_preset("hunyuanportrait").cost("denoiser_outer")
+    record = SimpleNamespace(
+        precision="fp16", flops={"call": 2e12}, files={}, main="", spec=SimpleNamespace(inputs=(), outputs=())
+    )
+    model = replace(model_of_preset("hunyuanportrait"), graphs={"denoiser_outer": record})
+    assert model.cost("denoiser_outer", 8).flops == 8 * 2e12  # its record counts a frame
 
 
 def test_in_a_clip_stages_follow_one_another():

@@ -63,6 +63,16 @@ def test_a_profile_chooses_graphs_and_its_steps_give_way_to_those_asked_for():
     assert profile_work(profile, Sampling(), 100, steps=1).steps == 1
 
 
+def test_deep_features_are_made_on_some_steps_and_the_rest_of_the_denoiser_runs_on_all():
+    profile = Profile(name="own", sampling={"steps": 5, "deep_every": 2})
+    work = profile_work(profile, Sampling(), 100)
+    # Steps 1, 3 and 5 of six windows
+    assert calls(work, "denoise") == {
+        ("step_embedding", 5): 1, ("denoiser_outer", 2): 30, ("denoiser_inner", 2): 18,
+    }  # fmt: skip
+    assert work.row_forwards == 60
+
+
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 61])
 def test_every_live_frame_is_seen_once(frames):
     work = live_work(frames, Sampling(), LiveWindows(size=8, overlap=3, lead_in=2))

@@ -34,7 +34,7 @@ class GraphRecord:
     name: str
     key: str  # hex; its first 12 digits name the folder: same inputs, same folder, no rebuild
     spec: NetworkSpec
-    precision: str  # "fp32" | "fp16"
+    precision: str  # "fp32" | "fp16" | "int8" | "fp8"
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # path inside the bundle; filled in by the writer
     structure: str = ""  # hex, the graph without its weights' values: a plan without weights is tied to that
     parity: Mapping[str, float] = field(default_factory=dict)
@@ -204,8 +204,9 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     if "frames" in known:
         words.append(f"--frames {known['frames']}")
     words += _live_words(known)
-    if isinstance(graphs := known.get("graphs"), Mapping) and "denoiser_inner" in graphs:
-        words.append("--reuse")
+    if isinstance(graphs := known.get("graphs"), Mapping):
+        words += ["--reuse"] * ("denoiser_inner" in graphs)
+        words += [f"--quantize {kind}" for kind in ("int8", "fp8") if f"denoiser_{kind}" in graphs]
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
 
 

@@ -27,6 +27,14 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
+# What ONNX Runtime 1.31 must be told of a graph in 8 bits, by the end of its name (`export/quantize.py`). int8: merging
+# equal QuantizeLinears would share them, and half the products would stay in floats. fp8: it would make whole-number
+# products of fp8 tensors, then find that there are none.
+OPTIONS_OF_KIND: Mapping[str, Mapping[str, str]] = {
+    "int8": {"optimization.disable_specified_optimizers": "CommonSubexpressionElimination"},
+    "fp8": {"session.disable_quant_qdq": "1"},
+}
+
 
 class OnnxBackend:
     """Opens .onnx files on one provider.
@@ -70,7 +78,7 @@ class OnnxBackend:
         """
         try:
             session = ort.InferenceSession(
-                str(path), self._options(threads or self.threads), providers=self._provider_options()
+                str(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
             )
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(
@@ -120,7 +128,7 @@ class OnnxBackend:
     def close(self) -> None:
         """Nothing to do: numpy owns the buffers."""
 
-    def _options(self, threads: int) -> ort.SessionOptions:
+    def _options(self, threads: int, graph: str) -> ort.SessionOptions:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -131,6 +139,8 @@ class OnnxBackend:
         # resident memory rose by half, and it was no faster.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.use_env_allocators", "1")
+        for key, value in OPTIONS_OF_KIND.get(graph.rsplit("_", 1)[-1], {}).items():
+            options.add_session_config_entry(key, value)
         # Between runs the cores belong to video decoding and to numpy.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         return options

@@ -24,7 +24,9 @@ from engines.trt_plan import make_logger, open_engine, refit
 from engines.trt_session import Arena, TrtSession
 
 # Many launches a run, and the same shapes over and over.
-CAPTURED = frozenset({"denoiser", "denoiser_inner", "denoiser_outer", "vae_decoder", "live_denoiser", "tiny_decoder"})
+_DENOISERS = ("denoiser", "live_denoiser")
+_IN_8_BITS = [f"{name}_{kind}" for name in _DENOISERS for kind in ("int8", "fp8")]
+CAPTURED = frozenset({*_DENOISERS, *_IN_8_BITS, "denoiser_inner", "denoiser_outer", "vae_decoder", "tiny_decoder"})
 # What runs on "decode": with an arena of its own it need not wait for "denoise".
 _DECODING = frozenset({"vae_decoder", "tiny_decoder"})
 

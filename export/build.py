@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -29,10 +29,11 @@ from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
 from export.build_plans import intact
+from export.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
 from export.checkpoints import find_user_files
 from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
-from export.graphs import Graph, bundle_graphs
+from export.graphs import QUANTIZABLE, Graph, Quantization, bundle_graphs
 from export.live_graphs import live_graphs
 from export.parity import Expected, check, expectations
 from export.pocket.weights import live_networks
@@ -66,6 +67,8 @@ class BuildConfig:
     only: tuple[str, ...] = ()  # build at most these graphs; the others must be in the bundle, and intact
     parity: bool = True
     reuse: bool = False  # the denoiser in two parts too, for profiles that reuse deep features
+    quantize: tuple[Quantization, ...] = ()  # the denoisers in 8 bits too
+    calibration: tuple[Path, Path] | None = None  # portrait and driving video to calibrate on; None: drawn clips
     live: bool = False  # the graphs of live mode too
     live_weights: Path | None = None
 
@@ -79,6 +82,10 @@ class BuildConfig:
             raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
         if self.live_weights is not None and not self.live:
             raise InputError("live weights were given for a bundle without live mode; ask for both or for neither")
+        if unknown_kinds := [kind for kind in self.quantize if kind not in get_args(Quantization)]:
+            raise InputError(f"there is no quantisation {unknown_kinds[0]!r}; choose int8 or fp8")
+        if self.calibration is not None and not self.quantize:
+            raise InputError("a clip to calibrate on was given and nothing is quantised; ask for both or for neither")
         try:
             known = self.graphs()
         except ValueError as error:
@@ -116,6 +123,9 @@ class BuildConfig:
             graphs |= reuse_graphs(architecture, **sizes)
         if self.live:
             graphs |= live_graphs(architecture, networks=self._live_networks(), **sizes)
+        for kind in self.quantize:
+            made = [graphs[name].in_kind(kind) for name in QUANTIZABLE if name in graphs]
+            graphs |= {graph.name: graph for graph in made}
         return graphs
 
     def _live_networks(self) -> tuple[str, ...]:
@@ -143,16 +153,23 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
     graphs = config.graphs()
     fingerprint = functools.cache(source.fingerprint)
     records: dict[str, GraphRecord] = {}
+    calls = Calls(config.calibration)
     with BundleWriter(config.bundle, preset=config.preset) as writer:
         networks = _Networks(config, source)
         for number, (name, graph) in enumerate(graphs.items(), start=1):
             known = {n: fingerprint(n) for n in graph.networks}
             facts, record = find_graph(writer, graph, config, known)
-            later = {n for g in list(graphs.values())[number:] for n in g.networks}
+            later = {n for g in list(graphs.values())[number:] if not g.quantized for n in g.networks}
             if record is None:
                 announce = announcer(tell, what="graph", graph=name, number=number, of=len(graphs))
-                owner = writer.where(records["denoiser"]) if name in REUSE_GRAPHS else None
-                record = _build_graph(graph, facts, config, networks, later, writer, announce, owner)
+                if graph.quantized:
+                    networks.keep(set())
+                    so_far = _manifest(config, source, {}, records)
+                    unfinished = Unfinished(path=config.bundle, manifest=so_far, writer=writer)
+                    record = build_quantized(graph, digest(facts), facts, unfinished, calls, announce)
+                else:
+                    owner = writer.where(records["denoiser"]) if name in REUSE_GRAPHS else None
+                    record = _build_graph(graph, facts, config, networks, later, writer, announce, owner)
             else:
                 tell(Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max")))
             records[name] = record
@@ -162,7 +179,10 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
 
 def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     """Everything that decides what the exported file contains, and whether it was compared: JSON data."""
-    return {
+    quantized = (
+        {} if graph.quantized is None else {"quantized": quantization_facts(graph.quantized, config.calibration)}
+    )
+    return quantized | {
         "parity": config.parity,
         "spec": graph.spec.to_json(),
         "half": graph.half,

@@ -52,6 +52,14 @@ def build(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="The denoiser in two parts too, for profiles with deep_every.")
     ] = False,
+    quantize: Annotated[
+        list[str] | None,
+        typer.Option(help="int8 or fp8: the denoisers in 8 bits too, for profiles that quantize; may be repeated."),
+    ] = None,
+    calibrate: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="PORTRAIT DRIVING whose clip tells the ranges of 8 bits [drawn clips].", metavar="P D"),
+    ] = None,
     family: Annotated[
         str,
         typer.Option(
@@ -94,7 +102,8 @@ def build(
         raise InputError("weights come from --weights DIR or --random-weights, both were given; choose one")
     if live is False and live_weights is not None:
         raise InputError("--live-weights are for live mode, and --no-live leaves it out; give one of them")
-    exporting = random_weights or weights is not None or live is not None or live_weights is not None or reuse
+    more = reuse or quantize or calibrate is not None
+    exporting = random_weights or weights is not None or live is not None or live_weights is not None or more
     if preset is None and (exporting or not wants_plans):
         raise InputError("exporting needs --preset: hunyuanportrait or pocket")
     options = {
@@ -141,6 +150,8 @@ def build(
                 only=tuple(only or ()),
                 parity=parity and graph_parity,
                 reuse=reuse,
+                quantize=tuple(dict.fromkeys(quantize or ())),  # type: ignore[arg-type]  # checked there
+                calibration=calibrate,
                 live=live or live_weights is not None,
                 live_weights=live_weights,
             )

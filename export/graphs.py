@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,9 @@ HALF = frozenset(
 # that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.
 LONGEST_CLIP = 10_240
 
+Quantization = Literal["int8", "fp8"]  # fp8: e4m3
+QUANTIZABLE = ("denoiser", "live_denoiser")  # of most of the work, and far from the picture
+
 Networks = Callable[[str], Any]  # network name -> its module, with float32 parameters
 
 
@@ -48,6 +51,7 @@ class Graph:
     half: bool = False
     ranges_of_input: Mapping[str, tuple[float, float]] | None = None  # uniform inputs; the rest are normal
     uneven: tuple[str, ...] = ()  # named dimensions in which the work is not quite linear
+    quantized: Quantization | None = None  # made from the exported graph `source`, not from the networks
 
     @property
     def name(self) -> str:
@@ -66,6 +70,15 @@ class Graph:
                 value = limits[0] + (limits[1] - limits[0]) * torch.rand(shape, generator=generator, device="cpu")
             inputs[tensor.name] = value.to(getattr(torch, tensor.dtype))
         return inputs
+
+    @property
+    def source(self) -> str:
+        """The graph that a quantised one is made from."""
+        return self.name if self.quantized is None else self.name.removesuffix(f"_{self.quantized}")
+
+    def in_kind(self, kind: Quantization) -> Graph:
+        """The same graph with weights and products in 8 bits: `denoiser` to `denoiser_int8`."""
+        return replace(self, spec=replace(self.spec, name=f"{self.name}_{kind}"), quantized=kind)
 
     def opt_sizes(self) -> dict[str, int]:
         """Each named dimension at the size to be fastest at."""

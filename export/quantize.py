@@ -18,7 +18,7 @@ Not onnxruntime.quantization: its fp8 scales come from standard deviations and l
 velocity's rms off, those of the largest magnitude 0.016; it does not see through the halves of a GEGLU's weights, and
 does not say why a node was left. Where pairs belong: "Explicit Quantization" in TensorRT's documentation.
 
-ONNX Runtime needs a session option for either kind, `RUNTIME_OPTIONS`.
+ONNX Runtime needs a session option for either kind: `engines.onnx_backend.OPTIONS_OF_KIND`.
 """
 
 from __future__ import annotations
@@ -28,24 +28,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from engines.errors import InputError
 from export.calibration import Sample, largest_magnitudes
-
-Kind = Literal["int8", "fp8"]
+from export.graphs import Quantization
 
 # The largest number of each kind. int8 could say -128 too; then both signs would not reach as far. fp8 is e4m3fn.
 LARGEST = {"int8": 127.0, "fp8": 448.0}
-
-# What ONNX Runtime 1.31 must be told of a graph of a kind. int8: merging equal QuantizeLinears would share them again,
-# and half the products stay in floats. fp8: it makes integer products of fp8 tensors, then finds that there are none.
-RUNTIME_OPTIONS = {
-    "int8": {"optimization.disable_specified_optimizers": "CommonSubexpressionElimination"},
-    "fp8": {"session.disable_quant_qdq": "1"},
-}
 
 _FOLDED = frozenset({"Split", "Transpose", "Squeeze", "Reshape"})  # between a stored weight and its product
 _PRODUCTS = frozenset({"Conv", "MatMul", "Gemm"})
@@ -55,7 +46,7 @@ _PRODUCTS = frozenset({"Conv", "MatMul", "Gemm"})
 class QuantizeReport:
     """What became of every product of a graph."""
 
-    kind: Kind
+    kind: Quantization
     quantized: Mapping[str, int]  # operator -> how many
     left: Mapping[str, int]  # reason -> how many
     samples: int
@@ -65,7 +56,7 @@ def quantize(
     source: Path,
     target: Path,
     *,
-    kind: Kind,
+    kind: Quantization,
     samples: Iterable[Sample],
     convolutions: bool = True,
 ) -> QuantizeReport:
@@ -109,7 +100,7 @@ class _Counted:
             yield sample
 
 
-def _choose(graph, kind: Kind, convolutions: bool):
+def _choose(graph, kind: Quantization, convolutions: bool):
     """[(product to quantise, its weight)], and a count of the others by reason."""
     ends = [node for node in graph if node.op_type == "Conv"]
     chosen, left = [], Counter[str]()
@@ -132,7 +123,7 @@ def _choose(graph, kind: Kind, convolutions: bool):
     return chosen, left
 
 
-def _why_not_convolution(weight: np.ndarray, kind: Kind, convolutions: bool) -> str:
+def _why_not_convolution(weight: np.ndarray, kind: Quantization, convolutions: bool) -> str:
     kernel = weight.shape[2:]
     if len(kernel) > 2 or kernel[-1] == 1 < kernel[0]:
         return "convolution along time"
@@ -162,7 +153,7 @@ def constant(value) -> np.ndarray | None:
     return ReferenceEvaluator(ir.to_proto(node)).run(None, feeds)[value.index()]
 
 
-def _quantize_node(graph, node, weight: np.ndarray, reach: float, kind: Kind) -> None:
+def _quantize_node(graph, node, weight: np.ndarray, reach: float, kind: Quantization) -> None:
     """Round what goes into `node`: its activation, whose magnitudes go up to `reach`, and its weight."""
     import onnx_ir as ir
 
@@ -206,7 +197,7 @@ def _output_axis(node) -> int:
     return 1 if node.op_type == "Gemm" and not (transposed and transposed.value) else 0
 
 
-def scales(reach: np.ndarray, dtype: np.dtype, kind: Kind) -> np.ndarray:
+def scales(reach: np.ndarray, dtype: np.dtype, kind: Quantization) -> np.ndarray:
     """The steps, of `dtype`, with which magnitudes up to `reach` are told apart: reach / the kind's largest number.
 
     At least the smallest normal number: kernels may take a subnormal scale for a zero.
@@ -214,7 +205,7 @@ def scales(reach: np.ndarray, dtype: np.dtype, kind: Kind) -> np.ndarray:
     return np.maximum(np.asarray(reach, np.float32) / LARGEST[kind], np.finfo(dtype).tiny).astype(dtype)
 
 
-def encode(values: np.ndarray, steps: np.ndarray, kind: Kind) -> np.ndarray:
+def encode(values: np.ndarray, steps: np.ndarray, kind: Quantization) -> np.ndarray:
     """`values` in whole `steps` (broadcast), as QuantizeLinear rounds them: to even, and saturated."""
     import ml_dtypes
 

@@ -2,7 +2,8 @@
 
 ONNX lets a tensor name a file beside the graph, and where in it. A graph that is a part of another names the other's
 file, which is linked into its folder: one file with two names, on any file system with hard links. Where there are
-none, or where a tool copies the bundle without them, it is a second copy, and all else is the same.
+none, or where a tool copies the bundle without them, it is a second copy, and all else is the same. ONNX Runtime and
+TensorRT read such files; the onnx package refuses them, for fear of an attack, and is given a copy: `unlinked`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from onnx.external_data_helper import ExternalDataInfo
@@ -50,6 +53,21 @@ def share_weights(graph: Path, owner: Path) -> int:
         own_file.write_bytes(own) if own else own_file.unlink()
         onnx.save(model, graph)
     return read
+
+
+@contextmanager
+def unlinked(graph: Path, *, beside: Path) -> Iterator[Path]:
+    """The graph at `graph` for the onnx package to read: where its weights have other names too, a copy of its folder.
+
+    The copy lies beside the folder `beside`, on the same disk, as long as the block lasts.
+    """
+    if all(path.stat().st_nlink == 1 for path in graph.parent.glob("*.data")):
+        yield graph
+        return
+    with TemporaryDirectory(dir=beside.parent, prefix=f"{graph.stem}-copy-") as folder:
+        for path in graph.parent.glob("*.onnx*"):
+            shutil.copyfile(path, Path(folder) / path.name)
+        yield Path(folder) / graph.name
 
 
 def _places(model: onnx.ModelProto, file: Path) -> Mapping[tuple, tuple[int, int]]:

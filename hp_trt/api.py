@@ -116,6 +116,7 @@ class Runtime:
     Raises BundleError for a bundle that is not what its manifest says, EngineMismatch when it cannot run here,
     InputError for a configuration that cannot be. `on_event` hears of every piece of work (`runtime.stages.Event`).
     `settle_stages`: wait for the device at the end of each piece, so that its time is its own, at the cost of overlap.
+    `backend`: what runs the graphs, in place of the configuration's; the runtime closes it.
     """
 
     def __init__(
@@ -125,13 +126,14 @@ class Runtime:
         *,
         on_event: Callable[[Event], None] | None = None,
         settle_stages: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         self.config = config or RuntimeConfig()
         self._on_event, self._settle_stages = on_event, settle_stages
         self._locator = open_locator(self.config.locator, self.config.locator_file)
         self._embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
-        self.backend: Backend = open_backend(self.config)
+        self.backend: Backend = backend or open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
             self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
@@ -174,6 +176,13 @@ class Runtime:
             (self._beside if name in beside else self.sessions)[name] = session
         found = {name: (self._beside if name in beside else self.sessions)[name] for name in profile.graphs}
         return found | {role: found[name] for role, name in profile.roles.items()}
+
+    def notes_of(self, profile: Profile) -> tuple[str, ...]:
+        """What a user should know of this bundle in this profile, a line each."""
+        fingerprints = self.bundle.manifest.weights["fingerprint"]
+        if profile.denoiser == "distilled" and "live_unet" not in fingerprints:
+            return ("this bundle's live denoiser is not distilled: one step of it may blur; try a profile of more",)
+        return ()
 
     def live_profile(self, profile: Profile | str | None = None) -> Profile:
         """A profile of mode live: the given one, by its name too, or the runtime's. Raises InputError."""
@@ -308,7 +317,7 @@ class Runtime:
             crop_out=None if crop_out is None else Path(crop_out),
             frames=full.frames,
             rate=reader.info.rate,
-            notes=(*who.notes, *made.notes(), *self.backend.notes),
+            notes=(*self.notes_of(self.profile), *who.notes, *made.notes(), *self.backend.notes),
             stages=stages,
         )
 
@@ -528,15 +537,22 @@ def live_threads(graph: str, threads: int | None) -> int:
     from engines.onnx_backend import available_cores
 
     whole = threads or available_cores()
-    denoises = graph in ("live_denoiser", "denoiser_inner", "denoiser_outer")
-    return max(1, whole // 2 if denoises else whole // 4)
+    return max(1, whole // 2 if "denoiser" in graph else whole // 4)
+
+
+def _option_of(graph: str) -> str:
+    """What makes a build add a graph that not every bundle has."""
+    for kind in ("int8", "fp8"):
+        if graph.endswith(f"_{kind}"):
+            return f"--quantize {kind}"
+    return "--reuse" if graph in ("denoiser_inner", "denoiser_outer") else "--live"
 
 
 def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
     """By graph: the file to open, and the one that holds its weights where that is another."""
     for name in names:
         if name not in bundle:
-            option = "--reuse" if name in ("denoiser_inner", "denoiser_outer") else "--live"
+            option = _option_of(name)
             raise BundleError(
                 f"{bundle.path} has no graph {name}, which this profile needs; build it: "
                 + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}"

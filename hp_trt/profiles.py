@@ -8,6 +8,7 @@
     mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
     denoiser            "full" | "distilled": the graph `live_denoiser`, which takes windows of any length
     decoder             "full" | "tiny"
+    quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
                         as in `runtime.sampling.Sampling`; where neither is given the bundle's own hold
@@ -34,6 +35,7 @@ from runtime.sampling import Sampling
 Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny"]
+Quantize = Literal["none", "int8", "fp8"]
 OWN = Path(__file__).with_name("profiles.toml")
 _SAMPLING = (
     "steps", "schedule", "skip_last", "deep_every", "guidance_appearance", "guidance_motion", "guidance_interval",
@@ -50,11 +52,12 @@ class Profile:
     mode: Mode = "clip"
     denoiser: Denoiser = "full"
     decoder: Decoder = "full"
+    quantize: Quantize = "none"
     sampling: Mapping[str, Any] = field(default_factory=dict)  # overrides of the bundle's own, by name
     windows: LiveWindows | None = None  # of mode "live"
 
     def __post_init__(self) -> None:
-        for name, choices in (("mode", Mode), ("denoiser", Denoiser), ("decoder", Decoder)):
+        for name, choices in (("mode", Mode), ("denoiser", Denoiser), ("decoder", Decoder), ("quantize", Quantize)):
             if (value := getattr(self, name)) not in get_args(choices):
                 raise InputError(f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, got {value!r}")
         if (self.mode == "live") != (self.windows is not None):
@@ -67,6 +70,11 @@ class Profile:
             raise InputError(
                 f"profile {self.name}: deep_every is for the full denoiser, a distilled one has few steps that differ "
                 'much; set denoiser = "full", or deep_every = 1'
+            )
+        if self.sampling.get("deep_every", 1) > 1 and self.quantize != "none":
+            raise InputError(
+                f"profile {self.name}: the denoiser in two parts, for deep_every, is not quantised; "
+                'set quantize = "none", or deep_every = 1'
             )
 
     @property
@@ -81,7 +89,8 @@ class Profile:
         if self.sampling.get("deep_every", 1) > 1:
             denoiser = {"inner": "denoiser_inner", "denoiser": "denoiser_outer"}
         else:
-            denoiser = {"denoiser": "live_denoiser" if live or self.denoiser == "distilled" else "denoiser"}
+            kind = "" if self.quantize == "none" else f"_{self.quantize}"
+            denoiser = {"denoiser": ("live_denoiser" if live or self.denoiser == "distilled" else "denoiser") + kind}
         return denoiser | {
             "stitch": "live_stitch" if live else "stitch",
             "decoder": "tiny_decoder" if self.decoder == "tiny" else "vae_decoder",

@@ -296,8 +296,8 @@ def bundle_session(
     with Runtime(bundle, config) as runtime:
         if runtime.bundle.manifest.weights["kind"] == "random":
             report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
-        if "live_unet" not in runtime.bundle.manifest.weights["fingerprint"]:
-            report.note("this bundle's live denoiser is not distilled: one step of it may blur; try a profile of more")
+        for note in runtime.notes_of(runtime.live_profile()):
+            report.note(note)
         who = runtime.portrait(portrait, landmarks=portrait_landmarks)
         for note in who.notes:
             report.note(note)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 
 from engines.errors import EngineMismatch, InputError
@@ -25,11 +26,23 @@ class Family:
     versions: tuple[str, ...]  # of its API that this program knows, by prefix
     builds_without_gpu: bool
     capabilities: tuple[str, ...] = ()  # that can be targeted ahead of time; empty: only the GPU at hand
+    in_8_bits: Mapping[str, str] = field(default_factory=dict)  # kind of products that it has -> from which capability
 
     @property
     def has_plans(self) -> bool:
         """Whether graphs are built into plans for a kind of GPU, instead of being run as they are."""
         return self.name != "onnxruntime"
+
+    def computes(self, precision: str, capabilities: Sequence[str] = ()) -> bool:
+        """Whether it has fast products for graphs of this precision, on GPUs of all these capabilities."""
+        if precision not in ("int8", "fp8"):
+            return True
+        least = self.in_8_bits.get(precision)
+        return least is not None and all(_number(c) >= _number(least) for c in capabilities)
+
+
+def _number(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split(".") if part)
 
 
 ONNXRUNTIME = Family(
@@ -38,6 +51,7 @@ ONNXRUNTIME = Family(
     install="pip install onnxruntime",
     versions=("1.",),
     builds_without_gpu=True,
+    in_8_bits={"int8": "0"},  # on its CPU provider; fp8 tensors it widens
 )
 TENSORRT = Family(
     name="tensorrt",
@@ -45,6 +59,7 @@ TENSORRT = Family(
     install="pip install 'hp-trt[tensorrt]'",
     versions=("11.", "10.16"),
     builds_without_gpu=False,
+    in_8_bits={"int8": "7.5", "fp8": "8.9"},
 )
 RTX = Family(
     name="tensorrt-rtx",
@@ -54,6 +69,8 @@ RTX = Family(
     builds_without_gpu=True,
     # 7.5 exists in its API, and fails on this UNet (an fp16 fusion).
     capabilities=("8.0", "8.6", "8.9", "12.0", "12.1"),
+    # int8 it has for weights alone, by its support matrix.
+    in_8_bits={"fp8": "8.9"},
 )
 FAMILIES = {family.name: family for family in (ONNXRUNTIME, TENSORRT, RTX)}
 

@@ -113,10 +113,20 @@ def find_plan(
 
 
 def wanted(manifest: Manifest, config: PlanConfig) -> Sequence[str]:
-    """The graphs to build plans of. Raises InputError for one that the bundle has not."""
+    """The graphs to build plans of: all that the target has products for, or those asked for.
+
+    Raises InputError for one that the bundle has not, or the target cannot run.
+    """
     if unknown := [name for name in config.only if name not in manifest.graphs]:
         raise InputError(f"there is no graph {', '.join(unknown)}; choose from {', '.join(manifest.graphs)}")
-    return [name for name in manifest.graphs if not config.only or name in config.only]
+    family, capabilities = families.find(config.family), config.target().capabilities
+    fitting = [n for n, g in manifest.graphs.items() if family.computes(g.precision, capabilities)]
+    if unfit := [name for name in config.only if name not in fitting]:
+        raise InputError(
+            f"{config.family} has no {manifest.graphs[unfit[0]].precision} products for capability "
+            f"{', '.join(capabilities)}, which {unfit[0]} is made of; leave it out"
+        )
+    return [name for name in fitting if not config.only or name in config.only]
 
 
 def why_not_compared(target: Target, graph: GraphRecord, config: PlanConfig, *, judged: bool) -> str:

@@ -1,17 +1,19 @@
 """What a denoiser is given in use: the calls that a quantised one is calibrated on, and compared on.
 
 Clips are animated with the bundle's own graphs, in the profile that uses the denoiser, and its calls are written down.
-The clips are drawn ones, or a user's own. Of too many calls some are kept, evenly over clips and noise levels.
+The clips are drawn ones, or a user's own. Of too many calls some are kept, evenly over clips and noise levels: at full
+size the inputs of one are 20 MB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 
 from engines.backend import Buffer, Session
 from engines.bundle import Bundle
@@ -24,7 +26,7 @@ from hp_trt.evaluation.drawn import DrawnPairs
 from hp_trt.profiles import Profile, find_profile
 from hp_trt.video import VideoReader
 
-MOST_CALLS = 24  # kept of a denoiser: ranges settle after a few, and at full size a call's inputs are 20 MB
+MOST_CALLS = 24  # kept of a denoiser: ranges settle after a few
 _SEEDS = range(1_900_000, 1_900_004)  # drawn clips that neither training nor the evaluation has
 _FRAMES = 50
 
@@ -65,10 +67,7 @@ def denoiser_calls(bundle: Bundle, denoiser: str, clips: Sequence[Clip]) -> list
             portrait = runtime.portrait(clip.portrait, landmarks=clip.portrait_faces)
             for _ in runtime.frames(portrait, clip.driving, landmarks=clip.driving_faces):
                 pass
-    calls = backend.calls
-    if len(calls) <= MOST_CALLS:
-        return calls
-    return [calls[i] for i in np.linspace(0, len(calls) - 1, MOST_CALLS).round().astype(int)]
+    return backend.kept.calls
 
 
 def _user_of(bundle: Bundle, denoiser: str) -> Profile:
@@ -78,29 +77,46 @@ def _user_of(bundle: Bundle, denoiser: str) -> Profile:
     return live if "tiny_decoder" in bundle else replace(live, decoder="full")
 
 
+class Thinned:
+    """Every first, second, fourth, ... of what it is offered: at most `most`, evenly, however many there are."""
+
+    def __init__(self, most: int) -> None:
+        self.calls: list[Sample] = []
+        self._most, self._stride, self._offered = most, 1, 0
+
+    def offer(self, call: Callable[[], Sample]) -> None:
+        if self._offered % self._stride == 0:
+            if len(self.calls) == self._most:
+                self.calls, self._stride = self.calls[::2], 2 * self._stride
+            if self._offered % self._stride == 0:
+                self.calls.append(call())
+        self._offered += 1
+
+
 class _Recording(OnnxBackend):
     """Writes down what one graph is given."""
 
     def __init__(self, graph: str) -> None:
-        super().__init__()
-        self.calls: list[Sample] = []
+        # A full-size clip takes a CPU hours.
+        super().__init__(provider="cuda" if "CUDAExecutionProvider" in ort.get_available_providers() else "cpu")
+        self.kept = Thinned(MOST_CALLS)
         self._graph = graph
 
     def load(  # type: ignore[override]  # any session will do
         self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
     ) -> Session:
         session = super().load(spec, path, weights, threads=threads)
-        return _Recorded(spec=spec, session=session, calls=self.calls) if spec.name == self._graph else session
+        return _Recorded(spec=spec, session=session, kept=self.kept) if spec.name == self._graph else session
 
 
 @dataclass(kw_only=True)
 class _Recorded:
     spec: NetworkSpec
     session: Session
-    calls: list[Sample] = field(repr=False)
+    kept: Thinned
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
-        self.calls.append({name: np.array(buffer) for name, buffer in inputs.items()})
+        self.kept.offer(lambda: {name: np.array(buffer) for name, buffer in inputs.items()})
         return self.session.run(inputs, outputs)
 
     def close(self) -> None:

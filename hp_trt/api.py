@@ -164,8 +164,14 @@ class Runtime:
     def sessions_of(self, profile: Profile) -> dict[str, Session]:
         """The sessions that `profile` needs, opened where they were not: by graph, and by what the loop calls them.
 
-        Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here.
+        Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here, InputError for
+        products that the family has not.
         """
+        if not families.find(self.config.family).computes(profile.quantize):
+            raise InputError(
+                f"the profile {profile.name} is for {profile.quantize} products, {self.config.family} has none; set "
+                'quantize = "none", or use another family'
+            )
         live = profile.mode == "live"
         beside = {*profile.roles.values(), "motion"} if live and self.backend.concurrent else set()
         missing = [name for name in profile.graphs if name not in (self._beside if name in beside else self.sessions)]

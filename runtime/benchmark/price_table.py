@@ -42,7 +42,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     clips, machine, bundle = report["clips"], report["machine"], report["bundle"]
     console.print("* none of the others is both faster and better (PSNR)", markup=False)
     for name, graphs in report["left_out"].items():
-        console.print(f"{name}: left out, the bundle has no {', '.join(graphs)}", markup=False)
+        console.print(f"{name}: left out, there is no {', '.join(graphs)}", markup=False)
     console.print(
         f"{bundle['preset']} {bundle['precision']}, {bundle['weights']} weights; drawn clips {clips['seeds']} of "
         f"{clips['frames']} frames, self-reenactment; frames/s from arrays to arrays with known faces; "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines import families
 from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig
@@ -57,9 +58,18 @@ class PriceConfig:
         return list({profile.name: profile for profile in found}.values())
 
     def left_out(self, has: Container[str]) -> dict[str, list[str]]:
-        """Of "all", the profiles whose graphs a bundle lacks, and which. Those asked for by name are not left out."""
+        """Of "all", the profiles whose graphs a bundle lacks, and which, and those of products that the family lacks.
+
+        Those asked for by name are not left out.
+        """
         named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
-        lacks = {p.name: [graph for graph in p.graphs if graph not in has] for p in self.chosen()}
+        family = families.find(self.family)
+        lacks = {
+            p.name: [graph for graph in p.graphs if graph not in has]
+            if family.computes(p.quantize)
+            else [f"{p.quantize} products in {family.name}"]
+            for p in self.chosen()
+        }
         return {name: graphs for name, graphs in lacks.items() if graphs and name not in named}
 
     def runtime(self, profile: Profile) -> RuntimeConfig:
@@ -79,7 +89,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     machine          as in `runtime.bench`
     bundle           path, preset, precision, weights
     clips            seeds, frames
-    left_out         {profile: [graphs that it needs and the bundle lacks]}, of all
+    left_out         {profile: [what it lacks: graphs of the bundle, products of the family]}, of all
     rows             [{profile, about, mode, steps, frames_per_s, speedup, first_frame_s, runs [s],
                      psnr, psnr_cost (that of exact less this one's), ssim, lmd, ...}]; null: cannot be had
     """

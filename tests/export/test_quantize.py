@@ -16,10 +16,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from engines.errors import InputError, NonFiniteError
+from engines.onnx_backend import OPTIONS_OF_KIND
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from export.graphs import bundle_graphs
 from export.networks.unet import GEGLU
-from export.quantize import LARGEST, RUNTIME_OPTIONS, encode, quantize, scales
+from export.quantize import LARGEST, encode, quantize, scales
 from export.trace import export_onnx
 from export.weights import load_random
 from tests.export.tiny import TINY
@@ -115,7 +116,7 @@ def session(path: Path, kind: str = "", optimized: Path | None = None) -> ort.In
     options.log_severity_level = 3
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
-    for name, value in RUNTIME_OPTIONS.get(kind, {}).items():
+    for name, value in OPTIONS_OF_KIND.get(kind, {}).items():
         options.add_session_config_entry(name, value)
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 

@@ -104,3 +104,17 @@ def test_a_distilled_denoiser_has_nothing_to_reuse(tmp_path):
     file.write_text('[mine]\ndenoiser = "distilled"\ndeep_every = 2\n')
     with pytest.raises(InputError, match=r"profile mine: deep_every is for the full denoiser.*set denoiser = "):
         read_profiles(file)
+
+
+def test_a_denoiser_in_8_bits_is_a_graph_of_its_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[clip]\nquantize = "fp8"\n[stream]\nbase = "live"\nquantize = "int8"\n')
+    clip, stream = read_profiles(file).values()
+    assert clip.roles["denoiser"] == "denoiser_fp8" and "denoiser" not in clip.graphs
+    assert stream.roles["denoiser"] == "live_denoiser_int8"
+    file.write_text('[mine]\nquantize = "int8"\ndeep_every = 2\n')
+    with pytest.raises(InputError, match=r"in two parts, for deep_every, is not quantised; set quantize = "):
+        read_profiles(file)
+    file.write_text('[mine]\nquantize = "int4"\n')
+    with pytest.raises(InputError, match="quantize is one of none, int8, fp8, got 'int4'"):
+        read_profiles(file)

@@ -58,12 +58,16 @@ def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
     assert "exact" not in every and "live" not in every
     named = PriceConfig(bundle=Path("b"), profiles=("all", "deep-every-3")).left_out(has)
     assert set(every) - set(named) == {"deep-every-3"}
-    assert not PriceConfig(bundle=Path("b"), profiles=("all",)).left_out({*has, *parts})
+    assert every["fp8"] == ["fp8 products in onnxruntime"]
+    in_int8 = {"denoiser_int8", "live_denoiser_int8"}
+    assert set(PriceConfig(bundle=Path("b"), profiles=("all",)).left_out({*has, *parts, *in_int8})) == {"fp8"}
+    cards = PriceConfig(bundle=Path("b"), profiles=("all",), family="tensorrt").left_out({*has, *parts, *in_int8})
+    assert cards == {"fp8": ["denoiser_fp8"]}
 
 
 def test_each_shortcut_changes_something_of_exact():
     exact, *others = PriceConfig(bundle=Path("b"), profiles=("all",)).chosen()
-    seen = [(p.mode, p.denoiser, p.decoder, str(p.sampling), p.windows) for p in (exact, *others)]
+    seen = [(p.mode, p.denoiser, p.decoder, p.quantize, str(p.sampling), p.windows) for p in (exact, *others)]
     assert len(set(seen)) == len(seen)
 
 
@@ -87,7 +91,7 @@ def test_the_table_marks_what_is_worth_its_price_and_shows_a_missing_number_as_a
     by_name = {line[:18].strip(): line for line in lines}
     assert "live *" in by_name["live *             "[:18].strip()]
     assert by_name["exact *"].rstrip().endswith("-")
-    assert "deep-every-2: left out, the bundle has no denoiser_inner, denoiser_outer" in lines
+    assert "deep-every-2: left out, there is no denoiser_inner, denoiser_outer" in lines
     assert "slow and worse" in by_name and "self-reenactment" in lines[-1]
 
 

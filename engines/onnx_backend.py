@@ -25,6 +25,9 @@ from engines.spec import NetworkSpec, TensorSpec
 Provider = Literal["cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine
+# Fewer threads are not divided among graphs: these take turns, each with all of them. Two threads made 12 to 25 % more
+# frames of a live pocket session so (docs/performance.md): halves do not fit stages that are not equally long.
+_ENOUGH_TO_SHARE = 4
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 # What ONNX Runtime 1.31 must be told of a graph in 8 bits, by the end of its name (`export/quantize.py`). int8: merging
@@ -45,7 +48,6 @@ class OnnxBackend:
 
     name = "onnxruntime"
     asynchronous = False
-    concurrent = True
     notes: tuple[str, ...] = ()
 
     def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
@@ -60,6 +62,7 @@ class OnnxBackend:
         self.provider = provider
         self.threads = threads or available_cores()
         self.device_id = device_id
+        self.concurrent = provider == "cuda" or self.threads >= _ENOUGH_TO_SHARE
         plural = "s" if self.threads > 1 else ""
         self.device = f"CPU, {self.threads} thread{plural}" if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)

@@ -3,8 +3,9 @@
     push -> [in] -> see: crop, motion -> [1] -> denoise: a window -> [1] -> decode: frames -> [out] -> pull
 
 Three threads, one a stage, with bounded queues between them: while a window is denoised, the one before is decoded and
-the next one's frames are cropped. Where graphs may not run from several threads at once (TensorRT), each stage queues
-its work in turn and waits outside of that, so its streams overlap all the same.
+the next one's frames are cropped. Where graphs do not run from several threads at once, their stages take turns at
+them. On TensorRT a turn is only queueing: stages wait outside of it, and streams overlap. On a CPU of a few cores a
+turn has all of them, and what overlaps is the rest: reading, cropping, turning into pixels, pasting, writing.
 
 What is late is decided at the two ends, by the policy: a frame waits there, or is dropped and counted. Frames between
 them are at most a window in each stage, so latency is bounded by the queues, never by how long a session has run.
@@ -334,7 +335,7 @@ class LiveSession:
 
     def _hand_on(self, group: _Group) -> None:
         head_id, exp_id = self._sight.intensity(group.crops)
-        with self._stages.unit("motion", len(group.crops)), self._turn:
+        with self._turn, self._stages.unit("motion", len(group.crops)):
             group.tokens = encode_motion(
                 self._runtime.backend,
                 self._runtime.sessions_of(group.stream.profile)["motion"],
@@ -352,7 +353,7 @@ class LiveSession:
         backend = self._runtime.backend
         for group in _drained(self._seen):
             assert group.tokens is not None
-            with self._stages.unit("denoise"), self._turn:
+            with self._turn, self._stages.unit("denoise"):
                 loop = group.stream.loop
                 if loop.identity is not group.portrait.identity:
                     loop.change_identity(group.portrait.identity)
@@ -368,10 +369,10 @@ class LiveSession:
         for group in _drained(self._denoised):
             assert group.latents is not None
             decoder = group.stream.decoder
+            with self._turn, self._stages.unit("decode", 0):  # a span is work: waiting for the turn is none
+                begun = decoder.begin(group.latents)
+            group.latents = None
             with self._stages.unit("decode", len(group.pts_s)):
-                with self._turn:
-                    begun = decoder.begin(group.latents)
-                group.latents = None
                 crops = [to_uint8(image) for image in decoder.frames(begun)]
             for crop, pts_s, taken_s in zip(crops, group.pts_s, group.taken_s, strict=True):
                 now_s = time.monotonic()

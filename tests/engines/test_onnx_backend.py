@@ -48,6 +48,11 @@ def inputs(rows=3):
     return {"x": np.ones((rows, 4), np.float32), "a": np.array([2], np.float32)}
 
 
+@pytest.mark.parametrize(("threads", "beside"), [(1, False), (3, False), (4, True), (16, True)])
+def test_graphs_share_many_threads_and_take_turns_at_few(threads, beside):
+    assert OnnxBackend(threads=threads).concurrent == beside
+
+
 def test_a_graph_runs_by_name_with_its_external_data(axpy):
     for rows in (3, 1, 5):
         result = axpy.run(inputs(rows))["y"]

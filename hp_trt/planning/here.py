@@ -66,6 +66,7 @@ class Measured:
     name: str
     cores: float  # less what other programs took of them meanwhile
     memory_bytes: int | None
+    takes_turns: bool
     graphs: Mapping[str, tuple[Piece, float]]  # with the FLOPs of the call that was measured
     pieces: Mapping[str, Piece]  # of the host, one
     notes: tuple[str, ...]
@@ -114,6 +115,7 @@ def measure(
         name=runtime.backend.device,
         cores=available_cores(),
         memory_bytes=memory_bytes,
+        takes_turns=not runtime.backend.concurrent,
         graphs=graphs,
         pieces={},
         notes=(),

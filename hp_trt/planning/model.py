@@ -6,6 +6,7 @@ everything of a preset alone, comes from `counts`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ class Model:
             flops, weights = counts.at("flops", frames, self.cells), float(size * counts.weights)
         else:
             flops = record.flops["call"] * (frames if plain in _A_FRAME else 1)
-            weights = float(sum(f.bytes for name, f in record.files.items() if name != record.main))
+            weights = float(record.weights_bytes)
         return Cost(flops=flops, moved_bytes=moved, held_bytes=held, weight_bytes=weights, dtype=dtype)
 
     def flops(self, call: Call) -> float:
@@ -91,6 +92,11 @@ class Model:
             return call.times * 4 * (4 * self.cells * (2 * call.total + slots) + call.total * slots)
         cost = self.cost(call.graph, call.frames)
         return call.times * (cost.weight_bytes + call.units * cost.moved_bytes)
+
+    def deep_bytes(self) -> int:
+        """Deep features of a frame and a row, between the denoiser's two parts; only a bundle knows them."""
+        deep = self.graphs["denoiser_outer"].spec.input("deep_features")
+        return math.prod(int(dim) for dim in deep.dims[2:]) * (2 if deep.dtype == "float16" else 4)
 
     def resized(self, size: int) -> Model | None:
         """The same networks at another size; None where only a bundle knows them."""

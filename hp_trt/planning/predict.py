@@ -37,6 +37,8 @@ class Speed(Protocol):
     def cores(self) -> float: ...
     @property
     def memory_bytes(self) -> int | None: ...  # of a card; None: it has none of its own
+    @property
+    def takes_turns(self) -> bool: ...  # graphs of a live session run one after the other
 
     def graph(self, model: Model, call: Call) -> Timed:
         """All times of a call."""
@@ -62,6 +64,10 @@ class Card:
     @property
     def memory_bytes(self) -> int | None:
         return self.gpu.memory_bytes
+
+    @property
+    def takes_turns(self) -> bool:
+        return True
 
     def graph(self, model: Model, call: Call) -> Timed:
         dtype = model.cost(call.graph, call.frames).dtype
@@ -196,6 +202,9 @@ def need(model: Model, work: Work, *, on_card: bool) -> Memory:
         clip = work.padded * (m * width * token + 2 * latent) + 2 * slots * latent + 4 * work.padded * slots
     else:
         clip = work.padded * (m * width * token + 2 * latent)
+    if rows := max((call.units for call in calls if call.graph == "denoiser_inner"), default=0):
+        # Those of the window at hand, and in a clip those of every frame: its windows slide.
+        clip += rows * model.deep_bytes() * (work.window + (work.padded if work.mode == "clip" else 0))
     return Memory(
         weights=sum(cost.weight_bytes for cost in graphs.values()),
         activations=max(held),
@@ -206,10 +215,10 @@ def need(model: Model, work: Work, *, on_card: bool) -> Memory:
 
 def _live_window_s(stages: list[Stage], work: Work, speed: Speed) -> float:
     """The slowest of what runs beside each other: on a CPU each of a session's threads, and all cores together; the
-    graphs share a card."""
+    graphs share a card, and a CPU of few cores."""
     by_name: Mapping[str, Stage] = {stage.stage: stage for stage in stages if stage.stage in PER_FRAME}
     lanes: tuple[tuple[str, ...], ...] = (("read",), ("crop", "motion"), ("denoise", "stitch"), ("decode",), ("write",))
-    if speed.memory_bytes is not None:
+    if speed.takes_turns:
         lanes = (("motion", "denoise", "stitch", "decode"), ("read",), ("crop",), ("write",))
     slowest = max(sum(by_name[name].seconds or 0.0 for name in lane) for lane in lanes)
     cores_s = sum(stage.core_s for stage in by_name.values()) / speed.cores

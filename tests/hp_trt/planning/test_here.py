@@ -149,6 +149,7 @@ def test_the_hosts_pieces_are_multiplied():
         name="x",
         cores=2,
         memory_bytes=None,
+        takes_turns=False,
         graphs={},
         pieces={"read": Piece(seconds=0.25, core_s=0.5, runs=3)},
         notes=(),

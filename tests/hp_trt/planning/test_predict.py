@@ -22,7 +22,7 @@ LIVE = LiveWindows(size=8, overlap=1, lead_in=2)
 class Known:
     """A machine on which every graph call takes a second of one core, every piece of the host's work a tenth."""
 
-    name, cores, memory_bytes = "known", 2, None
+    name, cores, memory_bytes, takes_turns = "known", 2, None, False
 
     def graph(self, model, call):
         return Timed(seconds=float(call.times), core_s=float(call.times), bound="measured")
@@ -140,9 +140,10 @@ def test_in_a_stream_a_window_takes_as_long_as_its_slowest_stage_or_all_cores_to
     assert predict(model, work, one).frames_per_s == pytest.approx(7 / (12 + step_embedding))
 
 
-def test_a_card_is_shared_by_all_graphs_of_a_stream():
-    card = type("Shared", (Known,), {"cores": 100, "memory_bytes": 1})()
-    prediction = predict(model_of_preset("pocket"), live_work(100, Sampling(steps=4), LIVE), card)
+@pytest.mark.parametrize("memory_bytes", [1, None])
+def test_a_card_and_a_cpu_of_few_cores_are_shared_by_all_graphs_of_a_stream(memory_bytes):
+    shared = type("Shared", (Known,), {"cores": 100, "memory_bytes": memory_bytes, "takes_turns": True})()
+    prediction = predict(model_of_preset("pocket"), live_work(100, Sampling(steps=4), LIVE), shared)
     assert prediction.window_s == pytest.approx(1 + 8 + 1 + 1 / 15)
 
 
@@ -179,3 +180,21 @@ def test_a_streams_memory_does_not_depend_on_its_length():
     model = model_of_preset("hunyuanportrait")
     short, long = (predict(model, live_work(n, Sampling(steps=2), LIVE), H200).memory for n in (100, 100_000))
     assert short == long
+
+
+def test_deep_features_are_kept_for_a_window_and_in_a_clip_for_every_frame():
+    """Full size, fp16: 320 channels of 64 x 64 cells, two rows, 130 frames and a window of 25."""
+    from engines.manifest import GraphRecord
+    from export.presets import HUNYUANPORTRAIT
+    from export.reuse_graphs import reuse_graphs
+
+    made = reuse_graphs(HUNYUANPORTRAIT.architecture, size=512, frames=25, half=True)
+    records = {
+        name: GraphRecord(name=name, key="0" * 12, spec=graph.spec, precision="fp16", flops={"call": 1})
+        for name, graph in made.items()
+    }
+    model = replace(model_of_preset("hunyuanportrait"), graphs=records)
+    reused = clip_work(100, Sampling(deep_every=3), denoiser="denoiser_outer", inner="denoiser_inner")
+    plain = replace(reused, graphs={**reused.graphs, "denoise": clip_work(100, Sampling()).graphs["denoise"]})
+    memory, without = (predict(model, work, H200).memory.clip for work in (reused, plain))
+    assert memory - without == (130 + 25) * 2 * 320 * 4096 * 2

@@ -50,7 +50,7 @@ def test_the_outer_part_sees_its_own_step_and_the_deep_features_frame_by_frame()
     assert (before - mixed).abs().amax((1, 2, 3)).min() < (before - mixed).abs().amax((1, 2, 3)).max()
 
 
-def test_at_full_size_the_outer_part_is_a_tenth_of_the_work():
+def test_at_full_size_the_outer_part_is_a_fourteenth_of_the_work():
     architecture = HUNYUANPORTRAIT.architecture
     whole = bundle_graphs(architecture, size=512, frames=25, motion_px=256)["denoiser"]
     made = reuse_graphs(architecture, size=512, frames=25)
@@ -58,7 +58,7 @@ def test_at_full_size_the_outer_part_is_a_tenth_of_the_work():
     once = graph_flops(whole, architecture)["call"] / 25
     # The parts are the whole, but for the first convolution, which both do: 0.04 %.
     assert sum(flops.values()) == pytest.approx(once, rel=1e-3)
-    assert flops["denoiser_outer"] < 0.12 * once
+    assert flops["denoiser_outer"] < 0.08 * once
 
 
 @pytest.mark.parametrize("half", [False, True])

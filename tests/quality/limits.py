@@ -14,7 +14,7 @@ Report = Mapping[str, Any]  # hp_trt.evaluation.report
 
 SEEDS, FRAMES = "0:24", 50
 LONG_SEEDS, LONG_FRAMES = "0:2", 500  # for colours that drift
-HALF_SEEDS = "0:4"  # for fp16 beside fp32
+HALF_SEEDS = "0:2"  # for fp16 beside fp32
 PROFILE_SEEDS = "0:6"  # for profiles beside exact
 
 

@@ -77,7 +77,7 @@ def test_half_precision_halves_the_traffic_and_takes_the_tensor_cores():
 @pytest.mark.parametrize(("precision", "peak"), [("fp16", 989e12), ("fp8", 1979e12), ("int8", 1979e12)])
 def test_a_graph_is_as_fast_as_the_units_of_its_records_precision(precision, peak):
     flops = 32e12  # of a row
-    record = SimpleNamespace(precision=precision, flops={"call": flops}, files={}, main="denoiser.onnx")
+    record = SimpleNamespace(precision=precision, flops={"call": flops}, weights_bytes=0)
     model = replace(model_of_preset("hunyuanportrait"), graphs={"denoiser": record})
     timed = H200.graph(model, Call(graph="denoiser", units=1, times=1, frames=25))
     assert timed.seconds == pytest.approx(flops / (0.55 * peak) + LAUNCH_S, rel=1e-6)
@@ -96,7 +96,7 @@ def test_a_graph_that_nobody_has_counted_asks_for_its_bundle():
     with pytest.raises(InputError, match="denoiser_outer is only a bundle that has it knows; add --bundle"):
         model_of_preset("hunyuanportrait").cost("denoiser_outer")
     record = SimpleNamespace(
-        precision="fp16", flops={"call": 2e12}, files={}, main="", spec=SimpleNamespace(inputs=(), outputs=())
+        precision="fp16", flops={"call": 2e12}, weights_bytes=0, spec=SimpleNamespace(inputs=(), outputs=())
     )
     model = replace(model_of_preset("hunyuanportrait"), graphs={"denoiser_outer": record})
     assert model.cost("denoiser_outer", 8).flops == 8 * 2e12  # its record counts a frame

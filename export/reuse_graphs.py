@@ -2,9 +2,9 @@
 
 What the UNet's coarse levels make changes little from one noise level to the next. So `denoiser_inner` makes what the
 last layer is given, and `denoiser_outer` goes from there to the velocity: with fresh deep features the two are the
-denoiser, to rounding, and with those of a step before the outer one alone is a step: 7 % of the work at full size. Both hold
-weights of the denoiser and nothing else; on disk they are those of its file (`export/shared_weights.py`). Windows are
-of any length, for clips and for live mode.
+denoiser, to rounding, and with those of a step before the outer one alone is a step: 7 % of the work at full size. Both
+hold weights of the denoiser and nothing else; on disk they are those of its file (`export/shared_weights.py`). Windows
+are of any length, for clips and for live mode.
 
 Letters: R rows, F frames of a window; h, w latent cells.
 Source of the idea and of the cut: Ma et al. 2023, "DeepCache".

@@ -76,7 +76,7 @@ def test_the_presets_are_what_export_says_they_are():
     from export.presets import PRESETS as REAL
 
     assert counts.HALF == HALF
-    assert set(PRESETS) == set(REAL)
+    assert set(PRESETS) == set(REAL) - {"tiny"}  # of the tests that build bundles
     for name, facts in PRESETS.items():
         real = REAL[name]
         assert (facts.size, facts.window, dict(facts.sampling)) == (real.size, real.frames, dict(real.sampling))

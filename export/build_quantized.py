@@ -23,6 +23,7 @@ from engines.manifest import GraphRecord
 from engines.onnx_backend import OnnxBackend
 from export.calibration import Sample
 from export.graphs import Graph, Quantization
+from export.parity import relative_errors
 from export.quantize import quantize
 from export.recorded_calls import denoiser_calls, drawn_clips, own_clip
 from export.shared_weights import unlinked
@@ -51,9 +52,15 @@ class Calls:
         self._made: dict[str, Sequence[Sample]] = {}
 
     def of(self, denoiser: str, bundle: Bundle) -> Sequence[Sample]:
+        """Two at least: one tells ranges, one is compared on. Raises InputError for a clip too short for that."""
         if denoiser not in self._made:
             clips = [own_clip(*self._clip)] if self._clip else drawn_clips(bundle.manifest.geometry["crop_px"])
             self._made[denoiser] = denoiser_calls(bundle, denoiser, clips)
+        if (count := len(self._made[denoiser])) < 2:
+            raise InputError(
+                f"the clip to calibrate on makes {count} call of {denoiser}, two are needed; "
+                "give a longer driving video"
+            )
         return self._made[denoiser]
 
 
@@ -123,9 +130,8 @@ def _compare(graph: Graph, full: Path, in_8_bits: Path, calls: Sequence[Sample])
     worst = {"max": 0.0, "rms": 0.0}
     for call in calls:
         expected, found = (backend.download(s.run(dict(call))["velocity"]) for s in (judge, made))
-        error, scale = found.astype(np.float64) - expected, np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
-        worst["max"] = max(worst["max"], float(np.abs(error).max() / scale))
-        worst["rms"] = max(worst["rms"], float(np.sqrt(np.mean(error**2)) / scale))
+        errors = relative_errors(found, expected)
+        worst = {kind: float(np.maximum(worst[kind], errors[kind])) for kind in worst}  # a NaN stays one
     limit = LIMIT_RMS[str(graph.quantized)]
     if not worst["rms"] <= limit:  # NaN too
         raise ParityError(

@@ -74,6 +74,13 @@ def precision_of(graph: Graph) -> str:
     return "fp16" if graph.half or any(t.dtype == "float16" for t in graph.spec.outputs) else "fp32"
 
 
+def relative_errors(made: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """The "max" and the "rms" error, over the rms of the reference."""
+    error = made.astype(np.float64) - reference
+    scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64)))) or 1.0
+    return {"max": float(np.abs(error).max()) / scale, "rms": float(np.sqrt(np.mean(error**2))) / scale}
+
+
 def check(graph: Graph, session: Session, backend: Backend, expected: list[Expected]) -> dict[str, float]:
     """Run `session` on every try; return the worst "max" and "rms" error, relative to the output's rms.
 
@@ -85,9 +92,7 @@ def check(graph: Graph, session: Session, backend: Backend, expected: list[Expec
     for one in expected:
         made = session.run({name: backend.upload(array) for name, array in one.inputs.items()})
         for tensor, reference in zip(graph.spec.outputs, one.outputs, strict=True):
-            error = backend.download(made[tensor.name]).astype(np.float64) - reference
-            scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64)))) or 1.0
-            found = {"max": float(np.abs(error).max()) / scale, "rms": float(np.sqrt(np.mean(error**2))) / scale}
+            found = relative_errors(backend.download(made[tensor.name]), reference)
             for kind, limit in limits.items():
                 if not found[kind] <= limit:  # NaN too
                     raise ParityError(

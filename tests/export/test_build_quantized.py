@@ -152,3 +152,16 @@ def test_a_target_gets_no_plans_of_products_that_it_lacks(tiny_bundle):
     assert {*graphs} - plans("8.6") == {"denoiser_int8", "denoiser_fp8"}
     with pytest.raises(InputError, match=r"no fp8 products for capability 8\.6, which denoiser_fp8 is made of"):
         plans("8.6", only=("denoiser_fp8",))
+
+
+def test_a_clip_that_leaves_no_call_to_compare_on_is_refused(config, calls):
+    del calls[1:]
+    with pytest.raises(InputError, match="makes 1 call of denoiser, two are needed; give a longer driving video"):
+        build_bundle(config)
+    assert not list(config.bundle.glob("onnx/denoiser_int8-*"))
+
+
+def test_one_that_gives_no_numbers_is_not_kept(config, calls, monkeypatch):
+    monkeypatch.setattr(export.build_quantized, "relative_errors", lambda *pair: {"max": np.nan, "rms": np.nan})
+    with pytest.raises(ParityError, match="rms error nan"):
+        build_bundle(config)

@@ -176,6 +176,23 @@ def spec(
     return NetworkSpec(name=name, inputs=tuple(inputs), outputs=tuple(outputs), ranges=limits)
 
 
+def denoiser_inputs(
+    architecture: Architecture, latent: tuple[int, int], *, frames: Dim, half: bool
+) -> list[TensorSpec]:
+    """What every denoiser sees of a window of `frames`, but for the rows' weights. `latent`: (h, w) cells."""
+    unet, channels = architecture.unet, architecture.vae.latent_channels
+    token, width = "float16" if half else "float32", unet.cross_attention_dim
+    image_count, motion_count = architecture.image_proj["num_queries"], architecture.motion_refiner["num_queries"]
+    return [
+        tensor("latents", frames, channels, *latent),
+        tensor("c_in", 1),
+        tensor("step_embedding", 1, unet.embedding_dim),
+        tensor("image_latents", "rows", channels, *latent),
+        tensor("image_tokens", "rows", image_count, width, dtype=token),
+        tensor("motion_tokens", "rows", frames, motion_count, width, dtype=token),
+    ]
+
+
 def sides(architecture: Architecture, size: int | tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """(H, W) and (h, w) of `size`: pixels of a side, or (height, width). ValueError for what the UNet cannot halve."""
     vae, halvings = architecture.vae, len(architecture.unet.block_out_channels) - 1
@@ -277,12 +294,7 @@ def bundle_graphs(
             spec=spec(
                 "denoiser",
                 [
-                    tensor("latents", frames, channels, *latent),
-                    tensor("c_in", 1),
-                    tensor("step_embedding", 1, embedding),
-                    tensor("image_latents", "rows", channels, *latent),
-                    tensor("image_tokens", "rows", image_count, width, dtype=token),
-                    tensor("motion_tokens", "rows", frames, motion_count, width, dtype=token),
+                    *denoiser_inputs(architecture, latent, frames=frames, half=half),
                     tensor("row_weights", "rows"),
                     *pose,
                 ],

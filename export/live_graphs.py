@@ -14,7 +14,17 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from export.architecture import LIVE_NETWORKS, Architecture
-from export.graphs import HALF, Denoiser, Graph, Networks, black_pose_features, sides, spec, tensor
+from export.graphs import (
+    HALF,
+    Denoiser,
+    Graph,
+    Networks,
+    black_pose_features,
+    denoiser_inputs,
+    sides,
+    spec,
+    tensor,
+)
 from export.networks.tiny_decoder import CONTEXT, TinyDecoder
 
 USUAL_WINDOW = 8  # frames: a third of a second at 25 a second
@@ -52,8 +62,7 @@ def live_graphs(
     "tiny_decoder" there is no such graph.
     """
     pixels, latent = sides(architecture, size)
-    channels, width = architecture.vae.latent_channels, architecture.unet.cross_attention_dim
-    token = "float16" if half else "float32"
+    channels = architecture.vae.latent_channels
     unet = "live_unet" if "live_unet" in networks else "unet"
     window = (1, min(USUAL_WINDOW, frames), frames) if frames > 1 else (1, 2, 2)
     longest = window[2] + CONTEXT
@@ -66,19 +75,7 @@ def live_graphs(
             spec=spec(
                 "live_denoiser",
                 [
-                    tensor("latents", "frames", channels, *latent),
-                    tensor("c_in", 1),
-                    tensor("step_embedding", 1, architecture.unet.embedding_dim),
-                    tensor("image_latents", "rows", channels, *latent),
-                    tensor("image_tokens", "rows", architecture.image_proj["num_queries"], width, dtype=token),
-                    tensor(
-                        "motion_tokens",
-                        "rows",
-                        "frames",
-                        architecture.motion_refiner["num_queries"],
-                        width,
-                        dtype=token,
-                    ),
+                    *denoiser_inputs(architecture, latent, frames="frames", half=half),
                     tensor("row_weights", "rows"),
                 ],
                 [tensor("velocity", "frames", channels, *latent)],

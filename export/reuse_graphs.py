@@ -22,6 +22,7 @@ from export.graphs import (
     Graph,
     Networks,
     black_pose_features,
+    denoiser_inputs,
     guided,
     rows_of_samples,
     sides,
@@ -91,25 +92,10 @@ def reuse_graphs(
 ) -> dict[str, Graph]:
     """The two graphs. `size`: pixels of a side, or (height, width). `frames`: of the longest window."""
     pixels, latent = sides(architecture, size)
-    unet, channels = architecture.unet, architecture.vae.latent_channels
+    common = denoiser_inputs(architecture, latent, frames="frames", half=half)
     token = "float16" if half else "float32"
-    common = [
-        tensor("latents", "frames", channels, *latent),
-        tensor("c_in", 1),
-        tensor("step_embedding", 1, unet.embedding_dim),
-        tensor("image_latents", "rows", channels, *latent),
-        tensor("image_tokens", "rows", architecture.image_proj["num_queries"], unet.cross_attention_dim, dtype=token),
-        tensor(
-            "motion_tokens",
-            "rows",
-            "frames",
-            architecture.motion_refiner["num_queries"],
-            unet.cross_attention_dim,
-            dtype=token,
-        ),
-    ]
-    deep = tensor("deep_features", "frames", "rows", unet.block_out_channels[0], *latent, dtype=token)
-    velocity = tensor("velocity", "frames", channels, *latent)
+    deep = tensor("deep_features", "frames", "rows", architecture.unet.block_out_channels[0], *latent, dtype=token)
+    velocity = tensor("velocity", "frames", architecture.vae.latent_channels, *latent)
 
     def made(part: type[_Part]):
         def make(networks: Networks) -> nn.Module:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 from engines.errors import EngineMismatch, InputError
+from engines.spec import QUANTIZATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Family:
 
     def computes(self, precision: str, capabilities: Sequence[str] = ()) -> bool:
         """Whether it has fast products for graphs of this precision, on GPUs of all these capabilities."""
-        if precision not in ("int8", "fp8"):
+        if precision not in QUANTIZATIONS:
             return True
         least = self.in_8_bits.get(precision)
         return least is not None and all(_number(c) >= _number(least) for c in capabilities)

@@ -18,7 +18,7 @@ from typing import Any
 
 from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
 from engines.plans import EngineSet, Target
-from engines.spec import NetworkSpec
+from engines.spec import QUANTIZATIONS, NetworkSpec
 
 SCHEMA = 2
 OWN_SOURCE = "came with hp-trt"  # of trained weights that need no --weights
@@ -206,7 +206,7 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     words += _live_words(known)
     if isinstance(graphs := known.get("graphs"), Mapping):
         words += ["--reuse"] * ("denoiser_inner" in graphs)
-        words += [f"--quantize {kind}" for kind in ("int8", "fp8") if f"denoiser_{kind}" in graphs]
+        words += [f"--quantize {kind}" for kind in QUANTIZATIONS if f"denoiser_{kind}" in graphs]
     return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
 
 

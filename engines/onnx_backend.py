@@ -20,7 +20,7 @@ import onnxruntime as ort
 
 from engines.backend import Buffer, Pending, StreamName
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
-from engines.spec import NetworkSpec, TensorSpec
+from engines.spec import NetworkSpec, TensorSpec, plain_name
 
 Provider = Literal["cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -142,7 +142,7 @@ class OnnxBackend:
         # resident memory rose by half, and it was no faster.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.use_env_allocators", "1")
-        for key, value in OPTIONS_OF_KIND.get(graph.rsplit("_", 1)[-1], {}).items():
+        for key, value in OPTIONS_OF_KIND.get(plain_name(graph)[1] or "", {}).items():
             options.add_session_config_entry(key, value)
         # Between runs the cores belong to video decoding and to numpy.
         options.add_session_config_entry("session.force_spinning_stop", "1")

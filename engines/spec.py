@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 Dim = int | str
+Quantization = Literal["int8", "fp8"]  # products in 8 bits; fp8: e4m3
+QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
+
+
+def plain_name(graph: str) -> tuple[str, Quantization | None]:
+    """A graph's name in full precision, and what its products are in: "denoiser_int8" is "denoiser" in "int8"."""
+    for kind in QUANTIZATIONS:
+        if graph.endswith(f"_{kind}"):
+            return graph.removesuffix(f"_{kind}"), kind
+    return graph, None
 
 
 class HasShape(Protocol):

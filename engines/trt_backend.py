@@ -19,14 +19,12 @@ from engines.cuda_driver import CudaDriver, Driver
 from engines.errors import EngineMismatch, InputError
 from engines.families import Family
 from engines.gpu import require_gpu
-from engines.spec import NetworkSpec
+from engines.spec import NetworkSpec, plain_name
 from engines.trt_plan import make_logger, open_engine, refit
 from engines.trt_session import Arena, TrtSession
 
 # Many launches a run, and the same shapes over and over.
-_DENOISERS = ("denoiser", "live_denoiser")
-_IN_8_BITS = [f"{name}_{kind}" for name in _DENOISERS for kind in ("int8", "fp8")]
-CAPTURED = frozenset({*_DENOISERS, *_IN_8_BITS, "denoiser_inner", "denoiser_outer", "vae_decoder", "tiny_decoder"})
+CAPTURED = frozenset({"denoiser", "denoiser_inner", "denoiser_outer", "vae_decoder", "live_denoiser", "tiny_decoder"})
 # What runs on "decode": with an arena of its own it need not wait for "denoise".
 _DECODING = frozenset({"vae_decoder", "tiny_decoder"})
 
@@ -38,7 +36,7 @@ class TrtBackend(CudaBuffers):
     that decoding one clip may run beside denoising another, for as much more memory as the decoder's activations.
     `weight_budget_bytes`: of each plan's weights, so much stays in GPU memory, and the rest streams, without a CUDA
     graph; `automatic_budget`: as much as TensorRT sees fit. Both are for plans that were built with weight streaming.
-    `captured`: the graphs that run as CUDA graphs. `trace`: keep times for `spans`.
+    `captured`: the graphs, in any precision, that run as CUDA graphs. `trace`: keep times for `spans`.
     """
 
     def __init__(
@@ -95,7 +93,7 @@ class TrtBackend(CudaBuffers):
         arena = self._arenas["decode" if spec.name in _DECODING else "denoise"]
         self._grow(arena, engine.device_memory_size_v2, spec)
         # Weights that stream in while a graph runs are not part of what was captured.
-        may_capture = self._may_capture if spec.name in self._captured and not streams else None
+        may_capture = self._may_capture if plain_name(spec.name)[0] in self._captured and not streams else None
         session = TrtSession(
             spec,
             self,

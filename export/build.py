@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -28,12 +28,13 @@ from engines.bundle_writer import BundleWriter
 from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
+from engines.spec import QUANTIZATIONS, Quantization
 from export.build_plans import intact
 from export.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
 from export.checkpoints import find_user_files
 from export.engine_parity import Judge
 from export.flops import graph_flops, released_row_flops
-from export.graphs import QUANTIZABLE, Graph, Quantization, bundle_graphs
+from export.graphs import QUANTIZABLE, Graph, bundle_graphs
 from export.live_graphs import live_graphs
 from export.parity import Expected, check, expectations
 from export.pocket.weights import live_networks
@@ -82,7 +83,7 @@ class BuildConfig:
             raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
         if self.live_weights is not None and not self.live:
             raise InputError("live weights were given for a bundle without live mode; ask for both or for neither")
-        if unknown_kinds := [kind for kind in self.quantize if kind not in get_args(Quantization)]:
+        if unknown_kinds := [kind for kind in self.quantize if kind not in QUANTIZATIONS]:
             raise InputError(f"there is no quantisation {unknown_kinds[0]!r}; choose int8 or fp8")
         if self.calibration is not None and not self.quantize:
             raise InputError("a clip to calibrate on was given and nothing is quantised; ask for both or for neither")

@@ -21,8 +21,9 @@ from engines.errors import InputError, ParityError
 from engines.file_record import hash_file
 from engines.manifest import GraphRecord
 from engines.onnx_backend import OnnxBackend
+from engines.spec import Quantization
 from export.calibration import Sample
-from export.graphs import Graph, Quantization
+from export.graphs import Graph
 from export.parity import relative_errors
 from export.quantize import quantize
 from export.recorded_calls import denoiser_calls, drawn_clips, own_clip

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from engines.backend import Backend, Session
 from engines.errors import InputError, ParityError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import Target
-from engines.spec import NetworkSpec
+from engines.spec import QUANTIZATIONS, NetworkSpec
 
 if TYPE_CHECKING:  # torch: only comparing needs it
     from export.graphs import Graph
@@ -130,7 +130,7 @@ def _on_onnx_runtime(record: GraphRecord, onnx: Path, tries: Sequence[Try], devi
 
 def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     """The graph behind a record, for its example inputs. Raises InputError when this program makes another one."""
-    from export.graphs import QUANTIZABLE, Quantization, bundle_graphs
+    from export.graphs import QUANTIZABLE, bundle_graphs
     from export.live_graphs import live_graphs
     from export.presets import PRESETS
     from export.reuse_graphs import reuse_graphs
@@ -141,7 +141,7 @@ def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     graphs = bundle_graphs(preset.architecture, motion_px=preset.motion_px, **sizes)
     graphs |= reuse_graphs(preset.architecture, **sizes) | live_graphs(preset.architecture, **sizes)
     for name in QUANTIZABLE:
-        graphs |= {(made := graphs[name].in_kind(kind)).name: made for kind in get_args(Quantization)}
+        graphs |= {(made := graphs[name].in_kind(kind)).name: made for kind in QUANTIZATIONS}
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
         raise InputError(
             f"the bundle's {record.name} is not what this program exports; export it again: "

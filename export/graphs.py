@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engines.spec import Dim, DimRange, NetworkSpec, TensorSpec
+from engines.spec import Dim, DimRange, NetworkSpec, Quantization, TensorSpec, plain_name
 from export.architecture import Architecture
 from export.networks.appearance import FoldedAppearance
 from export.networks.motion import Motion
@@ -35,7 +35,6 @@ HALF = frozenset(
 # that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.
 LONGEST_CLIP = 10_240
 
-Quantization = Literal["int8", "fp8"]  # fp8: e4m3
 QUANTIZABLE = ("denoiser", "live_denoiser")  # of most of the work, and far from the picture
 
 Networks = Callable[[str], Any]  # network name -> its module, with float32 parameters
@@ -74,7 +73,7 @@ class Graph:
     @property
     def source(self) -> str:
         """The graph that a quantised one is made from."""
-        return self.name if self.quantized is None else self.name.removesuffix(f"_{self.quantized}")
+        return plain_name(self.name)[0]
 
     def in_kind(self, kind: Quantization) -> Graph:
         """The same graph with weights and products in 8 bits: `denoiser` to `denoiser_int8`."""

@@ -32,8 +32,8 @@ from pathlib import Path
 import numpy as np
 
 from engines.errors import InputError
+from engines.spec import Quantization
 from export.calibration import Sample, largest_magnitudes
-from export.graphs import Quantization
 
 # The largest number of each kind. int8 could say -128 too; then both signs would not reach as far. fp8 is e4m3fn.
 LARGEST = {"int8": 127.0, "fp8": 448.0}

@@ -27,6 +27,7 @@ from engines.errors import BundleError, InputError
 from engines.gpu import require_gpu
 from engines.manifest import build_command, plan_command
 from engines.plan_choice import Here, choose_plans
+from engines.spec import plain_name
 from hp_trt.arcface import no_identity, open_arcface
 from hp_trt.config import RuntimeConfig, profile_of
 from hp_trt.driving import DrivingCrop, DrivingCrops, first_face
@@ -548,9 +549,8 @@ def live_threads(graph: str, threads: int | None) -> int:
 
 def _option_of(graph: str) -> str:
     """What makes a build add a graph that not every bundle has."""
-    for kind in ("int8", "fp8"):
-        if graph.endswith(f"_{kind}"):
-            return f"--quantize {kind}"
+    if kind := plain_name(graph)[1]:
+        return f"--quantize {kind}"
     return "--reuse" if graph in ("denoiser_inner", "denoiser_outer") else "--live"
 
 

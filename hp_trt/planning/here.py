@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.backend import Session
-from engines.spec import NetworkSpec
-from hp_trt.planning.model import Model, plain_name
+from engines.spec import NetworkSpec, plain_name
+from hp_trt.planning.model import Model
 from hp_trt.planning.predict import Timed
 from hp_trt.planning.work import Call, Work, profile_work
 

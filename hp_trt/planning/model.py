@@ -13,6 +13,7 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import InputError
+from engines.spec import plain_name
 from hp_trt.planning.counts import CELL_PX, HALF, PRESETS, Counts
 from hp_trt.planning.work import Call
 from runtime.sampling import Sampling
@@ -21,7 +22,6 @@ SIZE_STEP = 64  # pixels: three halvings of latents that are an eighth of the pi
 _STITCH = ("stitch", "live_stitch")  # a matrix product of four channels, nothing else
 # What the products of a record's precision are in. What lies between products of 8 bits stays half.
 _DTYPES = {"fp32": "float32", "fp16": "float16", "fp8": "float8", "int8": "int8"}
-_EIGHT_BITS = {"_int8": "int8", "_fp8": "float8"}  # by the end of a graph's name
 _A_FRAME = ("live_denoiser", "denoiser_inner", "denoiser_outer")  # a record counts a frame of a usual window of these
 _BYTES = {"float32": 4, "float16": 2, "float8": 2, "int8": 2}
 
@@ -61,9 +61,9 @@ class Model:
                 flops=8 * frames * self.cells, moved_bytes=0.0, held_bytes=0.0, weight_bytes=0.0, dtype="float32"
             )
         record = self.graphs.get(graph)
-        plain, eight_bits = plain_name(graph)
+        plain, kind = plain_name(graph)
         counts = _counts(self.preset, "denoiser" if plain == "live_denoiser" else plain)
-        dtype = eight_bits or ("float16" if self.precision == "fp16" and graph in HALF else "float32")
+        dtype = _DTYPES[kind] if kind else ("float16" if self.precision == "fp16" and graph in HALF else "float32")
         if record is not None:
             dtype = _DTYPES[record.precision]
         size = _BYTES[dtype]
@@ -144,14 +144,6 @@ def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> Model:
         token_shape=(int(tokens[0]), int(tokens[1])),
         graphs=manifest.graphs,
     )
-
-
-def plain_name(graph: str) -> tuple[str, str | None]:
-    """A graph's name without its end that says "in 8 bits", and what its products are in then."""
-    for end, dtype in _EIGHT_BITS.items():
-        if graph.endswith(end):
-            return graph.removesuffix(end), dtype
-    return graph, None
 
 
 def _counts(preset: str, graph: str) -> Counts | None:

@@ -426,14 +426,15 @@ class UNet(nn.Module):
         stem_bias: pose features, (F, C, h, w) or broadcastable to (R, F, C, h, w), added after conv_in.
         Returns v (R*F, 4, h, w).
         """
-        emb, stem = F.silu(step_embedding), self._stem(sample, frames, stem_bias)
-        return self._outer(stem, self._inner(stem, emb, context, frames), emb, context, frames)
+        stem, seen = self._stem(sample, frames, stem_bias), (F.silu(step_embedding), context, context.mean(), frames)
+        return self._outer(stem, self._inner(stem, *seen), *seen)
 
     def inner(
         self, sample: Tensor, step_embedding: Tensor, context: Context, frames: int, stem_bias: Tensor | None = None
     ) -> Tensor:
-        """All but the last layer: what that one is given, the deep features (R*F, `deep_channels`, h, w)."""
-        return self._inner(self._stem(sample, frames, stem_bias), F.silu(step_embedding), context, frames)
+        """All but the last layer: what that one is given, the deep features (R*F, C, h, w), C of the finest level."""
+        stem = self._stem(sample, frames, stem_bias)
+        return self._inner(stem, F.silu(step_embedding), context, context.mean(), frames)
 
     def outer(
         self,
@@ -448,14 +449,14 @@ class UNet(nn.Module):
 
         Source of the cut: Ma et al. 2023, "DeepCache", its first skip branch.
         """
-        return self._outer(self._stem(sample, frames, stem_bias), deep, F.silu(step_embedding), context, frames)
+        stem = self._stem(sample, frames, stem_bias)
+        return self._outer(stem, deep, F.silu(step_embedding), context, context.mean(), frames)
 
     def _stem(self, sample: Tensor, frames: int, bias: Tensor | None) -> Tensor:
         x = self.conv_in(sample)
         return x if bias is None else (x.reshape(-1, frames, *x.shape[1:]) + bias).reshape(x.shape)
 
-    def _inner(self, stem: Tensor, emb: Tensor, context: Context, frames: int) -> Tensor:
-        mean = context.mean()
+    def _inner(self, stem: Tensor, emb: Tensor, context: Context, mean: Context, frames: int) -> Tensor:
         x, skips = stem, [stem]
         block: Any  # a Stage; a ModuleList does not know what it holds
         for block in self.down_blocks:
@@ -479,14 +480,9 @@ class UNet(nn.Module):
                 x = block.upsamplers[0](x)
         raise AssertionError("every layer but the last has a skip of its own")
 
-    def _outer(self, stem: Tensor, deep: Tensor, emb: Tensor, context: Context, frames: int) -> Tensor:
+    def _outer(self, stem: Tensor, deep: Tensor, emb: Tensor, context: Context, mean: Context, frames: int) -> Tensor:
         block: Any = self.up_blocks[-1]
         x = block.resnets[-1](torch.cat([deep, stem], dim=1), frames, emb)
         if hasattr(block, "attentions"):
-            x = block.attentions[-1](x, context, context.mean(), frames)
+            x = block.attentions[-1](x, context, mean, frames)
         return self.conv_out(F.silu(self.conv_norm_out(x)))
-
-    @property
-    def deep_channels(self) -> int:
-        """C of the deep features: what the layer before the last gives."""
-        return self.config.block_out_channels[0]

@@ -52,11 +52,12 @@ class Architecture:
     unet: UNetConfig
     vae: VAEConfig
     tiny_decoder: TinyDecoderConfig = field(default_factory=TinyDecoderConfig)
+    live_layers: tuple[int, ...] | None = None  # of a level of the distilled UNet; None: as many as the UNet's
 
     @property
     def live_unet(self) -> UNetConfig:
-        """Distilled to few steps: other weights of the same network."""
-        return self.unet
+        """Distilled to few steps: other weights of the same network, which may have fewer layers."""
+        return self.unet if self.live_layers is None else self.unet.thinner(self.live_layers)
 
     def build(self, network: str, *, device: str = "meta") -> nn.Module:
         """One network in eval mode. On the default "meta" device it has shapes and no memory."""

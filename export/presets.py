@@ -109,6 +109,7 @@ POCKET = Preset(
         ),
         vae=VAEConfig(block_out_channels=(32, 32, 32, 64), norm_groups=4),
         tiny_decoder=TinyDecoderConfig(channels=(16, 32, 64), blocks=1),
+        live_layers=(1, 1, 1, 1),
     ),
     size=128,
     frames=25,

@@ -5,7 +5,12 @@ what they were in the window before at that step, so the new frames are denoised
 one, and only the new ones leave. The first window has no window before it; it begins with made-up frames that fade in,
 which are thrown away.
 
-    stitching  X' = a X + b M V    M: 1 at (t, t) of a new frame, 0 of a tied one, whose rows the bank then writes
+What this window would have made of the last tied frame is another thing than the window before did: a step that all of
+its new frames have in common. It is taken from them, less from frame to frame, so nothing is seen at the joint.
+
+    stitching  X' = a X + b V                                     V of the window; the bank then writes the tied rows
+    joining    X" = X' + w_t (B - X'_O)    w_t = 1 - t / (n + 1)  t: 1 .. n of the new frames, 0 of the last tied one, O;
+                                                                  B: that frame as the window before left it
 
 Source: DESIGN 3 and 6 (the stitch as a matrix, live mode); the released sampler has none of this, because its windows
 wrap round a clip's end and all advance together.
@@ -90,10 +95,12 @@ class LiveLoop:
         cell = identity.start_latents.shape[1:]
         self._latents = [backend.empty((windows.size, *cell), "float32") for _ in range(2)]
         self._velocity = backend.empty((windows.size, *cell), "float32")
-        self._untied, self._tied = (
-            backend.upload(np.diag(np.arange(windows.size) >= first).astype(np.float32))
-            for first in (0, windows.overlap)
-        )
+        self._stitching = backend.upload(np.eye(windows.size, dtype=np.float32))
+        self._joining = {
+            "matrix": backend.upload(joining_matrix(windows)),
+            "a": backend.upload(np.ones(1, np.float32)),
+            "b": backend.upload(np.ones(1, np.float32)),
+        }
         self._bank = LiveBank(backend, steps=sampling.executed_steps, overlap=windows.overlap, cell=cell)
         self._tokens: Buffer | None = None  # of the window; its first frames are the overlap's once there was one
         self._window = 0
@@ -153,7 +160,6 @@ class LiveLoop:
         backend, numbers = self._backend, self._numbers
         size, overlap = self.windows.size, self.windows.overlap
         tied = overlap > 0 and self._continues
-        matrix = self._tied if tied else self._untied
         latents, following = self._latents
         start = np.float32(self._sampling.scaling_factor) * self.identity.start_latents
         # Frames that are tied have had their noise, in the window before.
@@ -167,8 +173,11 @@ class LiveLoop:
             seen = self._conditions.of_window(numbers.rows(step), range(size))
             inputs = {"latents": latents} | seen | numbers.of_denoiser(step)
             self._estimator.velocity(step, range(size), inputs, self._velocity)
-            stack = {"latents": latents, "velocities": self._velocity, "matrix": matrix}
+            stack = {"latents": latents, "velocities": self._velocity, "matrix": self._stitching}
             self._sessions["stitch"].run(stack | numbers.of_stitch(step), {"next_latents": following})
+            latents, following = following, latents
+        if tied:
+            self._join(latents, following)
             latents, following = following, latents
         self._tie(latents, self._sampling.executed_steps, kept, tied)
         self._latents = [latents, following]
@@ -178,6 +187,14 @@ class LiveLoop:
             self._guard.settle()
         return latents
 
+    def _join(self, latents: Buffer, joined: Buffer) -> None:
+        """After the last step: the new frames without the step that the last tied one would have made."""
+        last, pair = self.windows.overlap - 1, self._velocity  # whose frames nobody needs any more
+        self._backend.take(self._bank.latents[self._sampling.executed_steps], [last], self._backend.view(pair, 0, 1))
+        self._backend.take(latents, [last], self._backend.view(pair, 1, 2))
+        stack = {"latents": latents, "velocities": pair} | self._joining
+        self._sessions["stitch"].run(stack, {"next_latents": joined})
+
     def _tie(self, latents: Buffer, step: int, kept: list[int], tied: bool) -> None:
         """Before `step`: the tied frames are what they were then, and the next window's are kept."""
         overlap = self.windows.overlap
@@ -186,6 +203,15 @@ class LiveLoop:
         if tied:
             self._backend.take(self._bank.latents[step], range(overlap), self._backend.view(latents, 0, overlap))
         self._backend.take(latents, kept, self._bank.latents[step])
+
+
+def joining_matrix(windows: LiveWindows) -> np.ndarray:
+    """(F, F) float32: of the heading's B and X'_O, the first two of a stack of F frames, what each frame is given."""
+    matrix = np.zeros((windows.size, windows.size), np.float32)
+    if windows.overlap:
+        given = 1 - np.arange(windows.size - windows.overlap + 1) / (windows.size - windows.overlap + 1)
+        matrix[windows.overlap - 1 :, :2] = given[:, None] * [1, -1]
+    return matrix
 
 
 def check_fits(denoiser: Session, windows: LiveWindows) -> None:

@@ -16,7 +16,7 @@ Source: SPEC 4.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -94,6 +94,10 @@ class UNetConfig:
             ],
             "norm_num_groups": self.norm_groups,
         }
+
+    def thinner(self, layers: Sequence[int]) -> UNetConfig:
+        """The same with so many layers a level."""
+        return replace(self, layers_per_block=tuple(layers))
 
     @property
     def embedding_dim(self) -> int:

@@ -25,6 +25,7 @@ from export.pocket.denoiser import Conditions, DenoiserStage
 from export.pocket.files import load_state, save_state
 from export.pocket.stage import Settings
 from export.pocket.student import StudentStage
+from export.pocket.thinning import thinned
 from export.pocket.tiny_decoder import CHUNK, TinyDecoderStage, psnr
 from export.pocket.training import Plan, Tell, Training
 from export.pocket.weights import write_weights
@@ -93,7 +94,13 @@ class Distillation(Training):
 
     def student(self, tell: Tell) -> bool:
         """The UNet of few steps; True when it is complete."""
-        return self._run(StudentStage(self._teacher(), steps=self.distill.student_steps), tell)
+        teacher, architecture = self._teacher(), self.preset.architecture
+        student = cast(UNet, architecture.build("live_unet", device="cpu"))
+        known = thinned(teacher.modules["unet"].state_dict(), architecture.unet, architecture.live_unet)
+        student.load_state_dict(known)
+        return self._run(
+            StudentStage(teacher, student.to(self.settings.device), steps=self.distill.student_steps), tell
+        )
 
     def made(self, tell: Tell) -> None:
         """Some clips as the teacher makes them, in one step and in its own by turns."""

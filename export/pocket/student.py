@@ -54,20 +54,19 @@ def clean(noisy: Tensor, velocity: Tensor, sigma: float) -> Tensor:
 
 
 class StudentStage:
-    """The student begins as the teacher, whose rows `teacher` makes and whose other networks it needs, frozen."""
+    """`student` learns, where it is, what the UNet of `teacher` knows; all networks of the latter are frozen."""
 
     name = "student"
     curves: tuple[str, ...] = ("loss", "teacher", "first", "later")
     batches = 1
-    learning_rate = 5e-4
+    learning_rate = 1e-3
     faster: Mapping[str, float] = {}
 
-    def __init__(self, teacher: DenoiserStage, *, steps: int) -> None:
+    def __init__(self, teacher: DenoiserStage, student: UNet, *, steps: int) -> None:
         self.teacher, self.steps = teacher, steps
-        unet = cast(UNet, teacher.modules["unet"])
         for module in teacher.modules.values():
             module.eval().requires_grad_(False)
-        self.student = copy.deepcopy(unet).train().requires_grad_(True)
+        self.student = student.train().requires_grad_(True)
         for frozen in (self.student.time_embedding, self.student.add_embedding):
             frozen.requires_grad_(False)
         self.modules: Modules = {"live_unet": self.student}

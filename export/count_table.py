@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from export.flops import graph_flops
-from export.graphs import Graph, bundle_graphs
+from export.graphs import Graph, Networks, bundle_graphs
 from export.live_graphs import live_graphs
 from export.presets import PRESETS, Preset
 from hp_trt.planning.counts import CELL_PX, TERMS
@@ -121,18 +121,37 @@ def _storages(module: nn.Module) -> dict[int, int]:
     return {t.untyped_storage()._cdata: t.untyped_storage().nbytes() // t.element_size() for t in tensors}
 
 
+def counted_graphs(preset: Preset, *, size: int, frames: int) -> dict[str, Graph]:
+    """The graphs that the table may have, for windows of `frames`.
+
+    Live mode's denoiser counts as one of a fixed window, and is here where it is not as large as the other one.
+    """
+    architecture = preset.architecture
+    graphs = bundle_graphs(architecture, size=size, frames=frames, motion_px=preset.motion_px)
+    graphs["tiny_decoder"] = live_graphs(architecture, size=size, frames=frames)["tiny_decoder"]
+    if architecture.live_layers is not None:
+        denoiser = graphs["denoiser"]
+
+        def make(networks: Networks) -> nn.Module:
+            return denoiser.make(lambda network: networks("live_unet" if network == "unet" else network))
+
+        graphs["live_denoiser"] = replace(denoiser, make=make)
+    return graphs
+
+
 def polynomials(preset: Preset) -> dict[str, dict[str, Any]]:
     """By graph: FLOPs, moved and held elements as {(power of frames, power of cells): coefficient}, and the weights."""
     counted: dict[tuple[int, int], dict[str, Counted]] = {}
     for size, frames in ((preset.size, preset.frames), (256, 25), (256, 6), (384, 8), (192, 5), (320, 12)):
-        graphs = bundle_graphs(preset.architecture, size=size, frames=frames, motion_px=preset.motion_px)
-        graphs["tiny_decoder"] = live_graphs(preset.architecture, size=size, frames=frames)["tiny_decoder"]
+        graphs = counted_graphs(preset, size=size, frames=frames)
         usual = (size, frames) == (preset.size, preset.frames)
-        wanted = [name for name, terms in TERMS.items() if usual or len(terms) > 1]
+        wanted = [name for name, terms in TERMS.items() if name in graphs and (usual or len(terms) > 1)]
         counted[size // CELL_PX, frames] = {name: count_graph(graphs[name], preset, {}) for name in wanted}
     table: dict[str, dict[str, Any]] = {}
     for name, terms in TERMS.items():
         points = {at: of[name] for at, of in counted.items() if name in of}
+        if not points:
+            continue
         table[name] = {
             what: _fit(terms, [(side**2, f, getattr(c, what)) for (side, f), c in points.items()])
             for what in ("flops", "moved")

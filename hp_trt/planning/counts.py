@@ -21,12 +21,14 @@ CELL_PX = 8  # pixels a latent cell covers along a side, in both presets
 HALF = frozenset(  # half in a bundle in fp16
     {"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder", "denoiser_inner", "denoiser_outer"}
 )
+_OF_DENOISERS = ((1, 1), (1, 2), (2, 1), (1, 0), (0, 0))
 TERMS: dict[str, tuple[tuple[int, float], ...]] = {  # what each graph's numbers are made of
     "appearance": ((0, 0),),
     "motion": ((0, 0),),
     "vae_encoder": ((0, 1), (0, 2), (0, 0.5), (0, 0)),
     "step_embedding": ((0, 0),),
-    "denoiser": ((1, 1), (1, 2), (2, 1), (1, 0), (0, 0)),
+    "denoiser": _OF_DENOISERS,
+    "live_denoiser": _OF_DENOISERS,  # of a preset whose distilled UNet has other layers; else as the denoiser
     "vae_decoder": ((0, 1), (0, 2), (0, 0)),
     "tiny_decoder": ((0, 1), (0, 0)),
 }
@@ -133,6 +135,12 @@ _COUNTS = {
             moved={(1, 1): 37_157, (1, 0): 309_824, (0, 0): 922_304},
             held={(1, 1): 1_310},
             weights=3_895_844,
+        ),
+        "live_denoiser": Counts(
+            flops={(1, 1): 2_416_672, (1, 2): 793.53125, (2, 1): 890, (1, 0): 7_127_040, (0, 0): 21_004_288},
+            moved={(1, 1): 22_495, (1, 0): 192_576, (0, 0): 573_504},
+            held={(1, 1): 1_306},
+            weights=2_453_508,
         ),
         "vae_decoder": Counts(
             flops={(0, 1): 15_380_352, (0, 2): 256},

@@ -62,7 +62,7 @@ class Model:
             )
         record = self.graphs.get(graph)
         plain, kind = plain_name(graph)
-        counts = _counts(self.preset, "denoiser" if plain == "live_denoiser" else plain)
+        counts = _counts(self.preset, plain)
         dtype = _DTYPES[kind] if kind else ("float16" if self.precision == "fp16" and graph in HALF else "float32")
         if record is not None:
             dtype = _DTYPES[record.precision]
@@ -147,7 +147,10 @@ def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> Model:
 
 
 def _counts(preset: str, graph: str) -> Counts | None:
-    return PRESETS[preset].graphs.get(graph) if preset in PRESETS else None
+    if preset not in PRESETS:
+        return None
+    graphs = PRESETS[preset].graphs
+    return graphs.get(graph) or (graphs["denoiser"] if graph == "live_denoiser" else None)
 
 
 def _tensor_bytes(record: Any) -> float:

@@ -123,6 +123,7 @@ def live_work(
     later = max(-(-(frames - first) // new), 0)
     windows, rows = 1 + later, [len(step.rows) for step in sampling.guidance()]
     steps, context = len(rows), CONTEXT.get(decoder, 0)
+    stitches = steps * windows + (later if cut.overlap else 0)  # every window but the first is joined to the one before
     lengths = Counter({first: 1}) + Counter({new: later})  # what is tied was seen, and shown, before
     decoded = Counter({first: 1}) + Counter({new + context: later})
     return Work(
@@ -141,7 +142,7 @@ def live_work(
                 Call(graph="step_embedding", units=steps, times=1),
                 *_evaluations(sampling, denoiser, inner, windows=windows, frames=window),
             ),
-            "stitch": (Call(graph="live_stitch", units=1, times=steps * windows, frames=window, total=window),),
+            "stitch": (Call(graph="live_stitch", units=1, times=stitches, frames=window, total=window),),
             "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(decoded.items())),
         },
         host={"portrait_crop": 1, "first_face": 1, "read": frames, "crop": frames, "write": frames},

@@ -114,11 +114,14 @@ def test_the_arithmetic_is_told_by_the_frame_of_a_usual_window():
     """25 frames of one row, one call: what the clip's graph does is what so many frames of the live one do."""
     sizes = {"size": 128, "frames": 25}
     clip = bundle_graphs(POCKET.architecture, motion_px=96, **sizes)["denoiser"]
-    live = live_graphs(POCKET.architecture, **sizes)
+    live = live_graphs(POCKET.architecture, networks=("tiny_decoder",), **sizes)
     whole = graph_flops(clip, POCKET.architecture)["call"]
     frame = graph_flops(live["live_denoiser"], POCKET.architecture)["call"]
     # Once a row: the contexts of the window, which weigh more in a shorter one; attention along time less.
     assert 25 * frame == pytest.approx(whole, rel=0.05)
+    distilled = live_graphs(POCKET.architecture, **sizes)["live_denoiser"]
+    # A layer of two on the way down, two of three on the way up, and the middle.
+    assert 0.5 * frame < graph_flops(distilled, POCKET.architecture)["call"] < 0.7 * frame
     tiny, full = live["tiny_decoder"], bundle_graphs(POCKET.architecture, motion_px=96, **sizes)["vae_decoder"]
     assert graph_flops(tiny, POCKET.architecture)["call"] < graph_flops(full, POCKET.architecture)["call"] / 10
 

@@ -59,7 +59,7 @@ def test_an_estimate_means_the_latents_that_its_velocity_was_made_of():
 @torch.no_grad()
 def test_a_way_ends_where_the_students_average_says_it_does_after_one_step_of_the_teacher():
     """By hand: x_j = x0_T + s_j (x_i - x0_T) / s_i; its end is what the average predicts there."""
-    stage = StudentStage(Teacher(0.7), steps=10)
+    stage = StudentStage(Teacher(0.7), Scaled(0.7), steps=10)
     stage._follow(0)
     stage._average.gain.fill_(0.4)
     noisy = 1 + 700 * torch.randn(1, 2, 4, 2, 2)
@@ -71,7 +71,7 @@ def test_a_way_ends_where_the_students_average_says_it_does_after_one_step_of_th
 
 
 def test_half_of_what_is_learnt_is_the_clip_and_half_is_the_end():
-    stage = StudentStage(Teacher(0.5), steps=10)  # the student begins as the teacher: both say 0.5 of 1
+    stage = StudentStage(Teacher(0.5), Scaled(0.5), steps=10)  # the student begins as the teacher: both say 0.5 of 1
     for seed in range(5):
         losses = stage.loss(seed, np.random.default_rng(seed))
         stage.student.zero_grad()
@@ -84,7 +84,7 @@ def test_half_of_what_is_learnt_is_the_clip_and_half_is_the_end():
 
 def test_time_embeddings_and_the_teacher_stay_as_they_are():
     teacher = Teacher(0.5)
-    stage = StudentStage(teacher, steps=10)
+    stage = StudentStage(teacher, Scaled(0.5), steps=10)
     stage.loss(0, np.random.default_rng(0))["loss"].backward()
     learns = {name for name, parameter in stage.student.named_parameters() if parameter.requires_grad}
     assert learns == {"gain"}
@@ -93,7 +93,7 @@ def test_time_embeddings_and_the_teacher_stay_as_they_are():
 
 
 def test_the_average_follows_the_student_once_a_step():
-    stage = StudentStage(Teacher(0.5), steps=10)
+    stage = StudentStage(Teacher(0.5), Scaled(0.5), steps=10)
     stage._follow(0)
     with torch.no_grad():
         stage.student.gain.fill_(1.5)

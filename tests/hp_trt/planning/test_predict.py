@@ -130,27 +130,28 @@ def test_in_a_stream_a_window_takes_as_long_as_its_slowest_stage_or_all_cores_to
     work = live_work(100, Sampling(steps=4), LIVE)
     assert work.windows == 15
     model = model_of_preset("pocket")
-    # A window: motion 1, denoise 4 and stitch 4, decode 1; host 3 x 0.1 x 100 / 15 = 2: 12 of two cores
+    # A window: motion 1, denoise 4 and stitch 4, decode 1; host 3 x 0.1 x 100 / 15 = 2: 12 of two cores. Once in all
+    # of them: the embedding of the steps; in all but the first: joining it to the one before.
     plenty = type("Plenty", (Known,), {"cores": 100})()
-    step_embedding = 1 / 15
-    assert predict(model, work, plenty).window_s == pytest.approx(8 + step_embedding)
-    assert predict(model, work, Known()).window_s == pytest.approx(8 + step_embedding)  # cores: 6
+    besides = 1 / 15 + 14 / 15
+    assert predict(model, work, plenty).window_s == pytest.approx(8 + besides)
+    assert predict(model, work, Known()).window_s == pytest.approx(8 + besides)  # cores: 6
     one = type("One", (Known,), {"cores": 1})()
-    assert predict(model, work, one).window_s == pytest.approx(12 + step_embedding)
-    assert predict(model, work, one).frames_per_s == pytest.approx(7 / (12 + step_embedding))
+    assert predict(model, work, one).window_s == pytest.approx(12 + besides)
+    assert predict(model, work, one).frames_per_s == pytest.approx(7 / (12 + besides))
 
 
 @pytest.mark.parametrize("memory_bytes", [1, None])
 def test_a_card_and_a_cpu_of_few_cores_are_shared_by_all_graphs_of_a_stream(memory_bytes):
     shared = type("Shared", (Known,), {"cores": 100, "memory_bytes": memory_bytes, "takes_turns": True})()
     prediction = predict(model_of_preset("pocket"), live_work(100, Sampling(steps=4), LIVE), shared)
-    assert prediction.window_s == pytest.approx(1 + 8 + 1 + 1 / 15)
+    assert prediction.window_s == pytest.approx(1 + 8 + 1 + 1 / 15 + 14 / 15)
 
 
 def test_a_streams_frame_waits_for_its_window_and_is_made_then():
     prediction = predict(model_of_preset("pocket"), live_work(100, Sampling(steps=1), LIVE), Known(), rate=10)
-    # Six frames of 0.1 s are still to come; a crop; motion, denoise, stitch, decode.
-    assert prediction.latency_s == pytest.approx(0.6 + 0.1 + 4 + 1 / 15)
+    # Six frames of 0.1 s are still to come; a crop; motion, denoise, stitch, join, decode.
+    assert prediction.latency_s == pytest.approx(0.6 + 0.1 + 4 + 1 / 15 + 14 / 15)
 
 
 def test_the_hosts_work_is_in_no_number_where_nobody_measured_it():

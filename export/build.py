@@ -29,6 +29,7 @@ from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
 from engines.spec import QUANTIZATIONS, Quantization
+from export.architecture import NETWORKS
 from export.build_plans import intact
 from export.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
 from export.checkpoints import find_user_files
@@ -158,8 +159,7 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
     with BundleWriter(config.bundle, preset=config.preset) as writer:
         networks = _Networks(config, source)
         for number, (name, graph) in enumerate(graphs.items(), start=1):
-            known = {n: fingerprint(n) for n in graph.networks}
-            facts, record = find_graph(writer, graph, config, known)
+            facts, record = find_graph(writer, graph, config, fingerprint)
             later = {n for g in list(graphs.values())[number:] if not g.quantized for n in g.networks}
             if record is None:
                 announce = announcer(tell, what="graph", graph=name, number=number, of=len(graphs))
@@ -176,6 +176,12 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
             records[name] = record
         manifest = _manifest(config, source, {n: fingerprint(n) for n in _used(graphs)}, records)
         return writer.commit(replace(manifest, engines=still_good(writer, records)))
+
+
+def deciding_networks(graph: Graph) -> tuple[str, ...]:
+    """Whose weights decide what a graph is: its own, and for one in 8 bits all that the clips go through which it is
+    calibrated on."""
+    return graph.networks if graph.quantized is None else tuple(dict.fromkeys((*graph.networks, *NETWORKS)))
 
 
 def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]) -> dict[str, Any]:
@@ -202,13 +208,13 @@ def digest(facts: Any) -> str:
 
 
 def find_graph(
-    writer: BundleWriter, graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]
+    writer: BundleWriter, graph: Graph, config: BuildConfig, fingerprint: Callable[[str], str]
 ) -> tuple[dict[str, Any], GraphRecord | None]:
     """The facts of a graph, and its record where the bundle holds it already.
 
-    Raises InputError for one that it does not hold and that `--only` leaves out.
+    `fingerprint`: of a network's weights. Raises InputError for one that it does not hold and that `--only` leaves out.
     """
-    facts = content_facts(graph, config, fingerprints)
+    facts = content_facts(graph, config, {network: fingerprint(network) for network in deciding_networks(graph)})
     record = writer.find(graph.name, digest(facts))
     if record is None and not config.parity:  # one that was compared is as good
         record = writer.find(graph.name, digest(facts | {"parity": True}))

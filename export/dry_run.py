@@ -40,7 +40,7 @@ def graph_lines(config: BuildConfig) -> Iterator[Line]:
     writer.check()
     standing = writer.manifest()
     for name, graph in config.graphs().items():
-        facts, record = find_graph(writer, graph, config, {n: source.fingerprint(n) for n in graph.networks})
+        facts, record = find_graph(writer, graph, config, source.fingerprint)
         before = standing.graphs.get(name) if standing else None
         yield Line(what="graph", name=name, build=record is None, why="" if record else _why_graph(before, facts))
 
@@ -79,6 +79,8 @@ def _why_graph(before: GraphRecord | None, facts: Mapping[str, Any]) -> str:
         reasons.append("the networks' sizes change")
     if changed := _changed(old.get("weights"), facts["weights"]):
         reasons.append(f"other weights of {', '.join(changed)}")
+    if (old.get("quantized") or {}) != (facts.get("quantized") or {}):
+        reasons.append("it is calibrated otherwise")
     if changed := _changed(old.get("versions"), facts["versions"]):
         reasons.append("other versions of " + ", ".join(changed))
     if old.get("opset") != facts["opset"] or old.get("code") != facts["code"]:

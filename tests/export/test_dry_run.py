@@ -85,6 +85,13 @@ class TestGraphs:
             "other versions of onnxscript"
         )
 
+    def test_another_calibration_says_so(self, tiny_bundle):
+        made = {**tiny_bundle.manifest.graphs["denoiser"].built["facts"], "quantized": {"kind": "int8", "code": "old"}}
+        before = replace(tiny_bundle.manifest.graphs["denoiser"], built={"facts": made})
+        assert export.dry_run._why_graph(before, made) == "its files are damaged"
+        now = {**made, "quantized": {"kind": "int8", "code": "new"}}
+        assert export.dry_run._why_graph(before, now) == "it is calibrated otherwise"
+
     def test_a_damaged_graph_says_so(self, path, tiny_bundle):
         (path / tiny_bundle.manifest.graphs["stitch"].main).write_bytes(b"")
         assert reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path))) == {"stitch": "its files are damaged"}

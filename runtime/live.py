@@ -8,9 +8,9 @@ which are thrown away.
 What this window would have made of the last tied frame is another thing than the window before did: a step that all of
 its new frames have in common. It is taken from them, less from frame to frame, so nothing is seen at the joint.
 
-    stitching  X' = a X + b V                                     V of the window; the bank then writes the tied rows
-    joining    X" = X' + w_t (B - X'_O)    w_t = 1 - t / (n + 1)  t: 1 .. n of the new frames, 0 of the last tied one, O;
-                                                                  B: that frame as the window before left it
+    stitching  X' = a X + b V            V of the window; the bank then writes the tied rows
+    joining    X" = X' + w_t (B - X'_O)  w_t = 1 - t / (n + 1), t: 1 .. n of the new frames, 0 of O, the last tied one;
+                                         B: that frame as the window before left it
 
 Source: DESIGN 3 and 6 (the stitch as a matrix, live mode); the released sampler has none of this, because its windows
 wrap round a clip's end and all advance together.

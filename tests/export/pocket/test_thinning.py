@@ -26,16 +26,18 @@ def test_the_first_layers_and_on_the_way_up_the_last_too_are_kept():
     made = thinned(whole, THREE, THREE.thinner((2, 1)))
     # From the finest level down: 3 layers and 4 on the way up, of which 2 and 3 are left; then 2 and 3, 1 and 2 left.
     came_from = {
-        "down_blocks.0.resnets.1.temporal_res_block.conv1.weight": "down_blocks.0.resnets.1.temporal_res_block.conv1.weight",
-        "up_blocks.1.resnets.1.temporal_res_block.conv1.weight": "up_blocks.1.resnets.1.temporal_res_block.conv1.weight",
-        "up_blocks.1.resnets.2.temporal_res_block.conv1.weight": "up_blocks.1.resnets.3.temporal_res_block.conv1.weight",
-        "up_blocks.1.attentions.2.proj_in.weight": "up_blocks.1.attentions.3.proj_in.weight",
-        "up_blocks.0.resnets.1.temporal_res_block.conv1.weight": "up_blocks.0.resnets.2.temporal_res_block.conv1.weight",
-        "mid_block.resnets.1.temporal_res_block.conv1.weight": "mid_block.resnets.1.temporal_res_block.conv1.weight",
-        "conv_in.weight": "conv_in.weight",
-    }  # fmt: skip
+        "down_blocks.0.resnets.1": "down_blocks.0.resnets.1",
+        "up_blocks.1.resnets.1": "up_blocks.1.resnets.1",
+        "up_blocks.1.resnets.2": "up_blocks.1.resnets.3",
+        "up_blocks.0.resnets.1": "up_blocks.0.resnets.2",
+        "mid_block.resnets.1": "mid_block.resnets.1",
+    }
     for new, old in came_from.items():
-        assert torch.equal(made[new], whole[old]), new
+        weight = "temporal_res_block.conv1.weight"
+        assert torch.equal(made[f"{new}.{weight}"], whole[f"{old}.{weight}"]), new
+    assert torch.equal(
+        made["up_blocks.1.attentions.2.proj_in.weight"], whole["up_blocks.1.attentions.3.proj_in.weight"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
 
 from engines.errors import FaceNotFound, InputError
+from hp_trt.live.pushing import pushing
 from hp_trt.live.session import LiveFrame, LiveSession
 
 _RATE = 25  # frames a second of arrays, which have no times; nothing is made of it
@@ -23,28 +23,15 @@ def whole_clip(
     before has come out.
     """
     times: list[Fraction | None] = []
-    broken: list[BaseException] = []
 
-    def push() -> None:
-        try:
-            for number, (image, time_s) in enumerate(images):
-                times.append(time_s)
-                session.push(image, Fraction(number, _RATE))
-        except BaseException as error:  # it is told where frames are waited for
-            broken.append(error)
-        finally:
-            session.close()
+    def timed() -> Iterator[tuple[np.ndarray, Fraction]]:
+        for number, (image, time_s) in enumerate(images):
+            times.append(time_s)
+            yield image, Fraction(number, _RATE)
 
-    thread = threading.Thread(target=push, name="hp-trt live clip", daemon=True)
-    thread.start()
-    try:
+    with pushing(session, timed(), thread="hp-trt live clip"):
         for frame in session:
             yield frame, times[int(frame.pts_s * _RATE)]
-    finally:
-        session.abort()  # a caller that stops early: whoever pushes is told that nothing is taken any more
-        thread.join()
-    if broken:
-        raise broken[0]
     if not times:
         raise InputError("the driving video has no frames; it needs at least one")
     if session.stats.faceless == len(times):

@@ -19,6 +19,7 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig
+from hp_trt.live.pushing import pushing
 from runtime.benchmark import machine
 
 if TYPE_CHECKING:
@@ -97,42 +98,31 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
 def _run(session: LiveSession, images: Sequence[np.ndarray], config: SoakConfig, tell: Tell) -> dict[str, Any]:
     start_s = time.monotonic()
     stop = threading.Event()
-    failed: list[BaseException] = []
 
-    def push() -> None:
-        try:
-            for number, image in enumerate(_endless(images)):
-                if config.rate is not None and stop.wait(max(start_s + number / config.rate - time.monotonic(), 0)):
-                    return
-                if stop.is_set():
-                    return
-                session.push(image, Fraction(number, 25) if config.rate is None else Fraction(number / config.rate))
-        except BaseException as error:  # told to the thread that waits for frames
-            failed.append(error)
-        finally:
-            session.close()
+    def source() -> Iterator[tuple[np.ndarray, Fraction]]:
+        for number, image in enumerate(_endless(images)):
+            if config.rate is not None and stop.wait(max(start_s + number / config.rate - time.monotonic(), 0)):
+                return
+            if stop.is_set():
+                return
+            yield image, Fraction(number, 25) if config.rate is None else Fraction(number / config.rate)
 
-    pusher = threading.Thread(target=push, name="hp-trt soak", daemon=True)
-    pusher.start()
     latencies, at_s, memory = [], [], []
     looked_s = start_s
-    try:
-        while (frame := session.pull(_PATIENCE_S)) is not None:
-            now_s = time.monotonic()
-            latencies.append(frame.latency_s)
-            at_s.append(now_s - start_s)
-            if now_s - looked_s >= _EVERY_S:
-                looked_s = now_s
-                memory.append((now_s - start_s, machine.resident_bytes()))
-                tell("soak", min(round(now_s - start_s), round(config.seconds)), round(config.seconds))
-            if now_s - start_s >= config.seconds:
-                stop.set()
-    finally:
-        stop.set()
-        session.abort()
-        pusher.join()
-    if failed:
-        raise failed[0]
+    with pushing(session, source(), thread="hp-trt soak"):
+        try:
+            while (frame := session.pull(_PATIENCE_S)) is not None:
+                now_s = time.monotonic()
+                latencies.append(frame.latency_s)
+                at_s.append(now_s - start_s)
+                if now_s - looked_s >= _EVERY_S:
+                    looked_s = now_s
+                    memory.append((now_s - start_s, machine.resident_bytes()))
+                    tell("soak", min(round(now_s - start_s), round(config.seconds)), round(config.seconds))
+                if now_s - start_s >= config.seconds:
+                    stop.set()
+        finally:
+            stop.set()  # a source that waits for its next frame's time ends now
     return summary(latencies, at_s, memory, config.seconds)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,10 +27,10 @@ import numpy as np
 
 from engines.backend import Buffer
 from engines.errors import InputError
-from hp_trt.driving import DrivingCrop, DrivingCrops
-from hp_trt.faces import Face, FaceFollower, FaceLocator, largest_face
-from hp_trt.geometry import motion_ids
+from hp_trt.driving import DrivingCrop
+from hp_trt.faces import FaceLocator
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
+from hp_trt.live.sight import Sight
 from hp_trt.paste import PasteBack
 from hp_trt.profiles import Profile
 from runtime.decode import to_uint8
@@ -38,12 +38,11 @@ from runtime.encode import encode_motion
 from runtime.live import LiveLoop
 from runtime.live_decode import LiveDecoder
 from runtime.stages import Stages
+from runtime.streams import Guard
 
 if TYPE_CHECKING:
     from hp_trt.api import Portrait, Runtime
 
-_INTENSITY_FRAMES = 25  # the latest so many tell how much a face moves: as many as the released chunk (SPEC 7.4)
-_LOOK_AROUND = 25  # every so many frames the whole picture is searched, whatever is followed
 _LATEST = 600  # frames that latencies are told of
 _RATE_S = 5.0  # over which the frames a second are counted
 
@@ -153,7 +152,8 @@ class LiveSession:
         self._pushed = 0
         self._last_pts: Fraction | None = None
         self._started_s: float | None = None
-        self._sight = _Sight(runtime, locator)
+        self._sight = Sight(locator, runtime.bundle.manifest.geometry)
+        self._guard = Guard(backend) if backend.asynchronous else None  # of motion tokens
         self._latencies: deque[float] = deque(maxlen=_LATEST)
         self._emitted_s: deque[float] = deque(maxlen=_LATEST)
         self._began_s = time.monotonic()
@@ -344,7 +344,7 @@ class LiveSession:
                 head_id=head_id,
                 exp_id=exp_id,
                 first_frame=self._sight.frames - len(group.crops),
-                guard=self._sight.guard,
+                guard=self._guard,
             )
         group.crops = []
         self._seen.put(group)
@@ -394,81 +394,6 @@ class LiveSession:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-class _Sight:
-    """The driving faces as they come: where they are, and how much they have moved lately. For one thread."""
-
-    def __init__(self, runtime: Runtime, locator: FaceLocator) -> None:
-        from runtime.streams import Guard
-
-        self._geometry = runtime.bundle.manifest.geometry
-        self._locator = locator
-        self._crops: DrivingCrops | None = None
-        self._size: tuple[int, ...] = ()
-        self._latest: DrivingCrop | None = None
-        self._face: Face | None = None  # of the frame before
-        self._landmarks: deque[np.ndarray] = deque(maxlen=_INTENSITY_FRAMES)
-        self._resized = 0
-        self.anew = True  # the next face sets the crop
-        self.frames = self.held = self.faceless = self.crowded = 0
-        self.guard = Guard(runtime.backend) if runtime.backend.asynchronous else None
-
-    def crop(self, image: np.ndarray, index: int) -> DrivingCrop | None:
-        """What the motion networks see of a frame; of one without a face, what they saw last. None before the first."""
-        if image.shape != self._size:
-            self._resized += bool(self._size)
-            self._size, self.anew = image.shape, True
-        faces = self._find(image, index)
-        if self.anew and faces:
-            self._crops = DrivingCrops(
-                self._locator, largest_face(faces), crop_px=self._geometry["crop_px"], size=self._geometry["motion_px"]
-            )
-            self._landmarks.clear()
-            self.anew = False
-        if self._crops is None:
-            self.faceless += 1
-            return None
-        self.frames += 1
-        self.held += not faces
-        self.crowded += len(faces) > 1
-        # Old boxes do not fit a picture of another size: until its first face the last crop stands still.
-        if not self.anew or faces:
-            self._latest = self._crops.crop_of(image, faces)
-        return self._latest
-
-    def _find(self, image: np.ndarray, index: int) -> Sequence[Face]:
-        """The face where it was, if the locator can follow one; else all faces, and now and then in any case."""
-        faces: Sequence[Face] = []
-        if (
-            self._face is not None
-            and not self.anew
-            and index % _LOOK_AROUND
-            and isinstance(self._locator, FaceFollower)
-        ):
-            faces = self._locator.near(image, self._face)
-        faces = faces or self._locator.locate(image, index)
-        self._face = largest_face(faces) if faces else None
-        return faces
-
-    def intensity(self, crops: list[DrivingCrop]) -> tuple[int, int]:
-        """The head's and the expression's ids from these frames and those before, at most 25."""
-        self._landmarks.extend(crop.landmarks for crop in crops)
-        return motion_ids(np.stack(self._landmarks))
-
-    def notes(self) -> list[str]:
-        notes = []
-        if self.faceless:
-            notes.append(f"{self.faceless} driving frames came before the first face: nothing was made of them")
-        if self.held:
-            notes.append(f"{self.held} of {self.frames} driving frames show no face: the one before was held")
-        if self.crowded:
-            notes.append(f"{self.crowded} of {self.frames} driving frames show several faces: the largest was used")
-        if self._resized:
-            notes.append(
-                f"the driving frames changed their size {self._resized} times: each time the crop was set anew"
-            )
-        return notes
 
 
 def _drained(queue: BoundedQueue[_Group]) -> Iterator[_Group]:

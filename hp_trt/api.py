@@ -1,48 +1,34 @@
 """Runtime: open a bundle once, animate many clips.
 
-A clip goes through in one pass and little memory: the driving video is read, cropped and encoded in groups of a window,
-and only its motion tokens stay; latents of the whole clip are denoised together, as released; frames are decoded,
-pasted back and written chunk by chunk.
-
-Source: SPEC 0.
+What an application sees, and where the parts are put together: a bundle's graphs are opened by `hp_trt.open_graphs`, a
+portrait is encoded by `hp_trt.portrait_encoder`, frames are made by `hp_trt.clip` or, live, by `hp_trt.live.session`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from engines import families
-from engines.backend import Backend, Buffer, Session
+from engines.backend import Backend, Session
 from engines.bundle import Bundle
-from engines.errors import BundleError, InputError
-from engines.gpu import require_gpu
-from engines.manifest import build_command, plan_command
-from engines.plan_choice import Here, choose_plans
-from engines.spec import plain_name
+from engines.errors import InputError
 from hp_trt.arcface import no_identity, open_arcface
+from hp_trt.clip import clip_frames, read_motion
 from hp_trt.config import RuntimeConfig, profile_of
-from hp_trt.driving import DrivingCrop, DrivingCrops, first_face
+from hp_trt.driving_frames import DrivingFrames
 from hp_trt.faces import FaceLocator, open_locator
-from hp_trt.geometry import motion_ids
-from hp_trt.images import load_image
+from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
 from hp_trt.paste import PasteBack
-from hp_trt.portrait import PortraitCrop, portrait_crop
+from hp_trt.portrait_encoder import Portrait, PortraitEncoder
 from hp_trt.profiles import Profile, find_profile
 from hp_trt.video import VideoReader
-from runtime import noise
-from runtime.decode import decode, to_uint8
-from runtime.denoise import denoise
-from runtime.encode import encode_motion, encode_portrait
-from runtime.memory_bank import Identity, MotionBank
 from runtime.sampling import Sampling
 from runtime.stages import Event, Stages
 
@@ -50,22 +36,14 @@ if TYPE_CHECKING:
     from hp_trt.live.queues import Policy
     from hp_trt.live.session import LiveSession
 
+__all__ = [
+    "Animation", "Driving", "Faces", "Frame", "Picture", "Portrait", "Runtime", "live_threads", "open_backend",
+]  # fmt: skip
+
 _LIVE_SPANS = 10_000  # of a session that may never end
 Picture = Path | str | np.ndarray
 Driving = Path | str | Sequence[np.ndarray]
 Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.landmarks_file`), or any locator
-
-
-@dataclass(frozen=True, kw_only=True)
-class Portrait:
-    """A portrait, encoded once, for any number of clips of the Runtime that made it."""
-
-    image: np.ndarray  # (H, W, 3) uint8 RGB
-    path: Path | None  # where it came from; None: an array
-    crop: PortraitCrop
-    identity: Identity
-    paste: PasteBack
-    notes: tuple[str, ...]  # what a user should know, a line each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +80,6 @@ class _Made:
     notes: Callable[[], Sequence[str]]
 
 
-@dataclass
-class _Motion:
-    """What is kept of a driving video."""
-
-    bank: MotionBank
-    times: list[Fraction | None] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 class Runtime:
     """Graphs of one bundle, opened on one device. A context manager; not for use from two threads at once.
 
@@ -132,16 +101,16 @@ class Runtime:
         self.config = config or RuntimeConfig()
         self._on_event, self._settle_stages = on_event, settle_stages
         self._locator = open_locator(self.config.locator, self.config.locator_file)
-        self._embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
+        embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
         self.backend: Backend = backend or open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
-            self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
-            self._beside: dict[str, Session] = {}
-            self._opened = opened
-            self.sessions_of(self.profile)
+            self._graphs = OpenGraphs(self.bundle, self.config, self.backend)
+            opened.callback(self._graphs.close)
+            self._graphs.of(self.profile)
             self._opened = opened.pop_all()
+        self._portraits = PortraitEncoder(self.backend, self.sessions, self.bundle.manifest.geometry, embed)
 
     @property
     def profile(self) -> Profile:
@@ -168,21 +137,12 @@ class Runtime:
         Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here, InputError for
         products that the family has not.
         """
-        if not families.find(self.config.family).computes(profile.quantize):
-            raise InputError(
-                f"the profile {profile.name} is for {profile.quantize} products, {self.config.family} has none; set "
-                'quantize = "none", or use another family'
-            )
-        live = profile.mode == "live"
-        beside = {*profile.roles.values(), "motion"} if live and self.backend.concurrent else set()
-        missing = [name for name in profile.graphs if name not in (self._beside if name in beside else self.sessions)]
-        for name, (file, weights) in _files(self.bundle, self.config, missing).items():
-            threads = live_threads(name, self.config.threads) if name in beside else None
-            session = self.backend.load(self.bundle.spec(name), file, weights, threads=threads)
-            self._opened.callback(session.close)
-            (self._beside if name in beside else self.sessions)[name] = session
-        found = {name: (self._beside if name in beside else self.sessions)[name] for name in profile.graphs}
-        return found | {role: found[name] for role, name in profile.roles.items()}
+        return self._graphs.of(profile)
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """Those that are open, by graph, without those that the stages of a live session have to themselves."""
+        return self._graphs.sessions
 
     def notes_of(self, profile: Profile) -> tuple[str, ...]:
         """What a user should know of this bundle in this profile, a line each."""
@@ -244,26 +204,7 @@ class Runtime:
         `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
-        what = "the portrait" if isinstance(image, np.ndarray) else str(image)
-        stages = stages or self._stages()
-        geometry = self.bundle.manifest.geometry
-        with stages.unit("portrait_crop"):
-            pixels = load_image(image)
-            crop = portrait_crop(
-                pixels,
-                self._locator_of(landmarks),
-                crop_px=geometry["crop_px"],
-                appearance_px=geometry["appearance_px"],
-                what=what,
-            )
-        return Portrait(
-            image=pixels,
-            path=None if isinstance(image, np.ndarray) else Path(image),
-            crop=crop,
-            identity=self._encode(crop, stages),
-            paste=PasteBack(pixels, crop.box),
-            notes=crop.notes,
-        )
+        return self._portraits.portrait(image, self._locator_of(landmarks), stages or self._stages())
 
     def animate(
         self,
@@ -308,7 +249,7 @@ class Runtime:
             if crop_out is not None:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            made = self._frames(who, reader, self._locator_of(landmarks), wanted, sampling, stages)
+            made = self._frames(who, DrivingFrames(reader), self._locator_of(landmarks), wanted, sampling, stages)
             for frame in made.frames:
                 with stages.unit("write"):
                     full.write(frame.full(), frame.time_s)
@@ -345,9 +286,9 @@ class Runtime:
         mode live frames come window by window while the video is read, and memory does not grow.
         """
         wanted, stages = self.sampling(**sampling), self._stages()
-        source = VideoReader(driving) if isinstance(driving, Path | str) else driving
+        images = DrivingFrames(driving)
         who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
-        yield from self._frames(who, source, self._locator_of(landmarks), wanted, sampling, stages).frames
+        yield from self._frames(who, images, self._locator_of(landmarks), wanted, sampling, stages).frames
 
     def close(self) -> None:
         """Let go of the graphs and of the device. Twice is fine."""
@@ -364,21 +305,6 @@ class Runtime:
     def _stages(self) -> Stages:
         return Stages(self._on_event, settle=self.backend.synchronize if self._settle_stages else None)
 
-    def _encode(self, crop: PortraitCrop, stages: Stages, sampling: Sampling | None = None) -> Identity:
-        """With `sampling`, the condition is made from the portrait with that much noise on it."""
-        strength = sampling.noise_aug_strength if sampling else 0.0
-        side = self.bundle.manifest.geometry["crop_px"]
-        return encode_portrait(
-            self.backend,
-            self.sessions,
-            image=crop.reference[None],
-            appearance_image=crop.transformed[None],
-            id_embedding=self._embed(crop.arcface),
-            noise_aug=noise.noise_aug(sampling.seed, side, side) if sampling and strength else None,
-            noise_aug_strength=strength,
-            stages=stages,
-        )
-
     def _locator_of(self, landmarks: Faces | None) -> FaceLocator:
         if landmarks is None:
             return self._locator
@@ -387,7 +313,7 @@ class Runtime:
     def _frames(
         self,
         portrait: Portrait,
-        source: VideoReader | Sequence[np.ndarray],
+        driving: DrivingFrames,
         locator: FaceLocator,
         sampling: Sampling,
         overrides: Mapping[str, Any],
@@ -395,14 +321,32 @@ class Runtime:
     ) -> _Made:
         """A clip's frames by the runtime's profile, as they come, and what there is to note when they have."""
         if self.profile.mode == "live":
-            return self._streamed(portrait, source, locator, overrides, stages)
-        motion = self._read_motion(source, locator, sampling, stages)
-        return _Made(frames=self._generate(portrait, motion, sampling, stages), notes=lambda: motion.notes)
+            return self._streamed(portrait, driving, locator, overrides, stages)
+        geometry = self.bundle.manifest.geometry
+        motion = read_motion(
+            self.backend, self.sessions["motion"], driving, locator,
+            geometry=geometry, window=sampling.window, max_frames=self.config.max_frames, stages=stages,
+        )  # fmt: skip
+
+        def frames() -> Iterator[Frame]:
+            made = clip_frames(
+                self.backend,
+                self.sessions_of(self.profile),
+                motion_tokens=motion.bank.finish(sampling.pad_frames),
+                identity=self._portraits.identity(portrait, sampling, stages),
+                sampling=sampling,
+                side_px=geometry["crop_px"],
+                stages=stages,
+            )
+            for index, crop in made:
+                yield Frame(index=index, time_s=motion.times[index], crop=crop, _paste=portrait.paste)
+
+        return _Made(frames=frames(), notes=lambda: motion.notes)
 
     def _streamed(
         self,
         portrait: Portrait,
-        source: VideoReader | Sequence[np.ndarray],
+        driving: DrivingFrames,
         locator: FaceLocator,
         overrides: Mapping[str, Any],
         stages: Stages,
@@ -418,101 +362,10 @@ class Runtime:
 
         def frames() -> Iterator[Frame]:
             with session:
-                for made, time_s in whole_clip(session, _read(source, stages)):
+                for made, time_s in whole_clip(session, driving.timed(stages)):
                     yield Frame(index=made.index, time_s=time_s, crop=made.crop, _paste=portrait.paste)
 
-        def notes() -> Sequence[str]:
-            return [*(source.notes if isinstance(source, VideoReader) else []), *session.stats.notes]
-
-        return _Made(frames=frames(), notes=notes)
-
-    def _read_motion(
-        self, source: VideoReader | Sequence[np.ndarray], locator: FaceLocator, sampling: Sampling, stages: Stages
-    ) -> _Motion:
-        """One pass over the driving frames, a window's length at a time; keeps their tokens and times."""
-        named = str(source.info.path) if isinstance(source, VideoReader) else "the driving frames"
-        geometry = self.bundle.manifest.geometry
-        with stages.unit("first_face"):
-            face = first_face(iter(source), locator, named)
-        cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
-        motion = _Motion(MotionBank(self.backend))
-        total = source.info.frames if isinstance(source, VideoReader) else len(source)
-        for stage in ("read", "crop", "motion"):
-            stages.begin(stage, total=total)
-        images = _read(source, stages)
-        while True:
-            group: list[DrivingCrop] = []
-            for image, time_s in islice(images, sampling.window):
-                with stages.unit("crop"):
-                    group.append(cropper.crop(image))
-                motion.times.append(time_s)
-            if not group:
-                break
-            if len(motion.times) > self.config.max_frames:
-                raise InputError(
-                    f"{named} has more than {self.config.max_frames} frames; cut it shorter, or raise max_frames"
-                )
-            with stages.unit("motion", len(group)):
-                head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
-                tokens = encode_motion(
-                    self.backend,
-                    self.sessions["motion"],
-                    face_images=np.stack([crop.face_image for crop in group]),
-                    pose_images=np.stack([crop.pose_image for crop in group]),
-                    head_id=head_id,
-                    exp_id=exp_id,
-                    first_frame=len(motion.bank),
-                    guard=motion.bank.guard,
-                )
-                motion.bank.append(tokens)
-        for stage in ("read", "crop", "motion"):
-            stages.end(stage)
-        motion.notes = [*(source.notes if isinstance(source, VideoReader) else []), *cropper.notes()]
-        return motion
-
-    def _generate(self, portrait: Portrait, motion: _Motion, sampling: Sampling, stages: Stages) -> Iterator[Frame]:
-        tokens: Buffer = motion.bank.finish(sampling.pad_frames)
-        identity = portrait.identity
-        if sampling.noise_aug_strength:
-            identity = self._encode(portrait.crop, stages, sampling)
-        side = self.bundle.manifest.geometry["crop_px"]
-        sessions = self.sessions_of(self.profile)
-        latents = denoise(
-            self.backend,
-            sessions,
-            identity=identity,
-            motion_tokens=tokens,
-            noise=noise.initial_noise(sampling.seed, (tokens.shape[0], *identity.start_latents.shape[1:]), side, side),
-            sampling=sampling,
-            stages=stages,
-        )
-        decoded = decode(
-            self.backend,
-            sessions["decoder"],
-            latents,
-            pad_frames=sampling.pad_frames,
-            chunk=sampling.decode_chunk,
-            stages=stages,
-        )
-        for index, frame in decoded:
-            yield Frame(index=index, time_s=motion.times[index], crop=to_uint8(frame), _paste=portrait.paste)
-
-
-def _read(source: VideoReader | Sequence[np.ndarray], stages: Stages) -> Iterator[tuple[np.ndarray, Fraction | None]]:
-    images = _timed(source)
-    while True:
-        try:
-            with stages.unit("read"):
-                image = next(images)
-        except StopIteration:
-            return
-        yield image
-
-
-def _timed(source: VideoReader | Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, Fraction | None]]:
-    if isinstance(source, VideoReader):
-        return ((frame.image, frame.time_s) for frame in source.timed())
-    return ((image, None) for image in source)
+        return _Made(frames=frames(), notes=lambda: [*driving.notes, *session.stats.notes])
 
 
 def _same_file(one: Path | str, other: Path | str) -> bool:
@@ -521,62 +374,3 @@ def _same_file(one: Path | str, other: Path | str) -> bool:
         return Path(one).samefile(other)
     except OSError:  # one of them does not exist
         return False
-
-
-def open_backend(config: RuntimeConfig) -> Backend:
-    """What runs the graphs. Raises EngineMismatch when this machine cannot."""
-    if families.find(config.family).has_plans:
-        from engines.trt_backend import open_trt_backend
-
-        return open_trt_backend(
-            config.family,
-            device_id=config.device_id,
-            weight_budget_bytes=config.weight_budget_bytes,
-            overlap_decode=config.overlap_decode,
-        )
-    from engines.onnx_backend import OnnxBackend
-
-    return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
-
-
-def live_threads(graph: str, threads: int | None) -> int:
-    """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
-    from engines.onnx_backend import available_cores
-
-    whole = threads or available_cores()
-    return max(1, whole // 2 if "denoiser" in graph else whole // 4)
-
-
-def _option_of(graph: str) -> str:
-    """What makes a build add a graph that not every bundle has."""
-    if kind := plain_name(graph)[1]:
-        return f"--quantize {kind}"
-    return "--reuse" if graph in ("denoiser_inner", "denoiser_outer") else "--live"
-
-
-def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
-    """By graph: the file to open, and the one that holds its weights where that is another."""
-    for name in names:
-        if name not in bundle:
-            option = _option_of(name)
-            raise BundleError(
-                f"{bundle.path} has no graph {name}, which this profile needs; build it: "
-                + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}"
-            )
-    family = families.find(config.family)
-    if not family.has_plans or not names:
-        return {name: (bundle.model_path(name), None) for name in names}
-    here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
-    chosen = choose_plans(bundle, here, names)
-    options = chosen.target.options
-    if config.weight_budget_bytes is not None and not options.weight_streaming:
-        streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
-        raise InputError(
-            "a weight budget is for plans built with --weight-streaming, those in "
-            f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
-            + plan_command(bundle.path, family.name, streaming)
-        )
-    return {
-        name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
-        for name in names
-    }

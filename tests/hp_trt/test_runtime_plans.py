@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 import hp_trt.api
+import hp_trt.open_graphs
 from engines.errors import BundleError, EngineMismatch, InputError
 from engines.gpu import Gpu
 from engines.plans import PlanOptions
-from hp_trt.api import Runtime, open_backend
+from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
 from hp_trt.profiles import find_profile
 from tests.engines.bundles import TARGET, make_bundle, make_bundle_with_plans
@@ -43,16 +44,9 @@ class Opened:
 def backend(monkeypatch) -> Opened:
     opened = Opened()
     monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
-    monkeypatch.setattr(hp_trt.api, "require_gpu", lambda index: GPU)
-    monkeypatch.setattr(hp_trt.api.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))
+    monkeypatch.setattr(hp_trt.open_graphs, "require_gpu", lambda index: GPU)
+    monkeypatch.setattr(hp_trt.open_graphs.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))
     return opened
-
-
-def test_what_is_configured_reaches_the_backend(monkeypatch):
-    asked = []
-    monkeypatch.setattr("engines.trt_backend.open_trt_backend", lambda name, **options: asked.append((name, options)))
-    open_backend(RuntimeConfig(family="tensorrt", device_id=1, weight_budget_bytes=5, overlap_decode=True))
-    assert asked == [("tensorrt", {"device_id": 1, "weight_budget_bytes": 5, "overlap_decode": True})]
 
 
 def test_every_graph_is_opened_from_the_plan_that_fits(tmp_path, backend):

@@ -1,0 +1,117 @@
+"""What a configuration opens: the backend, and the graphs of a bundle, as profiles need them.
+
+Profiles share what both need; a graph that is opened from a plan is opened from one that fits this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from engines import families
+from engines.backend import Backend, Session
+from engines.bundle import Bundle
+from engines.errors import BundleError, InputError
+from engines.gpu import require_gpu
+from engines.manifest import build_command, plan_command
+from engines.plan_choice import Here, choose_plans
+from engines.spec import plain_name
+from hp_trt.config import RuntimeConfig
+from hp_trt.profiles import Profile
+
+
+def open_backend(config: RuntimeConfig) -> Backend:
+    """What runs the graphs. Raises EngineMismatch when this machine cannot."""
+    if families.find(config.family).has_plans:
+        from engines.trt_backend import open_trt_backend
+
+        return open_trt_backend(
+            config.family,
+            device_id=config.device_id,
+            weight_budget_bytes=config.weight_budget_bytes,
+            overlap_decode=config.overlap_decode,
+        )
+    from engines.onnx_backend import OnnxBackend
+
+    return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
+
+
+class OpenGraphs:
+    """The sessions of one bundle on one backend, each opened once. Closes them; the backend is the caller's."""
+
+    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend) -> None:
+        self._bundle, self._config, self._backend = bundle, config, backend
+        self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
+        self._beside: dict[str, Session] = {}
+        self._opened = ExitStack()
+
+    def of(self, profile: Profile) -> dict[str, Session]:
+        """The sessions that `profile` needs, opened where they were not: by graph, and by what the loop calls them.
+
+        Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here, InputError for
+        products that the family has not.
+        """
+        if not families.find(self._config.family).computes(profile.quantize):
+            raise InputError(
+                f"the profile {profile.name} is for {profile.quantize} products, {self._config.family} has none; set "
+                'quantize = "none", or use another family'
+            )
+        live = profile.mode == "live"
+        beside = {*profile.roles.values(), "motion"} if live and self._backend.concurrent else set()
+        missing = [name for name in profile.graphs if name not in (self._beside if name in beside else self.sessions)]
+        for name, (file, weights) in _files(self._bundle, self._config, missing).items():
+            threads = live_threads(name, self._config.threads) if name in beside else None
+            session = self._backend.load(self._bundle.spec(name), file, weights, threads=threads)
+            self._opened.callback(session.close)
+            (self._beside if name in beside else self.sessions)[name] = session
+        found = {name: (self._beside if name in beside else self.sessions)[name] for name in profile.graphs}
+        return found | {role: found[name] for role, name in profile.roles.items()}
+
+    def close(self) -> None:
+        """Let go of all of them, the last one first. Twice is fine."""
+        self._opened.close()
+
+
+def live_threads(graph: str, threads: int | None) -> int:
+    """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
+    from engines.onnx_backend import available_cores
+
+    whole = threads or available_cores()
+    return max(1, whole // 2 if "denoiser" in graph else whole // 4)
+
+
+def _option_of(graph: str) -> str:
+    """What makes a build add a graph that not every bundle has."""
+    if kind := plain_name(graph)[1]:
+        return f"--quantize {kind}"
+    return "--reuse" if graph in ("denoiser_inner", "denoiser_outer") else "--live"
+
+
+def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
+    """By graph: the file to open, and the one that holds its weights where that is another."""
+    for name in names:
+        if name not in bundle:
+            option = _option_of(name)
+            raise BundleError(
+                f"{bundle.path} has no graph {name}, which this profile needs; build it: "
+                + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}"
+            )
+    family = families.find(config.family)
+    if not family.has_plans or not names:
+        return {name: (bundle.model_path(name), None) for name in names}
+    here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
+    chosen = choose_plans(bundle, here, names)
+    options = chosen.target.options
+    if config.weight_budget_bytes is not None and not options.weight_streaming:
+        streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
+        raise InputError(
+            "a weight budget is for plans built with --weight-streaming, those in "
+            f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
+            + plan_command(bundle.path, family.name, streaming)
+        )
+    return {
+        name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
+        for name in names
+    }

@@ -1,0 +1,79 @@
+"""What is opened for a profile: once, shared where two need it, and closed again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from engines.errors import BundleError, InputError
+from hp_trt.config import RuntimeConfig
+from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
+from hp_trt.profiles import find_profile
+from tests.engines.bundles import make_bundle
+
+EXACT, LIVE = find_profile("exact"), find_profile("live")
+
+
+class Backend:
+    """Counts what is open."""
+
+    def __init__(self, *, concurrent: bool) -> None:
+        self.concurrent = concurrent
+        self.loaded: list[tuple[str, int | None]] = []  # graph, threads
+        self.closed: list[str] = []
+
+    def load(self, spec, path, weights=None, *, threads=None):
+        self.loaded.append((spec.name, threads))
+        return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
+
+
+def graphs_of(folder, *names: str, concurrent: bool = False, **config) -> tuple[OpenGraphs, Backend]:
+    backend = Backend(concurrent=concurrent)
+    bundle = make_bundle(folder, **{name: name.encode() for name in names})
+    return OpenGraphs(bundle, RuntimeConfig(**config), backend), backend  # type: ignore[arg-type]
+
+
+def test_what_is_configured_reaches_the_backend(monkeypatch):
+    asked = []
+    monkeypatch.setattr("engines.trt_backend.open_trt_backend", lambda name, **options: asked.append((name, options)))
+    open_backend(RuntimeConfig(family="tensorrt", device_id=1, weight_budget_bytes=5, overlap_decode=True))
+    assert asked == [("tensorrt", {"device_id": 1, "weight_budget_bytes": 5, "overlap_decode": True})]
+
+
+def test_profiles_share_what_both_need_and_all_of_it_is_closed_once(tmp_path):
+    graphs, backend = graphs_of(tmp_path, *dict.fromkeys([*EXACT.graphs, *LIVE.graphs]))
+    exact, live = graphs.of(EXACT), graphs.of(LIVE)
+    assert graphs.of(EXACT) == exact
+    assert [name for name, _ in backend.loaded] == list(dict.fromkeys([*EXACT.graphs, *LIVE.graphs]))
+    assert exact["motion"] is live["motion"]
+    assert live["denoiser"] is live[LIVE.roles["denoiser"]]
+    assert set(graphs.sessions) == {*EXACT.graphs, *LIVE.graphs}
+    graphs.close()
+    graphs.close()
+    assert backend.closed == [name for name, _ in reversed(backend.loaded)]
+
+
+def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselves(tmp_path):
+    graphs, backend = graphs_of(tmp_path, *dict.fromkeys([*EXACT.graphs, *LIVE.graphs]), concurrent=True, threads=8)
+    exact, live = graphs.of(EXACT), graphs.of(LIVE)
+    assert exact["motion"] is graphs.sessions["motion"] is not live["motion"]
+    beside = {*LIVE.roles.values(), "motion"}
+    threads = dict(backend.loaded[len(EXACT.graphs) :])
+    assert threads == {name: live_threads(name, 8) for name in beside}
+    assert threads[LIVE.roles["denoiser"]] == 4
+
+
+def test_a_graph_that_the_bundle_lacks_is_named_with_the_command_that_builds_it(tmp_path):
+    graphs, backend = graphs_of(tmp_path, *EXACT.graphs)
+    with pytest.raises(BundleError, match=r"has no graph live_denoiser, which this profile needs; .* --live"):
+        graphs.of(LIVE)
+    assert backend.loaded == []
+
+
+def test_products_that_a_family_lacks_are_refused_before_a_graph_is_opened(tmp_path):
+    graphs, backend = graphs_of(tmp_path, *EXACT.graphs)
+    with pytest.raises(InputError, match="the profile exact is for fp8 products, onnxruntime has none"):
+        graphs.of(replace(EXACT, quantize="fp8"))
+    assert backend.loaded == []

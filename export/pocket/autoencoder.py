@@ -14,6 +14,7 @@ from torch import Tensor
 from export.networks.blocks import SpatialResBlock, SpatioTemporalResBlock
 from export.networks.vae import VAE, Decoder
 from export.pocket.clips import Clips, as_planes
+from export.pocket.recorded import RecordedClips
 from export.pocket.stage import Modules
 
 _BATCH = 8
@@ -33,7 +34,9 @@ class Autoencoder:
     learning_rate = 2e-3
     faster: Mapping[str, float] = {}
 
-    def __init__(self, vae: VAE, clips: Clips, numbers: list[int], steps: int, device: torch.device) -> None:
+    def __init__(
+        self, vae: VAE, clips: Clips | RecordedClips, numbers: list[int], steps: int, device: torch.device
+    ) -> None:
         self.vae, self.clips, self.numbers, self.steps, self.device = vae, clips, numbers, steps, device
         self.modules: Modules = {"vae": vae}
 

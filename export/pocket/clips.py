@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -36,17 +36,31 @@ _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, ma
 _DRIVER_PX = 256  # the driving picture, from which the motion networks' crops are cut
 
 
+class Arrays:
+    """Dataclasses of arrays, one file each in a folder."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Maps of the files that `save_arrays` wrote: read only."""
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # those below are dataclasses
+        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
+
+
+def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """One file each, all of them or none."""
+    with rename_into_place(folder) as hidden:
+        os.makedirs(hidden)
+        for name, array in arrays.items():
+            np.save(hidden / f"{name}.npy", array)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Driver:
+class Driver(Arrays):
     """N frames of somebody who drives. Arrays are maps of files: read only."""
 
     faces: np.ndarray  # (N, M, M, 3) uint8: what the expression network sees
     poses: np.ndarray  # (N, M, M, 3) uint8: what the head pose network sees
     states: np.ndarray  # (N, len(NAMES)) float32
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        return cls(**{field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +112,8 @@ def _seen_of(
     faces, poses = [], []
     for state, five in zip(states, framed, strict=True):
         picture = draw(driver, state, _DRIVER_PX)
-        faces.append(_bytes(face_image(picture, face_box(five, first), motion_px)))
-        poses.append(_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
+        faces.append(in_bytes(face_image(picture, face_box(five, first), motion_px)))
+        poses.append(in_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
     return seen, {
         "faces": np.stack(faces),
         "poses": np.stack(poses),
@@ -107,7 +121,8 @@ def _seen_of(
     }
 
 
-def _bytes(planes: np.ndarray) -> np.ndarray:
+def in_bytes(planes: np.ndarray) -> np.ndarray:
+    """(3, H, W) float32 in [0, 1] -> (H, W, 3) uint8."""
     return np.round(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
@@ -147,11 +162,7 @@ class _Folder(ABC):
         import cv2
 
         cv2.setNumThreads(1)
-        arrays = self.arrays(number)
-        with rename_into_place(self.path(number)) as hidden:
-            os.makedirs(hidden)
-            for name, array in arrays.items():
-                np.save(hidden / f"{name}.npy", array)
+        save_arrays(self.path(number), self.arrays(number))
 
 
 @dataclass(frozen=True, kw_only=True)

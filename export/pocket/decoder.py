@@ -15,6 +15,7 @@ from torch import Tensor
 
 from export.networks.vae import VAE
 from export.pocket.clips import Clips, as_planes
+from export.pocket.recorded import RecordedClips
 from export.pocket.stage import Modules
 
 _CHUNK = 8  # frames, as the runtime decodes them
@@ -37,7 +38,7 @@ class DecoderStage:
         self,
         vae: VAE,
         *,
-        clips: Clips,
+        clips: Clips | RecordedClips,
         latents: Sequence[np.ndarray],
         made: Sequence[np.ndarray],
         numbers: Sequence[int],

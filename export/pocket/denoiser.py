@@ -22,16 +22,18 @@ from export.networks.blocks import SpatioTemporalResBlock
 from export.networks.motion_refiner import MotionRefiner
 from export.networks.unet import Context, SpatioTemporalTransformer, StepEmbedding, UNet
 from export.pocket.autoencoder import near
-from export.pocket.clips import Clips, normalised
+from export.pocket.clips import Clips, Driver, normalised
 from export.pocket.hints import Hints
+from export.pocket.recorded import RecordedClip, RecordedClips
 from export.pocket.stage import Modules
 from export.pocket.start import ADDED_IDS
+from hp_trt.arcface import ID_DIM
 from hp_trt.crops import transformed_image
 from procedural.motion import NAMES
 from runtime import schedule
+from runtime.guidance import Row, StepGuidance
 
 _UNCONDITIONAL, _DROP_MOTION = 0.05, 0.05  # parts of the rows that learn without these conditions
-_CELL = 8  # pixels
 # Of the steps, the first: frames as pictures of their own, without the layers along time, from what was drawn. After
 # them from what the motion networks see: first mostly such pictures still, and some windows; in the end windows alone.
 _PICTURES, _MIXED = 0.5, 0.43
@@ -42,6 +44,9 @@ _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
 _HIGH = 0.6  # of the noise levels
 _HINTS = 0.5  # weight of what is asked besides; none is left in the last part
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
+
+
+CONDITIONAL_ALONE = StepGuidance(rows=(Row.CONDITIONAL,), weights=np.ones(1, np.float32))
 
 
 def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +77,14 @@ class Conditions:
     motion: Tensor
     latents: Tensor
 
+    def seen_by(self, row: Row) -> Conditions:
+        """What a guidance row sees of them: zeros for the rest."""
+        return Conditions(
+            tokens=self.tokens * row.sees_portrait,
+            motion=self.motion * row.sees_motion,
+            latents=self.latents * row.sees_portrait,
+        )
+
 
 class DenoiserStage:
     """Rows of windows, each of its own clip and noise level.
@@ -93,7 +106,7 @@ class DenoiserStage:
         self,
         modules: Modules,
         *,
-        clips: Clips,
+        clips: Clips | RecordedClips,
         latents: Sequence[np.ndarray],
         features: Sequence[np.ndarray] | None,
         numbers: Sequence[int],
@@ -102,6 +115,8 @@ class DenoiserStage:
         pad: int,
         scaling_factor: float,
         device: torch.device,
+        cell_px: int = 8,
+        appearance_px: int = 224,
     ) -> None:
         unet = cast(UNet, modules["unet"])
         self.hints = Hints(unet, len(NAMES)).to(device)
@@ -110,6 +125,7 @@ class DenoiserStage:
         self.latents, self.features = latents, features
         self.steps, self.window, self.pad, self.device = steps, window, pad, device
         self.scaling_factor = scaling_factor
+        self.cell_px, self.appearance_px = cell_px, appearance_px
         self.step_embedding = StepEmbedding(unet)
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -160,8 +176,8 @@ class DenoiserStage:
     def conditions(self, references: Sequence[dict], rows: Sequence[dict]) -> Conditions:
         """What rows are told, by the frozen or learning networks beside the UNet."""
         images = torch.stack([reference["image"] for reference in references])
-        identity = torch.zeros(len(rows), 512, device=self.device)
-        with _attention(self.device):
+        identity = torch.stack([reference["identity"] for reference in references])
+        with attention(self.device):
             tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
         condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
         sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
@@ -182,9 +198,19 @@ class DenoiserStage:
         sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
         ids = torch.tensor(ADDED_IDS, device=self.device)
         embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
-        with _attention(self.device):
+        with attention(self.device):
             v = unet(sample, embedding, Context(tokens, motion), motion.shape[1])
         return v.reshape(noisy.shape)
+
+    def guided(self, unet: nn.Module, noisy: Tensor, sigma: Tensor, told: Conditions, guidance: StepGuidance) -> Tensor:
+        """As `velocity`, by guidance rows one after the other: the sampler's own sum of them."""
+        if guidance.rows == (Row.CONDITIONAL,):
+            return self.velocity(unet, noisy, sigma, told)
+        parts = [
+            float(weight) * self.velocity(unet, noisy, sigma, told.seen_by(row)).float()
+            for row, weight in zip(guidance.rows, guidance.weights, strict=True)
+        ]
+        return torch.stack(parts).sum(dim=0)
 
     def _motion_tokens(self, rows: Sequence[dict]) -> Tensor:
         """(R, F, m, D): refined expression, degrees and zeros, faded by the ramps."""
@@ -208,7 +234,9 @@ class DenoiserStage:
             frames, ramps = rng.choice(len(latents), size), np.ones(size, np.float32)
         else:
             frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
-        features = self._told(clip.states[frames], rng) if told else self._features(i)[frames]
+        # Nobody knows the states of people who were filmed; the stages that ask for them learn from drawn ones.
+        states = clip.states[frames] if isinstance(clip, Driver) else None
+        features = self._features(i)[frames] if states is None or not told else self._told(states, rng)
         draw = rng.uniform()
         drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
         ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)
@@ -217,7 +245,7 @@ class DenoiserStage:
             "features": self._tensor(features[:, :-3]),
             "degrees": self._tensor(features[:, -3:]),
             "points": self._cells(clip.points[frames]),
-            "states": self._tensor(normalised(clip.states[frames])),
+            **({} if states is None else {"states": self._tensor(normalised(states))}),
             "ramps": self._tensor(ramps),
             "ids": torch.from_numpy(ids).to(self.device),
             "drop": drop,
@@ -240,17 +268,23 @@ class DenoiserStage:
         return self.features[clip]
 
     def reference(self, clip: int, frame: int) -> dict:
-        """One frame as the portrait: its latents, the appearance network's picture, its landmarks in cells."""
+        """One frame as the portrait: latents, the appearance network's picture, landmarks in cells, who it is."""
         drawn = self.clips.load(self.numbers[clip])
         return {
             "latents": self._tensor(self.latents[clip][frame]),
-            "image": self._tensor(transformed_image(np.array(drawn.pictures[frame]))),
+            "image": self._tensor(transformed_image(np.array(drawn.pictures[frame]), self.appearance_px)),
             "points": self._cells(drawn.points[frame]),
+            "identity": self._tensor(
+                np.array(drawn.identities[frame]) if isinstance(drawn, RecordedClip) else np.zeros(ID_DIM, np.float32)
+            ),
         }
 
     @torch.no_grad()
-    def make(self, clip: int, rng: np.random.Generator, steps: int) -> np.ndarray:
-        """A clip's first window as the loop makes it of its first frame: (F, 4, h, w) float16, scaled as the loop's."""
+    def make(self, clip: int, rng: np.random.Generator, steps: int, guidance: StepGuidance | None = None) -> np.ndarray:
+        """A clip's first window as the loop makes it of its first frame: (F, 4, h, w) float16, scaled as the loop's.
+
+        `guidance` of every step; None: the conditional row alone.
+        """
         latents = self.latents[clip]
         row = self.window_row(clip, 0, self.window)
         reference, features = row["reference"], row["features"]
@@ -258,9 +292,11 @@ class DenoiserStage:
         of_latents, of_velocity = schedule.euler_coefficients(sigmas)
         noise = rng.normal(size=(len(features), *latents.shape[1:]))
         x = self._tensor(latents[:1]) + float(sigmas[0]) * self._tensor(noise)
+        told, unet = self.conditions([reference], [row]), self.modules["unet"]
         for i in range(steps):
             sigma = torch.full((1, 1), float(sigmas[i]), device=self.device)
-            x = of_latents[i] * x + of_velocity[i] * self.predict(x[None], sigma, [reference], [row])[0].float()
+            velocity = self.guided(unet, x[None], sigma, told, guidance or CONDITIONAL_ALONE)[0].float()
+            x = of_latents[i] * x + of_velocity[i] * velocity
         return x.cpu().numpy().astype(np.float16)
 
     def window_row(self, clip: int, first: int, size: int) -> dict:
@@ -278,7 +314,7 @@ class DenoiserStage:
 
     def _cells(self, points: np.ndarray) -> Tensor:
         """Landmarks from pixels to latent cells."""
-        return self._tensor((points + 0.5) / _CELL - 0.5)
+        return self._tensor((points + 0.5) / self.cell_px - 0.5)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(array, np.float32)).to(self.device)
@@ -293,6 +329,6 @@ class DenoiserStage:
         """The averaged networks are what is kept; nothing else to do."""
 
 
-def _attention(device: torch.device) -> AbstractContextManager:
+def attention(device: torch.device) -> AbstractContextManager:
     """On a CPU, attention as plain products in half precision: its fused kernel's gradient takes twice as long."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -1,20 +1,23 @@
 """`python -m export.pocket.distill`: live mode's networks from a bundle's weights: a UNet of one to four steps without
 guidance rows, and a tiny decoder. What is learnt is in `student.py` and `tiny_decoder.py`.
 
-It knows people that `procedural/` draws and weights in one file, which is the preset pocket. The full-size networks
-would need other data: clips of real people, with landmarks and an identity embedding each, which nothing here reads.
+The preset pocket is distilled on people that `procedural/` draws, or on videos. The published weights know no drawn
+people, so they need videos: a folder of them, from which the clips are cut as the runtime would see them.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engines.errors import InputError
 from hp_trt.console import Reporter, debug_option, json_option, run
+
+if TYPE_CHECKING:
+    from export.pocket.recorded import Recording
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STAGES = ("clips", "latents", "features", "student", "made", "decoded", "tiny_decoder", "write", "measure")
@@ -23,14 +26,35 @@ STAGES = ("clips", "latents", "features", "student", "made", "decoded", "tiny_de
 @app.command()
 def distill(
     folder: Annotated[Path, typer.Option("--run", help="Folder of this run; started again, it goes on from there.")],
+    preset: Annotated[str, typer.Option(help="hunyuanportrait (needs a large GPU) or pocket.")] = "pocket",
     weights: Annotated[
-        Path | None, typer.Option(help="The teacher: a .safetensors file of export.pocket.train [the package's own].")
+        Path | None,
+        typer.Option(
+            help="The teacher: upstream's pretrained_weights, or a file of export.pocket.train [pocket: its own]."
+        ),
+    ] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of videos to learn from, one talking face each [pocket: drawn people].")
+    ] = None,
+    locator: Annotated[str, typer.Option(help="Face finder in the videos: haar, yunet or yoloface.")] = "haar",
+    locator_file: Annotated[Path | None, typer.Option(help="The face finder's own file.")] = None,
+    arcface: Annotated[
+        Path | None, typer.Option(help="arcface.onnx, for the identity vector [the weights folder's, if it has one].")
     ] = None,
     stage: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(STAGES)}.")] = None,
     minutes: Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")] = math.inf,
-    clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn, or cut at most.")] = None,
     frames: Annotated[int | None, typer.Option(min=25, help="Of each clip.")] = None,
-    student_steps: Annotated[int | None, typer.Option(min=1)] = None,
+    student_steps: Annotated[int | None, typer.Option(min=1, help="[100, hunyuanportrait 4000]")] = None,
+    student_rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Learning rate at its peak [1e-3, hunyuanportrait 1e-5].")
+    ] = None,
+    batch_frames: Annotated[
+        int | None, typer.Option(min=5, help="Most frames of a batch of the student's: fewer take less memory [25].")
+    ] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Compute the student's blocks twice, in less memory.")
+    ] = False,
     made: Annotated[int | None, typer.Option(min=1, help="Clips that the teacher makes for the decoder.")] = None,
     decoder_steps: Annotated[int | None, typer.Option(min=1)] = None,
     held_out: Annotated[int | None, typer.Option(min=1, help="Other clips, to measure with.")] = None,
@@ -43,20 +67,33 @@ def distill(
     json: Annotated[bool, json_option()] = False,
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
-    """Distil the pocket preset for live mode; killed at any moment, it resumes from its last saved state."""
+    """Distil a preset for live mode; killed at any moment, it resumes from its last saved state."""
     wanted = tuple(stage or STAGES)
     for name in wanted:
         if name not in STAGES:
             raise InputError(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
     import torch
 
+    from export.build import check_preset
     from export.pocket.distillation import Distillation, DistillPlan
     from export.pocket.files import sweep
+    from export.pocket.recorded import RecordedClips
     from export.pocket.stage import Settings
-    from export.pocket.weights import PackedWeights
-    from export.presets import POCKET
-    from export.weights_source import own_weights
+    from export.presets import PRESETS
+    from export.weights_source import open_source, own_weights
 
+    check_preset(preset)
+    drawn = preset == "pocket"  # whether the teacher knows people that are drawn
+    if videos is None and not drawn:
+        raise InputError(
+            f"{preset} needs --videos FOLDER: its weights know filmed people, and only pocket's know drawn ones"
+        )
+    if weights is None and not drawn:
+        raise InputError(
+            f"{preset} needs --weights DIR, upstream's pretrained_weights folder; only pocket has weights of its own"
+        )
+    if videos is None and (locator != "haar" or locator_file or arcface):
+        raise InputError("--locator, --locator-file and --arcface are for --videos; give a folder of them, or none")
     if threads is not None:
         torch.set_num_threads(threads)
     try:
@@ -64,16 +101,16 @@ def distill(
         torch.zeros(1, device=where)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from error
-    if weights is not None and weights.is_dir():
-        raise InputError(
-            f"{weights} is a folder: the published weights cannot be distilled here, there is no data for them; give "
-            "a .safetensors file of export.pocket.train"
-        )
-    teacher = PackedWeights(POCKET.architecture, weights or own_weights("pocket"), preset="pocket")
-    given = {
+    recording = None if videos is None else recording_of(videos, locator, locator_file, arcface, weights)
+    chosen = PRESETS[preset]
+    teacher = open_source(chosen.architecture, weights or own_weights(preset), preset=preset)
+    given: dict[str, Any] = {
         "clips": clips,
         "frames": frames,
-        "student_steps": student_steps,
+        "student_steps": student_steps or (None if drawn else 4000),
+        "student_rate": student_rate or (None if drawn else 1e-5),
+        "batch_frames": batch_frames,
+        "checkpointing": checkpointing,
         "made": made,
         "decoder_steps": decoder_steps,
         "held_out": held_out,
@@ -85,8 +122,21 @@ def distill(
     except OSError as error:
         raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
     sweep(folder)
-    settings = Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes)
-    run_of = Distillation(POCKET, plan, settings, teacher)
+    # A state of the full size is 25 GB: written every minute, it would be all that is done.
+    save_every_s = 60.0 if drawn else 1800.0
+    settings = Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes, save_every_s=save_every_s)
+    recorded = None
+    if recording is not None:
+        recorded = RecordedClips(
+            folder=folder / "clips",
+            recording=recording,
+            count=plan.clips,
+            held_out=plan.held_out,
+            frames=plan.frames,
+            px=chosen.size,
+            motion_px=chosen.motion_px,
+        )
+    run_of = Distillation(chosen, plan, settings, teacher, recorded=recorded)
     with Reporter(as_json=json) as report:
 
         def tell(name: str, done: int, total: int, losses: dict[str, float]) -> None:
@@ -107,6 +157,8 @@ def distill(
             if name in wanted and act(tell) is False:
                 report.result(f"{name} is not complete yet; the same command goes on", stage=name, complete=False)
                 return
+            if name == "clips" and recorded and (note := recorded.note()):
+                report.note(note)
         facts: dict[str, object] = {"complete": True}
         text = ["done"]
         if "write" in wanted:
@@ -119,6 +171,30 @@ def distill(
             facts["measured"] = measured
             text += [f"{name} {value:.4f}" for name, value in measured.items()]
         report.result("\n".join(text), **facts)
+
+
+def recording_of(
+    videos: Path, locator: str, locator_file: Path | None, arcface: Path | None, weights: Path | None
+) -> Recording:
+    """What to cut clips from. ArcFace is the given one, or the one in upstream's folder `weights`.
+
+    Raises InputError for a face finder or a folder that cannot be used, before anything is done.
+    """
+    from export.checkpoints import find_user_files
+    from export.pocket.recorded import Recording
+    from hp_trt.arcface import open_arcface
+    from hp_trt.config import RuntimeConfig
+    from hp_trt.faces import open_locator
+
+    if arcface is None and weights is not None and weights.is_dir():
+        arcface = find_user_files(weights).get("arcface")
+    RuntimeConfig(locator=locator, locator_file=locator_file)  # type: ignore[arg-type]  # checked there
+    recording = Recording(videos=videos, locator=locator, locator_file=locator_file, arcface=arcface)  # type: ignore[arg-type]
+    recording.files()
+    open_locator(recording.locator, recording.locator_file)
+    if arcface is not None:
+        open_arcface(arcface)
+    return recording
 
 
 def main() -> None:

@@ -20,9 +20,10 @@ from export.architecture import LIVE_NETWORKS
 from export.networks.tiny_decoder import TinyDecoder
 from export.networks.unet import UNet
 from export.networks.vae import VAE
-from export.pocket.clips import FIRST_TRAINING_SEED, as_planes
-from export.pocket.denoiser import Conditions, DenoiserStage
+from export.pocket.clips import FIRST_TRAINING_SEED, Clips, as_planes
+from export.pocket.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage
 from export.pocket.files import load_state, save_state
+from export.pocket.recorded import INDEX, RecordedClips
 from export.pocket.stage import Settings
 from export.pocket.student import StudentStage
 from export.pocket.thinning import thinned
@@ -32,6 +33,7 @@ from export.pocket.weights import write_weights
 from export.presets import Preset
 from export.weights_source import WeightsSource
 from runtime import schedule
+from runtime.guidance import StepGuidance
 
 # The stages of `training.py`, and the networks that each leaves behind.
 _TRAINED = {
@@ -49,6 +51,9 @@ class DistillPlan:
     clips: int = 160
     frames: int = 32  # of a clip
     student_steps: int = 100
+    batch_frames: int = 25  # most frames of a batch of the student's
+    student_rate: float = 1e-3  # of learning, at its peak
+    checkpointing: bool = False  # the student's blocks are computed twice, in less memory
     made: int = 32  # of the clips, made by the teacher for the tiny decoder to learn from
     decoder_steps: int = 3600
     held_out: int = 6  # clips, to measure with
@@ -56,7 +61,7 @@ class DistillPlan:
 
 
 class Distillation(Training):
-    """One run of distilling a preset's weights. `first_seed`: of its clips."""
+    """One run of distilling a preset's weights, on `recorded` clips or on drawn ones, of `first_seed`."""
 
     def __init__(
         self,
@@ -66,9 +71,16 @@ class Distillation(Training):
         weights: WeightsSource,
         *,
         first_seed: int = FIRST_TRAINING_SEED,
+        recorded: RecordedClips | None = None,
     ) -> None:
         super().__init__(preset, Plan(clips=plan.clips, frames=plan.frames, workers=plan.workers), settings)
-        self.clips = replace(self.clips, seed=first_seed)
+        if recorded is None:
+            if (self.clips.folder / INDEX).exists():
+                raise InputError(f"{settings.folder} is a run on videos; give --videos again, or another folder")
+            self.clips = replace(cast(Clips, self.clips), seed=first_seed)
+        else:
+            self.clips = recorded
+        self.recorded = recorded
         self.distill, self.weights = plan, weights
         self._unpack()
 
@@ -88,7 +100,7 @@ class Distillation(Training):
         path.write_text(json.dumps(teacher))
 
     def draw(self, tell: Tell) -> None:
-        """Every clip, on disk."""
+        """Every clip, on disk. Raises InputError for videos without clips."""
         for done in self.clips.draw_missing(self.plan.workers):
             tell("clips", done, self.clips.count, {})
 
@@ -98,19 +110,27 @@ class Distillation(Training):
         student = cast(UNet, architecture.build("live_unet", device="cpu"))
         known = thinned(teacher.modules["unet"].state_dict(), architecture.unet, architecture.live_unet)
         student.load_state_dict(known)
-        return self._run(
-            StudentStage(teacher, student.to(self.settings.device), steps=self.distill.student_steps), tell
+        stage = StudentStage(
+            teacher,
+            student.to(self.settings.device),
+            steps=self.distill.student_steps,
+            window=self.preset.frames,
+            most_frames=self.distill.batch_frames,
+            learning_rate=self.distill.student_rate,
+            guidance=self._guidance,
+            checkpointing=self.distill.checkpointing,
         )
+        return self._run(stage, tell)
 
     def made(self, tell: Tell) -> None:
         """Some clips as the teacher makes them, in one step and in its own by turns."""
         stage = self._teacher()
-        several = int(self.preset.sampling.get("steps", 25))
+        several = self.sampling.steps
 
         def make(number: int) -> np.ndarray:
             with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
                 place = stage.numbers.index(number)
-                return stage.make(place, np.random.default_rng(number), 1 if place % 2 else several)
+                return stage.make(place, np.random.default_rng(number), 1 if place % 2 else several, self._guidance)
 
         self._look("made", "denoiser", make, tell, self._some())
 
@@ -170,6 +190,7 @@ class Distillation(Training):
             replace(self.settings, folder=self.settings.folder / "held_out"),
             self.weights,
             first_seed=FIRST_HELD_OUT_SEED,
+            recorded=None if self.recorded is None else replace(self.recorded, held=True),
         )
         held.draw(tell)
         held.latents(tell)
@@ -209,7 +230,8 @@ class Distillation(Training):
         found = {"x0_portrait": float((row["reference"]["latents"][None] - true).square().mean())}
         for name, unet in unets.items():
             for evaluations in (1, 2):
-                made = denoise(teacher, unet, told, float(schedule.SIGMA_MAX) * noise, evaluations)
+                guidance = self._guidance if name == "teacher" else CONDITIONAL_ALONE
+                made = denoise(teacher, unet, told, float(schedule.SIGMA_MAX) * noise, evaluations, guidance)
                 found[f"x0_{name}_{evaluations}"] = float((made - true).square().mean())
                 full = vae.decode(made / vae.config.scaling_factor)
                 found[f"psnr_{name}_{evaluations}"] = float(psnr(full.clamp(-1, 1), shown))
@@ -230,12 +252,15 @@ class Distillation(Training):
     def _teacher(self) -> DenoiserStage:
         """The trained denoiser's stage, as a source of rows and of their conditions; frozen."""
         self._need("motion")
-        stage = self._denoiser_stage()
-        for name, module in self._finished("denoiser").items():
-            stage.modules[name].load_state_dict(module.state_dict())
+        stage = self._denoiser_stage({n: m.to(self.settings.device) for n, m in self._finished("denoiser").items()})
         for module in stage.modules.values():
             module.eval().requires_grad_(False)
         return stage
+
+    @property
+    def _guidance(self) -> StepGuidance:
+        """Of the teacher: what the sampler begins with. A student learns one, so a ramp is its beginning."""
+        return self.sampling.guidance()[0]
 
     def _some(self) -> list[int]:
         return self._drawn()[: self.distill.made]
@@ -245,7 +270,12 @@ class Distillation(Training):
 
 
 def denoise(
-    teacher: DenoiserStage, unet: UNet, told: Conditions, noisy: torch.Tensor, evaluations: int
+    teacher: DenoiserStage,
+    unet: UNet,
+    told: Conditions,
+    noisy: torch.Tensor,
+    evaluations: int,
+    guidance: StepGuidance = CONDITIONAL_ALONE,
 ) -> torch.Tensor:
     """Latents (F, 4, h, w) from noise of SIGMA_MAX, by the released schedule of one step more without its last one,
     which is next to nothing."""
@@ -254,6 +284,6 @@ def denoise(
     x = noisy
     for i in range(evaluations):
         sigma = torch.full((1, 1), float(path[i]), device=x.device)
-        velocity = teacher.velocity(unet, x[None], sigma, told)[0].float()
+        velocity = teacher.guided(unet, x[None], sigma, told, guidance)[0].float()
         x = float(of_latents[i]) * x + float(of_velocity[i]) * velocity
     return x

@@ -14,6 +14,9 @@ are at hand, so they are a part m of what is learnt: at 700 the mean of what may
 and both are guesses of it, one with the teacher's error, one with the clip's own chance. The schedule of three steps
 has the levels 700, 15.6 and 0.002, at the last of which nothing is left to learn.
 
+A teacher that is guided where it is used (as the published one is, with scales of 2) is guided here: v_T is then the
+sampler's sum of its rows, and the student learns it in one.
+
 Time embeddings stay the teacher's: a bundle has one graph of them.
 Source: Consistency Models (Song et al. 2023), Algorithm 2 and equation 5.
 """
@@ -22,7 +25,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import cast
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,13 +34,16 @@ from torch import Tensor, nn
 
 from export.networks.unet import UNet
 from export.pocket.autoencoder import near
-from export.pocket.denoiser import Conditions, DenoiserStage
+from export.pocket.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage, attention
+from export.pocket.gradient_checkpointing import checkpointed
 from export.pocket.stage import Modules
 from runtime import schedule
+from runtime.guidance import StepGuidance
 
 MOST_STEPS = 4
-_SIZES = ((5, 5), (3, 8), (1, 25))  # rows and frames of a batch: live windows are short
-_OFTEN = (0.4, 0.45, 0.15)
+LEAST_FRAMES = 5  # of a batch
+_OFTEN = {5: 0.4, 8: 0.45}  # windows of so many frames: live ones are short
+_WHOLE = 0.15  # those of the preset's length
 _FIRST = 0.6  # of the batches learn the level at which every clip begins
 _CLIP = 0.5  # m
 _AVERAGING = 0.98  # a step, of the student that says where ways end: its own, and quicker than what is kept in the end
@@ -46,6 +53,15 @@ def levels(most_steps: int = MOST_STEPS) -> np.ndarray:
     """The noise levels of the schedules of 1 to `most_steps` steps, each once, falling from 700 to 0: float64."""
     every = np.concatenate([schedule.sigmas(steps) for steps in range(1, most_steps + 1)]).astype(np.float64)
     return np.unique(np.round(every, 6))[::-1]
+
+
+def batch_sizes(window: int, most_frames: int) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Rows and frames of a batch, and how often each is drawn (a sum of 1): windows of 5, of 8 and of the preset's
+    `window` frames that fit into `most_frames`, as many as do."""
+    often = {frames: often for frames, often in {window: _WHOLE, **_OFTEN}.items() if frames <= most_frames}
+    sizes = [(most_frames // frames, frames) for frames in sorted(often)]
+    chances = np.array([often[frames] for _, frames in sizes])
+    return sizes, chances / chances.sum()
 
 
 def clean(noisy: Tensor, velocity: Tensor, sigma: float) -> Tensor:
@@ -59,11 +75,24 @@ class StudentStage:
     name = "student"
     curves: tuple[str, ...] = ("loss", "teacher", "first", "later")
     batches = 1
-    learning_rate = 1e-3
     faster: Mapping[str, float] = {}
 
-    def __init__(self, teacher: DenoiserStage, student: UNet, *, steps: int) -> None:
+    def __init__(
+        self,
+        teacher: DenoiserStage,
+        student: UNet,
+        *,
+        steps: int,
+        window: int = 25,
+        most_frames: int = 25,
+        learning_rate: float = 1e-3,
+        guidance: StepGuidance = CONDITIONAL_ALONE,
+        checkpointing: bool = False,
+    ) -> None:
+        """`window`: the preset's; `most_frames` of a batch. `guidance`: of the teacher, at every level."""
         self.teacher, self.steps = teacher, steps
+        self.learning_rate, self.guidance, self.checkpointing = learning_rate, guidance, checkpointing
+        self.sizes, self.often = batch_sizes(window, most_frames)
         for module in teacher.modules.values():
             module.eval().requires_grad_(False)
         self.student = student.train().requires_grad_(True)
@@ -76,7 +105,7 @@ class StudentStage:
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         self._follow(step)
-        rows, frames = _SIZES[int(rng.choice(len(_SIZES), p=_OFTEN))]
+        rows, frames = self.sizes[int(rng.choice(len(self.sizes), p=self.often))]
         picked = [self.teacher.row(rng, frames) | {"drop": ""} for _ in range(rows)]
         last = len(self.levels) - 2  # 0.002, where f is x to a millionth
         i = 0 if rng.uniform() < _FIRST else int(rng.integers(1, last))
@@ -88,7 +117,9 @@ class StudentStage:
             weight = near(
                 torch.stack([row["points"] for row in picked]).flatten(0, 1), target.shape[-1], reach=0.7
             ).reshape(rows, frames, 1, *target.shape[-2:])
-        made = self.denoised(self.student, noisy, i, told)
+        again = partial(attention, noisy.device)
+        with checkpointed(self.student, again) if self.checkpointing else nullcontext():
+            made = self.denoised(self.student, noisy, i, told)
         wanted = (1 - _CLIP) * end + _CLIP * target
         # As v is learnt: at low levels x0 hardly moves with it.
         level = (self.levels[i] ** 2 + 1) / self.levels[i] ** 2
@@ -101,7 +132,7 @@ class StudentStage:
     def end(self, noisy: Tensor, i: int, told: Conditions) -> Tensor:
         """y of latents (R, F, 4, h, w) at level i: a step of the teacher, and from there as the student knows."""
         a, b = schedule.euler_coefficients(self.levels[i : i + 2])
-        velocity = self.velocity(cast(nn.Module, self.teacher.modules["unet"]), noisy, i, told)
+        velocity = self.velocity(self.teacher.modules["unet"], noisy, i, told, self.guidance)
         lower = float(a[0]) * noisy + float(b[0]) * velocity
         if self.levels[i + 1] == 0:
             return lower
@@ -112,9 +143,11 @@ class StudentStage:
         """f of latents (R, F, 4, h, w) at level i, by this UNet."""
         return clean(noisy, self.velocity(unet, noisy, i, told), float(self.levels[i]))
 
-    def velocity(self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions) -> Tensor:
+    def velocity(
+        self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions, guidance: StepGuidance = CONDITIONAL_ALONE
+    ) -> Tensor:
         sigma = torch.full((noisy.shape[0], 1), float(self.levels[i]), device=noisy.device)
-        return self.teacher.velocity(unet, noisy, sigma, told).float()
+        return self.teacher.guided(unet, noisy, sigma, told, guidance).float()
 
     def _follow(self, step: int) -> None:
         """Once a step, the average moves towards the student; after a resumption it begins as the student."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from export.networks.tiny_decoder import TinyDecoder
 from export.pocket.clips import Clips, as_planes
+from export.pocket.recorded import RecordedClips
 from export.pocket.stage import Modules
 
 CHUNK = 8  # frames
@@ -38,7 +39,7 @@ class TinyDecoderStage:
         self,
         decoder: TinyDecoder,
         *,
-        clips: Clips,
+        clips: Clips | RecordedClips,
         latents: Sequence[np.ndarray],
         made: Sequence[np.ndarray],
         decoded: Sequence[np.ndarray],

@@ -31,11 +31,13 @@ from export.pocket.decoder import DecoderStage
 from export.pocket.denoiser import DenoiserStage
 from export.pocket.files import load_state, rename_into_place
 from export.pocket.motion import MotionNetworks
+from export.pocket.recorded import RecordedClips
 from export.pocket.stage import Modules, Settings, run
 from export.pocket.start import start
 from export.pocket.together import Share, together
 from export.pocket.weights import write_weights
 from export.presets import Preset
+from runtime.sampling import Sampling
 
 _MOMENTS = 8  # of a driver
 Tell = Callable[[str, int, int, dict[str, float]], None]
@@ -61,8 +63,9 @@ class Training:
 
     def __init__(self, preset: Preset, plan: Plan, settings: Settings) -> None:
         self.preset, self.plan, self.settings = preset, plan, settings
+        self.sampling = Sampling.from_manifest(preset.sampling)
         self._eyes: dict[str, str] = {}
-        self.clips = Clips(
+        self.clips: Clips | RecordedClips = Clips(
             folder=settings.folder / "clips",
             count=plan.clips,
             frames=plan.frames,
@@ -127,7 +130,7 @@ class Training:
         stage = self._denoiser_stage()
         for name, module in self._finished("denoiser").items():
             stage.modules[name].load_state_dict(module.state_dict())
-        steps = int(self.preset.sampling["steps"])
+        steps = self.sampling.steps
 
         def make(number: int) -> np.ndarray:
             with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
@@ -159,22 +162,25 @@ class Training:
             device=self.settings.device,
         )
 
-    def _denoiser_stage(self) -> DenoiserStage:
+    def _denoiser_stage(self, modules: Modules | None = None) -> DenoiserStage:
+        """Of these networks; None: of new ones."""
         numbers = self._drawn()
         latents = self._all_seen("latents", "autoencoder", numbers)
         features = self._all_seen("features", "motion", numbers) if self._finished_path("motion").exists() else None
         names = ("appearance", "image_proj", "motion_refiner", "unet")
         return DenoiserStage(
-            {name: self._new(name) for name in names},
+            {name: self._new(name) for name in names} if modules is None else modules,
             clips=self.clips,
             latents=latents,
             features=features,
             numbers=numbers,
             steps=self.plan.denoiser_steps,
             window=self.preset.frames,
-            pad=int(self.preset.sampling["pad_frames"]),
+            pad=self.sampling.pad_frames,
             scaling_factor=self.preset.architecture.vae.scaling_factor,
             device=self.settings.device,
+            cell_px=self.preset.architecture.vae.downscale,
+            appearance_px=self.preset.architecture.appearance["image_hw"][0],
         )
 
     def write(self, path: Path) -> None:
@@ -196,7 +202,7 @@ class Training:
     def _drawn(self) -> list[int]:
         return self._ready(self.clips)
 
-    def _ready(self, drawn: Clips | Drivers) -> list[int]:
+    def _ready(self, drawn: Clips | RecordedClips | Drivers) -> list[int]:
         numbers = drawn.ready()
         if not numbers:
             raise InputError(f"no {drawn.folder.name} are drawn in {drawn.folder} yet; begin with --stage clips")
@@ -246,7 +252,8 @@ class Training:
     def _seen(self, what: str, stage: str, number: int) -> Path:
         """Named by the weights that looked, so that other weights look again."""
         if stage not in self._eyes:
-            self._eyes[stage] = hashlib.sha256(self._need(stage).read_bytes()).hexdigest()[:12]
+            with open(self._need(stage), "rb") as file:
+                self._eyes[stage] = hashlib.file_digest(file, "sha256").hexdigest()[:12]
         return self.settings.folder / what / self._eyes[stage] / f"{number}.npy"
 
     def _all_seen(self, what: str, stage: str, numbers: list[int]) -> list[np.ndarray]:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.pocket.denoiser import DenoiserStage, _of_pictures, ring_window
+from export.pocket.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage, _of_pictures, ring_window
 from export.pocket.start import start
 from export.presets import POCKET
+from runtime.guidance import plan
 from runtime.padding import fade_in, fade_out
 from runtime.windows import windows
 
@@ -80,3 +81,28 @@ def test_pictures_come_first_then_windows_among_them_then_windows_alone():
     assert pictures[:500].all()
     assert pictures[500:930].mean() == pytest.approx(3 / 4, abs=0.01)  # of 430 steps
     assert not pictures[930:].any()
+
+
+def test_a_guided_velocity_is_the_released_sum_and_leaves_out_rows_that_weigh_nothing():
+    """v_u + g1 (v_d - v_u) + g2 (v_c - v_d), SPEC 8; of a network that says how much it is told, by magnitudes."""
+    told = Conditions(tokens=torch.tensor(1.0), motion=torch.tensor(10.0), latents=torch.tensor(100.0))
+    asked = []
+
+    class Adds(DenoiserStage):
+        def __init__(self):
+            pass
+
+        def velocity(self, unet, noisy, sigma, told):
+            asked.append(float(told.tokens + told.motion + told.latents))
+            return torch.tensor(asked[-1] + 1000)
+
+    def guided(guidance):
+        asked.clear()
+        return float(Adds().guided(None, None, None, told, guidance))
+
+    unconditional, portrait, both = 1000, 1101, 1111
+    for g1, g2 in ((2.0, 2.0), (1.5, 3.0), (1.0, 2.0)):
+        wanted = unconditional + g1 * (portrait - unconditional) + g2 * (both - portrait)
+        assert guided(plan((g1, g1), (g2, g2), 1)[0]) == pytest.approx(wanted)
+    assert guided(plan((2.0, 2.0), (2.0, 2.0), 1)[0]) and asked == [0, 111]
+    assert guided(CONDITIONAL_ALONE) == both and asked == [111]

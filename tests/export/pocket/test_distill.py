@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from engines.errors import InputError
 from export.architecture import NETWORKS
+from export.checkpoints import NETWORK_FILES
 from export.pocket.distill import main
 from export.pocket.distillation import FIRST_HELD_OUT_SEED, Distillation, DistillPlan, denoise
+from export.pocket.recorded import RecordedClips, Recording
 from export.pocket.stage import Settings
+from export.pocket.student import StudentStage
 from export.pocket.training import Plan
 from export.pocket.weights import LiveWeights
+from export.presets import PRESETS
 from export.weights import random_state_dict
-from export.weights_source import RandomWeights
+from export.weights_source import RandomWeights, open_source
 from runtime import schedule
+from tests.export.pocket.videos import write_video
 from tests.export.tiny import TINY
 
 
@@ -63,7 +71,7 @@ def test_denoising_asks_at_the_first_levels_of_the_released_schedule(evaluations
     asked = []
 
     class Knows:
-        def velocity(self, unet, noisy, sigma, told):
+        def guided(self, unet, noisy, sigma, told, guidance):
             s = float(sigma)
             asked.append(s)
             return (noisy / (s**2 + 1) - 0.3) * (s**2 + 1) ** 0.5 / s
@@ -78,17 +86,109 @@ def test_denoising_asks_at_the_first_levels_of_the_released_schedule(evaluations
     [
         (("--stage", "studnt"), "there is no stage 'studnt'; there are clips, latents"),
         (("--device", "tpu0"), "the device 'tpu0' cannot be used"),
-        (("--weights", "."), "the published weights cannot be distilled here, there is no data for them"),
+        (("--preset", "poket"), "there is no preset 'poket'; did you mean pocket?"),
+        (("--preset", "hunyuanportrait", "--weights", "."), "hunyuanportrait needs --videos FOLDER: its weights know"),
+        (("--preset", "hunyuanportrait", "--videos", "."), "hunyuanportrait needs --weights DIR, upstream's"),
+        (("--arcface", "a.onnx"), "--locator, --locator-file and --arcface are for --videos"),
+        (("--videos", "/no/such"), "/no/such is not a folder; --videos needs one with .mp4, .mov"),
+        (("--videos", "VIDEOS", "--locator", "har"), "har"),
+        (("--videos", "VIDEOS", "--locator", "yunet"), "the face locator 'yunet' needs a file and none was given"),
+        (("--videos", "VIDEOS", "--arcface", "/no/a.onnx"), "/no/a.onnx: no such file"),
+        (("--videos", "VIDEOS", "--stage", "student"), "no clips are drawn"),
         (("--weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read"),
         (("--stage", "student"), "no clips are drawn"),
     ],
 )
 def test_what_cannot_be_distilled_is_one_clear_line(monkeypatch, capfd, tmp_path, words, says):
-    monkeypatch.setattr(sys, "argv", ["distill", "--run", str(tmp_path / "run"), *words])
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    given = [str(tmp_path / "videos") if word == "VIDEOS" else word for word in words]
+    monkeypatch.setattr(sys, "argv", ["distill", "--run", str(tmp_path / "run"), *given])
     with pytest.raises(SystemExit) as ended:
         main()
     (line,) = capfd.readouterr().err.splitlines()
     assert ended.value.code == 2 and says in line
+
+
+EIGHT = replace(TINY, frames=8, sampling={"steps": 2})  # a window as long as the tiny decoder's chunks
+
+
+def upstream(folder):
+    """Upstream's folder with random weights of the tiny preset."""
+    source = RandomWeights(TINY.architecture)
+    for network, names in NETWORK_FILES.items():
+        path = folder / names[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {key: value.contiguous() for key, value in source.state(network).items()}
+        save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return folder
+
+
+def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_result(monkeypatch, tmp_path, capfd):
+    monkeypatch.setitem(PRESETS, "tiny", EIGHT)
+    for seed in (1, 2):
+        write_video(tmp_path / "videos" / f"{seed}.mp4", seed, frames=25)
+    write_video(tmp_path / "videos" / "3.mp4", 3, frames=5)
+    weights = upstream(tmp_path / "weights")
+    words = f"""distill --run {tmp_path}/run --preset tiny --weights {weights} --videos {tmp_path}/videos --clips 2
+        --held-out 1 --frames 25 --student-steps 3 --student-rate 1e-5 --batch-frames 8 --checkpointing --made 1
+        --decoder-steps 2 --threads 1 --json"""
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capfd.readouterr().out.splitlines()
+    assert ended.value.code == 0
+    assert any("1 of 3 videos give no clip (3.mp4: a face for 5 frames" in line for line in told)
+    measured = json.loads(told[-1])["measured"]
+    assert {"x0_teacher_1", "x0_student_1", "psnr_student_2_tiny_to_full"} <= measured.keys()
+    live = LiveWeights(TINY.architecture, tmp_path / "run" / "pocket_live.safetensors", preset="tiny")
+    assert live.networks == ("live_unet", "tiny_decoder")
+    source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "pocket_live.safetensors")
+    assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
+    monkeypatch.setattr(sys, "argv", ["distill", "--run", f"{tmp_path}/run", "--preset", "pocket", "--stage", "write"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "is a run on videos; give --videos again, or another folder" in capfd.readouterr().err
+
+
+def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_path):
+    write_video(tmp_path / "videos" / "1.mp4", 1, frames=24)
+    recorded = RecordedClips(
+        folder=tmp_path / "run" / "clips",
+        recording=Recording(videos=tmp_path / "videos"),
+        count=1,
+        held_out=1,
+        frames=12,
+        px=EIGHT.size,
+        motion_px=EIGHT.motion_px,
+    )
+    settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"), save_every_s=0)
+
+    def again() -> Distillation:
+        plan = DistillPlan(clips=1, frames=12, student_steps=5, batch_frames=5)
+        return Distillation(EIGHT, plan, settings, RandomWeights(TINY.architecture), recorded=recorded)
+
+    def quiet(*_):
+        pass
+
+    first = again()
+    first.draw(quiet), first.latents(quiet), first.features(quiet)
+    seen, loss = [], StudentStage.loss
+
+    def kept(self, step, rng):
+        if step == 3 and len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append(step)
+        return loss(self, step, rng)
+
+    monkeypatch.setattr(StudentStage, "loss", kept)
+    with pytest.raises(KeyboardInterrupt):
+        first.student(quiet)
+    seen.append(-1)
+    assert again().student(quiet)
+    assert seen == [0, 1, 2, -1, 3, 4]
+    again().write(tmp_path / "live.safetensors")
+    assert LiveWeights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
 
 
 def test_the_teachers_networks_are_all_that_the_stages_need(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.pocket.student import StudentStage, clean, levels
+from export.pocket.student import StudentStage, batch_sizes, clean, levels
 from runtime import schedule
 
 
@@ -33,7 +33,7 @@ class Teacher:
         assert all(row["drop"] == "" for row in rows)  # the student never goes without its conditions
         return SimpleNamespace()
 
-    def velocity(self, unet, noisy, sigma, told):
+    def guided(self, unet, noisy, sigma, told, guidance):
         s = sigma[..., None, None, None]
         x0 = unet.gain * torch.ones_like(noisy)
         return (noisy / (s.square() + 1) - x0) * (s.square() + 1).sqrt() / s
@@ -101,3 +101,19 @@ def test_the_average_follows_the_student_once_a_step():
     assert stage._average.gain.item() == 0.5
     stage._follow(1)
     assert 0.5 < stage._average.gain.item() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("window", "most", "sizes", "often"),
+    [
+        (25, 25, [(5, 5), (3, 8), (1, 25)], [0.4, 0.45, 0.15]),
+        (25, 50, [(10, 5), (6, 8), (2, 25)], [0.4, 0.45, 0.15]),
+        (25, 8, [(1, 5), (1, 8)], [0.4 / 0.85, 0.45 / 0.85]),  # what does not fit is left out
+        (8, 8, [(1, 5), (1, 8)], [0.4 / 0.85, 0.45 / 0.85]),  # no length twice
+        (12, 7, [(1, 5)], [1.0]),
+    ],
+)
+def test_a_batch_has_the_windows_that_fit(window, most, sizes, often):
+    found, chances = batch_sizes(window, most)
+    assert found == sizes
+    assert chances.tolist() == pytest.approx(often)

@@ -63,7 +63,7 @@ def distill(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [every core].")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
     half: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = True,
-    out: Annotated[Path | None, typer.Option(help="The weights [RUN/pocket_live.safetensors].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The weights [RUN/PRESET_live.safetensors].")] = None,
     json: Annotated[bool, json_option()] = False,
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
@@ -162,7 +162,7 @@ def distill(
         facts: dict[str, object] = {"complete": True}
         text = ["done"]
         if "write" in wanted:
-            target = out or folder / "pocket_live.safetensors"
+            target = out or folder / f"{preset}_live.safetensors"
             run_of.write(target)
             facts["out"] = target
             text = [f"{target}: {target.stat().st_size / 1e6:.1f} MB"]

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from engines.errors import InputError
 from export.architecture import NETWORKS
 from export.checkpoints import NETWORK_FILES
-from export.pocket.distill import main
+from export.pocket.distill import main, recording_of
 from export.pocket.distillation import FIRST_HELD_OUT_SEED, Distillation, DistillPlan, denoise
 from export.pocket.recorded import RecordedClips, Recording
 from export.pocket.stage import Settings
@@ -141,14 +141,27 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
     assert any("1 of 3 videos give no clip (3.mp4: a face for 5 frames" in line for line in told)
     measured = json.loads(told[-1])["measured"]
     assert {"x0_teacher_1", "x0_student_1", "psnr_student_2_tiny_to_full"} <= measured.keys()
-    live = LiveWeights(TINY.architecture, tmp_path / "run" / "pocket_live.safetensors", preset="tiny")
+    live = LiveWeights(TINY.architecture, tmp_path / "run" / "tiny_live.safetensors", preset="tiny")
     assert live.networks == ("live_unet", "tiny_decoder")
-    source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "pocket_live.safetensors")
+    source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "tiny_live.safetensors")
     assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
     monkeypatch.setattr(sys, "argv", ["distill", "--run", f"{tmp_path}/run", "--preset", "pocket", "--stage", "write"])
     with pytest.raises(SystemExit):
         main()
     assert "is a run on videos; give --videos again, or another folder" in capfd.readouterr().err
+
+
+def test_who_people_are_is_said_by_the_arcface_of_the_weights_folder_or_the_one_given(monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr("hp_trt.arcface.open_arcface", opened.append)
+    (tmp_path / "a.mp4").touch()
+    for name in ("arcface.onnx", "own.onnx"):
+        (tmp_path / name).touch()
+    found = [
+        recording_of(tmp_path, "haar", None, given, weights).arcface
+        for given, weights in ((None, tmp_path), (tmp_path / "own.onnx", tmp_path), (None, tmp_path / "w.safetensors"))
+    ]
+    assert found == [tmp_path / "arcface.onnx", tmp_path / "own.onnx", None] and opened == found[:2]
 
 
 def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ that the sampler walks, with its ramps and its wrap. Conditions are dropped at r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import cast
 
@@ -177,7 +177,7 @@ class DenoiserStage:
         """What rows are told, by the frozen or learning networks beside the UNet."""
         images = torch.stack([reference["image"] for reference in references])
         identity = torch.stack([reference["identity"] for reference in references])
-        with attention(self.device):
+        with computing(self.device):
             tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
         condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
         sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
@@ -197,8 +197,8 @@ class DenoiserStage:
         beside = told.latents[:, None].expand(-1, frames, -1, -1, -1)
         sample = torch.cat([scaled, beside], dim=2).flatten(0, 1)
         ids = torch.tensor(ADDED_IDS, device=self.device)
-        embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
-        with attention(self.device):
+        with computing(self.device):
+            embedding = self.step_embedding(0.25 * sigma.flatten().log(), ids)
             v = unet(sample, embedding, Context(tokens, motion), motion.shape[1])
         return v.reshape(noisy.shape)
 
@@ -329,6 +329,7 @@ class DenoiserStage:
         """The averaged networks are what is kept; nothing else to do."""
 
 
-def attention(device: torch.device) -> AbstractContextManager:
-    """On a CPU, attention as plain products in half precision: its fused kernel's gradient takes twice as long."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+def computing(device: torch.device) -> AbstractContextManager:
+    """On a CPU, attention as plain products in half precision: its fused kernel's gradient takes twice as long. On any
+    other device, the networks' constants on it: they make their frequencies where they are told."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else device

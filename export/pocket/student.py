@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from export.networks.unet import UNet
 from export.pocket.autoencoder import near
-from export.pocket.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage, attention
+from export.pocket.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage, computing
 from export.pocket.gradient_checkpointing import checkpointed
 from export.pocket.stage import Modules
 from runtime import schedule
@@ -117,7 +117,7 @@ class StudentStage:
             weight = near(
                 torch.stack([row["points"] for row in picked]).flatten(0, 1), target.shape[-1], reach=0.7
             ).reshape(rows, frames, 1, *target.shape[-2:])
-        again = partial(attention, noisy.device)
+        again = partial(computing, noisy.device)
         with checkpointed(self.student, again) if self.checkpointing else nullcontext():
             made = self.denoised(self.student, noisy, i, told)
         wanted = (1 - _CLIP) * end + _CLIP * target

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from export.networks.unet import Context
-from export.pocket.denoiser import attention
+from export.pocket.denoiser import Conditions, DenoiserStage, computing
 from export.pocket.gradient_checkpointing import checkpointed
 from export.weights import random_state_dict
 from tests.export.tiny import TINY
@@ -38,9 +38,9 @@ def gradients(unet, half: bool, *, again: bool) -> tuple[torch.Tensor, dict[str,
 
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        checkpointed(unet, partial(attention, CPU)) if again else nullcontext(),
+        checkpointed(unet, partial(computing, CPU)) if again else nullcontext(),
         torch.autocast("cpu", torch.bfloat16, enabled=half),
-        attention(CPU),
+        computing(CPU),
     ):
         made = unet(sample, embedding, context, 5)
     made.float().square().mean().backward()
@@ -63,3 +63,31 @@ def test_blocks_are_as_before_once_it_is_over(unet):
     with pytest.raises(KeyboardInterrupt), checkpointed(unet):
         raise KeyboardInterrupt
     assert not any("forward" in module.__dict__ for module in unet.modules())
+
+
+def test_everything_is_made_on_the_networks_device_in_the_backward_pass_too():
+    """On the meta device, which as any other device does not mix with the CPU."""
+    meta = torch.device("meta")
+    modules = {name: TINY.architecture.build(name).requires_grad_(True) for name in ("unet", "motion_refiner")}
+    stage = DenoiserStage(
+        modules,
+        clips=None,
+        latents=[],
+        features=None,
+        numbers=[],
+        steps=1,
+        window=5,
+        pad=5,
+        scaling_factor=1.0,
+        device=meta,
+    )
+    width = TINY.architecture.unet.cross_attention_dim
+    with meta:
+        told = Conditions(
+            tokens=torch.empty(2, 3, width), motion=torch.empty(2, 5, 4, width), latents=torch.empty(2, 4, 8, 8)
+        )
+        noisy, sigma = torch.empty(2, 5, 4, 8, 8), torch.empty(2, 1)
+    with checkpointed(modules["unet"], partial(computing, meta)):
+        made = stage.velocity(modules["unet"], noisy, sigma, told)
+    made.square().mean().backward()
+    assert made.device == meta and modules["unet"].conv_in.weight.grad.device == meta

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engines.errors import InputError
+from export.pocket.command import chosen_stages, compute_on, make_run_folder, teller
 from hp_trt.console import Reporter, debug_option, json_option, run
 
 if TYPE_CHECKING:
@@ -68,15 +69,9 @@ def distill(
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
     """Distil a preset for live mode; killed at any moment, it resumes from its last saved state."""
-    wanted = tuple(stage or STAGES)
-    for name in wanted:
-        if name not in STAGES:
-            raise InputError(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
-    import torch
-
+    wanted = chosen_stages(stage, STAGES)
     from export.build import check_preset
     from export.pocket.distillation import Distillation, DistillPlan
-    from export.pocket.files import sweep
     from export.pocket.recorded import RecordedClips
     from export.pocket.stage import Settings
     from export.presets import PRESETS
@@ -94,13 +89,7 @@ def distill(
         )
     if videos is None and (locator != "haar" or locator_file or arcface):
         raise InputError("--locator, --locator-file and --arcface are for --videos; give a folder of them, or none")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        where = torch.device(device)
-        torch.zeros(1, device=where)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from error
+    where = compute_on(device, threads)
     recording = None if videos is None else recording_of(videos, locator, locator_file, arcface, weights)
     chosen = PRESETS[preset]
     teacher = open_source(chosen.architecture, weights or own_weights(preset), preset=preset)
@@ -117,11 +106,7 @@ def distill(
         "workers": workers,
     }
     plan = DistillPlan(**{name: value for name, value in given.items() if value is not None})
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
-    sweep(folder)
+    make_run_folder(folder)
     # A state of the full size is 25 GB: written every minute, it would be all that is done.
     save_every_s = 60.0 if drawn else 1800.0
     settings = Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes, save_every_s=save_every_s)
@@ -138,12 +123,7 @@ def distill(
         )
     run_of = Distillation(chosen, plan, settings, teacher, recorded=recorded)
     with Reporter(as_json=json) as report:
-
-        def tell(name: str, done: int, total: int, losses: dict[str, float]) -> None:
-            facts = {k: round(v, 5) for k, v in losses.items()}
-            label = name + "".join(f" {k} {v:.4g}" for k, v in facts.items())
-            report.advance(name, done, total, label=label, **facts)
-
+        tell = teller(report)
         steps = {
             "clips": run_of.draw,
             "latents": run_of.latents,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engines.errors import InputError
+from export.pocket.command import chosen_stages, compute_on, make_run_folder, teller
 from hp_trt.console import Reporter, debug_option, json_option, run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -44,24 +44,12 @@ def train(
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
     """Train the pocket preset on drawn portraits; killed at any moment, it resumes from its last saved state."""
-    wanted = tuple(stage or STAGES)
-    for name in wanted:
-        if name not in STAGES:
-            raise InputError(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
-    import torch
-
-    from export.pocket.files import sweep
+    wanted = chosen_stages(stage, STAGES)
     from export.pocket.stage import Settings
     from export.pocket.training import Plan, Training
     from export.presets import POCKET
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        where = torch.device(device)
-        torch.zeros(1, device=where)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from error
+    where = compute_on(device, threads)
     given = {
         "clips": clips,
         "frames": frames,
@@ -74,20 +62,11 @@ def train(
         "workers": workers,
     }
     plan = Plan(**{name: value for name, value in given.items() if value is not None})
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
-    sweep(folder)
+    make_run_folder(folder)
     settings = Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes)
     training = Training(POCKET, plan, settings)
     with Reporter(as_json=json) as report:
-
-        def tell(name: str, done: int, total: int, losses: dict[str, float]) -> None:
-            facts = {k: round(v, 5) for k, v in losses.items()}
-            label = name + "".join(f" {k} {v:.4g}" for k, v in facts.items())
-            report.advance(name, done, total, label=label, **facts)
-
+        tell = teller(report)
         steps = {
             "clips": training.draw,
             "autoencoder": training.autoencoder,

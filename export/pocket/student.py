@@ -14,6 +14,10 @@ are at hand, so they are a part m of what is learnt: at 700 the mean of what may
 and both are guesses of it, one with the teacher's error, one with the clip's own chance. The schedule of three steps
 has the levels 700, 15.6 and 0.002, at the last of which nothing is left to learn.
 
+There are not many clips, and a student of fewer layers than its teacher would learn them by heart. So at the first
+level, where nothing can be seen of x0, half of the batches have portraits of other clips: nobody knows their x0, but
+the teacher has an answer, f_T(x_i, s_i), and that is learnt. Of N clips there are N^2 such pairs.
+
 A teacher that is guided where it is used (as the published one is, with scales of 2) is guided here: v_T is then the
 sampler's sum of its rows, and the student learns it in one.
 
@@ -45,6 +49,7 @@ LEAST_FRAMES = 5  # of a batch
 _OFTEN = {5: 0.4, 8: 0.45}  # windows of so many frames: live ones are short
 _WHOLE = 0.15  # those of the preset's length
 _FIRST = 0.6  # of the batches learn the level at which every clip begins
+_STRANGERS = 0.5  # of these, with portraits of other clips
 _CLIP = 0.5  # m
 _AVERAGING = 0.98  # a step, of the student that says where ways end: its own, and quicker than what is kept in the end
 
@@ -73,7 +78,7 @@ class StudentStage:
     """`student` learns, where it is, what the UNet of `teacher` knows; all networks of the latter are frozen."""
 
     name = "student"
-    curves: tuple[str, ...] = ("loss", "teacher", "first", "later")
+    curves: tuple[str, ...] = ("loss", "teacher", "first", "later", "strangers")
     batches = 1
     faster: Mapping[str, float] = {}
 
@@ -109,25 +114,36 @@ class StudentStage:
         picked = [self.teacher.row(rng, frames) | {"drop": ""} for _ in range(rows)]
         last = len(self.levels) - 2  # 0.002, where f is x to a millionth
         i = 0 if rng.uniform() < _FIRST else int(rng.integers(1, last))
+        strangers = i == 0 and rng.uniform() < _STRANGERS
+        references = [self._stranger(rng) if strangers else row["reference"] for row in picked]
         with torch.no_grad():
             target = torch.stack([row["latents"] for row in picked])
-            told = self.teacher.conditions([row["reference"] for row in picked], picked)
+            told = self.teacher.conditions(references, picked)
             noisy = target + float(self.levels[i]) * torch.randn_like(target)
-            end = self.end(noisy, i, told)
+            if strangers:
+                wanted = self.denoised(self.teacher.modules["unet"], noisy, i, told, self.guidance)
+            else:
+                end = self.end(noisy, i, told)
+                wanted = (1 - _CLIP) * end + _CLIP * target
             weight = near(
                 torch.stack([row["points"] for row in picked]).flatten(0, 1), target.shape[-1], reach=0.7
             ).reshape(rows, frames, 1, *target.shape[-2:])
         again = partial(computing, noisy.device)
         with checkpointed(self.student, again) if self.checkpointing else nullcontext():
             made = self.denoised(self.student, noisy, i, told)
-        wanted = (1 - _CLIP) * end + _CLIP * target
         # As v is learnt: at low levels x0 hardly moves with it.
         level = (self.levels[i] ** 2 + 1) / self.levels[i] ** 2
-        return {
-            "loss": ((made - wanted).square() * weight).mean() * level,
+        losses = {"loss": ((made - wanted).square() * weight).mean() * level}
+        if strangers:
+            return losses | {"strangers": (made - wanted).square().mean()}
+        return losses | {
             "teacher": (end - target).square().mean(),
             "first" if i == 0 else "later": (made - target).square().mean(),
         }
+
+    def _stranger(self, rng: np.random.Generator) -> dict:
+        """The portrait of any clip."""
+        return self.teacher.reference(int(rng.integers(len(self.teacher.numbers))), 0)
 
     def end(self, noisy: Tensor, i: int, told: Conditions) -> Tensor:
         """y of latents (R, F, 4, h, w) at level i: a step of the teacher, and from there as the student knows."""
@@ -139,9 +155,11 @@ class StudentStage:
         assert self._average is not None
         return self.denoised(self._average, lower, i + 1, told)
 
-    def denoised(self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions) -> Tensor:
+    def denoised(
+        self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions, guidance: StepGuidance = CONDITIONAL_ALONE
+    ) -> Tensor:
         """f of latents (R, F, 4, h, w) at level i, by this UNet."""
-        return clean(noisy, self.velocity(unet, noisy, i, told), float(self.levels[i]))
+        return clean(noisy, self.velocity(unet, noisy, i, told, guidance), float(self.levels[i]))
 
     def velocity(
         self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions, guidance: StepGuidance = CONDITIONAL_ALONE

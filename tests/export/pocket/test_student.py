@@ -21,16 +21,23 @@ class Scaled(nn.Module):
 
 
 class Teacher:
-    """As DenoiserStage, for one clip of ones."""
+    """As DenoiserStage, for a clip of ones, of three clips' portraits."""
+
+    numbers = (7, 8, 9)
 
     def __init__(self, gain: float) -> None:
         self.modules = {"unet": Scaled(gain)}
+        self.portraits: list[list[dict]] = []  # of each batch
+
+    def reference(self, clip, frame):
+        return {"clip": clip, "frame": frame}
 
     def row(self, rng, size):
         return {"latents": torch.ones(size, 4, 2, 2), "points": torch.zeros(size, 3, 2), "drop": "all", "reference": {}}
 
     def conditions(self, references, rows):
         assert all(row["drop"] == "" for row in rows)  # the student never goes without its conditions
+        self.portraits.append(references)
         return SimpleNamespace()
 
     def guided(self, unet, noisy, sigma, told, guidance):
@@ -70,16 +77,36 @@ def test_a_way_ends_where_the_students_average_says_it_does_after_one_step_of_th
     assert torch.allclose(stage.end(noisy, last, None), torch.tensor(0.7), atol=1e-4)  # the teacher's own, at 0
 
 
-def test_half_of_what_is_learnt_is_the_clip_and_half_is_the_end():
-    stage = StudentStage(Teacher(0.5), Scaled(0.5), steps=10)  # the student begins as the teacher: both say 0.5 of 1
-    for seed in range(5):
-        losses = stage.loss(seed, np.random.default_rng(seed))
+def batches(stage: StudentStage, count: int):
+    """The losses of `count` batches, with whether their portraits were other clips'; gradients of the last."""
+    for seed in range(count):
         stage.student.zero_grad()
+        losses = stage.loss(seed, np.random.default_rng(seed))
         losses["loss"].backward()
-        assert losses["teacher"].item() == pytest.approx(0.25, abs=0.01)
-        # (0.5 - 0.75)^2, times the weight of cells near landmarks; towards the clip.
-        assert losses["loss"].item() > 0.06
-        assert stage.student.gain.grad < 0
+        yield "strangers" in losses, losses
+
+
+def test_half_of_what_is_learnt_is_the_clip_and_half_is_the_end():
+    stage = StudentStage(Teacher(0.5), Scaled(0.5), steps=10)  # both say 0.5 of 1
+    for strangers, losses in batches(stage, 10):
+        if not strangers:
+            assert losses["teacher"].item() == pytest.approx(0.25, abs=0.01)
+            # (0.5 - 0.75)^2, times the weight of cells near landmarks; towards the clip.
+            assert losses["loss"].item() > 0.06
+            assert stage.student.gain.grad < 0
+
+
+def test_with_portraits_of_other_clips_the_teachers_answer_is_all_that_is_learnt():
+    stage = StudentStage(Teacher(0.5), Scaled(0.4), steps=10)
+    found = [losses for strangers, losses in batches(stage, 60) if strangers]
+    # 0.6 of the batches are of the first level, half of these; within two deviations of 60 draws
+    assert 11 <= len(found) <= 25
+    for losses in found:
+        # float32 of numbers up to 2000
+        assert losses["strangers"].item() == pytest.approx((0.4 - 0.5) ** 2, abs=2e-3)
+        assert losses.keys() == {"loss", "strangers"}
+    shown = [portrait for portraits in stage.teacher.portraits for portrait in portraits if portrait]
+    assert {p["clip"] for p in shown} == {0, 1, 2} and {p["frame"] for p in shown} == {0}
 
 
 def test_time_embeddings_and_the_teacher_stay_as_they_are():

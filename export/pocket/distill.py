@@ -46,7 +46,7 @@ def distill(
     minutes: Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")] = math.inf,
     clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn, or cut at most.")] = None,
     frames: Annotated[int | None, typer.Option(min=25, help="Of each clip.")] = None,
-    student_steps: Annotated[int | None, typer.Option(min=1, help="[100, hunyuanportrait 4000]")] = None,
+    student_steps: Annotated[int | None, typer.Option(min=1, help="[1700, hunyuanportrait 4000]")] = None,
     student_rate: Annotated[
         float | None, typer.Option(min=1e-9, help="Learning rate at its peak [1e-3, hunyuanportrait 1e-5].")
     ] = None,

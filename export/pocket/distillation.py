@@ -48,9 +48,9 @@ FIRST_HELD_OUT_SEED = FIRST_TRAINING_SEED + 500_000  # neither training nor dist
 class DistillPlan:
     """How much of everything. The defaults are those of the shipped weights, whose card tells what differed."""
 
-    clips: int = 160
+    clips: int = 400
     frames: int = 32  # of a clip
-    student_steps: int = 100
+    student_steps: int = 1700
     batch_frames: int = 25  # most frames of a batch of the student's
     student_rate: float = 1e-3  # of learning, at its peak
     checkpointing: bool = False  # the student's blocks are computed twice, in less memory

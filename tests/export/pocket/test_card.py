@@ -6,6 +6,8 @@ import pytest
 from safetensors.torch import load_file
 
 from export.architecture import LIVE_NETWORKS
+from export.pocket.clips import FIRST_TRAINING_SEED
+from export.pocket.distillation import DistillPlan
 from export.pocket.training import Plan
 from export.pocket.weights import SHIPPED, SHIPPED_LIVE, LiveWeights, PackedWeights
 from export.presets import POCKET
@@ -42,5 +44,18 @@ def test_the_card_tells_the_plan_that_the_command_runs():
         f"UNet {plan.denoiser_steps}",
         f"decoder {plan.decoder_steps}",
         f"on {plan.made} clips",
+    ):
+        assert said in text
+
+
+def test_the_live_card_tells_the_plan_that_the_command_runs():
+    text, plan = SHIPPED_LIVE.with_suffix(".md").read_text(), DistillPlan()
+    for said in (
+        f"student {plan.student_steps} steps",
+        f"tiny decoder {plan.decoder_steps} steps",
+        f"on {plan.made} clips as the teacher makes them",
+        f"clips of {plan.frames} frames",
+        f"{FIRST_TRAINING_SEED} to {FIRST_TRAINING_SEED + plan.clips - 1}",
+        f"--held-out {plan.held_out}",
     ):
         assert said in text

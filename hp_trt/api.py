@@ -24,7 +24,7 @@ from hp_trt.clip import clip_frames, read_motion
 from hp_trt.config import RuntimeConfig, profile_of
 from hp_trt.driving_frames import DrivingFrames
 from hp_trt.faces import FaceLocator, open_locator
-from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
+from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.paste import PasteBack
 from hp_trt.portrait_encoder import Portrait, PortraitEncoder
 from hp_trt.profiles import Profile, find_profile
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hp_trt.live.session import LiveSession
 
 __all__ = [
-    "Animation", "Driving", "Faces", "Frame", "Picture", "Portrait", "Runtime", "live_threads", "open_backend",
+    "Animation", "Driving", "Faces", "Frame", "Picture", "Portrait", "Runtime", "open_backend",
 ]  # fmt: skip
 
 _LIVE_SPANS = 10_000  # of a session that may never end

@@ -10,6 +10,7 @@ from export.presets import POCKET
 from runtime.guidance import plan
 from runtime.padding import fade_in, fade_out
 from runtime.windows import windows
+from tests.export.pocket.stages import stage_without_clips
 
 
 @pytest.mark.parametrize("pad", [0, 1, 5])
@@ -45,18 +46,7 @@ def test_the_target_velocity_gives_back_the_clean_latents():
 def test_rows_refined_together_are_the_rows_refined_one_by_one():
     torch.manual_seed(0)
     networks = {n: start(POCKET.architecture.build(n, device="cpu")) for n in ("motion_refiner", "unet")}
-    stage = DenoiserStage(
-        networks,
-        clips=None,
-        latents=[],
-        features=None,
-        numbers=[],
-        steps=1,
-        window=5,
-        pad=5,
-        scaling_factor=1.0,
-        device=torch.device("cpu"),
-    )
+    stage = stage_without_clips(networks, torch.device("cpu"))
     rows = [
         {
             "features": torch.randn(5, 32),

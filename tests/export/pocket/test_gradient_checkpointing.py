@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from export.networks.unet import Context
-from export.pocket.denoiser import Conditions, DenoiserStage, computing
+from export.pocket.denoiser import Conditions, computing
 from export.pocket.gradient_checkpointing import checkpointed
 from export.weights import random_state_dict
+from tests.export.pocket.stages import stage_without_clips
 from tests.export.tiny import TINY
 
 CPU = torch.device("cpu")
@@ -69,18 +70,7 @@ def test_everything_is_made_on_the_networks_device_in_the_backward_pass_too():
     """On the meta device, which as any other device does not mix with the CPU."""
     meta = torch.device("meta")
     modules = {name: TINY.architecture.build(name).requires_grad_(True) for name in ("unet", "motion_refiner")}
-    stage = DenoiserStage(
-        modules,
-        clips=None,
-        latents=[],
-        features=None,
-        numbers=[],
-        steps=1,
-        window=5,
-        pad=5,
-        scaling_factor=1.0,
-        device=meta,
-    )
+    stage = stage_without_clips(modules, meta)
     width = TINY.architecture.unet.cross_attention_dim
     with meta:
         told = Conditions(

@@ -30,9 +30,9 @@ _MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number wou
 _ENOUGH_TO_SHARE = 4
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
-# What ONNX Runtime 1.31 must be told of a graph in 8 bits, by the end of its name (`export/quantize.py`). int8: merging
-# equal QuantizeLinears would share them, and half the products would stay in floats. fp8: it would make whole-number
-# products of fp8 tensors, then find that there are none.
+# What ONNX Runtime 1.31 must be told of a graph in 8 bits, by the end of its name (`export/graphs/quantize.py`). int8:
+# merging equal QuantizeLinears would share them, and half the products would stay in floats. fp8: it would make
+# whole-number products of fp8 tensors, then find that there are none.
 OPTIONS_OF_KIND: Mapping[str, Mapping[str, str]] = {
     "int8": {"optimization.disable_specified_optimizers": "CommonSubexpressionElimination"},
     "fp8": {"session.disable_quant_qdq": "1"},

@@ -109,7 +109,7 @@ class PlanRecord:
     target_folder: str  # `Target.folder`
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # NAME.plan and build.json; filled in by the writer
     parity: Mapping[str, float] = field(default_factory=dict)  # empty: not compared, for want of a GPU
-    attention: Mapping[str, Any] = field(default_factory=dict)  # `export.attention.summary`, and its line of text
+    attention: Mapping[str, Any] = field(default_factory=dict)  # `export.plans.attention.summary`, and its line of text
     built: Mapping[str, Any] = field(default_factory=dict)  # seconds, peak_bytes, not_compared: why, graph: its key
 
     def __post_init__(self) -> None:

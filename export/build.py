@@ -29,23 +29,26 @@ from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
 from engines.spec import QUANTIZATIONS, Quantization
-from export.architecture import NETWORKS
-from export.build_plans import intact
-from export.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
-from export.checkpoints import find_user_files
-from export.engine_parity import Judge
-from export.flops import graph_flops, released_row_flops
-from export.graphs import QUANTIZABLE, Graph, bundle_graphs
-from export.live_graphs import live_graphs
-from export.parity import Expected, check, expectations
-from export.pocket.weights import live_networks
-from export.presets import PRESETS, Preset
+from export.code_hash import code_hash
+from export.graphs.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
+from export.graphs.flops import graph_flops
+from export.graphs.graph import Graph
+from export.graphs.parity import Expected, check, expectations
+from export.graphs.shared_weights import share_weights
+from export.graphs.structure import structure
+from export.graphs.trace import OPSET, export_onnx
+from export.hunyuanportrait.architecture import NETWORKS
+from export.hunyuanportrait.graphs import QUANTIZABLE, bundle_graphs
+from export.hunyuanportrait.live_graphs import live_graphs
+from export.hunyuanportrait.presets import PRESETS, Preset
+from export.hunyuanportrait.released import released_row_flops
+from export.hunyuanportrait.reuse_graphs import REUSE_GRAPHS, reuse_graphs
+from export.hunyuanportrait.upstream import find_user_files
+from export.plans.build_plans import intact
+from export.plans.engine_parity import Judge
 from export.progress import Progress, announcer
-from export.reuse_graphs import REUSE_GRAPHS, reuse_graphs
-from export.shared_weights import share_weights
-from export.structure import structure
-from export.trace import OPSET, export_onnx
-from export.weights_source import WeightsSource, WithLive, is_packed, open_source
+from export.weights.packed import live_networks
+from export.weights.source import WeightsSource, WithLive, is_packed, open_source
 
 Precision = Literal["fp32", "fp16"]
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
@@ -55,8 +58,8 @@ EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions cha
 class BuildConfig:
     """What to build, checked when made.
 
-    `weights` is upstream's folder, or a .safetensors file of `export.pocket.train`; None means random weights.
-    `live_weights` is a file of `export.pocket.distill`; without one, live mode's denoiser is of the bundle's own UNet,
+    `weights` is upstream's folder, or a .safetensors file of `export.train`; None means random weights.
+    `live_weights` is a file of `export.distill`; without one, live mode's denoiser is of the bundle's own UNet,
     and it has a tiny decoder only with random weights. Raises CheckpointError for a file of other things.
     """
 
@@ -197,7 +200,7 @@ def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, 
         "weights": dict(fingerprints),
         "opset": OPSET,
         "versions": {package: metadata.version(package) for package in EXPORTERS},
-        "code": _code_hash(),
+        "code": code_hash("graphs", "hunyuanportrait", "hunyuanportrait/networks", "weights/random.py"),
     }
 
 
@@ -242,7 +245,7 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
 
 
 def judge(config: BuildConfig) -> Judge:
-    """For `export.build_plans`: runs a graph's network in float32, on the GPU where PyTorch has one."""
+    """For `export.plans.build_plans`: runs a graph's network in float32, on the GPU where PyTorch has one."""
     networks = _Networks(config, open_weights(config))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # a judge in float32 means it
@@ -378,17 +381,3 @@ def _manifest(
 
 def _used(graphs: dict[str, Graph]) -> Sequence[str]:
     return list(dict.fromkeys(n for g in graphs.values() for n in g.networks))
-
-
-@functools.cache
-def _code_hash() -> str:
-    """Our own part in what a graph contains."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    others = [
-        here / f"{name}.py"
-        for name in ("graphs", "live_graphs", "reuse_graphs", "trace", "group_norm", "shared_queries")
-    ]
-    for path in (*sorted((here / "networks").glob("*.py")), here / "architecture.py", here / "weights.py", *others):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """`python -m export.build_engines`: checkpoints, or random weights, to a bundle; graphs of a bundle to plans.
 
 Parses arguments, makes a BuildConfig and a PlanConfig, calls `export.build.build_bundle` and
-`export.build_plans.build_plans`.
+`export.plans.build_plans.build_plans`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from hp_trt.console import Reporter, debug_option, json_option, run
 
 if TYPE_CHECKING:
     from export.build import BuildConfig
-    from export.build_plans import PlanConfig
     from export.dry_run import Line
+    from export.plans.build_plans import PlanConfig
     from export.progress import Progress
 
 USES = {"arcface": "--arcface FILE", "yoloface": "--locator yoloface --locator-file FILE"}
@@ -39,7 +39,7 @@ def build(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Upstream's pretrained_weights folder, or a file of export.pocket.train [pocket: its own]."),
+        typer.Option(help="Upstream's pretrained_weights folder, or a file of export.train [pocket: its own]."),
     ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Noise, for benchmarks only.")] = False,
     live: Annotated[
@@ -47,7 +47,7 @@ def build(
         typer.Option("--live/--no-live", help="The graphs of live mode too [where it has weights]."),
     ] = None,
     live_weights: Annotated[
-        Path | None, typer.Option(help="Live mode's: a file of export.pocket.distill [pocket: its own].")
+        Path | None, typer.Option(help="Live mode's: a file of export.distill [pocket: its own].")
     ] = None,
     reuse: Annotated[
         bool, typer.Option("--reuse", help="The denoiser in two parts too, for profiles with deep_every.")
@@ -119,7 +119,7 @@ def build(
     with Reporter(as_json=json) as report:
         graphs = plans = None
         if wants_plans:
-            from export.build_plans import PlanConfig
+            from export.plans.build_plans import PlanConfig
 
             plans = PlanConfig(
                 family=family,
@@ -132,7 +132,7 @@ def build(
             plans.target()  # a family, GPU or option that cannot be is told before anything is exported
         if preset is not None:
             from export.build import BuildConfig, check_preset  # torch takes seconds: after the arguments are right
-            from export.weights_source import own_live_weights, own_weights
+            from export.weights.source import own_live_weights, own_weights
 
             check_preset(preset)
             if weights is None and not random_weights:
@@ -205,7 +205,7 @@ def _run(
             report.note(f"{path} stays where it is: give it to hp-trt animate ({USES[name]})")
         counts.append(("graph", built["graph"], len(result.manifest.graphs)))
     if plans is not None:
-        from export.build_plans import build_plans
+        from export.plans.build_plans import build_plans
 
         judge = None
         if graphs is not None:
@@ -258,7 +258,7 @@ def _lines(bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -
                 rebuilt.add(line.name)
             yield line
     if plans is not None:
-        from export.build_plans import wanted
+        from export.plans.build_plans import wanted
 
         if graphs is None:
             names = list(wanted(Bundle.open(bundle, family="").manifest, plans))

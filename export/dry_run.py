@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engines.bundle_writer import BundleWriter
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import Target
-from export.build_plans import PlanConfig, find_plan, why_not_compared
+from export.plans.build_plans import PlanConfig, find_plan, why_not_compared
 
 if TYPE_CHECKING:  # torch
     from export.build import BuildConfig
@@ -48,7 +48,7 @@ def graph_lines(config: BuildConfig) -> Iterator[Line]:
 def plan_lines(
     bundle: Path, config: PlanConfig, names: Sequence[str], rebuilt: set[str], *, judged: bool = False
 ) -> Iterator[Line]:
-    """What `export.build_plans.build_plans` would do with each plan, once the graphs `rebuilt` are built again.
+    """What `export.plans.build_plans.build_plans` would do with each plan, once the graphs `rebuilt` are built again.
 
     `judged`: the build would have the weights, to compare engines with their networks.
     """

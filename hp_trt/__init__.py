@@ -12,6 +12,6 @@ Importing this loads numpy and nothing heavier; OpenCV, PyAV and ONNX Runtime co
 from engines.errors import HpTrtError
 from hp_trt.api import Animation, Frame, Portrait, Runtime
 from hp_trt.config import RuntimeConfig
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.sampling import Sampling
 
 __all__ = ["Animation", "Frame", "HpTrtError", "Portrait", "Runtime", "RuntimeConfig", "Sampling"]

@@ -53,7 +53,7 @@ def animate(
     """Animate a portrait with a driving video."""
     from hp_trt.api import Runtime
     from hp_trt.config import RuntimeConfig, weight_budget_bytes
-    from hp_trt.contact_sheet import check_sheet, write_sheet
+    from hp_trt.media.contact_sheet import check_sheet, write_sheet
 
     start = time.perf_counter()
     with Reporter(as_json=json) as report:
@@ -138,8 +138,8 @@ def live(
     from functools import partial
 
     from hp_trt.config import RuntimeConfig
-    from hp_trt.live.command import LiveConfig, bundle_session, claim_stdout, run_live
-    from hp_trt.live.sinks import STDOUT
+    from hp_trt.live.run import LiveConfig, bundle_session, claim_stdout, run_live
+    from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
     config = LiveConfig(
@@ -209,9 +209,9 @@ def evaluate(
 ) -> None:
     """Animate drawn clips, or your own, and measure how good the result is."""
     from hp_trt.config import RuntimeConfig
-    from hp_trt.evaluation.config import EvaluateConfig, NetworkFiles
-    from hp_trt.evaluation.evaluate import evaluate as measure
-    from hp_trt.evaluation.outputs import check_outputs, put_out
+    from hp_trt.measure.evaluation.config import EvaluateConfig, NetworkFiles
+    from hp_trt.measure.evaluation.evaluate import evaluate as measure
+    from hp_trt.measure.evaluation.outputs import check_outputs, put_out
 
     runtimes = tuple(
         RuntimeConfig(
@@ -262,7 +262,7 @@ def inspect(
 ) -> None:
     """Check every file of a bundle and say what is in it."""
     from engines.bundle import Bundle
-    from hp_trt.inspection import show, summary
+    from hp_trt.commands.inspect import show, summary
 
     opened = Bundle.open(bundle)
     with Reporter(as_json=json) as report:
@@ -278,7 +278,7 @@ def doctor(
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
     """Say what this machine can build and run, and how to mend what it cannot."""
-    from hp_trt.doctor import examine, show
+    from hp_trt.doctor.examine import examine, show
 
     findings = examine()
     with Reporter(as_json=json) as report:
@@ -312,9 +312,9 @@ def plan(
     debug: Annotated[bool, debug_option()] = False,
 ) -> None:
     """Say how fast and how large a clip will be, before anything is built or run."""
-    from hp_trt.planning.plan import PlanConfig
-    from hp_trt.planning.plan import plan as make_plan
-    from hp_trt.planning.table import show
+    from hp_trt.measure.planning.plan import PlanConfig
+    from hp_trt.measure.planning.plan import plan as make_plan
+    from hp_trt.measure.planning.table import show
 
     config = PlanConfig(
         gpu=gpu,

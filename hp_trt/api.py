@@ -1,7 +1,8 @@
 """Runtime: open a bundle once, animate many clips.
 
 What an application sees, and where the parts are put together: a bundle's graphs are opened by `hp_trt.open_graphs`, a
-portrait is encoded by `hp_trt.portrait_encoder`, frames are made by `hp_trt.clip` or, live, by `hp_trt.live.session`.
+portrait is encoded by `hp_trt.hunyuanportrait.portrait_encoder`, frames are made by `hp_trt.hunyuanportrait.clip` or,
+live, by `hp_trt.live.session`.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ import numpy as np
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
 from engines.errors import InputError
-from hp_trt.arcface import no_identity, open_arcface
-from hp_trt.clip import clip_frames, read_motion
 from hp_trt.config import RuntimeConfig, profile_of
-from hp_trt.driving_frames import DrivingFrames
-from hp_trt.faces import FaceLocator, open_locator
+from hp_trt.faces.arcface import no_identity, open_arcface
+from hp_trt.faces.face import FaceLocator
+from hp_trt.faces.locators import open_locator
+from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
+from hp_trt.hunyuanportrait.portrait_encoder import Portrait, PortraitEncoder
+from hp_trt.media.driving_frames import DrivingFrames
+from hp_trt.media.paste import PasteBack
+from hp_trt.media.video import VideoReader
 from hp_trt.open_graphs import OpenGraphs, open_backend
-from hp_trt.paste import PasteBack
-from hp_trt.portrait_encoder import Portrait, PortraitEncoder
 from hp_trt.profiles import Profile, find_profile
-from hp_trt.video import VideoReader
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Event, Stages
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ __all__ = [
 _LIVE_SPANS = 10_000  # of a session that may never end
 Picture = Path | str | np.ndarray
 Driving = Path | str | Sequence[np.ndarray]
-Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.landmarks_file`), or any locator
+Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_file`), or any locator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +226,7 @@ class Runtime:
         bundle's sampling. Nothing is written under a final name before the clip is complete. Raises InputError,
         FaceNotFound, OutputError.
         """
-        from hp_trt.video_writer import VideoWriter, check_target
+        from hp_trt.media.video_writer import VideoWriter, check_target
 
         wanted = self.sampling(**sampling)
         stages = self._stages()
@@ -352,8 +354,8 @@ class Runtime:
         stages: Stages,
     ) -> _Made:
         """The same through a live session that drops nothing."""
+        from hp_trt.live.live_clip import whole_clip
         from hp_trt.live.session import LiveSession
-        from hp_trt.live.whole import whole_clip
 
         session = LiveSession(
             self, portrait, self.profile, locator=locator, policy="block", queue_in=None, queue_out=None,

@@ -11,7 +11,7 @@
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
-                        as in `runtime.sampling.Sampling`; where neither is given the bundle's own hold
+                        as in `runtime.hunyuanportrait.sampling.Sampling`; where neither is given the bundle's own hold
     window, overlap     frames; in mode "live" the window is free, in mode "clip" it is the bundle's
     lead_in             made-up frames before the first, in mode "live"
 
@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError
-from runtime.live import LiveWindows
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.live_windows import LiveWindows
 
 Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny"]
 Quantize = Literal["none", "int8", "fp8"]
-OWN = Path(__file__).with_name("profiles.toml")
+OWN = Path(__file__).parent / "hunyuanportrait" / "profiles.toml"
 _SAMPLING = (
     "steps", "schedule", "skip_last", "deep_every", "guidance_appearance", "guidance_motion", "guidance_interval",
 )  # fmt: skip

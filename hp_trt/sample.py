@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.errors import OutputError
-from hp_trt.faces import Face
-from hp_trt.landmarks_file import LandmarksFile
-from hp_trt.part_file import PartFile
-from hp_trt.video_writer import X264
+from hp_trt.faces.face import Face
+from hp_trt.faces.landmarks_file import LandmarksFile
+from hp_trt.media.part_file import PartFile
+from hp_trt.media.video_writer import X264
 from procedural.identity import Identity
 from procedural.landmarks import POINTS, face_box, landmarks
 from procedural.motion import NAMES, State, motion

@@ -1,9 +1,9 @@
 """`python -m runtime.bench`: how long each stage takes, how much memory, how much arithmetic.
 
-With --profiles, how fast and how good every profile and shortcut is instead (`runtime.benchmark.prices`); with --soak,
-how a live session lasts (`runtime.benchmark.soak`).
-Parses arguments, makes a BenchConfig, calls `bench`, and shows the report: a table for people, JSON for machines, a
-picture of the timeline. The JSON's keys, stable within one `schema` (times in seconds unless a name says _ms):
+With --profiles, how fast and how good every profile and shortcut is instead (`hp_trt.measure.bench.prices`); with
+--soak, how a live session lasts (`hp_trt.measure.bench.soak`). Parses arguments, makes a BenchConfig, calls `bench`,
+and shows the report: a table for people, JSON for machines, a picture of the timeline. The JSON's keys, stable within
+one `schema` (times in seconds unless a name says _ms):
 
     format, schema     "hp-trt bench", 1
     machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, family, provider, threads, device
@@ -45,13 +45,13 @@ if not __package__:  # run as a file: its own folder is on the path then, where 
 from engines.errors import InputError, OutputError
 from hp_trt.config import weight_budget_bytes
 from hp_trt.console import Reporter, debug_option, run
-from runtime.benchmark import price_table
-from runtime.benchmark.clips import SAMPLE_FRAMES
-from runtime.benchmark.measure import BenchConfig, bench
-from runtime.benchmark.prices import PriceConfig, prices
-from runtime.benchmark.soak import SoakConfig, lines, soak
-from runtime.benchmark.table import show
-from runtime.benchmark.timeline import check_can_draw, draw_timeline, titles
+from hp_trt.measure.bench import price_table
+from hp_trt.measure.bench.clips import SAMPLE_FRAMES
+from hp_trt.measure.bench.measure import BenchConfig, bench
+from hp_trt.measure.bench.prices import PriceConfig, prices
+from hp_trt.measure.bench.soak import SoakConfig, lines, soak
+from hp_trt.measure.bench.table import show
+from hp_trt.measure.bench.timeline import check_can_draw, draw_timeline, titles
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

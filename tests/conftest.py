@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.onnx_backend import OnnxBackend, available_cores
-from tests.export.onnx_cache import OnnxCache
+from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
 # Workers of pytest-xdist share the cores. Set before anything imports torch, which reads it once.
 THREADS = max(available_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), 1)

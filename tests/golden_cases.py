@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from export.weights import random_weight
+from export.weights.random import random_weight
 
 SHIPPED = Path(__file__).parent / "golden"
 FOLDER = Path(os.environ.get("HP_TRT_GOLDEN") or SHIPPED)

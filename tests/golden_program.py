@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hp_trt.faces import Face
+from hp_trt.faces.face import Face
 from tests.golden_cases import Case
 
 

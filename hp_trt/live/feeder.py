@@ -15,8 +15,8 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.live.sound import WaitingSound
-from hp_trt.live.sources import Picture, SoundPacket, Source
+from hp_trt.streams.sound import WaitingSound
+from hp_trt.streams.sources import Picture, SoundPacket, Source
 
 _NUDGE_S = Fraction(1, 90_000)  # the finest step that every container keeps, but matroska
 _LONGEST_PAUSE_S = 5  # in a recording's own pace; a longer one is a jump of its clock

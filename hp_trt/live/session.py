@@ -27,15 +27,15 @@ import numpy as np
 
 from engines.backend import Buffer
 from engines.errors import InputError
-from hp_trt.driving import DrivingCrop
-from hp_trt.faces import FaceLocator
+from hp_trt.faces.face import FaceLocator
+from hp_trt.hunyuanportrait.driving import DrivingCrop
+from hp_trt.hunyuanportrait.live_crops import Sight
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
-from hp_trt.live.sight import Sight
-from hp_trt.paste import PasteBack
+from hp_trt.media.paste import PasteBack
 from hp_trt.profiles import Profile
 from runtime.decode import to_uint8
-from runtime.encode import encode_motion
-from runtime.live import LiveLoop
+from runtime.hunyuanportrait.encode import encode_motion
+from runtime.hunyuanportrait.live import LiveLoop
 from runtime.live_decode import LiveDecoder
 from runtime.stages import Stages
 from runtime.streams import Guard

@@ -8,7 +8,7 @@ from tests.export.tiny import TINY
 @pytest.fixture(scope="session")
 def tiny_preset():
     """The name of a preset that builds in seconds."""
-    from export.presets import PRESETS
+    from export.hunyuanportrait.presets import PRESETS
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, TINY.name, TINY)

@@ -13,14 +13,15 @@ from safetensors.torch import save_file
 import export.build
 from engines.bundle import Bundle
 from engines.errors import BundleError, CheckpointError, InputError, ParityError
-from export.architecture import LIVE_NETWORKS, NETWORKS
 from export.build import BuildConfig, build_bundle, content_facts, deciding_networks, digest
-from export.checkpoints import NETWORK_FILES, fingerprint
-from export.graphs import HALF
-from export.pocket.weights import write_weights
-from export.trace import export_onnx
-from export.weights import random_state_dict
-from export.weights_source import RandomWeights
+from export.graphs.trace import export_onnx
+from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS
+from export.hunyuanportrait.graphs import HALF
+from export.hunyuanportrait.upstream import NETWORK_FILES
+from export.weights.checkpoints import fingerprint
+from export.weights.packed import write_weights
+from export.weights.random import random_state_dict
+from export.weights.source import RandomWeights
 from tests.export.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("tiny-build")
@@ -152,7 +153,7 @@ def test_a_wrong_graph_stops_the_build_and_leaves_the_old_bundle(tiny_bundle, tm
         export_onnx(module, spec, example, to)
 
     monkeypatch.setattr(export.build, "export_onnx", wrong)
-    monkeypatch.setattr(export.build, "_code_hash", lambda: "changed")  # every graph is to be built again
+    monkeypatch.setattr(export.build, "code_hash", lambda *rooms: "changed")  # every graph is to be built again
     with pytest.raises(ParityError, match=r"step_embedding disagrees with its network: .* the graph was not kept"):
         build_bundle(BuildConfig(preset=TINY.name, bundle=path))
     assert {file: file.read_bytes() for file in before} == before
@@ -280,7 +281,7 @@ def test_live_weights_distilled_from_another_unet_are_refused(tiny_preset, tmp_p
     states = {name: random_state_dict(TINY.architecture.build(name)) for name in LIVE_NETWORKS}
     write_weights(live_weights, states, preset=TINY.name, teacher="0" * 64)
     config = BuildConfig(preset=tiny_preset, bundle=tmp_path / "bundle", live=True, live_weights=live_weights)
-    with pytest.raises(CheckpointError, match=r"its live_unet was distilled from another UNet .*export.pocket.distill"):
+    with pytest.raises(CheckpointError, match=r"its live_unet was distilled from another UNet .*export.distill"):
         build_bundle(config)
     # A decoder alone goes with every UNet.
     write_weights(live_weights, {"tiny_decoder": states["tiny_decoder"]}, preset=TINY.name, teacher="0" * 64)

@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from engines.bundle import Bundle
-from export.architecture import NETWORKS
 from export.build_engines import main
-from export.checkpoints import NETWORK_FILES
-from export.pocket.weights import write_weights
-from export.presets import PRESETS
-from export.weights_source import OWN_WEIGHTS, RandomWeights
+from export.hunyuanportrait.architecture import NETWORKS
+from export.hunyuanportrait.presets import PRESETS
+from export.hunyuanportrait.upstream import NETWORK_FILES
+from export.weights.packed import write_weights
+from export.weights.source import OWN_WEIGHTS, RandomWeights
 
 POCKET = ("--preset", "pocket", "--random-weights")
 RTX = ("--family", "tensorrt-rtx", "--capability", "8.9")
@@ -314,7 +314,7 @@ def told(monkeypatch, capfd):
 def test_a_preset_with_weights_of_its_own_needs_no_option_whatever_the_family(
     told, trained, tiny_preset, tmp_path, monkeypatch
 ):
-    from export import build_plans
+    from export.plans import build_plans
 
     monkeypatch.setitem(OWN_WEIGHTS, tiny_preset, trained)
     bundle = tmp_path / "bundle"
@@ -345,7 +345,7 @@ def test_weights_used_at_another_size_than_they_were_trained_at_are_said_to_be(t
 @pytest.mark.xdist_group("tiny-build")
 def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_path, monkeypatch, capfd):
     import export.build
-    import export.build_plans
+    import export.plans.build_plans
 
     asked: dict[str, bool] = {}
 
@@ -361,7 +361,7 @@ def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_
         raise Stop
 
     monkeypatch.setattr(export.build, "build_bundle", build_bundle)
-    monkeypatch.setattr(export.build_plans, "build_plans", build_plans)
+    monkeypatch.setattr(export.plans.build_plans, "build_plans", build_plans)
     words = ["--preset", tiny_preset, "--random-weights", *RTX, "--no-graph-parity", "--bundle", str(tmp_path / "b")]
     monkeypatch.setattr(sys, "argv", ["build_engines", *words])
     before = signal.getsignal(signal.SIGTERM)
@@ -376,7 +376,7 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
     told, trained, tiny_preset, tmp_path, monkeypatch
 ):
     from export import build
-    from export.weights_source import OWN_LIVE_WEIGHTS
+    from export.weights.source import OWN_LIVE_WEIGHTS
 
     live = tmp_path / "live.safetensors"
     source = RandomWeights(PRESETS[tiny_preset].architecture)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-import export.build_plans
 import export.dry_run
+import export.plans.build_plans
 from engines.bundle_writer import BundleWriter
 from engines.errors import BundleError, InputError, OutputError
 from engines.plans import PlanOptions
 from export.build import BuildConfig
-from export.build_plans import PlanConfig
 from export.dry_run import graph_lines, plan_lines
-from export.plan import PlanReport
+from export.plans.build_plans import PlanConfig
+from export.plans.plan import PlanReport
 from tests.engines.bundles import TARGET, make_bundle, make_graph, manifest_of
 from tests.export.tiny import TINY
 
@@ -69,7 +69,7 @@ class TestGraphs:
         assert "vae_encoder" not in found
 
     def test_other_weights_are_named(self, path, monkeypatch):
-        from export.weights_source import RandomWeights
+        from export.weights.source import RandomWeights
 
         monkeypatch.setattr(RandomWeights, "fingerprint", lambda self, network: "00" if network == "vae" else "11")
         found = reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path)))
@@ -105,11 +105,11 @@ def path(tmp_path, monkeypatch):
         out.write_bytes(b"plan of " + onnx.read_bytes())
         return PlanReport(seconds=0.0, peak_bytes=0, attention=NO_ATTENTION, layers=(), layers_from="network")
 
-    monkeypatch.setattr(export.build_plans, "build_plan", build)
-    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: TARGET)
-    monkeypatch.setattr(export.build_plans, "check_build_memory", lambda *args: None)
+    monkeypatch.setattr(export.plans.build_plans, "build_plan", build)
+    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: TARGET)
+    monkeypatch.setattr(export.plans.build_plans, "check_build_memory", lambda *args: None)
     path = make_bundle(tmp_path / "bundle", unet=b"graph", vae=b"other").path
-    export.build_plans.build_plans(path, PLANS)
+    export.plans.build_plans.build_plans(path, PLANS)
     return path
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_plan_says_so(path):
 
 def test_another_target_says_how_it_differs_from_what_there_is(path, monkeypatch):
     other = replace(TARGET, version="1.7.2", options=PlanOptions(weight_streaming=True))
-    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: other)
+    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: other)
     assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {
         "unet": "the bundle's plans are for version 1.7.1.116, not 1.7.2, weight_streaming False, not True"
     }
@@ -145,10 +145,10 @@ def test_of_many_targets_the_nearest_one_is_compared(path, monkeypatch):
     far = replace(TARGET, version="1.7.0", capabilities=("8.0",), options=PlanOptions(weight_streaming=True))
     near = replace(TARGET, options=PlanOptions(optimization_level=2))
     for target in (far, near):
-        monkeypatch.setattr(export.build_plans, "plan_target", lambda *args, target=target: target)
-        export.build_plans.build_plans(path, PLANS)
+        monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args, target=target: target)
+        export.plans.build_plans.build_plans(path, PLANS)
     new = replace(near, capabilities=("8.9",))
-    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: new)
+    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: new)
     assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {
         "unet": "the bundle's plans are for capabilities 8.9, 12.0, not 8.9"
     }
@@ -161,7 +161,7 @@ def test_a_file_that_stops_the_build_stops_the_dry_run(path):
 
 
 def test_a_family_without_plans_says_so(path, monkeypatch):
-    monkeypatch.setattr(export.build_plans, "plan_target", lambda *args: replace(TARGET, family="tensorrt"))
+    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: replace(TARGET, family="tensorrt"))
     assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "the bundle has no plans for tensorrt"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from engines.bundle import Bundle
 from export.build import BuildConfig, build_bundle
-from export.graphs import HALF
+from export.hunyuanportrait.graphs import HALF
 
 
 @pytest.mark.slow

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from export.architecture import Architecture
-from export.networks.tiny_decoder import TinyDecoderConfig
-from export.networks.unet import UNetConfig
-from export.networks.vae import VAEConfig
-from export.presets import Preset
+from export.hunyuanportrait.architecture import Architecture
+from export.hunyuanportrait.networks.tiny_decoder import TinyDecoderConfig
+from export.hunyuanportrait.networks.unet import UNetConfig
+from export.hunyuanportrait.networks.vae import VAEConfig
+from export.hunyuanportrait.presets import Preset
 
 TINY = Preset(
     name="tiny",

@@ -8,7 +8,7 @@ import numpy as np
 
 from engines.spec import NetworkSpec
 from runtime import schedule
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.sampling import Sampling
 
 
 @dataclass(frozen=True, kw_only=True)

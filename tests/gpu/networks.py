@@ -1,6 +1,7 @@
 """The graphs of a size and its weights, made without files.
 
-Weights follow the rule of `export.weights`, tensor by tensor in threads: every process of a check makes the same ones.
+Weights follow the rule of `export.weights.random`, tensor by tensor in threads: every process of a check makes the same
+ones.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import nn
 
-from export.architecture import Architecture
-from export.graphs import Graph, bundle_graphs
-from export.presets import PRESETS
-from export.weights import random_weight
+from export.graphs.graph import Graph
+from export.hunyuanportrait.architecture import Architecture
+from export.hunyuanportrait.graphs import bundle_graphs
+from export.hunyuanportrait.presets import PRESETS
+from export.weights.random import random_weight
 from tests.gpu.sizes import GRAPHS, Size
 
 
@@ -48,7 +50,8 @@ class Networks:
 
 
 def random_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What `export.weights.random_state_dict` gives, on all cores: numpy's generator works outside Python's lock."""
+    """What `export.weights.random.random_state_dict` gives, on all cores: numpy's generator works outside Python's
+    lock."""
 
     def entry(item: tuple[str, torch.Tensor]) -> tuple[str, torch.Tensor]:
         key, tensor = item

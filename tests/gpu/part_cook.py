@@ -10,7 +10,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from export.trace import export_onnx
+from export.graphs.trace import export_onnx
 from tests.gpu.kitchen import Dish, run_announced
 from tests.gpu.lines import Found, Lines
 from tests.gpu.networks import Networks, architecture_of, graphs_of

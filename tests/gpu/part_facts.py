@@ -10,7 +10,7 @@ from importlib import metadata
 import torch
 
 from engines.gpu import NoGpu, find_gpu
-from hp_trt.abilities import driver_release
+from hp_trt.doctor.abilities import driver_release
 from tests.gpu.lines import Found, Lines, NotRun
 from tests.gpu.stopwatch import measure
 

@@ -19,8 +19,8 @@ from engines import families
 from engines.backend import Backend, Session
 from engines.spec import NetworkSpec
 from runtime.decode import decode
-from runtime.denoise import denoise
-from runtime.memory_bank import Identity
+from runtime.hunyuanportrait.denoise import denoise
+from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.stages import Stages
 from tests.gpu.comparing import difference, read
 from tests.gpu.conditions import ClipInputs
@@ -122,8 +122,8 @@ class FamilyPart:
         return [span.seconds for span in spans() if span.name == session.spec.name], "events"
 
     def clip(self) -> Found:
-        """Synthetic tokens in, frames on the host out, through `runtime.denoise` and `runtime.decode`; the second time
-        is measured."""
+        """Synthetic tokens in, frames on the host out, through `runtime.hunyuanportrait.denoise` and `runtime.decode`;
+        the second time is measured."""
         sampling, frames = self._size.sampling, self._size.clip_frames
         for name in OF_A_CLIP:
             self._session(name)

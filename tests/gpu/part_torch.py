@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export.flops import count, graph_flops
-from export.graphs import Graph, black_pose_features
-from export.networks.unet import StepEmbedding
+from export.graphs.flops import count, graph_flops
+from export.graphs.graph import Graph
+from export.hunyuanportrait.graphs import black_pose_features
+from export.hunyuanportrait.networks.unet import StepEmbedding
 from tests.gpu.comparing import difference, keep
 from tests.gpu.conditions import ClipInputs
 from tests.gpu.lines import Found, Lines, NotRun, Step
@@ -159,7 +160,7 @@ class TorchPart:
     def _row_flops(self, released: Released) -> int:
         """Of one row, counted on the arrangement that runs; by shapes alone."""
         if released.with_diffusers:
-            from export.flops import released_row_flops
+            from export.hunyuanportrait.released import released_row_flops
 
             return released_row_flops(self._architecture, size=self._size.px, frames=self._size.frames)
         seen = {k: torch.empty_like(v, device="meta", dtype=torch.float32) for k, v in self._need("seen").items()}

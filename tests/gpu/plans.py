@@ -11,8 +11,8 @@ from tests.gpu.lines import Found
 
 def build(plan: Dish, graph: Dish, capability: str) -> Found:
     """`capability`: to build for, ahead of time; empty: for the GPU at hand. Raises what the builder raises."""
-    from export.plan import build_plan
-    from export.plan_target import plan_target
+    from export.plans.plan import build_plan
+    from export.plans.plan_target import plan_target
 
     facts = graph.wait(0)
     family, spec = families.find(plan.family), NetworkSpec.from_json(facts["spec"])

@@ -1,8 +1,8 @@
 """The released algorithm for one window, with nothing skipped: three rows, every context projected at every pixel.
 
-With diffusers these are its own UNet and decoder, as `export.reference` has them. Without it they are ours, arranged
-as the released ones: `KIND` of the report says which was measured. Both take the weights of the exact path's modules,
-as they are: no second copy.
+With diffusers these are its own UNet and decoder, as `export.hunyuanportrait.reference` has them. Without it they are
+ours, arranged as the released ones: `KIND` of the report says which was measured. Both take the weights of the exact
+path's modules, as they are: no second copy.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from export.architecture import Architecture
-from export.networks.blocks import attend
-from export.networks.unet import Context, CrossAttention, StepEmbedding, TemporalBlock, UNet
-from export.networks.vae import VAE
+from export.hunyuanportrait.architecture import Architecture
+from export.hunyuanportrait.networks.blocks import attend
+from export.hunyuanportrait.networks.unet import Context, CrossAttention, StepEmbedding, TemporalBlock, UNet
+from export.hunyuanportrait.networks.vae import VAE
 
 
 class Velocity(Protocol):
-    """What `export.reference.unet.ReferenceUNet` offers: see there."""
+    """What `export.hunyuanportrait.reference.unet.ReferenceUNet` offers: see there."""
 
     def velocity(
         self, sample: Tensor, timestep: Tensor, added_time_ids: Tensor, image: Tensor, motion: Tensor, pose: Tensor
@@ -77,7 +77,7 @@ class Released:
 
 
 def _of_diffusers(architecture: Architecture, unet: UNet, vae: VAE) -> tuple[Any, Any]:
-    from export.reference.networks import build_network
+    from export.hunyuanportrait.reference.networks import build_network
 
     made = []
     for name, config, owner in (

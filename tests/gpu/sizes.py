@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.sampling import Sampling
 
 # The most valuable first, but what takes a network in float32 before what halves it.
 GRAPHS = ("step_embedding", "denoiser", "stitch", "vae_encoder", "vae_decoder", "motion", "appearance")

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engines.families import FAMILIES
-from runtime.arithmetic import Clip
+from runtime.hunyuanportrait.arithmetic import Clip
 from tests.gpu.lines import Line
 from tests.gpu.sizes import SIZES, Size
 

@@ -106,7 +106,7 @@ def test_a_folder_that_is_a_file_is_refused_before_anything_runs(tmp_path, capsy
 
 def test_our_networks_arranged_as_the_released_ones_compute_the_same(monkeypatch):
     torch = pytest.importorskip("torch")
-    from export.graphs import black_pose_features
+    from export.hunyuanportrait.graphs import black_pose_features
     from tests.gpu import released
     from tests.gpu.conditions import ClipInputs
     from tests.gpu.networks import Networks, architecture_of, graphs_of
@@ -136,7 +136,7 @@ def test_our_networks_arranged_as_the_released_ones_compute_the_same(monkeypatch
 
 def test_the_threaded_rule_gives_the_weights_of_the_rule():
     torch = pytest.importorskip("torch")
-    from export.weights import random_state_dict
+    from export.weights.random import random_state_dict
     from tests.gpu.networks import architecture_of, random_state
 
     module = architecture_of(SIZES["mini"]).build("pose_guider")

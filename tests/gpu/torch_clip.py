@@ -11,8 +11,8 @@ from torch import Tensor
 
 from runtime import schedule
 from runtime.decode import chunks
-from runtime.sampling import Sampling
-from runtime.windows import coverage, shift_at, windows
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.hunyuanportrait.windows import coverage, shift_at, windows
 from tests.gpu.conditions import ClipInputs
 
 # latents (F, 4, h, w), motion (F, m, D), c_in (1), timestep (1) -> velocity (F, 4, h, w)

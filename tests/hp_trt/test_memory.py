@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from engines.bundle import Bundle
+from hp_trt.media.video import VideoReader
+from hp_trt.media.video_writer import VideoWriter
 from hp_trt.sample import write_sample
-from hp_trt.video import VideoReader
-from hp_trt.video_writer import VideoWriter
 
 FRAMES = 50, 200
 ANIMATE = """
 import json, sys
 from hp_trt import Runtime
-from runtime.benchmark.machine import peak_bytes
+from hp_trt.measure.bench.machine import peak_bytes
 bundle, portrait, driving, out = sys.argv[1:]
 with Runtime(bundle) as runtime:
     frames = runtime.animate(portrait, driving, out, steps=1).frames

@@ -6,7 +6,7 @@ import pytest
 
 from engines.errors import InputError
 from hp_trt.profiles import find_profile, own_profiles, read_profiles
-from runtime.live import LiveWindows
+from runtime.live_windows import LiveWindows
 
 
 def write(folder, text: str):

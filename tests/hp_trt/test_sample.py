@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from engines.errors import OutputError
-from hp_trt.haar import HaarLocator
-from hp_trt.images import load_image
-from hp_trt.landmarks_file import LandmarksFile
+from hp_trt.faces.haar import HaarLocator
+from hp_trt.faces.landmarks_file import LandmarksFile
+from hp_trt.media.images import load_image
+from hp_trt.media.video import VideoReader
 from hp_trt.sample import DRIVING, landmarks_beside, parameters_beside, write_driving, write_sample
-from hp_trt.video import VideoReader
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import POINTS, landmarks

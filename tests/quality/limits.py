@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-Report = Mapping[str, Any]  # hp_trt.evaluation.report
+Report = Mapping[str, Any]  # hp_trt.measure.evaluation.report
 
 SEEDS, FRAMES = "0:24", 50
 LONG_SEEDS, LONG_FRAMES = "0:2", 500  # for colours that drift

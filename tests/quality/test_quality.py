@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from export.pocket.weights import SHIPPED, SHIPPED_LIVE
+from hp_trt import shipped
 from hp_trt.config import RuntimeConfig
-from hp_trt.evaluation.config import EvaluateConfig
-from hp_trt.evaluation.evaluate import evaluate
+from hp_trt.measure.evaluation.config import EvaluateConfig
+from hp_trt.measure.evaluation.evaluate import evaluate
 from tests.quality.limits import (
     FRAMES,
     HALF_SEEDS,
@@ -31,7 +31,7 @@ class Reports:
 
     def __init__(self, weights: Path, folder: Path) -> None:
         self._weights, self._folder = weights, folder
-        self.shipped = weights == SHIPPED
+        self.shipped = weights == shipped.POCKET
         self.bundle, self.report = cache(self._bundle), cache(self._report)
 
     def _bundle(self, precision: str) -> Path:
@@ -45,7 +45,7 @@ class Reports:
             precision=precision,
             parity=False,
             live=live,
-            live_weights=SHIPPED_LIVE if live else None,
+            live_weights=shipped.POCKET_LIVE if live else None,
         )
         return build_bundle(config).path
 
@@ -69,11 +69,9 @@ class Reports:
 @pytest.fixture(scope="module")
 def reports(request, tmp_path_factory) -> Reports:
     given = request.config.getoption("--weights", None)
-    weights = Path(given or SHIPPED)
+    weights = Path(given or shipped.POCKET)
     if not weights.is_file():
-        pytest.fail(
-            f"there are no weights {weights}; train them (python -m export.pocket.train), or give --weights FILE"
-        )
+        pytest.fail(f"there are no weights {weights}; train them (python -m export.train), or give --weights FILE")
     return Reports(weights, tmp_path_factory.mktemp("quality"))
 
 

@@ -15,14 +15,14 @@ import pytest
 
 from engines.errors import InputError
 from engines.manifest import OWN_SOURCE, GraphRecord
+from hp_trt.measure.bench import machine
+from hp_trt.measure.bench.measure import BenchConfig, bench
+from hp_trt.measure.bench.race import Race
+from hp_trt.measure.bench.stage_times import first_frame, stage_times
+from hp_trt.measure.bench.timeline import draw_timeline
 from hp_trt.profiles import find_profile
 from runtime import bench as command
-from runtime.benchmark import machine
-from runtime.benchmark.measure import BenchConfig, bench
-from runtime.benchmark.race import Race
-from runtime.benchmark.stage_times import first_frame, stage_times
-from runtime.benchmark.timeline import draw_timeline
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Event, Stages
 from tests.engines.bundles import key_of, manifest_of, spec_of
 
@@ -230,21 +230,21 @@ def test_a_mistake_is_told_before_anything_is_measured(fake_runtime, monkeypatch
     ],
 )
 def test_racing_weights_that_are_not_at_hand_asks_for_them(weights, says):
-    from runtime.benchmark.race import Reference
+    from hp_trt.measure.bench.race import Reference
 
     with pytest.raises(InputError, match=says):
         Reference(SimpleNamespace(bundle=SimpleNamespace(manifest=SimpleNamespace(weights=weights))))
 
 
 def test_racing_the_weights_that_came_with_the_package_finds_them(monkeypatch, tmp_path):
-    import export.reference.weights
-    from export.weights_source import OWN_WEIGHTS
-    from runtime.benchmark.race import Reference
+    import export.hunyuanportrait.reference.weights
+    from export.weights.source import OWN_WEIGHTS
+    from hp_trt.measure.bench.race import Reference
 
     (tmp_path / "own.safetensors").touch()
     monkeypatch.setitem(OWN_WEIGHTS, "pocket", tmp_path / "own.safetensors")
     asked = []
-    monkeypatch.setattr(export.reference.weights, "released_networks", lambda *what: asked.append(what))
+    monkeypatch.setattr(export.hunyuanportrait.reference.weights, "released_networks", lambda *what: asked.append(what))
     manifest = SimpleNamespace(
         preset="pocket", geometry={}, weights={"kind": "trained", "source": OWN_SOURCE, "fingerprint": {"vae": "00"}}
     )

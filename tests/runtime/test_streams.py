@@ -14,15 +14,15 @@ from engines.errors import NonFiniteError
 from engines.families import TENSORRT
 from engines.trt_backend import TrtBackend
 from runtime.decode import chunks, decode
-from runtime.denoise import denoise
 from runtime.finite import require_finite
-from runtime.memory_bank import MotionBank
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.denoise import denoise
+from runtime.hunyuanportrait.memory_bank import MotionBank
+from runtime.hunyuanportrait.sampling import Sampling
 from runtime.streams import Guard, ReadAhead
 from tests.engines.fake_cuda import FakeDriver, Race
 from tests.engines.fake_trt import FakePlan, fake_trt
 from tests.fakes import FakeBackend, spec
-from tests.runtime.fake_networks import CHANNELS, H, W, fake_clip, fake_sessions, identity_of
+from tests.runtime.hunyuanportrait.fake_networks import CHANNELS, H, W, fake_clip, fake_sessions, identity_of
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 RAMPS = {"guidance_appearance": (1.0, 3.0), "guidance_motion": (3.0, 1.0)}  # two rows, three rows, two rows

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from hp_trt.console import Reporter
-from hp_trt.live.command import LiveConfig, run_live
+from hp_trt.live.run import LiveConfig, run_live
 from tests.hp_trt.live.fake_session import FakeSession
 
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from hp_trt.faces import Face
+from hp_trt.faces.face import Face
 from hp_trt.live.session import LiveSession
 from hp_trt.profiles import Profile, find_profile
-from runtime.live import LiveWindows
-from runtime.memory_bank import Identity
-from runtime.sampling import Sampling
+from runtime.hunyuanportrait.memory_bank import Identity
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.live_windows import LiveWindows
 from runtime.stages import Stages
 from tests.fakes import FakeBackend, spec
-from tests.runtime.fake_networks import CHANNELS, FEATURES, TOKENS, H, W, fake_clip, identity_of
-from tests.runtime.test_live import live_sessions
+from tests.runtime.hunyuanportrait.fake_networks import CHANNELS, FEATURES, TOKENS, H, W, fake_clip, identity_of
+from tests.runtime.hunyuanportrait.test_live import live_sessions
 
 PICTURE_PX, CROP_PX, MOTION_PX = 32, 12, 4
 WINDOWS = LiveWindows(size=5, overlap=1, lead_in=1)  # 4 new frames in each window
@@ -132,7 +132,7 @@ def pictures(latents):
 def plain_crops(levels: list[int], profile: Profile = PROFILE, *, seed: int | None = None) -> list[np.ndarray]:
     """What a session should make of pictures of these brightnesses: the loop alone, on one thread."""
     from runtime.decode import to_uint8
-    from runtime.live import LiveLoop
+    from runtime.hunyuanportrait.live import LiveLoop
     from runtime.live_decode import LiveDecoder
 
     runtime = FakeRuntime()

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.live.command import Opened
+from hp_trt.live.run import Opened
 
 
 @dataclass(frozen=True, kw_only=True)

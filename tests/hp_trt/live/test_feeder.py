@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.live.feeder import Feeder
-from hp_trt.live.sources import Picture
+from hp_trt.streams.sources import Picture
 
 
 class Listed:

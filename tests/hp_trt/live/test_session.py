@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError, NonFiniteError
-from hp_trt.live.whole import whole_clip
+from hp_trt.live.live_clip import whole_clip
 from hp_trt.profiles import Profile
-from runtime.live import LiveWindows
+from runtime.live_windows import LiveWindows
 from tests.hp_trt.live.fake_runtime import PROFILE, Faces, FakeRuntime, picture, plain_crops
 
 LEVELS = [20 + 9 * i for i in range(15)]

@@ -1,0 +1,102 @@
+"""A torch module to an ONNX file that keeps the promise of its NetworkSpec.
+
+The dynamo exporter writes one node an operation, `Attention` and `Gelu` among them. Its
+general optimiser is left out: on a UNet it takes longer than the rest of the export, and what engines profit from
+is done here by three passes: constants folded, unused nodes dropped, equal expressions shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engines.errors import InternalError
+from engines.spec import NetworkSpec
+from export.graphs.group_norm import rewrite_group_norms
+from export.graphs.shared_queries import separate_shared_queries
+
+OPSET = 23  # the first with Attention as one operator
+
+
+def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tensor], path: Path) -> None:
+    """Trace `module` on `example` and write `path`, its weights beside it as `path` + ".data".
+
+    `example` holds every input of `spec` by name, in an order of its own; named dimensions should be above 1, because
+    the exporter takes a 1 for a constant. Raises InternalError when the graph is not what `spec` promises.
+    """
+    names = [t.name for t in spec.inputs]
+    dims = {n: torch.export.Dim(n, min=r.min, max=r.max) for n, r in spec.ranges.items()}
+    shapes = tuple({i: dims[d] for i, d in enumerate(t.dims) if isinstance(d, str)} for t in spec.inputs)
+    with torch.no_grad(), _quiet():
+        program = torch.onnx.export(
+            module,
+            tuple(example[n] for n in names),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=shapes,
+            input_names=names,
+            output_names=[t.name for t in spec.outputs],
+            optimize=False,
+            verbose=False,
+        )
+        assert program is not None
+        _simplify(program.model)
+    _check(program.model, spec)
+    program.save(path, external_data=True)
+
+
+def _simplify(model) -> None:  # onnx_ir.Model: the exporter's own form, not worth an import for its name
+    import onnxscript.optimizer
+    from onnx_ir.passes import common
+
+    onnxscript.optimizer.fold_constants(model)
+    common.RemoveUnusedNodesPass()(model)
+    rewrite_group_norms(model)
+    separate_shared_queries(model)
+    common.CommonSubexpressionEliminationPass()(model)
+    common.DeduplicateInitializersPass()(model)
+    common.RemoveUnusedNodesPass()(model)
+    # Traces of the source lines: they name this machine's folders and would make equal graphs differ.
+    common.ClearMetadataAndDocStringPass()(model)
+
+
+def _check(model, spec: NetworkSpec) -> None:
+    """Names, order, dtypes and static sizes of the graph's inputs and outputs against the promise."""
+    for promised, made in ((spec.inputs, model.graph.inputs), (spec.outputs, model.graph.outputs)):
+        found = [(v.name, str(v.dtype.numpy()), len(v.shape)) for v in made]
+        needed = [(t.name, t.dtype, len(t.dims)) for t in promised]
+        if found != needed:
+            raise InternalError(f"{spec.name}: the exported graph has {found}, its spec promises {needed}")
+        for value, tensor in zip(made, promised, strict=True):
+            for size, dim in zip(value.shape, tensor.dims, strict=True):
+                if isinstance(dim, int) and isinstance(size, int) and size != dim:
+                    raise InternalError(f"{spec.name}: {tensor.name} came out as {value.shape}, promised {tensor.dims}")
+                if isinstance(dim, str) and isinstance(size, int):
+                    raise InternalError(f"{spec.name}: {tensor.name}: tracing fixed {dim!r} at {size}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress marks, its torchvision remarks and warnings off our user's screen."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stderr(nowhere),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,209 @@
+"""Training clips: drawn once, kept on disk, read by every stage.
+
+A clip is an identity in motion and what the motion networks see of that motion: half of the time they see the
+identity itself, half of the time another one that moves alike. So what they hand on can be motion, and cannot be
+identity. The motion networks themselves learn from drivers alone, and from many more of them: of 800 faces they learn
+by heart whose brows are high and whose head is large, and of a new one they then say the wrong thing. Seeds
+from 1 000 000 on are for training; those below are for evaluation and never drawn here.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from export.training.data_parallel import end_with_parent
+from export.training.files import rename_into_place
+from hp_trt.hunyuanportrait.crops import face_image, pose_image
+from hp_trt.hunyuanportrait.geometry import corners, face_box, motion_ids, portrait_box
+from procedural.draw import draw
+from procedural.identity import Identity
+from procedural.landmarks import face_box as drawn_face_box
+from procedural.landmarks import landmarks as drawn_landmarks
+from procedural.motion import NAMES, State, motion
+
+FIRST_TRAINING_SEED = 1_000_000
+FIRST_DRIVER_SEED = 2_000_000
+_FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
+_DRIVER_PX = 256  # the driving picture, from which the motion networks' crops are cut
+
+
+class Arrays:
+    """Dataclasses of arrays, one file each in a folder."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Maps of the files that `save_arrays` wrote: read only."""
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # those below are dataclasses
+        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
+
+
+def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """One file each, all of them or none."""
+    with rename_into_place(folder) as hidden:
+        os.makedirs(hidden)
+        for name, array in arrays.items():
+            np.save(hidden / f"{name}.npy", array)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver(Arrays):
+    """N frames of somebody who drives. Arrays are maps of files: read only."""
+
+    faces: np.ndarray  # (N, M, M, 3) uint8: what the expression network sees
+    poses: np.ndarray  # (N, M, M, 3) uint8: what the head pose network sees
+    states: np.ndarray  # (N, len(NAMES)) float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Driver):
+    """One clip, N frames of P x P pixels, with its driver."""
+
+    pictures: np.ndarray  # (N, P, P, 3) uint8: the identity, the target
+    points: np.ndarray  # (N, K, 2) float32: where the target's landmarks are, in its pixels
+    ids: np.ndarray  # (2,) int64: head and expression intensity
+
+
+def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
+    """The arrays of `Clip`, by name, from a seed."""
+    rng = np.random.default_rng(seed)
+    identity = Identity.random(seed)
+    states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
+    driver = identity if rng.uniform() < 0.5 else Identity.random(int(rng.integers(FIRST_TRAINING_SEED, 2**31)))
+    points = np.stack([drawn_landmarks(identity, state, px) for state in states])
+    seen, arrays = _seen_of(driver, states, px, motion_px, rng)
+    return {
+        "pictures": np.stack([draw(identity, state, px) for state in states]),
+        **arrays,
+        "points": points.astype(np.float32),
+        "ids": np.array(motion_ids(seen[:25]), np.int64),
+    }
+
+
+def draw_driver(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
+    """The arrays of `Driver`, by name, from a seed: a few moments of some seconds."""
+    rng = np.random.default_rng(seed)
+    states = motion(seed, frames, fps=rng.uniform(1.5, 4.0))
+    return _seen_of(Identity.random(seed), states, px, motion_px, rng)[1]
+
+
+def _seen_of(
+    driver: Identity, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Five points (N, 5, 2) of the driver in its picture, and the arrays of `Driver`."""
+    seen = np.stack([drawn_landmarks(driver, state, _DRIVER_PX)[:5] for state in states])
+    first = corners(drawn_face_box(driver, states[0], _DRIVER_PX))
+    # A detector frames a face a little otherwise than we do, all through a clip; more of it would hide how the head is
+    # shifted, and how near it is, of which a crop that follows the face keeps less than half.
+    side = first[2] - first[0]
+    offset = rng.normal(0, 0.003, 2) * side
+    stretch = float(np.exp(rng.normal(0, 0.006)))
+    middle = seen.mean(axis=(0, 1))
+    framed = (seen - middle) * stretch + middle + offset
+    whole = portrait_box(first, height=_DRIVER_PX, width=_DRIVER_PX)
+    faces, poses = [], []
+    for state, five in zip(states, framed, strict=True):
+        picture = draw(driver, state, _DRIVER_PX)
+        faces.append(in_bytes(face_image(picture, face_box(five, first), motion_px)))
+        poses.append(in_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
+    return seen, {
+        "faces": np.stack(faces),
+        "poses": np.stack(poses),
+        "states": np.stack([state.vector() for state in states]),
+    }
+
+
+def in_bytes(planes: np.ndarray) -> np.ndarray:
+    """(3, H, W) float32 in [0, 1] -> (H, W, 3) uint8."""
+    return np.round(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Folder(ABC):
+    """A folder of `count` of a kind, drawn when they are missing."""
+
+    folder: Path
+    count: int
+    frames: int
+    px: int
+    motion_px: int
+    seed: int
+
+    @abstractmethod
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        """One of them, drawn."""
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{self.seed + number}-{self.frames}x{self.px}-{self.motion_px}"
+
+    def ready(self) -> list[int]:
+        """The clips that are drawn, by number."""
+        return [number for number in range(self.count) if self.path(number).is_dir()]
+
+    def draw_missing(self, workers: int = 1) -> Iterator[int]:
+        """Draw what is missing; yields how many clips are there after each."""
+        missing = [number for number in range(self.count) if not self.path(number).is_dir()]
+        done = self.count - len(missing)
+        yield done
+        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
+            for _ in pool.map(self._draw, missing, chunksize=4):
+                done += 1
+                yield done
+
+    def _draw(self, number: int) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)
+        save_arrays(self.path(number), self.arrays(number))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips(_Folder):
+    """Clips, in a folder."""
+
+    seed: int = FIRST_TRAINING_SEED
+
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        return draw_clip(self.seed + number, frames=self.frames, px=self.px, motion_px=self.motion_px)
+
+    def load(self, number: int) -> Clip:
+        return Clip.load(self.path(number))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drivers(_Folder):
+    """Drivers, in a folder."""
+
+    seed: int = FIRST_DRIVER_SEED
+
+    def arrays(self, number: int) -> dict[str, np.ndarray]:
+        return draw_driver(self.seed + number, frames=self.frames, motion_px=self.motion_px, px=self.px)
+
+    def load(self, number: int) -> Driver:
+        return Driver.load(self.path(number))
+
+
+# What a state's entries are divided by, so that the motion networks learn them all alike.
+_SCALES = {"yaw_deg": 15, "pitch_deg": 8, "roll_deg": 6, "shift_x": 0.02, "shift_y": 0.02, "scale": 0.03}
+STATE_SCALE = np.array([_SCALES.get(name, 0.5) for name in NAMES], np.float32)
+STATE_MIDDLE = np.array([float(n == "scale") for n in NAMES], np.float32)
+
+
+def normalised(states: np.ndarray) -> np.ndarray:
+    """States (..., S) as the motion networks learn them: about zero, about one."""
+    return (states - STATE_MIDDLE) / STATE_SCALE
+
+
+def as_planes(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in [0, 1], stored plane by plane."""
+    # A view of interleaved pixels would be stored as such by every layer after it, at three times the time on a CPU.
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return torch.from_numpy(planes).to(device).float() / 255

@@ -1,0 +1,289 @@
+"""All of distillation, in one folder that any of it resumes from: the networks of live mode from a bundle's weights.
+
+As in `training.py`: clips/, latents/, features/, made/, a state, a curve and an end for each stage. The teacher's
+networks lie there as the ends of the stages that trained them; of another teacher's weights nothing is used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from engines.errors import InputError
+from export.hunyuanportrait.architecture import LIVE_NETWORKS
+from export.hunyuanportrait.networks.tiny_decoder import TinyDecoder
+from export.hunyuanportrait.networks.unet import UNet
+from export.hunyuanportrait.networks.vae import VAE
+from export.hunyuanportrait.presets import Preset
+from export.hunyuanportrait.training.clips import FIRST_TRAINING_SEED, Clips, as_planes
+from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage
+from export.hunyuanportrait.training.recorded import INDEX, RecordedClips
+from export.hunyuanportrait.training.student import StudentStage
+from export.hunyuanportrait.training.thinning import thinned
+from export.hunyuanportrait.training.tiny_decoder import CHUNK, TinyDecoderStage, psnr
+from export.hunyuanportrait.training.training import Plan, Tell, Training
+from export.training.files import load_state, save_state
+from export.training.stage import Settings
+from export.weights.packed import write_weights
+from export.weights.source import WeightsSource
+from runtime import schedule
+from runtime.hunyuanportrait.guidance import StepGuidance
+
+# The stages of `training.py`, and the networks that each leaves behind.
+_TRAINED = {
+    "autoencoder": ("vae",),
+    "motion": ("expression", "head_pose"),
+    "denoiser": ("appearance", "image_proj", "motion_refiner", "unet"),
+}
+FIRST_HELD_OUT_SEED = FIRST_TRAINING_SEED + 500_000  # neither training nor distillation draws them
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillPlan:
+    """How much of everything. The defaults are those of the shipped weights, whose card tells what differed."""
+
+    clips: int = 400
+    frames: int = 32  # of a clip
+    student_steps: int = 1700
+    batch_frames: int = 25  # most frames of a batch of the student's
+    student_rate: float = 1e-3  # of learning, at its peak
+    checkpointing: bool = False  # the student's blocks are computed twice, in less memory
+    made: int = 32  # of the clips, made by the teacher for the tiny decoder to learn from
+    decoder_steps: int = 3600
+    held_out: int = 6  # clips, to measure with
+    workers: int = 1  # processes that draw
+
+
+class Distillation(Training):
+    """One run of distilling a preset's weights, on `recorded` clips or on drawn ones, of `first_seed`."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        plan: DistillPlan,
+        settings: Settings,
+        weights: WeightsSource,
+        *,
+        first_seed: int = FIRST_TRAINING_SEED,
+        recorded: RecordedClips | None = None,
+    ) -> None:
+        super().__init__(preset, Plan(clips=plan.clips, frames=plan.frames, workers=plan.workers), settings)
+        if recorded is None:
+            if (self.clips.folder / INDEX).exists():
+                raise InputError(f"{settings.folder} is a run on videos; give --videos again, or another folder")
+            self.clips = replace(cast(Clips, self.clips), seed=first_seed)
+        else:
+            self.clips = recorded
+        self.recorded = recorded
+        self.distill, self.weights = plan, weights
+        self._unpack()
+
+    def _unpack(self) -> None:
+        """The teacher's networks, as the stages that trained them would have left them."""
+        teacher = {n: self.weights.fingerprint(n) for names in _TRAINED.values() for n in names}
+        path = self.settings.folder / "teacher.json"
+        if path.exists():
+            if json.loads(path.read_text()) != teacher:
+                raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
+        elif any(self._finished_path(stage).exists() for stage in _TRAINED):
+            raise InputError(f"{path.parent} is a run of export.train; give the run another folder")
+        for stage, names in _TRAINED.items():
+            if not self._finished_path(stage).exists():
+                save_state(self._finished_path(stage), {n: dict(self.weights.state(n)) for n in names})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(teacher))
+
+    def draw(self, tell: Tell) -> None:
+        """Every clip, on disk. Raises InputError for videos without clips."""
+        for done in self.clips.draw_missing(self.plan.workers):
+            tell("clips", done, self.clips.count, {})
+
+    def student(self, tell: Tell) -> bool:
+        """The UNet of few steps; True when it is complete."""
+        teacher, architecture = self._teacher(), self.preset.architecture
+        student = cast(UNet, architecture.build("live_unet", device="cpu"))
+        known = thinned(teacher.modules["unet"].state_dict(), architecture.unet, architecture.live_unet)
+        student.load_state_dict(known)
+        stage = StudentStage(
+            teacher,
+            student.to(self.settings.device),
+            steps=self.distill.student_steps,
+            window=self.preset.frames,
+            most_frames=self.distill.batch_frames,
+            learning_rate=self.distill.student_rate,
+            guidance=self._guidance,
+            checkpointing=self.distill.checkpointing,
+        )
+        return self._run(stage, tell)
+
+    def made(self, tell: Tell) -> None:
+        """Some clips as the teacher makes them, in one step and in its own by turns."""
+        stage = self._teacher()
+        several = self.sampling.steps
+
+        def make(number: int) -> np.ndarray:
+            with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
+                place = stage.numbers.index(number)
+                return stage.make(place, np.random.default_rng(number), 1 if place % 2 else several, self._guidance)
+
+        self._look("made", "denoiser", make, tell, self._some())
+
+    def decoded(self, tell: Tell) -> None:
+        """What was made, as the full decoder shows it: (F', H, W, 3) uint8, whole chunks."""
+        vae = cast(VAE, self._done("autoencoder", "vae"))
+
+        def decode(number: int) -> np.ndarray:
+            made = np.load(self._seen("made", "denoiser", number))
+            whole = len(made) // CHUNK * CHUNK
+            return np.concatenate([self.decode(vae, made[i : i + CHUNK]) for i in range(0, whole, CHUNK)])
+
+        self._all_seen("made", "denoiser", self._some())  # says what is missing
+        self._look("decoded", "denoiser", decode, tell, self._some())
+
+    def tiny_decoder(self, tell: Tell) -> bool:
+        """The decoder of live mode; True when it is complete."""
+        numbers = self._drawn()
+        torch.manual_seed(self.settings.seed)
+        decoder = cast(TinyDecoder, self.preset.architecture.build("tiny_decoder", device="cpu"))
+        stage = TinyDecoderStage(
+            decoder.to(self.settings.device).train(),
+            clips=self.clips,
+            latents=self._all_seen("latents", "autoencoder", numbers),
+            made=self._all_seen("made", "denoiser", self._some()),
+            decoded=self._all_seen("decoded", "denoiser", self._some()),
+            numbers=numbers,
+            steps=self.distill.decoder_steps,
+            device=self.settings.device,
+        )
+        return self._run(stage, tell)
+
+    def write(self, path: Path) -> None:
+        """The averaged weights of what is complete, as one file of half precision."""
+        states: dict[str, Mapping[str, torch.Tensor]] = {}
+        for stage in ("student", "tiny_decoder"):
+            if self._finished_path(stage).exists():
+                states |= load_state(self._finished_path(stage))
+        if not states:
+            raise InputError(f"neither the student nor the tiny decoder is complete in {self.settings.folder} yet")
+        write_weights(
+            path,
+            {name: states[name] for name in LIVE_NETWORKS if name in states},
+            preset=self.preset.name,
+            teacher=self.weights.fingerprint("unet"),
+        )
+
+    def measure(self, tell: Tell) -> dict[str, float]:
+        """Errors on clips that nobody has learnt from, every window of CHUNK frames from noise.
+
+        "x0_*": the mean squared error of latents, scaled as the loop's, against the clip's; "psnr_*": dB of frames.
+        "student_*" and "tiny_*" are there when these networks are.
+        """
+        held = Distillation(
+            self.preset,
+            replace(self.distill, clips=self.distill.held_out),
+            replace(self.settings, folder=self.settings.folder / "held_out"),
+            self.weights,
+            first_seed=FIRST_HELD_OUT_SEED,
+            recorded=None if self.recorded is None else replace(self.recorded, held=True),
+        )
+        held.draw(tell)
+        held.latents(tell)
+        held.features(tell)
+        student, tiny = self._complete("student", "live_unet"), self._complete("tiny_decoder", "tiny_decoder")
+        teacher, vae = held._teacher(), cast(VAE, held._done("autoencoder", "vae"))
+        unets = {"teacher": cast(UNet, teacher.modules["unet"])}
+        if student is not None:
+            unets["student"] = cast(UNet, student)
+        sums: dict[str, list[float]] = {}
+        for clip, number in enumerate(teacher.numbers):
+            rng = np.random.default_rng([self.settings.seed, number])
+            for first in range(0, held.plan.frames - CHUNK + 1, CHUNK):
+                found = held._window(teacher, unets, clip, first, rng, vae, cast("TinyDecoder | None", tiny))
+                for name, value in found.items():
+                    sums.setdefault(name, []).append(value)
+            tell("measure", clip + 1, len(teacher.numbers), {})
+        return {name: round(float(np.mean(values)), 5) for name, values in sums.items()}
+
+    @torch.no_grad()
+    def _window(
+        self,
+        teacher: DenoiserStage,
+        unets: Mapping[str, UNet],
+        clip: int,
+        first: int,
+        rng: np.random.Generator,
+        vae: VAE,
+        tiny: TinyDecoder | None,
+    ) -> dict[str, float]:
+        row = teacher.window_row(clip, first, CHUNK)
+        true = row["latents"]
+        told = teacher.conditions([row["reference"]], [row])
+        noise = torch.from_numpy(rng.normal(size=true.shape).astype(np.float32)).to(true.device)
+        pictures = self.clips.load(teacher.numbers[clip]).pictures[first : first + CHUNK]
+        shown = as_planes(np.array(pictures), true.device) * 2 - 1
+        found = {"x0_portrait": float((row["reference"]["latents"][None] - true).square().mean())}
+        for name, unet in unets.items():
+            for evaluations in (1, 2):
+                guidance = self._guidance if name == "teacher" else CONDITIONAL_ALONE
+                made = denoise(teacher, unet, told, float(schedule.SIGMA_MAX) * noise, evaluations, guidance)
+                found[f"x0_{name}_{evaluations}"] = float((made - true).square().mean())
+                full = vae.decode(made / vae.config.scaling_factor)
+                found[f"psnr_{name}_{evaluations}"] = float(psnr(full.clamp(-1, 1), shown))
+                if tiny is not None:
+                    small = tiny(made).clamp(-1, 1)
+                    found[f"psnr_{name}_{evaluations}_tiny"] = float(psnr(small, shown))
+                    found[f"psnr_{name}_{evaluations}_tiny_to_full"] = float(psnr(small, full.clamp(-1, 1)))
+        return found
+
+    @torch.no_grad()
+    def decode(self, vae: VAE, latents: np.ndarray) -> np.ndarray:
+        """One chunk (f, 4, h, w), scaled as the loop's -> (f, H, W, 3) uint8."""
+        scaled = torch.from_numpy(latents.astype(np.float32)).to(self.settings.device) / vae.config.scaling_factor
+        with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
+            frames = vae.decode(scaled).float()
+        return ((frames.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+    def _teacher(self) -> DenoiserStage:
+        """The trained denoiser's stage, as a source of rows and of their conditions; frozen."""
+        self._need("motion")
+        stage = self._denoiser_stage({n: m.to(self.settings.device) for n, m in self._finished("denoiser").items()})
+        for module in stage.modules.values():
+            module.eval().requires_grad_(False)
+        return stage
+
+    @property
+    def _guidance(self) -> StepGuidance:
+        """Of the teacher: what the sampler begins with. A student learns one, so a ramp is its beginning."""
+        return self.sampling.guidance()[0]
+
+    def _some(self) -> list[int]:
+        return self._drawn()[: self.distill.made]
+
+    def _complete(self, stage: str, network: str) -> torch.nn.Module | None:
+        return self._done(stage, network) if self._finished_path(stage).exists() else None
+
+
+def denoise(
+    teacher: DenoiserStage,
+    unet: UNet,
+    told: Conditions,
+    noisy: torch.Tensor,
+    evaluations: int,
+    guidance: StepGuidance = CONDITIONAL_ALONE,
+) -> torch.Tensor:
+    """Latents (F, 4, h, w) from noise of SIGMA_MAX, by the released schedule of one step more without its last one,
+    which is next to nothing."""
+    path = np.append(schedule.sigmas(evaluations + 1)[:evaluations], 0)
+    of_latents, of_velocity = schedule.euler_coefficients(path)
+    x = noisy
+    for i in range(evaluations):
+        sigma = torch.full((1, 1), float(path[i]), device=x.device)
+        velocity = teacher.guided(unet, x[None], sigma, told, guidance)[0].float()
+        x = float(of_latents[i]) * x + float(of_velocity[i]) * velocity
+    return x

@@ -1,0 +1,173 @@
+"""`python -m export.judge.judge`: train the judge, write hp_trt/shipped/judge/judge.onnx and its card.
+
+A quarter of an hour on one core. The same seed and machine give the same file. Nothing is written before the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import onnx
+import torch
+import typer
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from engines.spec import DimRange, NetworkSpec, TensorSpec
+from export.graphs.trace import export_onnx
+from export.hunyuanportrait.training.clips import FIRST_TRAINING_SEED
+from export.judge.judge_network import JudgeNetwork
+from export.judge.judge_pictures import Faces, batches, drawn_faces, spoiled
+from export.training.files import rename_into_place
+from hp_trt.console import Reporter, debug_option, run
+from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
+from hp_trt.shipped import JUDGE
+from procedural.landmarks import POINTS
+from procedural.motion import NAMES
+
+BATCH = 32
+HELD_OUT_SEED, HELD_OUT = 500_000, 500  # below FIRST_TRAINING_SEED: nothing is ever trained on them
+_CARD = Path(__file__).with_name("judge_card.md")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def command(
+    out: Annotated[Path, typer.Option(help="The network; its card goes beside it.")] = JUDGE,
+    faces: Annotated[int, typer.Option(min=BATCH, help="Drawn faces to learn from.")] = 12_000,
+    steps: Annotated[int, typer.Option(min=1, help="Of 32 faces each.")] = 2_400,
+    seed: Annotated[int, typer.Option(help="Of the parameters at the start and of everything random later.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    debug: Annotated[bool, debug_option()] = False,
+) -> None:
+    """Train the network that reads landmarks and parameters from drawn faces."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    with Reporter() as report:
+        network = trained(drawn_faces(FIRST_TRAINING_SEED, faces), steps, np.random.default_rng(seed), report)
+        with rename_into_place(out) as hidden:
+            write_onnx(network, hidden)
+            measured = card(hidden, steps=steps, faces=faces, seed=seed)
+        with rename_into_place(out.with_suffix(".md")) as hidden:
+            hidden.write_text(measured, encoding="utf-8")
+        report.result(f"{out}: {out.stat().st_size} bytes; {measured.splitlines()[2]}")
+
+
+def trained(faces: Faces, steps: int, rng: np.random.Generator, report: Reporter) -> JudgeNetwork:
+    """A network after `steps` batches of `faces`, ready to be exported."""
+    parameters = torch.from_numpy(faces.parameters)
+    spreads = parameters.std(dim=0)
+    network = JudgeNetwork(parameters.mean(dim=0), spreads)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.1)
+    for step, batch in zip(range(steps), batches(faces, BATCH, rng), strict=False):
+        pictures, points, wanted = (torch.from_numpy(array) for array in batch)
+        found, read = network(pictures)
+        loss = (found - points).abs().mean() + 2 * ((read - wanted) / spreads).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 99 or step == steps - 1:
+            report.advance("judge", step + 1, steps, label=f"judge: loss {loss.item():.3f}")
+    return network.eval()
+
+
+def write_onnx(network: JudgeNetwork, path: Path) -> None:
+    """One file, its weights inside it in half precision; it computes in single precision."""
+    spec = NetworkSpec(
+        name="judge",
+        inputs=(TensorSpec(name="pictures", dims=("n", 3, JUDGE_PX, JUDGE_PX), dtype="float32"),),
+        outputs=(
+            TensorSpec(name="landmarks", dims=("n", len(POINTS), 2), dtype="float32"),
+            TensorSpec(name="parameters", dims=("n", len(NAMES)), dtype="float32"),
+        ),
+        ranges={"n": DimRange(min=1, opt=16, max=64)},
+    )
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            conv, norm = module[0], module[1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[0], module[1] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm), nn.Identity()
+    traced = path.with_name(path.name + ".traced")
+    try:
+        export_onnx(network, spec, {"pictures": torch.zeros(2, 3, JUDGE_PX, JUDGE_PX)}, traced)
+        model = onnx.load(traced)
+    finally:
+        for left in (traced, traced.with_name(traced.name + ".data")):
+            left.unlink(missing_ok=True)
+    _halve(model)
+    model.metadata_props.add(key="points", value=json.dumps(POINTS))
+    model.metadata_props.add(key="parameters", value=json.dumps(NAMES))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _halve(model: onnx.ModelProto) -> None:
+    """Store large tensors as float16 and turn them back when the file is opened."""
+    graph = model.graph
+    casts = []
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size >= 64:
+            half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
+            casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
+            graph.initializer.remove(tensor)
+            graph.initializer.append(half)
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def card(file: Path, **trained_with: int) -> str:
+    """The model card of `file`, with what it was measured at on faces that nobody learns from."""
+    held_out = drawn_faces(HELD_OUT_SEED, HELD_OUT)
+    rng = np.random.default_rng(0)
+    judge = Judge(file, threads=1)
+    kinds = {"clean": held_out.pictures, "spoiled": np.stack([spoiled(p, rng) for p in held_out.pictures])}
+    readings = {kind: judge.read(list(pictures)) for kind, pictures in kinds.items()}
+    errors = {k: np.linalg.norm(r.landmarks - held_out.points, axis=2) for k, r in readings.items()}
+    fits = {k: _correlations(r.parameters, held_out.parameters) for k, r in readings.items()}
+    points = "\n".join(
+        f"| {name} | {errors['clean'][:, i].mean():.2f} | {errors['spoiled'][:, i].mean():.2f} |"
+        for i, name in enumerate(POINTS)
+    )
+    parameters = "\n".join(
+        f"| {name} | {fits['clean'][i]:.3f} | {fits['spoiled'][i]:.3f} |" for i, name in enumerate(NAMES)
+    )
+    summary = (
+        f"On {HELD_OUT} held-out faces: {errors['clean'].mean():.2f} px mean landmark error at {JUDGE_PX} px "
+        f"({errors['spoiled'].mean():.2f} spoiled), mean parameter correlation {fits['clean'].mean():.3f} "
+        f"({fits['spoiled'].mean():.3f} spoiled)."
+    )
+    return _CARD.read_text(encoding="utf-8").format(
+        summary=summary,
+        points=points,
+        parameters=parameters,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        bytes=file.stat().st_size,
+        held_out=f"{HELD_OUT_SEED}:{HELD_OUT_SEED + HELD_OUT}",
+        batch=BATCH,
+        px=JUDGE_PX,
+        point_count=len(POINTS),
+        parameter_count=len(NAMES),
+        weight_count=sum(numpy_helper.to_array(t).size for t in onnx.load(file).graph.initializer),
+        first_seed=FIRST_TRAINING_SEED,
+        **trained_with,
+    )
+
+
+def _correlations(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    return np.array([np.corrcoef(found[:, i], true[:, i])[0, 1] for i in range(true.shape[1])])
+
+
+if __name__ == "__main__":
+    run(app, json_events=False)

@@ -1,0 +1,168 @@
+"""One stage of training: steps that resume where they were killed, an average of the weights, a log of the loss.
+
+Batch b of step n sees the same numbers whenever and wherever it runs: its randomness comes from the seed, n and b.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines.errors import InputError
+from export.training.data_parallel import Share
+from export.training.files import load_state, save_state
+
+Modules = Mapping[str, nn.Module]
+
+
+class Stage(Protocol):
+    """What is trained, on what, and how long."""
+
+    name: str
+    steps: int
+    batches: int  # of a step, shared by the processes that train together
+    learning_rate: float
+    faster: Mapping[str, float]  # part of a parameter's name -> how many times that rate; most stages have none
+    modules: Modules  # network name -> the network that is trained
+    curves: tuple[str, ...]  # the losses that are logged; a step need not have all of them
+
+    def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One batch's losses by name; "loss" is the one to descend. What learns is the same in all of a step's."""
+        ...
+
+    def finish(self, modules: Modules) -> None:
+        """Called once, at the end, with the averaged networks."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How every stage is run."""
+
+    folder: Path  # the run's own
+    device: torch.device
+    half: bool = False  # compute in bfloat16 where that is safe
+    seed: int = 0
+    minutes: float = math.inf  # stop, resumable, after so long
+    save_every_s: float = 60.0
+    averaging: float = 0.998  # of the weights, a step
+    share: Share = field(default_factory=Share)  # of the batches
+
+
+def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[str, float]], None]) -> bool:
+    """Train `stage` to its end, or until the minutes are over; returns whether it is complete.
+
+    The losses that are told and logged are of this process's batches. Raises InputError for a state of other sizes.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    path = settings.folder / f"{stage.name}.pt"
+    parameters = [p for m in stage.modules.values() for p in m.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(_groups(stage), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    average = {n: {k: v.detach().clone() for k, v in m.state_dict().items()} for n, m in stage.modules.items()}
+    step = 0
+    if path.exists():
+        step = _resume(path, stage, average, optimizer, settings)
+    share = settings.share
+    started = saved = time.perf_counter()
+    mean: dict[str, float] = {}
+    while step < stage.steps:
+        if share.any(time.perf_counter() - started > settings.minutes * 60):
+            if share.leads:
+                _save(path, stage, average, optimizer, step)
+            return False
+        for group in optimizer.param_groups:
+            group["lr"] = group["factor"] * stage.learning_rate * _pace(step, stage.steps)
+        optimizer.zero_grad(set_to_none=True)
+        for batch in range(share.process, stage.batches, share.processes):
+            rng = np.random.default_rng([settings.seed, step, batch])
+            torch.manual_seed(int(rng.integers(2**31)))
+            with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.half):
+                losses = stage.loss(step, rng)
+            (losses["loss"] / stage.batches).backward()
+            for name, value in losses.items():
+                mean[name] = 0.98 * mean.get(name, float(value.detach())) + 0.02 * float(value.detach())
+        share.add_up(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient of {stage.name} is not finite at step {step}; lower the rate")
+        optimizer.step()
+        step += 1
+        decay = min(settings.averaging, (1 + step) / (10 + step))
+        for name, module in stage.modules.items():
+            for key, value in module.state_dict().items():
+                kept = average[name][key]
+                if value.is_floating_point():
+                    kept.lerp_(value.detach(), 1 - decay)
+                else:
+                    kept.copy_(value)
+        if not share.leads:
+            continue
+        if step % 20 == 0 or step == stage.steps:
+            tell(stage.name, step, stage.steps, mean)
+        if step % 100 == 0 or step == stage.steps:
+            _log(settings.folder / f"{stage.name}.csv", step, mean, stage.curves)
+        if time.perf_counter() - saved > settings.save_every_s or step == stage.steps:
+            _save(path, stage, average, optimizer, step)
+            saved = time.perf_counter()
+    for name, module in stage.modules.items():
+        module.load_state_dict(average[name])
+    return True
+
+
+def _groups(stage: Stage) -> list[dict]:
+    """The optimizer's groups, of each learning rate one."""
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for module in stage.modules.values():
+        for name, parameter in module.named_parameters():
+            factor = max((stage.faster[part] for part in stage.faster if part in name), default=1.0)
+            if parameter.requires_grad:
+                groups.setdefault(factor, []).append(parameter)
+    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+
+
+def _pace(step: int, steps: int) -> float:
+    """The learning rate's part of its peak: a short rise, then half a cosine down to a fiftieth."""
+    rise = min(1.0, (step + 1) / 200)
+    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+
+
+def _save(path: Path, stage: Stage, average: dict, optimizer: torch.optim.Optimizer, step: int) -> None:
+    state = {
+        "step": step,
+        "weights": {n: m.state_dict() for n, m in stage.modules.items()},
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+    }
+    save_state(path, state)
+
+
+def _resume(path: Path, stage: Stage, average: dict, optimizer: torch.optim.Optimizer, settings: Settings) -> int:
+    state = load_state(path)
+    try:
+        for name, module in stage.modules.items():
+            module.load_state_dict(state["weights"][name])
+            average[name] = {k: v.to(settings.device) for k, v in state["average"][name].items()}
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path} belongs to other networks ({first}); give the run another folder") from error
+
+
+def _log(path: Path, step: int, mean: Mapping[str, float], curves: Sequence[str]) -> None:
+    """One more line of the loss curve. Lines of steps that are trained again after a kill come twice."""
+    new = not path.exists()
+    with open(path, "a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *curves])
+        writer.writerow([step, *(f"{mean.get(name, math.nan):.6g}" for name in curves)])

@@ -1,0 +1,163 @@
+"""The weights that come with the package: all networks of a preset in one safetensors file, in half precision, and
+those of live mode in another.
+
+An entry is called NETWORK/KEY, keys being the published ones. The file knows its preset, so that it is not taken for
+another's, and the hash of its entries, so that a damaged one is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines.errors import CheckpointError
+from engines.manifest import OWN_SOURCE
+from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS, Architecture
+from export.weights.checkpoints import fingerprint, mismatches, module_shapes, read_checkpoint, unusable
+from export.whole_file import write_whole
+from hp_trt.shipped import POCKET, POCKET_LIVE
+
+ABOUT = "hp-trt"  # one entry of metadata: of several, safetensors does not keep the order
+SHOWN = 300  # characters of what is wrong with a network
+
+
+def write_weights(
+    path: Path, states: Mapping[str, Mapping[str, torch.Tensor]], *, preset: str = "pocket", teacher: str = ""
+) -> None:
+    """One file of `states`, by network. Whole or not at all; the same weights make the same bytes.
+
+    `teacher`, of live weights: the fingerprint of the UNet they were distilled from, whose other networks they need.
+    """
+    from safetensors.torch import save
+
+    tensors = {
+        f"{network}/{key}": (value.half() if value.is_floating_point() else value).contiguous()
+        for network, state in states.items()
+        for key, value in state.items()
+    }
+    about = {"preset": preset, "sha256": fingerprint(tensors), **({"teacher": teacher} if teacher else {})}
+    write_whole(path, save(tensors, metadata={ABOUT: json.dumps(about)}))
+
+
+class PackedWeights:
+    """One file of `write_weights`, checked against an architecture. Raises CheckpointError, one line."""
+
+    kind = "trained"
+
+    def __init__(self, architecture: Architecture, path: Path, *, preset: str) -> None:
+        self.source = OWN_SOURCE if path == POCKET else str(path)
+        states, _ = _read(path, preset)
+        self._states = {**{network: {} for network in NETWORKS}, **states}
+        _check(architecture, path, preset, self._states, NETWORKS)
+
+    def fingerprint(self, network: str) -> str:
+        return fingerprint(self._states[network])
+
+    def state(self, network: str) -> Mapping[str, torch.Tensor]:
+        return self._states[network]
+
+
+class LiveWeights:
+    """One file of `write_weights` with some of LIVE_NETWORKS, checked against an architecture.
+
+    `teacher` is the fingerprint of the UNet that its "live_unet" was distilled from, "" where it does not say.
+    Raises CheckpointError, one line.
+    """
+
+    def __init__(self, architecture: Architecture, path: Path, *, preset: str) -> None:
+        self.source = OWN_SOURCE if path == POCKET_LIVE else str(path)
+        self._states, self.teacher = _read(path, preset)
+        if unknown := [network[:SHOWN] for network in self._states if network not in LIVE_NETWORKS]:
+            raise CheckpointError(
+                f"{path} holds {', '.join(unknown)}; live weights are {' and '.join(LIVE_NETWORKS)} alone: "
+                "give a file of export.distill, and others with --weights"
+            )
+        if not self._states:
+            raise CheckpointError(f"{path} is empty; live weights are {' and '.join(LIVE_NETWORKS)}, or one of them")
+        _check(architecture, path, preset, self._states, LIVE_NETWORKS)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Which of LIVE_NETWORKS it holds."""
+        return tuple(network for network in LIVE_NETWORKS if network in self._states)
+
+    def fingerprint(self, network: str) -> str:
+        return fingerprint(self._states[network])
+
+    def state(self, network: str) -> Mapping[str, torch.Tensor]:
+        return self._states[network]
+
+
+def live_networks(path: Path) -> tuple[str, ...]:
+    """Which of LIVE_NETWORKS a file holds, by the names of its entries alone. Raises CheckpointError for no such
+    file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = {key.partition("/")[0] for key in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError) as error:
+        read_checkpoint(path)  # says what is wrong with it, in one line
+        raise CheckpointError(f"{path}: cannot be read ({error}); give a file of export.distill") from error
+    return tuple(network for network in LIVE_NETWORKS if network in names)
+
+
+def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], str]:
+    """The entries of a file by network, and its teacher's fingerprint."""
+    tensors, about = read_checkpoint(path), _about(path)
+    if about["sha256"] != fingerprint(tensors):
+        raise CheckpointError(f"{path} is damaged: its weights are not those that were written; fetch it again")
+    if about["preset"] != preset:
+        raise CheckpointError(
+            f"{path} holds weights of preset {about['preset']}, asked for is {preset}; "
+            "choose its preset, or other weights"
+        )
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        network, _, key = name.partition("/")
+        states.setdefault(network, {})[key] = tensor
+    return states, about["teacher"]
+
+
+def _check(
+    architecture: Architecture,
+    path: Path,
+    preset: str,
+    states: Mapping[str, Mapping[str, torch.Tensor]],
+    known: Sequence[str],
+) -> None:
+    if problems := list(_problems(architecture, states, known)):
+        raise CheckpointError(
+            f"{path} is not what preset {preset} needs: {'; '.join(problems)}; use those of this version"
+        )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """{"preset": name, "sha256": of the entries, "teacher": see `write_weights`}, of a readable safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        text = (file.metadata() or {}).get(ABOUT)
+    try:
+        about = json.loads(text or "")
+        return {"preset": about["preset"], "sha256": about["sha256"], "teacher": about.get("teacher", "")}
+    except (TypeError, ValueError, KeyError, AttributeError):  # no JSON, no object, no such fields
+        raise CheckpointError(
+            f"{path} is no file of export.train: it does not name its preset; give one, or upstream's folder"
+        ) from None
+
+
+def _problems(
+    architecture: Architecture, states: Mapping[str, Mapping[str, torch.Tensor]], known: Sequence[str]
+) -> Iterator[str]:
+    """What is wrong with each network, cut short: weights of other sizes are wrong in every key."""
+    for network, state in states.items():
+        if network not in known:
+            yield f"{network[:SHOWN]}: unknown network"
+        elif wrong := mismatches(state, module_shapes(architecture.build(network))) or unusable(state):
+            text = "; ".join(wrong)
+            yield f"{network}: {text if len(text) <= SHOWN else text[:SHOWN] + '...'}"

@@ -1,0 +1,121 @@
+"""What this machine can build and run: one finding a line, each with its fix.
+
+Libraries are looked up and asked politely: nothing here may crash on a machine that lacks them. This module is the
+machine and what every use needs; `abilities` is the GPU, the engine families and what can be done with them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from hp_trt.doctor.abilities import ability_findings, export_findings, family_findings, gpu_findings
+from hp_trt.doctor.finding import Finding, version
+
+PINNED_OPENCV = 4
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order in which a user would mend it."""
+    return [finding for check in CHECKS for finding in check()]
+
+
+def show(findings: list[Finding], console: Console | None = None) -> None:
+    console = console or Console(highlight=False)
+    for finding in findings:
+        mark = "[green]ok  [/]" if finding.fine else "[red]no  [/]" if finding.needed else "[yellow]--  [/]"
+        console.print(f"{mark}{finding.name:18} ", end="", soft_wrap=True)
+        fix = "" if finding.fine or not finding.fix else f"; {finding.fix}"
+        console.print(f"{finding.found}{fix}", markup=False, soft_wrap=True)
+
+
+def _system() -> Iterator[Finding]:
+    version = platform.python_version()
+    yield Finding(
+        name="Python",
+        fine=(3, 11) <= sys.version_info[:2] <= (3, 12),
+        found=f"{version} on {platform.system()} {platform.machine()}",
+        fix="use Python 3.11 or 3.12",
+        needed=True,
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    yield Finding(name="CPU", fine=True, found=f"{cores} cores, {memory:.0f} GiB of memory")
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    yield Finding(
+        name="disk",
+        fine=free > 1,
+        found=f"{free:.0f} GiB free here",
+        fix="a pocket bundle takes 0.1 GiB, a full one in fp32 9 GiB: free some space",
+    )
+
+
+def _onnxruntime() -> Iterator[Finding]:
+    install = "pip install onnxruntime"
+    if importlib.util.find_spec("onnxruntime") is None:
+        yield Finding(name="onnxruntime", fine=False, found="not installed", fix=install, needed=True)
+        return
+    import onnxruntime
+
+    providers = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
+    both = version("onnxruntime") and version("onnxruntime-gpu")
+    yield Finding(
+        name="onnxruntime",
+        fine="CPU" in providers and not both,
+        found=f"{onnxruntime.__version__} with {', '.join(providers)}" + (", installed twice" if both else ""),
+        fix="onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, then install one",
+        needed=True,
+    )
+    yield Finding(
+        name="onnxruntime CUDA",
+        fine="CUDA" in providers,
+        found="offered" if "CUDA" in providers else "not offered",
+        fix="on a machine with an NVIDIA GPU: pip uninstall onnxruntime, then pip install onnxruntime-gpu",
+    )
+
+
+def _pictures() -> Iterator[Finding]:
+    opencv = version("opencv-python-headless") or version("opencv-python")
+    cascades = False
+    if importlib.util.find_spec("cv2") is not None:
+        import cv2
+
+        folder = getattr(cv2, "data", None)  # a submodule of the wheel that OpenCV's stubs do not know
+        cascades = folder is not None and Path(folder.haarcascades, "haarcascade_frontalface_default.xml").is_file()
+    yield Finding(
+        name="OpenCV",
+        fine=cascades,
+        found=f"{opencv or 'not installed'}, face cascades {'there' if cascades else 'missing'}",
+        fix=f"pip install 'opencv-python-headless<{PINNED_OPENCV + 1}': version {PINNED_OPENCV} carries the cascades",
+        needed=True,
+    )
+    encoder = False
+    if importlib.util.find_spec("av") is not None:
+        import av
+
+        encoder = "libx264" in av.codecs_available
+    yield Finding(
+        name="PyAV",
+        fine=encoder,
+        found=f"{version('av') or 'not installed'}, H.264 encoder {'there' if encoder else 'missing'}",
+        fix="pip install av: its wheel brings FFmpeg with libx264",
+        needed=True,
+    )
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _system,
+    _onnxruntime,
+    _pictures,
+    gpu_findings,
+    family_findings,
+    export_findings,
+    ability_findings,
+)

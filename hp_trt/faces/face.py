@@ -1,0 +1,73 @@
+"""A face in a picture: what every locator returns, and which one is meant.
+
+Pictures are (H, W, 3) uint8 RGB. Landmarks are ordered eye, eye, nose, mouth corner, mouth
+corner, the eye on the left of the picture first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from engines.errors import FaceNotFound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """One detected face, in pixels of its picture."""
+
+    box: tuple[float, float, float, float]  # x, y, w, h
+    landmarks: np.ndarray  # (5, 2) float64: x, y
+    score: float
+
+    @property
+    def area(self) -> float:
+        return self.box[2] * self.box[3]
+
+    def moved(self, x: float, y: float, scale: tuple[float, float]) -> Face:
+        """The same face in the picture that is cut at (x, y) and then resized by `scale` in x and y."""
+        sx, sy = scale
+        left, top, w, h = self.box
+        return Face(
+            box=((left - x) * sx, (top - y) * sy, w * sx, h * sy),
+            landmarks=(self.landmarks - (x, y)) * (sx, sy),
+            score=self.score,
+        )
+
+
+class FaceLocator(Protocol):
+    """Finds faces in pictures. Not safe to share between threads."""
+
+    name: str  # for people: "OpenCV Haar cascades"
+    reads_pixels: bool  # False: knows the faces of one given video or picture only
+    steadiness: float  # in [0, 1): how much of the previous frame's face to mix in, against jitter
+
+    def locate(self, image: np.ndarray, frame: int = 0) -> list[Face]:
+        """All faces of `image` (H, W, 3) uint8 RGB, in any order; `frame` is its number in the video."""
+        ...
+
+
+@runtime_checkable
+class FaceFollower(FaceLocator, Protocol):
+    """A locator that finds a face faster where it was a moment ago: for live sessions."""
+
+    def near(self, image: np.ndarray, face: Face) -> list[Face]:
+        """`face` of the frame before in this one, or nothing where it cannot be seen near there."""
+        ...
+
+
+def largest_face(faces: Sequence[Face]) -> Face:
+    """The face with the largest w * h; of equals the first, as numpy's argmax."""
+    return max(faces, key=lambda face: face.area)
+
+
+def no_face(what: str, locator: FaceLocator, height: int, width: int) -> FaceNotFound:
+    """The error for `what` ("portrait.png", "any of the 50 frames of ..."): found, needed, what to do."""
+    return FaceNotFound(
+        f"no face in {what} ({width} x {height} pixels), looked for with {locator.name}; needed is one upright, "
+        "mostly frontal face of at least a tenth of the picture: crop closer, choose another picture, or give a "
+        "detector file or a landmarks file"
+    )

@@ -1,0 +1,44 @@
+"""The face locators, by kind: `open_locator` opens the one that a user names.
+
+`haar` (OpenCV's cascades, always there), `yunet` and `yoloface` (better, with a network file the user brings) and
+`landmarks_file` (no detector: the points come from a file).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from engines.errors import InputError
+from hp_trt.faces.face import FaceLocator
+
+LocatorKind = Literal["haar", "yunet", "yoloface", "landmarks"]
+
+
+def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> FaceLocator:
+    """The face locator of that kind. All but "haar" need their `file`.
+
+    Raises InputError when the file is missing, unreadable or not what the kind needs.
+    """
+    if kind == "haar":
+        from hp_trt.faces.haar import HaarLocator
+
+        return HaarLocator()
+    if kind not in ("yunet", "yoloface", "landmarks"):
+        raise InputError(f"unknown face locator {kind!r}; choose haar, yunet, yoloface or landmarks")
+    if file is None:
+        raise InputError(f"the face locator {kind!r} needs a file and none was given; give its path, or use 'haar'")
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; the face locator {kind!r} needs it, or use 'haar', which needs none")
+    if kind == "yunet":
+        from hp_trt.faces.yunet import YuNetLocator
+
+        return YuNetLocator(path)
+    if kind == "yoloface":
+        from hp_trt.faces.yoloface import YoloFaceLocator, open_network
+
+        return YoloFaceLocator(open_network(path))
+    from hp_trt.faces.landmarks_file import LandmarksFile
+
+    return LandmarksFile.read(path)

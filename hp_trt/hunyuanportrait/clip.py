@@ -1,0 +1,127 @@
+"""A whole clip: first what moves in all of the driving video, then all frames.
+
+One pass and little memory: driving frames are read, cropped and encoded in groups of a window, and only their motion
+tokens stay; latents of the whole clip are denoised together, as released; frames are decoded chunk by chunk.
+
+Source: SPEC 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+
+from engines.backend import Backend, Buffer, Session
+from engines.errors import InputError
+from hp_trt.faces.face import FaceLocator
+from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_face
+from hp_trt.hunyuanportrait.geometry import motion_ids
+from hp_trt.media.driving_frames import DrivingFrames
+from runtime.decode import decode, to_uint8
+from runtime.hunyuanportrait import noise
+from runtime.hunyuanportrait.denoise import denoise
+from runtime.hunyuanportrait.encode import encode_motion
+from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.stages import Stages
+
+
+@dataclass
+class Motion:
+    """What is kept of a driving video."""
+
+    bank: MotionBank
+    times: list[Fraction | None] = field(default_factory=list)  # of its frames, on their file's clock
+    notes: list[str] = field(default_factory=list)  # what a user should know, a line each
+
+
+def read_motion(
+    backend: Backend,
+    session: Session,
+    driving: DrivingFrames,
+    locator: FaceLocator,
+    *,
+    geometry: Mapping[str, int],
+    window: int,
+    max_frames: int,
+    stages: Stages,
+) -> Motion:
+    """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`.
+
+    Raises InputError for a video without frames or of more than `max_frames`, FaceNotFound, NonFiniteError.
+    """
+    with stages.unit("first_face"):
+        face = first_face(iter(driving), locator, driving.name)
+    cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+    motion = Motion(MotionBank(backend))
+    for stage in ("read", "crop", "motion"):
+        stages.begin(stage, total=driving.total)
+    images = driving.timed(stages)
+    while True:
+        group: list[DrivingCrop] = []
+        for image, time_s in islice(images, window):
+            with stages.unit("crop"):
+                group.append(cropper.crop(image))
+            motion.times.append(time_s)
+        if not group:
+            break
+        if len(motion.times) > max_frames:
+            raise InputError(f"{driving.name} has more than {max_frames} frames; cut it shorter, or raise max_frames")
+        with stages.unit("motion", len(group)):
+            head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
+            tokens = encode_motion(
+                backend,
+                session,
+                face_images=np.stack([crop.face_image for crop in group]),
+                pose_images=np.stack([crop.pose_image for crop in group]),
+                head_id=head_id,
+                exp_id=exp_id,
+                first_frame=len(motion.bank),
+                guard=motion.bank.guard,
+            )
+            motion.bank.append(tokens)
+    for stage in ("read", "crop", "motion"):
+        stages.end(stage)
+    motion.notes = [*driving.notes, *cropper.notes()]
+    return motion
+
+
+def clip_frames(
+    backend: Backend,
+    sessions: Mapping[str, Session],
+    *,
+    identity: Identity,
+    motion_tokens: Buffer,
+    sampling: Sampling,
+    side_px: int,
+    stages: Stages,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each frame's index and its square, (S, S, 3) uint8 RGB, in order; all are denoised before the first comes.
+
+    `motion_tokens` (N + 2 P, m, D) are a `MotionBank`'s, padded by `sampling.pad_frames`. Raises InputError for a clip
+    that is too long for the bundle, BundleError for a window or chunk that it was not built for, NonFiniteError.
+    """
+    shape = (motion_tokens.shape[0], *identity.start_latents.shape[1:])
+    latents = denoise(
+        backend,
+        sessions,
+        identity=identity,
+        motion_tokens=motion_tokens,
+        noise=noise.initial_noise(sampling.seed, shape, side_px, side_px),
+        sampling=sampling,
+        stages=stages,
+    )
+    decoded = decode(
+        backend,
+        sessions["decoder"],
+        latents,
+        pad_frames=sampling.pad_frames,
+        chunk=sampling.decode_chunk,
+        stages=stages,
+    )
+    for index, frame in decoded:
+        yield index, to_uint8(frame)

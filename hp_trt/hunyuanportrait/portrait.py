@@ -1,0 +1,71 @@
+"""The portrait as the networks see it: one square crop, and the face in it turned upright.
+
+Source: SPEC 7.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.errors import InputError
+from hp_trt.faces.align import aligned_face, arcface_input
+from hp_trt.faces.face import FaceLocator, largest_face, no_face
+from hp_trt.hunyuanportrait.crops import reference_image, transformed_image
+from hp_trt.hunyuanportrait.geometry import corners, portrait_box
+from hp_trt.media.pixels import crop_resized
+
+_SMALLEST_CROP_PX = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortraitCrop:
+    """Everything the portrait gives to the networks."""
+
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1 in the picture: where to paste back
+    crop: np.ndarray  # (S, S, 3) uint8 RGB
+    reference: np.ndarray  # (3, S, S) float32 in [-1, 1]: the VAE's
+    transformed: np.ndarray  # (3, 224, 224) float32, ImageNet-normalised: the appearance network's
+    arcface: np.ndarray  # (3, 112, 112) float32 in [0, 1]: ArcFace's
+    notes: tuple[str, ...]  # what a user should know, a line each
+
+
+def portrait_crop(
+    image: np.ndarray,
+    locator: FaceLocator,
+    *,
+    crop_px: int = 512,
+    appearance_px: int = 224,
+    what: str = "the portrait",
+) -> PortraitCrop:
+    """Find the largest face of `image` (H, W, 3) uint8 RGB and make its crops.
+
+    The face is located again inside the crop, as released; where that fails, the face
+    found in the whole picture is used. Raises FaceNotFound.
+    """
+    height, width = image.shape[:2]
+    faces = locator.locate(image)
+    if not faces:
+        raise no_face(what, locator, height, width)
+    face = largest_face(faces)
+    notes = [] if len(faces) == 1 else [f"{len(faces)} faces in {what}: the largest is animated"]
+    box = portrait_box(corners(face.box), height=height, width=width)
+    x0, y0, x1, y1 = box
+    if min(x1 - x0, y1 - y0) < _SMALLEST_CROP_PX:
+        raise InputError(
+            f"the face in {what} leaves a crop of {x1 - x0} x {y1 - y0} pixels; needed are at least "
+            f"{_SMALLEST_CROP_PX}: use a larger picture"
+        )
+    crop = crop_resized(image, box, crop_px)
+    again = locator.locate(crop) if locator.reads_pixels else []
+    moved = face.moved(x0, y0, (crop_px / (x1 - x0), crop_px / (y1 - y0)))
+    landmarks = (largest_face(again) if again else moved).landmarks
+    return PortraitCrop(
+        box=box,
+        crop=crop,
+        reference=reference_image(crop),
+        transformed=transformed_image(crop, appearance_px),
+        arcface=arcface_input(aligned_face(crop, landmarks)),
+        notes=tuple(notes),
+    )

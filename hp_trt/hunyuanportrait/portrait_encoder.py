@@ -1,0 +1,85 @@
+"""The portrait: from a picture to what the networks keep of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.backend import Backend, Session
+from hp_trt.faces.arcface import Embed
+from hp_trt.faces.face import FaceLocator
+from hp_trt.hunyuanportrait.portrait import PortraitCrop, portrait_crop
+from hp_trt.media.images import load_image
+from hp_trt.media.paste import PasteBack
+from runtime.hunyuanportrait import noise
+from runtime.hunyuanportrait.encode import encode_portrait
+from runtime.hunyuanportrait.memory_bank import Identity
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.stages import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portrait:
+    """A portrait, encoded once, for any number of clips of the Runtime that made it."""
+
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    path: Path | None  # where it came from; None: an array
+    crop: PortraitCrop
+    identity: Identity
+    paste: PasteBack
+    notes: tuple[str, ...]  # what a user should know, a line each
+
+
+class PortraitEncoder:
+    """Encodes portraits with a bundle's sessions, by graph; `geometry` is its manifest's, `embed` says who it is."""
+
+    def __init__(
+        self, backend: Backend, sessions: Mapping[str, Session], geometry: Mapping[str, int], embed: Embed
+    ) -> None:
+        self._backend, self._sessions = backend, sessions
+        self._geometry, self._embed = geometry, embed
+
+    def portrait(self, image: Path | str | np.ndarray, locator: FaceLocator, stages: Stages) -> Portrait:
+        """Of a file, or (H, W, 3) uint8 RGB. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
+        with stages.unit("portrait_crop"):
+            pixels = load_image(image)
+            crop = portrait_crop(
+                pixels,
+                locator,
+                crop_px=self._geometry["crop_px"],
+                appearance_px=self._geometry["appearance_px"],
+                what="the portrait" if isinstance(image, np.ndarray) else str(image),
+            )
+        return Portrait(
+            image=pixels,
+            path=None if isinstance(image, np.ndarray) else Path(image),
+            crop=crop,
+            identity=self._encode(crop, stages),
+            paste=PasteBack(pixels, crop.box),
+            notes=crop.notes,
+        )
+
+    def identity(self, portrait: Portrait, sampling: Sampling, stages: Stages) -> Identity:
+        """The portrait's, its condition with as much noise on it as `sampling` asks for. Raises NonFiniteError."""
+        if not sampling.noise_aug_strength:
+            return portrait.identity
+        side = self._geometry["crop_px"]
+        noise_aug = noise.noise_aug(sampling.seed, side, side)
+        return self._encode(portrait.crop, stages, noise_aug=noise_aug, strength=sampling.noise_aug_strength)
+
+    def _encode(
+        self, crop: PortraitCrop, stages: Stages, *, noise_aug: np.ndarray | None = None, strength: float = 0.0
+    ) -> Identity:
+        return encode_portrait(
+            self._backend,
+            self._sessions,
+            image=crop.reference[None],
+            appearance_image=crop.transformed[None],
+            id_embedding=self._embed(crop.arcface),
+            noise_aug=noise_aug,
+            noise_aug_strength=strength,
+            stages=stages,
+        )

@@ -1,0 +1,338 @@
+"""A live run: a source is fed into a session, what comes out goes to a sink, and all of it ends in order.
+
+However a run ends - the source's end, --seconds, Ctrl-C, a source that breaks off, a receiver that goes away, a session
+that fails - what came until then is completed first, then threads are ended, then it is told.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, get_args
+
+import numpy as np
+
+from engines.errors import InputError, InternalError, OutputError
+from hp_trt.config import RuntimeConfig
+from hp_trt.console import Reporter
+from hp_trt.live.feeder import Feeder
+from hp_trt.live.playout import Playout
+from hp_trt.live.status import Stats, Status, facts, latency
+from hp_trt.live.stopping import Stop, stopping
+from hp_trt.streams.sink import Shape, Sink
+from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
+from hp_trt.streams.sound import WaitingSound
+from hp_trt.streams.sources import Source, is_url, open_source
+
+Pace = Literal["own", "fast"]
+Policy = Literal["block", "drop-oldest", "latest"]
+_TICK_S = 0.2  # how soon a run notices that it should end
+_DRAIN_S = 5.0  # after Ctrl-C, for frames that are on their way
+_LONGEST_S = 10**7
+
+
+class OutFrame(Protocol):
+    """`hp_trt.live.session.LiveFrame`, as far as it is needed here."""
+
+    @property
+    def pts_s(self) -> Fraction: ...
+    @property
+    def ready_s(self) -> float: ...
+    @property
+    def crop(self) -> np.ndarray: ...
+    def full(self) -> np.ndarray: ...
+
+
+class Session(Protocol):
+    """`hp_trt.live.session.LiveSession`, as far as it is needed here."""
+
+    @property
+    def stats(self) -> Stats: ...
+    def push(self, image: np.ndarray, pts_s: Fraction) -> bool: ...
+    def pull(self, timeout_s: float | None = None) -> Any: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveConfig:
+    """What goes in, what comes out, and at what pace. Checked when made; raises InputError."""
+
+    driving: str  # see `sources.open_source`
+    out: str  # see `sinks.plan_sink`
+    pace: Pace = "own"
+    policy: Policy | None = None  # when the session is late; None: drop-oldest, and block at a fast pace
+    seconds: float | None = None  # of the source's time; None: until it ends
+    container_format: str | None = None  # of standard output or a URL
+    crop: bool = False  # only the square around the face
+    timeout_s: float = 10.0  # for a source or a receiver that does nothing
+    apart: tuple[Path, ...] = ()  # files that the result must not replace, such as the portrait
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("pace", self.pace, get_args(Pace)),
+            ("policy", self.policy, (None, *get_args(Policy))),
+        ):
+            if value not in choices:
+                there = ", ".join(choice for choice in choices if choice)
+                raise InputError(f"there is no {name} {value!r}; there are: {there}")
+        for name, number in (("--seconds", self.seconds), ("--timeout", self.timeout_s)):
+            if number is not None and not (math.isfinite(number) and 0 < number <= _LONGEST_S):
+                raise InputError(f"{name} is a number of seconds above 0, got {number}")
+        if self.pace == "fast" and self.policy not in (None, "block"):
+            raise InputError(
+                f"at a fast pace nearly every frame would be dropped by the policy {self.policy}; "
+                "take --policy block, or --pace own"
+            )
+
+    @property
+    def resolved_policy(self) -> Policy:
+        return self.policy or ("block" if self.pace == "fast" else "drop-oldest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A session that runs, and the size of the whole portrait and of the square: (width, height)."""
+
+    session: Session
+    full: tuple[int, int]
+    crop: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended."""
+
+    frames: int  # that the sink has
+    seconds: float
+    ended: str  # why, in words
+    signal: int | None  # Ctrl-C or SIGTERM asked for the end
+
+
+OpenSession = Callable[[Policy], AbstractContextManager[Opened]]
+
+
+def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *, stdout_fd: int = 1) -> Outcome:
+    """Run until the source ends, or anything else does. Says what was done, and raises what went wrong.
+
+    Raises InputError for a source that cannot be opened, breaks off or jumps back, OutputError for a sink that cannot
+    be written, BrokenPipeError when the reader of standard output went away, and whatever the session raises. To be
+    called from the main thread, where signals arrive.
+    """
+    stop = Stop()
+    sink = plan_sink(
+        config.out,
+        container_format=config.container_format,
+        timeout_s=config.timeout_s,
+        stop=stop.event,
+        stdout_fd=stdout_fd,
+    )
+    check_apart(config.driving, config.out, config.apart)
+    source = open_source(config.driving, sound=sink.hears, timeout_s=config.timeout_s, stop=stop.event)
+    run: _Run | None = None
+    try:
+        with open_session(config.resolved_policy) as opened:
+            run = _Run(config, source, sink, opened, Status(report), stop)
+            outcome, error = run.to_the_end()
+            stats = opened.session.stats
+    finally:
+        if run is None or run.feeder.join(0):  # a thread that still reads needs it
+            source.close()
+    run.status.note((*source.notes, *run.feeder.notes, *sink.notes, *stats.notes))
+    if isinstance(error, BrokenPipeError):
+        raise error
+    if outcome.frames or error is None:
+        report.result(_summary(config, outcome, stats), **_facts(config, outcome, stats))
+    if error is not None:
+        raise error
+    if not outcome.frames and outcome.signal is None:
+        raise OutputError(
+            f"{config.out} was not written: not a single frame came out; see that {source.name} has a face"
+        )
+    return outcome
+
+
+class _Run:
+    """One run's parts, for as long as it lasts."""
+
+    def __init__(
+        self, config: LiveConfig, source: Source, sink: Sink, opened: Opened, status: Status, stop: Stop
+    ) -> None:
+        self._config, self._sink, self._stop = config, sink, stop
+        self._session = opened.session
+        self._source, self.status = source, status
+        self._waiting = WaitingSound() if source.sound is not None else None
+        width, height = opened.crop if config.crop else opened.full
+        self._shape = Shape(width=width, height=height, rate=source.rate, sound=source.sound, waiting=self._waiting)
+        self.feeder = Feeder(
+            source,
+            push=self._session.push,
+            ended=self._session.close,
+            sound=self._waiting,
+            paced=source.recorded and config.pace == "own",
+            seconds=config.seconds,
+            stop=stop.event,
+        )
+        self._playout = Playout() if config.out == WINDOW else None
+        self._frames = 0
+        self._ended = "the source ended"
+
+    def to_the_end(self) -> tuple[Outcome, BaseException | None]:
+        """The outcome, and what went wrong. The sink is complete then, and no thread runs."""
+        error: BaseException | None = None
+        with stopping(self._stop):
+            try:
+                self._sink.open(self._shape)
+                self.feeder.start()
+                self._loop()
+            except BaseException as caught:  # what is there is kept
+                error = caught
+            for finish in (self._sink.close, self._end_threads):
+                try:
+                    finish()
+                except BaseException as caught:
+                    error = error or caught
+        if error is None:
+            error = self.feeder.error
+        if self._waiting and self._waiting.lost:
+            self.feeder.notes.append(
+                f"{self._waiting.lost} packets of sound lie too far from their pictures in {self._source.name}: "
+                "they are missing"
+            )
+        if error is not None:
+            self._ended = "an error"
+        elif self._stop.number is not None:
+            self._ended = f"stopped by {self._stop.number.name}"
+        elif self.feeder.reached_end:
+            self._ended = f"{self._config.seconds:g} s are over"
+        seconds = time.monotonic() - self.status.start_s
+        number = None if self._stop.number is None else int(self._stop.number)
+        return Outcome(frames=self._frames, seconds=seconds, ended=self._ended, signal=number), error
+
+    def _loop(self) -> None:
+        end_s: float | None = None
+        while True:
+            if self._stop.event.is_set() and end_s is None:
+                end_s = time.monotonic() + _DRAIN_S
+                self._session.close()
+            if self._stop.hurry.is_set() or (end_s is not None and time.monotonic() > end_s):
+                return
+            if not self._sink.watched():
+                self._ended = f"{self._sink.name} was closed"
+                return
+            self.status.tick(self._session.stats, self.feeder.notes)
+            try:
+                frame = self._session.pull(timeout_s=_TICK_S)
+            except TimeoutError:
+                continue
+            if frame is None:
+                return
+            if self._playout is not None:  # who looks at it sees the driver's pace, not the windows'
+                self._stop.event.wait(max(self._playout.due_s(frame.pts_s, frame.ready_s) - time.monotonic(), 0))
+            self._sink.write(frame.crop if self._config.crop else frame.full(), frame.pts_s)
+            self._frames += 1
+
+    def _end_threads(self) -> None:
+        """The feeder waits for its source no longer than that has time to answer."""
+        self._stop.event.set()
+        self._session.abort()
+        end_s = time.monotonic() + self._config.timeout_s + 5
+        while not self.feeder.join(_TICK_S):
+            if self._stop.hurry.is_set():  # the process ends, and the thread with it
+                return
+            if time.monotonic() > end_s:
+                raise InternalError(f"{self._source.name} could not be stopped; end this process, and report it")
+
+
+def claim_stdout() -> int:
+    """A descriptor of standard output for the sink alone: what else is printed goes to standard error from now on."""
+    with suppress(AttributeError, OSError, ValueError):  # closed by whoever started us
+        sys.stdout.flush()
+    try:
+        mine = os.dup(1)
+    except OSError as error:
+        raise OutputError("standard output is closed; open it, or write to a file") from error
+    os.dup2(2, 1)
+    return mine
+
+
+def check_apart(driving: str, out: str, others: tuple[Path, ...] = ()) -> None:
+    """Raises InputError when the result would replace what it is made of."""
+    if out in (STDOUT, NOWHERE, WINDOW):
+        return
+    if driving == out or (not is_url(driving) and not is_url(out) and _same_file(driving, out)):
+        raise InputError(f"{out} is the driving source itself; give the result another name")
+    for other in others:
+        if not is_url(out) and _same_file(str(other), out):
+            raise InputError(f"{out} is {other} itself, of which the result is made; give it another name")
+
+
+@contextmanager
+def bundle_session(
+    bundle: Path,
+    portrait: Path,
+    config: RuntimeConfig,
+    *,
+    policy: Policy,
+    portrait_landmarks: Path | None = None,
+    driving_landmarks: Path | None = None,
+    seed: int | None = None,
+    report: Reporter,
+) -> Iterator[Opened]:
+    """A session of the bundle with the profile of `config`, for as long as the block lasts."""
+    from hp_trt.api import Runtime
+
+    with Runtime(bundle, config) as runtime:
+        if runtime.bundle.manifest.weights["kind"] == "random":
+            report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
+        for note in runtime.notes_of(runtime.live_profile()):
+            report.note(note)
+        who = runtime.portrait(portrait, landmarks=portrait_landmarks)
+        for note in who.notes:
+            report.note(note)
+        height, width = who.image.shape[:2]
+        side = runtime.bundle.manifest.geometry["crop_px"]
+        with runtime.hunyuanportrait.live(
+            who, profile=config.profile, policy=policy, landmarks=driving_landmarks, seed=seed
+        ) as session:
+            yield Opened(session=session, full=(width, height), crop=(side, side))
+
+
+def _summary(config: LiveConfig, outcome: Outcome, stats: Stats) -> str:
+    return (
+        f"{config.out}: {outcome.frames} frames in {outcome.seconds:.1f} s ({_frames_per_s(outcome):.2f} frames/s), "
+        f"{latency(stats)}, {stats.dropped_in + stats.dropped_out} dropped; {outcome.ended}"
+    )
+
+
+def _facts(config: LiveConfig, outcome: Outcome, stats: Stats) -> dict[str, Any]:
+    return {
+        "out": config.out,
+        "frames": outcome.frames,
+        "seconds": round(outcome.seconds, 3),
+        "ended": outcome.ended,
+        **(facts(stats) | {"frames_per_s": round(_frames_per_s(outcome), 3)}),
+    }
+
+
+def _frames_per_s(outcome: Outcome) -> float:
+    return outcome.frames / max(outcome.seconds, 1e-9)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except OSError:  # one of them does not exist
+        return False

@@ -1,0 +1,262 @@
+"""Animate a clip some times and report on it: `bench` is what `python -m runtime.bench` calls.
+
+The runs that are measured come first, so that their memory is theirs: PyTorch is loaded only for the race after them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engines.errors import InputError
+from hp_trt.config import RuntimeConfig, profile_of
+from hp_trt.measure.bench import machine
+from hp_trt.measure.bench.clips import clip_files, shortened
+from hp_trt.measure.bench.stage_times import first_frame, stage_times
+from runtime.hunyuanportrait import arithmetic
+from runtime.hunyuanportrait.arithmetic import Clip, Flops
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.stages import Event
+
+if TYPE_CHECKING:
+    from hp_trt.api import Runtime
+    from hp_trt.profiles import Profile
+
+FORMAT, SCHEMA = "hp-trt bench", 1
+Tell = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """What to measure, checked when made. Without a portrait and a driving video, the drawn sample is animated."""
+
+    bundle: Path
+    portrait: Path | None = None
+    driving: Path | None = None
+    frames: int | None = None  # of the driving video; None: all of it, or 50 of the drawn one
+    steps: int | None = None  # None: the bundle's
+    seed: int | None = None
+    threads: int | None = None  # None: every core; the race's too
+    family: str = "onnxruntime"
+    provider: str = "cpu"
+    device: int = 0  # which GPU
+    weight_budget_bytes: int | None = None  # see RuntimeConfig
+    warmup: int = 1
+    runs: int = 3
+    reference: bool = False
+    reference_frames: int | None = None  # None: as many as above
+    reference_steps: int | None = None  # None: as many as above
+    weights: Path | None = None  # what the bundle was built from, to race it; None: random, or its own
+    profile: str = "exact"
+
+    def __post_init__(self) -> None:
+        if (self.portrait is None) != (self.driving is None):
+            only = "a portrait" if self.driving is None else "a driving video"
+            raise InputError(f"only {only} was given; give --portrait and --driving, or neither for the drawn pair")
+        least = {"frames": 1, "warmup": 0, "runs": 1, "reference_frames": 1, "reference_steps": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise InputError(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What was measured."""
+
+    report: dict[str, Any]  # JSON data: `runtime.bench` says what its keys are
+    spans: tuple[Event, ...]  # of the run of median length
+    wall_s: float  # of that run
+
+
+def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
+    """Animate, measure, and race the reference where asked. `tell` hears before each run.
+
+    Raises what `hp_trt.Runtime` raises, and CheckpointError for `config.weights`.
+    """
+    from hp_trt.api import Runtime
+
+    tell = tell or (lambda what, done, total: None)
+    setup = RuntimeConfig(
+        family=config.family,  # type: ignore[arg-type]  # checked there
+        provider=config.provider,  # type: ignore[arg-type]
+        device_id=config.device,
+        weight_budget_bytes=config.weight_budget_bytes,
+        threads=config.threads,
+        profile=config.profile,
+    )
+    chosen = profile_of(setup)
+    if config.reference and chosen.name != "exact":
+        raise InputError(f"the reference is what exact computes, the profile is {chosen.name}; leave out --reference")
+    with (
+        # Stages of a live profile run beside each other: to wait after each would be another program.
+        Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,
+        tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary,
+    ):
+        folder, sampling = Path(temporary), runtime.hunyuanportrait.sampling(steps=config.steps, seed=config.seed)
+        portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
+        opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
+        runs, walls_s = [], []
+        for number in range(config.warmup + config.runs):
+            tell("warm up" if number < config.warmup else "run", number, config.warmup + config.runs)
+            start_s = time.perf_counter()
+            animation = runtime.animate(portrait, driving, folder / "out.mp4", **vars(sampling))
+            if number >= config.warmup:
+                walls_s.append(time.perf_counter() - start_s)
+                runs.append(tuple(animation.stages.spans))
+        peak_bytes = machine.peak_bytes()
+        clip, done = _work(runtime, chosen, sampling, animation.frames)
+        report = {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            "machine": _machine(config, runtime),
+            "bundle": _bundle(runtime),
+            "profile": chosen.name,
+            "clip": {
+                **asdict(clip),
+                "steps": len(clip.rows),
+                "rate": float(animation.rate),
+                "seed": sampling.seed,
+                "runs": config.runs,
+                "warmup": config.warmup,
+            },
+            **summary(runs, walls_s, clip.frames, done, _released(runtime, chosen, sampling, clip.frames)),
+            "memory": {
+                "peak_bytes": peak_bytes,
+                "opened_bytes": opened_bytes,
+                "growth_bytes": max(peak_bytes - opened_bytes, 0),
+                "peak_since": "opened" if restarted else "start",
+            },
+            "notes": list(runtime.backend.notes),
+            "reference": None,
+        }
+        if config.reference:
+            report["reference"] = _race(config, runtime, portrait, driving, clip, sampling, folder, tell)
+    middle = walls_s.index(statistics.median_low(walls_s))
+    return Bench(report=report, spans=runs[middle], wall_s=walls_s[middle])
+
+
+def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Clip, dict[str, int]]:
+    """What a clip of `frames` is with `profile`, and its FLOPs by stage."""
+    if profile.name == "exact":
+        clip = Clip.of(frames, sampling)
+        return clip, arithmetic.done(clip, _flops(runtime), augmented=sampling.noise_aug_strength > 0)
+    from hp_trt.measure.planning.model import model_of_bundle
+    from hp_trt.measure.planning.work import profile_work
+
+    model, work = model_of_bundle(runtime.bundle), profile_work(profile, sampling, frames)
+    clip = Clip(
+        frames=frames,
+        padded=work.padded if work.mode == "clip" else frames,
+        windows=work.windows,
+        rows=tuple(len(step.rows) for step in sampling.guidance()),
+        decoded=sum(call.units * call.times for call in work.graphs["decode"]),
+    )
+    return clip, {stage: round(sum(model.flops(call) for call in calls)) for stage, calls in work.graphs.items()}
+
+
+def _released(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> dict[str, int]:
+    """What the released program would do for the same clip: by the bundle's own sampling, unless the profile is exact
+    and the caller chose another."""
+    own = sampling if profile.name == "exact" else Sampling.from_manifest(runtime.bundle.manifest.sampling)
+    return arithmetic.released(Clip.of(frames, own), _flops(runtime))
+
+
+def summary(
+    runs: Sequence[Sequence[Event]],
+    walls_s: Sequence[float],
+    frames: int,
+    done: Mapping[str, int],
+    released: Mapping[str, int],
+) -> dict[str, Any]:
+    """The report's `stages`, `end_to_end`, `first_frame` and `flops`, from each run's spans and duration.
+
+    `done`, `released`: FLOPs by stage, of a clip of `frames`.
+    """
+    done_total, released_total = sum(done.values()), sum(released.values())
+    times, median_s = stage_times(runs, walls_s), statistics.median(walls_s)
+    stages = []
+    for stage in times:
+        count = done.get(stage.stage)
+        per_s = None if count is None else count / max(stage.total_s, 1e-9)
+        stages.append({**asdict(stage), "flops": count, "flops_per_s": per_s})
+    firsts = [first_frame(spans) for spans in runs]
+    return {
+        "stages": stages,
+        "end_to_end": {
+            "seconds": list(walls_s),
+            "median_s": median_s,
+            "frames_per_s": frames / median_s,
+            "other_s": statistics.mean(walls_s) - sum(stage.total_s for stage in times),
+        },
+        "first_frame": {
+            "latency_s": statistics.median(first.latency_s for first in firsts),
+            "portrait_ready_s": statistics.median(first.portrait_ready_s for first in firsts),
+        },
+        "flops": {
+            "done": done_total,
+            "released": released_total,
+            "saved": 1 - done_total / released_total,
+            "per_s": done_total / median_s,
+            "done_by_stage": dict(done),
+            "released_by_stage": dict(released),
+        },
+    }
+
+
+def _race(
+    config: BenchConfig,
+    runtime: Runtime,
+    portrait: Path,
+    driving: Path,
+    clip: Clip,
+    sampling: Sampling,
+    folder: Path,
+    tell: Tell,
+) -> dict[str, Any]:
+    from hp_trt.measure.bench.race import Inputs, Reference, race
+
+    frames = min(config.reference_frames or clip.frames, clip.frames)
+    if frames < clip.frames:
+        driving = shortened(driving, folder / "race.mp4", frames)
+    inputs = Inputs(
+        portrait=portrait,
+        driving=driving,
+        out=folder / "race-out.mp4",
+        sampling=runtime.hunyuanportrait.sampling(steps=config.reference_steps or sampling.steps, seed=sampling.seed),
+    )
+    reference = Reference(runtime, weights=config.weights)
+    return race(runtime, reference, inputs, turns=config.runs, tell=tell).to_json()
+
+
+def _machine(config: BenchConfig, runtime: Runtime) -> dict[str, Any]:
+    threads = getattr(runtime.backend, "threads", None)
+    return {
+        **machine.facts(),
+        "family": config.family,
+        "provider": config.provider,
+        "threads": threads,
+        "device": runtime.backend.device,
+    }
+
+
+def _bundle(runtime: Runtime) -> dict[str, Any]:
+    manifest = runtime.bundle.manifest
+    return {
+        "path": str(runtime.bundle.path),
+        "preset": manifest.preset,
+        "precision": manifest.precision,
+        "size": list(manifest.size),
+        "frames": manifest.frames,
+        "weights": manifest.weights["kind"],
+        "created": manifest.created,
+    }
+
+
+def _flops(runtime: Runtime) -> Flops:
+    return {name: record.flops for name, record in runtime.bundle.manifest.graphs.items()}

@@ -1,0 +1,104 @@
+"""The price list for people: a table, and a picture of speed against quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hp_trt.measure.bench.prices import pareto
+
+INK, FAINT, BEST = "#2b2d33", "#b9b6ae", "#c2513a"
+_COLUMNS = (  # key, heading, digits
+    ("frames_per_s", "frames/s", 2),
+    ("speedup", "times exact", 2),
+    ("first_frame_s", "first frame s", 2),
+    ("psnr", "PSNR dB", 2),
+    ("psnr_cost", "costs dB", 2),
+    ("ssim", "SSIM", 3),
+    ("lmd", "landmarks px", 2),
+    ("landmark_correlation", "follow", 3),
+    ("seam_ratio", "seams", 2),
+    ("flicker", "flicker", 2),
+    ("psnr_to_first", "to exact dB", 1),
+)
+
+
+def show(report: Mapping[str, Any], console: Console) -> None:
+    """Print the table and what stands around it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("profile")
+    table.add_column("steps", justify="right")
+    for _, heading, _ in _COLUMNS:
+        table.add_column(heading, justify="right")
+    best = pareto(report["rows"])
+    for row in report["rows"]:
+        name = f"{row['profile']} *" if row["profile"] in best else row["profile"]
+        table.add_row(name, str(row["steps"]), *(cell(row[key], digits) for key, _, digits in _COLUMNS))
+    console.print(table)
+    clips, machine, bundle = report["clips"], report["machine"], report["bundle"]
+    console.print("* none of the others is both faster and better (PSNR)", markup=False)
+    for name, graphs in report["left_out"].items():
+        console.print(f"{name}: left out, there is no {', '.join(graphs)}", markup=False)
+    console.print(
+        f"{bundle['preset']} {bundle['precision']}, {bundle['weights']} weights; drawn clips {clips['seeds']} of "
+        f"{clips['frames']} frames, self-reenactment; frames/s from arrays to arrays with known faces; "
+        f"{machine['cpu']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The same as a table of docs/performance.md."""
+    head = ["profile", "steps", *(heading for _, heading, _ in _COLUMNS)]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    for row in report["rows"]:
+        cells = [row["profile"], str(row["steps"]), *(cell(row[key], digits) for key, _, digits in _COLUMNS)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(value: Any, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}"
+
+
+def draw_pareto(report: Mapping[str, Any], out: Path) -> None:
+    """Speed from left to right, PSNR upwards; who is neither slower nor worse than another is named in red."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows, best = report["rows"], pareto(report["rows"])
+    figure = Figure(figsize=(9, 5.8), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)  # no window, and no global state
+    axes = figure.add_subplot()
+    front = sorted((row for row in rows if row["profile"] in best), key=lambda row: row["frames_per_s"])
+    axes.step([r["frames_per_s"] for r in front], [r["psnr"] for r in front], where="post", color=BEST, linewidth=1)
+    # Names stand in a row above, as far from each other as their points are not, and in the points' order.
+    for place, row in enumerate(sorted(rows, key=lambda row: (row["frames_per_s"], row["psnr"]))):
+        colour = BEST if row["profile"] in best else INK
+        axes.plot(row["frames_per_s"], row["psnr"], "o", color=colour, markersize=6)
+        axes.annotate(
+            row["profile"], (row["frames_per_s"], row["psnr"]), xytext=((place + 0.5) / len(rows), 1.03),
+            textcoords="axes fraction", rotation=50, rotation_mode="anchor", va="center", color=colour, fontsize=9,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0, 0)},
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.set_xlabel("frames a second", color=INK)
+    axes.set_ylabel("PSNR to the truth, dB", color=INK)
+    bundle, machine = report["bundle"], report["machine"]
+    figure.suptitle(
+        f"{bundle['preset']} {bundle['precision']}: what speed costs ({machine['cpu']}, {machine['cores']} cores)",
+        x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold",
+    )  # fmt: skip
+    axes.grid(color=FAINT, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.1, y=0.1)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(out, dpi=160)

@@ -1,0 +1,1 @@
+"""`hp-trt evaluate`: portraits animated by protocol, measured by `hp_trt.measure.metrics`, side by side."""

@@ -1,0 +1,67 @@
+"""What an evaluation is asked for, checked when it is made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engines.errors import InputError
+from hp_trt.config import RuntimeConfig
+
+Protocol = Literal["self", "cross"]
+LEAST_FRAMES = 3  # flicker is a second difference in time
+DRAWN_FRAMES = 50  # of a drawn clip where nothing else is asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFiles:
+    """The user's networks (`hp_trt.measure.metrics.networks`); without one, its number is told to be missing."""
+
+    lpips: Path | None = None
+    fid_features: Path | None = None
+    fvd_features: Path | None = None
+    expression: Path | None = None
+    pose: Path | None = None
+    arcface: Path | None = None  # for the identity score, and for the animated networks themselves, as in `animate`
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Raises InputError for what cannot be evaluated."""
+
+    protocol: Protocol
+    seeds: str | None = None  # "A:B", A inclusive, B exclusive: drawn clips
+    pairs: Path | None = None  # or a folder of them (`hp_trt.measure.evaluation.folders`)
+    frames: int | None = None  # of each clip; None: 50 of drawn clips, all of the folder's
+    bundles: tuple[Path, ...] = ()
+    runtimes: tuple[RuntimeConfig, ...] = (RuntimeConfig(),)  # every bundle runs with each
+    sampling: dict[str, Any] = field(default_factory=dict)  # overrides by name; None leaves the bundle's own
+    networks: NetworkFiles = NetworkFiles()
+
+    def __post_init__(self) -> None:
+        if self.protocol not in get_args(Protocol):
+            raise InputError(f"there is no protocol {self.protocol!r}; there are: {', '.join(get_args(Protocol))}")
+        if (self.seeds is None) == (self.pairs is None):
+            found = "neither --seeds nor --pairs" if self.seeds is None else "both --seeds and --pairs"
+            raise InputError(f"{found} given; needed is one: --seeds A:B for drawn clips, or --pairs DIR for your own")
+        if self.seeds is not None:
+            parse_seeds(self.seeds)
+            if self.networks.expression or self.networks.pose:
+                raise InputError("--expression and --pose are for --pairs: what drawn clips do is known")
+        if self.frames is not None and self.frames < LEAST_FRAMES:
+            raise InputError(f"--frames must be at least {LEAST_FRAMES}, got {self.frames}: fewer show no motion")
+        if not self.bundles:  # the one place for a bundle of our own, once there is one
+            raise InputError("no bundle given; needed is --bundle DIR, made by python -m export.build_engines")
+
+
+def parse_seeds(text: str) -> range:
+    """ "A:B" as range(A, B). Raises InputError for what is no range of seeds."""
+    numbers = re.fullmatch(r"(\d{1,18}):(\d{1,18})", text)
+    seeds = range(int(numbers[1]), int(numbers[2])) if numbers else range(0)
+    if not seeds:
+        raise InputError(
+            f"--seeds {text} is no range; needed is A:B, whole numbers with A below B: 0:24 means 0, 1, ... 23"
+        )
+    return seeds

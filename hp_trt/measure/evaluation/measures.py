@@ -1,0 +1,58 @@
+"""The numbers of an evaluation: what they are called, which way is better, what they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hp_trt.measure.metrics.value import Missing
+
+Better = Literal["higher", "lower", "near 0"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One row of the table."""
+
+    key: str  # in the JSON
+    title: str
+    unit: str = ""
+    better: Better
+    digits: int = 3
+    needs: str | None = None  # the option that brings its network, and which network that is
+
+    def worst(self, values: list[float]) -> float:
+        """Of the clips' values, none missing."""
+        if self.better == "higher":
+            return min(values)
+        return max(values, key=abs)
+
+
+_OF_BOTH = (
+    Measure(key="psnr", title="PSNR to the truth", unit="dB", better="higher", digits=2),
+    Measure(key="ssim", title="SSIM to the truth", better="higher"),
+    Measure(key="lpips", title="LPIPS to the truth", better="lower", needs="--lpips FILE (LPIPS)"),
+    Measure(key="fid", title="FID", better="lower", digits=2, needs="--fid-features FILE (Inception)"),
+    Measure(key="fvd", title="FVD", better="lower", digits=2, needs="--fvd-features FILE (I3D or another)"),
+    Measure(key="lmd", title="landmark distance (LMD)", unit="px of 128", better="lower", digits=2),
+    Measure(key="parameter_correlation", title="parameters follow the driver", better="higher"),
+    Measure(key="landmark_correlation", title="landmarks follow the driver", better="higher"),
+)
+_OF_STEADINESS = (
+    Measure(key="seam_ratio", title="window-seam ratio", better="lower", digits=2),
+    Measure(key="flicker", title="flicker", unit="levels", better="near 0", digits=2),
+    Measure(key="colour_drift", title="colour drift", unit="% of range", better="lower", digits=2),
+)
+_OF_CROSS = (
+    Measure(key="identity", title="identity score", better="higher", needs="--arcface FILE (ArcFace)"),
+    Measure(key="retrieval", title="nearest identity is the portrait's", unit="% of clips", better="higher", digits=1),
+    Measure(key="aed", title="expression distance (AED)", better="lower", needs="--expression FILE (3D face model)"),
+    Measure(key="apd", title="pose distance (APD)", better="lower", needs="--pose FILE (3D face model)"),
+)
+NEEDED = {m.key: Missing(f"needs {m.needs}") for m in (*_OF_BOTH, *_OF_CROSS) if m.needs}
+TO_FIRST = Measure(key="psnr_to_first", title="PSNR to the first bundle", unit="dB", better="higher", digits=2)
+
+
+def measures(protocol: Literal["self", "cross"]) -> tuple[Measure, ...]:
+    """The rows of a protocol, in order; PSNR to the first bundle comes last where there are several."""
+    return (*_OF_BOTH, *(_OF_CROSS if protocol == "cross" else ()), *_OF_STEADINESS)

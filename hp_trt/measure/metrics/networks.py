@@ -1,0 +1,118 @@
+"""Networks that published metrics need and that we may not ship: the user brings each as an .onnx file.
+
+| option | network | takes | gives |
+|---|---|---|---|
+| --lpips | LPIPS | two pictures (1, 3, H, W) in [-1, 1] | their distance, one number |
+| --fid-features | Inception, for FID | a picture (1, 3, H, W) in [0, 1] | its features (1, D) |
+| --fvd-features | I3D or another, for FVD | a clip (1, 3, T, H, W) in [0, 1] | its features (1, D) |
+| --expression | of a 3D face model, for AED | a picture (1, 3, H, W) in [0, 1] | expression coefficients (1, D) |
+| --pose | of a 3D face model, for APD | a picture (1, 3, H, W) in [0, 1] | the head's pose (1, D) |
+
+All are float32 RGB; whatever else a network wants of its input (mean, scale) belongs into the file. Where H, W are
+fixed in the file, pictures are resized to it bilinearly; where T is fixed, a clip is cut into as many pieces of T
+frames as it has. `hp_trt.faces.arcface` opens the one of the identity score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.errors import InputError
+from hp_trt.media.pixels import unit_planes
+
+PictureDistance = Callable[[np.ndarray, np.ndarray], float]
+Features = Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+def open_picture_distance(path: Path) -> PictureDistance:
+    """LPIPS: two (H, W, 3) uint8 -> a number. Raises InputError for what is no such network."""
+    network = _Network(path, "two pictures (1, 3, H, W)", ranks=(4, 4))
+
+    def distance(one: np.ndarray, other: np.ndarray) -> float:
+        result = network(*(network.planes(image)[None] * np.float32(2) - np.float32(1) for image in (one, other)))
+        if result.size != 1:
+            raise InputError(f"{path} gives {result.shape} for two pictures; needed is one number, their distance")
+        return float(result.reshape(()))
+
+    return distance
+
+
+def open_picture_features(path: Path) -> Features:
+    """n pictures (H, W, 3) uint8 -> (n, D) float64. Raises InputError for what is no such network."""
+    network = _Network(path, "a picture (1, 3, H, W)", ranks=(4,))
+    return lambda pictures: np.stack([network.vector(network.planes(picture)[None]) for picture in pictures])
+
+
+def open_clip_features(path: Path) -> Features:
+    """A clip (N frames of (H, W, 3) uint8) -> (pieces, D) float64, one piece where the file leaves T open.
+
+    Raises InputError for what is no such network, or takes more frames than the clip has.
+    """
+    network = _Network(path, "a clip (1, 3, T, H, W)", ranks=(5,))
+
+    def features(clip: Sequence[np.ndarray]) -> np.ndarray:
+        length = network.fixed(2) or len(clip)
+        if len(clip) < length:
+            raise InputError(f"{path} takes {length} frames at a time and the clips have {len(clip)}; use longer clips")
+        planes = np.stack([network.planes(frame) for frame in clip], axis=1)
+        starts = range(0, len(clip) - length + 1, length)
+        return np.stack([network.vector(planes[None, :, start : start + length]) for start in starts])
+
+    return features
+
+
+class _Network:
+    """An .onnx file with float32 inputs of known ranks and one output that counts, the first."""
+
+    def __init__(self, path: Path, takes: str, *, ranks: tuple[int, ...]) -> None:
+        import onnxruntime
+
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give an .onnx network that takes {takes}, or leave it out")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions share no public base
+            raise InputError(f"{path} is not an ONNX network that onnxruntime can open; convert it again") from error
+        self.path, self._inputs = path, self._session.get_inputs()
+        found = [(tensor.type, len(tensor.shape)) for tensor in self._inputs]
+        if found != [("tensor(float)", rank) for rank in ranks] or self.fixed(1) not in (None, 3):
+            raise InputError(
+                f"{path} takes {', '.join(f'{t.type} {t.shape}' for t in self._inputs)}; needed is a network "
+                f"that takes {takes} of float32: see hp_trt/measure/metrics/networks.py"
+            )
+
+    def fixed(self, axis: int) -> int | None:
+        """The size of its first input along `axis`; None where the file leaves it open."""
+        size = self._inputs[0].shape[axis]
+        return size if isinstance(size, int) else None
+
+    def planes(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 -> (3, h, w) float32 in [0, 1] of the size that the file asks for."""
+        from PIL import Image
+
+        height, width = picture.shape[:2]
+        rank = len(self._inputs[0].shape)
+        size = self.fixed(rank - 1) or width, self.fixed(rank - 2) or height
+        if size != (width, height):
+            picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+        return unit_planes(picture)
+
+    def vector(self, tensor: np.ndarray) -> np.ndarray:
+        """(D,) float64 of one picture or piece."""
+        return self(tensor).reshape(-1).astype(np.float64)
+
+    def __call__(self, *tensors: np.ndarray) -> np.ndarray:
+        feeds = {tensor.name: value for tensor, value in zip(self._inputs, tensors, strict=True)}
+        try:
+            result: Any = self._session.run([self._session.get_outputs()[0].name], feeds)[0]
+        except Exception as error:
+            shapes = ", ".join(str(tensor.shape) for tensor in tensors)
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{self.path} does not run on {shapes}: {reason}; give another file") from error
+        if not np.isfinite(result).all():
+            raise InputError(f"{self.path} gave a number that is not finite; give another file")
+        return np.asarray(result)

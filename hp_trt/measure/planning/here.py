@@ -1,0 +1,322 @@
+"""How fast this machine is, measured with a bundle's own graphs through the runtime's own backend.
+
+Each graph runs a few times as a clip would run it, and a drawn clip goes through the host's work: reading, finding
+faces, cropping, pasting, writing. What is written has to be what the bundle makes, from beginning to end: its frames
+have twice the detail of the drawn ones for an encoder, and take it twice as long. A graph that would take too long to
+try is taken to be as fast, a FLOP, as the nearest that was tried. Other programs on the machine slow these seconds down
+as they slow down everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.backend import Session
+from engines.spec import NetworkSpec, plain_name
+from hp_trt.measure.planning.model import Model
+from hp_trt.measure.planning.predict import Timed
+from hp_trt.measure.planning.work import profile_work
+from runtime.work import Call, Work
+
+if TYPE_CHECKING:
+    from hp_trt.api import Runtime
+
+CLIP_FRAMES = 10  # of the drawn clip: the host's work differs from frame to frame
+LONGEST_S = 20.0  # a call that is expected to take longer is not tried; nor is the drawn clip animated then
+CROWDED = 0.8  # a smaller part of the cores than this is told
+ENOUGH_S = 0.3  # measured for so long, or so often:
+MOST_RUNS, LEAST_RUNS = 12, 2
+_HASHED_MB = 64  # by each thread, to see how many run at a time: about 0.2 s of SHA-256
+# What a graph is likened to where it was not tried itself, the nearest first.
+_LIKE = {
+    "live_denoiser": ("denoiser", "vae_decoder"),
+    "denoiser": ("live_denoiser", "vae_decoder", "motion"),
+    "tiny_decoder": ("vae_decoder", "denoiser"),
+    "vae_decoder": ("vae_encoder", "motion"),
+    "vae_encoder": ("vae_decoder", "motion"),
+    "live_stitch": ("stitch",),
+    "denoiser_inner": ("denoiser", "live_denoiser"),
+    "denoiser_outer": ("denoiser", "live_denoiser"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one piece of work took."""
+
+    seconds: float
+    core_s: float  # of all threads of this process
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A machine by what it was measured at."""
+
+    name: str
+    cores: float  # less what other programs took of them meanwhile
+    memory_bytes: int | None
+    takes_turns: bool
+    graphs: Mapping[str, tuple[Piece, float]]  # with the FLOPs of the call that was measured
+    pieces: Mapping[str, Piece]  # of the host, one
+    notes: tuple[str, ...]
+
+    def graph(self, model: Model, call: Call) -> Timed:
+        """By the seconds a FLOP of the same graph, or of the one most like it."""
+        name = next(n for n in (call.graph, *_alike(call.graph), *self.graphs) if n in self.graphs)
+        piece, flops = self.graphs[name]
+        share = model.flops(call) / flops
+        return Timed(seconds=share * piece.seconds, core_s=share * piece.core_s, bound="measured")
+
+    def host(self, stage: str, pieces: int) -> Timed | None:
+        piece = self.pieces[stage]
+        return Timed(seconds=pieces * piece.seconds, core_s=pieces * piece.core_s, bound="measured")
+
+
+def measure(
+    runtime: Runtime, sessions: Mapping[str, Session], model: Model, work: Work, *, memory_bytes: int | None = None
+) -> Measured:
+    """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
+    from engines.onnx_backend import available_cores
+
+    cores_before = _cores_left(available_cores())
+    largest: dict[str, Call] = {}  # of each graph: most of the work is in those
+    notes = []
+    for call in (call for calls in work.graphs.values() for call in calls):
+        if call.graph not in sessions:
+            like = _like(call, sessions, model)
+            notes.append(f"{call.graph} is not in this bundle: it is taken to be as fast, a FLOP, as {like.graph}")
+            call = like
+        if call.graph not in largest or _extent(call) > _extent(largest[call.graph]):
+            largest[call.graph] = call
+    graphs: dict[str, tuple[Piece, float]] = {}
+    slowest = 0.0  # seconds a FLOP
+    for call in sorted(largest.values(), key=lambda call: model.flops(call) / call.times):
+        flops = model.flops(call) / call.times
+        if (expected_s := slowest * flops) > LONGEST_S:
+            notes.append(f"{call.graph} was not tried, one call would take about {expected_s:.0f} s")
+            continue
+        # On a card the first run of a shape is a plain one, the second is captured, the third is as all others.
+        piece = _repeated(_run(runtime, sessions[call.graph], call), warmup=2 if runtime.backend.asynchronous else 1)
+        graphs[call.graph] = piece, flops
+        if flops > 1e8:  # below, most of the time is overhead
+            slowest = max(slowest, piece.seconds / flops)
+    idle = Measured(
+        name=runtime.backend.device,
+        cores=available_cores(),
+        memory_bytes=memory_bytes,
+        takes_turns=not runtime.backend.concurrent,
+        graphs=graphs,
+        pieces={},
+        notes=(),
+    )
+    making_s = _making_s(runtime, model, idle)
+    if making_s > LONGEST_S:
+        notes.append(
+            f"writing was measured with drawn frames, which are written up to twice as fast as those of the networks: "
+            f"to make {CLIP_FRAMES} of these would take about {making_s:.0f} s"
+        )
+    pieces = _host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
+    cores = (cores_before + _cores_left(available_cores())) / 2
+    if cores < CROWDED * available_cores():
+        notes.append(
+            f"other programs were busy while this was measured: of {available_cores()} cores {cores:.1f} were left; "
+            "all of it is faster when the machine is idle, and slower when it gets busier"
+        )
+    return replace(idle, cores=cores, pieces=pieces, notes=tuple(dict.fromkeys(notes)))
+
+
+def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Inputs of a graph, by name: unit normal numbers, and zeros where whole numbers are asked for."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for tensor in spec.inputs:
+        shape = tuple(sizes[d] if isinstance(d, str) else d for d in tensor.dims)
+        whole = np.issubdtype(np.dtype(tensor.dtype), np.integer)
+        arrays[tensor.name] = np.zeros(shape, tensor.dtype) if whole else random.standard_normal(shape, np.float32)
+        arrays[tensor.name] = arrays[tensor.name].astype(tensor.dtype)
+    return arrays
+
+
+def sizes_of(call: Call) -> dict[str, int]:
+    """The run-time sizes of one call."""
+    if call.graph == "stitch":
+        return {"windows": call.units, "total": call.total}
+    named = {"motion": "frames", "step_embedding": "steps"}
+    unit = "rows" if "denoiser" in call.graph else "chunk" if "decoder" in call.graph else named.get(call.graph)
+    any_window = call.graph.startswith("live_") or call.graph in ("denoiser_inner", "denoiser_outer")
+    window = {"frames": call.frames} if any_window else {}
+    return window | ({unit: call.units} if unit else {})
+
+
+def _alike(graph: str) -> tuple[str, ...]:
+    plain, _ = plain_name(graph)
+    return (plain, *_LIKE.get(plain, ()))
+
+
+def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
+    """A call of the graph most like one that is not there, as a clip would make it."""
+    name = next(name for name in (*_alike(call.graph), *sessions) if name in sessions)
+    most = [found.max for found in sessions[name].spec.ranges.values()]
+    stitch = "stitch" in name
+    frames = model.window if stitch or "denoiser" in name else 0
+    return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=model.window if stitch else 0)
+
+
+def _making_s(runtime: Runtime, model: Model, measured: Measured) -> float:
+    """What the networks' share of the drawn clip is expected to take."""
+    calls = profile_work(runtime.profile, model.sampling, CLIP_FRAMES).graphs.values()
+    return sum(measured.graph(model, call).seconds for stage in calls for call in stage)
+
+
+def _cores_left(cores: int) -> float:
+    """How many of `cores` threads ran at a time: all of them on an idle machine. Takes some 0.2 s."""
+    data = bytes(1 << 20)
+
+    def hashed() -> None:  # outside of the interpreter's lock
+        for _ in range(_HASHED_MB):
+            hashlib.sha256(data)
+
+    threads = [threading.Thread(target=hashed) for _ in range(cores)]
+    start_s, start_core_s = time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return min((time.process_time() - start_core_s) / (time.perf_counter() - start_s), float(cores))
+
+
+def _extent(call: Call) -> int:
+    return call.units * max(call.frames, 1)
+
+
+def _run(runtime: Runtime, session: Session, call: Call) -> Callable[[], None]:
+    inputs = {k: runtime.backend.upload(v) for k, v in example(session.spec, sizes_of(call)).items()}
+
+    def run() -> None:
+        session.run(inputs)
+        runtime.backend.synchronize()
+
+    return run
+
+
+def _repeated(run: Callable[[], None], *, warmup: int) -> Piece:
+    """The median of some runs, after `warmup` that do not count."""
+    for _ in range(warmup):
+        run()
+    seconds: list[float] = []
+    cores: list[float] = []
+    while len(seconds) < LEAST_RUNS or (sum(seconds) < ENOUGH_S and len(seconds) < MOST_RUNS):
+        start_s, start_core_s = time.perf_counter(), time.process_time()
+        run()
+        seconds.append(time.perf_counter() - start_s)
+        cores.append(time.process_time() - start_core_s)
+    return Piece(seconds=statistics.median(seconds), core_s=statistics.median(cores), runs=len(seconds))
+
+
+def _host_pieces(runtime: Runtime, *, make: bool, follow: bool) -> dict[str, Piece]:
+    """Each of the host's stages on a drawn clip, a piece's mean: pieces differ, and a clip has them all.
+
+    `make`: animate it first, and write what comes out. `follow`: look for a face where it was, as live sessions do.
+    """
+    from hp_trt.sample import write_driving, write_portrait
+
+    with tempfile.TemporaryDirectory(prefix="hp-trt-plan-") as temporary:
+        folder = Path(temporary)
+        portrait, driving = folder / "portrait.png", folder / "driving.mp4"
+        write_portrait(portrait, seed=0)
+        write_driving(driving, seed=1, frames=CLIP_FRAMES)
+        made = [frame.crop for frame in runtime.frames(portrait, driving)] if make else None
+        _host_work(runtime, portrait, driving, folder / "warm.mp4", frames=2, made=made, follow=follow)
+        return _host_work(runtime, portrait, driving, folder / "out.mp4", frames=CLIP_FRAMES, made=made, follow=follow)
+
+
+def _host_work(
+    runtime: Runtime,
+    portrait: Path,
+    driving: Path,
+    out: Path,
+    *,
+    frames: int,
+    made: Sequence[np.ndarray] | None,
+    follow: bool,
+) -> dict[str, Piece]:
+    """What `Runtime.animate` does without its networks. `made`: what they would make, (S, S, 3) uint8; None: the
+    driving frames themselves.
+
+    A piece of writing has its share of what the encoder holds back until the end: the bench's `write` and `finish`.
+    """
+    import cv2
+
+    from hp_trt.faces.face import FaceFollower, largest_face
+    from hp_trt.faces.locators import open_locator
+    from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
+    from hp_trt.hunyuanportrait.portrait import portrait_crop
+    from hp_trt.media.images import load_image
+    from hp_trt.media.paste import PasteBack
+    from hp_trt.media.video import VideoReader
+    from hp_trt.media.video_writer import VideoWriter
+
+    geometry, clock = runtime.bundle.manifest.geometry, _Clock()
+    locator = open_locator(runtime.config.locator, runtime.config.locator_file)
+    with clock.piece("portrait_crop"):
+        image = load_image(portrait)
+        crop = portrait_crop(image, locator, crop_px=geometry["crop_px"], appearance_px=geometry["appearance_px"])
+    paste, reader = PasteBack(image, crop.box), VideoReader(driving)
+    with clock.piece("first_face"):
+        face = first_face(iter(reader), locator)
+    cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+    driven = reader.timed()
+    side, shown = geometry["crop_px"], []
+    for number in range(frames):
+        with clock.piece("read"):
+            frame = next(driven)
+        with clock.piece("crop"):
+            faces = locator.near(frame.image, face) if follow and isinstance(locator, FaceFollower) else []
+            faces = faces or locator.locate(frame.image, number)
+            cropper.crop_of(frame.image, faces)
+            face = largest_face(faces) if faces else face
+        shown.append((cv2.resize(frame.image, (side, side)) if made is None else made[number], frame.time_s))
+    height, width = image.shape[:2]
+    with clock.piece("write", frames), VideoWriter(out, width=width, height=height, driving=reader.info) as writer:
+        for picture, time_s in shown:
+            writer.write(paste(picture), time_s)
+        writer.finish()
+    return clock.pieces()
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[tuple[float, float, int]]] = {}
+
+    @contextmanager
+    def piece(self, stage: str, pieces: int = 1) -> Iterator[None]:
+        start_s, start_core_s = time.perf_counter(), time.process_time()
+        yield
+        spent = time.perf_counter() - start_s, time.process_time() - start_core_s, pieces
+        self._spent.setdefault(stage, []).append(spent)
+
+    def pieces(self) -> dict[str, Piece]:
+        """A piece's mean."""
+        means = {}
+        for stage, spent in self._spent.items():
+            count = sum(pieces for _, _, pieces in spent)
+            means[stage] = Piece(
+                seconds=sum(seconds for seconds, _, _ in spent) / count,
+                core_s=sum(core_s for _, core_s, _ in spent) / count,
+                runs=count,
+            )
+        return means

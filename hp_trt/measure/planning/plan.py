@@ -1,0 +1,235 @@
+"""A plan before anything is built or run: what it costs, how long it takes, whether wishes are met.
+
+`plan` is what `hp-trt plan` calls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engines.bundle import Bundle
+from engines.errors import InputError
+from engines.gpu import Gpu as InstalledGpu
+from engines.gpu import find_gpu
+from hp_trt.config import RuntimeConfig
+from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
+from hp_trt.measure.planning.here import Measured, measure
+from hp_trt.measure.planning.model import Model, model_of_bundle, model_of_preset
+from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
+from hp_trt.measure.planning.wishes import LEAST_PX, STEP_PX, Answer, Choice, Wish, answer
+from hp_trt.measure.planning.work import profile_work
+from hp_trt.profiles import Profile, find_profile, own_profiles
+from runtime.work import Work
+
+FRAMES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """What to plan, checked when made. Without a bundle a preset is planned; raises InputError."""
+
+    gpu: str  # a card's name, or "here": this machine
+    profile: str = "exact"
+    preset: str | None = None  # None: hunyuanportrait, or the bundle's
+    bundle: Path | None = None
+    size: int | None = None  # pixels; None: the preset's, or the bundle's
+    frames: int = FRAMES  # of the driving video
+    steps: int | None = None  # None: the profile's, or the preset's
+    precision: str | None = None  # "fp16" | "fp32"; None: fp16, or the bundle's
+    rate: float = 25.0  # driving frames a second
+    fps: float | None = None  # a wish
+    latency_s: float | None = None  # a wish
+    attainable: float = ATTAINABLE  # of a card's peaks
+    family: str = "onnxruntime"  # how "here" is measured
+    provider: str = "cpu"
+    device: int = 0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bundle is not None and (self.preset or self.precision):
+            given = "--preset" if self.preset else "--precision"
+            raise InputError(f"{given} and --bundle were given, and a bundle has its own; leave one out")
+        if self.precision not in (None, "fp16", "fp32"):
+            raise InputError(f"there is no precision {self.precision!r}; there are: fp16, fp32")
+        for name, low in (("frames", 1), ("steps", 1)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise InputError(f"--{name} must be at least {low}, got {value}")
+        for name in ("rate", "fps", "latency_s"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"--{name.removesuffix('_s')} must be above 0, got {value}")
+        if not 0 < self.attainable <= 1:
+            raise InputError(
+                f"--attainable is a part of the card's peaks, above 0 and at most 1, got {self.attainable}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What was found."""
+
+    choice: Choice
+    model: Model
+    device: str
+    memory_bytes: int | None  # of the card
+    prediction: Prediction
+    answers: tuple[Answer, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "device": self.device,
+            "device_memory_bytes": self.memory_bytes,
+            "profile": self.choice.profile,
+            "preset": self.model.preset,
+            "size": self.choice.size,
+            "precision": self.model.precision,
+            "prediction": self.prediction.to_json(),
+            "wishes": [
+                {
+                    "kind": found.wish.kind,
+                    "value": found.wish.value,
+                    "got": found.got,
+                    "met": found.met,
+                    "missed_by": found.missed_by,
+                    "ways": [{**vars(choice), "got": got} for choice, got in found.ways],
+                    "nearest": None if found.best is None else {**vars(found.best[0]), "got": found.best[1]},
+                }
+                for found in self.answers
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def plan(config: PlanConfig, tell: Callable[[str], None] | None = None) -> Plan:
+    """`tell` hears what is done when it takes seconds. Raises InputError, BundleError, EngineMismatch."""
+    bundle = None
+    if config.bundle is not None:  # only to be measured are its files looked at
+        measured = config.gpu == HERE
+        bundle = Bundle.open(config.bundle, family=config.family if measured else "")
+    if bundle is not None:
+        model = model_of_bundle(bundle, size=config.size)
+    else:
+        model = model_of_preset(
+            config.preset or "hunyuanportrait", size=config.size, precision=config.precision or "fp16"
+        )
+    profile = find_profile(config.profile)
+    work = profile_work(profile, model.sampling, config.frames, steps=config.steps)
+    speed, notes = _speed(config, model, profile, work, bundle, tell or (lambda text: None))
+    now = Choice(profile=config.profile, size=model.size, steps=config.steps or _steps(profile, model))
+
+    @cache
+    def predicted(choice: Choice) -> Prediction:
+        sized = model if choice.size == model.size else model.resized(choice.size)
+        assert sized is not None, "sizes of a bundle that nobody else knows are not tried"
+        chosen = find_profile(choice.profile)
+        done = profile_work(chosen, sized.sampling, config.frames, steps=choice.steps)
+        return predict(sized, done, speed, rate=config.rate)
+
+    prediction = predicted(now)
+    answers = []
+    for kind, value in (("fps", config.fps), ("latency", config.latency_s)):
+        if value is not None:
+            sizes = range(LEAST_PX, model.size, STEP_PX) if model.resized(model.size) is not None else ()
+            # In the package's own order: the more exact first
+            others = [(name, _steps(other, model)) for name, other in own_profiles().items() if name != profile.name]
+            wish = Wish(kind=kind, value=value)
+            answers.append(answer(wish, now, predicted, profiles=others, sizes=tuple(sizes)))
+    return Plan(
+        choice=now,
+        model=model,
+        device=speed.name,
+        memory_bytes=speed.memory_bytes,
+        prediction=prediction,
+        answers=tuple(answers),
+        notes=(*notes, *_notes(prediction, speed, config)),
+    )
+
+
+def _steps(profile: Profile, model: Model) -> int:
+    """What --steps would say: those that a profile skips are among them."""
+    return int(profile.sampling.get("steps", model.sampling.steps))
+
+
+def _speed(
+    config: PlanConfig,
+    model: Model,
+    profile: Profile,
+    work: Work,
+    bundle: Bundle | None,
+    tell: Callable[[str], None],
+) -> tuple[Speed, tuple[str, ...]]:
+    if config.gpu != HERE:
+        card = find_card(config.gpu)
+        return Card(gpu=card, attainable=config.attainable), ()
+    gpu = find_gpu(config.device)
+    if bundle is None:
+        if isinstance(gpu, InstalledGpu):
+            card = replace(find_card(gpu.name, gpu.capability), memory_bytes=gpu.total_bytes)
+            return Card(gpu=card, attainable=config.attainable), (
+                f"{gpu.name} by its data sheet; with --bundle it is measured",
+            )
+        raise InputError(
+            "this machine has no GPU that can be used, and a CPU's speed is measured with a bundle's own graphs, none "
+            "was given; add --bundle DIR (`make demo` builds one in a minute), or name a card: --gpu H200"
+        )
+    tell("measuring this machine with the bundle's graphs; some seconds")
+    measured = _measured(
+        config, bundle, model, profile, work, gpu.total_bytes if isinstance(gpu, InstalledGpu) else None
+    )
+    return measured, measured.notes
+
+
+def _measured(
+    config: PlanConfig, bundle: Bundle, model: Model, profile: Profile, work: Work, card_bytes: int | None
+) -> Measured:
+    from hp_trt.api import Runtime
+
+    there = profile if set(profile.graphs) <= set(bundle.manifest.graphs) else find_profile("exact")
+    setup = RuntimeConfig(
+        profile=there,
+        family=config.family,  # type: ignore[arg-type]  # checked there, with a message
+        provider=config.provider,  # type: ignore[arg-type]
+        device_id=config.device,
+        threads=config.threads,
+    )
+    on_card = config.family != "onnxruntime" or config.provider != "cpu"
+    with Runtime(bundle, setup, settle_stages=True) as runtime:
+        return measure(runtime, runtime.sessions_of(there), model, work, memory_bytes=card_bytes if on_card else None)
+
+
+def _notes(prediction: Prediction, speed: Speed, config: PlanConfig) -> list[str]:
+    notes = []
+    if isinstance(speed, Card):
+        notes.append(
+            f"{config.attainable:.0%} of the card's dense peaks are taken to be reached: an assumption, "
+            "--attainable sets another"
+        )
+    if prediction.missing:
+        notes.append(
+            f"the host's work is in no number ({', '.join(prediction.missing)}): it was not measured on that machine; "
+            "--gpu here --bundle DIR measures it"
+        )
+    notes.append(
+        "memory is an estimate: weights, and activations as if only attention were fused; of it only tokens, latents "
+        "and velocities grow with the clip"
+        + ("" if speed.memory_bytes is not None else "; the program's own, and the video's, come on top")
+    )
+    if speed.memory_bytes is not None and prediction.memory.total > speed.memory_bytes:
+        notes.append(
+            f"it does not fit: about {prediction.memory.total / 2**30:.1f} GiB are needed, {speed.name} has "
+            f"{speed.memory_bytes / 2**30:.0f}; plan a smaller --size, or build with --weight-streaming"
+        )
+    if prediction.work.mode == "live" and prediction.frames_per_s < config.rate:
+        notes.append(
+            f"slower than a driver of {config.rate:g} frames/s: frames would wait ever longer, or be dropped; the "
+            "latency is that of a frame that did not wait"
+        )
+    return notes

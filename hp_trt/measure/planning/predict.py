@@ -1,0 +1,250 @@
+"""How long work takes, and how much memory: from counts and the speed of a device.
+
+A graph call takes as long as its arithmetic or its memory traffic, whichever is longer, and a launch. In clip mode
+stages follow one another. In live mode they overlap: a window takes as long as the slowest of what runs beside each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from hp_trt.measure.planning.gpus import ATTAINABLE, LAUNCH_S, Gpu
+from hp_trt.measure.planning.model import Model
+from runtime.work import Call, Work
+
+PER_FRAME = frozenset({"read", "crop", "motion", "denoise", "stitch", "decode", "write"})
+CUDA_CONTEXT_BYTES = 500 * 2**20  # of the driver and its libraries: an assumption
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """Seconds of something, of one core or many."""
+
+    seconds: float
+    core_s: float  # the cores' time; 0 where a card does it
+    bound: str  # "arithmetic" | "memory" | "launch" | "measured"
+
+
+class Speed(Protocol):
+    """A device, as a plan sees it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def cores(self) -> float: ...
+    @property
+    def memory_bytes(self) -> int | None: ...  # of a card; None: it has none of its own
+    @property
+    def takes_turns(self) -> bool: ...  # graphs of a live session run one after the other
+
+    def graph(self, model: Model, call: Call) -> Timed:
+        """All times of a call."""
+        ...
+
+    def host(self, stage: str, pieces: int) -> Timed | None:
+        """The host's work; None where nobody measured it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A card by its data sheet. `attainable`: the part of its peaks that whole networks reach."""
+
+    gpu: Gpu
+    attainable: float = ATTAINABLE
+    cores: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return self.gpu.name
+
+    @property
+    def memory_bytes(self) -> int | None:
+        return self.gpu.memory_bytes
+
+    @property
+    def takes_turns(self) -> bool:
+        return True
+
+    def graph(self, model: Model, call: Call) -> Timed:
+        dtype = model.cost(call.graph, call.frames).dtype
+        arithmetic_s = model.flops(call) / (self.attainable * self.gpu.peak(dtype))
+        memory_s = model.bytes(call) / (self.attainable * self.gpu.bandwidth)
+        launch_s = call.times * LAUNCH_S
+        parts = {"arithmetic": arithmetic_s, "memory": memory_s, "launch": launch_s}
+        seconds = max(arithmetic_s, memory_s) + launch_s
+        return Timed(seconds=seconds, core_s=0.0, bound=max(parts, key=parts.__getitem__))
+
+    def host(self, stage: str, pieces: int) -> Timed | None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of all the work."""
+
+    stage: str
+    seconds: float | None  # None: the host's, not measured
+    core_s: float
+    flops: float
+    bytes: float  # at the least
+    bound: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes that a run needs on the device. It does not grow with the clip but for `clip`."""
+
+    weights: float
+    activations: float  # of the most demanding graph: graphs take turns
+    clip: float  # tokens, latents, velocities, the stitch's matrix
+    context: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.activations + self.clip + self.context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a plan says. Seconds are of the whole clip unless a name says otherwise."""
+
+    work: Work
+    stages: tuple[Stage, ...]
+    total_s: float  # of what is known: see `missing`
+    window_s: float  # clip: of a window, all its steps; live: from one window's end to the next one's
+    frames_per_s: float
+    latency_s: float  # clip: from the call to the first frame; live: of a frame, glass to glass
+    memory: Memory
+    missing: tuple[str, ...]  # stages in no number
+
+    @property
+    def flops(self) -> float:
+        return sum(stage.flops for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data."""
+        work = self.work
+        return {
+            "mode": work.mode,
+            "frames": work.frames,
+            "steps": work.steps,
+            "rows": work.rows,
+            "windows": work.windows,
+            "window": work.window,
+            "new_frames": work.new_frames,
+            "row_forwards": work.row_forwards,
+            "stages": [asdict(stage) for stage in self.stages],
+            "flops": self.flops,
+            "bytes": sum(stage.bytes for stage in self.stages),
+            "total_s": self.total_s,
+            "window_s": self.window_s,
+            "frames_per_s": self.frames_per_s,
+            "latency_s": self.latency_s,
+            "memory": asdict(self.memory) | {"total": self.memory.total},
+            "missing": list(self.missing),
+        }
+
+
+def predict(model: Model, work: Work, speed: Speed, *, rate: float = 25.0) -> Prediction:
+    """`rate`: driving frames a second, which a live window waits for."""
+    stages = []
+    for name in ("portrait_crop", "portrait", "first_face", "read", "crop", "motion", "denoise", "stitch", "decode"):
+        stages.append(_graphs(name, model, work, speed) if name in work.graphs else _host(name, work, speed))
+    stages.append(_host("write", work, speed))
+    seconds = {stage.stage: stage.seconds or 0.0 for stage in stages}
+    memory = need(model, work, on_card=speed.memory_bytes is not None)
+    missing = tuple(stage.stage for stage in stages if stage.seconds is None)
+    if work.mode == "clip":
+        total_s = sum(seconds.values())
+        chunks = sum(call.times for call in work.graphs["decode"])
+        return Prediction(
+            work=work,
+            stages=tuple(stages),
+            total_s=total_s,
+            window_s=(seconds["denoise"] + seconds["stitch"]) / work.windows,
+            frames_per_s=work.frames / total_s,
+            latency_s=total_s - seconds["write"] - seconds["decode"] * (chunks - 1) / chunks,
+            memory=memory,
+            missing=missing,
+        )
+    window_s = _live_window_s(stages, work, speed)
+    device_s = sum(seconds[name] for name in ("motion", "denoise", "stitch", "decode")) / work.windows
+    crop_s = seconds["crop"] / work.frames
+    before_s = sum(seconds[name] for name in ("portrait_crop", "portrait", "first_face"))
+    return Prediction(
+        work=work,
+        stages=tuple(stages),
+        total_s=before_s + work.windows * window_s,
+        window_s=window_s,
+        frames_per_s=work.new_frames / window_s,
+        # The window's first frame waits for its last; then all of them are made together. As the session counts: from
+        # the push of the driving frame until the frame can be pulled.
+        latency_s=(work.new_frames - 1) / rate + crop_s + device_s,
+        memory=memory,
+        missing=missing,
+    )
+
+
+def need(model: Model, work: Work, *, on_card: bool) -> Memory:
+    """Memory of a run, an estimate: activations as PyTorch would hold them with nothing fused but attention."""
+    calls = [call for calls in work.graphs.values() for call in calls]
+    graphs = {call.graph: model.cost(call.graph, call.frames) for call in calls}
+    held = [call.units * graphs[call.graph].held_bytes for call in calls if "stitch" not in call.graph]
+    m, width = model.token_shape
+    token = 2 if model.precision == "fp16" else 4
+    latent = 4 * model.cells * 4  # four channels, fp32
+    if work.mode == "clip":
+        slots = work.windows * work.window
+        clip = work.padded * (m * width * token + 2 * latent) + 2 * slots * latent + 4 * work.padded * slots
+    else:
+        clip = work.padded * (m * width * token + 2 * latent)
+    if rows := max((call.units for call in calls if call.graph == "denoiser_inner"), default=0):
+        # Those of the window at hand, and in a clip those of every frame: its windows slide.
+        clip += rows * model.deep_bytes() * (work.window + (work.padded if work.mode == "clip" else 0))
+    return Memory(
+        weights=sum(cost.weight_bytes for cost in graphs.values()),
+        activations=max(held),
+        clip=float(clip),
+        context=float(CUDA_CONTEXT_BYTES) if on_card else 0.0,
+    )
+
+
+def _live_window_s(stages: list[Stage], work: Work, speed: Speed) -> float:
+    """The slowest of what runs beside each other: on a CPU each of a session's threads, and all cores together; the
+    graphs share a card, and a CPU of few cores."""
+    by_name: Mapping[str, Stage] = {stage.stage: stage for stage in stages if stage.stage in PER_FRAME}
+    lanes: tuple[tuple[str, ...], ...] = (("read",), ("crop", "motion"), ("denoise", "stitch"), ("decode",), ("write",))
+    if speed.takes_turns:
+        lanes = (("motion", "denoise", "stitch", "decode"), ("read",), ("crop",), ("write",))
+    slowest = max(sum(by_name[name].seconds or 0.0 for name in lane) for lane in lanes)
+    cores_s = sum(stage.core_s for stage in by_name.values()) / speed.cores
+    return max(slowest, cores_s) / work.windows
+
+
+def _graphs(name: str, model: Model, work: Work, speed: Speed) -> Stage:
+    calls = [(call, speed.graph(model, call)) for call in work.graphs[name]]
+    longest = max(calls, key=lambda pair: pair[1].seconds)[1]
+    return Stage(
+        stage=name,
+        seconds=sum(timed.seconds for _, timed in calls),
+        core_s=sum(timed.core_s for _, timed in calls),
+        flops=sum(model.flops(call) for call, _ in calls),
+        bytes=sum(model.bytes(call) for call, _ in calls),
+        bound=longest.bound,
+    )
+
+
+def _host(name: str, work: Work, speed: Speed) -> Stage:
+    timed = speed.host(name, work.host[name])
+    return Stage(
+        stage=name,
+        seconds=None if timed is None else timed.seconds,
+        core_s=0.0 if timed is None else timed.core_s,
+        flops=0.0,
+        bytes=0.0,
+        bound="not known" if timed is None else timed.bound,
+    )

@@ -1,0 +1,79 @@
+"""A plan for people: a row a stage, and the lines that a number needs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from hp_trt.measure.planning.plan import Plan
+
+
+def show(plan: Plan, console: Console | None = None) -> None:
+    """Print the table and its lines."""
+    console = console or Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    for name in ("TFLOP", "GB moved", "s", "s a window", "share", "bound by"):
+        table.add_column(name, justify="right" if name != "bound by" else "left")
+    prediction = plan.prediction
+    known_s = sum(stage.seconds or 0.0 for stage in prediction.stages)
+    for stage in prediction.stages:
+        seconds = stage.seconds
+        table.add_row(
+            stage.stage,
+            f"{stage.flops / 1e12:.4g}" if stage.flops else "",
+            f"{stage.bytes / 1e9:.4g}" if stage.bytes else "",
+            "" if seconds is None else f"{seconds:.3g}",
+            "" if seconds is None else f"{seconds / prediction.work.windows:.3g}",
+            "" if seconds is None else f"{seconds / known_s:.1%}",
+            stage.bound,
+        )
+    console.print(table)
+    for line in lines(plan):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """What the table does not hold, a fact a line."""
+    prediction, model, choice = plan.prediction, plan.model, plan.choice
+    work, memory = prediction.work, prediction.memory
+    yield ""
+    yield (
+        f"plan         {choice.profile} on {plan.device}: {model.preset}, {model.precision}, {choice.size} x "
+        f"{choice.size} px, {_counted(work.frames, 'frame')}"
+    )
+    yield (
+        f"windows      {work.windows} of {work.window} frames, {_counted(work.steps, 'step')}, "
+        f"{_counted(work.row_forwards, 'row')} of the denoiser in all"
+    )
+    of_all = f"{prediction.flops / 1e12:.4g} TFLOP"
+    yield f"arithmetic   {of_all}, {prediction.flops / work.frames / 1e12:.3g} a frame"
+    if work.mode == "clip":
+        yield (
+            f"speed        {prediction.frames_per_s:.3g} frames/s: the clip in {prediction.total_s:.3g} s, stages one "
+            f"after the other; {prediction.window_s:.3g} s a window"
+        )
+        yield f"latency      {prediction.latency_s:.3g} s from the call to the first frame"
+    else:
+        yield (
+            f"speed        {prediction.frames_per_s:.3g} frames/s: {_counted(work.new_frames, 'frame')} every "
+            f"{prediction.window_s:.3g} s, stages overlap"
+        )
+        yield f"latency      {prediction.latency_s:.3g} s, glass to glass: waiting for the window, then making it"
+    parts = [(memory.weights, "weights"), (memory.activations, "activations"), (memory.clip, "tokens and latents")]
+    parts += [(memory.context, "for CUDA itself")] if memory.context else []
+    yield f"memory       about {_size(memory.total)}: " + ", ".join(f"{_size(size)} {what}" for size, what in parts)
+    for found in plan.answers:
+        yield from found.lines(choice)
+    for note in plan.notes:
+        yield f"note         {note}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"

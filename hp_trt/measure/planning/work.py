@@ -1,0 +1,27 @@
+"""What a profile does for a clip, as calls of graphs and pieces of the host's work.
+
+`profile_work` and the two below it are all that knows how the loop goes: windows, rows, chunks. No device, no time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hp_trt.profiles import Profile
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.hunyuanportrait.work import clip_work, live_work
+from runtime.work import Work
+
+
+def profile_work(profile: Profile, own: Sampling, frames: int, *, steps: int | None = None) -> Work:
+    """`own`: the sampling of the bundle or preset, which the profile overrides, and `steps` both.
+
+    `frames`: of the driving video, or those of a stream that are looked at.
+    """
+    sampling = replace(own, **profile.sampling)
+    if steps is not None:
+        sampling = replace(sampling, steps=steps, skip_last=min(sampling.skip_last, steps - 1))
+    graphs = {role: profile.roles[role] for role in ("denoiser", "inner", "decoder") if role in profile.roles}
+    if profile.windows is None:
+        return clip_work(frames, sampling, **graphs)
+    return live_work(frames, sampling, profile.windows, **graphs)

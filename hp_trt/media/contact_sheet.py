@@ -1,0 +1,106 @@
+"""A clip at a glance: one picture with the portrait, and evenly spaced frames of the driving video above the result's.
+
+It is made from the files, after the result is complete: each video is walked through once more, and of a clip of any
+length only the thumbnails of the chosen frames are held. The picture appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.errors import InputError, OutputError
+from hp_trt.media.images import load_image
+from hp_trt.media.part_file import PartFile, check_place
+from hp_trt.media.video import VideoReader
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COLUMNS = 8
+CELL_PX = 160  # a thumbnail's square
+_GAP, _LINE, _WORD = 8, 24, 72  # pixels: between cells, of a line of text, of a row's name
+_INK, _PAPER = (43, 45, 51), (255, 255, 255)
+
+
+def check_sheet(path: Path, inputs: Iterable[Path]) -> None:
+    """Raises OutputError when no sheet can be written there, InputError when one of `inputs` is there already."""
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"{path}: a contact sheet is written as .png; choose this ending")
+    check_place(path)
+    for other in inputs:
+        if path.exists() and other.exists() and path.samefile(other):
+            raise InputError(f"{path} is {other} itself; give the contact sheet another name")
+
+
+def write_sheet(path: Path, *, portrait: Path, driving: Path, result: Path, frames: int) -> None:
+    """Write the PNG `path`; `frames` is how many both videos have. Raises OutputError, InputError as the readers do."""
+    chosen = evenly_spaced(frames, COLUMNS)
+    sheet = _draw(_thumbnail(load_image(portrait)), _row(driving, chosen), _row(result, chosen))
+    try:
+        part = PartFile(path)
+        try:
+            sheet.save(part.path, format="PNG")
+            part.commit()
+        finally:
+            part.discard()
+    except OSError as error:
+        raise OutputError(
+            f"{path} could not be written: {error.strerror or error}; free some space, or write somewhere else. "
+            f"{result} is complete"
+        ) from error
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """At most `count` different numbers of 0 .. total-1, the first and the last among them."""
+    return sorted({int(n) for n in np.linspace(0, total - 1, min(count, total)).round()})
+
+
+def _row(video: Path, chosen: list[int]) -> list[tuple[str, Image.Image]]:
+    """(time since the first frame, thumbnail) of the chosen frames."""
+    row, start_s = [], None
+    for number, frame in enumerate(VideoReader(video).timed()):
+        start_s = frame.time_s if start_s is None else start_s
+        if number in chosen:
+            row.append((f"{float(frame.time_s - start_s):.2f} s", _thumbnail(frame.image)))
+        if number == chosen[-1]:
+            break
+    return row
+
+
+def _thumbnail(image: np.ndarray) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    return ImageOps.contain(Image.fromarray(image), (CELL_PX, CELL_PX))
+
+
+def _draw(
+    portrait: Image.Image, driving: list[tuple[str, Image.Image]], result: list[tuple[str, Image.Image]]
+) -> Image.Image:
+    from PIL import Image, ImageDraw, ImageFont
+
+    step = CELL_PX + _GAP
+    left = _GAP + step + _WORD  # of the first frame
+    sheet = Image.new("RGB", (left + len(driving) * step, _LINE + 2 * step), _PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+
+    def put(image: Image.Image, x: int, y: int) -> None:
+        """Into the middle of the cell at x, y."""
+        sheet.paste(image, (x + (CELL_PX - image.width) // 2, y + (CELL_PX - image.height) // 2))
+
+    def say(text: str, x: int, y: int) -> None:
+        pen.text((x, y), text, fill=_INK, font=font, anchor="mm")
+
+    middle = _LINE + (step - CELL_PX) // 2 + step // 2
+    put(portrait, _GAP, middle)
+    say("portrait", _GAP + CELL_PX // 2, middle - _LINE // 2)
+    for y, name, row in ((_LINE, "driving", driving), (_LINE + step, "result", result)):
+        say(name, left - _GAP - _WORD // 2, y + CELL_PX // 2)
+        for column, (_, image) in enumerate(row):
+            put(image, left + column * step, y)
+    for column, (time, _) in enumerate(driving):
+        say(time, left + column * step + CELL_PX // 2, _LINE // 2)
+    return sheet

@@ -1,0 +1,56 @@
+"""The driving frames as they were given: those of a video file, with their times, or arrays, which have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from hp_trt.media.video import VideoReader
+from runtime.stages import Stages
+
+
+class DrivingFrames:
+    """Those of `driving`: a file, a reader of one, or a sequence of (H, W, 3) uint8 RGB arrays.
+
+    Iterate for arrays, from the first frame each time. Raises InputError for a file that is no video.
+    """
+
+    def __init__(self, driving: Path | str | VideoReader | Sequence[np.ndarray]) -> None:
+        self._source = VideoReader(driving) if isinstance(driving, Path | str) else driving
+
+    @property
+    def name(self) -> str:
+        """What a message calls them."""
+        return str(self._source.info.path) if isinstance(self._source, VideoReader) else "the driving frames"
+
+    @property
+    def total(self) -> int | None:
+        """How many there are; None: the file does not say."""
+        return self._source.info.frames if isinstance(self._source, VideoReader) else len(self._source)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the file, a line each, once it was read to its end."""
+        return self._source.notes if isinstance(self._source, VideoReader) else []
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self._source)
+
+    def timed(self, stages: Stages) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+        """Each frame with its time on the file's clock, None of arrays; reading one is a unit of the stage `read`."""
+        frames = self._timed()
+        while True:
+            try:
+                with stages.unit("read"):
+                    frame = next(frames)
+            except StopIteration:
+                return
+            yield frame
+
+    def _timed(self) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+        if isinstance(self._source, VideoReader):
+            return ((frame.image, frame.time_s) for frame in self._source.timed())
+        return ((image, None) for image in self._source)

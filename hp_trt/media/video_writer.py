@@ -1,0 +1,219 @@
+"""Writing the result: H.264 in an mp4, each frame at the driving frame's time, with its sound.
+
+The file grows under a hidden name in its folder (`part_file`) and gets its own name when it is complete.
+Until then whatever had that name stays; on an error or Ctrl-C the hidden file goes.
+
+Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from engines.errors import InputError, OutputError
+from hp_trt.media.audio_track import AudioTrack
+from hp_trt.media.part_file import PartFile, check_place
+from hp_trt.media.video import VideoInfo
+
+# Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
+# one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
+X264 = {"crf": "17", "x264-params": "mbtree=0"}
+SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_TICKS_PER_S = 90_000  # at least: finer than any camera's clock
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
+
+
+class VideoWriter:
+    """A context manager: `write` each frame, and the file appears when the block ends without an error.
+
+    `driving` gives the frame rate, the clock and the sound; without it the video has `rate` and no sound.
+    H.264 in yuv420p needs even sides: an odd width or height is padded by repeating its last pixel.
+    Raises OutputError for everything that the folder, the disk or the encoder refuses.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        width: int,
+        height: int,
+        driving: VideoInfo | None = None,
+        rate: Fraction = Fraction(25),
+    ) -> None:
+        self.path = Path(path)
+        self._rate = driving.rate if driving else rate
+        self._tick_s = driving.time_base if driving else Fraction(0)
+        self._time_base = _time_base(self._rate)
+        self._size = width, height
+        self._start_s: Fraction | None = None
+        self._last_pts: int | None = None
+        self.frames = 0
+        self._finished = False
+        check_target(self.path, driving)
+        self._part: PartFile | None = None
+        self._container: Any = None
+        self._audio: AudioTrack | None = None
+        with self._guarded():
+            self._open(driving)
+
+    def write(self, image: np.ndarray, time_s: Fraction | None = None) -> None:
+        """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
+        if (image.shape[1], image.shape[0]) != self._size:
+            raise ValueError(f"this video has frames of {self._size} (width, height), got an array {image.shape}")
+        frame = yuv_frame(image)
+        frame.pts = self._pts(time_s)
+        frame.time_base = self._time_base
+        frame.duration = self._period
+        with self._guarded():
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+            if self._audio:
+                self._audio.mux_until(frame.pts * self._time_base)
+        self._last_pts = frame.pts
+        self.frames += 1
+
+    def finish(self) -> None:
+        """Complete the file, still under its hidden name: what can fail has happened then."""
+        if not self.frames:
+            self._discard()
+            raise OutputError(f"{self.path} was not written: not a single frame came")
+        with self._guarded():
+            for packet in self._stream.encode(None):
+                self._container.mux(packet)
+            if self._audio:
+                self._audio.finish((self._last_pts or 0) * self._time_base + 1 / self._rate)
+            self._container.close()
+        if self._audio:
+            self._audio.close()
+        self._finished = True
+
+    def close(self) -> None:
+        """Complete the file, if `finish` has not, and give it its name."""
+        if not self._finished:
+            self.finish()
+        with self._guarded():
+            assert self._part is not None
+            self._part.commit()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._discard()
+
+    @property
+    def _period(self) -> int:
+        """Ticks between two frames."""
+        return max(1, round(1 / self._rate / self._time_base))
+
+    def _pts(self, time_s: Fraction | None) -> int:
+        """`time_s` in ticks: exactly on the frame rate's grid where it is within a tick of the driving clock."""
+        if time_s is None:
+            return 0 if self._last_pts is None else self._last_pts + self._period
+        if self._start_s is None:
+            self._start_s = time_s
+        since_s = time_s - self._start_s
+        on_grid = round(since_s * self._rate) / self._rate
+        if abs(since_s - on_grid) <= self._tick_s:
+            since_s = on_grid
+        pts = round((self._start_s + since_s) / self._time_base)
+        return pts if self._last_pts is None else max(pts, self._last_pts + 1)
+
+    def _open(self, driving: VideoInfo | None) -> None:
+        import av
+
+        container_format = SUFFIXES[self.path.suffix.lower()]
+        self._part = PartFile(self.path)
+        self._container = av.open(str(self._part.path.absolute()), "w", format=container_format)
+        stream = self._container.add_stream("libx264", rate=self._rate, options=dict(X264))
+        stream.width, stream.height = (side + side % 2 for side in self._size)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = self._time_base
+        stream.codec_context.colorspace = BT601
+        self._stream = stream
+        if driving and driving.audio_codec:
+            self._audio = AudioTrack(driving.path, self._container)
+        self._container.start_encoding()  # so that a refusal comes before the long work, not after
+
+    def _discard(self) -> None:
+        """Forget the unfinished file; never raises over the error that brought us here."""
+        for owner in (self._container, self._audio):
+            try:
+                if owner is not None:
+                    owner.close()
+            except Exception:  # the disk that is full while writing is full while closing
+                continue
+        if self._part is not None:
+            self._part.discard()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Whatever goes wrong inside leaves nothing behind; what the system refused is explained."""
+        import av
+
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            self._discard()
+            raise self._explained(error) from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def _explained(self, error: Any) -> OutputError:
+        reason = getattr(error, "strerror", None) or str(error)
+        if error.errno in _FULL:
+            advice = "free some space, or write somewhere else"
+        elif error.errno in _FORBIDDEN:
+            advice = "change the permissions, or write somewhere else"
+        else:
+            advice = f"the encoder takes up to 16384 pixels a side, this video has {self._size[0]} x {self._size[1]}"
+        return OutputError(
+            f"{self.path} could not be written: {reason}; {advice}. "
+            "Nothing was left behind, and what had that name before is untouched"
+        )
+
+
+def _time_base(rate: Fraction) -> Fraction:
+    """A clock on which every frame of a constant `rate` falls exactly on a tick."""
+    if rate.numerator > _TICKS_PER_S:  # a mean of varying times: no grid to keep
+        return Fraction(1, _TICKS_PER_S)
+    return Fraction(1, rate.numerator * -(-_TICKS_PER_S // rate.numerator))
+
+
+def yuv_frame(image: np.ndarray, reformatter: Any = None) -> Any:
+    """(H, W, 3) uint8 RGB as PyAV's frame in yuv420p, BT.601; an odd side is padded by repeating its last pixel.
+
+    `reformatter`: a `VideoReformatter` to use again, which saves setting up the conversion each time.
+    """
+    import av
+
+    if image.shape[0] % 2 or image.shape[1] % 2:
+        image = np.pad(image, [(0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)], mode="edge")
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    convert = reformatter.reformat if reformatter else av.VideoFrame.reformat
+    return convert(frame, format="yuv420p", dst_colorspace=BT601)
+
+
+def check_target(path: Path, driving: VideoInfo | None = None) -> None:
+    """Raise OutputError when no video can be written there, InputError when `driving` itself is there."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path}: a video is written as {', '.join(SUFFIXES)}; choose one of these endings")
+    check_place(path)
+    if driving and path.exists() and path.samefile(driving.path):
+        raise InputError(f"{path} is the driving video itself; give the result another name")

@@ -1,0 +1,56 @@
+"""Where animated frames go: a file, standard output, a stream, a window, nowhere.
+
+A sink is planned before the long work, which refuses what cannot be, opened when the picture's size is known, and
+closed however the run ends: what came until then is then complete and playable. All by one thread, which for
+windows is the main one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from engines.errors import OutputError
+from hp_trt.media.video_writer import SUFFIXES, check_target
+from hp_trt.streams.file_sink import FileSink
+from hp_trt.streams.pipes import PipeWriter
+from hp_trt.streams.sink import NullSink, Sink
+from hp_trt.streams.sources import is_url
+from hp_trt.streams.stream_sinks import MpegtsPipe, UrlSink, Y4mPipe
+
+STDOUT, NOWHERE, WINDOW = "-", "null:", "window"
+_KINDS = "a file, - for standard output, a URL such as udp://127.0.0.1:5000, window, or null:"
+_PIPE_FORMATS = ("mpegts", "y4m")
+
+
+def plan_sink(
+    out: str, *, container_format: str | None, timeout_s: float, stop: threading.Event, stdout_fd: int = 1
+) -> Sink:
+    """The sink that `out` names: see `_KINDS`. Raises OutputError, before anything is made, for what cannot be written.
+
+    `container_format`: of standard output mpegts or y4m, of a URL any that FFmpeg knows; None: the usual one.
+    """
+    if out == STDOUT:
+        kind = container_format or "mpegts"
+        if kind not in _PIPE_FORMATS:
+            raise OutputError(f"standard output is written as {' or '.join(_PIPE_FORMATS)}, not as {kind}; choose one")
+        if os.isatty(stdout_fd):
+            raise OutputError("standard output is a terminal, which shows no video; pipe it: ... --out - | ffplay -")
+        writer = PipeWriter(stdout_fd, stop=stop)
+        return Y4mPipe(writer) if kind == "y4m" else MpegtsPipe(writer)
+    if is_url(out):
+        return UrlSink(out, container_format=container_format, timeout_s=timeout_s)
+    if container_format is not None:
+        raise OutputError(f"--format is for standard output and URLs, {out} is neither; leave it out")
+    if out == NOWHERE:
+        return NullSink()
+    if out == WINDOW:
+        from hp_trt.streams.display import Window
+
+        return Window()
+    path = Path(out)
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{out}: a file is written as {', '.join(SUFFIXES)}; --out takes {_KINDS}")
+    check_target(path)
+    return FileSink(path)

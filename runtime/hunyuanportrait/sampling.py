@@ -1,0 +1,168 @@
+"""Every number that steers sampling, checked once, when it is made.
+
+The defaults are those of the released configuration (SPEC 10). A bundle carries its own, and a caller
+overrides any of them by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from engines.errors import InputError
+from runtime import schedule
+from runtime.hunyuanportrait import guidance
+from runtime.hunyuanportrait.guidance import StepGuidance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a clip is denoised. A guidance pair is (first, last): a ramp over the executed steps."""
+
+    steps: int = 25
+    schedule: str = "karras"  # of the noise levels, one of `runtime.schedule.SCHEDULES`
+    skip_last: int = 0  # so many of the last noise levels are not stepped on: the step before them goes to the end
+    deep_every: int = 1  # steps that share the UNet's deep features; above 1 needs the denoiser in two parts
+    strength: float = 1.0  # in (0, 1]; below 1 the first steps are skipped and the portrait shows through
+    window: int = 25  # frames denoised together: the F a bundle was built for
+    overlap: int = 3  # frames shared by neighbouring windows
+    shift: int = 3  # frames by which all windows slide from step to step
+    pad_frames: int = 15  # made up before and after the clip, thrown away after decoding
+    guidance_appearance: tuple[float, float] = (2.0, 2.0)
+    guidance_motion: tuple[float, float] = (2.0, 2.0)
+    guidance_interval: tuple[float, float] | None = None  # sigmas between which guidance is used; None: at all
+    noise_aug_strength: float = 0.0
+    decode_chunk: int = 8  # frames decoded together
+    fps: float = 12.5  # a condition of the network, not the output's frame rate
+    motion_bucket_id: int = 0
+    seed: int = 72580
+    scaling_factor: float = 0.18215  # of the autoencoder's latents
+
+    def __post_init__(self) -> None:
+        for name in ("guidance_appearance", "guidance_motion"):
+            pair = getattr(self, name)
+            _check(
+                isinstance(pair, tuple | list) and len(pair) == 2 and all(_finite(g) for g in pair),
+                f"{name} needs two numbers, for the first and the last step, got {pair!r}",
+            )
+            object.__setattr__(self, name, (float(pair[0]), float(pair[1])))
+        if self.guidance_interval is not None:
+            pair = self.guidance_interval
+            _check(
+                isinstance(pair, tuple | list)
+                and len(pair) == 2
+                and all(_finite(s) for s in pair)
+                and pair[0] < pair[1],
+                f"guidance_interval needs two noise levels, the lower one first, got {pair!r}",
+            )
+            object.__setattr__(self, "guidance_interval", (float(pair[0]), float(pair[1])))
+        if self.schedule not in schedule.SCHEDULES:
+            near = difflib.get_close_matches(str(self.schedule), schedule.SCHEDULES, n=1)
+            hint = f"did you mean {near[0]}? There" if near else "there"
+            raise InputError(f"there is no schedule {self.schedule!r}; {hint} are: {', '.join(schedule.SCHEDULES)}")
+        for name, low in _WHOLE_NUMBERS.items():
+            value = getattr(self, name)
+            _check(
+                isinstance(value, int) and not isinstance(value, bool) and value >= low,
+                f"{name} needs a whole number of at least {low}, got {value!r}",
+            )
+        _check(
+            self.steps <= _MOST_STEPS,
+            f"steps can be at most {_MOST_STEPS}, the network's own count of noise levels, got {self.steps}; "
+            "25 is the released choice",
+        )
+        for name in ("strength", "noise_aug_strength", "fps", "scaling_factor"):
+            _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {getattr(self, name)!r}")
+        _check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
+        _check(
+            self.skip_last < self.steps,
+            f"skip_last {self.skip_last} of {self.steps} steps leaves none to execute; lower it, or take more steps",
+        )
+        _check(
+            self.executed_steps >= 1,
+            f"strength {self.strength} of {self.steps} steps leaves none to execute; "
+            f"needs at least {(1 + self.skip_last) / self.steps:.3g}, or more steps",
+        )
+        _check(
+            self.overlap < self.window,
+            f"overlap must be shorter than the window, got {self.overlap} of {self.window}; lower the overlap",
+        )
+        _check(self.noise_aug_strength >= 0, f"noise_aug_strength must not be negative, got {self.noise_aug_strength}")
+        _check(self.fps > 0, f"fps must be above 0, got {self.fps}")
+        _check(self.scaling_factor > 0, f"scaling_factor must be above 0, got {self.scaling_factor}")
+
+    @property
+    def executed_steps(self) -> int:
+        """S: the steps really executed, fewer than `steps` when strength < 1 (SPEC 5) or the last are skipped."""
+        return self._started - self.skip_last
+
+    def sigmas(self) -> np.ndarray:
+        """The noise level before each executed step, and a last 0: (S + 1,) float32."""
+        levels = schedule.executed(schedule.SCHEDULES[self.schedule](self.steps), self._started)
+        return schedule.without_last(levels, self.skip_last)
+
+    def guidance(self) -> list[StepGuidance]:
+        """What each executed step runs."""
+        low, high = self.guidance_interval or (0.0, math.inf)
+        guided = [low <= sigma <= high for sigma in self.sigmas()[:-1]]
+        return guidance.plan(self.guidance_appearance, self.guidance_motion, self.executed_steps, guided=guided)
+
+    def fresh(self) -> list[bool]:
+        """Whether each executed step makes deep features, or takes those of the last step that did: one of the same
+        rows, at most `deep_every` - 1 steps ago."""
+        found: list[bool] = []
+        since, rows = 0, None
+        for step in self.guidance():
+            since += 1
+            found.append(since >= self.deep_every or step.rows != rows)
+            if found[-1]:
+                since, rows = 0, step.rows
+        return found
+
+    @property
+    def _started(self) -> int:
+        return min(int(self.steps * self.strength), self.steps)
+
+    @classmethod
+    def from_manifest(cls, defaults: Mapping[str, Any], **overrides: Any) -> Sampling:
+        """A bundle's defaults with the caller's overrides; an override of None is not one.
+
+        Raises InputError for a name that does not exist, with the nearest that does.
+        """
+        known = [f.name for f in fields(cls)]
+        given = {**defaults, **{k: v for k, v in overrides.items() if v is not None}}
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                raise InputError(f"there is no sampling option {name}; {hint}")
+        return cls(**given)
+
+
+_MOST_STEPS = 1000  # trained with so many; more would only wait, and a mistyped number would wait for ever
+_WHOLE_NUMBERS = {  # name -> least
+    "steps": 1,
+    "skip_last": 0,
+    "deep_every": 1,
+    "window": 1,
+    "overlap": 0,
+    "shift": 0,
+    "pad_frames": 0,
+    "decode_chunk": 1,
+    "motion_bucket_id": 0,
+    "seed": 0,
+}
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check(fine: bool, message: str) -> None:
+    if not fine:
+        raise InputError(message)

@@ -1,0 +1,116 @@
+"""What a clip or a stream is, as calls of graphs and pieces of the host's work: beside the loops that make the
+calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from runtime.decode import CONTEXT, chunks
+from runtime.hunyuanportrait.arithmetic import Clip
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.live_windows import LiveWindows
+from runtime.work import Call, Work
+
+
+def clip_work(
+    frames: int,
+    sampling: Sampling,
+    *,
+    denoiser: str = "denoiser",
+    inner: str | None = None,
+    decoder: str = "vae_decoder",
+) -> Work:
+    """The released order: all windows advance together, then all frames are decoded. `frames`: of the driving video.
+
+    `inner`: what makes deep features on some steps only; `denoiser` goes on from there on all of them.
+    """
+    clip = Clip.of(frames, sampling)
+    context = CONTEXT.get(decoder, 0)
+    parts = chunks(clip.padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames, context=context)
+    lengths = Counter(part.stop - part.start for part in parts)
+    portrait = [Call(graph="appearance", units=1, times=1), Call(graph="vae_encoder", units=1, times=1)]
+    if sampling.noise_aug_strength:  # it is encoded once more then, with noise on it
+        portrait += [Call(graph="appearance", units=1, times=1), Call(graph="vae_encoder", units=1, times=2)]
+    steps = len(clip.rows)
+    return Work(
+        mode="clip",
+        frames=frames,
+        steps=steps,
+        rows=sum(clip.rows),
+        windows=clip.windows,
+        window=sampling.window,
+        new_frames=frames,
+        padded=clip.padded,
+        graphs={
+            "portrait": tuple(portrait),
+            "motion": _groups(frames, sampling.window),
+            "denoise": (
+                Call(graph="step_embedding", units=steps, times=1),
+                *_evaluations(sampling, denoiser, inner, windows=clip.windows, frames=sampling.window),
+            ),
+            "stitch": (
+                Call(graph="stitch", units=clip.windows, times=steps, frames=sampling.window, total=clip.padded),
+            ),
+            "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(lengths.items())),
+        },
+        host={"portrait_crop": 1, "first_face": 1, "read": frames, "crop": frames, "write": frames},
+    )
+
+
+def live_work(
+    frames: int,
+    sampling: Sampling,
+    cut: LiveWindows,
+    *,
+    denoiser: str = "live_denoiser",
+    inner: str | None = None,
+    decoder: str = "tiny_decoder",
+) -> Work:
+    """Causal windows, one after the other: each ties its first frames to the window before."""
+    window, first, new = cut.size, cut.new_frames(0), cut.new_frames(1)
+    later = max(-(-(frames - first) // new), 0)
+    windows, rows = 1 + later, [len(step.rows) for step in sampling.guidance()]
+    steps, context = len(rows), CONTEXT.get(decoder, 0)
+    stitches = steps * windows + (later if cut.overlap else 0)  # every window but the first is joined to the one before
+    lengths = Counter({first: 1}) + Counter({new: later})  # what is tied was seen, and shown, before
+    decoded = Counter({first: 1}) + Counter({new + context: later})
+    return Work(
+        mode="live",
+        frames=frames,
+        steps=steps,
+        rows=sum(rows),
+        windows=windows,
+        window=window,
+        new_frames=new,
+        padded=window + cut.overlap * (steps + 1),  # a window, and the ring of tied latents, a level each
+        graphs={
+            "portrait": (Call(graph="appearance", units=1, times=1), Call(graph="vae_encoder", units=1, times=1)),
+            "motion": tuple(Call(graph="motion", units=n, times=times) for n, times in sorted(lengths.items())),
+            "denoise": (
+                Call(graph="step_embedding", units=steps, times=1),
+                *_evaluations(sampling, denoiser, inner, windows=windows, frames=window),
+            ),
+            "stitch": (Call(graph="live_stitch", units=1, times=stitches, frames=window, total=window),),
+            "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(decoded.items())),
+        },
+        host={"portrait_crop": 1, "first_face": 1, "read": frames, "crop": frames, "write": frames},
+    )
+
+
+def _groups(frames: int, size: int) -> tuple[Call, ...]:
+    """The driving frames go through the motion networks a window's length at a time; the last group has the rest."""
+    whole, rest = divmod(frames, size)
+    groups = {size: whole, rest: 1 if rest else 0}
+    return tuple(Call(graph="motion", units=n, times=times) for n, times in groups.items() if times)
+
+
+def _evaluations(sampling: Sampling, denoiser: str, inner: str | None, *, windows: int, frames: int) -> Iterator[Call]:
+    """Every window at every step, by its number of rows."""
+    rows = [len(step.rows) for step in sampling.guidance()]
+    parts = {denoiser: rows}
+    if inner is not None:
+        parts[inner] = [count for count, fresh in zip(rows, sampling.fresh(), strict=True) if fresh]
+    for graph, counts in parts.items():
+        for count, times in sorted(Counter(counts).items()):
+            yield Call(graph=graph, units=count, times=times * windows, frames=frames)

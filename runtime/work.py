@@ -1,0 +1,43 @@
+"""How often a loop calls its graphs: what `hp-trt plan` gives times to, and the bench multiplies by FLOPs.
+
+No device, no time, no model: the numbers are made beside each model's loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A graph called `times` times with the same sizes."""
+
+    graph: str
+    units: int  # the rows, frames or steps of one call; windows of a stitch
+    times: int
+    frames: int = 0  # of a window, where windows go in
+    total: int = 0  # of a stitch: frames that come out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """All that is done for `frames` driving frames, in the order in which a clip goes through its stages."""
+
+    mode: Literal["clip", "live"]
+    frames: int  # N
+    steps: int
+    rows: int  # of all steps of one window together
+    windows: int  # clip: of a step; live: of all frames
+    window: int  # F
+    new_frames: int  # that leave with a window; clip: all of them at once
+    padded: int  # frames whose tokens and latents are held at one time
+    graphs: Mapping[str, tuple[Call, ...]]  # by stage
+    host: Mapping[str, int] = field(default_factory=dict)  # pieces by stage
+
+    @property
+    def row_forwards(self) -> int:
+        """Denoiser rows, all steps and windows together."""
+        calls = [call for call in self.graphs["denoise"] if "denoiser" in call.graph and call.graph != "denoiser_inner"]
+        return sum(call.units * call.times for call in calls)

@@ -1,0 +1,30 @@
+"""The graphs of the pocket preset in half precision with random weights, exported once a session."""
+
+from __future__ import annotations
+
+from export.graphs.graph import Graph
+from export.hunyuanportrait.graphs import bundle_graphs
+from export.hunyuanportrait.presets import POCKET, Preset
+from export.weights.source import RandomWeights
+from tests.export.hunyuanportrait.onnx_cache import OnnxCache
+
+NAMES = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")
+
+
+def half_graphs(preset: Preset = POCKET) -> dict[str, Graph]:
+    return bundle_graphs(
+        preset.architecture, size=preset.size, frames=preset.frames, motion_px=preset.motion_px, half=True
+    )
+
+
+def half_onnx(cache: OnnxCache, name: str, preset: Preset = POCKET):
+    """The ONNX file of a graph, as a build exports it; no parity."""
+    graph, source = half_graphs(preset)[name], RandomWeights(preset.architecture)
+
+    def make():
+        module = graph.make(lambda network: preset.architecture.load(network, source.state(network)))
+        return module.eval().half() if graph.half else module
+
+    sizes = {dim: max(size, 2) for dim, size in graph.opt_sizes().items()}
+    facts = {"preset": preset.name, "half": graph.half, "size": preset.size, "frames": preset.frames}
+    return cache.path(graph.spec, facts, make, lambda: graph.example(sizes))

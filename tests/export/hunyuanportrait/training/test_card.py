@@ -1,0 +1,62 @@
+"""The weights that come with the package, and what their card says of them."""
+
+import hashlib
+
+import pytest
+from safetensors.torch import load_file
+
+from export.hunyuanportrait.architecture import LIVE_NETWORKS
+from export.hunyuanportrait.presets import POCKET
+from export.hunyuanportrait.training.clips import FIRST_TRAINING_SEED
+from export.hunyuanportrait.training.distillation import DistillPlan
+from export.hunyuanportrait.training.training import Plan
+from export.weights.packed import LiveWeights, PackedWeights
+from hp_trt import shipped
+
+CARD = shipped.POCKET.with_suffix(".md")
+
+
+@pytest.mark.parametrize(("path", "most"), [(shipped.POCKET, 16_000_000), (shipped.POCKET_LIVE, 10_000_000)])
+def test_the_card_is_of_this_file_and_the_file_is_small(path, most):
+    size, card = path.stat().st_size, path.with_suffix(".md").read_text()
+    assert size <= most
+    assert f"{size} bytes" in card
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card
+
+
+def test_the_live_weights_are_whole_and_belong_to_the_packages_own():
+    live = LiveWeights(POCKET.architecture, shipped.POCKET_LIVE, preset="pocket")
+    assert live.networks == LIVE_NETWORKS
+    assert live.teacher == PackedWeights(POCKET.architecture, shipped.POCKET, preset="pocket").fingerprint("unet")
+
+
+def test_the_weights_are_whole_finite_and_in_half_precision():
+    PackedWeights(POCKET.architecture, shipped.POCKET, preset="pocket")  # every key, every shape, nothing infinite
+    assert {str(t.dtype) for t in load_file(shipped.POCKET).values() if t.is_floating_point()} == {"torch.float16"}
+
+
+def test_the_card_tells_the_plan_that_the_command_runs():
+    text, plan = CARD.read_text(), Plan()
+    for said in (
+        f"{plan.clips} clips of {plan.frames} frames",
+        f"{plan.drivers} drivers",
+        f"autoencoder {plan.autoencoder_steps} steps",
+        f"motion networks {plan.motion_steps}",
+        f"UNet {plan.denoiser_steps}",
+        f"decoder {plan.decoder_steps}",
+        f"on {plan.made} clips",
+    ):
+        assert said in text
+
+
+def test_the_live_card_tells_the_plan_that_the_command_runs():
+    text, plan = shipped.POCKET_LIVE.with_suffix(".md").read_text(), DistillPlan()
+    for said in (
+        f"student {plan.student_steps} steps",
+        f"tiny decoder {plan.decoder_steps} steps",
+        f"on {plan.made} clips as the teacher makes them",
+        f"clips of {plan.frames} frames",
+        f"{FIRST_TRAINING_SEED} to {FIRST_TRAINING_SEED + plan.clips - 1}",
+        f"--held-out {plan.held_out}",
+    ):
+        assert said in text

@@ -1,0 +1,102 @@
+"""All of training, as the command runs it: stage after stage, killed and started again, to one file of weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from export.hunyuanportrait.presets import POCKET
+from export.weights.packed import PackedWeights
+
+TRAIN = [sys.executable, "-m", "export.train", "--json", "--threads", "1"]
+# Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
+SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
+SMALL += ["--made=2", "--decoder-steps=2"]
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([*TRAIN, *arguments], capture_output=True, text=True, timeout=600)
+
+
+def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path):
+    """Killed three times, wherever that is; what is there then is read again, and nothing half written is left."""
+    run = tmp_path / "run"
+    for seconds in (4, 7, 10):
+        process = subprocess.Popen([*TRAIN, "--run", str(run), *SMALL], stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = train("--run", str(run), *SMALL)
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["complete"] and Path(last["out"]) == run / "pocket.safetensors"
+    packed = PackedWeights(POCKET.architecture, run / "pocket.safetensors", preset="pocket")
+    guider = POCKET.architecture.load("pose_guider", packed.state("pose_guider"))
+    assert not guider(torch.zeros(1, 3, 64, 64)).any()  # the black picture it sees adds nothing
+    left = [path.name for path in run.rglob("*") if path.is_file() and path.suffix not in {".npy", ".pt", ".csv"}]
+    assert left == ["pocket.safetensors"]
+
+
+def runs(process: str) -> bool:
+    try:
+        status = Path("/proc", process, "status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status  # dead, but nobody has asked how it ended
+
+
+def test_processes_that_draw_end_with_a_training_that_is_killed(tmp_path):
+    process = subprocess.Popen(
+        [*TRAIN, "--run", str(tmp_path), "--clips=64", "--drivers=1", "--workers=2"], stdout=subprocess.PIPE
+    )
+    for line in process.stdout:
+        if json.loads(line).get("done", 0) > 0:
+            break
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 30
+    while any(map(runs, workers)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(workers) == 2
+    assert not any(map(runs, workers))
+
+
+def test_no_minutes_left_says_which_stage_goes_on(tmp_path):
+    done = train("--run", str(tmp_path), *SMALL, "--stage", "clips", "--stage", "autoencoder", "--minutes", "0")
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["stage"] == "autoencoder" and not last["complete"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--stage", "denoise"], "there is no stage 'denoise'; there are clips, autoencoder"),
+        (["--device", "tpu0"], "the device 'tpu0' cannot be used"),
+        (["--stage", "autoencoder"], "no clips are drawn"),
+        (["--stage", "latents"], "the stage autoencoder is not complete"),
+        (["--stage", "write"], "the stage motion is not complete"),
+    ],
+    ids=["unknown stage", "unknown device", "no clips", "latents before the autoencoder", "weights before training"],
+)
+def test_what_cannot_be_trained_is_one_clear_line(tmp_path, arguments, says):
+    done = train("--run", str(tmp_path / "run"), *SMALL[:3], *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr + done.stdout and "Traceback" not in done.stderr
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    done = train("--run", str(tmp_path / "file"), *SMALL)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert str(tmp_path / "file") in done.stderr + done.stdout
+    assert not os.path.getsize(tmp_path / "file")

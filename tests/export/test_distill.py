@@ -1,0 +1,210 @@
+"""Distillation as the command runs it: what cannot be done is one clear line, and a run knows its teacher."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engines.errors import InputError
+from export.distill import main, recording_of
+from export.hunyuanportrait.architecture import NETWORKS
+from export.hunyuanportrait.presets import PRESETS
+from export.hunyuanportrait.training.distillation import FIRST_HELD_OUT_SEED, Distillation, DistillPlan, denoise
+from export.hunyuanportrait.training.recorded import RecordedClips, Recording
+from export.hunyuanportrait.training.student import StudentStage
+from export.hunyuanportrait.training.training import Plan
+from export.hunyuanportrait.upstream import NETWORK_FILES
+from export.training.stage import Settings
+from export.weights.packed import LiveWeights
+from export.weights.random import random_state_dict
+from export.weights.source import RandomWeights, open_source
+from runtime import schedule
+from tests.export.hunyuanportrait.training.videos import write_video
+from tests.export.tiny import TINY
+
+
+def run(tmp_path, prefix: str = "", **plan) -> Distillation:
+    settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"))
+    source = RandomWeights(TINY.architecture, prefix)
+    return Distillation(TINY, DistillPlan(clips=1, **plan), settings, source)
+
+
+def test_a_run_belongs_to_one_teacher(tmp_path):
+    before = run(tmp_path)._need("denoiser").read_bytes()
+    assert run(tmp_path)._need("denoiser").read_bytes() == before
+    with pytest.raises(InputError, match="a run with another teacher's weights; give the run another folder"):
+        run(tmp_path, "other/")
+
+
+def test_a_run_of_training_is_not_taken_for_one_of_distillation(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "motion.done.pt").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a run of export\.pocket\.train; give the run another folder"):
+        run(tmp_path)
+
+
+def test_what_is_complete_is_written_and_knows_its_teacher(tmp_path):
+    distillation = run(tmp_path)
+    with pytest.raises(InputError, match="neither the student nor the tiny decoder is complete"):
+        distillation.write(tmp_path / "live.safetensors")
+    state = random_state_dict(TINY.architecture.build("tiny_decoder"))
+    torch.save({"tiny_decoder": state}, tmp_path / "run" / "tiny_decoder.done.pt")
+    distillation.write(tmp_path / "live.safetensors")
+    live = LiveWeights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny")
+    assert live.networks == ("tiny_decoder",)
+    assert live.teacher == RandomWeights(TINY.architecture).fingerprint("unet")
+
+
+def test_measuring_draws_nobody_that_was_trained_on():
+    assert 1_000_000 + max(Plan().clips, DistillPlan().clips) <= FIRST_HELD_OUT_SEED
+    assert FIRST_HELD_OUT_SEED + DistillPlan().held_out <= 2_000_000  # from there on are drivers
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 3])
+def test_denoising_asks_at_the_first_levels_of_the_released_schedule(evaluations):
+    """A network that knows the answer gives it, whatever the noise, and is asked as often as said."""
+    asked = []
+
+    class Knows:
+        def guided(self, unet, noisy, sigma, told, guidance):
+            s = float(sigma)
+            asked.append(s)
+            return (noisy / (s**2 + 1) - 0.3) * (s**2 + 1) ** 0.5 / s
+
+    made = denoise(Knows(), None, None, 700 * torch.randn(2, 4, 2, 2), evaluations)
+    torch.testing.assert_close(made, torch.full_like(made, 0.3), rtol=0, atol=1e-3)  # float32 of numbers up to 2000
+    assert asked == pytest.approx([float(s) for s in schedule.sigmas(evaluations + 1)[:evaluations]])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--stage", "studnt"), "there is no stage 'studnt'; there are clips, latents"),
+        (("--device", "tpu0"), "the device 'tpu0' cannot be used"),
+        (("--preset", "poket"), "there is no preset 'poket'; did you mean pocket?"),
+        (("--preset", "hunyuanportrait", "--weights", "."), "hunyuanportrait needs --videos FOLDER: its weights know"),
+        (("--preset", "hunyuanportrait", "--videos", "."), "hunyuanportrait needs --weights DIR, upstream's"),
+        (("--arcface", "a.onnx"), "--locator, --locator-file and --arcface are for --videos"),
+        (("--videos", "/no/such"), "/no/such is not a folder; --videos needs one with .mp4, .mov"),
+        (("--videos", "VIDEOS", "--locator", "har"), "har"),
+        (("--videos", "VIDEOS", "--locator", "yunet"), "the face locator 'yunet' needs a file and none was given"),
+        (("--videos", "VIDEOS", "--arcface", "/no/a.onnx"), "/no/a.onnx: no such file"),
+        (("--videos", "VIDEOS", "--stage", "student"), "no clips are drawn"),
+        (("--weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read"),
+        (("--stage", "student"), "no clips are drawn"),
+    ],
+)
+def test_what_cannot_be_distilled_is_one_clear_line(monkeypatch, capfd, tmp_path, words, says):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    given = [str(tmp_path / "videos") if word == "VIDEOS" else word for word in words]
+    monkeypatch.setattr(sys, "argv", ["distill", "--run", str(tmp_path / "run"), *given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert ended.value.code == 2 and says in line
+
+
+EIGHT = replace(TINY, frames=8, sampling={"steps": 2})  # a window as long as the tiny decoder's chunks
+
+
+def upstream(folder):
+    """Upstream's folder with random weights of the tiny preset."""
+    source = RandomWeights(TINY.architecture)
+    for network, names in NETWORK_FILES.items():
+        path = folder / names[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {key: value.contiguous() for key, value in source.state(network).items()}
+        save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return folder
+
+
+def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_result(monkeypatch, tmp_path, capfd):
+    monkeypatch.setitem(PRESETS, "tiny", EIGHT)
+    for seed in (1, 2):
+        write_video(tmp_path / "videos" / f"{seed}.mp4", seed, frames=25)
+    write_video(tmp_path / "videos" / "3.mp4", 3, frames=5)
+    weights = upstream(tmp_path / "weights")
+    words = f"""distill --run {tmp_path}/run --preset tiny --weights {weights} --videos {tmp_path}/videos --clips 2
+        --held-out 1 --frames 25 --student-steps 3 --student-rate 1e-5 --batch-frames 8 --checkpointing --made 1
+        --decoder-steps 2 --threads 1 --json"""
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capfd.readouterr().out.splitlines()
+    assert ended.value.code == 0
+    assert any("1 of 3 videos give no clip (3.mp4: a face for 5 frames" in line for line in told)
+    measured = json.loads(told[-1])["measured"]
+    assert {"x0_teacher_1", "x0_student_1", "psnr_student_2_tiny_to_full"} <= measured.keys()
+    live = LiveWeights(TINY.architecture, tmp_path / "run" / "tiny_live.safetensors", preset="tiny")
+    assert live.networks == ("live_unet", "tiny_decoder")
+    source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "tiny_live.safetensors")
+    assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
+    monkeypatch.setattr(sys, "argv", ["distill", "--run", f"{tmp_path}/run", "--preset", "pocket", "--stage", "write"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "is a run on videos; give --videos again, or another folder" in capfd.readouterr().err
+
+
+def test_who_people_are_is_said_by_the_arcface_of_the_weights_folder_or_the_one_given(monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr("hp_trt.faces.arcface.open_arcface", opened.append)
+    (tmp_path / "a.mp4").touch()
+    for name in ("arcface.onnx", "own.onnx"):
+        (tmp_path / name).touch()
+    found = [
+        recording_of(tmp_path, "haar", None, given, weights).arcface
+        for given, weights in ((None, tmp_path), (tmp_path / "own.onnx", tmp_path), (None, tmp_path / "w.safetensors"))
+    ]
+    assert found == [tmp_path / "arcface.onnx", tmp_path / "own.onnx", None] and opened == found[:2]
+
+
+def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_path):
+    write_video(tmp_path / "videos" / "1.mp4", 1, frames=24)
+    recorded = RecordedClips(
+        folder=tmp_path / "run" / "clips",
+        recording=Recording(videos=tmp_path / "videos"),
+        count=1,
+        held_out=1,
+        frames=12,
+        px=EIGHT.size,
+        motion_px=EIGHT.motion_px,
+    )
+    settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"), save_every_s=0)
+
+    def again() -> Distillation:
+        plan = DistillPlan(clips=1, frames=12, student_steps=5, batch_frames=5)
+        return Distillation(EIGHT, plan, settings, RandomWeights(TINY.architecture), recorded=recorded)
+
+    def quiet(*_):
+        pass
+
+    first = again()
+    first.draw(quiet), first.latents(quiet), first.features(quiet)
+    seen, loss = [], StudentStage.loss
+
+    def kept(self, step, rng):
+        if step == 3 and len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append(step)
+        return loss(self, step, rng)
+
+    monkeypatch.setattr(StudentStage, "loss", kept)
+    with pytest.raises(KeyboardInterrupt):
+        first.student(quiet)
+    seen.append(-1)
+    assert again().student(quiet)
+    assert seen == [0, 1, 2, -1, 3, 4]
+    again().write(tmp_path / "live.safetensors")
+    assert LiveWeights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
+
+
+def test_the_teachers_networks_are_all_that_the_stages_need(tmp_path):
+    distillation = run(tmp_path)
+    left = {name for stage in ("autoencoder", "motion", "denoiser") for name in distillation._finished(stage)}
+    assert left == set(NETWORKS) - {"pose_guider"}

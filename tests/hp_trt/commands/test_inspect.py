@@ -1,0 +1,64 @@
+"""What `hp-trt inspect` shows of plans: what they are for, what they cost, and what is not known about them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from engines.bundle import Bundle
+from engines.bundle_writer import BundleWriter
+from engines.manifest import OWN_SOURCE
+from engines.plans import PlanOptions
+from hp_trt.commands.inspect import show, summary
+from tests.engines.bundles import (
+    TARGET,
+    make_bundle,
+    make_bundle_with_plans,
+    make_graph,
+    make_plan,
+    manifest_of,
+    with_plans,
+)
+
+
+def text_of(bundle: Bundle) -> str:
+    console = Console(width=200, record=True, highlight=False, file=io.StringIO())
+    show(bundle, console)
+    return console.export_text()
+
+
+def test_plans_are_shown_with_their_target_attention_and_cost(tmp_path):
+    text = text_of(make_bundle_with_plans(tmp_path, unet=b"graph"))
+    assert f"{TARGET.folder}: tensorrt-rtx 1.7.1.116 for capability 8.9, 12.0 on linux" in text
+    assert "1 of 2" in text and "2.0" in text
+    assert "unet: 1 of 2 attentions fused" in text
+    assert "not checked: no GPU to run it on" in text
+
+
+def test_where_the_weights_come_from_is_shown(tmp_path):
+    bundle = make_bundle(tmp_path, unet=b"graph")
+    trained = replace(bundle.manifest, weights={"kind": "trained", "source": OWN_SOURCE, "fingerprint": {}})
+    shown = Bundle(path=tmp_path, manifest=trained)
+    assert "weights    trained: came with hp-trt" in text_of(shown)
+    assert summary(shown)["weights"]["kind"] == "trained"
+
+
+def test_numbers_count_graphs_and_plans(tmp_path):
+    bundle = make_bundle_with_plans(tmp_path, unet=b"graph")
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    on_disk = sum(p.stat().st_size for p in files if p.name not in ("record.json", "manifest.json"))
+    assert summary(bundle)["bytes"] == on_disk
+
+
+def test_a_plan_without_weights_says_that_it_was_compared_with_others(tmp_path):
+    stripped = replace(TARGET, options=PlanOptions(strip=True))
+    with BundleWriter(tmp_path) as writer:
+        old = make_graph(writer, "unet", b"old weights", structure="same")
+        plan = replace(make_plan(writer, old, b"plan", stripped), parity={"max": 0.01, "rms": 0.001})
+        plan = writer.finish(replace(plan, files={}))
+        for graph in (old, make_graph(writer, "unet", b"new weights", structure="same")):
+            text = text_of(Bundle(path=tmp_path, manifest=with_plans(manifest_of(graph), plan, target=stripped)))
+            assert ("1.0e-02, other weights" in text) == (graph is not old)
+            assert "1.0e-02" in text and "strip" in text

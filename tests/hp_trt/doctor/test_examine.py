@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from io import StringIO
+from types import SimpleNamespace
+
+import onnxruntime
+import pytest
+from rich.console import Console
+
+from engines import families
+from engines.families import TENSORRT
+from engines.gpu import Gpu, NoGpu, find_gpu
+from hp_trt.doctor import abilities
+from hp_trt.doctor import examine as doctor
+
+ADA = Gpu(index=0, name="NVIDIA L4", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
+HOPPER = Gpu(index=0, name="NVIDIA H200", capability="9.0", total_bytes=140 << 30, driver_cuda=(13, 0))
+NOTHING = NoGpu(found="no usable device", fix="install the NVIDIA driver on a machine with an NVIDIA GPU")
+OLD = NoGpu(found="the driver serves CUDA up to 12.4, this program's libraries need 13", fix="update the NVIDIA driver")
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine with these GPUs, this driver release, these versions of the plan families."""
+
+    def become(*gpus, free=20 << 30, release=None, tensorrt=None, rtx=None):
+        monkeypatch.setattr(abilities, "find_gpu", lambda index=0: gpus[index] if gpus else NOTHING)
+        monkeypatch.setattr(abilities, "gpu_count", lambda: sum(isinstance(gpu, Gpu) for gpu in gpus))
+        monkeypatch.setattr(abilities, "free_bytes", lambda index: free)
+        driver = tmp_path / "version"
+        if release is not None:
+            driver.write_text(f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {release}  Release Build\n")
+        monkeypatch.setattr(abilities, "DRIVER", driver)
+        versions = {"tensorrt": tensorrt, "tensorrt_rtx": rtx, "onnxruntime": onnxruntime.__version__}
+        monkeypatch.setattr(families, "is_installed", lambda family: versions[family.module] is not None)
+        for module in ("tensorrt", "tensorrt_rtx"):  # `load` reads nothing else of them
+            monkeypatch.setitem(sys.modules, module, SimpleNamespace(__version__=versions[module]))
+        return {finding.name: finding for finding in doctor.examine()}
+
+    return become
+
+
+def test_without_a_gpu_it_says_what_still_can_be_built_and_run(machine):
+    found = machine(rtx="1.7.1.116")
+    assert found["GPU"].found == "no usable device" and "install the NVIDIA driver" in found["GPU"].fix
+    assert found["run onnxruntime"].found == "yes, on the CPU"
+    assert found["build tensorrt-rtx"].fine
+    assert found["build tensorrt-rtx"].found == "yes, for capabilities 8.0, 8.6, 8.9, 12.0, 12.1"
+    assert found["run tensorrt-rtx"].found == "no: no usable device"
+    assert not found["run tensorrt-rtx"].fine
+
+
+def test_a_driver_too_old_is_a_line_of_its_own(machine):
+    found = machine(OLD, release="550.54.14", rtx="1.7.1.116")
+    assert found["driver"].found == ("550.54.14: the driver serves CUDA up to 12.4, this program's libraries need 13")
+    assert found["driver"].fix == "update the NVIDIA driver" and not found["driver"].fine
+    assert "GPU 0" not in found
+    assert found["run tensorrt-rtx"].fix == "update the NVIDIA driver"
+
+
+def test_a_gpu_is_told_with_its_driver_capability_and_free_memory(machine):
+    found = machine(ADA, release="580.65.06")
+    assert found["driver"].found == "580.65.06, for CUDA up to 13.0"
+    assert found["GPU 0"].fine and found["GPU 0"].found == "NVIDIA L4, capability 8.9, 20.0 of 24.0 GiB free"
+
+
+def test_a_gpu_that_others_have_filled_is_not_fine(machine):
+    found = machine(ADA, free=1 << 30)
+    assert not found["GPU 0"].fine and "end what else runs there" in found["GPU 0"].fix
+
+
+def test_every_gpu_has_a_line(machine):
+    found = machine(ADA, Gpu(**{**vars(HOPPER), "index": 1}))
+    assert "NVIDIA L4" in found["GPU 0"].found and "NVIDIA H200" in found["GPU 1"].found
+
+
+def test_both_families_run_on_a_gpu_that_both_know(machine):
+    found = machine(ADA, tensorrt="11.4.0.106", rtx="1.7.1.116")
+    assert found["build tensorrt"].found == "yes, for NVIDIA L4 (capability 8.9)"
+    assert found["run tensorrt"].found == found["run tensorrt-rtx"].found == "yes, on NVIDIA L4"
+
+
+def test_plans_run_with_the_bindings_of_cuda_alone(machine, monkeypatch):
+    real = importlib.util.find_spec
+    lacking = {"cuda.core"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in lacking else real(name))
+    found = machine(ADA, tensorrt="11.4.0.106", rtx="1.7.1.116")
+    assert found["run tensorrt"].fine and found["run tensorrt-rtx"].fine
+    lacking.add("cuda.bindings")
+    found = machine(find_gpu(), tensorrt="11.4.0.106", rtx="1.7.1.116")
+    assert found["run tensorrt"].found == "no: cuda-python is not installed"
+    assert found["run tensorrt"].fix == "pip install 'hp-trt[gpu]'"
+
+
+def test_rtx_is_refused_on_a_capability_it_does_not_take_and_another_family_is_named(machine):
+    found = machine(HOPPER, tensorrt="11.4.0.106", rtx="1.7.1.116")
+    assert found["run tensorrt"].fine and not found["run tensorrt-rtx"].fine
+    assert found["run tensorrt-rtx"].found == ("no: NVIDIA H200 has capability 9.0, it takes 8.0, 8.6, 8.9, 12.0, 12.1")
+    assert found["run tensorrt-rtx"].fix == "use another family: onnxruntime with CUDA, or tensorrt"
+    assert found["build tensorrt-rtx"].fine  # for other machines
+
+
+def test_standard_tensorrt_builds_only_where_it_will_run(machine):
+    found = machine(tensorrt="11.4.0.106")
+    assert found["tensorrt"].fine and found["tensorrt"].found == "11.4.0.106"
+    assert found["build tensorrt"].found == "no: it builds on the GPU it is for, no usable device"
+
+
+def test_a_version_that_the_program_does_not_know_is_named_with_those_it_knows(machine):
+    found = machine(ADA, tensorrt="8.6.1")
+    assert found["tensorrt"].found == "tensorrt 8.6.1 is installed, this program knows 11 and 10.16"
+    assert found["tensorrt"].fix == TENSORRT.install
+    assert not found["run tensorrt"].fine
+
+
+def test_a_missing_family_tells_how_to_install_it(machine):
+    found = machine(ADA)
+    for name in ("tensorrt", "build tensorrt", "run tensorrt"):
+        assert "not installed" in found[name].found and found[name].fix == "pip install 'hp-trt[tensorrt]'"
+
+
+def test_graphs_need_the_exporter_plans_only_their_family(machine, monkeypatch):
+    monkeypatch.setattr(abilities, "version", lambda package: None if package == "diffusers" else "2.13.0")
+    found = machine(ADA, rtx="1.7.1.116")
+    assert found["build onnxruntime"].found == "no: without diffusers"
+    assert "pip install torch==" in found["build onnxruntime"].fix and not found["export"].fine
+    assert found["build tensorrt-rtx"].fine and found["run tensorrt-rtx"].fine
+
+
+def test_plans_that_would_be_compared_need_what_compares_them(machine, monkeypatch):
+    monkeypatch.setattr(abilities, "version", lambda package: None if package == "polygraphy" else "2.13.0")
+    found = machine(ADA, tensorrt="11.4.0.106", rtx="1.7.1.116")
+    for name in ("build tensorrt", "build tensorrt-rtx"):
+        assert not found[name].fine and found[name].found.endswith("; only with --no-parity, without polygraphy")
+    assert machine(rtx="1.7.1.116")["build tensorrt-rtx"].fine  # nothing runs here, so nothing is compared
+
+
+def test_every_line_that_is_not_fine_says_what_to_do(machine):
+    for gpus in ((), (OLD,), (HOPPER,)):
+        for finding in machine(*gpus, tensorrt="8.6.1").values():
+            assert finding.fine or finding.fix, finding
+
+
+def test_the_lines_are_printed_with_their_fix(machine):
+    machine()
+    out = StringIO()
+    doctor.show(doctor.examine(), Console(file=out, width=300, highlight=False))
+    lines = out.getvalue().splitlines()
+    run = next(line for line in lines if " run tensorrt-rtx " in line)
+    assert run.startswith("--  ") and run.endswith("not installed; pip install 'hp-trt[rtx]'")
+
+
+@pytest.mark.gpu
+def test_the_gpu_of_this_machine_has_free_memory():
+    found = {finding.name: finding for finding in doctor.examine()}
+    assert found["driver"].fine and "GiB free" in found["GPU 0"].found

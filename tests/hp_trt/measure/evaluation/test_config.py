@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.errors import InputError
+from hp_trt.measure.evaluation.config import EvaluateConfig, NetworkFiles, parse_seeds
+
+GOOD = {"protocol": "self", "seeds": "0:24", "bundles": (Path("b"),)}
+
+
+def test_seeds_are_a_range_without_its_end():
+    assert parse_seeds("3:7") == range(3, 7)
+
+
+@pytest.mark.parametrize("text", ["", "3", "3:", ":3", "3:3", "7:3", "-1:3", "0:3:1", "a:b", "1.5:3", "0:1e3", "0 : 3"])
+def test_what_is_no_range_of_seeds_says_what_one_is(text):
+    with pytest.raises(InputError, match="is no range; needed is A:B"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"protocol": "other"}, "there is no protocol 'other'; there are: self, cross"),
+        ({"seeds": None}, "neither --seeds nor --pairs given"),
+        ({"pairs": Path("p")}, "both --seeds and --pairs given"),
+        ({"seeds": "9:1"}, "--seeds 9:1 is no range"),
+        ({"frames": 1}, "--frames must be at least 3, got 1"),
+        ({"bundles": ()}, "no bundle given; needed is --bundle DIR"),
+        ({"networks": NetworkFiles(pose=Path("p.onnx"))}, "--expression and --pose are for --pairs"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(given, says):
+    with pytest.raises(InputError) as told:
+        EvaluateConfig(**{**GOOD, **given})
+    assert says in str(told.value) and "\n" not in str(told.value)

@@ -1,0 +1,242 @@
+"""Measuring a machine, on a clock that only the fake graphs move."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from engines.onnx_backend import available_cores
+from hp_trt.faces.haar import HaarLocator
+from hp_trt.measure.planning import here
+from hp_trt.measure.planning.here import Measured, Piece, example, measure, sizes_of
+from hp_trt.measure.planning.model import model_of_preset
+from hp_trt.media import paste
+from hp_trt.media.paste import PasteBack
+from hp_trt.profiles import find_profile
+from runtime.work import Call, Work
+from tests.fakes import FakeBackend, spec
+
+MODEL = model_of_preset("pocket", size=64, precision="fp32")
+
+
+class Clock:
+    """Seconds that pass when somebody says so; every core is busy meanwhile."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def perf_counter(self):
+        return self.now_s
+
+    def process_time(self):
+        return 2 * self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(here, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def decoders(clock):
+    """Sessions whose every run takes `seconds`, by graph."""
+    backend = FakeBackend()
+
+    def make(**seconds):
+        def session(name, takes):
+            def run(latents):
+                clock.now_s += takes.pop(0) if isinstance(takes, list) else takes
+                return {"frames": latents}
+
+            graph = spec(name, {"latents": ("chunk", 4, 8, 8)}, {"frames": ("chunk", 4, 8, 8)})
+            return backend.session(graph, run)
+
+        runtime = SimpleNamespace(backend=backend, profile=find_profile("exact"))
+        return runtime, {name: session(name, takes) for name, takes in seconds.items()}
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def clips(monkeypatch):
+    """Whether the drawn clip was animated: no more is done with it here."""
+    asked = []
+
+    def pieces(runtime, *, make, follow):
+        asked.append(make)
+        return {"crop": Piece(seconds=0.25, core_s=0.25, runs=3)}
+
+    monkeypatch.setattr(here, "_host_pieces", pieces)
+    monkeypatch.setattr(here, "_cores_left", float)
+    return asked
+
+
+def work(*calls):
+    return Work(
+        mode="clip", frames=8, steps=1, rows=1, windows=1, window=8, new_frames=8, padded=8, graphs={"decode": calls}
+    )
+
+
+def test_a_graph_is_warmed_up_and_its_median_counts(decoders):
+    runtime, sessions = decoders(vae_decoder=[9.0, 1.0, 5.0])
+    call = Call(graph="vae_decoder", units=8, times=10)
+    measured = measure(runtime, sessions, MODEL, work(call))
+    # The first run, 9 s, was to warm up; two are enough where they take this long.
+    assert measured.graphs["vae_decoder"][0] == Piece(seconds=3.0, core_s=6.0, runs=2)
+    timed = measured.graph(MODEL, call)
+    assert (timed.seconds, timed.core_s) == pytest.approx((30.0, 60.0))
+    assert sessions["vae_decoder"].runs[0] == {"latents": (8, 4, 8, 8)}
+
+
+def test_quick_graphs_are_run_more_often(decoders):
+    runtime, sessions = decoders(vae_decoder=0.1)
+    call = Call(graph="vae_decoder", units=8, times=1)
+    assert measure(runtime, sessions, MODEL, work(call)).graphs["vae_decoder"][0].runs in (3, 4)  # 0.3 s
+
+
+def test_the_largest_call_is_tried_and_smaller_ones_take_their_part_of_it(decoders):
+    runtime, sessions = decoders(vae_decoder=2.0)
+    small, large = (Call(graph="vae_decoder", units=n, times=1) for n in (2, 8))
+    measured = measure(runtime, sessions, MODEL, work(small, large))
+    assert {run["latents"][0] for run in sessions["vae_decoder"].runs} == {8}
+    assert measured.graph(MODEL, small).seconds == pytest.approx(0.5)
+
+
+def test_a_graph_that_the_bundle_lacks_is_likened_to_the_nearest_and_that_is_said(decoders):
+    runtime, sessions = decoders(vae_decoder=2.0)
+    tiny, whole = (Call(graph=name, units=8, times=1) for name in ("tiny_decoder", "vae_decoder"))
+    measured = measure(runtime, sessions, MODEL, work(tiny, whole))
+    share = MODEL.flops(tiny) / MODEL.flops(whole)
+    assert measured.graph(MODEL, tiny).seconds == pytest.approx(2.0 * share)
+    assert measured.notes == ("tiny_decoder is not in this bundle: it is taken to be as fast, a FLOP, as vae_decoder",)
+
+
+def test_a_graph_that_would_take_minutes_is_not_tried(decoders):
+    runtime, sessions = decoders(tiny_decoder=4.0, vae_decoder=1.0)
+    tiny, whole = (Call(graph=name, units=8, times=1) for name in ("tiny_decoder", "vae_decoder"))
+    measured = measure(runtime, sessions, MODEL, work(tiny, whole))
+    assert not sessions["vae_decoder"].runs
+    # 15.38 M a cell and 256 a cell squared, against 1.24 M a cell
+    expected_s = 4.0 * (15_380_352 * 64 + 256 * 64**2) / (1_239_552 * 64)
+    assert measured.notes[0] == f"vae_decoder was not tried, one call would take about {expected_s:.0f} s"
+    assert measured.graph(MODEL, whole).seconds == pytest.approx(expected_s)
+
+
+def test_a_crowded_machine_is_told(decoders, monkeypatch):
+    runtime, sessions = decoders(vae_decoder=1.0)
+    call = Call(graph="vae_decoder", units=8, times=1)
+    assert measure(runtime, sessions, MODEL, work(call)).cores == available_cores()
+    left = [available_cores() / 4, available_cores() / 2]  # before and after
+    monkeypatch.setattr(here, "_cores_left", lambda cores: left.pop(0))
+    measured = measure(runtime, sessions, MODEL, work(call))
+    assert measured.cores == pytest.approx(available_cores() * 3 / 8)
+    assert f"of {available_cores()} cores {measured.cores:.1f} were left" in measured.notes[-1]
+
+
+def test_threads_that_run_at_a_time_are_counted(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(here, "_HASHED_MB", 16)
+    assert 0 < here._cores_left(1) <= 1
+    assert 0 < here._cores_left(2) <= 2
+
+
+def test_the_hosts_pieces_are_multiplied():
+    measured = Measured(
+        name="x",
+        cores=2,
+        memory_bytes=None,
+        takes_turns=False,
+        graphs={},
+        pieces={"read": Piece(seconds=0.25, core_s=0.5, runs=3)},
+        notes=(),
+    )
+    timed = measured.host("read", 4)
+    assert (timed.seconds, timed.core_s) == (1.0, 2.0)
+
+
+def test_every_call_of_a_clip_and_of_a_stream_has_the_sizes_that_its_graph_asks_for():
+    assert sizes_of(Call(graph="denoiser", units=2, times=1, frames=25)) == {"rows": 2}
+    assert sizes_of(Call(graph="live_denoiser", units=1, times=1, frames=8)) == {"rows": 1, "frames": 8}
+    assert sizes_of(Call(graph="denoiser_outer", units=2, times=1, frames=8)) == {"rows": 2, "frames": 8}
+    assert sizes_of(Call(graph="denoiser_int8", units=2, times=1, frames=25)) == {"rows": 2}
+    assert sizes_of(Call(graph="motion", units=7, times=1)) == {"frames": 7}
+    assert sizes_of(Call(graph="step_embedding", units=3, times=1)) == {"steps": 3}
+    assert sizes_of(Call(graph="stitch", units=6, times=1, frames=25, total=130)) == {"windows": 6, "total": 130}
+    assert sizes_of(Call(graph="live_stitch", units=1, times=1, frames=8, total=8)) == {"frames": 8}
+    assert sizes_of(Call(graph="tiny_decoder", units=9, times=1)) == {"chunk": 9}
+    assert sizes_of(Call(graph="appearance", units=1, times=1)) == {}
+
+
+def test_example_inputs_are_what_a_spec_promises():
+    arrays = example(spec("g", {"x": ("rows", 3), "a": (1,)}, {"y": ("rows",)}), {"rows": 2})
+    assert {name: (a.shape, a.dtype) for name, a in arrays.items()} == {
+        "x": ((2, 3), np.float32),
+        "a": ((1,), np.float32),
+    }
+
+
+def test_a_clip_that_would_take_long_is_not_made_to_measure_its_writing_and_that_is_said(decoders, clips):
+    call = Call(graph="vae_decoder", units=8, times=1)
+    for seconds in (0.1, 10.5):  # of eight frames: two such calls are in the clip
+        runtime, sessions = decoders(vae_decoder=seconds)
+        measured = measure(runtime, sessions, MODEL, work(call))
+    assert clips == [True, False]
+    assert measured.notes[0].startswith("writing was measured with drawn frames, which are written up to twice as fast")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A runtime that makes noise, and a drawn clip of three frames."""
+    monkeypatch.undo()
+    monkeypatch.setattr(here, "CLIP_FRAMES", 3)
+    noise = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    return SimpleNamespace(
+        bundle=SimpleNamespace(
+            manifest=SimpleNamespace(geometry={"crop_px": 64, "appearance_px": 224, "motion_px": 32})
+        ),
+        config=SimpleNamespace(locator="haar", locator_file=None),
+        frames=lambda portrait, driving: (SimpleNamespace(crop=crop) for crop in noise),
+    )
+
+
+def test_the_hosts_work_is_measured_on_a_drawn_clip(drawn):
+    pieces = here._host_pieces(drawn, make=False, follow=False)
+    assert {stage: piece.runs for stage, piece in pieces.items()} == {
+        "portrait_crop": 1,
+        "first_face": 1,
+        "read": 3,
+        "crop": 3,
+        "write": 3,
+    }
+    assert all(piece.seconds > 0 for piece in pieces.values())
+
+
+def test_what_is_written_is_what_the_networks_make(drawn, monkeypatch):
+    written = []
+
+    class Paste(PasteBack):
+        def __call__(self, generated):
+            written.append(generated)
+            return super().__call__(generated)
+
+    monkeypatch.setattr(paste, "PasteBack", Paste)
+    here._host_pieces(drawn, make=True, follow=False)
+    made = [frame.crop for frame in drawn.frames(None, None)]
+    assert all(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
+    here._host_pieces(drawn, make=False, follow=False)
+    assert not any(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
+
+
+def test_a_live_sessions_face_is_looked_for_where_it_was(drawn, monkeypatch):
+    searched = []
+    locate, near = HaarLocator.locate, HaarLocator.near
+    monkeypatch.setattr(HaarLocator, "locate", lambda *given: searched.append("all") or locate(*given))
+    monkeypatch.setattr(HaarLocator, "near", lambda *given: searched.append("near") or near(*given))
+    here._host_pieces(drawn, make=False, follow=True)
+    assert searched[-3:] == ["near"] * 3
+    here._host_pieces(drawn, make=False, follow=False)
+    assert searched[-3:] == ["all"] * 3

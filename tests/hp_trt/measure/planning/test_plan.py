@@ -1,0 +1,144 @@
+"""The plan as a whole, and the command: what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from engines.errors import InputError
+from engines.gpu import Gpu, NoGpu
+from hp_trt.measure.planning import plan as module
+from hp_trt.measure.planning.gpus import find_card
+from hp_trt.measure.planning.model import model_of_preset
+from hp_trt.measure.planning.plan import PlanConfig, plan
+from hp_trt.measure.planning.predict import Card, predict
+from hp_trt.measure.planning.table import show
+from runtime.hunyuanportrait.arithmetic import Clip, done
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.hunyuanportrait.work import clip_work
+
+GRAPHS = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "vae_decoder")
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(module, "find_gpu", lambda index=0: NoGpu(found="none", fix="buy one"))
+
+
+def printed(made):
+    out = io.StringIO()
+    show(made, Console(file=out, width=200))
+    return out.getvalue()
+
+
+def test_the_exact_profile_on_an_h200_misses_30_frames_a_second_and_says_what_would_not():
+    made = plan(PlanConfig(gpu="H200", fps=30))
+    # 9.96 PFLOP at 0.55 x 989 TFLOP/s are 18.3 s; the little rest is traffic and fp32
+    assert made.prediction.total_s == pytest.approx(9.96e15 / (0.55 * 989e12), rel=0.01)
+    (found,) = made.answers
+    assert found.missed_by == pytest.approx(30 * made.prediction.total_s / 100)
+    by_steps = next(choice for choice, _ in found.ways if choice.profile == "exact" and choice.size == 512)
+    # 384.5 TFLOP a step, and decoding: three steps take 2.8 s, four 3.5 s, 30 frames/s are 3.3 s
+    assert by_steps.steps == 3
+    assert "met by 3 steps" in printed(made)
+
+
+def test_the_table_says_what_is_assumed_and_what_is_missing():
+    text = printed(plan(PlanConfig(gpu="rtx 4090")))
+    assert "55% of the card's dense peaks are taken to be reached: an assumption" in text
+    assert "the host's work is in no number (portrait_crop, first_face, read, crop, write)" in text
+    assert "memory is an estimate" in text
+
+
+def test_a_model_that_does_not_fit_is_told():
+    assert any("it does not fit" in note for note in plan(PlanConfig(gpu="T4", precision="fp32", size=1024)).notes)
+    assert not any("it does not fit" in note for note in plan(PlanConfig(gpu="H200")).notes)
+
+
+def test_a_stream_slower_than_its_driver_is_told():
+    made = plan(PlanConfig(gpu="T4", profile="live", rate=60, attainable=0.1))
+    assert any(note.startswith("slower than a driver of 60 frames/s") for note in made.notes)
+
+
+def test_the_json_holds_every_number_of_the_table():
+    data = json.loads(json.dumps(plan(PlanConfig(gpu="H200", latency_s=0.2)).to_json()))
+    assert data["prediction"]["row_forwards"] == 300
+    assert data["prediction"]["flops"] == sum(stage["flops"] for stage in data["prediction"]["stages"])
+    assert data["wishes"][0]["met"] is False
+    assert {way["profile"] for way in data["wishes"][0]["ways"]} <= {"exact", "balanced", "live"}
+
+
+def test_here_without_a_gpu_needs_a_bundle():
+    with pytest.raises(InputError, match=r"no GPU that can be used.*add --bundle DIR"):
+        plan(PlanConfig(gpu="here"))
+
+
+def test_here_without_a_bundle_is_the_gpu_that_the_driver_names(monkeypatch):
+    gpu = Gpu(index=0, name="NVIDIA L40S", capability="8.9", total_bytes=40 * 10**9, driver_cuda=(13, 0))
+    monkeypatch.setattr(module, "find_gpu", lambda index=0: gpu)
+    made = plan(PlanConfig(gpu="here"))
+    assert (made.device, made.memory_bytes) == ("L40S", 40 * 10**9)
+    assert any("NVIDIA L40S by its data sheet" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"size": 500}, "multiple of 64 pixels, got 500; the nearest is 512"),
+        ({"frames": 0}, "--frames must be at least 1, got 0"),
+        ({"steps": 0}, "--steps must be at least 1"),
+        ({"fps": 0.0}, "--fps must be above 0"),
+        ({"latency_s": float("nan")}, "--latency must be above 0"),
+        ({"attainable": 1.5}, "--attainable is a part of the card's peaks"),
+        ({"preset": "large"}, "there is no preset 'large'; there are: hunyuanportrait, pocket"),
+        ({"precision": "fp8"}, "there is no precision 'fp8'; there are: fp16, fp32"),
+        ({"profile": "exakt"}, "did you mean exact"),
+        ({"bundle": "x", "preset": "pocket"}, "--preset and --bundle were given"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_with_what_can(given, says):
+    with pytest.raises(InputError, match=says.replace("(", r"\(")):
+        plan(PlanConfig(**{"gpu": "H200", **given}))
+
+
+def test_the_command_prints_the_plan(monkeypatch, capfd):
+    from hp_trt.__main__ import main
+
+    monkeypatch.setattr("sys.argv", ["hp-trt", "plan", "--gpu", "H200", "--preset", "pocket", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    event = json.loads(capfd.readouterr().out)
+    assert (event["event"], event["device"], event["preset"]) == ("result", "H200", "pocket")
+
+
+def test_the_steps_that_a_profile_skips_are_among_those_that_a_wish_is_answered_with():
+    made = plan(PlanConfig(gpu="H200", profile="balanced", fps=1))
+    # 25 of which the last is skipped
+    assert (made.choice.steps, made.prediction.work.steps) == (25, 24)
+    same = plan(PlanConfig(gpu="H200", profile="balanced", steps=25))
+    assert same.prediction.total_s == made.prediction.total_s
+    asked = plan(PlanConfig(gpu="H200", fps=6))
+    (choice, got) = next((c, g) for c, g in asked.answers[0].ways if c.profile == "exact")
+    assert plan(PlanConfig(gpu="H200", steps=choice.steps)).prediction.frames_per_s == pytest.approx(got)
+
+
+def test_a_clip_is_as_much_arithmetic_as_the_bench_says():
+    model = model_of_preset("pocket")
+    flops = {name: {"call": model.cost(name).flops} for name in GRAPHS}
+    flops["stitch"] = {"call": 51200}  # the record of a built bundle
+    for frames, sampling in ((50, model.sampling), (33, Sampling(steps=4, guidance_motion=(1.0, 3.0)))):
+        stages = predict(model, clip_work(frames, sampling), Card(gpu=find_card("L4"))).stages
+        expected = done(Clip.of(frames, sampling), flops)
+        assert {s.stage: s.flops for s in stages if s.flops} == pytest.approx(expected)
+
+
+def test_planning_loads_no_heavy_library():
+    code = "import sys, hp_trt.measure.planning.plan, hp_trt.measure.planning.table; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "onnx", "onnxruntime", "cv2", "av", "PIL"} & set(loaded)

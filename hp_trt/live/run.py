@@ -304,7 +304,7 @@ def bundle_session(
             report.note(note)
         height, width = who.image.shape[:2]
         side = runtime.bundle.manifest.geometry["crop_px"]
-        with runtime.hunyuanportrait.live(
+        with runtime.live(
             who, profile=config.profile, policy=policy, landmarks=driving_landmarks, seed=seed
         ) as session:
             yield Opened(session=session, full=(width, height), crop=(side, side))

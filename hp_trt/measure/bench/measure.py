@@ -98,7 +98,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,
         tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary,
     ):
-        folder, sampling = Path(temporary), runtime.hunyuanportrait.sampling(steps=config.steps, seed=config.seed)
+        folder, sampling = Path(temporary), runtime.sampling(steps=config.steps, seed=config.seed)
         portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
         opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
         runs, walls_s = [], []
@@ -228,7 +228,7 @@ def _race(
         portrait=portrait,
         driving=driving,
         out=folder / "race-out.mp4",
-        sampling=runtime.hunyuanportrait.sampling(steps=config.reference_steps or sampling.steps, seed=sampling.seed),
+        sampling=runtime.sampling(steps=config.reference_steps or sampling.steps, seed=sampling.seed),
     )
     reference = Reference(runtime, weights=config.weights)
     return race(runtime, reference, inputs, turns=config.runs, tell=tell).to_json()

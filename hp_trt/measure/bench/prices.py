@@ -160,7 +160,7 @@ def _speed(config: PriceConfig, profile: Profile) -> dict[str, Any]:
             if run:
                 walls_s.append(time.perf_counter() - start_s)
                 firsts_s.append(first_s)
-        sampling = runtime.hunyuanportrait.sampling()
+        sampling = runtime.sampling()
     return {
         "steps": sampling.executed_steps,
         "rows_a_step": max(len(step.rows) for step in sampling.guidance()),

@@ -79,7 +79,7 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
     with Runtime(config.bundle, setup) as runtime:
         runtime.live_profile()  # before the portrait is encoded
         policy = "block" if config.rate is None else "drop-oldest"
-        with runtime.hunyuanportrait.live(images[0], policy=policy) as session:  # type: ignore[arg-type]
+        with runtime.live(images[0], policy=policy) as session:  # type: ignore[arg-type]
             found = _run(session, images, config, tell)
             stats = session.stats
     return {

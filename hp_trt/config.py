@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from engines.errors import InputError
 from hp_trt.profiles import Profile, find_profile
@@ -14,6 +15,10 @@ from hp_trt.profiles import Profile, find_profile
 Family = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
 Provider = Literal["cpu", "cuda"]
 Locator = Literal["haar", "yunet", "yoloface"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+LOCATORS: tuple[Locator, ...] = get_args(Locator)
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +40,9 @@ class RuntimeConfig:
     max_frames: int = 10_000  # of a driving video; the released program's limit
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("family", self.family, get_args(Family)),
-            ("provider", self.provider, get_args(Provider)),
-            ("locator", self.locator, get_args(Locator)),
-        ):
-            if value not in choices:
-                near = difflib.get_close_matches(str(value), choices, n=1)
-                hint = f"did you mean {near[0]}? There" if near else "there"
-                raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(choices)}")
+        one_of("family", self.family, FAMILIES)
+        one_of("provider", self.provider, PROVIDERS)
+        one_of("locator", self.locator, LOCATORS)
         if not isinstance(self.profile, Profile):
             object.__setattr__(self, "profile", find_profile(self.profile))
         if self.family != "onnxruntime" and self.provider != "cpu":
@@ -65,6 +64,17 @@ class RuntimeConfig:
                 f"the locator haar takes no file, got {self.locator_file}; "
                 "name the locator it belongs to: yunet or yoloface"
             )
+
+
+def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:
+    """The choice that `value` is. Raises InputError, which says what `name` there are."""
+    for choice in choices:
+        if choice == value:
+            return choice
+    words = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(str(value), words, n=1)
+    hint = f"did you mean {near[0]}? There" if near else "there"
+    raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(words)}")
 
 
 def profile_of(config: RuntimeConfig) -> Profile:

@@ -1,0 +1,83 @@
+"""The options that several commands have, each written once, and the values that they stand for.
+
+A command takes them by name, `family: options.Family = "onnxruntime"`, and keeps its defaults to itself. An option of
+one command alone stands there. typer gives strings: `machine` and `finder` make of them what configs take, and
+`hp_trt.config.one_of` does it for an option of one command.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import typer
+
+from hp_trt import config
+
+Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
+Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")]
+Seed = Annotated[int | None, typer.Option(help="Of the initial noise [72580].")]
+AppearanceScale = Annotated[float | None, typer.Option(help="Guidance to the portrait [bundle's own].")]
+MotionScale = Annotated[float | None, typer.Option(help="Guidance to the motion [bundle's own].")]
+Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
+Family = Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")]
+Provider = Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
+Device = Annotated[int, typer.Option(help="Which GPU, from 0.")]
+WeightBudget = Annotated[
+    float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
+]
+Threads = Annotated[int | None, typer.Option(help="CPU threads [every core].")]
+Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")]
+LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file.")]
+PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]
+DrivingLandmarks = Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")]
+Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")]
+ReportFile = Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Every event as a line of JSON on standard output.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Machine(TypedDict):
+    """What of a RuntimeConfig says where the graphs run."""
+
+    family: config.Family
+    provider: config.Provider
+    device_id: int
+    threads: int | None
+
+
+class Finder(TypedDict):
+    """What of a RuntimeConfig says who finds the faces, and how they are known."""
+
+    locator: config.Locator
+    locator_file: Path | None
+    arcface: Path | None
+
+
+def machine(*, family: str, provider: str, device: int, threads: int | None) -> Machine:
+    """The options of those names. Raises InputError for a word that is no choice."""
+    return {
+        "family": config.one_of("family", family, config.FAMILIES),
+        "provider": config.one_of("provider", provider, config.PROVIDERS),
+        "device_id": device,
+        "threads": threads,
+    }
+
+
+def finder(*, locator: str, locator_file: Path | None, arcface: Path | None) -> Finder:
+    """The options of those names. Raises InputError for a word that is no choice."""
+    chosen = config.one_of("locator", locator, config.LOCATORS)
+    return {"locator": chosen, "locator_file": locator_file, "arcface": arcface}
+
+
+def sampling(
+    *, steps: int | None, seed: int | None, appearance_scale: float | None, motion_scale: float | None
+) -> dict[str, Any]:
+    """What `Runtime.animate` takes for the options of those names; None leaves the bundle's own."""
+    return {
+        "steps": steps,
+        "seed": seed,
+        "guidance_appearance": None if appearance_scale is None else (appearance_scale, appearance_scale),
+        "guidance_motion": None if motion_scale is None else (motion_scale, motion_scale),
+    }

@@ -1,0 +1,45 @@
+"""Options that commands share: what they make of their strings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engines.errors import InputError
+from hp_trt.commands import options
+from hp_trt.config import RuntimeConfig
+
+MACHINE = {"family": "onnxruntime", "provider": "cpu", "device": 0, "threads": 2}
+FINDER = {"locator": "haar", "locator_file": None, "arcface": None}
+
+
+def test_a_runtime_is_set_up_as_the_options_say():
+    machine = options.machine(**MACHINE | {"family": "tensorrt", "device": 1})
+    finder = options.finder(locator="yunet", locator_file=Path("y.onnx"), arcface=Path("a.onnx"))
+    made = RuntimeConfig(**machine, **finder)
+    assert (made.family, made.provider, made.device_id, made.threads) == ("tensorrt", "cpu", 1, 2)
+    assert (made.locator, made.locator_file, made.arcface) == ("yunet", Path("y.onnx"), Path("a.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("of", "given", "says"),
+    [
+        (options.machine, MACHINE | {"family": "tensorrt-rxt"}, "no family 'tensorrt-rxt'; did you mean tensorrt-rtx?"),
+        (options.machine, MACHINE | {"provider": "abacus"}, "there is no provider 'abacus'; there are: cpu, cuda"),
+        (
+            options.finder,
+            FINDER | {"locator": "yolo"},
+            "no locator 'yolo'; did you mean yoloface? There are: haar, yun",
+        ),
+    ],
+)
+def test_a_word_that_is_no_choice_is_refused_with_those_there_are(of, given, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        of(**given)
+
+
+def test_one_guidance_scale_is_the_least_and_the_most_and_what_is_not_given_is_the_bundles_own():
+    found = options.sampling(steps=3, seed=None, appearance_scale=1.5, motion_scale=None)
+    assert found == {"steps": 3, "seed": None, "guidance_appearance": (1.5, 1.5), "guidance_motion": None}

@@ -137,8 +137,9 @@ def live(
     """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
     from functools import partial
 
+    from hp_trt.commands.live import bundle_session
     from hp_trt.config import RuntimeConfig
-    from hp_trt.live.run import LiveConfig, bundle_session, claim_stdout, run_live
+    from hp_trt.live.run import LiveConfig, claim_stdout, run_live
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video

@@ -10,8 +10,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,10 +21,10 @@ from typing import Any, Literal, Protocol, Self, get_args
 import numpy as np
 
 from engines.errors import InputError, InternalError, OutputError
-from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
 from hp_trt.live.playout import Playout
+from hp_trt.live.queues import Policy
 from hp_trt.live.status import Stats, Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
 from hp_trt.streams.sink import Shape, Sink
@@ -33,7 +33,6 @@ from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Source, is_url, open_source
 
 Pace = Literal["own", "fast"]
-Policy = Literal["block", "drop-oldest", "latest"]
 _TICK_S = 0.2  # how soon a run notices that it should end
 _DRAIN_S = 5.0  # after Ctrl-C, for frames that are on their way
 _LONGEST_S = 10**7
@@ -277,37 +276,6 @@ def check_apart(driving: str, out: str, others: tuple[Path, ...] = ()) -> None:
     for other in others:
         if not is_url(out) and _same_file(str(other), out):
             raise InputError(f"{out} is {other} itself, of which the result is made; give it another name")
-
-
-@contextmanager
-def bundle_session(
-    bundle: Path,
-    portrait: Path,
-    config: RuntimeConfig,
-    *,
-    policy: Policy,
-    portrait_landmarks: Path | None = None,
-    driving_landmarks: Path | None = None,
-    seed: int | None = None,
-    report: Reporter,
-) -> Iterator[Opened]:
-    """A session of the bundle with the profile of `config`, for as long as the block lasts."""
-    from hp_trt.api import Runtime
-
-    with Runtime(bundle, config) as runtime:
-        if runtime.bundle.manifest.weights["kind"] == "random":
-            report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
-        for note in runtime.notes_of(runtime.live_profile()):
-            report.note(note)
-        who = runtime.portrait(portrait, landmarks=portrait_landmarks)
-        for note in who.notes:
-            report.note(note)
-        height, width = who.image.shape[:2]
-        side = runtime.bundle.manifest.geometry["crop_px"]
-        with runtime.live(
-            who, profile=config.profile, policy=policy, landmarks=driving_landmarks, seed=seed
-        ) as session:
-            yield Opened(session=session, full=(width, height), crop=(side, side))
 
 
 def _summary(config: LiveConfig, outcome: Outcome, stats: Stats) -> str:

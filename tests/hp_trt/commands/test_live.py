@@ -14,7 +14,7 @@ import pytest
 from tests.hp_trt.clips import contents, make_clip
 
 PROGRAM = """
-import hp_trt.live.run as command
+import hp_trt.commands.live as command
 from hp_trt.__main__ import main
 from tests.hp_trt.live.fake_session import FakeSession
 command.bundle_session = lambda *a, policy, **k: FakeSession().open(policy)

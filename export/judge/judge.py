@@ -145,7 +145,7 @@ def card(file: Path, **trained_with: int) -> str:
     )
     summary = (
         f"On {HELD_OUT} held-out faces: {errors['clean'].mean():.2f} px mean landmark error at {JUDGE_PX} px "
-        f"({errors['spoiled'].mean():.2f} spoiled), mean parameter correlation {fits['clean'].mean():.3f} "
+        f"({errors['spoiled'].mean():.2f} spoiled),\nmean parameter correlation {fits['clean'].mean():.3f} "
         f"({fits['spoiled'].mean():.3f} spoiled)."
     )
     return _CARD.read_text(encoding="utf-8").format(

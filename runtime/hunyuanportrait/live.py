@@ -12,8 +12,8 @@ its new frames have in common. It is taken from them, less from frame to frame, 
     joining    X" = X' + w_t (B - X'_O)  w_t = 1 - t / (n + 1), t: 1 .. n of the new frames, 0 of O, the last tied one;
                                          B: that frame as the window before left it
 
-Source: DESIGN 3 and 6 (the stitch as a matrix, live mode); the released sampler has none of this, because its windows
-wrap round a clip's end and all advance together.
+Source: our own (docs/decisions.md, "Sampling and live mode"); the released sampler has none of this, because its
+windows wrap round a clip's end and all advance together.
 """
 
 from __future__ import annotations

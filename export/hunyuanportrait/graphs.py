@@ -6,7 +6,7 @@ in half; the others are the fp32 islands, and why is written beside each. Those 
 without, are in `export/hunyuanportrait/live_graphs.py`.
 
 Letters: R rows, F frames of a window, f frames of a chunk, T frames of a clip, W windows; h, w latent cells.
-Source: SPEC 15, DESIGN 3.
+Source: SPEC 15; docs/graphs.md has the tables.
 """
 
 from __future__ import annotations

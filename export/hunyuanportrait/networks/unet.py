@@ -1,7 +1,7 @@
 """The SVD-XT UNet with HunyuanPortrait's motion adapters, cut for the graph.
 
 State-dict keys and shapes are the published ones (1492 at full size). Against the released
-forward pass, these steps are rewritten, each exactly (DESIGN 4):
+forward pass, these steps are rewritten, each exactly (docs/graphs.md):
 
 - Temporal cross-attention: its context is the window's mean, one per row, the same at every pixel. K and V
   are projected once per row and every token of the row asks them: (R, F*S, C) against (R, n, C).

@@ -18,12 +18,13 @@ from typing import Any
 
 from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
 from engines.plans import EngineSet, Target
-from engines.spec import QUANTIZATIONS, NetworkSpec
+from engines.spec import NetworkSpec
 
-SCHEMA = 2
+SCHEMA = 3
 OWN_SOURCE = "came with hp-trt"  # of trained weights that need no --weights
 FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"
+_BUILD = "python -m export.build_engines"
 RECORD_NAME = "record.json"
 
 
@@ -60,6 +61,10 @@ class GraphRecord:
         files = sum(file.bytes for path, file in self.files.items() if path != self.main)
         return self.built.get("weights_bytes", files)
 
+    def decides_plan(self, *, stripped: bool) -> str:
+        """What of it decides its plan: all of it, or its structure where the plan is `stripped` of weights."""
+        return self.structure if stripped else self.key
+
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -92,10 +97,13 @@ class GraphRecord:
 class Manifest:
     """The bundle's description of itself.
 
-    `weights` is {"kind": "random" | "published" | "trained", "fingerprint": {network: sha256}, "source": text};
-    `versions` holds "hp_trt", the program that wrote the bundle, among the others.
+    `model` names the rooms that know its graphs; `command` is the words that `export.build_engines` was given for them,
+    but for the bundle's own place. `weights` is {"kind": "random" | "published" | "trained", "fingerprint": {network:
+    sha256}, "source": text}; `versions` holds "hp_trt", the program that wrote the bundle, among the others.
     """
 
+    model: str  # "hunyuanportrait"
+    command: tuple[str, ...]
     preset: str
     precision: str
     size: tuple[int, int]  # H, W in pixels
@@ -113,16 +121,19 @@ class Manifest:
         for folder, engines in self.engines.items():
             if folder != engines.target.folder:
                 raise ValueError(f"the plans for {engines.target} belong in {engines.target.folder}, got {folder!r}")
+            stripped = engines.target.options.strip
             for name, plan in engines.plans.items():
                 if plan.target_folder != folder:
                     raise ValueError(f"{name}: a plan of {folder} must lie there, got {plan.target_folder!r}")
-                if name not in self.graphs or plan.graph_key != engines.target.built_from(self.graphs[name]):
+                if name not in self.graphs or plan.graph_key != self.graphs[name].decides_plan(stripped=stripped):
                     raise ValueError(f"{plan.main} was built from another graph than the bundle's {name}")
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {
             "format": FORMAT,
             "schema": self.schema,
+            "model": self.model,
+            "command": list(self.command),
             "preset": self.preset,
             "precision": self.precision,
             "size": list(self.size),
@@ -144,6 +155,8 @@ class Manifest:
                 raise ValueError(f"{name} must be an object, got {data[name]!r}")
         return cls(
             schema=data["schema"],
+            model=data["model"],
+            command=_words(data["command"]),
             preset=data["preset"],
             precision=data["precision"],
             size=(data["size"][0], data["size"][1]),
@@ -193,43 +206,27 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
-    """The command that makes the graphs of `bundle` (again), as precisely as what is left of its manifest allows."""
+    """The command that makes the graphs of `bundle` (again): with the words that its manifest says built them, or, of
+    one that does not say, as precisely as what is left of it allows."""
     known = manifest if isinstance(manifest, Mapping) else {}
-    words = ["python -m export.build_engines", f"--preset {known.get('preset', 'pocket|hunyuanportrait')}"]
-    words += _weights_words(known.get("weights"))
-    if "precision" in known:
-        words.append(f"--precision {known['precision']}")
-    if isinstance(size := known.get("size"), list | tuple) and size:
-        words.append(f"--size {size[0]}")
-    if "frames" in known:
-        words.append(f"--frames {known['frames']}")
-    words += _live_words(known)
-    if isinstance(graphs := known.get("graphs"), Mapping):
-        words += ["--reuse"] * ("denoiser_inner" in graphs)
-        words += [f"--quantize {kind}" for kind in QUANTIZATIONS if f"denoiser_{kind}" in graphs]
-    return " ".join([*words, f"--bundle {shlex.quote(str(bundle))}"])
+    try:
+        words = [shlex.join(_words(known["command"]))]
+    except (KeyError, ValueError):
+        words = [f"--preset {known.get('preset', 'pocket|hunyuanportrait')}", "[--weights PATH | --random-weights]"]
+        words += [f"--{name} {known[name]}" for name in ("precision", "frames") if name in known]
+        if isinstance(size := known.get("size"), list | tuple) and size:
+            words.append(f"--size {size[0]}")
+    return " ".join([_BUILD, *words, f"--bundle {shlex.quote(str(bundle))}"])
 
 
-def _live_words(known: Mapping[str, Any]) -> list[str]:
-    """The options that give a build the graphs of live mode again; what comes with the package needs none."""
-    graphs, weights = known.get("graphs"), known.get("weights")
-    facts = weights if isinstance(weights, Mapping) else {}
-    if not isinstance(graphs, Mapping) or "live_denoiser" not in graphs or facts.get("source") == OWN_SOURCE:
-        return []
-    return ["--live"] if facts.get("live") in (None, OWN_SOURCE) else ["--live --live-weights FILE.safetensors"]
-
-
-def _weights_words(weights: Any) -> list[str]:
-    """The options that give a build the weights of a manifest again."""
-    facts = weights if isinstance(weights, Mapping) else {}
-    if facts.get("kind") == "trained":
-        return [] if facts.get("source") == OWN_SOURCE else ["--weights FILE.safetensors"]
-    known = {"random": "--random-weights", "published": "--weights DIR"}
-    return [known.get(str(facts.get("kind")), "[--weights PATH | --random-weights]")]
+def _words(data: Any) -> tuple[str, ...]:
+    if not isinstance(data, list | tuple) or not all(isinstance(word, str) for word in data):
+        raise ValueError(f"command must be a list of words, got {data!r}")
+    return tuple(data)
 
 
 def plan_command(bundle: Path, family: str, target: Target | None = None) -> str:
     """The command that builds plans of `family` from the graphs that `bundle` holds: those of `target`, where given."""
     chosen = target.arguments() if target is not None else []
-    words = ["python -m export.build_engines", f"--family {family}", *chosen, f"--bundle {shlex.quote(str(bundle))}"]
+    words = [_BUILD, f"--family {family}", *chosen, f"--bundle {shlex.quote(str(bundle))}"]
     return " ".join(words)

@@ -13,12 +13,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
-
-if TYPE_CHECKING:
-    from engines.manifest import GraphRecord
 
 ENGINES = "engines"  # the folder inside a bundle
 TIMING_CACHE = "timing.cache"  # in a target's folder
@@ -67,10 +64,6 @@ class Target:
         """`engines/<family>-<fingerprint12>`, inside the bundle."""
         return f"{ENGINES}/{self.family}-{self.fingerprint[:12]}"
 
-    def built_from(self, graph: GraphRecord) -> str:
-        """What of a graph decides its plan: all of it, or its structure where the plan carries no weights."""
-        return graph.structure if self.options.strip else graph.key
-
     def arguments(self) -> list[str]:
         """What asks `export.build_engines` for this target, its family and its GPU aside."""
         options = self.options
@@ -105,7 +98,7 @@ class PlanRecord:
 
     name: str  # the graph's
     key: str  # hex, the plan's content key
-    graph_key: str  # what it was built from: `Target.built_from` of its graph
+    graph_key: str  # what it was built from: `GraphRecord.decides_plan`
     target_folder: str  # `Target.folder`
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # NAME.plan and build.json; filled in by the writer
     parity: Mapping[str, float] = field(default_factory=dict)  # empty: not compared, for want of a GPU

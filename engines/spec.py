@@ -1,7 +1,8 @@
-"""What export promises about a graph and the runtime relies on: names, shapes, dtypes.
+"""What export promises about a graph and the runtime relies on: names, shapes, dtypes, and how the graph is used.
 
 A dimension is a number, or a name for a size that is known only at run time; the network's
-`ranges` bound each name (TensorRT makes its optimisation profile of them).
+`ranges` bound each name (TensorRT makes its optimisation profile of them). Whoever opens, runs, times or plans a graph
+asks its promise: nobody outside of a model's rooms knows graphs by name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Literal, Protocol, get_args
 Dim = int | str
 Quantization = Literal["int8", "fp8"]  # products in 8 bits; fp8: e4m3
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
+Lane = Literal["denoise", "decode"]  # what runs beside each other: each has a stream, and may have an arena
+LANES: tuple[Lane, ...] = get_args(Lane)
 
 
 def plain_name(graph: str) -> tuple[str, Quantization | None]:
@@ -63,17 +66,32 @@ class DimRange:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """One graph: its inputs and outputs in order, and the range of every named dimension."""
+    """One graph: its inputs and outputs in order, the range of every named dimension, and how it is used.
+
+    Checked when made: raises ValueError.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ranges: Mapping[str, DimRange] = field(default_factory=dict)
+    unit: str = ""  # the run-time dimension that work is counted by: "rows", "frames", "chunk"; "": a call is one
+    lane: Lane = "denoise"  # stream and arena
+    repeated: bool = False  # the same shapes over and over: a CUDA graph, and most of a CPU's threads in live mode
+    context: int = 0  # frames before its own that it looks back over, at the beginning of a chunk; 0: not causal
 
     def __post_init__(self) -> None:
         named = {d for t in (*self.inputs, *self.outputs) for d in t.dims if isinstance(d, str)}
         if named != set(self.ranges):
             raise ValueError(f"{self.name}: dimensions {sorted(named)} need ranges, got {sorted(self.ranges)}")
+        if self.unit and self.unit not in self.ranges:
+            raise ValueError(
+                f"{self.name}: work is counted by a run-time dimension, one of {sorted(self.ranges)}, got {self.unit!r}"
+            )
+        if self.lane not in LANES:
+            raise ValueError(f"{self.name}: the lane is one of {', '.join(LANES)}, got {self.lane!r}")
+        if self.context < 0:
+            raise ValueError(f"{self.name}: needs a context of at least 0 frames, got {self.context}")
 
     def input(self, name: str) -> TensorSpec:
         return next(t for t in self.inputs if t.name == name)
@@ -124,6 +142,10 @@ class NetworkSpec:
             "inputs": [t.to_json() for t in self.inputs],
             "outputs": [t.to_json() for t in self.outputs],
             "ranges": {k: [r.min, r.opt, r.max] for k, r in self.ranges.items()},
+            "unit": self.unit,
+            "lane": self.lane,
+            "repeated": self.repeated,
+            "context": self.context,
         }
 
     @classmethod
@@ -133,4 +155,8 @@ class NetworkSpec:
             inputs=tuple(TensorSpec.from_json(t) for t in data["inputs"]),
             outputs=tuple(TensorSpec.from_json(t) for t in data["outputs"]),
             ranges={k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in data["ranges"].items()},
+            unit=data["unit"],
+            lane=data["lane"],
+            repeated=data["repeated"],
+            context=data["context"],
         )

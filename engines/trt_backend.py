@@ -19,24 +19,19 @@ from engines.cuda_driver import CudaDriver, Driver
 from engines.errors import EngineMismatch, InputError
 from engines.families import Family
 from engines.gpu import require_gpu
-from engines.spec import NetworkSpec, plain_name
+from engines.spec import NetworkSpec
 from engines.trt_plan import make_logger, open_engine, refit
 from engines.trt_session import Arena, TrtSession
 
-# Many launches a run, and the same shapes over and over.
-CAPTURED = frozenset({"denoiser", "denoiser_inner", "denoiser_outer", "vae_decoder", "live_denoiser", "tiny_decoder"})
-# What runs on "decode": with an arena of its own it need not wait for "denoise".
-_DECODING = frozenset({"vae_decoder", "tiny_decoder"})
-
 
 class TrtBackend(CudaBuffers):
-    """Opens plans of one family on one device.
+    """Opens plans of one family on one device. Graphs that promise to be `repeated` run as CUDA graphs.
 
     `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena, so
     that decoding one clip may run beside denoising another, for as much more memory as the decoder's activations.
     `weight_budget_bytes`: of each plan's weights, so much stays in GPU memory, and the rest streams, without a CUDA
     graph; `automatic_budget`: as much as TensorRT sees fit. Both are for plans that were built with weight streaming.
-    `captured`: the graphs, in any precision, that run as CUDA graphs. `trace`: keep times for `spans`.
+    `trace`: keep times for `spans`.
     """
 
     def __init__(
@@ -49,7 +44,6 @@ class TrtBackend(CudaBuffers):
         overlap_decode: bool = False,
         weight_budget_bytes: int | None = None,
         automatic_budget: bool = False,
-        captured: frozenset[str] = CAPTURED,
         trace: bool = False,
     ) -> None:
         super().__init__(driver, trace=trace)
@@ -59,12 +53,12 @@ class TrtBackend(CudaBuffers):
         self._trt = trt
         self._weight_budget_bytes = weight_budget_bytes
         self._automatic_budget = automatic_budget
-        self._captured = captured
         self._logger = make_logger(trt)
         self._runtime = trt.Runtime(self._logger)
         # Plans that run on later versions bring the code to run them; their hash was checked like the others'.
         self._runtime.engine_host_code_allowed = True
         shared = Arena(self)
+        # With an arena of its own, decoding need not wait for denoising.
         self._arenas = {"denoise": shared, "decode": Arena(self) if overlap_decode else shared}
         self._sessions: list[TrtSession] = []
 
@@ -90,10 +84,10 @@ class TrtBackend(CudaBuffers):
         if weights is not None:
             refit(self._family, self._trt, engine, logger, weights, spec, path)
         streams = self._stream_weights(engine)  # before any context, and before asking for activations
-        arena = self._arenas["decode" if spec.name in _DECODING else "denoise"]
+        arena = self._arenas[spec.lane]
         self._grow(arena, engine.device_memory_size_v2, spec)
         # Weights that stream in while a graph runs are not part of what was captured.
-        may_capture = self._may_capture if plain_name(spec.name)[0] in self._captured and not streams else None
+        may_capture = self._may_capture if spec.repeated and not streams else None
         session = TrtSession(
             spec,
             self,

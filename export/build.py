@@ -48,7 +48,8 @@ from export.plans.build_plans import intact
 from export.plans.engine_parity import Judge
 from export.progress import Progress, announcer
 from export.weights.packed import live_networks
-from export.weights.source import WeightsSource, WithLive, is_packed, open_source
+from export.weights.source import OWN_WEIGHTS, WeightsSource, WithLive, is_packed, open_source, own_live_weights
+from runtime.hunyuanportrait.presets import MODEL
 
 Precision = Literal["fp32", "fp16"]
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
@@ -132,6 +133,26 @@ class BuildConfig:
             made = [graphs[name].in_kind(kind) for name in QUANTIZABLE if name in graphs]
             graphs |= {graph.name: graph for graph in made}
         return graphs
+
+    def words(self) -> tuple[str, ...]:
+        """What `export.build_engines` is asked for this with, but for the bundle's own place."""
+        own = self.weights is not None and self.weights == OWN_WEIGHTS.get(self.preset)
+        own_live = own_live_weights(self.preset) if own else None
+        words = ["--preset", self.preset]
+        if not own:
+            words += ["--random-weights"] if self.weights is None else ["--weights", str(self.weights)]
+        words += ["--precision", self.precision]
+        words += [] if self.size is None else ["--size", str(self.size)]
+        words += [] if self.frames is None else ["--frames", str(self.frames)]
+        if self.live and self.live_weights is None:
+            words += ["--live"]
+        elif self.live_weights != own_live:
+            words += ["--no-live"] if self.live_weights is None else ["--live-weights", str(self.live_weights)]
+        words += ["--reuse"] * self.reuse
+        words += [word for kind in self.quantize for word in ("--quantize", kind)]
+        words += [] if self.calibration is None else ["--calibrate", *map(str, self.calibration)]
+        words += ["--no-graph-parity"] * (not self.parity)
+        return tuple(words)
 
     def _live_networks(self) -> tuple[str, ...]:
         """Which networks of live mode there are weights of."""
@@ -236,7 +257,8 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
         outdated = [
             name
             for name, plan in engines.plans.items()
-            if name not in records or engines.target.built_from(records[name]) != plan.graph_key
+            if name not in records
+            or records[name].decides_plan(stripped=engines.target.options.strip) != plan.graph_key
         ]
         plans = intact(writer, engines, outdated)
         if plans:
@@ -357,6 +379,8 @@ def _manifest(
         "overlap": min(3, config.window - 1),  # the released 3, but in windows too short for it
     }
     return Manifest(
+        model=MODEL,
+        command=config.words(),
         preset=config.preset,
         precision=config.precision,
         size=(size, size),

@@ -17,7 +17,7 @@ from engines.errors import BundleError, InputError
 from engines.gpu import require_gpu
 from engines.manifest import build_command, plan_command
 from engines.plan_choice import Here, choose_plans
-from engines.spec import plain_name
+from engines.spec import NetworkSpec, plain_name
 from hp_trt.config import RuntimeConfig
 from hp_trt.profiles import Profile
 
@@ -62,8 +62,9 @@ class OpenGraphs:
         beside = {*profile.roles.values(), "motion"} if live and self._backend.concurrent else set()
         missing = [name for name in profile.graphs if name not in (self._beside if name in beside else self.sessions)]
         for name, (file, weights) in _files(self._bundle, self._config, missing).items():
-            threads = live_threads(name, self._config.threads) if name in beside else None
-            session = self._backend.load(self._bundle.spec(name), file, weights, threads=threads)
+            spec = self._bundle.spec(name)
+            threads = live_threads(spec, self._config.threads) if name in beside else None
+            session = self._backend.load(spec, file, weights, threads=threads)
             self._opened.callback(session.close)
             (self._beside if name in beside else self.sessions)[name] = session
         found = {name: (self._beside if name in beside else self.sessions)[name] for name in profile.graphs}
@@ -74,12 +75,12 @@ class OpenGraphs:
         self._opened.close()
 
 
-def live_threads(graph: str, threads: int | None) -> int:
+def live_threads(spec: NetworkSpec, threads: int | None) -> int:
     """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
     from engines.onnx_backend import available_cores
 
     whole = threads or available_cores()
-    return max(1, whole // 2 if "denoiser" in graph else whole // 4)
+    return max(1, whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4)
 
 
 def _option_of(graph: str) -> str:

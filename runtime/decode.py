@@ -3,8 +3,9 @@
 Chunks are counted from frame 0 of the padded sequence, because the decoder's convolutions through time see zeros
 beyond a chunk's ends: other chunks would be other frames. A chunk that holds only padding is not decoded.
 
-A causal decoder looks back over `context` frames and never ahead. Each of its chunks begins with so many frames whose
-pictures are thrown away, and the rest are what the whole clip at once would give, wherever chunks begin.
+A causal decoder looks back over the `context` frames that its graph promises, and never ahead. Each of its chunks
+begins with so many frames whose pictures are thrown away, and the rest are what the whole clip at once would give,
+wherever chunks begin.
 
 Source: SPEC 6.1 (decode) and 9 (8-bit frames).
 """
@@ -31,9 +32,6 @@ class Chunk:
     stop: int
     keep_start: int
     keep_stop: int
-
-
-CONTEXT = {"vae_decoder": 0, "tiny_decoder": 2}  # by graph: how many frames it looks back over; 0: not causal
 
 
 def chunks(frames: int, *, chunk: int, pad_frames: int, context: int = 0) -> list[Chunk]:
@@ -66,7 +64,7 @@ def decode(
     chunk: int,
     stages: Stages | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Run `vae_decoder`, or a graph with its promise: yield (index, frame) of each of the N frames, index from 0.
+    """Run a decoder's graph: yield (index, frame) of each of the N frames, index from 0.
 
     latents (N + 2 `pad_frames`, 4, h, w) float32 as the loop leaves them; a frame is the raw decoder output (3, H, W)
     float32, about [-1, 1], and the caller's to keep. Memory does not depend on N. Where the backend works on by itself,
@@ -89,7 +87,7 @@ def decode(
         return backend.fetch(backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start))
 
     name = session.spec.name
-    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames, context=CONTEXT.get(name, 0))
+    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames, context=session.spec.context)
     ahead = ReadAhead(backend, plan, begin)
     outputs = [backend.empty((chunk, 3, height, width), "float32") for _ in range(ahead.slots)]
     for part in plan:

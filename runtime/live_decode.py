@@ -13,7 +13,6 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Pending, Session
 from engines.errors import BundleError
-from runtime.decode import CONTEXT
 from runtime.finite import require_finite
 
 
@@ -27,7 +26,7 @@ class LiveDecoder:
 
     def __init__(self, backend: Backend, session: Session) -> None:
         self._backend, self._session = backend, session
-        self._context = CONTEXT.get(session.spec.name, 0)
+        self._context = session.spec.context
         self._most = session.spec.ranges["chunk"].max - self._context
         if self._most < 1:
             raise BundleError(

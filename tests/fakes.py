@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -142,8 +142,10 @@ def spec(
     *,
     dtypes: Mapping[str, str] | None = None,
     most: int = 1000,
+    **promised: Any,
 ) -> NetworkSpec:
-    """A NetworkSpec in one line: float32 unless `dtypes` says otherwise, named sizes from 1 to `most`."""
+    """A NetworkSpec in one line: float32 unless `dtypes` says otherwise, named sizes from 1 to `most`. `promised`: its
+    fields of how a graph is used."""
     dtypes = dtypes or {}
 
     def tensors(dims: Mapping[str, tuple[int | str, ...]]) -> tuple[TensorSpec, ...]:
@@ -151,4 +153,4 @@ def spec(
 
     named = {d for dims in (*inputs.values(), *outputs.values()) for d in dims if isinstance(d, str)}
     ranges = {d: DimRange(min=1, opt=1, max=most) for d in sorted(named)}
-    return NetworkSpec(name=name, inputs=tensors(inputs), outputs=tensors(outputs), ranges=ranges)
+    return NetworkSpec(name=name, inputs=tensors(inputs), outputs=tensors(outputs), ranges=ranges, **promised)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engines.spec import Dim, DimRange, NetworkSpec, Quantization, TensorSpec, plain_name
+from engines.spec import Dim, DimRange, Lane, NetworkSpec, Quantization, TensorSpec, plain_name
 
 Networks = Callable[[str], Any]  # network name -> its module, with float32 parameters
 
@@ -67,8 +67,24 @@ def tensor(name: str, *dims: Dim, dtype: str = "float32") -> TensorSpec:
 
 
 def spec(
-    name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], **ranges: tuple[int, int, int]
+    name: str,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    *,
+    unit: str = "",
+    lane: Lane = "denoise",
+    repeated: bool = False,
+    context: int = 0,
+    **ranges: tuple[int, int, int],
 ) -> NetworkSpec:
     """A promise; `ranges` are least, usual and most of every named dimension."""
-    limits = {k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in ranges.items()}
-    return NetworkSpec(name=name, inputs=tuple(inputs), outputs=tuple(outputs), ranges=limits)
+    return NetworkSpec(
+        name=name,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        ranges={k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in ranges.items()},
+        unit=unit,
+        lane=lane,
+        repeated=repeated,
+        context=context,
+    )

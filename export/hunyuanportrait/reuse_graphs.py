@@ -100,7 +100,7 @@ def reuse_graphs(
     limits = {"rows": (1, 2, 3), "frames": (1, frames, frames) if frames > 1 else (1, 2, 2)}
     graphs = [
         Graph(
-            spec=spec(name, inputs, [output], **limits),
+            spec=spec(name, inputs, [output], unit="rows", repeated=True, **limits),
             networks=("unet", "pose_guider"),
             make=made(part),
             uneven=("frames",),

@@ -197,7 +197,7 @@ class _Builder:
             PlanRecord(
                 name=graph.name,
                 key=key,
-                graph_key=target.built_from(graph),
+                graph_key=graph.decides_plan(stripped=target.options.strip),
                 target_folder=target.folder,
                 parity=parity,
                 attention=attention,

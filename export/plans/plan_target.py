@@ -73,7 +73,7 @@ def plan_key(target: Target, graph: GraphRecord) -> str:
     """
     facts = {
         "target": target.to_json(),
-        "graph": target.built_from(graph),
+        "graph": graph.decides_plan(stripped=target.options.strip),
         "spec": graph.spec.to_json(),
         "code": code_hash("plans"),
     }

@@ -41,6 +41,8 @@ def make_graph(writer: BundleWriter, name: str, content: bytes, structure: str =
 
 def manifest_of(*records: GraphRecord, preset: str = "pocket") -> Manifest:
     return Manifest(
+        model="hunyuanportrait",
+        command=("--preset", preset, "--random-weights", "--size", "64"),
         preset=preset,
         precision="fp32",
         size=(64, 64),
@@ -72,11 +74,10 @@ def make_plan(writer: BundleWriter, graph: GraphRecord, content: bytes, target: 
     folder = writer.stage_plan(target, graph.name, key)
     (folder / f"{graph.name}.plan").write_bytes(content * 50)
     (folder / "build.json").write_text("{}\n")
-    built_from = target.built_from(graph)
     record = PlanRecord(
         name=graph.name,
         key=key,
-        graph_key=built_from,
+        graph_key=graph.decides_plan(stripped=target.options.strip),
         target_folder=target.folder,
         attention={"count": 2, "fused": 1, "text": "1 of 2 attentions fused"},
         built={"seconds": 3.0, "peak_bytes": 2 << 30, "not_compared": "no GPU to run it on", "graph": graph.key},

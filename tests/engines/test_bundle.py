@@ -11,12 +11,10 @@ import pytest
 
 from engines.bundle import Bundle
 from engines.errors import BundleError
-from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, own_hash
+from engines.manifest import SCHEMA, GraphRecord, Manifest, build_command, own_hash
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
 
-COMMAND = (
-    "python -m export.build_engines --preset pocket --random-weights --precision fp32 --size 64 --frames 5 --bundle "
-)
+COMMAND = "python -m export.build_engines --preset pocket --random-weights --size 64 --bundle "
 
 
 @pytest.fixture
@@ -99,8 +97,11 @@ def test_a_newer_schema_says_which_program_reads_it(path):
 
 
 def test_an_older_schema_asks_for_a_rebuild(path):
-    edit_manifest(path, lambda data: data.update(schema=0))
-    assert f"has schema 0, needed {SCHEMA}; rebuild it: {COMMAND}{path}" in refusal(path)
+    edit_manifest(path, lambda data: (data.update(schema=2), data.pop("command"), data.pop("model")))
+    assert refusal(path) == (
+        f"{path / 'manifest.json'} has schema 2, needed {SCHEMA}; rebuild it: python -m export.build_engines --preset "
+        f"pocket [--weights PATH | --random-weights] --precision fp32 --frames 5 --size 64 --bundle {path}"
+    )
 
 
 def test_a_manifest_edited_by_hand_is_noticed(path):
@@ -111,6 +112,14 @@ def test_a_manifest_edited_by_hand_is_noticed(path):
 def test_a_manifest_without_a_field_names_it(path):
     edit_manifest(path, lambda data: data.pop("frames"))
     assert "cannot be used: no field 'frames'; rebuild it" in refusal(path)
+
+
+@pytest.mark.parametrize("command", ["--preset pocket", [1], None])
+def test_a_command_that_is_no_words_is_not_accepted_and_not_quoted(path, command):
+    edit_manifest(path, lambda data: data.update(command=command))
+    message = refusal(path)
+    assert f"cannot be used: command must be a list of words, got {command!r}; rebuild it: " in message
+    assert "--preset pocket [--weights PATH | --random-weights] --precision fp32" in message
 
 
 def test_a_file_outside_its_folder_is_not_accepted():
@@ -168,36 +177,27 @@ def test_a_graph_that_a_killed_build_left_behind_does_no_harm(path, tmp_path):
     Bundle.open(path)
 
 
+def test_the_command_that_rebuilds_is_the_one_that_built():
+    words = ("--preset", "pocket", "--weights", "my weights.safetensors", "--reuse")
+    command = build_command(Path("b"), {"command": list(words), "preset": "other", "precision": "fp32"})
+    assert command == (
+        "python -m export.build_engines --preset pocket --weights 'my weights.safetensors' --reuse --bundle b"
+    )
+
+
 @pytest.mark.parametrize(
-    ("weights", "option"),
+    ("manifest", "words"),
     [
-        ({"kind": "trained", "source": OWN_SOURCE}, ""),
-        ({"kind": "trained", "source": "mine.safetensors"}, " --weights FILE.safetensors"),
-        ({"kind": "published", "source": "pretrained_weights"}, " --weights DIR"),
-        ({"kind": "stolen"}, " [--weights PATH | --random-weights]"),
-        (None, " [--weights PATH | --random-weights]"),
+        (None, "--preset pocket|hunyuanportrait [--weights PATH | --random-weights]"),
+        ({"preset": "pocket"}, "--preset pocket [--weights PATH | --random-weights]"),
+        ({"frames": 5, "size": 3}, "--preset pocket|hunyuanportrait [--weights PATH | --random-weights] --frames 5"),
     ],
 )
-def test_the_command_that_rebuilds_takes_the_weights_from_where_they_were(weights, option):
-    command = build_command(Path("b"), {"preset": "pocket", "weights": weights})
-    assert command == f"python -m export.build_engines --preset pocket{option} --bundle b"
+def test_without_a_command_what_is_left_of_a_manifest_is_quoted(manifest, words):
+    assert build_command(Path("b"), manifest) == f"python -m export.build_engines {words} --bundle b"
 
 
 def test_a_manifest_survives_its_own_json():
     record = GraphRecord(name="x", key=key_of(b""), spec=spec_of("x"), precision="fp16", parity={"max": 1e-6})
     manifest = manifest_of(record)
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
-
-
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ({"kind": "trained", "source": OWN_SOURCE, "live": OWN_SOURCE}, ""),
-        ({"kind": "random"}, " --live"),
-        ({"kind": "published", "live": "student.safetensors"}, " --live --live-weights FILE.safetensors"),
-    ],
-)
-def test_the_command_that_mends_a_bundle_makes_its_live_graphs_again(weights, words):
-    facts = {"preset": "pocket", "weights": weights, "graphs": {"live_denoiser": {}}}
-    assert f"{words} --bundle b" in build_command(Path("b"), facts)
-    assert "--live" not in build_command(Path("b"), {**facts, "graphs": {}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ def numbers(rows: int) -> np.ndarray:
 
 
 class Case:
-    """A driver, its module and a backend."""
+    """A driver, its module and a backend. `captured`: whether AXPY promises to be run over and over."""
 
-    def __init__(self, folder: Path, *, rtx: bool = False, total_bytes: int = 1 << 30, **options: Any) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, *, rtx: bool = False, total_bytes: int = 1 << 30, captured: bool = False, **options: Any
+    ) -> None:
+        self.folder, self.captured = folder, captured
         self.driver = FakeDriver(total_bytes)
         self.trt = fake_trt(self.driver, rtx=rtx)
         self.backend = TrtBackend(RTX if rtx else TENSORRT, self.trt, self.driver, device="fake GPU", **options)
@@ -42,7 +45,8 @@ class Case:
 
     def load(self, plan: FakePlan | None = None) -> TrtSession:
         plan = plan or FakePlan(spec=AXPY, formula=axpy)
-        return self.backend.load(plan.spec, self.plan(plan))
+        repeated = self.captured and plan.spec.name == AXPY.name
+        return self.backend.load(replace(plan.spec, repeated=repeated), self.plan(plan))
 
     def run(self, session: TrtSession, rows: int, a: float = 2.0) -> None:
         """Once, and right."""

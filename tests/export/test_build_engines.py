@@ -386,7 +386,7 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
     asked = []
 
     def build_bundle(config, tell):
-        asked.append((config.live, config.live_weights))
+        asked.append(config)
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 
     monkeypatch.setattr(build, "build_bundle", build_bundle)
@@ -401,7 +401,32 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
         (("--weights", trained, "--live-weights", live), (True, live)),
     ):
         told(*words, *more)
-        assert asked[-1] == expected, more
+        assert (asked[-1].live, asked[-1].live_weights) == expected, more
+        told(*asked[-1].words(), *words[2:], *(more if "--only" in more else ()))
+        assert asked[-1] == asked[-2], more
     live.unlink()
     told(*words)
-    assert asked[-1] == (False, None)
+    assert (asked[-1].live, asked[-1].live_weights) == (False, None)
+
+
+def test_the_words_that_a_bundle_keeps_ask_for_the_same_graphs_again(told, tiny_preset, tmp_path, monkeypatch):
+    from export import build
+
+    asked = []
+
+    def build_bundle(config, tell):
+        asked.append(config)
+        return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
+
+    monkeypatch.setattr(build, "build_bundle", build_bundle)
+    place = ("--bundle", tmp_path / "my bundle")
+    for words in (
+        ("--random-weights",),
+        ("--random-weights", "--precision", "fp16", "--size", "32", "--frames", "4", "--live", "--reuse"),
+        ("--weights", tmp_path / "pretrained", "--no-graph-parity"),
+        ("--random-weights", "--quantize", "int8", "--quantize", "fp8", "--calibrate", "my portrait.png", "clip.mp4"),
+    ):
+        told("--preset", tiny_preset, *words, *place)
+        told(*asked[-1].words(), *place)
+        assert asked[-1] == asked[-2], words
+    assert asked[0].words() == ("--preset", tiny_preset, "--random-weights", "--precision", "fp32")

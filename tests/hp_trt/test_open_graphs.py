@@ -11,7 +11,7 @@ from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
 from hp_trt.profiles import find_profile
-from tests.engines.bundles import make_bundle
+from tests.engines.bundles import make_bundle, spec_of
 
 EXACT, LIVE = find_profile("exact"), find_profile("live")
 
@@ -61,8 +61,14 @@ def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselv
     assert exact["motion"] is graphs.sessions["motion"] is not live["motion"]
     beside = {*LIVE.roles.values(), "motion"}
     threads = dict(backend.loaded[len(EXACT.graphs) :])
-    assert threads == {name: live_threads(name, 8) for name in beside}
-    assert threads[LIVE.roles["denoiser"]] == 4
+    assert threads == {name: live_threads(spec_of(name), 8) for name in beside}
+
+
+def test_half_of_the_threads_denoise_and_no_graph_has_none():
+    promise = spec_of("x")
+    denoiser, decoder = replace(promise, repeated=True), replace(promise, repeated=True, lane="decode")
+    assert [live_threads(graph, 8) for graph in (denoiser, decoder, promise)] == [4, 2, 2]
+    assert live_threads(promise, 1) == 1
 
 
 def test_a_graph_that_the_bundle_lacks_is_named_with_the_command_that_builds_it(tmp_path):

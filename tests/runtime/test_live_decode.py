@@ -17,8 +17,8 @@ def causal(latents):
     return {"frames": np.repeat(np.repeat(mixed[:, :3], 2, axis=2), 2, axis=3).astype(np.float32)}
 
 
-def decoder(backend: FakeBackend, name: str = "tiny_decoder", most: int = 8):
-    promise = spec(name, {"latents": ("chunk", 4, 2, 2)}, {"frames": ("chunk", 3, 4, 4)}, most=most)
+def decoder(backend: FakeBackend, context: int = 2, most: int = 8):
+    promise = spec("tiny", {"latents": ("chunk", 4, 2, 2)}, {"frames": ("chunk", 3, 4, 4)}, most=most, context=context)
     return backend.session(promise, causal)
 
 
@@ -57,7 +57,7 @@ def test_what_was_begun_may_be_waited_for_after_its_latents_are_gone():
 
 def test_a_decoder_that_looks_both_ways_gets_no_context():
     backend = FakeBackend()
-    session = decoder(backend, "vae_decoder")
+    session = decoder(backend, context=0)
     live = LiveDecoder(backend, session)
     for _ in range(2):
         live.begin(backend.upload(np.zeros((7, 4, 2, 2), np.float32)))
@@ -68,7 +68,7 @@ def test_a_nan_names_its_frames():
     backend = FakeBackend()
     live = LiveDecoder(backend, decoder(backend))
     list(live.frames(live.begin(backend.upload(np.zeros((4, 4, 2, 2), np.float32)))))
-    with pytest.raises(NonFiniteError, match="tiny_decoder: live frames 4 to 6"):
+    with pytest.raises(NonFiniteError, match="tiny: live frames 4 to 6"):
         list(live.frames(live.begin(backend.upload(np.full((3, 4, 2, 2), np.nan, np.float32)))))
 
 

@@ -89,7 +89,13 @@ class FakeRuntime:
                 motion_tokens,
             )
             sessions["decoder"] = backend.session(
-                spec("tiny_decoder", {"latents": ("chunk", CHANNELS, H, W)}, {"frames": ("chunk", 3, 6, 6)}, most=8),
+                spec(
+                    "tiny_decoder",
+                    {"latents": ("chunk", CHANNELS, H, W)},
+                    {"frames": ("chunk", 3, 6, 6)},
+                    most=8,
+                    context=2,
+                ),
                 pictures,
             )
             for session in sessions.values():

@@ -69,7 +69,7 @@ def fake_sessions(
         inputs["pose_features"] = (window, POSE_CHANNELS, H, W)
     return {
         "denoiser": backend.session(
-            spec("denoiser", inputs, {"velocity": (window, *cell)}, dtypes=tokens, most=3), denoiser
+            spec("denoiser", inputs, {"velocity": (window, *cell)}, dtypes=tokens, most=3, repeated=True), denoiser
         ),
         "stitch": backend.session(
             spec(

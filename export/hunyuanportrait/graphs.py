@@ -1,8 +1,8 @@
 """The graphs of a bundle: what each takes, gives and computes, between the networks and the exporter.
 
 All of them take and give float32, but for the tokens: image and motion tokens live in the bundle's
-precision, because the memory bank keeps them for every frame. In fp16 the networks named in `HALF` compute
-in half; the others are the fp32 islands, and why is written beside each. Those of live mode, which a bundle may do
+precision, because the memory bank keeps them for every frame. In fp16 the graphs named in `HALF`
+(`runtime/hunyuanportrait/presets.py`) compute in half; the others are the fp32 islands, and why is written there. Those of live mode, which a bundle may do
 without, are in `export/hunyuanportrait/live_graphs.py`.
 
 Letters: R rows, F frames of a window, f frames of a chunk, T frames of a clip, W windows; h, w latent cells.
@@ -23,12 +23,7 @@ from export.hunyuanportrait.networks.appearance import FoldedAppearance
 from export.hunyuanportrait.networks.motion import Motion
 from export.hunyuanportrait.networks.unet import Context, StepEmbedding, UNet
 from export.hunyuanportrait.networks.vae import VAE
-
-# Upstream runs the encoder and the three motion networks in fp32 too: head angles are degrees up to 180, where
-# half steps by 1/16, and all four together are under 0.2 % of a clip's work. Embedding and stitch are negligible.
-HALF = frozenset(
-    {"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder", "denoiser_inner", "denoiser_outer"}
-)
+from runtime.hunyuanportrait.presets import HALF
 
 # The runtime's limit of 10 000 frames, and room for 120 padded ones at either end. TensorRT holds memory for the most
 # that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from export.graphs.graph import Graph, Networks, spec, tensor
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, Architecture
-from export.hunyuanportrait.graphs import HALF, Denoiser, black_pose_features, denoiser_inputs, sides
+from export.hunyuanportrait.graphs import Denoiser, black_pose_features, denoiser_inputs, sides
 from export.hunyuanportrait.networks.tiny_decoder import CONTEXT, TinyDecoder
+from runtime.hunyuanportrait.presets import HALF
 
 USUAL_WINDOW = 8  # frames: a third of a second at 25 a second
 

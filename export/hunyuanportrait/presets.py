@@ -5,7 +5,7 @@ things ask for: its weights are to come with the package, 16 MB in half precisio
 train it. Depth is as published: every level, layer, adapter, and 64 image and 64 motion tokens. Widths are not:
 tokens are as wide as the finest level, not three times as wide, every attention has one head, 64 or 32 wide, and
 group norms have fewer groups. In half precision all but the appearance network's still have fused kernels
-(`export/plans/attention.py`).
+(`export/plans/attention.py`). What both are used at is in `runtime/hunyuanportrait/presets.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoderConfig
 from export.hunyuanportrait.networks.unet import UNetConfig
 from export.hunyuanportrait.networks.vae import VAEConfig
+from runtime.hunyuanportrait import presets as facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +70,10 @@ HUNYUANPORTRAIT = Preset(
         vae=VAEConfig(),
         tiny_decoder=TinyDecoderConfig(),
     ),
-    size=512,
-    frames=25,
     motion_px=256,
+    size=facts.PRESETS["hunyuanportrait"].size,
+    frames=facts.PRESETS["hunyuanportrait"].window,
+    sampling=facts.PRESETS["hunyuanportrait"].sampling,
 )
 
 POCKET = Preset(
@@ -111,17 +113,10 @@ POCKET = Preset(
         tiny_decoder=TinyDecoderConfig(channels=(16, 32, 64), blocks=1),
         live_layers=(1, 1, 1, 1),
     ),
-    size=128,
-    frames=25,
     motion_px=96,
-    # Three steps and no guidance follow the driver best: more steps add the noise's own variance, and scales above one
-    # exaggerate (docs/quality.md). Shorter ramps: two CPU cores are to be done with a usual clip in seconds.
-    sampling={
-        "steps": 3,
-        "guidance_appearance": (1.0, 1.0),
-        "guidance_motion": (1.0, 1.0),
-        "pad_frames": 5,
-    },
+    size=facts.PRESETS["pocket"].size,
+    frames=facts.PRESETS["pocket"].window,
+    sampling=facts.PRESETS["pocket"].sampling,
 )
 
 PRESETS: Mapping[str, Preset] = {p.name: p for p in (HUNYUANPORTRAIT, POCKET)}

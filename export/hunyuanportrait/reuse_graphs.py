@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from export.graphs.graph import Graph, Networks, spec, tensor
 from export.hunyuanportrait.architecture import Architecture
-from export.hunyuanportrait.graphs import HALF, black_pose_features, denoiser_inputs, guided, rows_of_samples, sides
+from export.hunyuanportrait.graphs import black_pose_features, denoiser_inputs, guided, rows_of_samples, sides
 from export.hunyuanportrait.networks.unet import Context, UNet
+from runtime.hunyuanportrait.presets import HALF
 
 REUSE_GRAPHS = ("denoiser_inner", "denoiser_outer")
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from runtime.decode import CONTEXT, chunks
+from runtime.decode import chunks
 from runtime.hunyuanportrait.arithmetic import Clip
+from runtime.hunyuanportrait.presets import CONTEXT
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.live_windows import LiveWindows
 from runtime.work import Call, Work
@@ -26,8 +27,7 @@ def clip_work(
     `inner`: what makes deep features on some steps only; `denoiser` goes on from there on all of them.
     """
     clip = Clip.of(frames, sampling)
-    context = CONTEXT.get(decoder, 0)
-    parts = chunks(clip.padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames, context=context)
+    parts = chunks(clip.padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames, context=CONTEXT[decoder])
     lengths = Counter(part.stop - part.start for part in parts)
     portrait = [Call(graph="appearance", units=1, times=1), Call(graph="vae_encoder", units=1, times=1)]
     if sampling.noise_aug_strength:  # it is encoded once more then, with noise on it
@@ -71,7 +71,7 @@ def live_work(
     window, first, new = cut.size, cut.new_frames(0), cut.new_frames(1)
     later = max(-(-(frames - first) // new), 0)
     windows, rows = 1 + later, [len(step.rows) for step in sampling.guidance()]
-    steps, context = len(rows), CONTEXT.get(decoder, 0)
+    steps, context = len(rows), CONTEXT[decoder]
     stitches = steps * windows + (later if cut.overlap else 0)  # every window but the first is joined to the one before
     lengths = Counter({first: 1}) + Counter({new: later})  # what is tied was seen, and shown, before
     decoded = Counter({first: 1}) + Counter({new + context: later})

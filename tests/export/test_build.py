@@ -16,12 +16,12 @@ from engines.errors import BundleError, CheckpointError, InputError, ParityError
 from export.build import BuildConfig, build_bundle, content_facts, deciding_networks, digest
 from export.graphs.trace import export_onnx
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS
-from export.hunyuanportrait.graphs import HALF
 from export.hunyuanportrait.upstream import NETWORK_FILES
 from export.weights.checkpoints import fingerprint
 from export.weights.packed import write_weights
 from export.weights.random import random_state_dict
 from export.weights.source import RandomWeights
+from runtime.hunyuanportrait.presets import HALF
 from tests.export.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("tiny-build")

@@ -9,7 +9,7 @@ import pytest
 
 from engines.bundle import Bundle
 from export.build import BuildConfig, build_bundle
-from export.hunyuanportrait.graphs import HALF
+from runtime.hunyuanportrait.presets import HALF
 
 
 @pytest.mark.slow

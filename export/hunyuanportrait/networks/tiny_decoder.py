@@ -18,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CONTEXT = 2  # frames before a frame that it depends on: one a memory block
+from runtime.hunyuanportrait import presets
+
+CONTEXT = presets.CONTEXT["tiny_decoder"]  # frames before a frame that it depends on: one a memory block
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ class Call:
     """A graph called `times` times with the same sizes."""
 
     graph: str
-    units: int  # the rows, frames or steps of one call; windows of a stitch
+    units: int  # of one call, by what its graph promises to be counted by: rows, frames, steps; windows of a stitch
     times: int
     frames: int = 0  # of a window, where windows go in
-    total: int = 0  # of a stitch: frames that come out
+    total: int = 0  # of a stitch, a matrix product and no network: frames that come out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,10 @@ class Work:
     padded: int  # frames whose tokens and latents are held at one time
     graphs: Mapping[str, tuple[Call, ...]]  # by stage
     host: Mapping[str, int] = field(default_factory=dict)  # pieces by stage
+    kept: str = ""  # the graph that some steps leave out: what it gave, of every frame and row, is kept for them
 
     @property
     def row_forwards(self) -> int:
         """Denoiser rows, all steps and windows together."""
-        calls = [call for call in self.graphs["denoise"] if "denoiser" in call.graph and call.graph != "denoiser_inner"]
+        calls = [call for call in self.graphs["denoise"] if call.frames and call.graph != self.kept]
         return sum(call.units * call.times for call in calls)

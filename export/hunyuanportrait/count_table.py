@@ -1,9 +1,9 @@
-"""The arithmetic and the memory of every graph as polynomials of its size, for `hp_trt/measure/planning/counts.py`.
+"""The arithmetic and the memory of every graph as polynomials of its size, for `hp_trt/hunyuanportrait/counts.py`.
 
 `python -m export.hunyuanportrait.count_table` prints that module's table: a plan is made where there is no PyTorch. A
 graph is counted on tensors without content at a few sizes, and the polynomial through them is exact: convolutions are
 linear in latent cells and frames, attention is quadratic in what it looks over.
-`tests/hp_trt/measure/planning/test_counts.py` counts at other sizes.
+`tests/hp_trt/hunyuanportrait/test_counts.py` counts at other sizes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from export.graphs.graph import Graph, Networks
 from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.live_graphs import live_graphs
 from export.hunyuanportrait.presets import PRESETS, Preset
-from hp_trt.measure.planning.counts import CELL_PX, TERMS
+from hp_trt.hunyuanportrait.counts import CELL_PX, TERMS
 
 _PRODUCTS = {"linear", "conv2d", "conv3d", "matmul", "__matmul__", "bmm", "scaled_dot_product_attention"}
 

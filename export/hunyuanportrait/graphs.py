@@ -2,8 +2,8 @@
 
 All of them take and give float32, but for the tokens: image and motion tokens live in the bundle's
 precision, because the memory bank keeps them for every frame. In fp16 the graphs named in `HALF`
-(`runtime/hunyuanportrait/presets.py`) compute in half; the others are the fp32 islands, and why is written there. Those of live mode, which a bundle may do
-without, are in `export/hunyuanportrait/live_graphs.py`.
+(`runtime/hunyuanportrait/presets.py`) compute in half; the others are the fp32 islands, and why is written there. Those
+of live mode, which a bundle may do without, are in `export/hunyuanportrait/live_graphs.py`.
 
 Letters: R rows, F frames of a window, f frames of a chunk, T frames of a clip, W windows; h, w latent cells.
 Source: SPEC 15; docs/graphs.md has the tables.

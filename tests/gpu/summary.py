@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engines.families import FAMILIES
-from runtime.hunyuanportrait.arithmetic import Clip
+from runtime.hunyuanportrait.work import Counted
 from tests.gpu.lines import Line
 from tests.gpu.sizes import SIZES, Size
 
@@ -130,7 +130,7 @@ def _ways_of(lines: Sequence[Line], size: Size) -> list[Way]:
 def estimate(size: Size, step_s: float, decode_s: float, *, released: bool) -> float:
     """Frames/s of a clip of 100 frames and 25 steps from the seconds of a window's step and of a full chunk."""
     sampling = replace(size.sampling, steps=STEPS)
-    clip = Clip.of(FRAMES, sampling)
+    clip = Counted.of(FRAMES, sampling)
     decoded = clip.padded if released else clip.decoded
     return FRAMES / (STEPS * clip.windows * step_s + decoded / sampling.decode_chunk * decode_s)
 

@@ -18,9 +18,8 @@ from hp_trt.config import RuntimeConfig, profile_of
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.clips import clip_files, shortened
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
-from runtime.hunyuanportrait import arithmetic
-from runtime.hunyuanportrait.arithmetic import Clip, Flops
 from runtime.hunyuanportrait.sampling import Sampling
+from runtime.hunyuanportrait.work import Counted, Flops, released_flops
 from runtime.stages import Event
 
 if TYPE_CHECKING:
@@ -141,16 +140,13 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     return Bench(report=report, spans=runs[middle], wall_s=walls_s[middle])
 
 
-def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Clip, dict[str, int]]:
+def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Counted, dict[str, int]]:
     """What a clip of `frames` is with `profile`, and its FLOPs by stage."""
-    if profile.name == "exact":
-        clip = Clip.of(frames, sampling)
-        return clip, arithmetic.done(clip, _flops(runtime), augmented=sampling.noise_aug_strength > 0)
     from hp_trt.measure.planning.model import model_of_bundle
     from hp_trt.measure.planning.work import profile_work
 
     model, work = model_of_bundle(runtime.bundle), profile_work(profile, sampling, frames)
-    clip = Clip(
+    clip = Counted(
         frames=frames,
         padded=work.padded if work.mode == "clip" else frames,
         windows=work.windows,
@@ -164,7 +160,7 @@ def _released(runtime: Runtime, profile: Profile, sampling: Sampling, frames: in
     """What the released program would do for the same clip: by the bundle's own sampling, unless the profile is exact
     and the caller chose another."""
     own = sampling if profile.name == "exact" else Sampling.from_manifest(runtime.bundle.manifest.sampling)
-    return arithmetic.released(Clip.of(frames, own), _flops(runtime))
+    return released_flops(Counted.of(frames, own), _flops(runtime))
 
 
 def summary(
@@ -214,7 +210,7 @@ def _race(
     runtime: Runtime,
     portrait: Path,
     driving: Path,
-    clip: Clip,
+    clip: Counted,
     sampling: Sampling,
     folder: Path,
     tell: Tell,

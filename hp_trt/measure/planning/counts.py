@@ -1,37 +1,16 @@
-"""How much arithmetic and memory every graph is, as a function of size and frames: for plans where no PyTorch is.
+"""How much arithmetic and memory a graph is, as a function of size and frames: for plans where no PyTorch is.
 
 Each number is a polynomial in F, the frames of a window, and c, the latent cells of a frame: {(i, j): coefficient} is
 the sum of coefficient * F^i * c^j. Convolutions and projections go with F c, spatial attention with F c^2, temporal
-attention with F^2 c; square roots are the border of a padded picture. Exact for sizes that are multiples of 64 pixels,
-except `held`.
-
-Printed by `python -m export.hunyuanportrait.count_table`, which counts the real graphs;
-`tests/hp_trt/measure/planning/test_counts.py` holds it against them.
+attention with F^2 c; square roots are the border of a padded picture. The numbers stand in the room of their model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 Polynomial = Mapping[tuple[int, float], float]
-
-CELL_PX = 8  # pixels a latent cell covers along a side, in both presets
-HALF = frozenset(  # half in a bundle in fp16
-    {"appearance", "denoiser", "vae_decoder", "live_denoiser", "tiny_decoder", "denoiser_inner", "denoiser_outer"}
-)
-_OF_DENOISERS = ((1, 1), (1, 2), (2, 1), (1, 0), (0, 0))
-TERMS: dict[str, tuple[tuple[int, float], ...]] = {  # what each graph's numbers are made of
-    "appearance": ((0, 0),),
-    "motion": ((0, 0),),
-    "vae_encoder": ((0, 1), (0, 2), (0, 0.5), (0, 0)),
-    "step_embedding": ((0, 0),),
-    "denoiser": _OF_DENOISERS,
-    "live_denoiser": _OF_DENOISERS,  # of a preset whose distilled UNet has other layers; else as the denoiser
-    "vae_decoder": ((0, 1), (0, 2), (0, 0)),
-    "tiny_decoder": ((0, 1), (0, 0)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,128 +26,3 @@ class Counts:
         """ "flops", "moved" or "held" for a window of `frames` frames of `cells` cells."""
         polynomial: Polynomial = getattr(self, what)
         return sum(coefficient * frames**i * cells**j for (i, j), coefficient in polynomial.items())
-
-
-@dataclass(frozen=True, kw_only=True)
-class PresetFacts:
-    """What a plan needs to know of a preset."""
-
-    size: int  # pixels
-    window: int  # F
-    token_shape: tuple[int, int]  # of a frame's motion tokens: m, D
-    graphs: Mapping[str, Counts]
-    sampling: Mapping[str, Any] = field(default_factory=dict)  # where it differs from the released defaults
-
-
-_COUNTS = {
-    "hunyuanportrait": {
-        "appearance": Counts(
-            flops={(0, 0): 167_143_243_776},
-            moved={(0, 0): 133_447_424},
-            held={(0, 0): 3_202_048},
-            weights=308_739_904,
-        ),
-        "motion": Counts(
-            flops={(0, 0): 21_087_328_256},
-            moved={(0, 0): 40_915_334},
-            held={(0, 0): 3_670_018},
-            weights=101_211_520,
-        ),
-        "vae_encoder": Counts(
-            flops={(0, 1): 264_233_024, (0, 2): 2_048},
-            moved={(0, 1): 162_004, (0, 0.5): 6_144, (0, 0): 896},
-            held={(0, 1): 32_768},
-            weights=34_147_024,
-        ),
-        "step_embedding": Counts(
-            flops={(0, 0): 9_338_880},
-            moved={(0, 0): 8_768},
-            held={(0, 0): 4_612},
-            weights=4_674_560,
-        ),
-        "denoiser": Counts(
-            flops={(1, 1): 281_792_000, (1, 2): 7301.25, (2, 1): 11_280, (1, 0): 3_469_803_520, (0, 0): 9_917_890_560},
-            moved={(1, 1): 285_852, (1, 0): 5_416_832, (0, 0): 15_972_736},
-            held={(1, 1): 6_430},
-            weights=1_570_685_764,
-        ),
-        "vae_decoder": Counts(
-            flops={(0, 1): 734_485_888, (0, 2): 2_048},
-            moved={(0, 1): 482_372},
-            held={(0, 1): 49_156},
-            weights=63_535_137,
-        ),
-        "tiny_decoder": Counts(
-            flops={(0, 1): 11_432_448},
-            moved={(0, 1): 20_612},
-            held={(0, 1): 4_224},
-            weights=969_292,
-        ),
-    },
-    "pocket": {
-        "appearance": Counts(
-            flops={(0, 0): 863_483_904},
-            moved={(0, 0): 6_905_984},
-            held={(0, 0): 133_312},
-            weights=975_232,
-        ),
-        "motion": Counts(
-            flops={(0, 0): 88_388_352},
-            moved={(0, 0): 1_185_350},
-            held={(0, 0): 68_240},
-            weights=1_009_808,
-        ),
-        "vae_encoder": Counts(
-            flops={(0, 1): 7_289_920, (0, 2): 256},
-            moved={(0, 1): 29_044, (0, 0.5): 896, (0, 0): 96},
-            held={(0, 1): 8_192},
-            weights=440_048,
-        ),
-        "step_embedding": Counts(
-            flops={(0, 0): 344_064},
-            moved={(0, 0): 1_696},
-            held={(0, 0): 868},
-            weights=173_056,
-        ),
-        "denoiser": Counts(
-            flops={(1, 1): 3_974_400, (1, 2): 1322.53125, (2, 1): 1_482, (1, 0): 11_517_952, (0, 0): 33_914_880},
-            moved={(1, 1): 37_157, (1, 0): 309_824, (0, 0): 922_304},
-            held={(1, 1): 1_310},
-            weights=3_895_844,
-        ),
-        "live_denoiser": Counts(
-            flops={(1, 1): 2_416_672, (1, 2): 793.53125, (2, 1): 890, (1, 0): 7_127_040, (0, 0): 21_004_288},
-            moved={(1, 1): 22_495, (1, 0): 192_576, (0, 0): 573_504},
-            held={(1, 1): 1_306},
-            weights=2_453_508,
-        ),
-        "vae_decoder": Counts(
-            flops={(0, 1): 15_380_352, (0, 2): 256},
-            moved={(0, 1): 76_676},
-            held={(0, 1): 10_244},
-            weights=801_761,
-        ),
-        "tiny_decoder": Counts(
-            flops={(0, 1): 1_239_552},
-            moved={(0, 1): 4_100},
-            held={(0, 1): 1_152},
-            weights=345_628,
-        ),
-    },
-}
-
-PRESETS = {
-    "hunyuanportrait": PresetFacts(size=512, window=25, token_shape=(64, 1024), graphs=_COUNTS["hunyuanportrait"]),
-    "pocket": PresetFacts(
-        size=128,
-        window=25,
-        token_shape=(64, 64),
-        graphs=_COUNTS["pocket"],
-        sampling={
-            "steps": 3,
-            "guidance_appearance": (1.0, 1.0),
-            "guidance_motion": (1.0, 1.0),
-            "pad_frames": 5,
-        },
-    ),
-}

@@ -24,6 +24,7 @@ import numpy as np
 
 from engines.backend import Session
 from engines.spec import NetworkSpec, plain_name
+from hp_trt.hunyuanportrait.counts import LIKE
 from hp_trt.measure.planning.model import Model
 from hp_trt.measure.planning.predict import Timed
 from hp_trt.measure.planning.work import profile_work
@@ -38,17 +39,6 @@ CROWDED = 0.8  # a smaller part of the cores than this is told
 ENOUGH_S = 0.3  # measured for so long, or so often:
 MOST_RUNS, LEAST_RUNS = 12, 2
 _HASHED_MB = 64  # by each thread, to see how many run at a time: about 0.2 s of SHA-256
-# What a graph is likened to where it was not tried itself, the nearest first.
-_LIKE = {
-    "live_denoiser": ("denoiser", "vae_decoder"),
-    "denoiser": ("live_denoiser", "vae_decoder", "motion"),
-    "tiny_decoder": ("vae_decoder", "denoiser"),
-    "vae_decoder": ("vae_encoder", "motion"),
-    "vae_encoder": ("vae_decoder", "motion"),
-    "live_stitch": ("stitch",),
-    "denoiser_inner": ("denoiser", "live_denoiser"),
-    "denoiser_outer": ("denoiser", "live_denoiser"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,29 +139,23 @@ def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray
     return arrays
 
 
-def sizes_of(call: Call) -> dict[str, int]:
-    """The run-time sizes of one call."""
-    if call.graph == "stitch":
-        return {"windows": call.units, "total": call.total}
-    named = {"motion": "frames", "step_embedding": "steps"}
-    unit = "rows" if "denoiser" in call.graph else "chunk" if "decoder" in call.graph else named.get(call.graph)
-    any_window = call.graph.startswith("live_") or call.graph in ("denoiser_inner", "denoiser_outer")
-    window = {"frames": call.frames} if any_window else {}
-    return window | ({unit: call.units} if unit else {})
+def sizes_of(call: Call, spec: NetworkSpec) -> dict[str, int]:
+    """The run-time sizes of one call of the graph that promises `spec`."""
+    named = {"frames": call.frames, "total": call.total, spec.unit: call.units}
+    return {dim: named[dim] for dim in spec.ranges}
 
 
 def _alike(graph: str) -> tuple[str, ...]:
     plain, _ = plain_name(graph)
-    return (plain, *_LIKE.get(plain, ()))
+    return (plain, *LIKE.get(plain, ()))
 
 
 def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
     """A call of the graph most like one that is not there, as a clip would make it."""
     name = next(name for name in (*_alike(call.graph), *sessions) if name in sessions)
     most = [found.max for found in sessions[name].spec.ranges.values()]
-    stitch = "stitch" in name
-    frames = model.window if stitch or "denoiser" in name else 0
-    return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=model.window if stitch else 0)
+    frames, total = model.window if call.frames else 0, model.window if call.total else 0
+    return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=total)
 
 
 def _making_s(runtime: Runtime, model: Model, measured: Measured) -> float:
@@ -202,7 +186,7 @@ def _extent(call: Call) -> int:
 
 
 def _run(runtime: Runtime, session: Session, call: Call) -> Callable[[], None]:
-    inputs = {k: runtime.backend.upload(v) for k, v in example(session.spec, sizes_of(call)).items()}
+    inputs = {k: runtime.backend.upload(v) for k, v in example(session.spec, sizes_of(call, session.spec)).items()}
 
     def run() -> None:
         session.run(inputs)

@@ -1,7 +1,7 @@
 """What is planned for: the graphs of a bundle, or of a preset at a size that nobody has built yet.
 
 A bundle's own records say how much arithmetic its graphs are and how large their files; what they move and hold, and
-everything of a preset alone, comes from `counts`.
+everything of a preset alone, is known in the room of the model.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.spec import plain_name
-from hp_trt.measure.planning.counts import CELL_PX, HALF, PRESETS, Counts
+from engines.spec import NetworkSpec, plain_name
+from hp_trt.hunyuanportrait.counts import CELL_PX, TOKENS, counts_of, tokens_of
+from runtime.hunyuanportrait.presets import HALF, PRESETS
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.work import Call
 
 SIZE_STEP = 64  # pixels: three halvings of latents that are an eighth of the picture
-_STITCH = ("stitch", "live_stitch")  # a matrix product of four channels, nothing else
 # What the products of a record's precision are in. What lies between products of 8 bits stays half.
 _DTYPES = {"fp32": "float32", "fp16": "float16", "fp8": "float8", "int8": "int8"}
-_A_FRAME = ("live_denoiser", "denoiser_inner", "denoiser_outer")  # a record counts a frame of a usual window of these
 _BYTES = {"float32": 4, "float16": 2, "float8": 2, "int8": 2}
 
 
@@ -53,16 +52,19 @@ class Model:
     def cells(self) -> int:
         return (self.size // CELL_PX) ** 2
 
+    def of_call(self, call: Call) -> Cost:
+        """Of the graph of one call, at its window."""
+        if not call.total:
+            return self.cost(call.graph, call.frames)
+        flops = 8 * call.frames * self.cells  # a matrix product of four channels, nothing else
+        return Cost(flops=flops, moved_bytes=0.0, held_bytes=0.0, weight_bytes=0.0, dtype="float32")
+
     def cost(self, graph: str, frames: int = 0) -> Cost:
         """`frames`: of the denoiser's window, where that is not the model's own."""
         frames = frames or self.window
-        if graph in _STITCH:
-            return Cost(
-                flops=8 * frames * self.cells, moved_bytes=0.0, held_bytes=0.0, weight_bytes=0.0, dtype="float32"
-            )
         record = self.graphs.get(graph)
         plain, kind = plain_name(graph)
-        counts = _counts(self.preset, plain)
+        counts = counts_of(self.preset, plain)
         dtype = _DTYPES[kind] if kind else ("float16" if self.precision == "fp16" and graph in HALF else "float32")
         if record is not None:
             dtype = _DTYPES[record.precision]
@@ -77,26 +79,26 @@ class Model:
             assert counts is not None, f"neither a record nor counts of {graph}"
             flops, weights = counts.at("flops", frames, self.cells), float(size * counts.weights)
         else:
-            flops = record.flops["call"] * (frames if plain in _A_FRAME else 1)
+            flops = record.flops["call"] * (frames if _counts_a_frame(record.spec) else 1)
             weights = float(record.weights_bytes)
         return Cost(flops=flops, moved_bytes=moved, held_bytes=held, weight_bytes=weights, dtype=dtype)
 
     def flops(self, call: Call) -> float:
         """Of all its times."""
-        return call.times * call.units * (call.total or 1) * self.cost(call.graph, call.frames).flops
+        return call.times * call.units * (call.total or 1) * self.of_call(call).flops
 
     def bytes(self, call: Call) -> float:
         """Moved, at the least, by all its times: everything but products and attention is taken to be fused."""
-        if call.graph in _STITCH:
+        if call.total:
             slots = call.units * call.frames
             return call.times * 4 * (4 * self.cells * (2 * call.total + slots) + call.total * slots)
-        cost = self.cost(call.graph, call.frames)
+        cost = self.of_call(call)
         return call.times * (cost.weight_bytes + call.units * cost.moved_bytes)
 
-    def deep_bytes(self) -> int:
-        """Deep features of a frame and a row, between the denoiser's two parts; only a bundle knows them."""
-        deep = self.graphs["denoiser_outer"].spec.input("deep_features")
-        return math.prod(int(dim) for dim in deep.dims[2:]) * (2 if deep.dtype == "float16" else 4)
+    def given_bytes(self, graph: str) -> int:
+        """What a graph gives for one unit of a frame; only a bundle knows it."""
+        (given,) = self.graphs[graph].spec.outputs
+        return math.prod(dim for dim in given.dims if isinstance(dim, int)) * (2 if given.dtype == "float16" else 4)
 
     def resized(self, size: int) -> Model | None:
         """The same networks at another size; None where only a bundle knows them."""
@@ -120,7 +122,7 @@ def model_of_preset(
         window=window or facts.window,
         precision=precision,
         sampling=Sampling.from_manifest({**facts.sampling, "window": window or facts.window}),
-        token_shape=facts.token_shape,
+        token_shape=TOKENS[preset],
         graphs={},
     )
 
@@ -134,23 +136,20 @@ def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> Model:
             f"{bundle.path} was built for {width} x {height} pixels, --size asks for {size}; leave --size out, or plan "
             f"without the bundle: --preset {manifest.preset} --size {size}"
         )
-    tokens = bundle.spec("motion").output("motion_tokens").dims[1:]
     return Model(
         preset=manifest.preset,
         size=height,
         window=manifest.frames,
         precision=manifest.precision,
         sampling=Sampling.from_manifest(manifest.sampling),
-        token_shape=(int(tokens[0]), int(tokens[1])),
+        token_shape=tokens_of(bundle),
         graphs=manifest.graphs,
     )
 
 
-def _counts(preset: str, graph: str) -> Counts | None:
-    if preset not in PRESETS:
-        return None
-    graphs = PRESETS[preset].graphs
-    return graphs.get(graph) or (graphs["denoiser"] if graph == "live_denoiser" else None)
+def _counts_a_frame(spec: NetworkSpec) -> bool:
+    """Whether a record counts a frame of a usual window: of graphs that take windows of any length it does."""
+    return "frames" in spec.ranges and spec.unit != "frames"
 
 
 def _tensor_bytes(record: Any) -> float:

@@ -70,7 +70,7 @@ class Card:
         return True
 
     def graph(self, model: Model, call: Call) -> Timed:
-        dtype = model.cost(call.graph, call.frames).dtype
+        dtype = model.of_call(call).dtype
         arithmetic_s = model.flops(call) / (self.attainable * self.gpu.peak(dtype))
         memory_s = model.bytes(call) / (self.attainable * self.gpu.bandwidth)
         launch_s = call.times * LAUNCH_S
@@ -192,8 +192,8 @@ def predict(model: Model, work: Work, speed: Speed, *, rate: float = 25.0) -> Pr
 def need(model: Model, work: Work, *, on_card: bool) -> Memory:
     """Memory of a run, an estimate: activations as PyTorch would hold them with nothing fused but attention."""
     calls = [call for calls in work.graphs.values() for call in calls]
-    graphs = {call.graph: model.cost(call.graph, call.frames) for call in calls}
-    held = [call.units * graphs[call.graph].held_bytes for call in calls if "stitch" not in call.graph]
+    graphs = {call.graph: model.of_call(call) for call in calls}
+    held = [call.units * graphs[call.graph].held_bytes for call in calls]
     m, width = model.token_shape
     token = 2 if model.precision == "fp16" else 4
     latent = 4 * model.cells * 4  # four channels, fp32
@@ -202,9 +202,9 @@ def need(model: Model, work: Work, *, on_card: bool) -> Memory:
         clip = work.padded * (m * width * token + 2 * latent) + 2 * slots * latent + 4 * work.padded * slots
     else:
         clip = work.padded * (m * width * token + 2 * latent)
-    if rows := max((call.units for call in calls if call.graph == "denoiser_inner"), default=0):
+    if rows := max((call.units for call in calls if call.graph == work.kept), default=0):
         # Those of the window at hand, and in a clip those of every frame: its windows slide.
-        clip += rows * model.deep_bytes() * (work.window + (work.padded if work.mode == "clip" else 0))
+        clip += rows * model.given_bytes(work.kept) * (work.window + (work.padded if work.mode == "clip" else 0))
     return Memory(
         weights=sum(cost.weight_bytes for cost in graphs.values()),
         activations=max(held),

@@ -12,9 +12,11 @@ from hp_trt.faces.haar import HaarLocator
 from hp_trt.measure.planning import here
 from hp_trt.measure.planning.here import Measured, Piece, example, measure, sizes_of
 from hp_trt.measure.planning.model import model_of_preset
+from hp_trt.measure.planning.work import profile_work
 from hp_trt.media import paste
 from hp_trt.media.paste import PasteBack
-from hp_trt.profiles import find_profile
+from hp_trt.profiles import Profile, find_profile
+from runtime.hunyuanportrait.sampling import Sampling
 from runtime.work import Call, Work
 from tests.fakes import FakeBackend, spec
 
@@ -52,7 +54,7 @@ def decoders(clock):
                 clock.now_s += takes.pop(0) if isinstance(takes, list) else takes
                 return {"frames": latents}
 
-            graph = spec(name, {"latents": ("chunk", 4, 8, 8)}, {"frames": ("chunk", 4, 8, 8)})
+            graph = spec(name, {"latents": ("chunk", 4, 8, 8)}, {"frames": ("chunk", 4, 8, 8)}, unit="chunk")
             return backend.session(graph, run)
 
         runtime = SimpleNamespace(backend=backend, profile=find_profile("exact"))
@@ -158,17 +160,24 @@ def test_the_hosts_pieces_are_multiplied():
     assert (timed.seconds, timed.core_s) == (1.0, 2.0)
 
 
-def test_every_call_of_a_clip_and_of_a_stream_has_the_sizes_that_its_graph_asks_for():
-    assert sizes_of(Call(graph="denoiser", units=2, times=1, frames=25)) == {"rows": 2}
-    assert sizes_of(Call(graph="live_denoiser", units=1, times=1, frames=8)) == {"rows": 1, "frames": 8}
-    assert sizes_of(Call(graph="denoiser_outer", units=2, times=1, frames=8)) == {"rows": 2, "frames": 8}
-    assert sizes_of(Call(graph="denoiser_int8", units=2, times=1, frames=25)) == {"rows": 2}
-    assert sizes_of(Call(graph="motion", units=7, times=1)) == {"frames": 7}
-    assert sizes_of(Call(graph="step_embedding", units=3, times=1)) == {"steps": 3}
-    assert sizes_of(Call(graph="stitch", units=6, times=1, frames=25, total=130)) == {"windows": 6, "total": 130}
-    assert sizes_of(Call(graph="live_stitch", units=1, times=1, frames=8, total=8)) == {"frames": 8}
-    assert sizes_of(Call(graph="tiny_decoder", units=9, times=1)) == {"chunk": 9}
-    assert sizes_of(Call(graph="appearance", units=1, times=1)) == {}
+@pytest.mark.parametrize("profile", ["exact", "live", Profile(name="own", sampling={"deep_every": 2})])
+def test_every_call_of_a_clip_and_of_a_stream_has_the_sizes_that_its_graph_asks_for(profile):
+    from export.hunyuanportrait.graphs import bundle_graphs
+    from export.hunyuanportrait.live_graphs import live_graphs
+    from export.hunyuanportrait.presets import POCKET
+    from export.hunyuanportrait.reuse_graphs import reuse_graphs
+
+    sizes = {"size": 128, "frames": 25}
+    made = bundle_graphs(POCKET.architecture, motion_px=96, **sizes)
+    made |= live_graphs(POCKET.architecture, **sizes) | reuse_graphs(POCKET.architecture, **sizes)
+    chosen = profile if isinstance(profile, Profile) else find_profile(profile)
+    for call in (call for calls in profile_work(chosen, Sampling(), 60).graphs.values() for call in calls):
+        promise = made[call.graph].spec
+        arrays = example(promise, found := sizes_of(call, promise))
+        assert promise.check_inputs(arrays) == found
+        assert not promise.unit or found[promise.unit] == call.units
+        for dim, size in (("total", call.total), ("frames", call.frames)):
+            assert not size or found.get(dim, size) == size
 
 
 def test_example_inputs_are_what_a_spec_promises():

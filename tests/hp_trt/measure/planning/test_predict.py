@@ -15,6 +15,7 @@ from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.work import clip_work, live_work
 from runtime.live_windows import LiveWindows
 from runtime.work import Call
+from tests.fakes import spec
 
 H200 = Card(gpu=GPUS["H200"])
 LIVE = LiveWindows(size=8, overlap=1, lead_in=2)
@@ -78,7 +79,8 @@ def test_half_precision_halves_the_traffic_and_takes_the_tensor_cores():
 @pytest.mark.parametrize(("precision", "peak"), [("fp16", 989e12), ("fp8", 1979e12), ("int8", 1979e12)])
 def test_a_graph_is_as_fast_as_the_units_of_its_records_precision(precision, peak):
     flops = 32e12  # of a row
-    record = SimpleNamespace(precision=precision, flops={"call": flops}, weights_bytes=0)
+    promise = spec("denoiser", {"latents": (25, 4, 8, 8), "row_weights": ("rows",)}, {}, unit="rows")
+    record = SimpleNamespace(precision=precision, flops={"call": flops}, weights_bytes=0, spec=promise)
     model = replace(model_of_preset("hunyuanportrait"), graphs={"denoiser": record})
     timed = H200.graph(model, Call(graph="denoiser", units=1, times=1, frames=25))
     assert timed.seconds == pytest.approx(flops / (0.55 * peak) + LAUNCH_S, rel=1e-6)
@@ -96,9 +98,8 @@ def test_a_graph_in_8_bits_is_its_plain_one_on_other_units():
 def test_a_graph_that_nobody_has_counted_asks_for_its_bundle():
     with pytest.raises(InputError, match="denoiser_outer is only a bundle that has it knows; add --bundle"):
         model_of_preset("hunyuanportrait").cost("denoiser_outer")
-    record = SimpleNamespace(
-        precision="fp16", flops={"call": 2e12}, weights_bytes=0, spec=SimpleNamespace(inputs=(), outputs=())
-    )
+    promise = spec("denoiser_outer", {"latents": ("frames", 4), "row_weights": ("rows",)}, {}, unit="rows")
+    record = SimpleNamespace(precision="fp16", flops={"call": 2e12}, weights_bytes=0, spec=promise)
     model = replace(model_of_preset("hunyuanportrait"), graphs={"denoiser_outer": record})
     assert model.cost("denoiser_outer", 8).flops == 8 * 2e12  # its record counts a frame
 
@@ -197,6 +198,6 @@ def test_deep_features_are_kept_for_a_window_and_in_a_clip_for_every_frame():
     }
     model = replace(model_of_preset("hunyuanportrait"), graphs=records)
     reused = clip_work(100, Sampling(deep_every=3), denoiser="denoiser_outer", inner="denoiser_inner")
-    plain = replace(reused, graphs={**reused.graphs, "denoise": clip_work(100, Sampling()).graphs["denoise"]})
+    plain = replace(reused, graphs={**reused.graphs, "denoise": clip_work(100, Sampling()).graphs["denoise"]}, kept="")
     memory, without = (predict(model, work, H200).memory.clip for work in (reused, plain))
     assert memory - without == (130 + 25) * 2 * 320 * 4096 * 2

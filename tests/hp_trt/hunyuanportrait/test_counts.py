@@ -7,9 +7,10 @@ import inspect
 
 import pytest
 
-from hp_trt.measure.planning import counts
-from hp_trt.measure.planning.counts import PRESETS, TERMS
+from hp_trt.hunyuanportrait import counts
+from hp_trt.hunyuanportrait.counts import COUNTS, TERMS, TOKENS
 from hp_trt.measure.planning.model import model_of_preset
+from runtime.hunyuanportrait.presets import CONTEXT, PRESETS
 
 # SPEC 14 and flops.json, GFLOP at full size: counted by torch on the released modules.
 ROW_WITHOUT_CONTEXTS = {(512, 25): 31954.29, (512, 16): 20444.1, (256, 25): 7420.04, (512, 1): 1277.07}
@@ -37,7 +38,7 @@ def test_the_autoencoder_is_the_published_arithmetic():
 @pytest.mark.parametrize("graph", PARAMS)
 def test_weights_are_those_of_the_published_networks(graph):
     # Norms' are not of products, folded branches are gone: a few in a thousand, 1.6 % of the appearance network's.
-    assert PRESETS["hunyuanportrait"].graphs[graph].weights == pytest.approx(PARAMS[graph], rel=0.017)
+    assert COUNTS["hunyuanportrait"][graph].weights == pytest.approx(PARAMS[graph], rel=0.017)
 
 
 @pytest.mark.parametrize(
@@ -59,30 +60,40 @@ def test_the_table_is_what_the_real_graphs_count(preset, graph, size, frames):
 
     real = REAL[preset]
     graphs = counted_graphs(real, size=size, frames=frames)
-    counted, table = count_graph(graphs[graph], real, {}), PRESETS[preset].graphs[graph]
+    counted, table = count_graph(graphs[graph], real, {}), COUNTS[preset][graph]
     cells = (size // 8) ** 2
     assert (counted.flops, counted.moved) == (table.at("flops", frames, cells), table.at("moved", frames, cells)), (
         "the networks have changed: put what `python -m export.hunyuanportrait.count_table` prints "
-        "into hp_trt/measure/planning/counts.py"
+        "into hp_trt/hunyuanportrait/counts.py"
     )
     # `held` is the maximum over moments, so no polynomial: 3 % at the sizes that matter, more where all is small.
     assert counted.held == pytest.approx(table.at("held", frames, cells), rel=0.1)
     assert counted.weights == table.weights
 
 
-def test_the_presets_are_what_export_says_they_are():
-    from export.hunyuanportrait.graphs import HALF
+def test_what_is_counted_is_what_export_makes():
     from export.hunyuanportrait.presets import PRESETS as REAL
 
-    assert counts.HALF == HALF
-    assert set(PRESETS) == set(REAL) - {"tiny"}  # of the tests that build bundles
-    for name, facts in PRESETS.items():
-        real = REAL[name]
-        assert (facts.size, facts.window, dict(facts.sampling)) == (real.size, real.frames, dict(real.sampling))
-        assert real.architecture.vae.downscale == counts.CELL_PX
-        tokens = real.architecture.motion_refiner["num_queries"], real.architecture.unet.cross_attention_dim
-        assert facts.token_shape == tokens
-        assert set(TERMS) - set(facts.graphs) == ({"live_denoiser"} if real.architecture.live_layers is None else set())
+    assert set(COUNTS) == set(TOKENS) == set(PRESETS) == set(REAL) - {"tiny"}  # of the tests that build bundles
+    for name, graphs in COUNTS.items():
+        architecture = REAL[name].architecture
+        assert architecture.vae.downscale == counts.CELL_PX
+        assert TOKENS[name] == (
+            architecture.motion_refiner["num_queries"],
+            architecture.unet.cross_attention_dim,
+        )
+        assert set(TERMS) - set(graphs) == ({"live_denoiser"} if architecture.live_layers is None else set())
+
+
+def test_decoders_look_back_as_far_as_their_promises_say():
+    from export.hunyuanportrait.graphs import bundle_graphs
+    from export.hunyuanportrait.live_graphs import live_graphs
+    from export.hunyuanportrait.presets import POCKET
+
+    made = bundle_graphs(POCKET.architecture, size=128, frames=25, motion_px=96)
+    made |= live_graphs(POCKET.architecture, size=128, frames=25)
+    found = {name: graph.spec.context for name, graph in made.items() if graph.spec.lane == "decode"}
+    assert found == CONTEXT
 
 
 def test_no_plan_needs_pytorch():

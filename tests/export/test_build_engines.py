@@ -419,6 +419,7 @@ def test_the_words_that_a_bundle_keeps_ask_for_the_same_graphs_again(told, tiny_
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 
     monkeypatch.setattr(build, "build_bundle", build_bundle)
+    (tmp_path / "pretrained" / "hyportrait").mkdir(parents=True)
     place = ("--bundle", tmp_path / "my bundle")
     for words in (
         ("--random-weights",),

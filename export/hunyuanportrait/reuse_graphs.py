@@ -98,10 +98,10 @@ def reuse_graphs(
         ("denoiser_inner", common, deep, InnerDenoiser),
         ("denoiser_outer", [*common, tensor("row_weights", "rows"), deep], velocity, OuterDenoiser),
     )
-    limits = {"rows": (1, 2, 3), "frames": (1, frames, frames) if frames > 1 else (1, 2, 2)}
+    window = (1, frames, frames) if frames > 1 else (1, 2, 2)
     graphs = [
         Graph(
-            spec=spec(name, inputs, [output], unit="rows", repeated=True, **limits),
+            spec=spec(name, inputs, [output], unit="rows", repeated=True, rows=(1, 2, 3), frames=window),
             networks=("unet", "pose_guider"),
             make=made(part),
             uneven=("frames",),

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.manifest import OWN_SOURCE, GraphRecord
 from hp_trt.measure.bench import machine
@@ -25,6 +26,7 @@ from runtime import bench as command
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Event, Stages
 from tests.engines.bundles import key_of, manifest_of, spec_of
+from tests.fakes import spec
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTES = ["vae_decoder runs without a CUDA graph: it cannot be captured"]
@@ -37,6 +39,7 @@ FLOPS = {
     "stitch": {"call": 2},
     "vae_decoder": {"call": 13},
 }
+SPECS = {"motion": spec("motion", {"face_images": ("frames", 3)}, {"motion_tokens": ("frames", 4, 8)}, unit="frames")}
 
 
 def spans(stage: str, *seconds: float, start_s: float = 0.0) -> list[Event]:
@@ -86,10 +89,10 @@ class FakeRuntime:
     def __init__(self, path, config, *, settle_stages) -> None:
         assert settle_stages, "an asynchronous backend would be timed by its launches"
         records = [
-            GraphRecord(name=n, key=key_of(n.encode()), spec=spec_of(n), precision="fp32", flops=FLOPS[n])
+            GraphRecord(name=n, key=key_of(n.encode()), spec=SPECS.get(n, spec_of(n)), precision="fp32", flops=FLOPS[n])
             for n in find_profile("exact").graphs
         ]
-        self.bundle = SimpleNamespace(path=path, manifest=manifest_of(*records))
+        self.bundle = Bundle(path=path, manifest=manifest_of(*records))
         self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))
 
     def __enter__(self):

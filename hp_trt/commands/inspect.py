@@ -1,18 +1,40 @@
-"""What a bundle holds, for people and for machines. The bundle is opened, so every file was hashed."""
+"""`hp-trt inspect`: what a bundle holds, for people and for machines. It is opened, so every file is hashed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.bundle import Bundle, Record
-from engines.manifest import GraphRecord
-from engines.plans import EngineSet
-from engines.spec import TensorSpec
+from hp_trt.commands import options
+from hp_trt.console import Reporter
+
+if TYPE_CHECKING:
+    from engines.bundle import Bundle, Record
+    from engines.manifest import GraphRecord
+    from engines.plans import EngineSet
+    from engines.spec import TensorSpec
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Folder made by python -m export.build_engines.")],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Check every file of a bundle and say what is in it."""
+    from engines.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    with Reporter(as_json=json) as report:
+        if json:
+            report.result("", **summary(opened))
+        else:
+            show(opened)
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:

@@ -1,16 +1,78 @@
-"""A session of a bundle, for a live run: what `hp-trt live` opens."""
+"""`hp-trt live`: a portrait, moved while the driving frames arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from hp_trt.api import Runtime
-from hp_trt.config import RuntimeConfig
+import typer
+
+from hp_trt.commands import options
+from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.console import Reporter
-from hp_trt.live.queues import Policy
-from hp_trt.live.run import Opened
+
+if TYPE_CHECKING:
+    from hp_trt.live.queues import Policy
+    from hp_trt.live.run import Opened
+
+
+def live(
+    bundle: options.Bundle,
+    portrait: options.Portrait,
+    driving: Annotated[str, typer.Option(help="camera:0, a file, a URL that FFmpeg reads, or - (standard input).")],
+    out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
+    profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",
+    policy: Annotated[
+        str | None, typer.Option(help="When it is late: drop-oldest, latest, block (so at --pace fast).")
+    ] = None,
+    pace: Annotated[str, typer.Option(help="Of a recording: own, or fast (as quick as it can be animated).")] = "own",
+    seconds: Annotated[float | None, typer.Option(help="Stop after so much of the source.")] = None,
+    crop: Annotated[bool, typer.Option("--crop", help="Only the square around the face.")] = False,
+    container: Annotated[
+        str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for a source or receiver that does nothing.")] = 10.0,
+    seed: options.Seed = None,
+    family: options.Family = "onnxruntime",
+    provider: options.Provider = "cpu",
+    device: options.Device = 0,
+    threads: options.Threads = None,
+    locator: options.Locator = "haar",
+    locator_file: options.LocatorFile = None,
+    portrait_landmarks: options.PortraitLandmarks = None,
+    driving_landmarks: options.DrivingLandmarks = None,
+    arcface: options.Arcface = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
+    from hp_trt.live.queues import POLICIES
+    from hp_trt.live.run import PACES, LiveConfig, claim_stdout, run_live
+    from hp_trt.streams.sinks import STDOUT
+
+    stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
+    config = LiveConfig(
+        driving=driving,
+        out=out,
+        pace=one_of("pace", pace, PACES),
+        policy=None if policy is None else one_of("policy", policy, POLICIES),
+        seconds=seconds,
+        container_format=container,
+        crop=crop,
+        timeout_s=timeout,
+        apart=(portrait,),
+    )
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    runtime = RuntimeConfig(profile=profile, **machine, **finder)
+    with Reporter(as_json=json, bars=False) as report:
+        opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)
+        outcome = run_live(config, lambda policy: opened(policy=policy), report, stdout_fd=stdout_fd)
+    if outcome.signal is not None:
+        raise SystemExit(128 + outcome.signal)  # not typer's own way, which would call Ctrl-C an error
 
 
 @contextmanager
@@ -18,14 +80,17 @@ def bundle_session(
     bundle: Path,
     portrait: Path,
     config: RuntimeConfig,
+    portrait_landmarks: Path | None,
+    driving_landmarks: Path | None,
+    seed: int | None,
+    report: Reporter,
     *,
     policy: Policy,
-    portrait_landmarks: Path | None = None,
-    driving_landmarks: Path | None = None,
-    seed: int | None = None,
-    report: Reporter,
 ) -> Iterator[Opened]:
     """A session of the bundle with the profile of `config`, for as long as the block lasts."""
+    from hp_trt.api import Runtime
+    from hp_trt.live.run import Opened
+
     with Runtime(bundle, config) as runtime:
         if runtime.bundle.manifest.weights["kind"] == "random":
             report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")

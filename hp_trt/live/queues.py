@@ -10,6 +10,7 @@ from typing import Generic, Literal, TypeVar, get_args
 from engines.errors import InputError
 
 Policy = Literal["block", "drop-oldest", "latest"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 Item = TypeVar("Item")
 
 

@@ -21,10 +21,11 @@ from typing import Any, Literal, Protocol, Self, get_args
 import numpy as np
 
 from engines.errors import InputError, InternalError, OutputError
+from hp_trt.config import one_of
 from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
 from hp_trt.live.playout import Playout
-from hp_trt.live.queues import Policy
+from hp_trt.live.queues import POLICIES, Policy
 from hp_trt.live.status import Stats, Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
 from hp_trt.streams.sink import Shape, Sink
@@ -33,6 +34,7 @@ from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Source, is_url, open_source
 
 Pace = Literal["own", "fast"]
+PACES: tuple[Pace, ...] = get_args(Pace)
 _TICK_S = 0.2  # how soon a run notices that it should end
 _DRAIN_S = 5.0  # after Ctrl-C, for frames that are on their way
 _LONGEST_S = 10**7
@@ -80,13 +82,9 @@ class LiveConfig:
     apart: tuple[Path, ...] = ()  # files that the result must not replace, such as the portrait
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("pace", self.pace, get_args(Pace)),
-            ("policy", self.policy, (None, *get_args(Policy))),
-        ):
-            if value not in choices:
-                there = ", ".join(choice for choice in choices if choice)
-                raise InputError(f"there is no {name} {value!r}; there are: {there}")
+        one_of("pace", self.pace, PACES)
+        if self.policy is not None:
+            one_of("policy", self.policy, POLICIES)
         for name, number in (("--seconds", self.seconds), ("--timeout", self.timeout_s)):
             if number is not None and not (math.isfinite(number) and 0 < number <= _LONGEST_S):
                 raise InputError(f"{name} is a number of seconds above 0, got {number}")

@@ -19,7 +19,7 @@ _CLOSING_KEYS = (ord("q"), 27)
 _OTHERWISE = "or show it with another program: ... --out - | ffplay -"
 
 
-class Window:
+class Display:
     """Raises OutputError when made where no window can be."""
 
     name, hears = "the window", False

@@ -46,9 +46,9 @@ def plan_sink(
     if out == NOWHERE:
         return NullSink()
     if out == WINDOW:
-        from hp_trt.streams.display import Window
+        from hp_trt.streams.display import Display
 
-        return Window()
+        return Display()
     path = Path(out)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{out}: a file is written as {', '.join(SUFFIXES)}; --out takes {_KINDS}")

@@ -9,9 +9,20 @@ HEAVY = {"torch", "onnx", "onnxruntime", "cv2", "av", "PIL", "skimage"}
 
 
 @pytest.mark.parametrize(
-    "module", ["faces", "haar", "portrait", "driving", "images", "video_writer", "paste", "sample"]
+    "module",
+    [
+        "faces.haar",
+        "faces.locators",
+        "hunyuanportrait.portrait",
+        "hunyuanportrait.driving",
+        "media.images",
+        "media.video_writer",
+        "media.paste",
+        "sample",
+        "__main__",
+    ],
 )
-def test_a_picture_module_loads_its_libraries_only_when_it_works(module):
+def test_a_module_loads_its_libraries_only_when_it_works(module):
     code = f"import sys, hp_trt.{module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import RuntimeConfig, one_of
 
 Protocol = Literal["self", "cross"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LEAST_FRAMES = 3  # flicker is a second difference in time
 DRAWN_FRAMES = 50  # of a drawn clip where nothing else is asked for
 
@@ -41,8 +42,7 @@ class EvaluateConfig:
     networks: NetworkFiles = NetworkFiles()
 
     def __post_init__(self) -> None:
-        if self.protocol not in get_args(Protocol):
-            raise InputError(f"there is no protocol {self.protocol!r}; there are: {', '.join(get_args(Protocol))}")
+        one_of("protocol", self.protocol, PROTOCOLS)
         if (self.seeds is None) == (self.pairs is None):
             found = "neither --seeds nor --pairs" if self.seeds is None else "both --seeds and --pairs"
             raise InputError(f"{found} given; needed is one: --seeds A:B for drawn clips, or --pairs DIR for your own")

@@ -14,7 +14,7 @@ from hp_trt.measure.metrics.networks import Features, open_clip_features, open_p
 from hp_trt.measure.metrics.value import Missing, Value
 
 
-class Clouds:
+class Distributions:
     """Gathers the features of generated and of true clips. Raises InputError for a file that is no such network."""
 
     def __init__(self, networks: NetworkFiles) -> None:

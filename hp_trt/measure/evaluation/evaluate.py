@@ -17,10 +17,10 @@ from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.measure.evaluation.config import DRAWN_FRAMES, EvaluateConfig, parse_seeds
 from hp_trt.measure.evaluation.contestants import BundleColumn, Contestant, Still, Truth, bundle_columns
-from hp_trt.measure.evaluation.distributions import Clouds
+from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.drawn import FIRST_TRAINING_SEED, DrawnPairs
 from hp_trt.measure.evaluation.folders import FolderPairs
-from hp_trt.measure.evaluation.measure_clip import Yardstick
+from hp_trt.measure.evaluation.measure_clip import ClipMeasures
 from hp_trt.measure.evaluation.measures import TO_FIRST, Measure, measures
 from hp_trt.measure.evaluation.pairs import PairSource
 from hp_trt.measure.evaluation.report import FORMAT, SCHEMA, Column
@@ -40,14 +40,14 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     locator = open_locator(runtime.locator, runtime.locator_file)
     wanted = (*measures(config.protocol), *([TO_FIRST] if len(bundles) > 1 else []))
     read = Judge(threads=runtime.threads).read if config.seeds is not None else None
-    yardstick = Yardstick(wanted, config.networks, locator=locator, read=read)
-    clouds = Clouds(config.networks)
+    clip_measures = ClipMeasures(wanted, config.networks, locator=locator, read=read)
+    distributions = Distributions(config.networks)
     source = open_source(config, locator)
     ends: list[Contestant] = [Still(joints=bundles[0].joints)]
     if config.seeds is not None or config.protocol == "self":  # cross of one's own pairs: nobody knows it
         ends.append(Truth(joints=bundles[0].joints))
     size = bundles[0].bundle.manifest.geometry["crop_px"]
-    columns = run_columns([*ends, *bundles], source, yardstick, clouds, crop_px=size, on_progress=on_progress)
+    columns = run_columns([*ends, *bundles], source, clip_measures, distributions, crop_px=size, on_progress=on_progress)
     return {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -74,8 +74,8 @@ def open_source(config: EvaluateConfig, locator: FaceLocator) -> PairSource:
 def run_columns(
     contestants: Sequence[Contestant],
     source: PairSource,
-    yardstick: Yardstick,
-    clouds: Clouds,
+    clip_measures: ClipMeasures,
+    distributions: Distributions,
     *,
     crop_px: int,
     on_progress: Progress,
@@ -88,14 +88,14 @@ def run_columns(
         for contestant in contestants:
             start, before = time.perf_counter(), len(columns) * clips
             by_clip, correlations = [], []
-            clouds.begin()
+            distributions.begin()
             with contestant.opened() as animate:
                 for index in range(clips):
                     on_progress(contestant.name, before + index, len(contestants) * clips)
                     pair = source.pair(index, crop_px)
                     clip = animate(pair)
-                    found = yardstick.measure(pair, clip, contestant.joints(len(clip)))
-                    clouds.add(pair, clip)
+                    found = clip_measures.measure(pair, clip, contestant.joints(len(clip)))
+                    distributions.add(pair, clip)
                     same = first.compared(contestant.name, index, clip) if contestant.kind == "bundle" else {}
                     by_clip.append({**found.values, **same})
                     correlations.append(found.correlations)
@@ -106,7 +106,7 @@ def run_columns(
                     facts=contestant.facts(),
                     seconds=time.perf_counter() - start,
                     by_clip=by_clip,
-                    of_all=clouds.values(),
+                    of_all=distributions.values(),
                     correlations=correlations,
                 )
             )

@@ -36,7 +36,7 @@ class Measured:
     correlations: dict[str, float]  # of a drawn clip: each parameter that its driver moves
 
 
-class Yardstick:
+class ClipMeasures:
     """Opens the networks once. Raises InputError for a file that is no such network.
 
     `read` is `Judge.read`; pairs that are not drawn need none.

@@ -16,7 +16,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import Family, Provider, RuntimeConfig
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.model import Model, model_of_bundle, model_of_preset
@@ -30,8 +30,8 @@ FRAMES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanConfig:
-    """What to plan, checked when made. Without a bundle a preset is planned; raises InputError."""
+class PredictConfig:
+    """What to predict, checked when made. Without a bundle a preset is planned; raises InputError."""
 
     gpu: str  # a card's name, or "here": this machine
     profile: str = "exact"
@@ -45,9 +45,9 @@ class PlanConfig:
     fps: float | None = None  # a wish
     latency_s: float | None = None  # a wish
     attainable: float = ATTAINABLE  # of a card's peaks
-    family: str = "onnxruntime"  # how "here" is measured
-    provider: str = "cpu"
-    device: int = 0
+    family: Family = "onnxruntime"  # how "here" is measured
+    provider: Provider = "cpu"
+    device_id: int = 0
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class Plan:
         }
 
 
-def plan(config: PlanConfig, tell: Callable[[str], None] | None = None) -> Plan:
+def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Plan:
     """`tell` hears what is done when it takes seconds. Raises InputError, BundleError, EngineMismatch."""
     bundle = None
     if config.bundle is not None:  # only to be measured are its files looked at
@@ -159,7 +159,7 @@ def _steps(profile: Profile, model: Model) -> int:
 
 
 def _speed(
-    config: PlanConfig,
+    config: PredictConfig,
     model: Model,
     profile: Profile,
     work: Work,
@@ -169,7 +169,7 @@ def _speed(
     if config.gpu != HERE:
         card = find_card(config.gpu)
         return Card(gpu=card, attainable=config.attainable), ()
-    gpu = find_gpu(config.device)
+    gpu = find_gpu(config.device_id)
     if bundle is None:
         if isinstance(gpu, InstalledGpu):
             card = replace(find_card(gpu.name, gpu.capability), memory_bytes=gpu.total_bytes)
@@ -188,16 +188,16 @@ def _speed(
 
 
 def _measured(
-    config: PlanConfig, bundle: Bundle, model: Model, profile: Profile, work: Work, card_bytes: int | None
+    config: PredictConfig, bundle: Bundle, model: Model, profile: Profile, work: Work, card_bytes: int | None
 ) -> Measured:
     from hp_trt.api import Runtime
 
     there = profile if set(profile.graphs) <= set(bundle.manifest.graphs) else find_profile("exact")
     setup = RuntimeConfig(
         profile=there,
-        family=config.family,  # type: ignore[arg-type]  # checked there, with a message
-        provider=config.provider,  # type: ignore[arg-type]
-        device_id=config.device,
+        family=config.family,
+        provider=config.provider,
+        device_id=config.device_id,
         threads=config.threads,
     )
     on_card = config.family != "onnxruntime" or config.provider != "cpu"
@@ -205,7 +205,7 @@ def _measured(
         return measure(runtime, runtime.sessions_of(there), model, work, memory_bytes=card_bytes if on_card else None)
 
 
-def _notes(prediction: Prediction, speed: Speed, config: PlanConfig) -> list[str]:
+def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[str]:
     notes = []
     if isinstance(speed, Card):
         notes.append(

@@ -83,7 +83,7 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class StageCost:
     """One stage of all the work."""
 
     stage: str
@@ -113,7 +113,7 @@ class Prediction:
     """What a plan says. Seconds are of the whole clip unless a name says otherwise."""
 
     work: Work
-    stages: tuple[Stage, ...]
+    stages: tuple[StageCost, ...]
     total_s: float  # of what is known: see `missing`
     window_s: float  # clip: of a window, all its steps; live: from one window's end to the next one's
     frames_per_s: float
@@ -213,10 +213,10 @@ def need(model: Model, work: Work, *, on_card: bool) -> Memory:
     )
 
 
-def _live_window_s(stages: list[Stage], work: Work, speed: Speed) -> float:
+def _live_window_s(stages: list[StageCost], work: Work, speed: Speed) -> float:
     """The slowest of what runs beside each other: on a CPU each of a session's threads, and all cores together; the
     graphs share a card, and a CPU of few cores."""
-    by_name: Mapping[str, Stage] = {stage.stage: stage for stage in stages if stage.stage in PER_FRAME}
+    by_name: Mapping[str, StageCost] = {stage.stage: stage for stage in stages if stage.stage in PER_FRAME}
     lanes: tuple[tuple[str, ...], ...] = (("read",), ("crop", "motion"), ("denoise", "stitch"), ("decode",), ("write",))
     if speed.takes_turns:
         lanes = (("motion", "denoise", "stitch", "decode"), ("read",), ("crop",), ("write",))
@@ -225,10 +225,10 @@ def _live_window_s(stages: list[Stage], work: Work, speed: Speed) -> float:
     return max(slowest, cores_s) / work.windows
 
 
-def _graphs(name: str, model: Model, work: Work, speed: Speed) -> Stage:
+def _graphs(name: str, model: Model, work: Work, speed: Speed) -> StageCost:
     calls = [(call, speed.graph(model, call)) for call in work.graphs[name]]
     longest = max(calls, key=lambda pair: pair[1].seconds)[1]
-    return Stage(
+    return StageCost(
         stage=name,
         seconds=sum(timed.seconds for _, timed in calls),
         core_s=sum(timed.core_s for _, timed in calls),
@@ -238,9 +238,9 @@ def _graphs(name: str, model: Model, work: Work, speed: Speed) -> Stage:
     )
 
 
-def _host(name: str, work: Work, speed: Speed) -> Stage:
+def _host(name: str, work: Work, speed: Speed) -> StageCost:
     timed = speed.host(name, work.host[name])
-    return Stage(
+    return StageCost(
         stage=name,
         seconds=None if timed is None else timed.seconds,
         core_s=0.0 if timed is None else timed.core_s,

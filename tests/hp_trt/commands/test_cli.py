@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -432,3 +433,9 @@ def test_help_says_what_holds_where_an_option_is_not_given(command):
         [sys.executable, "-m", "hp_trt", command, "--help"], capture_output=True, text=True, check=True
     ).stdout
     assert "[every core]" in help_text
+
+
+def test_the_version_is_told(hp_trt):
+    ended = hp_trt("--version")
+    assert (ended.code, ended.err) == (0, "")
+    assert re.fullmatch(r"hp-trt \d+\.\d+\.\d+\n", ended.out)

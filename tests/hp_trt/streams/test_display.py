@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.errors import OutputError
-from hp_trt.streams.display import Window
+from hp_trt.streams.display import Display
 from hp_trt.streams.sink import Shape
 
 
@@ -27,23 +27,23 @@ def gui(monkeypatch):
 
 def test_an_opencv_without_windows_says_what_to_install():
     with pytest.raises(OutputError, match=r"this one is headless; .*pip install 'opencv-python<5', .* \| ffplay -"):
-        Window()
+        Display()
 
 
 def test_no_display_is_told_before_it_could_end_the_process(gui, monkeypatch):
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(OutputError, match="a window needs a display, and DISPLAY names none"):
-        Window()
+        Display()
 
 
 def test_pictures_are_shown_in_their_colours(gui):
-    window = Window()
-    window.open(Shape(width=2, height=2, rate=Fraction(25)))
-    window.write(np.full((2, 2, 3), (1, 2, 3), np.uint8), Fraction(0))
+    display = Display()
+    display.open(Shape(width=2, height=2, rate=Fraction(25)))
+    display.write(np.full((2, 2, 3), (1, 2, 3), np.uint8), Fraction(0))
     assert gui[0][0, 0].tolist() == [3, 2, 1]  # OpenCV's order
-    window.close()
-    window.close()
+    display.close()
+    display.close()
     assert gui[1:] == ["gone"]
 
 

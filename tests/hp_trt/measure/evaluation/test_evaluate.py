@@ -12,10 +12,10 @@ from engines.errors import InputError
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.measure.evaluation.config import NetworkFiles
 from hp_trt.measure.evaluation.contestants import Still, Truth
-from hp_trt.measure.evaluation.distributions import Clouds
+from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.drawn import DrawnPairs
 from hp_trt.measure.evaluation.evaluate import run_columns
-from hp_trt.measure.evaluation.measure_clip import Yardstick
+from hp_trt.measure.evaluation.measure_clip import ClipMeasures
 from hp_trt.measure.evaluation.measures import TO_FIRST, measures
 from tests.hp_trt.measure.evaluation.fakes import FakeBundle, Oracle, brighter, joints_of, late, truth
 
@@ -29,14 +29,14 @@ class Run:
     def __init__(self, protocol: str, *bundles: FakeBundle) -> None:
         self.source = DrawnPairs(protocol, range(0, 2), FRAMES)
         wanted = (*measures(protocol), TO_FIRST)
-        yardstick = Yardstick(wanted, NOTHING, locator=HaarLocator(), read=Oracle(self.source, PX))
+        clip_measures = ClipMeasures(wanted, NOTHING, locator=HaarLocator(), read=Oracle(self.source, PX))
         ends = [Still(joints=joints_of), Truth(joints=joints_of)]
         self.progress = []
         self.columns = run_columns(
             [*ends, *bundles],
             self.source,
-            yardstick,
-            Clouds(NOTHING),
+            clip_measures,
+            Distributions(NOTHING),
             crop_px=PX,
             on_progress=lambda *facts: self.progress.append(facts),
         )

@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, save
 from hp_trt.faces.face import Face
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.measure.evaluation.config import NetworkFiles
-from hp_trt.measure.evaluation.distributions import Clouds
+from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.folders import FolderPairs
-from hp_trt.measure.evaluation.measure_clip import Yardstick
+from hp_trt.measure.evaluation.measure_clip import ClipMeasures
 from hp_trt.measure.evaluation.measures import NEEDED, measures
 from hp_trt.measure.metrics.frechet import frechet_distance
 from hp_trt.measure.metrics.value import Missing
@@ -44,8 +44,8 @@ class Finder:
 def measured(folder, protocol, make, *, locator=None, **files):
     locator = locator or HaarLocator()
     pair = FolderPairs(protocol, folder, None, locator).pair(0, 64)
-    yardstick = Yardstick(measures(protocol), NetworkFiles(**files), locator=locator)
-    return yardstick.measure(pair, made := make(pair), joints_of(len(made))).values
+    clip_measures = ClipMeasures(measures(protocol), NetworkFiles(**files), locator=locator)
+    return clip_measures.measure(pair, made := make(pair), joints_of(len(made))).values
 
 
 def driver(pair):
@@ -134,26 +134,26 @@ def test_landmark_distance_of_ones_own_pairs_is_the_locators(pairs):
 def test_fid_and_fvd_are_distances_of_all_clips_features(pairs, tmp_path):
     pictures = network(tmp_path / "p.onnx", "ReduceMean", {"a": [1, 3, "h", "w"]}, axes=[2, 3])
     videos = network(tmp_path / "v.onnx", "ReduceMean", {"a": [1, 3, 2, "h", "w"]}, axes=[3, 4])
-    clouds = Clouds(NetworkFiles(fid_features=pictures, fvd_features=videos))
+    distributions = Distributions(NetworkFiles(fid_features=pictures, fvd_features=videos))
     source = FolderPairs("self", pairs, None, HaarLocator())
     both = [source.pair(index, 64) for index in range(2)]
     for pair in both:
-        clouds.add(pair, darker(pair))
+        distributions.add(pair, darker(pair))
     means = [np.stack([f.mean(axis=(0, 1)) for p in both for f in make(p)]) / 255 for make in (darker, driver)]
-    values = clouds.values()
+    values = distributions.values()
     assert values["fid"] == pytest.approx(frechet_distance(*means), rel=1e-4)
     assert values["fvd"] > 0
-    clouds.begin()
+    distributions.begin()
     for pair in both:
-        clouds.add(pair, pair.truth)
-    assert clouds.values()["fid"] == pytest.approx(0, abs=1e-6), "the last contestant's clips are forgotten"
+        distributions.add(pair, pair.truth)
+    assert distributions.values()["fid"] == pytest.approx(0, abs=1e-6), "the last contestant's clips are forgotten"
 
 
 def test_too_few_clips_or_no_true_ones_give_no_distance(pairs, tmp_path):
     whole = network(tmp_path / "v.onnx", "ReduceMean", {"a": [1, 3, "t", "h", "w"]}, axes=[2, 3, 4])
-    clouds = Clouds(NetworkFiles(fvd_features=whole))
-    assert "needs true clips" in clouds.values()["fvd"].why
+    distributions = Distributions(NetworkFiles(fvd_features=whole))
+    assert "needs true clips" in distributions.values()["fvd"].why
     pair = FolderPairs("self", pairs, None, HaarLocator()).pair(0, 64)
-    clouds.add(pair, pair.driver)
-    assert "at least two clips" in clouds.values()["fvd"].why
-    assert clouds.values()["fid"] == NEEDED["fid"]
+    distributions.add(pair, pair.driver)
+    assert "at least two clips" in distributions.values()["fvd"].why
+    assert distributions.values()["fid"] == NEEDED["fid"]

@@ -15,7 +15,7 @@ from engines.gpu import Gpu, NoGpu
 from hp_trt.measure.planning import plan as module
 from hp_trt.measure.planning.gpus import find_card
 from hp_trt.measure.planning.model import model_of_preset
-from hp_trt.measure.planning.plan import PlanConfig, plan
+from hp_trt.measure.planning.plan import PredictConfig, plan
 from hp_trt.measure.planning.predict import Card, predict
 from hp_trt.measure.planning.table import show
 from runtime.hunyuanportrait.sampling import Sampling
@@ -36,7 +36,7 @@ def printed(made):
 
 
 def test_the_exact_profile_on_an_h200_misses_30_frames_a_second_and_says_what_would_not():
-    made = plan(PlanConfig(gpu="H200", fps=30))
+    made = plan(PredictConfig(gpu="H200", fps=30))
     # 9.96 PFLOP at 0.55 x 989 TFLOP/s are 18.3 s; the little rest is traffic and fp32
     assert made.prediction.total_s == pytest.approx(9.96e15 / (0.55 * 989e12), rel=0.01)
     (found,) = made.answers
@@ -48,24 +48,24 @@ def test_the_exact_profile_on_an_h200_misses_30_frames_a_second_and_says_what_wo
 
 
 def test_the_table_says_what_is_assumed_and_what_is_missing():
-    text = printed(plan(PlanConfig(gpu="rtx 4090")))
+    text = printed(plan(PredictConfig(gpu="rtx 4090")))
     assert "55% of the card's dense peaks are taken to be reached: an assumption" in text
     assert "the host's work is in no number (portrait_crop, first_face, read, crop, write)" in text
     assert "memory is an estimate" in text
 
 
 def test_a_model_that_does_not_fit_is_told():
-    assert any("it does not fit" in note for note in plan(PlanConfig(gpu="T4", precision="fp32", size=1024)).notes)
-    assert not any("it does not fit" in note for note in plan(PlanConfig(gpu="H200")).notes)
+    assert any("it does not fit" in note for note in plan(PredictConfig(gpu="T4", precision="fp32", size=1024)).notes)
+    assert not any("it does not fit" in note for note in plan(PredictConfig(gpu="H200")).notes)
 
 
 def test_a_stream_slower_than_its_driver_is_told():
-    made = plan(PlanConfig(gpu="T4", profile="live", rate=60, attainable=0.1))
+    made = plan(PredictConfig(gpu="T4", profile="live", rate=60, attainable=0.1))
     assert any(note.startswith("slower than a driver of 60 frames/s") for note in made.notes)
 
 
 def test_the_json_holds_every_number_of_the_table():
-    data = json.loads(json.dumps(plan(PlanConfig(gpu="H200", latency_s=0.2)).to_json()))
+    data = json.loads(json.dumps(plan(PredictConfig(gpu="H200", latency_s=0.2)).to_json()))
     assert data["prediction"]["row_forwards"] == 300
     assert data["prediction"]["flops"] == sum(stage["flops"] for stage in data["prediction"]["stages"])
     assert data["wishes"][0]["met"] is False
@@ -74,13 +74,13 @@ def test_the_json_holds_every_number_of_the_table():
 
 def test_here_without_a_gpu_needs_a_bundle():
     with pytest.raises(InputError, match=r"no GPU that can be used.*add --bundle DIR"):
-        plan(PlanConfig(gpu="here"))
+        plan(PredictConfig(gpu="here"))
 
 
 def test_here_without_a_bundle_is_the_gpu_that_the_driver_names(monkeypatch):
     gpu = Gpu(index=0, name="NVIDIA L40S", capability="8.9", total_bytes=40 * 10**9, driver_cuda=(13, 0))
     monkeypatch.setattr(module, "find_gpu", lambda index=0: gpu)
-    made = plan(PlanConfig(gpu="here"))
+    made = plan(PredictConfig(gpu="here"))
     assert (made.device, made.memory_bytes) == ("L40S", 40 * 10**9)
     assert any("NVIDIA L40S by its data sheet" in note for note in made.notes)
 
@@ -102,7 +102,7 @@ def test_here_without_a_bundle_is_the_gpu_that_the_driver_names(monkeypatch):
 )
 def test_what_cannot_be_planned_is_refused_with_what_can(given, says):
     with pytest.raises(InputError, match=says.replace("(", r"\(")):
-        plan(PlanConfig(**{"gpu": "H200", **given}))
+        plan(PredictConfig(**{"gpu": "H200", **given}))
 
 
 def test_the_command_prints_the_plan(monkeypatch, capfd):
@@ -117,14 +117,14 @@ def test_the_command_prints_the_plan(monkeypatch, capfd):
 
 
 def test_the_steps_that_a_profile_skips_are_among_those_that_a_wish_is_answered_with():
-    made = plan(PlanConfig(gpu="H200", profile="balanced", fps=1))
+    made = plan(PredictConfig(gpu="H200", profile="balanced", fps=1))
     # 25 of which the last is skipped
     assert (made.choice.steps, made.prediction.work.steps) == (25, 24)
-    same = plan(PlanConfig(gpu="H200", profile="balanced", steps=25))
+    same = plan(PredictConfig(gpu="H200", profile="balanced", steps=25))
     assert same.prediction.total_s == made.prediction.total_s
-    asked = plan(PlanConfig(gpu="H200", fps=6))
+    asked = plan(PredictConfig(gpu="H200", fps=6))
     (choice, got) = next((c, g) for c, g in asked.answers[0].ways if c.profile == "exact")
-    assert plan(PlanConfig(gpu="H200", steps=choice.steps)).prediction.frames_per_s == pytest.approx(got)
+    assert plan(PredictConfig(gpu="H200", steps=choice.steps)).prediction.frames_per_s == pytest.approx(got)
 
 
 def test_a_clip_is_as_much_arithmetic_as_its_records_say():

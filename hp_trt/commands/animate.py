@@ -1,0 +1,121 @@
+"""`hp-trt animate`: a portrait, moved by a driving video."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hp_trt.commands import options
+from hp_trt.config import RuntimeConfig, weight_budget_bytes
+from hp_trt.console import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateConfig:
+    """What is animated, with what, and where to. Checked when made; raises InputError and OutputError."""
+
+    bundle: Path
+    runtime: RuntimeConfig
+    portrait: Path
+    driving: Path
+    out: Path
+    crop_out: Path | None = None
+    sheet: Path | None = None  # a contact sheet
+    landmarks: Path | None = None  # of the driving faces
+    portrait_landmarks: Path | None = None
+    sampling: dict[str, Any]  # overrides by name; None leaves the bundle's own
+
+    def __post_init__(self) -> None:
+        from hp_trt.media.contact_sheet import check_sheet
+
+        if self.sheet is not None:
+            check_sheet(self.sheet, (self.portrait, self.driving))
+
+
+def animate(
+    bundle: options.Bundle,
+    portrait: options.Portrait,
+    driving: Annotated[Path, typer.Option(help="Video of the face to follow.")],
+    out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
+    crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
+    ] = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
+    appearance_scale: options.AppearanceScale = None,
+    motion_scale: options.MotionScale = None,
+    profile: options.Profile = "exact",
+    family: options.Family = "onnxruntime",
+    provider: options.Provider = "cpu",
+    device: options.Device = 0,
+    weight_budget: options.WeightBudget = None,
+    threads: options.Threads = None,
+    locator: options.Locator = "haar",
+    locator_file: options.LocatorFile = None,
+    portrait_landmarks: options.PortraitLandmarks = None,
+    driving_landmarks: options.DrivingLandmarks = None,
+    arcface: options.Arcface = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Animate a portrait with a driving video."""
+    start_s = time.perf_counter()
+    config = AnimateConfig(
+        bundle=bundle,
+        runtime=RuntimeConfig(
+            profile=profile,
+            weight_budget_bytes=weight_budget_bytes(weight_budget),
+            **options.machine(family=family, provider=provider, device=device, threads=threads),
+            **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
+        ),
+        portrait=portrait,
+        driving=driving,
+        out=out,
+        crop_out=crop_out,
+        sheet=sheet,
+        landmarks=driving_landmarks,
+        portrait_landmarks=portrait_landmarks,
+        sampling=options.sampling(steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale),
+    )
+    with Reporter(as_json=json) as report:
+        animate_files(config, report, start_s)
+
+
+def animate_files(config: AnimateConfig, report: Reporter, start_s: float) -> None:
+    """Write what is asked for, and say what was done since `start_s`. Raises what `hp_trt.Runtime` raises."""
+    from hp_trt.api import Runtime
+    from hp_trt.media.contact_sheet import write_sheet
+
+    out, sheet = config.out, config.sheet
+    with Runtime(config.bundle, config.runtime, on_event=report.on_event) as runtime:
+        if runtime.bundle.manifest.weights["kind"] == "random":
+            report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
+        animation = runtime.animate(
+            config.portrait,
+            config.driving,
+            out,
+            crop_out=config.crop_out,
+            landmarks=config.landmarks,
+            portrait_landmarks=config.portrait_landmarks,
+            **config.sampling,
+        )
+    if sheet is not None:
+        write_sheet(sheet, portrait=config.portrait, driving=config.driving, result=out, frames=animation.frames)
+    for note in animation.notes:
+        report.note(note)
+    seconds = time.perf_counter() - start_s
+    report.result(
+        f"{out}: {animation.frames} frames at {float(animation.rate):g} fps in {seconds:.1f} s "
+        f"({animation.frames / seconds:.2f} frames/s)",
+        out=out,
+        crop_out=config.crop_out,
+        sheet=sheet,
+        frames=animation.frames,
+        rate=float(animation.rate),
+        seconds=seconds,
+    )

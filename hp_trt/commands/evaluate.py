@@ -1,0 +1,72 @@
+"""`hp-trt evaluate`: how good what bundles make is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hp_trt.commands import options
+from hp_trt.config import RuntimeConfig, one_of
+from hp_trt.console import Reporter
+
+if TYPE_CHECKING:
+    from hp_trt.measure.evaluation.config import EvaluateConfig
+
+
+def evaluate(
+    protocol: Annotated[str, typer.Option(help="self: a clip drives its own first frame; cross: another's.")],
+    seeds: Annotated[str | None, typer.Option(help="Drawn clips A to B - 1, as A:B.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Folder of your own pairs, a subfolder each.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Of each clip [50 drawn ones, or all of yours].")] = None,
+    bundle: Annotated[list[Path] | None, typer.Option(help="Again for each to be compared.")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Again for each to be compared [exact].")] = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
+    appearance_scale: options.AppearanceScale = None,
+    motion_scale: options.MotionScale = None,
+    family: options.Family = "onnxruntime",
+    provider: options.Provider = "cpu",
+    device: options.Device = 0,
+    threads: options.Threads = None,
+    locator: Annotated[str, typer.Option(help="Face finder in your own pairs: haar, yunet or yoloface.")] = "haar",
+    locator_file: options.LocatorFile = None,
+    arcface: Annotated[Path | None, typer.Option(help="arcface.onnx: identity score, and identity vector.")] = None,
+    lpips: Annotated[Path | None, typer.Option(help="LPIPS as .onnx.")] = None,
+    fid_features: Annotated[Path | None, typer.Option(help="Inception as .onnx, for FID.")] = None,
+    fvd_features: Annotated[Path | None, typer.Option(help="I3D or another as .onnx, for FVD.")] = None,
+    expression: Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED.")] = None,
+    pose: Annotated[Path | None, typer.Option(help="A face model's pose as .onnx, for APD.")] = None,
+    json: options.ReportFile = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw every clip's numbers (.png, .svg).")] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Animate drawn clips, or your own, and measure how good the result is."""
+    from hp_trt.measure.evaluation.config import PROTOCOLS, EvaluateConfig, NetworkFiles
+
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    user = {"lpips": lpips, "fid_features": fid_features, "fvd_features": fvd_features, "arcface": arcface}
+    config = EvaluateConfig(
+        protocol=one_of("protocol", protocol, PROTOCOLS),
+        seeds=seeds,
+        pairs=pairs,
+        frames=frames,
+        bundles=tuple(bundle or ()),
+        runtimes=tuple(RuntimeConfig(profile=name, **machine, **finder) for name in profile or ["exact"]),
+        sampling=options.sampling(steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale),
+        networks=NetworkFiles(**user, expression=expression, pose=pose),
+    )
+    evaluate_into(config, json, plot)
+
+
+def evaluate_into(config: EvaluateConfig, to_json: Path | None, to_plot: Path | None) -> None:
+    """Measure, and put the result where it is asked for. Raises what `evaluate` and `put_out` raise."""
+    from hp_trt.measure.evaluation.evaluate import evaluate
+    from hp_trt.measure.evaluation.outputs import check_outputs, put_out
+
+    check_outputs(to_json, to_plot)
+    with Reporter() as report:
+        result = evaluate(config, lambda what, done, total: report.advance("clips", done, total, label=what))
+    put_out(result, to_json, to_plot)

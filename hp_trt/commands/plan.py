@@ -1,0 +1,59 @@
+"""`hp-trt plan`: how fast and how large, before anything is built or run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hp_trt.commands import options
+from hp_trt.console import Reporter
+
+
+def plan(
+    gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
+    profile: Annotated[str, typer.Option(help="exact, balanced, live, or a file of your own: FILE.toml.")] = "exact",
+    preset: Annotated[str | None, typer.Option(help="Without a bundle: hunyuanportrait or pocket.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels of a side [the preset's, or the bundle's].")] = None,
+    frames: Annotated[int, typer.Option(help="Of the driving video.")] = 100,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps [the profile's].")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp16 or fp32 [fp16, or the bundle's].")] = None,
+    rate: Annotated[float, typer.Option(help="Frames a second of the driving video.")] = 25.0,
+    fps: Annotated[float | None, typer.Option(help="A wish: frames a second. Says what would meet it.")] = None,
+    latency: Annotated[float | None, typer.Option(help="A wish: seconds. Says what would meet it.")] = None,
+    attainable: Annotated[float, typer.Option(help="Part of a card's peaks that networks reach: assumed.")] = 0.55,
+    family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, tensorrt...")] = "onnxruntime",
+    provider: options.Provider = "cpu",
+    device: options.Device = 0,
+    threads: options.Threads = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Say how fast and how large a clip will be, before anything is built or run."""
+    from hp_trt.measure.planning.plan import PredictConfig
+    from hp_trt.measure.planning.plan import plan as make_plan
+    from hp_trt.measure.planning.table import show
+
+    config = PredictConfig(
+        gpu=gpu,
+        profile=profile,
+        preset=preset,
+        bundle=bundle,
+        size=size,
+        frames=frames,
+        steps=steps,
+        precision=precision,
+        rate=rate,
+        fps=fps,
+        latency_s=latency,
+        attainable=attainable,
+        **options.machine(family=family, provider=provider, device=device, threads=threads),
+    )
+    with Reporter(as_json=json) as report:
+        made = make_plan(config, report.note)
+        if json:
+            report.result("", **made.to_json())
+        else:
+            show(made)

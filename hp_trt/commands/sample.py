@@ -1,0 +1,26 @@
+"""`hp-trt sample`: something to try with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hp_trt.commands import options
+from hp_trt.console import Reporter
+
+
+def sample(
+    out: Annotated[Path, typer.Option(help="Folder to write portrait.png, driving.mp4 and driving-2.mp4 into.")],
+    seed: Annotated[int, typer.Option(min=0, help="Who is drawn, and how they move.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, help="Length of the driving videos.")] = 50,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Draw a portrait and two driving videos of other people, with sound and landmarks: something to try with."""
+    from hp_trt.sample import DRIVING, write_sample
+
+    with Reporter(as_json=json) as report:
+        portrait, driving = write_sample(out, seed=seed, frames=frames)
+        report.result(f"{portrait} and {driving}", portrait=portrait, driving=driving, driving_2=out / DRIVING[1])

@@ -47,7 +47,9 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     if config.seeds is not None or config.protocol == "self":  # cross of one's own pairs: nobody knows it
         ends.append(Truth(joints=bundles[0].joints))
     size = bundles[0].bundle.manifest.geometry["crop_px"]
-    columns = run_columns([*ends, *bundles], source, clip_measures, distributions, crop_px=size, on_progress=on_progress)
+    columns = run_columns(
+        [*ends, *bundles], source, clip_measures, distributions, crop_px=size, on_progress=on_progress
+    )
     return {
         "format": FORMAT,
         "schema": SCHEMA,

@@ -33,8 +33,10 @@ import json as jsonlib
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -43,8 +45,9 @@ if not __package__:  # run as a file: its own folder is on the path then, where 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from engines.errors import InputError, OutputError
+from hp_trt.commands import options
 from hp_trt.config import weight_budget_bytes
-from hp_trt.console import Reporter, debug_option, run
+from hp_trt.console import Reporter, run
 from hp_trt.measure.bench import price_table
 from hp_trt.measure.bench.clips import SAMPLE_FRAMES
 from hp_trt.measure.bench.measure import BenchConfig, bench
@@ -53,103 +56,112 @@ from hp_trt.measure.bench.soak import SoakConfig, lines, soak
 from hp_trt.measure.bench.table import show
 from hp_trt.measure.bench.timeline import check_can_draw, draw_timeline, titles
 
+if TYPE_CHECKING:
+    from engines.manifest import Manifest
+    from hp_trt.hunyuanportrait.race_sides import Released
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Weights = Annotated[
+    Path | None, typer.Option(help="What the bundle was built from, for the race [random, or pocket's own].")
+]
+Profiles = Annotated[
+    str | None,
+    typer.Option(help="Instead: the speed and the quality of these, with commas between; all: shortcuts too."),
+]
+Soak = Annotated[
+    float | None, typer.Option("--soak", help="Instead: a live session for so many seconds: rate, latency, memory.")
+]
+Rate = Annotated[float | None, typer.Option(help="With --soak: frames pushed a second [as fast as they are taken].")]
+Picture = Annotated[Path | None, typer.Option(help="With --profiles: draw speed against quality (.png, .svg).")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where a report goes, and of which of the three measurements it is.
+
+    Checked when made, before the long work; raises OutputError and InputError.
+    """
+
+    soak_s: float | None
+    rate: float | None
+    profiles: str | None
+    reference: bool
+    json: Path | None
+    timeline: Path | None
+    picture: Path | None
+
+    def __post_init__(self) -> None:
+        for path in (None if self.to_stdout else self.json, self.timeline, self.picture):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+        for drawing in (self.timeline, self.picture):
+            if drawing is not None:
+                check_can_draw(drawing)
+        of_one_profile = self.timeline is not None or self.reference
+        if self.soak_s is not None:
+            if self.profiles is not None or of_one_profile or self.picture is not None:
+                raise InputError("--soak stands alone; leave out --profiles, --timeline, --reference and --picture")
+        elif self.rate is not None:
+            raise InputError("--rate is of an endless source; give --soak SECONDS")
+        elif self.profiles is not None:
+            if of_one_profile:
+                raise InputError("--timeline and --reference are of one profile; leave out --profiles, or these")
+        elif self.picture is not None:
+            raise InputError("--picture compares profiles; give --profiles all, or --timeline for one")
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether the JSON goes to standard output; the table then goes to standard error."""
+        return self.json == Path("-")
+
+    def console(self) -> Console:
+        return Console(stderr=self.to_stdout, highlight=False)
 
 
 @app.command()
 def command(
-    bundle: Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")],
-    json: Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")] = None,
+    bundle: options.Bundle,
+    json: options.ReportFile = None,
     timeline: Annotated[Path | None, typer.Option(help="Draw the stages of the median run (.png, .svg).")] = None,
     portrait: Annotated[Path | None, typer.Option(help="Picture with one face [drawn].")] = None,
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [drawn].")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames of the driving video [50 drawn ones, or all].")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the initial noise [72580].")] = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads, of the reference too [every core].")] = None,
-    family: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
-    provider: Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")] = "cpu",
-    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
-    weight_budget: Annotated[
-        float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
-    ] = None,
+    family: options.Family = "onnxruntime",
+    provider: options.Provider = "cpu",
+    device: options.Device = 0,
+    weight_budget: options.WeightBudget = None,
     warmup: Annotated[int, typer.Option(help="Runs before the measured ones.")] = 1,
     runs: Annotated[int, typer.Option(help="Measured runs.")] = 3,
     reference: Annotated[bool, typer.Option(help="Race the released algorithm in eager PyTorch, by turns.")] = False,
     reference_frames: Annotated[int | None, typer.Option(help="Frames of that race [as many].")] = None,
     reference_steps: Annotated[int | None, typer.Option(help="Steps of that race [as many].")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="What the bundle was built from, for the race [random, or pocket's own].")
-    ] = None,
-    profile: Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")] = "exact",
-    profiles: Annotated[
-        str | None,
-        typer.Option(help="Instead: the speed and the quality of these, with commas between; all: shortcuts too."),
-    ] = None,
+    weights: Weights = None,
+    profile: options.Profile = "exact",
+    profiles: Profiles = None,
     seeds: Annotated[str, typer.Option(help="With --profiles: the drawn clips A to B - 1, as A:B.")] = "0:4",
-    soak_s: Annotated[
-        float | None, typer.Option("--soak", help="Instead: a live session for so many seconds: rate, latency, memory.")
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="With --soak: frames pushed a second [as fast as they are taken].")
-    ] = None,
-    picture: Annotated[
-        Path | None, typer.Option(help="With --profiles: draw speed against quality (.png, .svg).")
-    ] = None,
-    debug: Annotated[bool, debug_option()] = False,
+    soak_s: Soak = None,
+    rate: Rate = None,
+    picture: Picture = None,
+    debug: options.Debug = False,
 ) -> None:
     """Measure a bundle on this machine."""
-    to_stdout = json == Path("-")
-    for path in (None if to_stdout else json, timeline, picture):  # before the long work
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    for drawing in (timeline, picture):
-        if drawing is not None:
-            check_can_draw(drawing)
+    to = Outputs(
+        soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture
+    )
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     if soak_s is not None:
-        if profiles is not None or timeline is not None or reference or picture is not None:
-            raise InputError("--soak stands alone; leave out --profiles, --timeline, --reference and --picture")
-        soaked = SoakConfig(
-            bundle=bundle,
-            seconds=soak_s,
-            rate=rate,
-            profile="live" if profile == "exact" else profile,
-            threads=threads,
-            family=family,
-            provider=provider,
-            device=device,
-        )
-        with Reporter() as report:
-            lasted = soak(soaked, lambda what, done, total: report.advance("soak", done, total, label=what))
-        for line in lines(lasted):
-            Console(stderr=to_stdout, highlight=False).print(line, markup=False, soft_wrap=True)
-        _hand_out(lasted, json)
-        return
-    if rate is not None:
-        raise InputError("--rate is of an endless source; give --soak SECONDS")
+        name = "live" if profile == "exact" else profile
+        return run_soak(SoakConfig(bundle=bundle, seconds=soak_s, rate=rate, profile=name, **machine), to)
     if profiles is not None:
-        if timeline is not None or reference:
-            raise InputError("--timeline and --reference are of one profile; leave out --profiles, or these")
-        priced = PriceConfig(
-            bundle=bundle,
-            profiles=tuple(name.strip() for name in profiles.split(",") if name.strip()),
-            seeds=seeds,
-            frames=frames or SAMPLE_FRAMES,
-            runs=runs,
-            threads=threads,
-            family=family,
-            provider=provider,
-            device=device,
+        names = tuple(name.strip() for name in profiles.split(",") if name.strip())
+        pricing = PriceConfig(
+            bundle=bundle, profiles=names, seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
         )
-        with Reporter() as report:
-            listed = prices(priced, lambda what, done, total: report.advance("prices", done, total, label=what))
-        price_table.show(listed, Console(stderr=to_stdout, highlight=False))
-        _hand_out(listed, json)
-        if picture is not None:
-            _place(picture, lambda path: price_table.draw_pareto(listed, path))
-        return
-    if picture is not None:
-        raise InputError("--picture compares profiles; give --profiles all, or --timeline for one")
+        return run_prices(pricing, to)
     config = BenchConfig(
         bundle=bundle,
         portrait=portrait,
@@ -157,25 +169,56 @@ def command(
         frames=frames,
         steps=steps,
         seed=seed,
-        threads=threads,
-        family=family,
-        provider=provider,
-        device=device,
         weight_budget_bytes=weight_budget_bytes(weight_budget),
         warmup=warmup,
         runs=runs,
-        reference=reference,
+        open_released=partial(open_released, weights) if reference else None,
         reference_frames=reference_frames,
         reference_steps=reference_steps,
-        weights=weights,
         profile=profile,
+        **machine,
     )
+    run_bench(config, to)
+
+
+def run_soak(config: SoakConfig, to: Outputs) -> None:
+    """A live session for a while. Raises what `soak` raises, and OutputError."""
+    with Reporter() as report:
+        lasted = soak(config, lambda what, done, total: report.advance("soak", done, total, label=what))
+    for line in lines(lasted):
+        to.console().print(line, markup=False, soft_wrap=True)
+    _hand_out(lasted, to.json)
+
+
+def run_prices(config: PriceConfig, to: Outputs) -> None:
+    """Every profile's speed and quality. Raises what `prices` raises, and OutputError."""
+    with Reporter() as report:
+        listed = prices(config, lambda what, done, total: report.advance("prices", done, total, label=what))
+    price_table.show(listed, to.console())
+    _hand_out(listed, to.json)
+    if to.picture is not None:
+        _place(to.picture, lambda path: price_table.draw_pareto(listed, path))
+
+
+def run_bench(config: BenchConfig, to: Outputs) -> None:
+    """One profile, stage by stage. Raises what `bench` raises, and OutputError."""
     with Reporter() as report:
         result = bench(config, lambda what, done, total: report.advance("bench", done, total, label=f"bench: {what}"))
-    show(result.report, Console(stderr=to_stdout, highlight=False))
-    _hand_out(result.report, json)
-    if timeline is not None:
-        _place(timeline, lambda path: draw_timeline(result.spans, path, wall_s=result.wall_s, **titles(result.report)))
+    show(result.report, to.console())
+    _hand_out(result.report, to.json)
+    if to.timeline is not None:
+        facts = titles(result.report)
+        _place(to.timeline, lambda path: draw_timeline(result.spans, path, wall_s=result.wall_s, **facts))
+
+
+def open_released(weights: Path | None, manifest: Manifest, threads: int | None) -> Released:
+    """The released program, from the storey that has PyTorch; `weights` is what the bundle was built from.
+
+    Raises InputError when they are not the bundle's, CheckpointError.
+    """
+    from export.hunyuanportrait.reference.racing import ReleasedProgram
+
+    return ReleasedProgram(manifest, weights=weights, threads=threads)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +15,7 @@ import numpy as np
 import pytest
 
 from engines.bundle import Bundle
-from engines.errors import InputError
-from engines.manifest import OWN_SOURCE, GraphRecord
+from engines.manifest import GraphRecord
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.measure import BenchConfig, bench
 from hp_trt.measure.bench.race import Race
@@ -225,38 +225,6 @@ def test_a_mistake_is_told_before_anything_is_measured(fake_runtime, monkeypatch
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("weights", "says"),
-    [
-        ({"kind": "published", "source": "w"}, "has published weights .*; add --weights DIR"),
-        ({"kind": "trained", "source": "my.safetensors"}, r"has trained weights .*; add --weights FILE\.safetensors"),
-    ],
-)
-def test_racing_weights_that_are_not_at_hand_asks_for_them(weights, says):
-    from hp_trt.measure.bench.race import Reference
-
-    with pytest.raises(InputError, match=says):
-        Reference(SimpleNamespace(bundle=SimpleNamespace(manifest=SimpleNamespace(weights=weights))))
-
-
-def test_racing_the_weights_that_came_with_the_package_finds_them(monkeypatch, tmp_path):
-    import export.hunyuanportrait.reference.weights
-    from export.weights.source import OWN_WEIGHTS
-    from hp_trt.measure.bench.race import Reference
-
-    (tmp_path / "own.safetensors").touch()
-    monkeypatch.setitem(OWN_WEIGHTS, "pocket", tmp_path / "own.safetensors")
-    asked = []
-    monkeypatch.setattr(export.hunyuanportrait.reference.weights, "released_networks", lambda *what: asked.append(what))
-    manifest = SimpleNamespace(
-        preset="pocket", geometry={}, weights={"kind": "trained", "source": OWN_SOURCE, "fingerprint": {"vae": "00"}}
-    )
-    mean = SimpleNamespace(output=lambda name: SimpleNamespace(dims=(1, 4, 8, 8)))
-    bundle = SimpleNamespace(manifest=manifest, spec=lambda name: mean)
-    Reference(SimpleNamespace(bundle=bundle, backend=SimpleNamespace(threads=1)))
-    assert asked == [("pocket", {"vae": "00"}, tmp_path / "own.safetensors")]
-
-
 def test_a_timeline_of_no_width_is_drawn_too(tmp_path):
     out = tmp_path / "t.svg"
     draw_timeline(spans("stitch", 0.0), out, title="none", subtitle="", wall_s=1.0)
@@ -280,7 +248,15 @@ def test_the_loop_never_imports_the_bench():
 
 @pytest.mark.slow
 def test_the_race_ends_in_the_same_pictures(pocket_bundle):
-    config = BenchConfig(bundle=pocket_bundle, frames=8, steps=2, warmup=0, runs=1, reference=True, reference_frames=4)
+    config = BenchConfig(
+        bundle=pocket_bundle,
+        frames=8,
+        steps=2,
+        warmup=0,
+        runs=1,
+        open_released=partial(command.open_released, None),
+        reference_frames=4,
+    )
     race = bench(config).report["reference"]
     assert (race["frames"], race["steps"], race["levels_error"] <= 1) == (4, 2, True)
     # The golden loops' bound, 5e-4 of the largest value, is for eight steps' worth of fp32 rounding; rms is smaller

@@ -20,13 +20,15 @@ def released_networks(
 ) -> dict[str, nn.Module]:
     """Every network of `preset` in fp32. `weights`: as `export.weights.source.open_source` takes them.
 
-    `fingerprints` are the bundle's, by network: InputError when these are not its weights. Raises CheckpointError.
+    `fingerprints` are the bundle's, by network: InputError when these are not its weights. Those of live mode's
+    networks are left alone: the released program has none. Raises CheckpointError.
     """
     if preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r} to compare with; there are {', '.join(PRESETS)}")
     architecture = PRESETS[preset].architecture
     source = open_source(architecture, weights, preset=preset)
-    other = [network for network, known in fingerprints.items() if source.fingerprint(network) != known]
+    known = {network: fingerprints[network] for network in NETWORKS if network in fingerprints}
+    other = [network for network, mark in known.items() if source.fingerprint(network) != mark]
     if other:
         raise InputError(
             f"the bundle was built from other weights for {', '.join(other)} than {source.source}; "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig, profile_of
+from hp_trt.config import Family, Provider, RuntimeConfig, profile_of
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.clips import clip_files, shortened
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
@@ -24,6 +24,7 @@ from runtime.stages import Event
 
 if TYPE_CHECKING:
     from hp_trt.api import Runtime
+    from hp_trt.hunyuanportrait.race_sides import OpenReleased, Released
     from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt bench", 1
@@ -41,16 +42,15 @@ class BenchConfig:
     steps: int | None = None  # None: the bundle's
     seed: int | None = None
     threads: int | None = None  # None: every core; the race's too
-    family: str = "onnxruntime"
-    provider: str = "cpu"
-    device: int = 0  # which GPU
+    family: Family = "onnxruntime"
+    provider: Provider = "cpu"
+    device_id: int = 0  # which GPU
     weight_budget_bytes: int | None = None  # see RuntimeConfig
     warmup: int = 1
     runs: int = 3
-    reference: bool = False
+    open_released: OpenReleased | None = None  # the released program, to race it; None: no race
     reference_frames: int | None = None  # None: as many as above
     reference_steps: int | None = None  # None: as many as above
-    weights: Path | None = None  # what the bundle was built from, to race it; None: random, or its own
     profile: str = "exact"
 
     def __post_init__(self) -> None:
@@ -76,21 +76,21 @@ class Bench:
 def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     """Animate, measure, and race the reference where asked. `tell` hears before each run.
 
-    Raises what `hp_trt.Runtime` raises, and CheckpointError for `config.weights`.
+    Raises what `hp_trt.Runtime` and `config.open_released` raise.
     """
     from hp_trt.api import Runtime
 
     tell = tell or (lambda what, done, total: None)
     setup = RuntimeConfig(
-        family=config.family,  # type: ignore[arg-type]  # checked there
-        provider=config.provider,  # type: ignore[arg-type]
-        device_id=config.device,
+        family=config.family,
+        provider=config.provider,
+        device_id=config.device_id,
         weight_budget_bytes=config.weight_budget_bytes,
         threads=config.threads,
         profile=config.profile,
     )
     chosen = profile_of(setup)
-    if config.reference and chosen.name != "exact":
+    if config.open_released is not None and chosen.name != "exact":
         raise InputError(f"the reference is what exact computes, the profile is {chosen.name}; leave out --reference")
     with (
         # Stages of a live profile run beside each other: to wait after each would be another program.
@@ -134,8 +134,9 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
             "notes": list(runtime.backend.notes),
             "reference": None,
         }
-        if config.reference:
-            report["reference"] = _race(config, runtime, portrait, driving, clip, sampling, folder, tell)
+        if config.open_released is not None:
+            released = config.open_released(runtime.bundle.manifest, getattr(runtime.backend, "threads", None))
+            report["reference"] = _race(config, runtime, released, portrait, driving, clip.frames, folder, tell)
     middle = walls_s.index(statistics.median_low(walls_s))
     return Bench(report=report, spans=runs[middle], wall_s=walls_s[middle])
 
@@ -208,26 +209,30 @@ def summary(
 def _race(
     config: BenchConfig,
     runtime: Runtime,
+    released: Released,
     portrait: Path,
     driving: Path,
-    clip: Counted,
-    sampling: Sampling,
+    frames: int,
     folder: Path,
     tell: Tell,
 ) -> dict[str, Any]:
-    from hp_trt.measure.bench.race import Inputs, Reference, race
+    from hp_trt.hunyuanportrait.race_sides import Inputs, animate_exact, animate_released
+    from hp_trt.measure.bench.race import race
 
-    frames = min(config.reference_frames or clip.frames, clip.frames)
-    if frames < clip.frames:
-        driving = shortened(driving, folder / "race.mp4", frames)
-    inputs = Inputs(
-        portrait=portrait,
-        driving=driving,
-        out=folder / "race-out.mp4",
-        sampling=runtime.sampling(steps=config.reference_steps or sampling.steps, seed=sampling.seed),
-    )
-    reference = Reference(runtime, weights=config.weights)
-    return race(runtime, reference, inputs, turns=config.runs, tell=tell).to_json()
+    raced = min(config.reference_frames or frames, frames)
+    if raced < frames:
+        driving = shortened(driving, folder / "race.mp4", raced)
+    sampling = runtime.sampling(steps=config.reference_steps or config.steps, seed=config.seed)
+    inputs = Inputs(portrait=portrait, driving=driving, out=folder / "race-out.mp4", sampling=sampling)
+    return race(
+        lambda: animate_exact(runtime, inputs),
+        lambda: animate_released(runtime, released, inputs),
+        turns=config.runs,
+        steps=sampling.executed_steps,
+        threads=released.threads,
+        torch=released.torch,
+        tell=tell,
+    ).to_json()
 
 
 def _machine(config: BenchConfig, runtime: Runtime) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from engines import families
 from engines.bundle import Bundle
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import Family, Provider, RuntimeConfig
 from hp_trt.measure.bench import machine
 from hp_trt.profiles import Profile, find_profile, own_profiles, read_profiles
 
@@ -38,9 +38,9 @@ class PriceConfig:
     frames: int = 50  # of each
     runs: int = 3  # of the clip that is timed
     threads: int | None = None
-    family: str = "onnxruntime"
-    provider: str = "cpu"
-    device: int = 0
+    family: Family = "onnxruntime"
+    provider: Provider = "cpu"
+    device_id: int = 0
 
     def __post_init__(self) -> None:
         if self.runs < 1:
@@ -75,9 +75,9 @@ class PriceConfig:
 
     def runtime(self, profile: Profile) -> RuntimeConfig:
         return RuntimeConfig(
-            family=self.family,  # type: ignore[arg-type]  # checked there
-            provider=self.provider,  # type: ignore[arg-type]
-            device_id=self.device,
+            family=self.family,
+            provider=self.provider,
+            device_id=self.device_id,
             threads=self.threads,
             profile=profile,
         )

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import Family, Provider, RuntimeConfig
 from hp_trt.live.pushing import pushing
+from hp_trt.live.queues import Policy
 from hp_trt.measure.bench import machine
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ class SoakConfig:
     profile: str = "live"
     seed: int = 0  # who is drawn
     threads: int | None = None
-    family: str = "onnxruntime"
-    provider: str = "cpu"
-    device: int = 0
+    family: Family = "onnxruntime"
+    provider: Provider = "cpu"
+    device_id: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= 86_400:
@@ -70,16 +71,16 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
     drawn = clip(config.seed, frames=_CLIP_FRAMES, px=256)
     images = drawn.frames()
     setup = RuntimeConfig(
-        family=config.family,  # type: ignore[arg-type]  # checked there
-        provider=config.provider,  # type: ignore[arg-type]
-        device_id=config.device,
+        family=config.family,
+        provider=config.provider,
+        device_id=config.device_id,
         threads=config.threads,
         profile=config.profile,
     )
     with Runtime(config.bundle, setup) as runtime:
         runtime.live_profile()  # before the portrait is encoded
-        policy = "block" if config.rate is None else "drop-oldest"
-        with runtime.live(images[0], policy=policy) as session:  # type: ignore[arg-type]
+        policy: Policy = "block" if config.rate is None else "drop-oldest"
+        with runtime.live(images[0], policy=policy) as session:
             found = _run(session, images, config, tell)
             stats = session.stats
     return {

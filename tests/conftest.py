@@ -1,13 +1,17 @@
-"""What all tests share: exported graphs, and the cores of this machine."""
+"""What all tests share: the cores of this machine, what is kept between sessions, and bundles."""
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engines.onnx_backend import OnnxBackend, available_cores
+from tests.cache import Cache
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
 # Workers of pytest-xdist share the cores. Set before anything imports torch, which reads it once.
@@ -15,11 +19,25 @@ THREADS = max(available_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        Cache().prune()
+
+
+def pytest_collection_finish() -> None:
+    """Modules live as long as the worker: tests that collect garbage need not walk through torch each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
-def onnx_cache(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> OnnxCache:
-    base = tmp_path_factory.getbasetemp()
-    worker = hasattr(request.config, "workerinput")  # its folder lies inside the one of the whole session
-    return OnnxCache((base.parent if worker else base) / "onnx")
+def cache() -> Cache:
+    return Cache()
+
+
+@pytest.fixture(scope="session")
+def onnx_cache(cache: Cache) -> OnnxCache:
+    return OnnxCache(cache)
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +46,28 @@ def backend() -> OnnxBackend:
 
 
 @pytest.fixture(scope="session")
-def pocket_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the pocket preset with random weights: a minute's work, for slow tests. Read only."""
-    from export.build import BuildConfig, build_bundle
+def bundle_of(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes the bundle of a build's options (`preset`, `precision`, ...): this session's own copy. Read only."""
+    from tests.export.kept_bundles import kept_bundle
 
-    folder = tmp_path_factory.mktemp("pocket") / "bundle"
-    # Parity has tests of its own, and the bundle is the same without.
-    return build_bundle(BuildConfig(preset="pocket", bundle=folder, parity=False)).path
+    copies: dict[Path, Path] = {}
+
+    def bundle_of(**options) -> Path:
+        kept = kept_bundle(cache, **options)
+        if kept not in copies:  # whoever breaks the rule breaks this session alone
+            copies[kept] = Path(shutil.copytree(kept, tmp_path_factory.mktemp(options["preset"]) / "bundle"))
+        return copies[kept]
+
+    return bundle_of
+
+
+@pytest.fixture(scope="session")
+def pocket_bundle(bundle_of) -> Path:
+    """A bundle of the pocket preset with random weights. Read only."""
+    return bundle_of(preset="pocket", parity=False)  # parity has tests of its own, and the bundle is the same without
+
+
+@pytest.fixture(scope="session")
+def small_bundle(bundle_of) -> Path:
+    """A bundle of a very small preset at 64 px, for commands and whole clips. Read only."""
+    return bundle_of(preset="small", parity=False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from engines.bundle import Bundle
 from tests.export.tiny import TINY
 
 
@@ -16,8 +17,15 @@ def tiny_preset():
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_preset, tmp_path_factory):
+def tiny_bundle(tiny_preset, bundle_of) -> Bundle:
     """A whole bundle of `tiny_preset` in float32, with random weights. Read only."""
-    from export.build import BuildConfig, build_bundle
+    return Bundle.open(bundle_of(preset=tiny_preset))
 
-    return build_bundle(BuildConfig(preset=tiny_preset, bundle=tmp_path_factory.mktemp("tiny") / "bundle"))
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_exports(cache):
+    """A build in this process exports no graph that was exported before."""
+    from tests.export.cached_exports import cached_exports
+
+    with cached_exports(cache):
+        yield

@@ -5,6 +5,7 @@ Weights of your own: pytest tests/quality -m slow --weights FILE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -29,25 +30,21 @@ from tests.quality.limits import (
 class Reports:
     """Each evaluation, made when it is first asked for."""
 
-    def __init__(self, weights: Path, folder: Path) -> None:
-        self._weights, self._folder = weights, folder
+    def __init__(self, weights: Path, bundle_of: Callable[..., Path]) -> None:
+        self._weights, self._bundle_of = weights, bundle_of
         self.shipped = weights == shipped.POCKET
         self.bundle, self.report = cache(self._bundle), cache(self._report)
 
     def _bundle(self, precision: str) -> Path:
-        from export.build import BuildConfig, build_bundle
-
-        folder, live = self._folder / precision, self.shipped and precision == "fp32"  # distilled from the shipped ones
-        config = BuildConfig(
+        live = self.shipped and precision == "fp32"  # distilled from the shipped ones
+        return self._bundle_of(
             preset="pocket",
-            bundle=folder,
             weights=self._weights,
             precision=precision,
             parity=False,
             live=live,
             live_weights=shipped.POCKET_LIVE if live else None,
         )
-        return build_bundle(config).path
 
     def _report(self, name: str) -> Report:
         protocol = "cross" if name == "cross" else "self"
@@ -67,12 +64,12 @@ class Reports:
 
 
 @pytest.fixture(scope="module")
-def reports(request, tmp_path_factory) -> Reports:
+def reports(request, bundle_of) -> Reports:
     given = request.config.getoption("--weights", None)
     weights = Path(given or shipped.POCKET)
     if not weights.is_file():
         pytest.fail(f"there are no weights {weights}; train them (python -m export.train), or give --weights FILE")
-    return Reports(weights, tmp_path_factory.mktemp("quality"))
+    return Reports(weights, bundle_of)
 
 
 @pytest.mark.slow

@@ -10,45 +10,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from PIL import Image
 
-from export.hunyuanportrait.networks.vae import VAEConfig
 from hp_trt.__main__ import main
 from hp_trt.media.contact_sheet import CELL_PX
-from tests.export.tiny import TINY
 from tests.hp_trt.clips import contents, make_clip, make_sound
 
-# Latents an eighth of the picture, as the runtime knows them.
-SMALL = replace(
-    TINY,
-    name="small",
-    architecture=replace(
-        TINY.architecture,
-        pose_guider={"out_channels": 32, "block_out_channels": (8, 8, 16, 16)},
-        vae=VAEConfig(block_out_channels=(32, 32, 32, 32)),
-    ),
-    size=64,
-)
 COMMAND = (sys.executable, "-m", "hp_trt")
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory, request):
-    """A bundle of a very small preset, built once, whichever worker comes first. Read only."""
-    from export.build import BuildConfig, build_bundle
-    from export.hunyuanportrait.presets import PRESETS
-
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if hasattr(request.config, "workerinput") else base
-    with FileLock(shared / "cli.lock"), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, SMALL.name, SMALL)
-        return build_bundle(BuildConfig(preset=SMALL.name, bundle=shared / "cli", parity=False)).path
+@pytest.fixture
+def bundle(small_bundle):
+    return small_bundle
 
 
 @pytest.fixture

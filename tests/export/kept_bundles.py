@@ -1,0 +1,30 @@
+"""Bundles for tests, each built once by the real build, in this session or another (`tests/cache.py`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.file_record import hash_file
+from export.build import BuildConfig, build_bundle
+from export.hunyuanportrait.presets import PRESETS
+from tests.cache import CODE, Cache
+from tests.export.cached_exports import cached_exports
+from tests.export.tiny import SMALL, TINY
+
+OF_TESTS = {preset.name: preset for preset in (TINY, SMALL)}
+
+
+def kept_bundle(cache: Cache, **options: Any) -> Path:
+    """The folder of the bundle that `BuildConfig(**options)` makes. Read only, and other sessions' too."""
+    facts = {key: hash_file(value).sha256 if isinstance(value, Path) else value for key, value in options.items()}
+
+    def build(folder: Path) -> None:
+        with cached_exports(cache), pytest.MonkeyPatch.context() as patch:
+            for name, preset in OF_TESTS.items():
+                patch.setitem(PRESETS, name, preset)
+            build_bundle(BuildConfig(bundle=folder / "bundle", **options))
+
+    return cache.entry("bundle", facts, build, code=(*CODE, "tests/export/tiny.py")) / "bundle"

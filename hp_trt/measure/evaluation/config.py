@@ -13,6 +13,7 @@ from hp_trt.config import RuntimeConfig, one_of
 Protocol = Literal["self", "cross"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LEAST_FRAMES = 3  # flicker is a second difference in time
+End = Literal["still", "truth"]
 DRAWN_FRAMES = 50  # of a drawn clip where nothing else is asked for
 
 
@@ -40,6 +41,7 @@ class EvaluateConfig:
     runtimes: tuple[RuntimeConfig, ...] = (RuntimeConfig(),)  # every bundle runs with each
     sampling: dict[str, Any] = field(default_factory=dict)  # overrides by name; None leaves the bundle's own
     networks: NetworkFiles = NetworkFiles()
+    ends: tuple[End, ...] = ("still", "truth")  # of the yardstick, measured beside the bundles where they are known
 
     def __post_init__(self) -> None:
         one_of("protocol", self.protocol, PROTOCOLS)

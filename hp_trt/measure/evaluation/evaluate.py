@@ -43,8 +43,9 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     clip_measures = ClipMeasures(wanted, config.networks, locator=locator, read=read)
     distributions = Distributions(config.networks)
     source = open_source(config, locator)
-    ends: list[Contestant] = [Still(joints=bundles[0].joints)]
-    if config.seeds is not None or config.protocol == "self":  # cross of one's own pairs: nobody knows it
+    ends: list[Contestant] = [Still(joints=bundles[0].joints)] if "still" in config.ends else []
+    known = config.seeds is not None or config.protocol == "self"  # cross of one's own pairs: nobody knows it
+    if "truth" in config.ends and known:
         ends.append(Truth(joints=bundles[0].joints))
     size = bundles[0].bundle.manifest.geometry["crop_px"]
     columns = run_columns(

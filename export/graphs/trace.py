@@ -8,6 +8,7 @@ is done here by three passes: constants folded, unused nodes dropped, equal expr
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -35,7 +36,7 @@ def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tens
     names = [t.name for t in spec.inputs]
     dims = {n: torch.export.Dim(n, min=r.min, max=r.max) for n, r in spec.ranges.items()}
     shapes = tuple({i: dims[d] for i, d in enumerate(t.dims) if isinstance(d, str)} for t in spec.inputs)
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _quiet(), _no_collection():
         program = torch.onnx.export(
             module,
             tuple(example[n] for n in names),
@@ -51,6 +52,19 @@ def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tens
         _simplify(program.model)
     _check(program.model, spec)
     program.save(path, external_data=True)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """The exporter makes millions of small objects that live until its end: looking for garbage among them again and
+    again is a fifth of its time (tiny UNet: 19.4 s of a core instead of 23.6), and finds nothing worth having."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _simplify(model) -> None:  # onnx_ir.Model: the exporter's own form, not worth an import for its name

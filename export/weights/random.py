@@ -10,13 +10,16 @@ Source: the weight rule of the golden README.
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import nn
 
+MOST_THREADS = 16
 WIDE_KEYS = ("cls_token", "pos_embed", "register_tokens", "mask_token", "latents", "mix_factor")
 
 
@@ -47,18 +50,21 @@ def random_state_dict(
 ) -> dict[str, torch.Tensor]:
     """A whole state dict, for a module (a meta one too) or for key -> shape.
 
-    Memory is that of the result, plus about 16 bytes an element of its largest entry: entries are
-    made one by one. Hand it to `load_state_dict(..., assign=True)` and there is no second copy.
+    Memory is that of the result, plus about 16 bytes an element of the entries at work: one a core, since numpy's
+    generator works outside of Python's lock. Hand it to `load_state_dict(..., assign=True)` and there is no second copy.
     """
     if isinstance(target, nn.Module):
         entries = {k: (tuple(t.shape), not t.is_floating_point()) for k, t in target.state_dict().items()}
     else:
         entries = {k: (tuple(s), k.rsplit(".", 1)[-1] == "num_batches_tracked") for k, s in target.items()}
-    made = {}
-    for key, (shape, integer) in entries.items():
+
+    def made(key: str) -> torch.Tensor:
+        shape, integer = entries[key]
         tensor = torch.from_numpy(np.asarray(random_weight(key, shape, integer=integer, prefix=prefix)))
-        made[key] = tensor if integer else tensor.to(dtype)
-    return made
+        return tensor if integer else tensor.to(dtype)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        return dict(zip(entries, pool.map(made, entries), strict=True))
 
 
 def load_random(module: nn.Module, prefix: str = "") -> nn.Module:

@@ -1,22 +1,17 @@
 """The graphs of a size and its weights, made without files.
 
-Weights follow the rule of `export.weights.random`, tensor by tensor in threads: every process of a check makes the same
-ones.
+Weights follow the rule of `export.weights.random`: every process of a check makes the same ones.
 """
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
-import torch
 from torch import nn
 
 from export.graphs.graph import Graph
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.presets import PRESETS
-from export.weights.random import random_weight
+from export.weights.random import random_state_dict
 from tests.gpu.sizes import GRAPHS, Size
 
 
@@ -40,23 +35,10 @@ class Networks:
 
     def __call__(self, network: str) -> nn.Module:
         if network not in self._made:
-            module = self._architecture.load(network, random_state(self._architecture.build(network)))
+            module = self._architecture.load(network, random_state_dict(self._architecture.build(network)))
             self._made[network] = module.to(self._device)
         return self._made[network]
 
     def keep(self, wanted: set[str]) -> None:
         """Let go of all but these."""
         self._made = {name: module for name, module in self._made.items() if name in wanted}
-
-
-def random_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What `export.weights.random.random_state_dict` gives, on all cores: numpy's generator works outside Python's
-    lock."""
-
-    def entry(item: tuple[str, torch.Tensor]) -> tuple[str, torch.Tensor]:
-        key, tensor = item
-        value = random_weight(key, tuple(tensor.shape), integer=not tensor.is_floating_point())
-        return key, torch.as_tensor(value)
-
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
-        return dict(pool.map(entry, module.state_dict().items()))

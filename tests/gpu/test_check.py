@@ -134,16 +134,6 @@ def test_our_networks_arranged_as_the_released_ones_compute_the_same(monkeypatch
         assert difference("denoiser", frames, theirs.decode(latents).numpy()).relative_l2 < 1e-4
 
 
-def test_the_threaded_rule_gives_the_weights_of_the_rule():
-    torch = pytest.importorskip("torch")
-    from export.weights.random import random_state_dict
-    from tests.gpu.networks import architecture_of, random_state
-
-    module = architecture_of(SIZES["mini"]).build("pose_guider")
-    expected = random_state_dict(module)
-    assert all(torch.equal(value, expected[key]) for key, value in random_state(module).items())
-
-
 def test_the_command_loads_no_torch_and_nothing_that_a_gpu_machine_may_lack():
     code = "import sys, tests.gpu.check, tests.gpu.part_family, engines.onnx_backend; print(*sys.modules)"
     import subprocess

@@ -47,3 +47,10 @@ def test_other_float_dtypes_leave_integers_alone():
     made = random_state_dict(torch.nn.BatchNorm2d(4), dtype=torch.float16)
     assert made["weight"].dtype == torch.float16
     assert made["num_batches_tracked"].dtype == torch.int64
+
+
+def test_entries_made_side_by_side_are_those_made_one_by_one():
+    shapes = {f"layer{number}.weight": (number + 1, 50) for number in range(40)}
+    made = random_state_dict(shapes, "p.")
+    assert list(made) == list(shapes)
+    assert all(np.array_equal(made[key].numpy(), random_weight(key, shapes[key], prefix="p.")) for key in shapes)

@@ -17,7 +17,7 @@ face_of = $(if $(filter $(SAMPLE)/%,$(2)),$(1) $(basename $(2)).landmarks.json)
 # pytest's own words, e.g. make test ARGS='-k golden'
 ARGS ?=
 
-.PHONY: demo test test-full lint setup clean
+.PHONY: demo test test-full test-quality test-heavy lint setup clean
 
 setup: $(READY)
 
@@ -39,11 +39,19 @@ demo: $(READY)
 		--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not heavy and not gpu' -n 2 --dist loadgroup $(ARGS)
 
 # One at a time: a full-size UNet takes most of the memory.
 test-full: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not gpu' $(ARGS)
+	$(BIN)/python -m pytest -m 'slow and not heavy and not gpu' $(ARGS)
+
+# All clips that docs/quality.md is of; test-full looks at half of them.
+test-quality: $(READY)
+	$(BIN)/python -m pytest tests/quality -m slow --whole $(ARGS)
+
+# What proves by sheer number or length. Of each there is a small case in the other groups.
+test-heavy: $(READY)
+	$(BIN)/python -m pytest -m 'heavy and not gpu' $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

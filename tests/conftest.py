@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engines.onnx_backend import OnnxBackend, available_cores
+from hp_trt import shipped
 from tests.cache import Cache
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
@@ -63,8 +64,10 @@ def bundle_of(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 @pytest.fixture(scope="session")
 def pocket_bundle(bundle_of) -> Path:
-    """A bundle of the pocket preset with random weights. Read only."""
-    return bundle_of(preset="pocket", parity=False)  # parity has tests of its own, and the bundle is the same without
+    """The demo's bundle: pocket, its own weights, live mode's graphs too. Read only."""
+    own = {"weights": shipped.POCKET, "live_weights": shipped.POCKET_LIVE}
+    # Parity has tests of its own, and the bundle is the same without.
+    return bundle_of(preset="pocket", precision="fp32", live=True, parity=False, **own)
 
 
 @pytest.fixture(scope="session")

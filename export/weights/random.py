@@ -50,8 +50,9 @@ def random_state_dict(
 ) -> dict[str, torch.Tensor]:
     """A whole state dict, for a module (a meta one too) or for key -> shape.
 
-    Memory is that of the result, plus about 16 bytes an element of the entries at work: one a core, since numpy's
-    generator works outside of Python's lock. Hand it to `load_state_dict(..., assign=True)` and there is no second copy.
+    Memory is that of the result, plus about 16 bytes an element of the entries at work: one a core, since
+    numpy's generator works outside of Python's lock. Hand it to `load_state_dict(..., assign=True)` and
+    there is no second copy.
     """
     if isinstance(target, nn.Module):
         entries = {k: (tuple(t.shape), not t.is_floating_point()) for k, t in target.state_dict().items()}

@@ -219,49 +219,6 @@ def test_a_bundle_of_another_preset_or_a_newer_schema_is_not_replaced(build, tin
     assert (folder / "onnx").is_dir()
 
 
-def _spawn(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "export.build_engines", *POCKET, "--bundle", str(folder), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _until(process: subprocess.Popen[str], *words: str) -> None:
-    for line in process.stdout:
-        if all(word in line for word in words):
-            return
-
-
-@pytest.mark.slow
-def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
-    folder = tmp_path / "bundle"
-    # Appearance is the first graph, motion the second.
-    for moment, number, code in (
-        (("appearance", '"export"'), signal.SIGINT, 130),
-        (("motion", '"load"'), signal.SIGKILL, -9),
-        (("vae_encoder", '"parity"'), signal.SIGTERM, 143),
-    ):
-        process = _spawn(folder)
-        _until(process, *moment)
-        os.killpg(process.pid, number)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == code, (out, err)
-        assert "Traceback" not in err and err.count("error: ") == (number != signal.SIGKILL)
-        assert not (folder / "manifest.json").exists()
-    first = _spawn(folder)
-    _until(first, "progress")
-    second = _spawn(folder)
-    out, err = second.communicate(timeout=120)
-    assert second.returncode == 2 and "is being built by process" in err
-    out, _ = first.communicate(timeout=600)
-    assert first.returncode == 0
-    assert json.loads(out.splitlines()[-1])["built"] == 5, "appearance and motion were kept"
-    assert len(Bundle.open(folder).manifest.graphs) == 7
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [

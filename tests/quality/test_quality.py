@@ -23,21 +23,15 @@ from tests.quality.limits import CHECKED, FRAMES, LIMITS, LONG_FRAMES, WHOLE, Re
 class Reports:
     """Each evaluation, made when it is first asked for."""
 
-    def __init__(self, weights: Path, seeds: Seeds, bundle_of: Callable[..., Path]) -> None:
-        self._weights, self._seeds, self._bundle_of = weights, seeds, bundle_of
+    def __init__(self, weights: Path, seeds: Seeds, own: Path, bundle_of: Callable[..., Path]) -> None:
+        self._weights, self._seeds, self._own, self._bundle_of = weights, seeds, own, bundle_of
         self.shipped = weights == shipped.POCKET
         self.bundle, self.report = cache(self._bundle), cache(self._report)
 
     def _bundle(self, precision: str) -> Path:
-        live = self.shipped and precision == "fp32"  # distilled from the shipped ones
-        return self._bundle_of(
-            preset="pocket",
-            weights=self._weights,
-            precision=precision,
-            parity=False,
-            live=live,
-            live_weights=shipped.POCKET_LIVE if live else None,
-        )
+        if self.shipped and precision == "fp32":
+            return self._own  # with the graphs of live mode, which were distilled from the shipped weights
+        return self._bundle_of(preset="pocket", weights=self._weights, precision=precision, parity=False)
 
     def _report(self, name: str) -> Report:
         protocol = "cross" if name == "cross" else "self"
@@ -58,12 +52,12 @@ class Reports:
 
 
 @pytest.fixture(scope="module")
-def reports(request, bundle_of) -> Reports:
+def reports(request, bundle_of, pocket_bundle) -> Reports:
     given = request.config.getoption("--weights", None)
     weights = Path(given or shipped.POCKET)
     if not weights.is_file():
         pytest.fail(f"there are no weights {weights}; train them (python -m export.train), or give --weights FILE")
-    return Reports(weights, WHOLE if request.config.getoption("--whole", False) else CHECKED, bundle_of)
+    return Reports(weights, WHOLE if request.config.getoption("--whole", False) else CHECKED, pocket_bundle, bundle_of)
 
 
 @pytest.mark.slow

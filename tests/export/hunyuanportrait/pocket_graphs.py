@@ -1,11 +1,11 @@
-"""The graphs of the pocket preset in half precision with random weights, exported once a session."""
+"""The graphs of the pocket preset in half precision, of the weights that are shipped: a bundle has the same."""
 
 from __future__ import annotations
 
 from export.graphs.graph import Graph
 from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.presets import POCKET, Preset
-from export.weights.source import RandomWeights
+from export.weights.source import OWN_WEIGHTS, open_source
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
 NAMES = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")
@@ -18,8 +18,9 @@ def half_graphs(preset: Preset = POCKET) -> dict[str, Graph]:
 
 
 def half_onnx(cache: OnnxCache, name: str, preset: Preset = POCKET):
-    """The ONNX file of a graph, as a build exports it; no parity."""
-    graph, source = half_graphs(preset)[name], RandomWeights(preset.architecture)
+    """The ONNX file of a graph, as a build exports it; no parity. Of a preset that has no weights, random ones."""
+    graph, weights = half_graphs(preset)[name], OWN_WEIGHTS.get(preset.name)
+    source = open_source(preset.architecture, weights, preset=preset.name)
 
     def make():
         module = graph.make(lambda network: preset.architecture.load(network, source.state(network)))
@@ -27,4 +28,5 @@ def half_onnx(cache: OnnxCache, name: str, preset: Preset = POCKET):
 
     sizes = {dim: max(size, 2) for dim, size in graph.opt_sizes().items()}
     facts = {"preset": preset.name, "half": graph.half, "size": preset.size, "frames": preset.frames}
+    facts["weights"] = {network: source.fingerprint(network) for network in graph.networks}
     return cache.path(graph.spec, facts, make, lambda: graph.example(sizes))

@@ -1,0 +1,34 @@
+"""`python -m tests.export.copying_exporter BUNDLE ...`: the build command with the tests' presets, and an exporter that
+copies what BUNDLE holds. For tests of starting, killing and printing: everything but the export itself is real."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import export.build
+from engines.bundle import Bundle
+from export.build_engines import main
+from export.hunyuanportrait.presets import PRESETS
+from tests.export.kept_bundles import OF_TESTS
+
+EXPORT_S = 1.0  # as a real one it takes a while, in which it can be killed
+
+
+def copy_from(bundle: Bundle):
+    """What takes the place of `export_onnx`."""
+
+    def export_onnx(module, spec, example, path: Path) -> None:
+        time.sleep(EXPORT_S)
+        for file in (bundle.path / bundle.manifest.graphs[spec.name].folder).glob(f"{spec.name}.onnx*"):
+            shutil.copy(file, path.parent / file.name)
+
+    return export_onnx
+
+
+if __name__ == "__main__":
+    PRESETS.update(OF_TESTS)
+    export.build.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)))
+    main()

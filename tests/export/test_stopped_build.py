@@ -1,0 +1,69 @@
+"""A build that is stopped, by whatever signal and at whatever moment, goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.bundle import Bundle
+
+Spawn = Callable[[Path], subprocess.Popen[str]]
+
+
+def spawned(*command: str) -> Spawn:
+    """Starts the build of a folder in a session of its own."""
+    return lambda folder: subprocess.Popen(
+        [sys.executable, "-m", *command, "--random-weights", "--bundle", str(folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _until(process: subprocess.Popen[str], *words: str) -> None:
+    for line in process.stdout:
+        if all(word in line for word in words):
+            return
+
+
+def goes_on_where_it_was(spawn: Spawn, folder: Path) -> None:
+    # Appearance is the first graph, motion the second.
+    for moment, number, code in (
+        (("appearance", '"export"'), signal.SIGINT, 130),
+        (("motion", '"export"'), signal.SIGKILL, -9),
+        (("vae_encoder", '"export"'), signal.SIGTERM, 143),
+    ):
+        process = spawn(folder)
+        _until(process, *moment)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, (out, err)
+        assert "Traceback" not in err and err.count("error: ") == (number != signal.SIGKILL)
+        assert not (folder / "manifest.json").exists()
+    first = spawn(folder)
+    _until(first, "progress")
+    second = spawn(folder)
+    out, err = second.communicate(timeout=120)
+    assert second.returncode == 2 and "is being built by process" in err
+    out, err = first.communicate(timeout=600)
+    assert first.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["built"] == 5, "appearance and motion were kept"
+    assert len(Bundle.open(folder).manifest.graphs) == 7
+
+
+def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tiny_bundle, tmp_path):
+    spawn = spawned("tests.export.copying_exporter", str(tiny_bundle.path), "--preset", "tiny")
+    goes_on_where_it_was(spawn, tmp_path / "bundle")
+
+
+@pytest.mark.heavy
+def test_a_build_stopped_while_it_really_exports_goes_on_too(tmp_path):
+    goes_on_where_it_was(spawned("export.build_engines", "--preset", "pocket"), tmp_path / "bundle")

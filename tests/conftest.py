@@ -26,9 +26,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules live as long as the worker: tests that collect garbage need not walk through torch each time."""
+    """Modules live as long as the worker: looking for garbage need not walk through torch each time, nor so often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

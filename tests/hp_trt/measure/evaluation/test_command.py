@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hp_trt.measure.evaluation.config import EvaluateConfig
+from hp_trt.measure.evaluation.evaluate import evaluate as run_evaluation
 from tests.hp_trt.commands.test_cli import refused
 from tests.hp_trt.measure.evaluation.folders import write_pair
 
@@ -89,3 +92,12 @@ def test_what_cannot_be_evaluated_gets_one_line_and_nothing_on_standard_output(e
 
 def test_a_bundle_given_twice_is_refused(evaluate, bundle):
     refused(evaluate("--bundle", str(Path(bundle)), seeds="0:2"), "is given twice")
+
+
+def test_the_yardsticks_ends_are_measured_where_they_are_wanted(bundle):
+    asked = EvaluateConfig(protocol="self", seeds="4:5", frames=3, bundles=(bundle,), sampling={"steps": 1})
+    both = [column["name"] for column in run_evaluation(asked)["columns"]]
+    assert both == ["still", "truth", bundle.name]
+    for ends in ((), ("still",), ("truth",)):
+        columns = run_evaluation(replace(asked, ends=ends))["columns"]
+        assert [column["name"] for column in columns] == [*ends, bundle.name]

@@ -25,11 +25,9 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 6 << 30
 YOUNG_S = 2 * 3600  # a session that runs beside may still need it
-# What decides an exported graph or a bundle: all code but what trains, judges and describes the released program.
-CODE = (
-    "engines", "runtime/hunyuanportrait/presets.py", "export", "export/graphs", "export/weights",
-    "export/hunyuanportrait", "export/hunyuanportrait/networks",
-)  # fmt: skip
+# What decides an exported graph, beside its promise and its module; and what more decides a bundle.
+GRAPH_CODE = ("export/graphs", "export/weights", "export/hunyuanportrait", "export/hunyuanportrait/networks")
+BUNDLE_CODE = (*GRAPH_CODE, "engines", "export", "runtime/hunyuanportrait/presets.py")
 PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
 
 
@@ -55,8 +53,9 @@ class Cache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or where()
 
-    def entry(self, kind: str, facts: Any, make: Callable[[Path], None], *, code: tuple[str, ...] = CODE) -> Path:
-        """The folder that `make` filled for these facts (JSON): now, or in another session. Read only."""
+    def entry(self, kind: str, facts: Any, make: Callable[[Path], None], *, code: tuple[str, ...]) -> Path:
+        """The folder that `make` filled for these facts (JSON): now, or in another session. `code`: folders and
+        modules that have a part in it. Read only."""
         decides = {
             "facts": facts,
             "code": code_hash(*code),

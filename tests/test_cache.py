@@ -23,16 +23,16 @@ def test_the_same_facts_are_made_once(kept):
         made.append(folder)
         (folder / "file").write_text("content")
 
-    first, second = (kept.entry("kind", {"a": [1, 2.5]}, make) for _ in range(2))
+    first, second = (kept.entry("kind", {"a": [1, 2.5]}, make, code=()) for _ in range(2))
     assert first == second and (first / "file").read_text() == "content"
     assert len(made) == 1
 
 
 def test_other_facts_other_code_or_another_kind_are_made_again(kept, monkeypatch):
-    places = {kept.entry("kind", 1, lambda folder: None), kept.entry("kind", 2, lambda folder: None)}
-    places.add(kept.entry("other", 1, lambda folder: None))
+    places = {kept.entry("kind", 1, lambda folder: None, code=()), kept.entry("kind", 2, lambda folder: None, code=())}
+    places.add(kept.entry("other", 1, lambda folder: None, code=()))
     monkeypatch.setattr(cache, "code_hash", lambda *places: "changed")
-    places.add(kept.entry("kind", 1, lambda folder: None))
+    places.add(kept.entry("kind", 1, lambda folder: None, code=()))
     assert len(places) == 4
 
 
@@ -42,8 +42,8 @@ def test_what_could_not_be_made_is_tried_again(kept):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        kept.entry("kind", 1, fail)
-    assert list(kept.entry("kind", 1, lambda folder: None).iterdir()) == []
+        kept.entry("kind", 1, fail, code=())
+    assert list(kept.entry("kind", 1, lambda folder: None, code=()).iterdir()) == []
 
 
 def test_code_that_lies_elsewhere_changes_nothing(tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_the_longest_unused_goes_first_and_what_is_young_stays(kept):
     def make(folder):
         (folder / "file").write_bytes(bytes(100))
 
-    old, older, young = (kept.entry("kind", number, make) for number in range(3))
+    old, older, young = (kept.entry("kind", number, make, code=()) for number in range(3))
     now = time.time()
     os.utime(old, (now, now - YOUNG_S - 10))
     os.utime(older, (now, now - YOUNG_S - 20))

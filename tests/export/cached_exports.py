@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from engines.spec import NetworkSpec
 from export.graphs import trace
-from tests.cache import CODE, Cache
+from tests.cache import GRAPH_CODE, Cache
 
 LARGE_BYTES = 500 << 20  # more is not kept: a full-size network would fill the disk of a small machine
 _OF_ANY_MODULE = vars(nn.Module()).keys() - {"training"}
@@ -42,7 +42,9 @@ def cached_exports(cache: Cache) -> Iterator[None]:
             "example": {name: [list(value.shape), str(value.dtype)] for name, value in example.items()},
             "module": fingerprint(module),
         }
-        made = cache.entry("graph", facts, lambda folder: real(module, spec, example, folder / path.name), code=CODE)
+        made = cache.entry(
+            "graph", facts, lambda folder: real(module, spec, example, folder / path.name), code=GRAPH_CODE
+        )
         for file in made.iterdir():
             shutil.copy(file, path.with_name(file.name))
 

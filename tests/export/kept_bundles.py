@@ -10,7 +10,7 @@ import pytest
 from engines.file_record import hash_file
 from export.build import BuildConfig, build_bundle
 from export.hunyuanportrait.presets import PRESETS
-from tests.cache import CODE, Cache
+from tests.cache import BUNDLE_CODE, Cache
 from tests.export.cached_exports import cached_exports
 from tests.export.tiny import SMALL, TINY
 
@@ -27,4 +27,4 @@ def kept_bundle(cache: Cache, **options: Any) -> Path:
                 patch.setitem(PRESETS, name, preset)
             build_bundle(BuildConfig(bundle=folder / "bundle", **options))
 
-    return cache.entry("bundle", facts, build, code=(*CODE, "tests/export/tiny.py")) / "bundle"
+    return cache.entry("bundle", facts, build, code=(*BUNDLE_CODE, "tests/export/tiny.py")) / "bundle"

@@ -37,10 +37,7 @@ def test_modules_are_the_same_where_they_compute_the_same():
     assert fingerprint(Scale()) == fingerprint(Scale())
     moved = Scale()
     moved.offset = torch.ones(3)
-    others = {
-        fingerprint(m)
-        for m in (Scale(), Scale(factor=3.0), Scale(weight=2.0), Scale().half(), moved, Scale().train(False))
-    }
+    others = [Scale(), Scale(factor=3.0), Scale(weight=2.0), Scale().half(), moved, Scale().eval()]
     assert len({fingerprint(module) for module in others}) == len(others)
 
 

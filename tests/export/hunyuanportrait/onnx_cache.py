@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from engines.onnx_backend import OnnxBackend, OnnxSession
 from engines.spec import NetworkSpec
-from tests.cache import CODE, Cache
+from tests.cache import GRAPH_CODE, Cache
 
 if TYPE_CHECKING:  # tests that export nothing start without torch
     from torch import Tensor, nn
 
-_CODE = (*CODE, "tests/export/hunyuanportrait")  # where cases wrap networks
+_CODE = (*GRAPH_CODE, "tests/export/hunyuanportrait")  # where cases wrap networks
 
 
 class OnnxCache:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from engines.errors import EngineMismatch, InputError
+from engines.errors import EngineMismatch, InputError, install
 from engines.spec import QUANTIZATIONS
 
 
@@ -57,7 +57,7 @@ ONNXRUNTIME = Family(
 TENSORRT = Family(
     name="tensorrt",
     module="tensorrt",
-    install="pip install 'hp-trt[tensorrt]'",
+    install=install("tensorrt"),
     versions=("11.", "10.16"),
     builds_without_gpu=False,
     in_8_bits={"int8": "7.5", "fp8": "8.9"},
@@ -65,7 +65,7 @@ TENSORRT = Family(
 RTX = Family(
     name="tensorrt-rtx",
     module="tensorrt_rtx",
-    install="pip install 'hp-trt[rtx]'",
+    install=install("rtx"),
     versions=("1.7",),
     builds_without_gpu=True,
     # 7.5 exists in its API, and fails on this UNet (an fp16 fusion).

@@ -54,7 +54,8 @@ from hp_trt.measure.bench.measure import BenchConfig, bench
 from hp_trt.measure.bench.prices import PriceConfig, prices
 from hp_trt.measure.bench.soak import SoakConfig, lines, soak
 from hp_trt.measure.bench.table import show
-from hp_trt.measure.bench.timeline import check_can_draw, draw_timeline, titles
+from hp_trt.measure.bench.timeline import draw_timeline, titles
+from hp_trt.measure.drawing import check_can_draw
 
 if TYPE_CHECKING:
     from engines.manifest import Manifest
@@ -95,9 +96,9 @@ class Outputs:
         for path in (None if self.to_stdout else self.json, self.timeline, self.picture):
             if path is not None and not path.absolute().parent.is_dir():
                 raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-        for drawing in (self.timeline, self.picture):
+        for option, drawing in (("--timeline", self.timeline), ("--picture", self.picture)):
             if drawing is not None:
-                check_can_draw(drawing)
+                check_can_draw(drawing, option)
         of_one_profile = self.timeline is not None or self.reference
         if self.soak_s is not None:
             if self.profiles is not None or of_one_profile or self.picture is not None:

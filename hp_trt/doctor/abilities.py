@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from engines.errors import EngineMismatch
+from engines.errors import EngineMismatch, install
 from engines.families import FAMILIES, ONNXRUNTIME, RTX, Family, load
 from engines.gpu import Gpu, NoGpu, find_gpu, gpu_count
 from hp_trt.doctor.finding import Finding, version
@@ -19,7 +19,7 @@ from hp_trt.doctor.finding import Finding, version
 TORCH = "2.13.0"
 EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript")  # checkpoints to graphs
 JUDGES = ("torch", "polygraphy")  # compare a plan, where a GPU runs it; building alone takes only the family
-INSTALL_EXPORT = f"pip install torch=={TORCH}, then pip install 'hp-trt[export]'"
+INSTALL_EXPORT = f"pip install torch=={TORCH}, then {install('export')}"
 DRIVER = Path("/proc/driver/nvidia/version")
 FULL_DENOISER_BYTES = 3.1e9  # the plan of the published size in fp16: weights alone
 

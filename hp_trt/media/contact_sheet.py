@@ -39,7 +39,7 @@ def check_sheet(path: Path, inputs: Iterable[Path]) -> None:
 def write_sheet(path: Path, *, portrait: Path, driving: Path, result: Path, frames: int) -> None:
     """Write the PNG `path`; `frames` is how many both videos have. Raises OutputError, InputError as the readers do."""
     chosen = evenly_spaced(frames, COLUMNS)
-    sheet = _draw(_thumbnail(load_image(portrait)), _row(driving, chosen), _row(result, chosen))
+    sheet = _draw(thumbnail(load_image(portrait)), _row(driving, chosen), _row(result, chosen))
     try:
         part = PartFile(path)
         try:
@@ -65,13 +65,14 @@ def _row(video: Path, chosen: list[int]) -> list[tuple[str, Image.Image]]:
     for number, frame in enumerate(VideoReader(video).timed()):
         start_s = frame.time_s if start_s is None else start_s
         if number in chosen:
-            row.append((f"{float(frame.time_s - start_s):.2f} s", _thumbnail(frame.image)))
+            row.append((f"{float(frame.time_s - start_s):.2f} s", thumbnail(frame.image)))
         if number == chosen[-1]:
             break
     return row
 
 
-def _thumbnail(image: np.ndarray) -> Image.Image:
+def thumbnail(image: np.ndarray) -> Image.Image:
+    """The picture (H, W, 3) uint8 RGB, as large as fits into CELL_PX a side."""
     from PIL import Image, ImageOps
 
     return ImageOps.contain(Image.fromarray(image), (CELL_PX, CELL_PX))

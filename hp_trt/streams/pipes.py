@@ -14,7 +14,7 @@ from pathlib import Path
 
 _TICK_MS = 100  # how long a wait may take to notice that the run ends
 _AT_ONCE = 4096  # bytes that a pipe which has room takes without waiting (POSIX: PIPE_BUF)
-_LAST_WAIT_S = 2.0  # for a reader, once the run ends
+LAST_WAIT_S = 2.0  # for a reader, once the run ends
 
 
 class PipeReader:
@@ -58,7 +58,7 @@ class PipeWriter:
                 if not _wait(self._fd, select.POLLOUT, self._stop, None):
                     ended_s = time.monotonic()
                     while not _wait(self._fd, select.POLLOUT, None, _TICK_MS / 1000):
-                        if time.monotonic() - ended_s > _LAST_WAIT_S:
+                        if time.monotonic() - ended_s > LAST_WAIT_S:
                             raise TimeoutError("nobody reads it any more")
                 rest = rest[os.write(self._fd, rest[:_AT_ONCE]) :]
         except OSError as error:

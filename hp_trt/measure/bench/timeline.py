@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.errors import InputError
 from hp_trt.measure.bench.table import counted
 from runtime.stages import Event
 
 INK, FAINT = "#2b2d33", "#e6e4df"
 SEAM = 0.004  # of the picture's width
-KINDS = (".png", ".svg", ".pdf")
-
-
-def check_can_draw(out: Path) -> None:
-    """Raises InputError, before anything is measured, for a file that could not be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("--timeline draws with matplotlib, which is not installed; pip install matplotlib")
-    if out.suffix not in KINDS:
-        raise InputError(f"{out} names no kind of picture; end its name in {', '.join(KINDS)}")
 
 
 def titles(report: Mapping[str, Any]) -> dict[str, str]:

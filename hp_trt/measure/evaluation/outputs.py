@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from engines.errors import OutputError
-from hp_trt.measure.evaluation.plot import check_can_draw, draw_plot
+from hp_trt.measure.drawing import check_can_draw
+from hp_trt.measure.evaluation.plot import draw_plot
 from hp_trt.measure.evaluation.table import show
 from hp_trt.media.part_file import PartFile
 
@@ -27,7 +28,7 @@ def check_outputs(to_json: Path | None, to_plot: Path | None) -> None:
         if path.is_dir():
             raise OutputError(f"{path} is a folder; give a file name in it")
     if to_plot is not None:
-        check_can_draw(to_plot)
+        check_can_draw(to_plot, "--plot")
 
 
 def put_out(report: Mapping[str, Any], to_json: Path | None, to_plot: Path | None) -> None:

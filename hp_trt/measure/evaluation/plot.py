@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from engines.errors import InputError
-
-KINDS = (".png", ".svg", ".pdf")
 _INK, _FAINT = "#2b2d33", "#e6e4df"
 _ENDS = {"still": "#a8a49b", "truth": "#2b2d33"}
 _COLOURS = ("#2f6fb0", "#d1642e", "#3d9455", "#8c5bb5", "#b3395b", "#4aa3a3")
-
-
-def check_can_draw(out: Path) -> None:
-    """Raises InputError, before anything is measured, for a file that could not be drawn."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("--plot draws with matplotlib, which is not installed; pip install 'hp-trt[evaluate]'")
-    if out.suffix not in KINDS:
-        raise InputError(f"{out} names no kind of picture; end its name in {', '.join(KINDS)}")
 
 
 def draw_plot(report: Mapping[str, Any], out: Path, kind: str) -> None:

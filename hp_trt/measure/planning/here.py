@@ -38,7 +38,7 @@ LONGEST_S = 20.0  # a call that is expected to take longer is not tried; nor is 
 CROWDED = 0.8  # a smaller part of the cores than this is told
 ENOUGH_S = 0.3  # measured for so long, or so often:
 MOST_RUNS, LEAST_RUNS = 12, 2
-_HASHED_MB = 64  # by each thread, to see how many run at a time: about 0.2 s of SHA-256
+HASHED_MB = 64  # by each thread, to see how many run at a time: about 0.2 s of SHA-256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def measure(
     """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
     from engines.onnx_backend import available_cores
 
-    cores_before = _cores_left(available_cores())
+    cores_before = cores_left(available_cores())
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
     notes = []
     for call in (call for calls in work.graphs.values() for call in calls):
@@ -117,8 +117,8 @@ def measure(
             f"writing was measured with drawn frames, which are written up to twice as fast as those of the networks: "
             f"to make {CLIP_FRAMES} of these would take about {making_s:.0f} s"
         )
-    pieces = _host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
-    cores = (cores_before + _cores_left(available_cores())) / 2
+    pieces = host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
+    cores = (cores_before + cores_left(available_cores())) / 2
     if cores < CROWDED * available_cores():
         notes.append(
             f"other programs were busy while this was measured: of {available_cores()} cores {cores:.1f} were left; "
@@ -164,12 +164,12 @@ def _making_s(runtime: Runtime, model: Model, measured: Measured) -> float:
     return sum(measured.graph(model, call).seconds for stage in calls for call in stage)
 
 
-def _cores_left(cores: int) -> float:
+def cores_left(cores: int) -> float:
     """How many of `cores` threads ran at a time: all of them on an idle machine. Takes some 0.2 s."""
     data = bytes(1 << 20)
 
     def hashed() -> None:  # outside of the interpreter's lock
-        for _ in range(_HASHED_MB):
+        for _ in range(HASHED_MB):
             hashlib.sha256(data)
 
     threads = [threading.Thread(target=hashed) for _ in range(cores)]
@@ -209,7 +209,7 @@ def _repeated(run: Callable[[], None], *, warmup: int) -> Piece:
     return Piece(seconds=statistics.median(seconds), core_s=statistics.median(cores), runs=len(seconds))
 
 
-def _host_pieces(runtime: Runtime, *, make: bool, follow: bool) -> dict[str, Piece]:
+def host_pieces(runtime: Runtime, *, make: bool, follow: bool) -> dict[str, Piece]:
     """Each of the host's stages on a drawn clip, a piece's mean: pieces differ, and a clip has them all.
 
     `make`: animate it first, and write what comes out. `follow`: look for a face where it was, as live sessions do.

@@ -91,7 +91,7 @@ def test_plans_run_with_the_bindings_of_cuda_alone(machine, monkeypatch):
     lacking.add("cuda.bindings")
     found = machine(find_gpu(), tensorrt="11.4.0.106", rtx="1.7.1.116")
     assert found["run tensorrt"].found == "no: cuda-python is not installed"
-    assert found["run tensorrt"].fix == "pip install 'hp-trt[gpu]'"
+    assert found["run tensorrt"].fix == "pip install '.[gpu]' in a checkout of hp-trt"
 
 
 def test_rtx_is_refused_on_a_capability_it_does_not_take_and_another_family_is_named(machine):
@@ -118,7 +118,10 @@ def test_a_version_that_the_program_does_not_know_is_named_with_those_it_knows(m
 def test_a_missing_family_tells_how_to_install_it(machine):
     found = machine(ADA)
     for name in ("tensorrt", "build tensorrt", "run tensorrt"):
-        assert "not installed" in found[name].found and found[name].fix == "pip install 'hp-trt[tensorrt]'"
+        assert (
+            "not installed" in found[name].found
+            and found[name].fix == "pip install '.[tensorrt]' in a checkout of hp-trt"
+        )
 
 
 def test_graphs_need_the_exporter_plans_only_their_family(machine, monkeypatch):
@@ -149,7 +152,7 @@ def test_the_lines_are_printed_with_their_fix(machine):
     doctor.show(doctor.examine(), Console(file=out, width=300, highlight=False))
     lines = out.getvalue().splitlines()
     run = next(line for line in lines if " run tensorrt-rtx " in line)
-    assert run.startswith("--  ") and run.endswith("not installed; pip install 'hp-trt[rtx]'")
+    assert run.startswith("--  ") and run.endswith("not installed; pip install '.[rtx]' in a checkout of hp-trt")
 
 
 @pytest.mark.gpu

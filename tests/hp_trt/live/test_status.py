@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import io
 import sys
+from types import SimpleNamespace
+
+import pytest
 
 from hp_trt.console import Reporter
+from hp_trt.live import status as status_of
 from hp_trt.live.status import Status, facts, line
 from tests.hp_trt.live.fake_session import FakeStats
 
@@ -11,6 +15,14 @@ from tests.hp_trt.live.fake_session import FakeStats
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """`clock.now_s` is what time it is for a status."""
+    clock = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(status_of, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    return clock
 
 
 def test_the_line_says_speed_latency_queue_and_drops():
@@ -25,7 +37,7 @@ def test_the_facts_are_every_number():
     assert set(facts(FakeStats())) == {*FakeStats.__dataclass_fields__} - {"notes"}
 
 
-def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypatch, capsys):
+def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypatch, capsys, clock):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     report = Reporter(bars=False)
@@ -33,7 +45,7 @@ def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypat
     status.tick(FakeStats())
     assert terminal.getvalue() == ""  # not even a second
     for _ in range(2):
-        status._told_s -= 2
+        clock.now_s += 2
         status.tick(FakeStats(notes=("7 of 9 frames",)), notes=["the light is poor"])
     report.result("done")
     text = terminal.getvalue()
@@ -42,9 +54,9 @@ def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypat
     assert capsys.readouterr().out == "done\n"
 
 
-def test_without_a_terminal_nothing_is_said_but_notes(capsys):
+def test_without_a_terminal_nothing_is_said_but_notes(capsys, clock):
     status = Status(Reporter(bars=False))
-    status._told_s -= 2
+    clock.now_s += 2
     status.tick(FakeStats())
     assert capsys.readouterr() == ("", "")
 

@@ -94,8 +94,8 @@ def test_the_cells_are_labelled(files, tmp_path, monkeypatch):
 
 def test_only_thumbnails_of_the_chosen_frames_are_held(files, tmp_path, monkeypatch):
     made = []
-    thumbnail = contact_sheet._thumbnail
-    monkeypatch.setattr(contact_sheet, "_thumbnail", lambda image: made.append(thumbnail(image)) or made[-1])
+    thumbnail = contact_sheet.thumbnail
+    monkeypatch.setattr(contact_sheet, "thumbnail", lambda image: made.append(thumbnail(image)) or made[-1])
     files["driving"] = video(tmp_path / "long.mp4", DRIVING, 60, (640, 480))
     files["result"] = video(tmp_path / "long-result.mp4", RESULT, 60, (640, 480))
     write_sheet(tmp_path / "s.png", **files, frames=60)

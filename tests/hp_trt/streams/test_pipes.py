@@ -56,7 +56,7 @@ def test_a_writer_whose_reader_is_gone_says_so_each_time(pipe):
 
 
 def test_a_writer_gives_up_soon_after_the_run_has_ended(pipe, monkeypatch):
-    monkeypatch.setattr("hp_trt.streams.pipes._LAST_WAIT_S", 0.2)
+    monkeypatch.setattr("hp_trt.streams.pipes.LAST_WAIT_S", 0.2)
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
     start_s = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_part_that_broke_stays_as_it_is(tmp_path):
     writer.seek(4)
     writer.write(b"xy")
     assert writer.tell() == 6 and path.read_bytes() == b"0123xy6789"
-    writer._file.close()  # a disk that takes nothing any more
+    writer.shut()  # as a disk that takes nothing any more
     with pytest.raises(ValueError, match="closed file"):
         writer.write(b"more")
     writer.broken = OSError(28, "full")

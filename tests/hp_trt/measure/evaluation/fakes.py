@@ -29,7 +29,7 @@ class FakeBundle:
     joints = staticmethod(joints_of)
 
     def __init__(self, name: str, animate: Animate) -> None:
-        self.name, self._animate = name, animate
+        self.name, self.animate = name, animate
         self.opened_now = 0
 
     def facts(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class FakeBundle:
     @contextmanager
     def opened(self) -> Iterator[Animate]:
         self.opened_now += 1
-        yield self._animate
+        yield self.animate
         self.opened_now -= 1
 
 

@@ -145,7 +145,7 @@ def test_one_contestant_is_open_at_a_time_and_progress_reaches_its_total():
         return truth(pair)
 
     for bundle in bundles:
-        bundle._animate = alone
+        bundle.animate = alone
     run = Run("self", *bundles)
     assert all(bundle.opened_now == 0 for bundle in bundles)
     assert run.progress[0] == ("still", 0, 8) and run.progress[-1] == ("done", 8, 8)

@@ -72,8 +72,8 @@ def clips(monkeypatch):
         asked.append(make)
         return {"crop": Piece(seconds=0.25, core_s=0.25, runs=3)}
 
-    monkeypatch.setattr(here, "_host_pieces", pieces)
-    monkeypatch.setattr(here, "_cores_left", float)
+    monkeypatch.setattr(here, "host_pieces", pieces)
+    monkeypatch.setattr(here, "cores_left", float)
     return asked
 
 
@@ -133,7 +133,7 @@ def test_a_crowded_machine_is_told(decoders, monkeypatch):
     call = Call(graph="vae_decoder", units=8, times=1)
     assert measure(runtime, sessions, MODEL, work(call)).cores == available_cores()
     left = [available_cores() / 4, available_cores() / 2]  # before and after
-    monkeypatch.setattr(here, "_cores_left", lambda cores: left.pop(0))
+    monkeypatch.setattr(here, "cores_left", lambda cores: left.pop(0))
     measured = measure(runtime, sessions, MODEL, work(call))
     assert measured.cores == pytest.approx(available_cores() * 3 / 8)
     assert f"of {available_cores()} cores {measured.cores:.1f} were left" in measured.notes[-1]
@@ -141,9 +141,9 @@ def test_a_crowded_machine_is_told(decoders, monkeypatch):
 
 def test_threads_that_run_at_a_time_are_counted(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(here, "_HASHED_MB", 16)
-    assert 0 < here._cores_left(1) <= 1
-    assert 0 < here._cores_left(2) <= 2
+    monkeypatch.setattr(here, "HASHED_MB", 16)
+    assert 0 < here.cores_left(1) <= 1
+    assert 0 < here.cores_left(2) <= 2
 
 
 def test_the_hosts_pieces_are_multiplied():
@@ -213,7 +213,7 @@ def drawn(monkeypatch):
 
 
 def test_the_hosts_work_is_measured_on_a_drawn_clip(drawn):
-    pieces = here._host_pieces(drawn, make=False, follow=False)
+    pieces = here.host_pieces(drawn, make=False, follow=False)
     assert {stage: piece.runs for stage, piece in pieces.items()} == {
         "portrait_crop": 1,
         "first_face": 1,
@@ -233,10 +233,10 @@ def test_what_is_written_is_what_the_networks_make(drawn, monkeypatch):
             return super().__call__(generated)
 
     monkeypatch.setattr(paste, "PasteBack", Paste)
-    here._host_pieces(drawn, make=True, follow=False)
+    here.host_pieces(drawn, make=True, follow=False)
     made = [frame.crop for frame in drawn.frames(None, None)]
     assert all(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
-    here._host_pieces(drawn, make=False, follow=False)
+    here.host_pieces(drawn, make=False, follow=False)
     assert not any(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
 
 
@@ -245,7 +245,7 @@ def test_a_live_sessions_face_is_looked_for_where_it_was(drawn, monkeypatch):
     locate, near = HaarLocator.locate, HaarLocator.near
     monkeypatch.setattr(HaarLocator, "locate", lambda *given: searched.append("all") or locate(*given))
     monkeypatch.setattr(HaarLocator, "near", lambda *given: searched.append("near") or near(*given))
-    here._host_pieces(drawn, make=False, follow=True)
+    here.host_pieces(drawn, make=False, follow=True)
     assert searched[-3:] == ["near"] * 3
-    here._host_pieces(drawn, make=False, follow=False)
+    here.host_pieces(drawn, make=False, follow=False)
     assert searched[-3:] == ["all"] * 3

@@ -12,9 +12,12 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Literal
 
 from engines.errors import EngineMismatch, InputError, install
 from engines.spec import QUANTIZATIONS
+
+Provider = Literal["cpu", "cuda"]  # of ONNX Runtime
 
 
 @dataclass(frozen=True, kw_only=True)

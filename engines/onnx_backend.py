@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
 
 from engines.backend import Buffer, Pending, StreamName
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
+from engines.families import Provider
 from engines.spec import NetworkSpec, TensorSpec, plain_name
 
-Provider = Literal["cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine
 # Fewer threads are not divided among graphs: these take turns, each with all of them. Two threads made 12 to 25 % more

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from engines.errors import InputError
+from engines.families import Provider
 from hp_trt.profiles import Profile, find_profile
 
 Family = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
-Provider = Literal["cpu", "cuda"]
 Locator = Literal["haar", "yunet", "yoloface"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)

@@ -18,7 +18,7 @@ from hp_trt.doctor.finding import Finding, version
 
 TORCH = "2.13.0"
 EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript")  # checkpoints to graphs
-JUDGES = ("torch", "polygraphy")  # compare a plan, where a GPU runs it; building alone takes only the family
+COMPARERS = ("torch", "polygraphy")  # compare a plan, where a GPU runs it; building alone takes only the family
 INSTALL_EXPORT = f"pip install torch=={TORCH}, then {install('export')}"
 DRIVER = Path("/proc/driver/nvidia/version")
 FULL_DENOISER_BYTES = 3.1e9  # the plan of the published size in fp16: weights alone
@@ -72,7 +72,7 @@ def ability_findings() -> Iterator[Finding]:
 
 def export_findings() -> Iterator[Finding]:
     """What makes graphs of checkpoints, and compares engines with their networks."""
-    needed = dict.fromkeys((*EXPORTERS, *JUDGES))
+    needed = dict.fromkeys((*EXPORTERS, *COMPARERS))
     missing = missing_of(needed)
     torch = (version("torch") or "").split("+")[0]
     found = ", ".join(f"{name} {version(name)}" for name in needed if name not in missing)
@@ -139,7 +139,7 @@ def _build(family: Family, gpu: Gpu | NoGpu) -> Finding:
 def _compared(yes: Finding, family: Family, gpu: Gpu | NoGpu) -> Finding:
     """Where this GPU runs what is built, it is compared; for that, more is needed."""
     runs = isinstance(gpu, Gpu) and gpu.capability in (family.capabilities or (gpu.capability,))
-    if runs and (missing := missing_of(JUDGES)):
+    if runs and (missing := missing_of(COMPARERS)):
         only = f"only with --no-parity, without {' and '.join(missing)}"
         return replace(yes, fine=False, found=f"{yes.found}; {only}", fix=INSTALL_EXPORT)
     return yes

@@ -7,12 +7,12 @@ builder to stop.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
+
+from hp_trt.measure.bench.machine import resident_bytes
 
 T = TypeVar("T")
 OnProgress = Callable[[str, int, int], None]
@@ -108,11 +108,6 @@ def run_watched(work: Callable[[], T], stop: threading.Event) -> tuple[T, int]:
     if failed:
         raise failed[0]
     return done[0], peak - before
-
-
-def resident_bytes() -> int:
-    """Of this process, from Linux."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def use_device(device_id: int) -> None:

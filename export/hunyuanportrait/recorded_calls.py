@@ -32,7 +32,7 @@ _FRAMES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class CalibrationClip:
     """One portrait and what drives it."""
 
     portrait: Picture
@@ -41,22 +41,24 @@ class Clip:
     driving_faces: Faces | None = None
 
 
-def drawn_clips(crop_px: int) -> list[Clip]:
+def drawn_clips(crop_px: int) -> list[CalibrationClip]:
     """Nobody's faces, the same in every build."""
     pairs = DrawnPairs("self", _SEEDS, _FRAMES)
     made = [pairs.pair(index, crop_px) for index in range(len(_SEEDS))]
     return [
-        Clip(portrait=p.portrait, driving=p.driving, portrait_faces=p.portrait_faces, driving_faces=p.driving_faces)
+        CalibrationClip(
+            portrait=p.portrait, driving=p.driving, portrait_faces=p.portrait_faces, driving_faces=p.driving_faces
+        )
         for p in made
     ]
 
 
-def own_clip(portrait: Path, driving: Path) -> Clip:
+def own_clip(portrait: Path, driving: Path) -> CalibrationClip:
     """A user's picture, and the first frames of a video. Raises InputError for what is neither."""
-    return Clip(portrait=portrait, driving=list(islice(VideoReader(driving), _FRAMES)))
+    return CalibrationClip(portrait=portrait, driving=list(islice(VideoReader(driving), _FRAMES)))
 
 
-def denoiser_calls(bundle: Bundle, denoiser: str, clips: Sequence[Clip]) -> list[Sample]:
+def denoiser_calls(bundle: Bundle, denoiser: str, clips: Sequence[CalibrationClip]) -> list[Sample]:
     """What the graph `denoiser` or `live_denoiser` of `bundle` is given when `clips` are animated: at most MOST_CALLS.
 
     Raises what `hp_trt.Runtime` raises.

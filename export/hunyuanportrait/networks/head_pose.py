@@ -38,26 +38,26 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stem, one stage per entry of `blocks` (each twice as wide as the last), global mean, linear."""
+    """Stem, one level per entry of `blocks` (each twice as wide as the last), global mean, linear."""
 
     def __init__(self, out_dim: int, blocks: Sequence[int], norm_groups: int, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.GroupNorm(norm_groups, width)
-        self.stages = [f"layer{i + 1}" for i in range(len(blocks))]
+        self.levels = [f"layer{i + 1}" for i in range(len(blocks))]
         channels = width
-        for i, (name, count) in enumerate(zip(self.stages, blocks, strict=True)):
-            stage = nn.Sequential()
+        for i, (name, count) in enumerate(zip(self.levels, blocks, strict=True)):
+            level = nn.Sequential()
             for j in range(count):
                 stride = 2 if i > 0 and j == 0 else 1
-                stage.append(BasicBlock(channels, width * 2**i, stride, norm_groups))
+                level.append(BasicBlock(channels, width * 2**i, stride, norm_groups))
                 channels = width * 2**i
-            self.add_module(name, stage)
+            self.add_module(name, level)
         self.fc = nn.Linear(channels, out_dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
-        for name in self.stages:
+        for name in self.levels:
             x = self.get_submodule(name)(x)
         return self.fc(x.mean(dim=(2, 3)))
 

@@ -308,7 +308,7 @@ class SpatioTemporalTransformer(nn.Module):
         return residual + x
 
 
-class Stage(nn.Module):
+class Level(nn.Module):
     """One level, down or up: residual blocks, each with a transformer where the level has attention."""
 
     def __init__(
@@ -390,7 +390,7 @@ class UNet(nn.Module):
         for level, width in enumerate(channels):
             previous = channels[max(level - 1, 0)]
             self.down_blocks.append(
-                Stage(
+                Level(
                     [(previous if i == 0 else width, width) for i in range(layers[level])],
                     embedding=embedding,
                     eps=1e-6 if config.down_attention[level] else 1e-5,
@@ -409,7 +409,7 @@ class UNet(nn.Module):
                 skip = finer if k == count - 1 else width
                 pairs.append(((below if k == 0 else width) + skip, width))
             self.up_blocks.append(
-                Stage(
+                Level(
                     pairs,
                     embedding=embedding,
                     eps=1e-6,
@@ -462,7 +462,7 @@ class UNet(nn.Module):
 
     def _inner(self, stem: Tensor, emb: Tensor, context: Context, mean: Context, frames: int) -> Tensor:
         x, skips = stem, [stem]
-        block: Any  # a Stage; a ModuleList does not know what it holds
+        block: Any  # a Level; a ModuleList does not know what it holds
         for block in self.down_blocks:
             for i, resnet in enumerate(block.resnets):
                 x = resnet(x, frames, emb)

@@ -86,7 +86,7 @@ class PixelAttention(nn.Module):
         return x + self.to_out[0](attended[:, 0]).transpose(1, 2).reshape(x.shape)
 
 
-class Stage(nn.Module):
+class Level(nn.Module):
     """One level's residual blocks, and the change of size after them."""
 
     def __init__(self, resnets: Sequence[nn.Module], sampler: tuple[str, nn.Module] | None = None):
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         for level, width in enumerate(channels):
             before = channels[max(level - 1, 0)]
             self.down_blocks.append(
-                Stage(
+                Level(
                     [
                         SpatialResBlock(before if i == 0 else width, width, embedding=None, eps=1e-6)
                         for i in range(config.layers_per_block)
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(top, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        block: Any  # a Stage; a ModuleList does not know what it holds
+        block: Any  # a Level; a ModuleList does not know what it holds
         x = self.conv_in(x)
         for block in self.down_blocks:
             for resnet in block.resnets:
@@ -160,7 +160,7 @@ class Decoder(nn.Module):
         for level, width in enumerate(channels):
             before = channels[max(level - 1, 0)]
             self.up_blocks.append(
-                Stage(
+                Level(
                     [block(before if i == 0 else width, width) for i in range(config.layers_per_block + 1)],
                     ("upsamplers", Upsample(width)) if level < len(channels) - 1 else None,
                 )
@@ -171,7 +171,7 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames = x.shape[0]
-        block: Any  # a Stage; a ModuleList does not know what it holds
+        block: Any  # a Level; a ModuleList does not know what it holds
         x = self.conv_in(x)
         x = self.mid_block.resnets[0](x, frames)
         # One attention, one block after it: as released, blocks beyond the second are stored and never run.

@@ -19,7 +19,7 @@ from engines.onnx_backend import OnnxBackend
 from export.build import BuildConfig, build_bundle
 from export.graphs.shared_weights import unlinked
 from export.hunyuanportrait.graphs import bundle_graphs
-from export.hunyuanportrait.recorded_calls import Clip, Thinned, denoiser_calls
+from export.hunyuanportrait.recorded_calls import CalibrationClip, Thinned, denoiser_calls
 from export.plans.build_plans import PlanConfig, wanted
 from hp_trt.measure.evaluation.drawn import DrawnPairs
 from tests.export.tiny import TINY
@@ -75,7 +75,7 @@ def test_one_that_is_off_is_not_kept(config, calls, monkeypatch):
 
 def test_calls_are_those_of_a_clip_at_every_noise_level(tiny_bundle):
     pair = DrawnPairs("self", range(3, 4), 4).pair(0, TINY.size)
-    clip = Clip(
+    clip = CalibrationClip(
         portrait=pair.portrait,
         driving=pair.driving,
         portrait_faces=pair.portrait_faces,

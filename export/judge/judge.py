@@ -19,13 +19,13 @@ from torch import nn
 
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from export.graphs.trace import export_onnx
-from export.hunyuanportrait.training.clips import FIRST_TRAINING_SEED
 from export.judge.judge_network import JudgeNetwork
 from export.judge.judge_pictures import Faces, batches, drawn_faces, spoiled
 from export.training.files import rename_into_place
 from hp_trt.console import Reporter, debug_option, run
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
 from hp_trt.shipped import JUDGE
+from procedural.clip import FIRST_TRAINING_SEED
 from procedural.landmarks import POINTS
 from procedural.motion import NAMES
 
@@ -135,7 +135,7 @@ def card(file: Path, **trained_with: int) -> str:
     kinds = {"clean": held_out.pictures, "spoiled": np.stack([spoiled(p, rng) for p in held_out.pictures])}
     readings = {kind: judge.read(list(pictures)) for kind, pictures in kinds.items()}
     errors = {k: np.linalg.norm(r.landmarks - held_out.points, axis=2) for k, r in readings.items()}
-    fits = {k: _correlations(r.parameters, held_out.parameters) for k, r in readings.items()}
+    fits = {k: correlations(r.parameters, held_out.parameters) for k, r in readings.items()}
     points = "\n".join(
         f"| {name} | {errors['clean'][:, i].mean():.2f} | {errors['spoiled'][:, i].mean():.2f} |"
         for i, name in enumerate(POINTS)
@@ -165,7 +165,8 @@ def card(file: Path, **trained_with: int) -> str:
     )
 
 
-def _correlations(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+def correlations(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """(n, P), (n, P) -> (P,): of each parameter by itself."""
     return np.array([np.corrcoef(found[:, i], true[:, i])[0, 1] for i in range(true.shape[1])])
 
 

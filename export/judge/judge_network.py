@@ -58,14 +58,14 @@ class JudgeNetwork(nn.Module):
         known = [
             self.squeeze(fine).flatten(1),
             (points / (JUDGE_PX / 2) - 1).flatten(1),
-            self.eye(_cut(pictures, found, _LEFT, _EYE)),
-            self.eye(_cut(pictures, found, _RIGHT, _EYE)),
-            self.mouth(_cut(pictures, found, _LIPS, _MOUTH)),
+            self.eye(close_look(pictures, found, _LEFT, _EYE)),
+            self.eye(close_look(pictures, found, _RIGHT, _EYE)),
+            self.mouth(close_look(pictures, found, _LIPS, _MOUTH)),
         ]
         return points, self.parameters_of(torch.cat(known, dim=1)) * self.spreads + self.middles
 
 
-def _cut(pictures: Tensor, points: Tensor, middle_of: list[int], size: tuple[int, int]) -> Tensor:
+def close_look(pictures: Tensor, points: Tensor, middle_of: list[int], size: tuple[int, int]) -> Tensor:
     """(n, 3, *size): pixel by pixel round the middle of some points, turned upright by the line of the eyes."""
     height, width = size
     left, right = (points[:, eye] for eye in _EYE_LINE)

@@ -1,19 +1,33 @@
-"""What the commands `train` and `distill` share: their common options, checked, and how a stage's progress is told.
+"""What the commands `train` and `distill` share: options, checks, and the walk through the stages.
 
-torch is imported where it is needed: `--help` and a misspelt stage are answered without it.
+A stage is what the option `--stage` names: it draws, trains a phase, looks with frozen networks, or writes. torch is
+imported where it is needed: `--help` and a misspelt stage are answered without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from engines.errors import InputError
 from hp_trt.console import Reporter
 
 if TYPE_CHECKING:
     import torch
+
+    from export.training.phase import Settings, Tell
+
+RunFolder = Annotated[Path, typer.Option("--run", help="Folder of this run; started again, it goes on from there.")]
+Minutes = Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")]
+RunSeed = Annotated[int, typer.Option(min=0)]
+TorchDevice = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+TorchThreads = Annotated[int | None, typer.Option(min=1, help="CPU threads [every core].")]
+Half = Annotated[bool, typer.Option(help="Compute in bfloat16.")]
+Count = Annotated[int | None, typer.Option(min=1)]
 
 
 def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[str, ...]:
@@ -25,8 +39,33 @@ def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[s
     return wanted
 
 
-def compute_on(name: str, threads: int | None) -> torch.device:
-    """The device called `name`, and so many CPU threads from now on. Raises InputError where it cannot be used."""
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given a value; the others keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def run_settings(
+    folder: Path,
+    *,
+    device: str,
+    threads: int | None,
+    half: bool,
+    seed: int,
+    minutes: float = math.inf,
+    save_every_s: float = 60.0,
+) -> Settings:
+    """How a run goes, by the options of those names; the process computes with so many CPU threads from now on.
+
+    Raises InputError for a device that cannot be used.
+    """
+    from export.training.phase import Settings
+
+    where = _compute_on(device, threads)
+    return Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes, save_every_s=save_every_s)
+
+
+def _compute_on(name: str, threads: int | None) -> torch.device:
+    """The device called `name`."""
     import torch
 
     if threads is not None:
@@ -39,18 +78,18 @@ def compute_on(name: str, threads: int | None) -> torch.device:
     return device
 
 
-def make_run_folder(folder: Path) -> None:
-    """Make it, and rid it of what killed processes left half written. Raises InputError where it cannot be made."""
-    from export.training.files import sweep
+def walk(report: Reporter, wanted: Sequence[str], stages: Mapping[str, Callable[[Tell], bool | None]]) -> bool:
+    """Do those of `stages` that are wanted, in their order. A stage that answers False is not complete: then the report
+    says so, the rest is left for the next call, and the answer is False."""
+    tell = teller(report)
+    for name, act in stages.items():
+        if name in wanted and act(tell) is False:
+            report.result(f"{name} is not complete yet; the same command goes on", stage=name, complete=False)
+            return False
+    return True
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
-    sweep(folder)
 
-
-def teller(report: Reporter) -> Callable[[str, int, int, dict[str, float]], None]:
+def teller(report: Reporter) -> Tell:
     """What stages call with their name, the steps done, all steps and the losses: a bar with the losses beside it."""
 
     def tell(name: str, done: int, total: int, losses: dict[str, float]) -> None:

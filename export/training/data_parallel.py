@@ -55,7 +55,7 @@ class Share:
 
 
 @contextmanager
-def together(processes: int, helper: Callable[[Share], None]) -> Iterator[Share]:
+def data_parallel(processes: int, helper: Callable[[Share], None]) -> Iterator[Share]:
     """Inside, this process leads `processes` of them; the others are started and call `helper`, which is pickled.
 
     They end when the block does, however it does, and with a leader that is killed.

@@ -26,6 +26,15 @@ def rename_into_place(path: Path) -> Iterator[Path]:
         _delete(hidden)
 
 
+def make_run_folder(folder: Path) -> None:
+    """Make it, and rid it of what killed processes left half written. Raises InputError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
+    sweep(folder)
+
+
 def sweep(folder: Path) -> None:
     """Delete what killed processes left half written under `folder`; what a living one is writing stays."""
     for hidden in list(folder.rglob(".*.part")):

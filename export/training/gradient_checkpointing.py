@@ -12,20 +12,21 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock
-from export.hunyuanportrait.networks.unet import SpatioTemporalTransformer
-
 
 @contextmanager
-def checkpointed(unet: nn.Module, again: Callable[[], AbstractContextManager] = nullcontext) -> Iterator[None]:
-    """What `unet` computes inside keeps its blocks' inputs alone; the backward pass may come after the end.
+def checkpointed(
+    network: nn.Module,
+    kinds: tuple[type[nn.Module], ...],
+    again: Callable[[], AbstractContextManager] = nullcontext,
+) -> Iterator[None]:
+    """What `network` computes inside keeps the inputs of its blocks alone; the backward pass may come after the end.
 
-    Blocks are computed again in the context that `again` makes: the one they were computed in, where that chooses
-    kernels. There must be no randomness in them; these networks have none.
+    A block is a module of one of these `kinds`; none may lie in another. Blocks are computed again in the context that
+    `again` makes: the one they were computed in, where that chooses kernels. There must be no randomness in them.
     """
-    blocks = [b for b in unet.modules() if isinstance(b, SpatioTemporalResBlock | SpatioTemporalTransformer)]
+    blocks = [module for module in network.modules() if isinstance(module, kinds)]
     for block in blocks:
-        block.forward = partial(  # type: ignore[method-assign]
+        block.forward = partial(  # type: ignore[method-assign]  # hides the class's own until the end
             checkpoint,
             block.forward,
             use_reentrant=False,

@@ -56,7 +56,7 @@ def ramp(first: float, last: float, steps: int) -> np.ndarray:
     return np.where(i < steps // 2, from_first, from_last).astype(np.float32)
 
 
-def plan(
+def rows_of_steps(
     appearance: tuple[float, float],
     motion: tuple[float, float],
     steps: int,

@@ -110,7 +110,9 @@ class Sampling:
         """What each executed step runs."""
         low, high = self.guidance_interval or (0.0, math.inf)
         guided = [low <= sigma <= high for sigma in self.sigmas()[:-1]]
-        return guidance.plan(self.guidance_appearance, self.guidance_motion, self.executed_steps, guided=guided)
+        return guidance.rows_of_steps(
+            self.guidance_appearance, self.guidance_motion, self.executed_steps, guided=guided
+        )
 
     def fresh(self) -> list[bool]:
         """Whether each executed step makes deep features, or takes those of the last step that did: one of the same

@@ -11,32 +11,35 @@ import torch
 from safetensors.torch import save_file
 
 from engines.errors import InputError
-from export.distill import main, recording_of
+from export.distill import main
 from export.hunyuanportrait.architecture import NETWORKS
 from export.hunyuanportrait.presets import PRESETS
-from export.hunyuanportrait.training.distillation import FIRST_HELD_OUT_SEED, Distillation, DistillPlan, denoise
+from export.hunyuanportrait.training.clips import FIRST_DRIVING_SEED
+from export.hunyuanportrait.training.distill_config import DistillConfig
+from export.hunyuanportrait.training.distillation import FIRST_HELD_OUT_SEED, DistillAmounts, Distillation, denoise
 from export.hunyuanportrait.training.recorded import RecordedClips, Recording
-from export.hunyuanportrait.training.student import StudentStage
-from export.hunyuanportrait.training.training import Plan
+from export.hunyuanportrait.training.student import StudentPhase
+from export.hunyuanportrait.training.training import Amounts
 from export.hunyuanportrait.upstream import NETWORK_FILES
-from export.training.stage import Settings
+from export.training.phase import Settings
 from export.weights.packed import LiveWeights
 from export.weights.random import random_state_dict
 from export.weights.source import RandomWeights, open_source
+from procedural.clip import FIRST_TRAINING_SEED
 from runtime import schedule
 from tests.export.hunyuanportrait.training.videos import write_video
 from tests.export.tiny import TINY
 
 
-def run(tmp_path, prefix: str = "", **plan) -> Distillation:
+def run(tmp_path, prefix: str = "", **amounts) -> Distillation:
     settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"))
     source = RandomWeights(TINY.architecture, prefix)
-    return Distillation(TINY, DistillPlan(clips=1, **plan), settings, source)
+    return Distillation(TINY, DistillAmounts(clips=1, **amounts), settings, source)
 
 
 def test_a_run_belongs_to_one_teacher(tmp_path):
-    before = run(tmp_path)._need("denoiser").read_bytes()
-    assert run(tmp_path)._need("denoiser").read_bytes() == before
+    before = run(tmp_path).run.end_path("denoiser").read_bytes()
+    assert run(tmp_path).run.end_path("denoiser").read_bytes() == before
     with pytest.raises(InputError, match="a run with another teacher's weights; give the run another folder"):
         run(tmp_path, "other/")
 
@@ -44,7 +47,7 @@ def test_a_run_belongs_to_one_teacher(tmp_path):
 def test_a_run_of_training_is_not_taken_for_one_of_distillation(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "motion.done.pt").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a run of export\.pocket\.train; give the run another folder"):
+    with pytest.raises(InputError, match=r"a run of export\.train; give the run another folder"):
         run(tmp_path)
 
 
@@ -61,8 +64,8 @@ def test_what_is_complete_is_written_and_knows_its_teacher(tmp_path):
 
 
 def test_measuring_draws_nobody_that_was_trained_on():
-    assert 1_000_000 + max(Plan().clips, DistillPlan().clips) <= FIRST_HELD_OUT_SEED
-    assert FIRST_HELD_OUT_SEED + DistillPlan().held_out <= 2_000_000  # from there on are drivers
+    assert FIRST_TRAINING_SEED + max(Amounts().clips, DistillAmounts().clips) <= FIRST_HELD_OUT_SEED
+    assert FIRST_HELD_OUT_SEED + DistillAmounts().held_out <= FIRST_DRIVING_SEED
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 3])
@@ -153,12 +156,12 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
 
 def test_who_people_are_is_said_by_the_arcface_of_the_weights_folder_or_the_one_given(monkeypatch, tmp_path):
     opened = []
-    monkeypatch.setattr("hp_trt.faces.arcface.open_arcface", opened.append)
+    monkeypatch.setattr("export.hunyuanportrait.training.distill_config.open_arcface", opened.append)
     (tmp_path / "a.mp4").touch()
     for name in ("arcface.onnx", "own.onnx"):
         (tmp_path / name).touch()
     found = [
-        recording_of(tmp_path, "haar", None, given, weights).arcface
+        DistillConfig(videos=tmp_path, arcface=given, weights=weights).recording().arcface
         for given, weights in ((None, tmp_path), (tmp_path / "own.onnx", tmp_path), (None, tmp_path / "w.safetensors"))
     ]
     assert found == [tmp_path / "arcface.onnx", tmp_path / "own.onnx", None] and opened == found[:2]
@@ -178,15 +181,15 @@ def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_
     settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"), save_every_s=0)
 
     def again() -> Distillation:
-        plan = DistillPlan(clips=1, frames=12, student_steps=5, batch_frames=5)
-        return Distillation(EIGHT, plan, settings, RandomWeights(TINY.architecture), recorded=recorded)
+        amounts = DistillAmounts(clips=1, frames=12, student_steps=5, batch_frames=5)
+        return Distillation(EIGHT, amounts, settings, RandomWeights(TINY.architecture), recorded=recorded)
 
     def quiet(*_):
         pass
 
     first = again()
-    first.draw(quiet), first.latents(quiet), first.features(quiet)
-    seen, loss = [], StudentStage.loss
+    first.draw(quiet), first.frozen.latents(quiet), first.frozen.features(quiet)
+    seen, loss = [], StudentPhase.loss
 
     def kept(self, step, rng):
         if step == 3 and len(seen) == 3:
@@ -194,7 +197,7 @@ def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_
         seen.append(step)
         return loss(self, step, rng)
 
-    monkeypatch.setattr(StudentStage, "loss", kept)
+    monkeypatch.setattr(StudentPhase, "loss", kept)
     with pytest.raises(KeyboardInterrupt):
         first.student(quiet)
     seen.append(-1)
@@ -204,7 +207,7 @@ def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_
     assert LiveWeights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
 
 
-def test_the_teachers_networks_are_all_that_the_stages_need(tmp_path):
+def test_the_teachers_networks_are_all_that_the_phases_need(tmp_path):
     distillation = run(tmp_path)
-    left = {name for stage in ("autoencoder", "motion", "denoiser") for name in distillation._finished(stage)}
+    left = {name for phase in ("autoencoder", "motion", "denoiser") for name in distillation.run.end(phase)}
     assert left == set(NETWORKS) - {"pose_guider"}

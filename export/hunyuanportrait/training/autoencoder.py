@@ -1,4 +1,4 @@
-"""The first stage: the VAE, on pictures, then its layers along time, on chunks of a clip."""
+"""The first phase: the VAE, on pictures, then its layers along time, on chunks of a clip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.hunyuanportrait.networks.blocks import SpatialResBlock, SpatioTempor
 from export.hunyuanportrait.networks.vae import VAE, Decoder
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.recorded import RecordedClips
-from export.training.stage import Modules
+from export.training.phase import Modules
 
 _BATCH = 8
 _WHOLE = 0.2  # of the steps: whole pictures, and not parts
@@ -29,7 +29,7 @@ class Autoencoder:
     """Pictures in [-1, 1] to latents and back."""
 
     name = "autoencoder"
-    curves = ("loss", "psnr", "kl", "latent_std")
+    curves: tuple[str, ...] = ("loss", "psnr", "kl", "latent_std")
     batches = 1
     learning_rate = 2e-3
     faster: Mapping[str, float] = {}
@@ -126,7 +126,7 @@ def space_only(decoder: Decoder) -> Iterator[None]:
     blocks = [block for block in decoder.modules() if isinstance(block, SpatioTemporalResBlock)]
     forwards = [(block, block.spatial_res_block) for block in blocks]
     for block, spatial in forwards:
-        block.forward = partial(_in_space, spatial)  # type: ignore[method-assign]
+        block.forward = partial(_in_space, spatial)  # type: ignore[method-assign]  # hides the class's own until the end
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from export.hunyuanportrait.networks.unet import UNet
 
 
-class Hints(nn.Module):
+class AuxiliaryLosses(nn.Module):
     """A 1 x 1 convolution on the end of the middle and of each level up, over normalised features."""
 
     def __init__(self, unet: UNet, states: int) -> None:
@@ -41,7 +41,7 @@ class Hints(nn.Module):
         for name, question in self.questions.items():
             seen = self._seen.pop(name).float()
             answer = question(seen).float()
-            way, weight = _way(portrait, points, seen.shape[-1], finest)
+            way, weight = way_to_portrait(portrait, points, seen.shape[-1], finest)
             weight = weight * asked[:, None, None, None]
             moved = ((answer[:, :2] - way).square() * weight).sum() / weight.sum().clamp(min=1)
             told = ((answer[:, 2:] - states[:, :, None, None]).square().mean(dim=(1, 2, 3)) * asked).mean()
@@ -53,7 +53,7 @@ def _keep(where: dict[str, Tensor], name: str, _module: nn.Module, _inputs: Any,
     where[name] = output
 
 
-def _way(portrait: Tensor, points: Tensor, side: int, finest: int) -> tuple[Tensor, Tensor]:
+def way_to_portrait(portrait: Tensor, points: Tensor, side: int, finest: int) -> tuple[Tensor, Tensor]:
     """(N, 2, side, side), from each cell to where its part of the face is in the portrait, in cells of the finest
     level, and how near a landmark it is, (N, 1, side, side) from 0 to 1."""
     size = finest / side

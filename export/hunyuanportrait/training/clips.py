@@ -1,10 +1,10 @@
-"""Training clips: drawn once, kept on disk, read by every stage.
+"""Training clips: drawn once, kept on disk, read by every phase.
 
 A clip is an identity in motion and what the motion networks see of that motion: half of the time they see the
 identity itself, half of the time another one that moves alike. So what they hand on can be motion, and cannot be
-identity. The motion networks themselves learn from drivers alone, and from many more of them: of 800 faces they learn
-by heart whose brows are high and whose head is large, and of a new one they then say the wrong thing. Seeds
-from 1 000 000 on are for training; those below are for evaluation and never drawn here.
+identity. The motion networks themselves learn from driving clips alone, and from many more of them: of 800 faces they
+learn by heart whose brows are high and whose head is large, and of a new one they then say the wrong thing. Seeds from
+`FIRST_TRAINING_SEED` on are for training; those below are for evaluation and never drawn here.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from export.training.data_parallel import end_with_parent
 from export.training.files import rename_into_place
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, motion_ids, portrait_box
+from procedural.clip import FIRST_TRAINING_SEED
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import face_box as drawn_face_box
 from procedural.landmarks import landmarks as drawn_landmarks
 from procedural.motion import NAMES, State, motion
 
-FIRST_TRAINING_SEED = 1_000_000
-FIRST_DRIVER_SEED = 2_000_000
+FIRST_DRIVING_SEED = 2_000_000
 _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
 _DRIVER_PX = 256  # the driving picture, from which the motion networks' crops are cut
 
@@ -55,7 +55,7 @@ def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Driver(Arrays):
+class DrivingClip(Arrays):
     """N frames of somebody who drives. Arrays are maps of files: read only."""
 
     faces: np.ndarray  # (N, M, M, 3) uint8: what the expression network sees
@@ -64,8 +64,8 @@ class Driver(Arrays):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip(Driver):
-    """One clip, N frames of P x P pixels, with its driver."""
+class Clip(DrivingClip):
+    """One clip, N frames of P x P pixels, and what drives it."""
 
     pictures: np.ndarray  # (N, P, P, 3) uint8: the identity, the target
     points: np.ndarray  # (N, K, 2) float32: where the target's landmarks are, in its pixels
@@ -88,8 +88,8 @@ def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, n
     }
 
 
-def draw_driver(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
-    """The arrays of `Driver`, by name, from a seed: a few moments of some seconds."""
+def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
+    """The arrays of `DrivingClip`, by name, from a seed: a few moments of some seconds."""
     rng = np.random.default_rng(seed)
     states = motion(seed, frames, fps=rng.uniform(1.5, 4.0))
     return _seen_of(Identity.random(seed), states, px, motion_px, rng)[1]
@@ -98,7 +98,7 @@ def draw_driver(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str,
 def _seen_of(
     driver: Identity, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Five points (N, 5, 2) of the driver in its picture, and the arrays of `Driver`."""
+    """Five points (N, 5, 2) of the driver in its picture, and the arrays of `DrivingClip`."""
     seen = np.stack([drawn_landmarks(driver, state, _DRIVER_PX)[:5] for state in states])
     first = corners(drawn_face_box(driver, states[0], _DRIVER_PX))
     # A detector frames a face a little otherwise than we do, all through a clip; more of it would hide how the head is
@@ -179,16 +179,16 @@ class Clips(_Folder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drivers(_Folder):
-    """Drivers, in a folder."""
+class DrivingClips(_Folder):
+    """Driving clips, in a folder."""
 
-    seed: int = FIRST_DRIVER_SEED
+    seed: int = FIRST_DRIVING_SEED
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
-        return draw_driver(self.seed + number, frames=self.frames, motion_px=self.motion_px, px=self.px)
+        return draw_driving_clip(self.seed + number, frames=self.frames, motion_px=self.motion_px, px=self.px)
 
-    def load(self, number: int) -> Driver:
-        return Driver.load(self.path(number))
+    def load(self, number: int) -> DrivingClip:
+        return DrivingClip.load(self.path(number))
 
 
 # What a state's entries are divided by, so that the motion networks learn them all alike.

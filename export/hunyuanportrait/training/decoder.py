@@ -1,4 +1,4 @@
-"""The last stage: the decoder once more, on latents as the denoiser makes them.
+"""The last phase: the decoder once more, on latents as the denoiser makes them.
 
 Where the denoiser is not sure it makes the mean of what may be there, and a decoder that only ever saw encoded pictures
 draws the picture that has such latents: sharp, and in the wrong place. The encoder stays as it is, because the denoiser
@@ -16,13 +16,13 @@ from torch import Tensor
 from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.recorded import RecordedClips
-from export.training.stage import Modules
+from export.training.phase import Modules
 
 _CHUNK = 8  # frames, as the runtime decodes them
 _ENCODED = 0.2  # of the chunks are encoded pictures, so that these stay what they were
 
 
-class DecoderStage:
+class DecoderPhase:
     """Of each of `numbers`, clips: latents (N, 4, h, w) float16 of its frames, and the first of them as they were made.
 
     Both are scaled as the loop's. The loss is the squared error, of which the mean of what may be there is the least.

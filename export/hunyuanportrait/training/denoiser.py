@@ -1,4 +1,4 @@
-"""The third stage: appearance, refiner and UNet together, on latents of windows as the loop will ask for them.
+"""The third phase: appearance, refiner and UNet together, on latents of windows as the loop will ask for them.
 
 The loss is EDM's, in v: at noise level sigma, x = x0 + sigma e, the network is shown x / sqrt(sigma^2 + 1) and learns
 v = sqrt(sigma^2 + 1) / sigma (x / (sigma^2 + 1) - x0) (SPEC 5, the inverse of its x0). Windows are cut from the ring
@@ -22,11 +22,12 @@ from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock
 from export.hunyuanportrait.networks.motion_refiner import MotionRefiner
 from export.hunyuanportrait.networks.unet import Context, SpatioTemporalTransformer, StepEmbedding, UNet
 from export.hunyuanportrait.training.autoencoder import near
-from export.hunyuanportrait.training.auxiliary_losses import Hints
-from export.hunyuanportrait.training.clips import Clips, Driver, normalised
+from export.hunyuanportrait.training.auxiliary_losses import AuxiliaryLosses
+from export.hunyuanportrait.training.clips import Clips, DrivingClip, normalised
 from export.hunyuanportrait.training.initial_weights import ADDED_IDS
 from export.hunyuanportrait.training.recorded import RecordedClip, RecordedClips
-from export.training.stage import Modules
+from export.hunyuanportrait.training.rows import Reference, TrainingRow, ring_window
+from export.training.phase import Modules
 from hp_trt.faces.arcface import ID_DIM
 from hp_trt.hunyuanportrait.crops import transformed_image
 from procedural.motion import NAMES
@@ -42,30 +43,15 @@ _WHOLE = 0.6  # of the last windows, as long as the preset's; the others are sho
 _FRONTAL = 0.85  # of the portraits
 _ERROR, _ERROR_DEG = 0.15, 1.0  # added to what is told
 _HIGH = 0.6  # of the noise levels
-_HINTS = 0.5  # weight of what is asked besides; none is left in the last part
+_AUXILIARY = 0.5  # weight of what is asked besides; none is left in the last part
 _EASY = 0.1  # what of the loss is left at vanishing noise, where an error hardly moves the picture
 
 
 CONDITIONAL_ALONE = StepGuidance(rows=(Row.CONDITIONAL,), weights=np.ones(1, np.float32))
 
 
-def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (size,) of a clip of `clip` frames and their motion's ramps (size,), as one window of a random ring.
-
-    The ring is a part of the clip with `pad` faded frames before and after (SPEC 7.5), walked circularly (SPEC 8).
-    """
-    length = int(rng.integers(max(1, min(size, clip) // 2), clip + 1))
-    first = int(rng.integers(clip - length + 1))
-    total = length + 2 * pad
-    places = (int(rng.integers(total)) + np.arange(size)) % total
-    ramps = np.minimum(1.0, np.minimum(places / max(pad, 1), 1 - (places - pad - length) / max(pad, 1)))
-    if not pad:
-        ramps = np.ones(size)
-    return first + np.clip(places - pad, 0, length - 1), ramps.astype(np.float32)
-
-
-def _of_pictures(step: int, progress: float) -> bool:
-    """Whether a step is of pictures, and not of windows."""
+def learns_pictures(step: int, progress: float) -> bool:
+    """Whether a step learns pictures, and not windows. `progress`: which part of the steps is done, from 0 to 1."""
     return progress < _PICTURES or (progress < _PICTURES + _MIXED and step % (_PICTURES_PER_WINDOW + 1) > 0)
 
 
@@ -86,7 +72,7 @@ class Conditions:
         )
 
 
-class DenoiserStage:
+class DenoiserPhase:
     """Rows of windows, each of its own clip and noise level.
 
     Of each of `numbers`, clips: latents (N, 4, h, w) float16, scaled as the loop's; features (N, E + 3) float32, what
@@ -119,8 +105,9 @@ class DenoiserStage:
         appearance_px: int = 224,
     ) -> None:
         unet = cast(UNet, modules["unet"])
-        self.hints = Hints(unet, len(NAMES)).to(device)
-        self.modules: Modules = {**modules, "hints": self.hints}
+        self.auxiliary_losses = AuxiliaryLosses(unet, len(NAMES)).to(device)
+        # "hints": their name in the states and curves of runs that earlier versions began.
+        self.modules: Modules = {**modules, "hints": self.auxiliary_losses}
         self.clips, self.numbers = clips, numbers
         self.latents, self.features = latents, features
         self.steps, self.window, self.pad, self.device = steps, window, pad, device
@@ -130,7 +117,7 @@ class DenoiserStage:
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         progress = step / self.steps
-        told, pictures = progress < _PICTURES, _of_pictures(step, progress)
+        told, pictures = progress < _PICTURES, learns_pictures(step, progress)
         for module in self.modules["unet"].modules():
             if isinstance(module, SpatioTemporalResBlock | SpatioTemporalTransformer):
                 module.along_time = not pictures
@@ -139,23 +126,23 @@ class DenoiserStage:
         size = self.window if whole else 5
         rows = 1 if whole else self.window // 5
         picked = [self.row(rng, size, told=told, pictures=pictures) for _ in range(rows)]
-        target = torch.stack([row["latents"] for row in picked])  # (R, F, 4, h, w)
+        target = torch.stack([row.latents for row in picked])  # (R, F, 4, h, w)
         # Pictures have a noise level each, the frames of a window one: (R, F) or (R, 1).
         sigma = self._sigmas(rng, (rows, size if pictures else 1)).to(self.device)
         s = sigma[..., None, None, None]
         noisy = target + s * torch.randn_like(target)
         velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
-        predicted = self.predict(noisy, sigma, [row["reference"] for row in picked], picked).float()
-        points = torch.stack([row["points"] for row in picked]).flatten(0, 1)
+        predicted = self.predict(noisy, sigma, [row.reference for row in picked], picked).float()
+        points = torch.stack([row.points for row in picked]).flatten(0, 1)
         weight = near(points, target.shape[-1], reach=0.7).reshape(rows, size, 1, *target.shape[-2:])
         level = (s.square() + _EASY) / (s.square() + 1)
         error = (predicted - velocity).square()
         clean = error.mean(dim=(2, 3, 4)) * sigma.square() / (sigma.square() + 1)
-        conditional = torch.tensor([row["drop"] == "" for row in picked], device=self.device)
+        conditional = torch.tensor([row.sees is Row.CONDITIONAL for row in picked], device=self.device)
         losses = {"loss": (error * weight * level).mean()}
-        if (weight_of_hints := _HINTS * max(0.0, 1 - progress / _PICTURES)) > 0:
+        if (auxiliary := _AUXILIARY * max(0.0, 1 - progress / _PICTURES)) > 0:
             losses["hints"] = self._ask(picked, points, conditional)
-            losses["loss"] = losses["loss"] + weight_of_hints * losses["hints"]
+            losses["loss"] = losses["loss"] + auxiliary * losses["hints"]
         # By noise level, for the curve: the squared error of x0, of conditional rows only.
         for name, low, high in (("high", 20, 1e9), ("middle", 0.5, 20), ("low", 0, 0.5)):
             chosen = ((sigma >= low) & (sigma < high) & conditional[:, None]).expand_as(clean)
@@ -163,28 +150,31 @@ class DenoiserStage:
                 losses[f"x0_{name}"] = clean[chosen].mean()
         return losses
 
-    def _ask(self, rows: Sequence[dict], points: Tensor, asked: Tensor) -> Tensor:
+    def _ask(self, rows: Sequence[TrainingRow], points: Tensor, asked: Tensor) -> Tensor:
         frames = points.shape[0] // len(rows)
-        portrait = torch.stack([row["reference"]["points"] for row in rows]).repeat_interleave(frames, dim=0)
-        states = torch.cat([row["states"] for row in rows])
-        return self.hints(portrait, points, states, asked.float().repeat_interleave(frames))
+        portrait = torch.stack([row.reference.points for row in rows]).repeat_interleave(frames, dim=0)
+        states = torch.cat([row.states for row in rows if row.states is not None])
+        return self.auxiliary_losses(portrait, points, states, asked.float().repeat_interleave(frames))
 
-    def predict(self, noisy: Tensor, sigma: Tensor, references: Sequence[dict], rows: Sequence[dict]) -> Tensor:
+    def predict(
+        self, noisy: Tensor, sigma: Tensor, references: Sequence[Reference], rows: Sequence[TrainingRow]
+    ) -> Tensor:
         """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R, 1), or of pictures at sigma (R, F)."""
         return self.velocity(self.modules["unet"], noisy, sigma, self.conditions(references, rows))
 
-    def conditions(self, references: Sequence[dict], rows: Sequence[dict]) -> Conditions:
+    def conditions(self, references: Sequence[Reference], rows: Sequence[TrainingRow]) -> Conditions:
         """What rows are told, by the frozen or learning networks beside the UNet."""
-        images = torch.stack([reference["image"] for reference in references])
-        identity = torch.stack([reference["identity"] for reference in references])
+        images = torch.stack([reference.image for reference in references])
+        identity = torch.stack([reference.identity for reference in references])
         with computing(self.device):
             tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
-        condition = torch.stack([reference["latents"] for reference in references]) / self.scaling_factor
-        sees_portrait = torch.tensor([row["drop"] != "all" for row in rows], device=self.device).float()
-        sees_motion = torch.tensor([row["drop"] == "" for row in rows], device=self.device).float()
+        condition = torch.stack([reference.latents for reference in references]) / self.scaling_factor
+        sees_portrait = torch.tensor([row.sees.sees_portrait for row in rows], device=self.device).float()
+        sees_motion = torch.tensor([row.sees.sees_motion for row in rows], device=self.device).float()
+        motion = motion_tokens(cast(MotionRefiner, self.modules["motion_refiner"]), rows)
         return Conditions(
             tokens=tokens.float() * sees_portrait[:, None, None],
-            motion=self._motion_tokens(rows) * sees_motion[:, None, None, None],
+            motion=motion * sees_motion[:, None, None, None],
             latents=condition * sees_portrait[:, None, None, None],
         )
 
@@ -212,21 +202,7 @@ class DenoiserStage:
         ]
         return torch.stack(parts).sum(dim=0)
 
-    def _motion_tokens(self, rows: Sequence[dict]) -> Tensor:
-        """(R, F, m, D): refined expression, degrees and zeros, faded by the ramps."""
-        refiner = cast(MotionRefiner, self.modules["motion_refiner"])
-        features = torch.stack([row["features"] for row in rows])
-        ids = torch.stack([row["ids"] for row in rows])
-        intensity = refiner.position_head(ids[:, 0]) + refiner.position_exp(ids[:, 1])
-        # Every frame brings its row's intensity, so that all rows go through at once.
-        by_frame = intensity[:, None].expand(-1, features.shape[1], -1).flatten(0, 1)
-        refined = refiner.connector(features.flatten(0, 1), by_frame).float().unflatten(0, features.shape[:2])
-        degrees = torch.stack([row["degrees"] for row in rows])
-        pose = torch.cat([degrees, torch.zeros_like(degrees)], dim=-1)[:, :, None]
-        tokens = torch.cat([refined, pose.expand(-1, -1, refined.shape[2], -1)], dim=-1)
-        return tokens * torch.stack([row["ramps"] for row in rows])[..., None, None]
-
-    def row(self, rng: np.random.Generator, size: int, *, told: bool = False, pictures: bool = False) -> dict:
+    def row(self, rng: np.random.Generator, size: int, *, told: bool = False, pictures: bool = False) -> TrainingRow:
         """A window of a random clip, or as many pictures of it, and the portrait they are made from."""
         i = int(rng.integers(len(self.latents)))
         latents, clip = self.latents[i], self.clips.load(self.numbers[i])
@@ -234,24 +210,24 @@ class DenoiserStage:
             frames, ramps = rng.choice(len(latents), size), np.ones(size, np.float32)
         else:
             frames, ramps = ring_window(rng, clip=len(latents), pad=self.pad, size=size)
-        # Nobody knows the states of people who were filmed; the stages that ask for them learn from drawn ones.
-        states = clip.states[frames] if isinstance(clip, Driver) else None
+        # Nobody knows the states of people who were filmed; the phases that ask for them learn from drawn ones.
+        states = clip.states[frames] if isinstance(clip, DrivingClip) else None
         features = self._features(i)[frames] if states is None or not told else self._told(states, rng)
         draw = rng.uniform()
-        drop = "all" if draw < _UNCONDITIONAL else "motion" if draw < _UNCONDITIONAL + _DROP_MOTION else ""
+        dropped = Row.DROP_MOTION if draw < _UNCONDITIONAL + _DROP_MOTION else Row.CONDITIONAL
         ids = np.clip(clip.ids + rng.integers(-4, 5, 2), 0, 127)
-        return {
-            "latents": self._tensor(latents[frames]),
-            "features": self._tensor(features[:, :-3]),
-            "degrees": self._tensor(features[:, -3:]),
-            "points": self._cells(clip.points[frames]),
-            **({} if states is None else {"states": self._tensor(normalised(states))}),
-            "ramps": self._tensor(ramps),
-            "ids": torch.from_numpy(ids).to(self.device),
-            "drop": drop,
+        return TrainingRow(
+            latents=self._tensor(latents[frames]),
+            features=self._tensor(features[:, :-3]),
+            degrees=self._tensor(features[:, -3:]),
+            points=self._cells(clip.points[frames]),
+            states=None if states is None else self._tensor(normalised(states)),
+            ramps=self._tensor(ramps),
+            ids=torch.from_numpy(ids).to(self.device),
+            sees=Row.UNCONDITIONAL if draw < _UNCONDITIONAL else dropped,
             # A clip's first frame looks at us, as portraits do.
-            "reference": self.reference(i, 0 if rng.uniform() < _FRONTAL else int(rng.integers(len(latents)))),
-        }
+            reference=self.reference(i, 0 if rng.uniform() < _FRONTAL else int(rng.integers(len(latents)))),
+        )
 
     def _told(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What the motion networks are taught to say of `states`, with a little of their error."""
@@ -267,17 +243,16 @@ class DenoiserStage:
             raise InputError("from here on the denoiser learns from what the motion networks see; train them first")
         return self.features[clip]
 
-    def reference(self, clip: int, frame: int) -> dict:
-        """One frame as the portrait: latents, the appearance network's picture, landmarks in cells, who it is."""
+    def reference(self, clip: int, frame: int) -> Reference:
+        """One frame as the portrait."""
         drawn = self.clips.load(self.numbers[clip])
-        return {
-            "latents": self._tensor(self.latents[clip][frame]),
-            "image": self._tensor(transformed_image(np.array(drawn.pictures[frame]), self.appearance_px)),
-            "points": self._cells(drawn.points[frame]),
-            "identity": self._tensor(
-                np.array(drawn.identities[frame]) if isinstance(drawn, RecordedClip) else np.zeros(ID_DIM, np.float32)
-            ),
-        }
+        who = np.array(drawn.identities[frame]) if isinstance(drawn, RecordedClip) else np.zeros(ID_DIM, np.float32)
+        return Reference(
+            latents=self._tensor(self.latents[clip][frame]),
+            image=self._tensor(transformed_image(np.array(drawn.pictures[frame]), self.appearance_px)),
+            points=self._cells(drawn.points[frame]),
+            identity=self._tensor(who),
+        )
 
     @torch.no_grad()
     def make(self, clip: int, rng: np.random.Generator, steps: int, guidance: StepGuidance | None = None) -> np.ndarray:
@@ -287,30 +262,32 @@ class DenoiserStage:
         """
         latents = self.latents[clip]
         row = self.window_row(clip, 0, self.window)
-        reference, features = row["reference"], row["features"]
         sigmas = schedule.sigmas(steps)
         of_latents, of_velocity = schedule.euler_coefficients(sigmas)
-        noise = rng.normal(size=(len(features), *latents.shape[1:]))
+        noise = rng.normal(size=(len(row.features), *latents.shape[1:]))
         x = self._tensor(latents[:1]) + float(sigmas[0]) * self._tensor(noise)
-        told, unet = self.conditions([reference], [row]), self.modules["unet"]
+        told, unet = self.conditions([row.reference], [row]), self.modules["unet"]
         for i in range(steps):
             sigma = torch.full((1, 1), float(sigmas[i]), device=self.device)
             velocity = self.guided(unet, x[None], sigma, told, guidance or CONDITIONAL_ALONE)[0].float()
             x = of_latents[i] * x + of_velocity[i] * velocity
         return x.cpu().numpy().astype(np.float16)
 
-    def window_row(self, clip: int, first: int, size: int) -> dict:
+    def window_row(self, clip: int, first: int, size: int) -> TrainingRow:
         """A row of a clip's frames from `first` on, as the loop is told of them, its first frame being the portrait."""
-        features = self._features(clip)[first : first + size]
-        return {
-            "latents": self._tensor(self.latents[clip][first : first + size]),
-            "features": self._tensor(features[:, :-3]),
-            "degrees": self._tensor(features[:, -3:]),
-            "ramps": torch.ones(len(features), device=self.device),
-            "ids": torch.from_numpy(np.array(self.clips.load(self.numbers[clip]).ids)).to(self.device),
-            "drop": "",
-            "reference": self.reference(clip, 0),
-        }
+        frames, drawn = slice(first, first + size), self.clips.load(self.numbers[clip])
+        features = self._features(clip)[frames]
+        return TrainingRow(
+            latents=self._tensor(self.latents[clip][frames]),
+            features=self._tensor(features[:, :-3]),
+            degrees=self._tensor(features[:, -3:]),
+            points=self._cells(drawn.points[frames]),
+            states=None,
+            ramps=torch.ones(len(features), device=self.device),
+            ids=torch.from_numpy(np.array(drawn.ids)).to(self.device),
+            sees=Row.CONDITIONAL,
+            reference=self.reference(clip, 0),
+        )
 
     def _cells(self, points: np.ndarray) -> Tensor:
         """Landmarks from pixels to latent cells."""
@@ -327,6 +304,20 @@ class DenoiserStage:
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""
+
+
+def motion_tokens(refiner: MotionRefiner, rows: Sequence[TrainingRow]) -> Tensor:
+    """(R, F, m, D): refined expression, degrees and zeros, faded by the ramps."""
+    features = torch.stack([row.features for row in rows])
+    ids = torch.stack([row.ids for row in rows])
+    intensity = refiner.position_head(ids[:, 0]) + refiner.position_exp(ids[:, 1])
+    # Every frame brings its row's intensity, so that all rows go through at once.
+    by_frame = intensity[:, None].expand(-1, features.shape[1], -1).flatten(0, 1)
+    refined = refiner.connector(features.flatten(0, 1), by_frame).float().unflatten(0, features.shape[:2])
+    degrees = torch.stack([row.degrees for row in rows])
+    pose = torch.cat([degrees, torch.zeros_like(degrees)], dim=-1)[:, :, None]
+    tokens = torch.cat([refined, pose.expand(-1, -1, refined.shape[2], -1)], dim=-1)
+    return tokens * torch.stack([row.ramps for row in rows])[..., None, None]
 
 
 def computing(device: torch.device) -> AbstractContextManager:

@@ -1,13 +1,13 @@
 """All of distillation, in one folder that any of it resumes from: the networks of live mode from a bundle's weights.
 
-As in `training.py`: clips/, latents/, features/, made/, a state, a curve and an end for each stage. The teacher's
-networks lie there as the ends of the stages that trained them; of another teacher's weights nothing is used.
+As in `training.py`: clips/, latents/, features/, made/, a state, a curve and an end for each phase. The teacher's
+networks lie there as the ends of the phases that trained them; of another teacher's weights nothing is used.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -21,21 +21,24 @@ from export.hunyuanportrait.networks.tiny_decoder import TinyDecoder
 from export.hunyuanportrait.networks.unet import UNet
 from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.presets import Preset
-from export.hunyuanportrait.training.clips import FIRST_TRAINING_SEED, Clips, as_planes
-from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage
+from export.hunyuanportrait.training.clips import Clips, as_planes
+from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserPhase
+from export.hunyuanportrait.training.frozen import FrozenNetworks
 from export.hunyuanportrait.training.recorded import INDEX, RecordedClips
-from export.hunyuanportrait.training.student import StudentStage
+from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.thinning import thinned
-from export.hunyuanportrait.training.tiny_decoder import CHUNK, TinyDecoderStage, psnr
-from export.hunyuanportrait.training.training import Plan, Tell, Training
-from export.training.files import load_state, save_state
-from export.training.stage import Settings
+from export.hunyuanportrait.training.tiny_decoder import CHUNK, TinyDecoderPhase, psnr
+from export.training.files import save_state
+from export.training.phase import Settings, Tell
+from export.training.run import Run
 from export.weights.packed import write_weights
 from export.weights.source import WeightsSource
+from procedural.clip import FIRST_TRAINING_SEED
 from runtime import schedule
 from runtime.hunyuanportrait.guidance import StepGuidance
+from runtime.hunyuanportrait.sampling import Sampling
 
-# The stages of `training.py`, and the networks that each leaves behind.
+# The phases of `training.py`, and the networks that each leaves behind.
 _TRAINED = {
     "autoencoder": ("vae",),
     "motion": ("expression", "head_pose"),
@@ -45,7 +48,7 @@ FIRST_HELD_OUT_SEED = FIRST_TRAINING_SEED + 500_000  # neither training nor dist
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillPlan:
+class DistillAmounts:
     """How much of everything. The defaults are those of the shipped weights, whose card tells what differed."""
 
     clips: int = 400
@@ -60,48 +63,70 @@ class DistillPlan:
     workers: int = 1  # processes that draw
 
 
-class Distillation(Training):
-    """One run of distilling a preset's weights, on `recorded` clips or on drawn ones, of `first_seed`."""
+class Distillation:
+    """Distilling a preset's weights, on `recorded` clips or on drawn ones, of `first_seed`."""
 
     def __init__(
         self,
         preset: Preset,
-        plan: DistillPlan,
+        amounts: DistillAmounts,
         settings: Settings,
         weights: WeightsSource,
         *,
         first_seed: int = FIRST_TRAINING_SEED,
         recorded: RecordedClips | None = None,
     ) -> None:
-        super().__init__(preset, Plan(clips=plan.clips, frames=plan.frames, workers=plan.workers), settings)
-        if recorded is None:
-            if (self.clips.folder / INDEX).exists():
-                raise InputError(f"{settings.folder} is a run on videos; give --videos again, or another folder")
-            self.clips = replace(cast(Clips, self.clips), seed=first_seed)
-        else:
-            self.clips = recorded
-        self.recorded = recorded
-        self.distill, self.weights = plan, weights
+        self.preset, self.amounts, self.settings = preset, amounts, settings
+        self.weights, self.recorded = weights, recorded
+        self.run = Run(settings, LIVE_NETWORKS)
+        drawn = Clips(
+            folder=settings.folder / "clips",
+            count=amounts.clips,
+            frames=amounts.frames,
+            px=preset.size,
+            motion_px=preset.motion_px,
+            seed=first_seed,
+        )
+        if recorded is None and (drawn.folder / INDEX).exists():
+            raise InputError(f"{settings.folder} is a run on videos; give --videos again, or another folder")
+        self.clips: Clips | RecordedClips = drawn if recorded is None else recorded
+        self.frozen = FrozenNetworks(preset, self.run, self.clips)
+        self.sampling = Sampling.from_manifest(preset.sampling)
         self._unpack()
 
     def _unpack(self) -> None:
-        """The teacher's networks, as the stages that trained them would have left them."""
+        """The teacher's networks, as the phases that trained them would have left them."""
         teacher = {n: self.weights.fingerprint(n) for names in _TRAINED.values() for n in names}
         path = self.settings.folder / "teacher.json"
         if path.exists():
             if json.loads(path.read_text()) != teacher:
                 raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
-        elif any(self._finished_path(stage).exists() for stage in _TRAINED):
+        elif any(self.run.has_ended(phase) for phase in _TRAINED):
             raise InputError(f"{path.parent} is a run of export.train; give the run another folder")
-        for stage, names in _TRAINED.items():
-            if not self._finished_path(stage).exists():
-                save_state(self._finished_path(stage), {n: dict(self.weights.state(n)) for n in names})
+        for phase, names in _TRAINED.items():
+            if not self.run.has_ended(phase):
+                save_state(self.run.end_path(phase), {n: dict(self.weights.state(n)) for n in names})
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(teacher))
 
+    def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
+        """What comes between the clips and the weights, in its order: False of a phase that has not ended."""
+        return {
+            "latents": self.frozen.latents,
+            "features": self.frozen.features,
+            "student": self.student,
+            "made": self.made,
+            "decoded": self.decoded,
+            "tiny_decoder": self.tiny_decoder,
+        }
+
+    def note(self) -> str:
+        """What a user should know of the clips, "" for nothing."""
+        return "" if self.recorded is None else self.recorded.note()
+
     def draw(self, tell: Tell) -> None:
         """Every clip, on disk. Raises InputError for videos without clips."""
-        for done in self.clips.draw_missing(self.plan.workers):
+        for done in self.clips.draw_missing(self.amounts.workers):
             tell("clips", done, self.clips.count, {})
 
     def student(self, tell: Tell) -> bool:
@@ -110,65 +135,65 @@ class Distillation(Training):
         student = cast(UNet, architecture.build("live_unet", device="cpu"))
         known = thinned(teacher.modules["unet"].state_dict(), architecture.unet, architecture.live_unet)
         student.load_state_dict(known)
-        stage = StudentStage(
+        phase = StudentPhase(
             teacher,
             student.to(self.settings.device),
-            steps=self.distill.student_steps,
+            steps=self.amounts.student_steps,
             window=self.preset.frames,
-            most_frames=self.distill.batch_frames,
-            learning_rate=self.distill.student_rate,
+            most_frames=self.amounts.batch_frames,
+            learning_rate=self.amounts.student_rate,
             guidance=self._guidance,
-            checkpointing=self.distill.checkpointing,
+            checkpointing=self.amounts.checkpointing,
         )
-        return self._run(stage, tell)
+        return self.run.train(phase, tell)
 
     def made(self, tell: Tell) -> None:
         """Some clips as the teacher makes them, in one step and in its own by turns."""
-        stage = self._teacher()
+        phase = self._teacher()
         several = self.sampling.steps
 
         def make(number: int) -> np.ndarray:
             with torch.autocast(self.settings.device.type, torch.bfloat16, enabled=self.settings.half):
-                place = stage.numbers.index(number)
-                return stage.make(place, np.random.default_rng(number), 1 if place % 2 else several, self._guidance)
+                place = phase.numbers.index(number)
+                return phase.make(place, np.random.default_rng(number), 1 if place % 2 else several, self._guidance)
 
-        self._look("made", "denoiser", make, tell, self._some())
+        self.run.see("made", "denoiser", make, self._some(), tell)
 
     def decoded(self, tell: Tell) -> None:
         """What was made, as the full decoder shows it: (F', H, W, 3) uint8, whole chunks."""
-        vae = cast(VAE, self._done("autoencoder", "vae"))
+        vae = cast(VAE, self.frozen.network("autoencoder", "vae"))
 
         def decode(number: int) -> np.ndarray:
-            made = np.load(self._seen("made", "denoiser", number))
+            made = self.run.seen("made", "denoiser", [number])[0]
             whole = len(made) // CHUNK * CHUNK
             return np.concatenate([self.decode(vae, made[i : i + CHUNK]) for i in range(0, whole, CHUNK)])
 
-        self._all_seen("made", "denoiser", self._some())  # says what is missing
-        self._look("decoded", "denoiser", decode, tell, self._some())
+        self.run.seen("made", "denoiser", self._some())  # says what is missing
+        self.run.see("decoded", "denoiser", decode, self._some(), tell)
 
     def tiny_decoder(self, tell: Tell) -> bool:
         """The decoder of live mode; True when it is complete."""
-        numbers = self._drawn()
+        numbers = self.frozen.numbers()
         torch.manual_seed(self.settings.seed)
         decoder = cast(TinyDecoder, self.preset.architecture.build("tiny_decoder", device="cpu"))
-        stage = TinyDecoderStage(
+        phase = TinyDecoderPhase(
             decoder.to(self.settings.device).train(),
             clips=self.clips,
-            latents=self._all_seen("latents", "autoencoder", numbers),
-            made=self._all_seen("made", "denoiser", self._some()),
-            decoded=self._all_seen("decoded", "denoiser", self._some()),
+            latents=self.frozen.seen_latents(numbers),
+            made=self.run.seen("made", "denoiser", self._some()),
+            decoded=self.run.seen("decoded", "denoiser", self._some()),
             numbers=numbers,
-            steps=self.distill.decoder_steps,
+            steps=self.amounts.decoder_steps,
             device=self.settings.device,
         )
-        return self._run(stage, tell)
+        return self.run.train(phase, tell)
 
     def write(self, path: Path) -> None:
         """The averaged weights of what is complete, as one file of half precision."""
         states: dict[str, Mapping[str, torch.Tensor]] = {}
-        for stage in ("student", "tiny_decoder"):
-            if self._finished_path(stage).exists():
-                states |= load_state(self._finished_path(stage))
+        for phase in ("student", "tiny_decoder"):
+            if self.run.has_ended(phase):
+                states |= self.run.end(phase)
         if not states:
             raise InputError(f"neither the student nor the tiny decoder is complete in {self.settings.folder} yet")
         write_weights(
@@ -186,24 +211,24 @@ class Distillation(Training):
         """
         held = Distillation(
             self.preset,
-            replace(self.distill, clips=self.distill.held_out),
+            replace(self.amounts, clips=self.amounts.held_out),
             replace(self.settings, folder=self.settings.folder / "held_out"),
             self.weights,
             first_seed=FIRST_HELD_OUT_SEED,
             recorded=None if self.recorded is None else replace(self.recorded, held=True),
         )
         held.draw(tell)
-        held.latents(tell)
-        held.features(tell)
+        held.frozen.latents(tell)
+        held.frozen.features(tell)
         student, tiny = self._complete("student", "live_unet"), self._complete("tiny_decoder", "tiny_decoder")
-        teacher, vae = held._teacher(), cast(VAE, held._done("autoencoder", "vae"))
+        teacher, vae = held._teacher(), cast(VAE, held.frozen.network("autoencoder", "vae"))
         unets = {"teacher": cast(UNet, teacher.modules["unet"])}
         if student is not None:
             unets["student"] = cast(UNet, student)
         sums: dict[str, list[float]] = {}
         for clip, number in enumerate(teacher.numbers):
             rng = np.random.default_rng([self.settings.seed, number])
-            for first in range(0, held.plan.frames - CHUNK + 1, CHUNK):
+            for first in range(0, held.amounts.frames - CHUNK + 1, CHUNK):
                 found = held._window(teacher, unets, clip, first, rng, vae, cast("TinyDecoder | None", tiny))
                 for name, value in found.items():
                     sums.setdefault(name, []).append(value)
@@ -213,7 +238,7 @@ class Distillation(Training):
     @torch.no_grad()
     def _window(
         self,
-        teacher: DenoiserStage,
+        teacher: DenoiserPhase,
         unets: Mapping[str, UNet],
         clip: int,
         first: int,
@@ -222,12 +247,12 @@ class Distillation(Training):
         tiny: TinyDecoder | None,
     ) -> dict[str, float]:
         row = teacher.window_row(clip, first, CHUNK)
-        true = row["latents"]
-        told = teacher.conditions([row["reference"]], [row])
+        true = row.latents
+        told = teacher.conditions([row.reference], [row])
         noise = torch.from_numpy(rng.normal(size=true.shape).astype(np.float32)).to(true.device)
         pictures = self.clips.load(teacher.numbers[clip]).pictures[first : first + CHUNK]
         shown = as_planes(np.array(pictures), true.device) * 2 - 1
-        found = {"x0_portrait": float((row["reference"]["latents"][None] - true).square().mean())}
+        found = {"x0_portrait": float((row.reference.latents[None] - true).square().mean())}
         for name, unet in unets.items():
             for evaluations in (1, 2):
                 guidance = self._guidance if name == "teacher" else CONDITIONAL_ALONE
@@ -249,13 +274,13 @@ class Distillation(Training):
             frames = vae.decode(scaled).float()
         return ((frames.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
-    def _teacher(self) -> DenoiserStage:
-        """The trained denoiser's stage, as a source of rows and of their conditions; frozen."""
-        self._need("motion")
-        stage = self._denoiser_stage({n: m.to(self.settings.device) for n, m in self._finished("denoiser").items()})
-        for module in stage.modules.values():
+    def _teacher(self) -> DenoiserPhase:
+        """The trained denoiser's phase, as a source of rows and of their conditions; frozen."""
+        networks = {name: module.to(self.settings.device) for name, module in self.frozen.networks("denoiser").items()}
+        phase = self.frozen.denoiser_phase(networks, steps=1)
+        for module in phase.modules.values():
             module.eval().requires_grad_(False)
-        return stage
+        return phase
 
     @property
     def _guidance(self) -> StepGuidance:
@@ -263,14 +288,14 @@ class Distillation(Training):
         return self.sampling.guidance()[0]
 
     def _some(self) -> list[int]:
-        return self._drawn()[: self.distill.made]
+        return self.frozen.numbers()[: self.amounts.made]
 
-    def _complete(self, stage: str, network: str) -> torch.nn.Module | None:
-        return self._done(stage, network) if self._finished_path(stage).exists() else None
+    def _complete(self, phase: str, network: str) -> torch.nn.Module | None:
+        return self.frozen.network(phase, network) if self.run.has_ended(phase) else None
 
 
 def denoise(
-    teacher: DenoiserStage,
+    teacher: DenoiserPhase,
     unet: UNet,
     told: Conditions,
     noisy: torch.Tensor,

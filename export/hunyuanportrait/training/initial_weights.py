@@ -40,8 +40,8 @@ DEGREES = 20.0  # how large the head's angles are, beside features of size one
 
 
 @torch.no_grad()
-def start(module: nn.Module) -> nn.Module:
-    """`module`, on a real device, with every parameter at its starting value."""
+def with_initial_weights(module: nn.Module) -> nn.Module:
+    """`module`, on a real device, with every parameter at its initial value."""
     for part in module.modules():
         if isinstance(part, TemporalConv):
             bound = 1 / math.sqrt(part.weight.shape[1] * 3)
@@ -112,7 +112,8 @@ def _shrinking(encoder: Encoder) -> None:
     encoder.conv_out.weight *= 0.3
     _answer(encoder.conv_out, count)
     _zero_bias(encoder.conv_out)
-    encoder.conv_out.bias[encoder.conv_out.out_channels // 2 :] = -4.0  # type: ignore[index]  # little noise at first
+    assert encoder.conv_out.bias is not None
+    encoder.conv_out.bias[encoder.conv_out.out_channels // 2 :] = -4.0  # little noise at first
 
 
 def _growing(decoder: Decoder) -> None:

@@ -1,4 +1,4 @@
-"""The second stage: the two networks that look at driving frames, taught what the drawing was told.
+"""The second phase: the two networks that look at driving frames, taught what the drawing was told.
 
 The expression network's features are the state itself, in its first entries, and zeros: nothing else is asked of
 them, so they can carry nobody's identity. The head pose network gives the angles in degrees, as published.
@@ -15,18 +15,18 @@ from torch import Tensor
 
 from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose, rotation_deg
-from export.hunyuanportrait.training.clips import Drivers, as_planes, normalised
-from export.training.stage import Modules
+from export.hunyuanportrait.training.clips import DrivingClips, as_planes, normalised
+from export.training.phase import Modules
 
 _BATCH = 64
-_PER_DRIVER = 4
+_PER_CLIP = 4
 
 
 class MotionNetworks:
     """Driving frames to the state that was drawn."""
 
     name = "motion"
-    curves = ("loss", "expression", "degrees")
+    curves: tuple[str, ...] = ("loss", "expression", "degrees")
     batches = 1
     learning_rate = 2e-3
     faster: Mapping[str, float] = {}
@@ -35,23 +35,23 @@ class MotionNetworks:
         self,
         expression: Expression,
         head_pose: HeadPose,
-        drivers: Drivers,
+        clips: DrivingClips,
         numbers: list[int],
         steps: int,
         device: torch.device,
     ) -> None:
         self.expression, self.head_pose = expression, head_pose
-        self.drivers, self.numbers, self.steps, self.device = drivers, numbers, steps, device
+        self.clips, self.numbers, self.steps, self.device = clips, numbers, steps, device
         self.modules: Modules = {"expression": expression, "head_pose": head_pose}
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         faces, poses, states = [], [], []
-        for _ in range(_BATCH // _PER_DRIVER):
-            driver = self.drivers.load(int(rng.choice(self.numbers)))
-            frames = np.sort(rng.choice(len(driver.faces), _PER_DRIVER, replace=False))
-            faces.append(driver.faces[frames])
-            poses.append(driver.poses[frames])
-            states.append(driver.states[frames])
+        for _ in range(_BATCH // _PER_CLIP):
+            clip = self.clips.load(int(rng.choice(self.numbers)))
+            frames = np.sort(rng.choice(len(clip.faces), _PER_CLIP, replace=False))
+            faces.append(clip.faces[frames])
+            poses.append(clip.poses[frames])
+            states.append(clip.states[frames])
         groups = len(faces)
         face, pose = (disguised(as_planes(np.concatenate(seen), self.device), groups) for seen in (faces, poses))
         target = torch.from_numpy(normalised(np.concatenate(states))).to(self.device)

@@ -81,7 +81,7 @@ class Recording:
 class RecordedClips:
     """The clips of a recording in a folder: those to learn from, or those that are `held`.
 
-    As `clips.Clips`, so that every stage reads either.
+    As `clips.Clips`, so that every phase reads either.
     """
 
     folder: Path
@@ -138,7 +138,7 @@ class RecordedClips:
             if not gave and most:
                 why[video.name] = reasons[-1] if reasons else "no face"
             self._write({"gives": gives, "why": why, "training": [], "held_out": []})
-        training, held = _split(list(gives.values()), self.held_out)
+        training, held = split_by_video(list(gives.values()), self.held_out)
         if not training:
             (self.folder / INDEX).unlink()  # other videos may come into the folder
             raise InputError(
@@ -274,7 +274,7 @@ class _From:
         return self._locator.locate(image, self._first + frame)
 
 
-def _split(gives: Sequence[int], held_out: int) -> tuple[list[int], list[int]]:
+def split_by_video(gives: Sequence[int], held_out: int) -> tuple[list[int], list[int]]:
     """Clips to learn from and clips held out, by number, of videos that gave so many each, in this order.
 
     The last ones are held out, at most half. No video is in both, unless there is only one that gave clips.

@@ -30,19 +30,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.hunyuanportrait.networks.unet import UNet
+from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock
+from export.hunyuanportrait.networks.unet import SpatioTemporalTransformer, UNet
 from export.hunyuanportrait.training.autoencoder import near
-from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserStage, computing
+from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserPhase, computing
+from export.hunyuanportrait.training.rows import Reference
 from export.training.gradient_checkpointing import checkpointed
-from export.training.stage import Modules
+from export.training.phase import Modules
 from runtime import schedule
-from runtime.hunyuanportrait.guidance import StepGuidance
+from runtime.hunyuanportrait.guidance import Row, StepGuidance
 
 MOST_STEPS = 4
 LEAST_FRAMES = 5  # of a batch
@@ -51,6 +54,7 @@ _WHOLE = 0.15  # those of the preset's length
 _FIRST = 0.6  # of the batches learn the level at which every clip begins
 _STRANGERS = 0.5  # of these, with portraits of other clips
 _CLIP = 0.5  # m
+BLOCKS = (SpatioTemporalResBlock, SpatioTemporalTransformer)  # of the student, that checkpointing computes twice
 _AVERAGING = 0.98  # a step, of the student that says where ways end: its own, and quicker than what is kept in the end
 
 
@@ -74,7 +78,7 @@ def clean(noisy: Tensor, velocity: Tensor, sigma: float) -> Tensor:
     return noisy / (sigma**2 + 1) - velocity * (sigma / (sigma**2 + 1) ** 0.5)
 
 
-class StudentStage:
+class StudentPhase:
     """`student` learns, where it is, what the UNet of `teacher` knows; all networks of the latter are frozen."""
 
     name = "student"
@@ -84,7 +88,7 @@ class StudentStage:
 
     def __init__(
         self,
-        teacher: DenoiserStage,
+        teacher: DenoiserPhase,
         student: UNet,
         *,
         steps: int,
@@ -105,19 +109,19 @@ class StudentStage:
             frozen.requires_grad_(False)
         self.modules: Modules = {"live_unet": self.student}
         self.levels = levels()
-        self._average: nn.Module | None = None
+        self.average: nn.Module | None = None  # of the student; made by the first `follow`
         self._step = -1
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        self._follow(step)
+        self.follow(step)
         rows, frames = self.sizes[int(rng.choice(len(self.sizes), p=self.often))]
-        picked = [self.teacher.row(rng, frames) | {"drop": ""} for _ in range(rows)]
+        picked = [replace(self.teacher.row(rng, frames), sees=Row.CONDITIONAL) for _ in range(rows)]
         last = len(self.levels) - 2  # 0.002, where f is x to a millionth
         i = 0 if rng.uniform() < _FIRST else int(rng.integers(1, last))
         strangers = i == 0 and rng.uniform() < _STRANGERS
-        references = [self._stranger(rng) if strangers else row["reference"] for row in picked]
+        references = [self._stranger(rng) if strangers else row.reference for row in picked]
         with torch.no_grad():
-            target = torch.stack([row["latents"] for row in picked])
+            target = torch.stack([row.latents for row in picked])
             told = self.teacher.conditions(references, picked)
             noisy = target + float(self.levels[i]) * torch.randn_like(target)
             if strangers:
@@ -126,10 +130,10 @@ class StudentStage:
                 end = self.end(noisy, i, told)
                 wanted = (1 - _CLIP) * end + _CLIP * target
             weight = near(
-                torch.stack([row["points"] for row in picked]).flatten(0, 1), target.shape[-1], reach=0.7
+                torch.stack([row.points for row in picked]).flatten(0, 1), target.shape[-1], reach=0.7
             ).reshape(rows, frames, 1, *target.shape[-2:])
         again = partial(computing, noisy.device)
-        with checkpointed(self.student, again) if self.checkpointing else nullcontext():
+        with checkpointed(self.student, BLOCKS, again) if self.checkpointing else nullcontext():
             made = self.denoised(self.student, noisy, i, told)
         # As v is learnt: at low levels x0 hardly moves with it.
         level = (self.levels[i] ** 2 + 1) / self.levels[i] ** 2
@@ -141,7 +145,7 @@ class StudentStage:
             "first" if i == 0 else "later": (made - target).square().mean(),
         }
 
-    def _stranger(self, rng: np.random.Generator) -> dict:
+    def _stranger(self, rng: np.random.Generator) -> Reference:
         """The portrait of any clip."""
         return self.teacher.reference(int(rng.integers(len(self.teacher.numbers))), 0)
 
@@ -152,8 +156,8 @@ class StudentStage:
         lower = float(a[0]) * noisy + float(b[0]) * velocity
         if self.levels[i + 1] == 0:
             return lower
-        assert self._average is not None
-        return self.denoised(self._average, lower, i + 1, told)
+        assert self.average is not None
+        return self.denoised(self.average, lower, i + 1, told)
 
     def denoised(
         self, unet: nn.Module, noisy: Tensor, i: int, told: Conditions, guidance: StepGuidance = CONDITIONAL_ALONE
@@ -167,13 +171,13 @@ class StudentStage:
         sigma = torch.full((noisy.shape[0], 1), float(self.levels[i]), device=noisy.device)
         return self.teacher.guided(unet, noisy, sigma, told, guidance).float()
 
-    def _follow(self, step: int) -> None:
+    def follow(self, step: int) -> None:
         """Once a step, the average moves towards the student; after a resumption it begins as the student."""
-        if self._average is None:
-            self._average = copy.deepcopy(self.student).eval().requires_grad_(False)
+        if self.average is None:
+            self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
         elif step != self._step:
             with torch.no_grad():
-                for kept, new in zip(self._average.parameters(), self.student.parameters(), strict=True):
+                for kept, new in zip(self.average.parameters(), self.student.parameters(), strict=True):
                     kept.lerp_(new, 1 - _AVERAGING)
         self._step = step
 

@@ -16,13 +16,13 @@ from torch import Tensor
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoder
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.recorded import RecordedClips
-from export.training.stage import Modules
+from export.training.phase import Modules
 
 CHUNK = 8  # frames
 _ENCODED = 0.25  # of the chunks
 
 
-class TinyDecoderStage:
+class TinyDecoderPhase:
     """Of each of `numbers`, clips: latents (N, 4, h, w) float16 of its frames. Of the first of them, what was `made` of
     their first frames (F, 4, h, w) float16, and what the full decoder made of that, `decoded` (F', H, W, 3) uint8.
 

@@ -1,8 +1,8 @@
 """Pairs of drawn clips: nobody's face, and the truth known to the pixel.
 
 self: a clip's first frame is the portrait, the clip drives it, and the clip should come out. cross: the next seed's
-clip drives, and what should come out is the portrait's identity drawn in the driver's states. Seeds below 1 000 000 are
-for this alone; nothing is trained on them.
+clip drives, and what should come out is the portrait's identity drawn in the driver's states. Seeds below
+`FIRST_TRAINING_SEED` are for this alone; nothing is trained on them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from procedural.identity import Identity
 from procedural.landmarks import face_box
 from procedural.motion import State
 
-FIRST_TRAINING_SEED = 1_000_000
 PICTURE_PX = 256  # what is drawn; its crop is made as of any other picture
 _SHOWN = 8  # frames by which identities are told apart
 

@@ -18,7 +18,7 @@ from hp_trt.faces.locators import open_locator
 from hp_trt.measure.evaluation.config import DRAWN_FRAMES, EvaluateConfig, parse_seeds
 from hp_trt.measure.evaluation.contestants import BundleColumn, Contestant, Still, Truth, bundle_columns
 from hp_trt.measure.evaluation.distributions import Distributions
-from hp_trt.measure.evaluation.drawn import FIRST_TRAINING_SEED, DrawnPairs
+from hp_trt.measure.evaluation.drawn import DrawnPairs
 from hp_trt.measure.evaluation.folders import FolderPairs
 from hp_trt.measure.evaluation.measure_clip import ClipMeasures
 from hp_trt.measure.evaluation.measures import TO_FIRST, Measure, measures
@@ -27,6 +27,7 @@ from hp_trt.measure.evaluation.report import FORMAT, SCHEMA, Column
 from hp_trt.measure.metrics.fidelity import psnr
 from hp_trt.measure.metrics.judge import Judge
 from hp_trt.measure.metrics.value import Value
+from procedural.clip import FIRST_TRAINING_SEED
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 _LIBRARIES = {"skimage": "scikit-image"}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from export.judge.judge import _correlations, write_onnx
-from export.judge.judge_network import _EYE, _LEFT, JudgeNetwork, _cut
+from export.judge.judge import correlations, write_onnx
+from export.judge.judge_network import JudgeNetwork, close_look
 from export.judge.judge_pictures import batches, drawn_faces, planes, spoiled
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
 from procedural.identity import Identity
@@ -63,8 +63,9 @@ def test_a_close_look_is_upright_and_in_the_middle():
     y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
     distance = ((y - 50) * 2 - (x - 40)).abs() / 5**0.5
     picture = torch.exp(-(distance**2) / 2).expand(1, 3, 128, 128)
-    cut = _cut(picture, points, _LEFT, _EYE)
-    assert cut.shape == (1, 3, *_EYE)
+    corners = [POINTS.index(name) for name in names[2:]]
+    cut = close_look(picture, points, corners, (16, 24))
+    assert cut.shape == (1, 3, 16, 24)
     rows = cut[0, 0].mean(dim=1)
     assert rows.argmax() in (7, 8) and rows[7] == pytest.approx(rows[8].item(), abs=0.02)
     assert cut[0, 0, 7].std() < 0.05, "level"
@@ -87,4 +88,4 @@ def test_the_file_computes_what_the_network_does_to_half_precision(faces, tmp_pa
 
 def test_a_correlation_is_of_each_parameter_by_itself():
     true = np.random.default_rng(0).standard_normal((50, 2))
-    np.testing.assert_allclose(_correlations(true * [2, -1], true), [1, -1])
+    np.testing.assert_allclose(correlations(true * [2, -1], true), [1, -1])

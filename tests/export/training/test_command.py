@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from export.training.command import chosen_stages, make_run_folder, teller
+from export.training.command import chosen_stages, teller
 from hp_trt.console import Reporter
 
 
@@ -18,14 +18,6 @@ def test_stages_are_all_or_the_named_ones():
 def test_the_commands_are_there_before_torch_is():
     code = "import sys, export.train, export.distill; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_run_that_goes_on_is_rid_of_what_was_half_written(tmp_path):
-    dead = 2**22 + 1  # above the highest number that Linux gives a process
-    (tmp_path / f".latents.{dead}.part").touch()
-    (tmp_path / "motion.pt").touch()
-    make_run_folder(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["motion.pt"]
 
 
 def test_losses_are_told_as_numbers_of_five_digits(capfd):

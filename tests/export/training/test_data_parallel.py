@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from export.training.data_parallel import Share, together
-from export.training.stage import Settings, run
+from export.training.data_parallel import Share, data_parallel
+from export.training.phase import Settings, train
 
 
 class Plane:
@@ -37,7 +37,7 @@ def quiet(*_):
 
 
 def learn(settings: Settings, share: Share) -> None:
-    run(Plane(), replace(settings, share=share), quiet)
+    train(Plane(), replace(settings, share=share), quiet)
 
 
 def break_down(share: Share) -> None:
@@ -46,10 +46,10 @@ def break_down(share: Share) -> None:
 
 def test_two_processes_learn_what_one_learns(tmp_path):
     alone, led = Plane(), Plane()
-    run(alone, Settings(folder=tmp_path / "alone", device=torch.device("cpu")), quiet)
+    train(alone, Settings(folder=tmp_path / "alone", device=torch.device("cpu")), quiet)
     settings = Settings(folder=tmp_path / "led", device=torch.device("cpu"))
-    with together(2, partial(learn, settings)) as share:
-        assert run(led, replace(settings, share=share), quiet)
+    with data_parallel(2, partial(learn, settings)) as share:
+        assert train(led, replace(settings, share=share), quiet)
     for name, module in alone.modules.items():
         for key, value in module.state_dict().items():
             # Sums of two gradients in another order.
@@ -57,13 +57,13 @@ def test_two_processes_learn_what_one_learns(tmp_path):
 
 
 def test_a_share_alone_changes_nothing():
-    with together(1, break_down) as share:
+    with data_parallel(1, break_down) as share:
         assert share == Share() and share.leads
         assert share.any(True) and not share.any(False)
 
 
 def test_a_helper_that_ends_early_ends_the_training_and_not_silently(tmp_path):
     settings = Settings(folder=tmp_path, device=torch.device("cpu"))
-    with together(2, break_down) as share, pytest.raises(RuntimeError):
-        run(Plane(), replace(settings, share=share), quiet)
+    with data_parallel(2, break_down) as share, pytest.raises(RuntimeError):
+        train(Plane(), replace(settings, share=share), quiet)
     assert not (tmp_path / "plane.pt").exists()

@@ -10,9 +10,10 @@ import torch
 
 from export.hunyuanportrait.networks.unet import Context
 from export.hunyuanportrait.training.denoiser import Conditions, computing
+from export.hunyuanportrait.training.student import BLOCKS
 from export.training.gradient_checkpointing import checkpointed
 from export.weights.random import random_state_dict
-from tests.export.hunyuanportrait.training.stages import stage_without_clips
+from tests.export.hunyuanportrait.training.phases import phase_without_clips
 from tests.export.tiny import TINY
 
 CPU = torch.device("cpu")
@@ -39,7 +40,7 @@ def gradients(unet, half: bool, *, again: bool) -> tuple[torch.Tensor, dict[str,
 
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        checkpointed(unet, partial(computing, CPU)) if again else nullcontext(),
+        checkpointed(unet, BLOCKS, partial(computing, CPU)) if again else nullcontext(),
         torch.autocast("cpu", torch.bfloat16, enabled=half),
         computing(CPU),
     ):
@@ -61,7 +62,7 @@ def test_gradients_are_the_same_with_checkpointing_and_less_is_kept(unet, half):
 
 
 def test_blocks_are_as_before_once_it_is_over(unet):
-    with pytest.raises(KeyboardInterrupt), checkpointed(unet):
+    with pytest.raises(KeyboardInterrupt), checkpointed(unet, BLOCKS):
         raise KeyboardInterrupt
     assert not any("forward" in module.__dict__ for module in unet.modules())
 
@@ -70,14 +71,14 @@ def test_everything_is_made_on_the_networks_device_in_the_backward_pass_too():
     """On the meta device, which as any other device does not mix with the CPU."""
     meta = torch.device("meta")
     modules = {name: TINY.architecture.build(name).requires_grad_(True) for name in ("unet", "motion_refiner")}
-    stage = stage_without_clips(modules, meta)
+    phase = phase_without_clips(modules, meta)
     width = TINY.architecture.unet.cross_attention_dim
     with meta:
         told = Conditions(
             tokens=torch.empty(2, 3, width), motion=torch.empty(2, 5, 4, width), latents=torch.empty(2, 4, 8, 8)
         )
         noisy, sigma = torch.empty(2, 5, 4, 8, 8), torch.empty(2, 1)
-    with checkpointed(modules["unet"], partial(computing, meta)):
-        made = stage.velocity(modules["unet"], noisy, sigma, told)
+    with checkpointed(modules["unet"], BLOCKS, partial(computing, meta)):
+        made = phase.velocity(modules["unet"], noisy, sigma, told)
     made.square().mean().backward()
     assert made.device == meta and modules["unet"].conv_in.weight.grad.device == meta

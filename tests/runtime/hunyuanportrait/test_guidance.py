@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime.hunyuanportrait.guidance import Row, plan, ramp
+from runtime.hunyuanportrait.guidance import Row, ramp, rows_of_steps
 
 U, D, C = Row.UNCONDITIONAL, Row.DROP_MOTION, Row.CONDITIONAL
 
@@ -23,7 +23,7 @@ U, D, C = Row.UNCONDITIONAL, Row.DROP_MOTION, Row.CONDITIONAL
     ],
 )
 def test_only_rows_that_count_are_run(g1, g2, rows):
-    [step] = plan((g1, g1), (g2, g2), 1)
+    [step] = rows_of_steps((g1, g1), (g2, g2), 1)
     assert step.rows == rows
     assert step.weights.shape == (len(rows),)
     assert step.weights.dtype == np.float32
@@ -36,7 +36,7 @@ def test_the_weighted_sum_is_the_released_combination(pair, steps):
     rng = np.random.default_rng(0)
     v = {row: rng.standard_normal(1000) for row in Row}
     for step, g1, g2 in zip(
-        plan(*pair, steps), np.linspace(*pair[0], steps), np.linspace(*pair[1], steps), strict=True
+        rows_of_steps(*pair, steps), np.linspace(*pair[0], steps), np.linspace(*pair[1], steps), strict=True
     ):
         released = v[U] + g1 * (v[D] - v[U]) + g2 * (v[C] - v[D])
         combined = sum(weight * v[row] for row, weight in zip(step.rows, step.weights, strict=True))
@@ -45,7 +45,7 @@ def test_the_weighted_sum_is_the_released_combination(pair, steps):
 
 
 def test_the_rows_change_along_a_ramp():
-    rows = [step.rows for step in plan((1, 3), (3, 1), 3)]
+    rows = [step.rows for step in rows_of_steps((1, 3), (3, 1), 3)]
     assert rows == [(D, C), (U, C), (U, D, C)]
 
 
@@ -57,6 +57,6 @@ def test_a_ramp_is_torchs_linspace_bit_for_bit(ends):
 
 
 def test_a_step_without_guidance_runs_the_conditional_row_alone():
-    steps = plan((2, 4), (2, 4), 3, guided=[False, True, False])
+    steps = rows_of_steps((2, 4), (2, 4), 3, guided=[False, True, False])
     assert [step.rows for step in steps] == [(C,), (U, C), (C,)]
     assert steps[1].weights.tolist() == [-2, 3]  # the ramp goes on beneath: 3 in the middle

@@ -6,15 +6,15 @@ import torch
 
 from export.hunyuanportrait.networks.unet import Context
 from export.hunyuanportrait.presets import POCKET
-from export.hunyuanportrait.training.auxiliary_losses import Hints, _way
-from export.hunyuanportrait.training.initial_weights import start
+from export.hunyuanportrait.training.auxiliary_losses import AuxiliaryLosses, way_to_portrait
+from export.hunyuanportrait.training.initial_weights import with_initial_weights
 
 
 @pytest.mark.parametrize("side", [8, 4, 2])
 def test_the_way_to_the_portrait_is_the_landmarks_ways_by_their_nearness(side):
     rng = np.random.default_rng(0)
     portrait, points = rng.uniform(0, 7, (2, 1, 5, 2))
-    way, weight = _way(torch.tensor(portrait), torch.tensor(points), side, 8)
+    way, weight = way_to_portrait(torch.tensor(portrait), torch.tensor(points), side, 8)
     size = 8 / side
     for y in range(side):
         for x in range(side):
@@ -27,16 +27,16 @@ def test_the_way_to_the_portrait_is_the_landmarks_ways_by_their_nearness(side):
 
 def fresh_unet():
     torch.manual_seed(0)
-    return start(POCKET.architecture.build("unet", device="cpu"))
+    return with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
 
 
 def asked(states, which):
     """The loss of a UNet's two frames; `which` of them are asked."""
     unet = fresh_unet()
-    hints = Hints(unet, states.shape[1])
+    asking = AuxiliaryLosses(unet, states.shape[1])
     with torch.no_grad():
         unet(torch.randn(2, 8, 8, 8), torch.randn(1, 256), Context(torch.randn(1, 8, 64), torch.randn(1, 2, 8, 64)), 2)
-    return hints(torch.zeros(2, 3, 2), torch.zeros(2, 3, 2), states, torch.tensor(which))
+    return asking(torch.zeros(2, 3, 2), torch.zeros(2, 3, 2), states, torch.tensor(which))
 
 
 def test_only_frames_that_see_their_motion_are_asked():
@@ -48,6 +48,6 @@ def test_only_frames_that_see_their_motion_are_asked():
 
 
 def test_every_level_on_the_way_up_is_asked():
-    hints = Hints(fresh_unet(), 4)
-    assert [question[1].in_channels for question in hints.questions.values()] == [32, 32, 32, 32, 64]
-    assert {question[1].out_channels for question in hints.questions.values()} == {2 + 4}
+    asking = AuxiliaryLosses(fresh_unet(), 4)
+    assert [question[1].in_channels for question in asking.questions.values()] == [32, 32, 32, 32, 64]
+    assert {question[1].out_channels for question in asking.questions.values()} == {2 + 4}

@@ -7,11 +7,11 @@ from safetensors.torch import load_file
 
 from export.hunyuanportrait.architecture import LIVE_NETWORKS
 from export.hunyuanportrait.presets import POCKET
-from export.hunyuanportrait.training.clips import FIRST_TRAINING_SEED
-from export.hunyuanportrait.training.distillation import DistillPlan
-from export.hunyuanportrait.training.training import Plan
+from export.hunyuanportrait.training.distillation import DistillAmounts
+from export.hunyuanportrait.training.training import Amounts
 from export.weights.packed import LiveWeights, PackedWeights
 from hp_trt import shipped
+from procedural.clip import FIRST_TRAINING_SEED
 
 CARD = shipped.POCKET.with_suffix(".md")
 
@@ -35,28 +35,28 @@ def test_the_weights_are_whole_finite_and_in_half_precision():
     assert {str(t.dtype) for t in load_file(shipped.POCKET).values() if t.is_floating_point()} == {"torch.float16"}
 
 
-def test_the_card_tells_the_plan_that_the_command_runs():
-    text, plan = CARD.read_text(), Plan()
+def test_the_card_tells_the_amounts_that_the_command_takes():
+    text, amounts = CARD.read_text(), Amounts()
     for said in (
-        f"{plan.clips} clips of {plan.frames} frames",
-        f"{plan.drivers} drivers",
-        f"autoencoder {plan.autoencoder_steps} steps",
-        f"motion networks {plan.motion_steps}",
-        f"UNet {plan.denoiser_steps}",
-        f"decoder {plan.decoder_steps}",
-        f"on {plan.made} clips",
+        f"{amounts.clips} clips of {amounts.frames} frames",
+        f"{amounts.driving_clips} drivers",
+        f"autoencoder {amounts.autoencoder_steps} steps",
+        f"motion networks {amounts.motion_steps}",
+        f"UNet {amounts.denoiser_steps}",
+        f"decoder {amounts.decoder_steps}",
+        f"on {amounts.made} clips",
     ):
         assert said in text
 
 
-def test_the_live_card_tells_the_plan_that_the_command_runs():
-    text, plan = shipped.POCKET_LIVE.with_suffix(".md").read_text(), DistillPlan()
+def test_the_live_card_tells_the_amounts_that_the_command_takes():
+    text, amounts = shipped.POCKET_LIVE.with_suffix(".md").read_text(), DistillAmounts()
     for said in (
-        f"student {plan.student_steps} steps",
-        f"tiny decoder {plan.decoder_steps} steps",
-        f"on {plan.made} clips as the teacher makes them",
-        f"clips of {plan.frames} frames",
-        f"{FIRST_TRAINING_SEED} to {FIRST_TRAINING_SEED + plan.clips - 1}",
-        f"--held-out {plan.held_out}",
+        f"student {amounts.student_steps} steps",
+        f"tiny decoder {amounts.decoder_steps} steps",
+        f"on {amounts.made} clips as the teacher makes them",
+        f"clips of {amounts.frames} frames",
+        f"{FIRST_TRAINING_SEED} to {FIRST_TRAINING_SEED + amounts.clips - 1}",
+        f"--held-out {amounts.held_out}",
     ):
         assert said in text

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from export.hunyuanportrait.training.clips import (
-    FIRST_DRIVER_SEED,
-    FIRST_TRAINING_SEED,
+    FIRST_DRIVING_SEED,
     Clips,
-    Drivers,
+    DrivingClips,
     draw_clip,
-    draw_driver,
+    draw_driving_clip,
     normalised,
 )
+from procedural.clip import FIRST_TRAINING_SEED
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.motion import NAMES, State
@@ -61,18 +61,18 @@ def test_about_half_of_the_drivers_are_somebody_else():
     assert 10 <= other <= 30  # binomial, 40 throws: outside of this once in a thousand
 
 
-def test_drivers_are_what_the_motion_networks_see_and_no_more(tmp_path):
-    drivers = Drivers(folder=tmp_path, count=2, frames=4, px=64, motion_px=32)
-    assert list(drivers.draw_missing()) == [0, 1, 2]
-    driver = drivers.load(1)
-    assert driver.faces.shape == driver.poses.shape == (4, 32, 32, 3)
-    assert driver.states.shape == (4, len(NAMES))
-    assert not driver.states[0][NAMES.index("shift_x")]  # the first moment is a clip's first frame
-    assert sorted(path.name for path in drivers.path(1).iterdir()) == ["faces.npy", "poses.npy", "states.npy"]
+def test_driving_clips_are_what_the_motion_networks_see_and_no_more(tmp_path):
+    drawn = DrivingClips(folder=tmp_path, count=2, frames=4, px=64, motion_px=32)
+    assert list(drawn.draw_missing()) == [0, 1, 2]
+    clip = drawn.load(1)
+    assert clip.faces.shape == clip.poses.shape == (4, 32, 32, 3)
+    assert clip.states.shape == (4, len(NAMES))
+    assert not clip.states[0][NAMES.index("shift_x")]  # the first moment is a clip's first frame
+    assert sorted(path.name for path in drawn.path(1).iterdir()) == ["faces.npy", "poses.npy", "states.npy"]
 
 
-def test_a_driver_does_in_eight_moments_what_a_clip_does_in_a_second():
-    moved = draw_driver(FIRST_DRIVER_SEED, frames=8, px=64, motion_px=32)["states"]
+def test_a_driving_clip_does_in_eight_moments_what_a_clip_does_in_a_second():
+    moved = draw_driving_clip(FIRST_DRIVING_SEED, frames=8, px=64, motion_px=32)["states"]
     yaw = moved[:, NAMES.index("yaw_deg")]
     assert np.ptp(yaw) > 15 and np.abs(np.diff(yaw)).max() > 5  # degrees
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from export.hunyuanportrait.networks.vae import VAE, VAEConfig
-from export.hunyuanportrait.training.decoder import DecoderStage
-from export.hunyuanportrait.training.initial_weights import start
+from export.hunyuanportrait.training.decoder import DecoderPhase
+from export.hunyuanportrait.training.initial_weights import with_initial_weights
 
 
 class Grey:
@@ -38,8 +38,8 @@ def grey(number, frames):
     return np.broadcast_to((0.5 * levels)[:, None, None, None], (frames, 4, 16, 16)).astype(np.float16)
 
 
-def stage(vae, made):
-    return DecoderStage(
+def phase(vae, made):
+    return DecoderPhase(
         vae,
         clips=Grey(),
         latents=[grey(i, 12) for i in (3, 5)],
@@ -51,7 +51,7 @@ def stage(vae, made):
 
 
 def test_made_and_encoded_chunks_are_compared_with_their_own_frames():
-    learns = stage(Plain(), made=[grey(i, 10) for i in (3, 5)])  # made are the first frames alone
+    learns = phase(Plain(), made=[grey(i, 10) for i in (3, 5)])  # made are the first frames alone
     kinds = set()
     for seed in range(30):
         losses = learns.loss(0, np.random.default_rng(seed))
@@ -61,7 +61,7 @@ def test_made_and_encoded_chunks_are_compared_with_their_own_frames():
 
 
 def test_the_loss_is_the_mean_squared_error_and_the_psnr_its_decibels():
-    learns = stage(Plain(), made=[grey(i, 10) + np.float16(0.1) for i in (3, 5)])  # 0.2 of a range of 2
+    learns = phase(Plain(), made=[grey(i, 10) + np.float16(0.1) for i in (3, 5)])  # 0.2 of a range of 2
     losses = next(x for x in (learns.loss(0, np.random.default_rng(s)) for s in range(30)) if "psnr" in x)
     assert losses["loss"].item() == pytest.approx(0.04, rel=0.02)  # half precision
     assert losses["psnr"].item() == pytest.approx(20, abs=0.1)
@@ -69,8 +69,8 @@ def test_the_loss_is_the_mean_squared_error_and_the_psnr_its_decibels():
 
 def test_the_encoder_stays_as_the_denoiser_knows_it():
     torch.manual_seed(0)
-    vae = start(VAE(VAEConfig(block_out_channels=(32, 32))))
-    learns = stage(vae, made=[np.zeros((10, 4, 8, 8), np.float16)] * 2)
+    vae = with_initial_weights(VAE(VAEConfig(block_out_channels=(32, 32))))
+    learns = phase(vae, made=[np.zeros((10, 4, 8, 8), np.float16)] * 2)
     learns.latents = learns.made
     learns.loss(0, np.random.default_rng(0))["loss"].backward()
     names = {name for name, parameter in vae.named_parameters() if parameter.grad is not None}

@@ -8,15 +8,15 @@ from export.hunyuanportrait.presets import POCKET
 from export.hunyuanportrait.training.denoiser import (
     CONDITIONAL_ALONE,
     Conditions,
-    DenoiserStage,
-    _of_pictures,
-    ring_window,
+    DenoiserPhase,
+    learns_pictures,
+    motion_tokens,
 )
-from export.hunyuanportrait.training.initial_weights import start
-from runtime.hunyuanportrait.guidance import plan
+from export.hunyuanportrait.training.initial_weights import with_initial_weights
+from export.hunyuanportrait.training.rows import TrainingRow, ring_window
+from runtime.hunyuanportrait.guidance import Row, rows_of_steps
 from runtime.hunyuanportrait.padding import fade_in, fade_out
 from runtime.hunyuanportrait.windows import windows
-from tests.export.hunyuanportrait.training.stages import stage_without_clips
 
 
 @pytest.mark.parametrize("pad", [0, 1, 5])
@@ -51,29 +51,31 @@ def test_the_target_velocity_gives_back_the_clean_latents():
 
 def test_rows_refined_together_are_the_rows_refined_one_by_one():
     torch.manual_seed(0)
-    networks = {n: start(POCKET.architecture.build(n, device="cpu")) for n in ("motion_refiner", "unet")}
-    stage = stage_without_clips(networks, torch.device("cpu"))
+    refiner = with_initial_weights(POCKET.architecture.build("motion_refiner", device="cpu"))
+    nothing = dict.fromkeys(("latents", "points", "states", "reference"))
     rows = [
-        {
-            "features": torch.randn(5, 32),
-            "ids": torch.tensor([row, 2 * row]),
-            "degrees": torch.randn(5, 3),
-            "ramps": torch.rand(5),
-        }
+        TrainingRow(
+            features=torch.randn(5, 32),
+            ids=torch.tensor([row, 2 * row]),
+            degrees=torch.randn(5, 3),
+            ramps=torch.rand(5),
+            sees=Row.CONDITIONAL,
+            **nothing,
+        )
         for row in range(3)
     ]
-    tokens = stage._motion_tokens(rows)
+    tokens = motion_tokens(refiner, rows)
     for made, row in zip(tokens, rows, strict=True):
-        alone = networks["motion_refiner"](row["features"], row["ids"][:1], row["ids"][1:])
-        faded = alone * row["ramps"][:, None, None]
+        alone = refiner(row.features, row.ids[:1], row.ids[1:])
+        faded = alone * row.ramps[:, None, None]
         assert torch.allclose(made[..., :58], faded, atol=1e-3)  # values of about 1; products of other batch sizes
-        assert torch.equal(made[:, 7, 58:61], row["degrees"] * row["ramps"][:, None])
+        assert torch.equal(made[:, 7, 58:61], row.degrees * row.ramps[:, None])
         assert not made[..., 61:].any()
 
 
 def test_pictures_come_first_then_windows_among_them_then_windows_alone():
     steps = 1000
-    pictures = np.array([_of_pictures(step, step / steps) for step in range(steps)])
+    pictures = np.array([learns_pictures(step, step / steps) for step in range(steps)])
     assert pictures[:500].all()
     assert pictures[500:930].mean() == pytest.approx(3 / 4, abs=0.01)  # of 430 steps
     assert not pictures[930:].any()
@@ -84,7 +86,7 @@ def test_a_guided_velocity_is_the_released_sum_and_leaves_out_rows_that_weigh_no
     told = Conditions(tokens=torch.tensor(1.0), motion=torch.tensor(10.0), latents=torch.tensor(100.0))
     asked = []
 
-    class Adds(DenoiserStage):
+    class Adds(DenoiserPhase):
         def __init__(self):
             pass
 
@@ -99,6 +101,6 @@ def test_a_guided_velocity_is_the_released_sum_and_leaves_out_rows_that_weigh_no
     unconditional, portrait, both = 1000, 1101, 1111
     for g1, g2 in ((2.0, 2.0), (1.5, 3.0), (1.0, 2.0)):
         wanted = unconditional + g1 * (portrait - unconditional) + g2 * (both - portrait)
-        assert guided(plan((g1, g1), (g2, g2), 1)[0]) == pytest.approx(wanted)
-    assert guided(plan((2.0, 2.0), (2.0, 2.0), 1)[0]) and asked == [0, 111]
+        assert guided(rows_of_steps((g1, g1), (g2, g2), 1)[0]) == pytest.approx(wanted)
+    assert guided(rows_of_steps((2.0, 2.0), (2.0, 2.0), 1)[0]) and asked == [0, 111]
     assert guided(CONDITIONAL_ALONE) == both and asked == [111]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from export.hunyuanportrait.networks.unet import Context, StepEmbedding
 from export.hunyuanportrait.networks.vae import VAE, VAEConfig
 from export.hunyuanportrait.presets import POCKET
-from export.hunyuanportrait.training.initial_weights import ADDED_IDS, start
+from export.hunyuanportrait.training.initial_weights import ADDED_IDS, with_initial_weights
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def picture():
 
 def test_the_autoencoder_begins_as_a_picture_made_smaller_and_larger_again(picture):
     torch.manual_seed(0)
-    vae = start(VAE(POCKET.architecture.vae))
+    vae = with_initial_weights(VAE(POCKET.architecture.vae))
     with torch.no_grad():
         made = vae.decode(vae.encode(picture)[:, :4])
         plain = F.interpolate(F.avg_pool2d(picture, 8), size=64, mode="bilinear")
@@ -32,7 +32,7 @@ def test_the_autoencoder_begins_as_a_picture_made_smaller_and_larger_again(pictu
 
 def test_the_unet_begins_as_the_portrait_that_does_not_move():
     torch.manual_seed(0)
-    unet = start(POCKET.architecture.build("unet", device="cpu"))
+    unet = with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
     portrait = F.interpolate(torch.randn(1, 4, 4, 4), size=16, mode="bicubic")
     condition = (portrait / VAEConfig().scaling_factor).expand(5, -1, -1, -1)
     sample = torch.cat([torch.randn(5, 4, 16, 16), condition], dim=1)
@@ -46,7 +46,7 @@ def test_the_unet_begins_as_the_portrait_that_does_not_move():
 def test_the_refiner_begins_by_repeating_what_it_is_told():
     """All of the features can be read from the mean of a frame's tokens, by one linear layer."""
     torch.manual_seed(0)
-    refiner = start(POCKET.architecture.build("motion_refiner", device="cpu"))
+    refiner = with_initial_weights(POCKET.architecture.build("motion_refiner", device="cpu"))
     features = torch.zeros(400, 32)
     features[:, :16] = torch.randn(400, 16)
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_the_refiner_begins_by_repeating_what_it_is_told():
 
 def test_the_layers_along_time_begin_as_the_identity():
     torch.manual_seed(0)
-    unet = start(POCKET.architecture.build("unet", device="cpu"))
+    unet = with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
     sample, context = torch.randn(3, 8, 16, 16), Context(torch.randn(1, 8, 64), torch.randn(1, 3, 8, 64))
     step = torch.randn(1, 256)
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_the_layers_along_time_begin_as_the_identity():
 def test_the_unet_begins_with_the_noise_let_through_where_there_is_little(sigma, passes):
     """How much of the noisy latents is in v: most of them at low levels, nearly nothing at high ones."""
     torch.manual_seed(0)
-    unet = start(POCKET.architecture.build("unet", device="cpu"))
+    unet = with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
     noisy, portrait = torch.randn(2, 1, 4, 16, 16)
     embedding = StepEmbedding(unet)(torch.tensor([0.25]) * np.log(sigma), torch.tensor(ADDED_IDS))
     with torch.no_grad():

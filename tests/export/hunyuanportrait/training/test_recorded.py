@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import InputError
 from export.hunyuanportrait.training.clips import in_bytes
-from export.hunyuanportrait.training.recorded import RecordedClips, Recording, _split, clip_arrays
+from export.hunyuanportrait.training.recorded import RecordedClips, Recording, clip_arrays, split_by_video
 from hp_trt.faces.locators import open_locator
 from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
 from hp_trt.hunyuanportrait.geometry import motion_ids
@@ -111,7 +111,7 @@ def test_every_video_gives_its_part_of_the_clips(tmp_path):
     ],
 )
 def test_the_last_clips_are_held_out_and_no_video_is_in_both(gives, held_out, split):
-    assert _split(gives, held_out) == split
+    assert split_by_video(gives, held_out) == split
 
 
 def test_a_killed_run_goes_on_and_a_finished_one_looks_at_no_video_again(folder, monkeypatch):

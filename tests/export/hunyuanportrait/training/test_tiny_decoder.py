@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.hunyuanportrait.training.tiny_decoder import TinyDecoderStage, psnr
+from export.hunyuanportrait.training.tiny_decoder import TinyDecoderPhase, psnr
 
 
 class Grey:
@@ -30,9 +30,9 @@ def grey(number, frames, more=0.0):
     return np.broadcast_to(levels[:, None, None, None], (frames, 4, 16, 16)).astype(np.float16)
 
 
-def stage(more=0.0):
+def phase(more=0.0):
     pictures = [Grey().load(i).pictures[:9] for i in (3, 5)]
-    return TinyDecoderStage(
+    return TinyDecoderPhase(
         Plain(),
         clips=Grey(),
         latents=[grey(i, 12) for i in (3, 5, 1)],
@@ -45,7 +45,7 @@ def stage(more=0.0):
 
 
 def test_every_chunk_is_compared_with_its_own_frames():
-    learns, kinds = stage(), set()
+    learns, kinds = phase(), set()
     for seed in range(40):
         losses = learns.loss(0, np.random.default_rng(seed))
         assert losses["loss"].item() < 1e-6  # half precision; a frame beside would be 6e-5
@@ -54,7 +54,7 @@ def test_every_chunk_is_compared_with_its_own_frames():
 
 
 def test_what_was_made_is_to_be_half_the_full_decoders_and_half_the_truth():
-    learns = stage(more=-0.2)
+    learns = phase(more=-0.2)
     losses = next(x for x in (learns.loss(0, np.random.default_rng(s)) for s in range(40)) if "psnr_decoder" in x)
     assert losses["loss"].item() == pytest.approx(0.01, rel=0.1)  # whole levels of grey
     assert losses["psnr_decoder"].item() == pytest.approx(20, abs=0.4)

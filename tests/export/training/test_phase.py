@@ -1,4 +1,4 @@
-"""A stage of training: resumes as if it had never been killed, and tells foreign states from its own."""
+"""A phase of training: resumes as if it had never been killed, and tells foreign states from its own."""
 
 import csv
 from typing import ClassVar
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engines.errors import InputError
-from export.training.stage import Settings, run
+from export.training.phase import Settings, train
 
 
 class Line:
@@ -42,16 +42,16 @@ def quiet(*_):
 
 
 def test_a_stage_learns_and_leaves_the_averaged_weights(settings):
-    stage = Line()
-    assert run(stage, settings, quiet)
-    line = stage.modules["line"]
+    phase = Line()
+    assert train(phase, settings, quiet)
+    line = phase.modules["line"]
     assert line.weight.item() == pytest.approx(2, abs=0.05)  # noise of 0.1 over some hundred points
     assert line.bias.item() == pytest.approx(1, abs=0.05)
 
 
 def test_a_killed_stage_goes_on_to_the_very_same_weights(settings, tmp_path):
     whole = Line(60)
-    run(whole, Settings(folder=tmp_path / "whole", device=settings.device), quiet)
+    train(whole, Settings(folder=tmp_path / "whole", device=settings.device), quiet)
 
     class Killed(Line):
         def loss(self, step, rng):
@@ -60,16 +60,16 @@ def test_a_killed_stage_goes_on_to_the_very_same_weights(settings, tmp_path):
             return super().loss(step, rng)
 
     with pytest.raises(KeyboardInterrupt):
-        run(Killed(60), settings, quiet)
+        train(Killed(60), settings, quiet)
     resumed = Line(60)
-    assert run(resumed, settings, quiet)
+    assert train(resumed, settings, quiet)
     assert resumed.seen == list(range(37, 60))
     for key, value in whole.modules["line"].state_dict().items():
         assert torch.equal(value, resumed.modules["line"].state_dict()[key])
 
 
 def test_a_kill_while_saving_leaves_the_state_before(settings, monkeypatch):
-    run(Line(20), settings, quiet)
+    train(Line(20), settings, quiet)
     before = (settings.folder / "line.pt").read_bytes()
 
     def torn(state, file):
@@ -78,27 +78,27 @@ def test_a_kill_while_saving_leaves_the_state_before(settings, monkeypatch):
 
     monkeypatch.setattr("export.training.files.torch.save", torn)
     with pytest.raises(KeyboardInterrupt):
-        run(Line(40), settings, quiet)
+        train(Line(40), settings, quiet)
     assert (settings.folder / "line.pt").read_bytes() == before
     assert sorted(p.name for p in settings.folder.iterdir()) == ["line.csv", "line.pt"]
 
 
 def test_no_minutes_left_is_not_complete_and_can_go_on(settings):
     short = Settings(folder=settings.folder, device=settings.device, minutes=0.0)
-    assert not run(Line(20), short, quiet)
-    assert run(Line(20), settings, quiet)
+    assert not train(Line(20), short, quiet)
+    assert train(Line(20), settings, quiet)
 
 
 def test_a_state_of_other_networks_is_refused(settings):
-    run(Line(20), settings, quiet)
+    train(Line(20), settings, quiet)
     with pytest.raises(InputError, match="belongs to other networks"):
-        run(Line(20, width=3), settings, quiet)
+        train(Line(20, width=3), settings, quiet)
 
 
 def test_a_damaged_state_is_refused_with_its_name(settings):
     (settings.folder / "line.pt").write_bytes(b"PK not a state")
     with pytest.raises(InputError, match=r"line\.pt is no training state"):
-        run(Line(20), settings, quiet)
+        train(Line(20), settings, quiet)
 
 
 def test_a_gradient_that_is_not_finite_stops_the_stage(settings):
@@ -107,11 +107,11 @@ def test_a_gradient_that_is_not_finite_stops_the_stage(settings):
             return {"loss": self.modules["line"](torch.full((1, 1), torch.nan)).sum()}
 
     with pytest.raises(FloatingPointError, match="line is not finite at step 0"):
-        run(Broken(5), settings, quiet)
+        train(Broken(5), settings, quiet)
 
 
 def test_the_loss_curve_has_a_line_every_hundred_steps(settings):
-    run(Line(250), settings, quiet)
+    train(Line(250), settings, quiet)
     rows = list(csv.DictReader((settings.folder / "line.csv").open()))
     assert [int(row["step"]) for row in rows] == [100, 200, 250]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
@@ -124,9 +124,9 @@ def test_a_faster_part_goes_as_far_in_a_step_as_its_factor_says(settings):
         faster: ClassVar = {"bias": 4.0}
 
     before = Faster(1).modules["line"].state_dict()
-    stage = Faster(1)
+    phase = Faster(1)
     before = {name: value.clone() for name, value in before.items()}
-    run(stage, settings, quiet)
+    train(phase, settings, quiet)
     state = torch.load(settings.folder / "line.pt", weights_only=True)["weights"]["line"]
     moved = {name: abs(float((state[name] - before[name]).flatten())) for name in before}
     assert moved["bias"] == pytest.approx(4 * moved["weight"], rel=0.02)

@@ -1,4 +1,4 @@
-"""One stage of training: steps that resume where they were killed, an average of the weights, a log of the loss.
+"""One phase of training: steps that resume where they were killed, an average of the weights, a log of the loss.
 
 Batch b of step n sees the same numbers whenever and wherever it runs: its randomness comes from the seed, n and b.
 """
@@ -22,16 +22,18 @@ from export.training.data_parallel import Share
 from export.training.files import load_state, save_state
 
 Modules = Mapping[str, nn.Module]
+# The name of what is done, how much of it is, how much there is, and the losses.
+Tell = Callable[[str, int, int, dict[str, float]], None]
 
 
-class Stage(Protocol):
+class Phase(Protocol):
     """What is trained, on what, and how long."""
 
     name: str
     steps: int
     batches: int  # of a step, shared by the processes that train together
     learning_rate: float
-    faster: Mapping[str, float]  # part of a parameter's name -> how many times that rate; most stages have none
+    faster: Mapping[str, float]  # part of a parameter's name -> how many times that rate; most phases have none
     modules: Modules  # network name -> the network that is trained
     curves: tuple[str, ...]  # the losses that are logged; a step need not have all of them
 
@@ -46,7 +48,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How every stage is run."""
+    """How every phase is run."""
 
     folder: Path  # the run's own
     device: torch.device
@@ -58,46 +60,46 @@ class Settings:
     share: Share = field(default_factory=Share)  # of the batches
 
 
-def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[str, float]], None]) -> bool:
-    """Train `stage` to its end, or until the minutes are over; returns whether it is complete.
+def train(phase: Phase, settings: Settings, tell: Tell) -> bool:
+    """Train `phase` to its end, or until the minutes are over; returns whether it is complete.
 
     The losses that are told and logged are of this process's batches. Raises InputError for a state of other sizes.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
-    path = settings.folder / f"{stage.name}.pt"
-    parameters = [p for m in stage.modules.values() for p in m.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(stage), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    average = {n: {k: v.detach().clone() for k, v in m.state_dict().items()} for n, m in stage.modules.items()}
+    path = settings.folder / f"{phase.name}.pt"
+    parameters = [p for m in phase.modules.values() for p in m.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(_groups(phase), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    average = {n: {k: v.detach().clone() for k, v in m.state_dict().items()} for n, m in phase.modules.items()}
     step = 0
     if path.exists():
-        step = _resume(path, stage, average, optimizer, settings)
+        step = _resume(path, phase, average, optimizer, settings)
     share = settings.share
     started = saved = time.perf_counter()
     mean: dict[str, float] = {}
-    while step < stage.steps:
+    while step < phase.steps:
         if share.any(time.perf_counter() - started > settings.minutes * 60):
             if share.leads:
-                _save(path, stage, average, optimizer, step)
+                _save(path, phase, average, optimizer, step)
             return False
         for group in optimizer.param_groups:
-            group["lr"] = group["factor"] * stage.learning_rate * _pace(step, stage.steps)
+            group["lr"] = group["factor"] * phase.learning_rate * _pace(step, phase.steps)
         optimizer.zero_grad(set_to_none=True)
-        for batch in range(share.process, stage.batches, share.processes):
+        for batch in range(share.process, phase.batches, share.processes):
             rng = np.random.default_rng([settings.seed, step, batch])
             torch.manual_seed(int(rng.integers(2**31)))
             with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.half):
-                losses = stage.loss(step, rng)
-            (losses["loss"] / stage.batches).backward()
+                losses = phase.loss(step, rng)
+            (losses["loss"] / phase.batches).backward()
             for name, value in losses.items():
                 mean[name] = 0.98 * mean.get(name, float(value.detach())) + 0.02 * float(value.detach())
         share.add_up(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         if not torch.isfinite(norm):
-            raise FloatingPointError(f"the gradient of {stage.name} is not finite at step {step}; lower the rate")
+            raise FloatingPointError(f"the gradient of {phase.name} is not finite at step {step}; lower the rate")
         optimizer.step()
         step += 1
         decay = min(settings.averaging, (1 + step) / (10 + step))
-        for name, module in stage.modules.items():
+        for name, module in phase.modules.items():
             for key, value in module.state_dict().items():
                 kept = average[name][key]
                 if value.is_floating_point():
@@ -106,24 +108,24 @@ def run(stage: Stage, settings: Settings, tell: Callable[[str, int, int, dict[st
                     kept.copy_(value)
         if not share.leads:
             continue
-        if step % 20 == 0 or step == stage.steps:
-            tell(stage.name, step, stage.steps, mean)
-        if step % 100 == 0 or step == stage.steps:
-            _log(settings.folder / f"{stage.name}.csv", step, mean, stage.curves)
-        if time.perf_counter() - saved > settings.save_every_s or step == stage.steps:
-            _save(path, stage, average, optimizer, step)
+        if step % 20 == 0 or step == phase.steps:
+            tell(phase.name, step, phase.steps, mean)
+        if step % 100 == 0 or step == phase.steps:
+            _log(settings.folder / f"{phase.name}.csv", step, mean, phase.curves)
+        if time.perf_counter() - saved > settings.save_every_s or step == phase.steps:
+            _save(path, phase, average, optimizer, step)
             saved = time.perf_counter()
-    for name, module in stage.modules.items():
+    for name, module in phase.modules.items():
         module.load_state_dict(average[name])
     return True
 
 
-def _groups(stage: Stage) -> list[dict]:
+def _groups(phase: Phase) -> list[dict]:
     """The optimizer's groups, of each learning rate one."""
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
-    for module in stage.modules.values():
+    for module in phase.modules.values():
         for name, parameter in module.named_parameters():
-            factor = max((stage.faster[part] for part in stage.faster if part in name), default=1.0)
+            factor = max((phase.faster[part] for part in phase.faster if part in name), default=1.0)
             if parameter.requires_grad:
                 groups.setdefault(factor, []).append(parameter)
     return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
@@ -135,20 +137,20 @@ def _pace(step: int, steps: int) -> float:
     return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
-def _save(path: Path, stage: Stage, average: dict, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, phase: Phase, average: dict, optimizer: torch.optim.Optimizer, step: int) -> None:
     state = {
         "step": step,
-        "weights": {n: m.state_dict() for n, m in stage.modules.items()},
+        "weights": {n: m.state_dict() for n, m in phase.modules.items()},
         "average": average,
         "optimizer": optimizer.state_dict(),
     }
     save_state(path, state)
 
 
-def _resume(path: Path, stage: Stage, average: dict, optimizer: torch.optim.Optimizer, settings: Settings) -> int:
+def _resume(path: Path, phase: Phase, average: dict, optimizer: torch.optim.Optimizer, settings: Settings) -> int:
     state = load_state(path)
     try:
-        for name, module in stage.modules.items():
+        for name, module in phase.modules.items():
             module.load_state_dict(state["weights"][name])
             average[name] = {k: v.to(settings.device) for k, v in state["average"][name].items()}
         optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,6 @@
+"""What `--stage` chooses from, in the order in which it is done: known before torch is there."""
+
+from __future__ import annotations
+
+TRAINING = ("clips", "autoencoder", "motion", "latents", "features", "denoiser", "made", "decoder", "write")
+DISTILLATION = ("clips", "latents", "features", "student", "made", "decoded", "tiny_decoder", "write", "measure")

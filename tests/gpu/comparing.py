@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +46,9 @@ def keep(path: Path, inputs: dict[str, np.ndarray], expected: np.ndarray) -> Non
     """Write a try so that nobody ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}")
+    arrays: dict[str, Any] = {f"in_{name}": array for name, array in inputs.items()}
     with hidden.open("wb") as file:
-        np.savez(file, expected=expected, **{f"in_{name}": array for name, array in inputs.items()})  # type: ignore[arg-type]
+        np.savez(file, expected=expected, **arrays)
     hidden.rename(path)
 
 

@@ -62,7 +62,7 @@ class Lines:
     """Runs the lines of one part and appends them to `path`, until `until_s` on the clock of `time.time`."""
 
     def __init__(self, path: Path, until_s: float) -> None:
-        self._path, self._until_s = path, until_s
+        self.path, self._until_s = path, until_s
 
     @property
     def left_s(self) -> float:
@@ -107,7 +107,7 @@ class Lines:
         self._append(strict(line.to_json()))
 
     def _append(self, row: dict[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, default=str) + "\n")
 
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import onnxruntime as ort
 
 from engines.spec import NetworkSpec
+from tests.gpu.artefacts import Artefact
 from tests.gpu.comparing import difference, read
-from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Found
 
 
-def run_on_device(dish: Dish, judged: Path, *, cuda_graph: bool) -> Found:
-    spec = NetworkSpec.from_json(dish.wait(0)["spec"])
+def run_on_device(artefact: Artefact, judged: Path, *, cuda_graph: bool) -> Found:
+    spec = NetworkSpec.from_json(artefact.wait(0)["spec"])
     inputs, expected = read(judged)
     ort.preload_dlls()
     provider = ("CUDAExecutionProvider", {"enable_cuda_graph": "1" if cuda_graph else "0", "use_tf32": "0"})
-    session = ort.InferenceSession(str(dish.path), providers=[provider, "CPUExecutionProvider"])
+    session = ort.InferenceSession(str(artefact.path), providers=[provider, "CPUExecutionProvider"])
     assert session.get_providers()[0] == provider[0], f"loaded only {', '.join(session.get_providers())}"
     binding = session.io_binding()
     held = {name: ort.OrtValue.ortvalue_from_numpy(array, "cuda", 0) for name, array in inputs.items()}
@@ -38,7 +38,7 @@ def run_on_device(dish: Dish, judged: Path, *, cuda_graph: bool) -> Found:
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         seconds.append(time.perf_counter() - start)
-    found = difference(dish.graph, output.numpy(), expected)
+    found = difference(artefact.graph, output.numpy(), expected)
     median_s = statistics.median(seconds)
     return Found(
         text=f"{median_s * 1e3:.4g} ms (median of {len(seconds)}) by the wall clock, {found}",

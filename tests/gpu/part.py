@@ -48,10 +48,10 @@ def main() -> None:
         from tests.gpu.part_verdict import tell_verdict
 
         tell_verdict(lines, args.family, args.device)
-    elif args.part == "cook":
-        from tests.gpu.part_cook import tell_cook
+    elif args.part == "artefacts":
+        from tests.gpu.part_artefacts import tell_artefacts
 
-        tell_cook(lines, SIZES[args.size], args.work, graphs, tuple(args.build), args.capability)
+        tell_artefacts(lines, SIZES[args.size], args.work, graphs, tuple(args.build), args.capability)
     elif args.part == "build":
         from tests.gpu.part_build import tell_build
 

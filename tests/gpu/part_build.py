@@ -10,20 +10,20 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tests.gpu.kitchen import Dish, run_announced
+from tests.gpu.artefacts import Artefact, run_announced
 from tests.gpu.lines import Found, Lines
 from tests.gpu.plans import build
 from tests.gpu.sizes import Size
 
 
 def tell_build(lines: Lines, family: str, size: Size, work: Path, graphs: tuple[str, ...]) -> None:
-    section, plans = f"build, {size.name}", [Dish(work, name, family) for name in graphs]
+    section, plans = f"build, {size.name}", [Artefact(work, name, family) for name in graphs]
     left = {f"{family} plan, {plan.graph}": plan for plan in plans if not plan.done}
     lines.plan(section, list(left))
     for name, plan in left.items():
-        run_announced(lines, section, name, partial(_build, lines, Dish(work, plan.graph), plan), plan)
+        run_announced(lines, section, name, partial(_build, lines, Artefact(work, plan.graph), plan), plan)
 
 
-def _build(lines: Lines, graph: Dish, plan: Dish) -> Found:
+def _build(lines: Lines, graph: Artefact, plan: Artefact) -> Found:
     graph.wait(time.time() + lines.left_s - 1)
     return build(plan, graph, "")

@@ -22,10 +22,10 @@ from runtime.decode import decode
 from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.stages import Stages
+from tests.gpu.artefacts import Artefact
 from tests.gpu.comparing import difference, read
 from tests.gpu.conditions import ClipInputs
 from tests.gpu.device_memory import PeakMemory
-from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Found, Lines, NotRun, Step
 from tests.gpu.sizes import OF_A_CLIP, TIMED, Size
 
@@ -45,7 +45,7 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
         for graphs_too in (False, True):
             kind = "as a CUDA graph" if graphs_too else "bound on the device"
             call = partial(
-                run_on_device, Dish(work, "denoiser"), work / "denoiser" / "judge.npz", cuda_graph=graphs_too
+                run_on_device, Artefact(work, "denoiser"), work / "denoiser" / "judge.npz", cuda_graph=graphs_too
             )
             steps.append(Step(f"step, {kind}", call))
     if set(OF_A_CLIP) <= set(graphs):
@@ -57,11 +57,22 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
 class FamilyPart:
     """The backend, the sessions that opened, and what is measured with them."""
 
-    def __init__(self, lines: Lines, family: str, size: Size, device: str, work: Path) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        family: str,
+        size: Size,
+        device: str,
+        work: Path,
+        *,
+        backend: Backend | None = None,
+        sessions: Mapping[str, Session] | None = None,
+    ) -> None:
+        """`backend`, `sessions`: those that are open already; by default `open` opens the one, `session` the others."""
         self.section = f"{family}, {size.name}"
         self._lines, self._family, self._size, self._device, self._work = lines, family, size, device, work
-        self._backend: Backend | None = None
-        self._sessions: dict[str, Session] = {}
+        self._backend = backend
+        self.sessions = dict(sessions or {})
 
     def open(self) -> Found:
         start = time.perf_counter()
@@ -76,7 +87,7 @@ class FamilyPart:
         return Found(text=f"{self._backend.device} in {time.perf_counter() - start:.1f} s")
 
     def parity(self, name: str) -> Found:
-        backend, session = self._need_backend(), self._session(name)
+        backend, session = self._need_backend(), self.session(name)
         try:
             inputs, expected = read(self._work / name / "judge.npz")
         except FileNotFoundError as error:
@@ -88,7 +99,7 @@ class FamilyPart:
 
     def time(self, name: str) -> Found:
         """Of the sizes to be fastest at: two rows, a full chunk."""
-        backend, session = self._need_backend(), self._session(name)
+        backend, session = self._need_backend(), self.session(name)
         inputs, _ = read(self._work / name / "judge.npz")
         chunk = self._size.sampling.decode_chunk
         given = {k: v[:chunk] if name == "vae_decoder" else v for k, v in inputs.items()}
@@ -126,8 +137,8 @@ class FamilyPart:
         the second time is measured."""
         sampling, frames = self._size.sampling, self._size.clip_frames
         for name in OF_A_CLIP:
-            self._session(name)
-        inputs = ClipInputs.of(self._sessions["denoiser"].spec, sampling, frames=frames)
+            self.session(name)
+        inputs = ClipInputs.of(self.sessions["denoiser"].spec, sampling, frames=frames)
         self._animate(inputs, Stages())
         spans = getattr(self._need_backend(), "spans", None)
         if spans is not None:
@@ -154,7 +165,7 @@ class FamilyPart:
         )
 
     def close(self) -> None:
-        for session in self._sessions.values():
+        for session in self.sessions.values():
             session.close()
         if self._backend is not None:
             self._backend.close()
@@ -168,31 +179,31 @@ class FamilyPart:
         )
         latents = denoise(
             backend,
-            self._sessions,
+            self.sessions,
             identity=identity,
             motion_tokens=backend.upload(inputs.motion_tokens),
             noise=inputs.noise,
             sampling=sampling,
             stages=stages,
         )
-        decoder = self._sessions["vae_decoder"]
+        decoder = self.sessions["vae_decoder"]
         frames = decode(
             backend, decoder, latents, pad_frames=sampling.pad_frames, chunk=sampling.decode_chunk, stages=stages
         )
         return sum(1 for _ in frames)
 
-    def _session(self, name: str) -> Session:
+    def session(self, name: str) -> Session:
         """Opened once; a wrong one is remembered only as its line's failure."""
-        if name not in self._sessions:
+        if name not in self.sessions:
             backend = self._need_backend()
-            graph = Dish(self._work, name)
+            graph = Artefact(self._work, name)
             facts: dict[str, Any] = graph.wait(self._until_s())
-            dish = graph
+            artefact = graph
             if families.find(self._family).has_plans:
-                dish = Dish(self._work, name, self._family)
-                dish.wait(self._until_s())
-            self._sessions[name] = backend.load(NetworkSpec.from_json(facts["spec"]), dish.path)
-        return self._sessions[name]
+                artefact = Artefact(self._work, name, self._family)
+                artefact.wait(self._until_s())
+            self.sessions[name] = backend.load(NetworkSpec.from_json(facts["spec"]), artefact.path)
+        return self.sessions[name]
 
     def _until_s(self) -> float:
         return time.time() + self._lines.left_s - 1

@@ -47,7 +47,7 @@ class TorchPart:
         self._graphs = {name: self._all[name] for name in graphs}
         self._networks = Networks(self._architecture, device)
         self._modules: dict[str, nn.Module] = {}
-        self._made: dict[Any, Any] = {}
+        self.made: dict[Any, Any] = {}
 
     def tell(self) -> None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
@@ -55,8 +55,8 @@ class TorchPart:
             Step("weights", self._weights),
             *(Step(f"judge, {name}", partial(self._judge, graph)) for name, graph in self._graphs.items()),
             Step("exact modules", self._halve),
-            Step("released, step", self._released_step),
-            Step("released, step, three rows at once", partial(self._released_step, batched=True)),
+            Step("released, step", self.released_step),
+            Step("released, step, three rows at once", partial(self.released_step, batched=True)),
             Step("released, decode", self._released_decode),
             Step("exact, step", self._exact_step),
             Step("exact, decode", self._exact_decode),
@@ -85,7 +85,7 @@ class TorchPart:
             {k: t.numpy() for k, t in inputs.items()},
             output.float().cpu().numpy(),
         )
-        self._made["expected", graph.name] = output.cpu()
+        self.made["expected", graph.name] = output.cpu()
         rms = float(output.double().square().mean().sqrt())
         finite = bool(torch.isfinite(output).all())
         return Found(
@@ -110,18 +110,18 @@ class TorchPart:
         seen = {k: torch.from_numpy(v).to(self._device) for k, v in given.window(self._size.sampling).items()}
         with torch.device(self._device):
             pose = black_pose_features(self._networks("pose_guider"), (self._size.px, self._size.px))
-            self._made["embedding"] = embedding(seen["timestep"], seen["added_time_ids"])
-        self._made.update(seen=self._narrow(seen), pose=pose)
+            self.made["embedding"] = embedding(seen["timestep"], seen["added_time_ids"])
+        self.made.update(seen=self._narrow(seen), pose=pose)
         said, facts, missed = [], {}, ""
         for name in ("denoiser", "vae_decoder"):
             module = self._module(name).to(self._dtype)
             if name == "denoiser":
                 with torch.device(self._device):
                     keep_positions(self._networks("unet"), frames=self._size.frames)
-            if ("expected", name) not in self._made:
+            if ("expected", name) not in self.made:
                 continue
             output = _run(module, self._example(name), self._device, self._dtype)
-            found = difference(name, output.float().cpu().numpy(), self._made["expected", name].numpy())
+            found = difference(name, output.float().cpu().numpy(), self.made["expected", name].numpy())
             said.append(f"{name} {found}")
             facts[name] = vars(found)
             missed = missed or found.missed
@@ -131,33 +131,34 @@ class TorchPart:
         return {k: v.to(self._dtype) if v.dtype == torch.float16 else v for k, v in seen.items()}
 
     def _released(self) -> Released:
-        if "released" not in self._made:
-            self._made["released"] = Released(
+        if "released" not in self.made:
+            self.made["released"] = Released(
                 self._architecture, self._networks("unet"), self._networks("vae"), self._need("pose")
             )
-        made: Released = self._made["released"]
+        made: Released = self.made["released"]
         return made
 
     def _need(self, name: Any) -> Any:
-        if name not in self._made:
+        if name not in self.made:
             raise NotRun(f"the line that makes the {name} did not end well")
-        return self._made[name]
+        return self.made[name]
 
-    def _released_step(self, *, batched: bool = False) -> Found:
+    def released_step(self, *, batched: bool = False) -> Found:
+        """One step of one window, its three rows one by one or at once."""
         released, seen = self._released(), self._need("seen")
         call = partial(released.velocity, seen, guidance=GUIDANCE, batched=batched)
-        self._made["released velocity"] = call().cpu()
-        flops = 3 * self._row_flops(released)
+        self.made["released velocity"] = call().cpu()
+        flops = 3 * self.row_flops(released)
         found = self._timed(call, flops, more=released.kind)
-        self._made["released step_s", batched] = found.facts["median_s"]
+        self.made["released step_s", batched] = found.facts["median_s"]
         return found
 
     def _released_batched(self) -> bool:
         """Whether the released algorithm is faster here with its three rows at once: its clip runs that way."""
-        one_by_one, at_once = (self._made.get(("released step_s", batched)) for batched in (False, True))
+        one_by_one, at_once = (self.made.get(("released step_s", batched)) for batched in (False, True))
         return at_once is not None and (one_by_one is None or at_once < one_by_one)
 
-    def _row_flops(self, released: Released) -> int:
+    def row_flops(self, released: Released) -> int:
         """Of one row, counted on the arrangement that runs; by shapes alone."""
         if released.with_diffusers:
             from export.hunyuanportrait.released import released_row_flops
@@ -194,10 +195,10 @@ class TorchPart:
 
     def _exact_step(self) -> Found:
         module, inputs = self._module("denoiser"), self.exact_inputs()
-        self._made["exact velocity"] = module(*inputs).cpu()
+        self.made["exact velocity"] = module(*inputs).cpu()
         found = self._timed(lambda: module(*inputs), self._exact_flops())
-        if "released velocity" in self._made:
-            same = difference("denoiser", self._made["exact velocity"].numpy(), self._made["released velocity"].numpy())
+        if "released velocity" in self.made:
+            same = difference("denoiser", self.made["exact velocity"].numpy(), self.made["released velocity"].numpy())
             found.facts["against_released"] = same.relative_l2
             return Found(text=f"{found.text}; against the released velocity: {same}", facts=found.facts)
         return found
@@ -214,7 +215,7 @@ class TorchPart:
         """All windows of all steps and all frames to the host, from synthetic tokens."""
         sampling, frames = self._size.sampling, self._size.clip_frames
         inputs = ClipInputs.of(self._all["denoiser"].spec, sampling, frames=frames)
-        step, decode = self._clip_calls(kind)
+        step, decode = self.clip_calls(kind)
         _, seconds = run_clip(inputs, sampling, step, decode, device=self._device, skip_padding=kind == "exact")
         rows = ", three rows at once" if self._released_batched() else ", rows one by one"
         return Found(
@@ -229,7 +230,8 @@ class TorchPart:
             },
         )
 
-    def _clip_calls(self, kind: str) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
+    def clip_calls(self, kind: str) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
+        """A step and a decode of a whole clip, "released" or "exact"; the released one in its faster arrangement."""
         seen = dict(self._need("seen"))
         if kind == "released":
             released, batched = self._released(), self._released_batched()
@@ -262,7 +264,7 @@ class TorchPart:
         return self._compiled("vae_decoder", (latents,), flops, None)
 
     def _compiled(self, name: str, inputs: tuple[Tensor, ...], flops: int, same_as: str | None) -> Found:
-        eager = self._made.get(same_as) if same_as else self._module(name)(*inputs).cpu()
+        eager = self.made.get(same_as) if same_as else self._module(name)(*inputs).cpu()
         start = time.perf_counter()
         compiled = torch.compile(self._module(name), dynamic=False)
         output = compiled(*inputs)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from engines import families
 from engines.plans import PlanOptions
 from engines.spec import NetworkSpec
-from tests.gpu.kitchen import Dish
+from tests.gpu.artefacts import Artefact
 from tests.gpu.lines import Found
 
 
-def build(plan: Dish, graph: Dish, capability: str) -> Found:
+def build(plan: Artefact, graph: Artefact, capability: str) -> Found:
     """`capability`: to build for, ahead of time; empty: for the GPU at hand. Raises what the builder raises."""
     from export.plans.plan import build_plan
     from export.plans.plan_target import plan_target

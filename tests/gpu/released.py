@@ -141,7 +141,7 @@ def keep_positions(unet: nn.Module, *, frames_of: nn.Module | None = None, frame
 def _placed(kind: type[nn.Module]) -> type[nn.Module]:
     """The transformer that reads its positions instead of making them."""
 
-    class Placed(kind):  # type: ignore[misc, valid-type]
+    class Placed(kind):  # type: ignore[misc, valid-type]  # its base is only known here
         def frame_positions(self, frames: int) -> Tensor:
             return self.positions
 

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from engines.families import ONNXRUNTIME, RTX, TENSORRT, Family, is_installed
+from tests.gpu.artefacts import Artefact
+from tests.gpu.builders import Builder
 from tests.gpu.children import Child
-from tests.gpu.cooks import Cook
-from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
 from tests.gpu.sizes import GRAPHS, SIZES, Size
@@ -43,7 +43,7 @@ class Run:
         self._config, self._report, self._work = config, report, work
         self._end_s = time.time() + 60 * config.minutes - 5  # for the ends of children and for writing
         self._started = 0
-        self._aside: list[Cook] = []
+        self._aside: list[Builder] = []
         self._sizes = sorted((SIZES[name] for name in config.sizes), key=lambda size: size.px)
 
     def all(self) -> bool:
@@ -57,7 +57,7 @@ class Run:
             return False
         for family in (RTX, TENSORRT):
             self._part("verdict", self._until(0.25), "--family", family.name)
-        self._cook()
+        self._make_artefacts()
         for size in reversed(self._sizes):
             largest = size is self._sizes[-1]
             arguments = ["--size", size.name, "--work", str(self._work / size.name)]
@@ -83,34 +83,34 @@ class Run:
         self._report.finished = True
         return True
 
-    def _cook(self) -> None:
+    def _make_artefacts(self) -> None:
         """Every size's graphs, and the plans that need no GPU to be built."""
         build, capability = self._built_aside()
         for size in self._sizes:
             arguments = ["--size", size.name, "--work", str(self._work / size.name), "--capability", capability]
             arguments += ["--build", *build]
-            made = [Dish(self._work / size.name, graph, of) for graph in self._config.graphs for of in ("", *build)]
-            for dish in made:
-                dish.forget()
+            made = [Artefact(self._work / size.name, graph, of) for graph in self._config.graphs for of in ("", *build)]
+            for artefact in made:
+                artefact.forget()
             if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
-                self._cooked(Cook(made, partial(self._start, "cook", self._until(0.6), *arguments)))
+                self._build_all(Builder(made, partial(self._start, "artefacts", self._until(0.6), *arguments)))
             else:
-                self._aside.append(Cook(made, partial(self._start, "cook", self._end_s, *arguments, "--aside")))
+                self._aside.append(Builder(made, partial(self._start, "artefacts", self._end_s, *arguments, "--aside")))
 
     def _build_alone(self, family: Family, size: Size, until_s: float, arguments: list[str]) -> None:
         """Plans that are built on the GPU, while nothing else runs on it."""
-        plans = [Dish(self._work / size.name, graph, family.name) for graph in self._config.graphs]
+        plans = [Artefact(self._work / size.name, graph, family.name) for graph in self._config.graphs]
         for plan in plans:
             plan.forget()
         now = time.time()
-        self._cooked(Cook(plans, partial(self._start, "build", now + BUILD_SHARE * (until_s - now), *arguments)))
+        self._build_all(Builder(plans, partial(self._start, "build", now + BUILD_SHARE * (until_s - now), *arguments)))
 
     def end(self) -> None:
         """Stop what still runs aside, and take its last lines."""
-        for cook in self._aside:
-            cook.child.until_s = 0.0
-            self._add(cook.child.wait())
-            self._add(cook.child.left_out())
+        for builder in self._aside:
+            builder.child.until_s = 0.0
+            self._add(builder.child.wait())
+            self._add(builder.child.left_out())
         self._aside = []
 
     def _part(self, part: str, until_s: float, *arguments: str) -> None:
@@ -119,12 +119,12 @@ class Run:
         self._hear(child)
         self._add(child.left_out())
 
-    def _cooked(self, cook: Cook) -> None:
+    def _build_all(self, builder: Builder) -> None:
         """Export or build to the end, whatever dies meanwhile."""
-        self._hear(cook.child)
-        while cook.goes_on():
-            self._hear(cook.child)
-        self._add(cook.child.left_out())
+        self._hear(builder.child)
+        while builder.goes_on():
+            self._hear(builder.child)
+        self._add(builder.child.left_out())
 
     def _add(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -142,13 +142,13 @@ class Run:
         self._listen()
 
     def _listen(self) -> None:
-        for cook in [*self._aside]:
-            ended = not cook.child.running
-            child = cook.child
+        for builder in [*self._aside]:
+            ended = not builder.child.running
+            child = builder.child
             self._add(child.last_words() if ended else child.news())
-            if ended and not cook.goes_on():
+            if ended and not builder.goes_on():
                 self._add(child.left_out())
-                self._aside.remove(cook)
+                self._aside.remove(builder)
 
     def _start(self, part: str, until_s: float, *arguments: str) -> Child:
         self._started += 1

@@ -17,10 +17,10 @@ from engines.cuda_trace import Span
 from tests import fakes
 from tests.fakes import FakeBackend
 from tests.gpu import check, children, summary
+from tests.gpu.artefacts import Artefact
+from tests.gpu.builders import Builder
 from tests.gpu.children import Child
 from tests.gpu.comparing import difference, keep
-from tests.gpu.cooks import Cook
-from tests.gpu.kitchen import Dish
 from tests.gpu.lines import Found, Line, Lines, NotRun, first_line
 from tests.gpu.part_family import FamilyPart
 from tests.gpu.report import Report
@@ -36,7 +36,7 @@ def lines(tmp_path):
 
 
 def told(lines):
-    rows = map(json.loads, lines._path.read_text().splitlines())
+    rows = map(json.loads, lines.path.read_text().splitlines())
     return [Line(**row) for row in rows if "status" in row]
 
 
@@ -329,16 +329,16 @@ def test_the_released_clip_runs_in_the_faster_arrangement(
         return torch.zeros(1)
 
     part = part_torch.TorchPart(lines, SIZES["mini"], "cpu", tmp_path, (), compiled=False)
-    part._made = {"seen": {}, "released": SimpleNamespace(velocity=velocity, decode=None, kind="")}
-    part._row_flops = lambda released: 1
+    part.made = {"seen": {}, "released": SimpleNamespace(velocity=velocity, decode=None, kind="")}
+    part.row_flops = lambda released: 1
     seconds = {False: one_by_one_s, True: at_once_s}
     monkeypatch.setattr(
         part_torch, "measure", lambda call, *_, **__: Times(seconds=(seconds[call.keywords["batched"]],))
     )
-    part._released_step()
+    part.released_step()
     if at_once_s is not None:  # else its line had no memory, or no time
-        part._released_step(batched=True)
-    step, _ = part._clip_calls("released")
+        part.released_step(batched=True)
+    step, _ = part.clip_calls("released")
     step(*4 * [torch.zeros(1)])
     assert seen[-1] is batched
 
@@ -418,9 +418,7 @@ class Traced(FakeBackend):
 def family_part(tmp_path, lines):
     """TensorRT's part with graphs that are functions."""
     size, cells, tokens = SIZES["mini"], (4, 8, 8), (2, 6)
-    part, backend = FamilyPart(lines, "tensorrt", size, "cpu", tmp_path), Traced()
-    part._backend = backend
-    zeros = np.zeros
+    backend, zeros = Traced(), np.zeros
     window = {"latents": (3, *cells), "motion_tokens": ("rows", 3, *tokens)}
     rows = {"image_latents": ("rows", *cells), "image_tokens": ("rows", *tokens), "row_weights": ("rows",)}
     made = {
@@ -453,8 +451,8 @@ def family_part(tmp_path, lines):
             lambda latents: {"frames": zeros((len(latents), 3, 64, 64), np.float32)},
         ),
     }
-    part._sessions = {name: backend.session(spec, formula) for name, (spec, formula) in made.items()}
-    return part
+    sessions = {name: backend.session(spec, formula) for name, (spec, formula) in made.items()}
+    return FamilyPart(lines, "tensorrt", size, "cpu", tmp_path, backend=backend, sessions=sessions)
 
 
 def test_a_plan_is_timed_by_its_own_events_after_the_warm_up(family_part, tmp_path):
@@ -463,7 +461,7 @@ def test_a_plan_is_timed_by_its_own_events_after_the_warm_up(family_part, tmp_pa
     found = family_part.time("vae_decoder")
     assert found.facts["median_s"] == len("vae_decoder") and found.facts["clock"] == "events"
     assert found.facts["repeats"] == 9  # neither the three runs before, nor uploads
-    assert family_part._sessions["vae_decoder"].runs[-1] == {"latents": (2, 4, 8, 8)}  # the clip's chunk
+    assert family_part.sessions["vae_decoder"].runs[-1] == {"latents": (2, 4, 8, 8)}  # the clip's chunk
 
 
 def test_a_clip_is_measured_the_second_time_and_its_timeline_begins_at_0(family_part):
@@ -481,7 +479,7 @@ def test_a_graph_that_was_not_judged_is_not_compared(family_part):
 
 
 def test_who_waits_for_a_plan_hears_that_it_will_not_come(tmp_path):
-    plan = Dish(tmp_path, "denoiser", "tensorrt-rtx")
+    plan = Artefact(tmp_path, "denoiser", "tensorrt-rtx")
     with pytest.raises(NotRun, match="no time left: the tensorrt-rtx plan of denoiser is not done"):
         plan.wait(time.time() - 1)
     plan.announce(error="see its line")
@@ -490,40 +488,40 @@ def test_who_waits_for_a_plan_hears_that_it_will_not_come(tmp_path):
 
 
 def test_a_crash_while_building_costs_its_graph_alone(tmp_path, monkeypatch):
-    dishes = [Dish(tmp_path, graph) for graph in ("step_embedding", "denoiser", "stitch")]
+    artefacts = [Artefact(tmp_path, graph) for graph in ("step_embedding", "denoiser", "stitch")]
     code = (
         "import os, pathlib\n"
-        f"for folder, name in {[(str(d.path.parent), d.graph) for d in dishes]!r}:\n"
+        f"for folder, name in {[(str(d.path.parent), d.graph) for d in artefacts]!r}:\n"
         "    word = pathlib.Path(folder, name + '.json')\n"
         "    if not word.exists():\n"
         "        if name == 'denoiser': os.kill(os.getpid(), 11)\n"
         "        word.parent.mkdir(parents=True)\n"
         "        word.write_text(json.dumps({'error': ''}))\n"
     )
-    cook = Cook(dishes, lambda: child(tmp_path, monkeypatch, code, time.time() + 30))
-    (died,) = cook.child.wait()
-    assert died.status == "failed" and cook.goes_on()
-    assert not list(cook.child.wait()) and not cook.goes_on()
-    for dish in (dishes[0], dishes[2]):
-        assert not dish.wait(0)["error"]
+    builder = Builder(artefacts, lambda: child(tmp_path, monkeypatch, code, time.time() + 30))
+    (died,) = builder.child.wait()
+    assert died.status == "failed" and builder.goes_on()
+    assert not list(builder.child.wait()) and not builder.goes_on()
+    for artefact in (artefacts[0], artefacts[2]):
+        assert not artefact.wait(0)["error"]
     with pytest.raises(NotRun, match="exported graph of denoiser: the process died of SIGSEGV, see the lines of the"):
-        dishes[1].wait(0)
+        artefacts[1].wait(0)
 
 
 def test_plans_are_built_of_the_graphs_that_there_are(tmp_path, lines, monkeypatch):
     from tests.gpu import part_build
 
     monkeypatch.setattr(part_build, "build", lambda plan, graph, _: plan.announce() or Found(text=graph.graph))
-    Dish(tmp_path, "denoiser").announce(error="see its line")
-    Dish(tmp_path, "stitch").announce()
-    Dish(tmp_path, "motion", "tensorrt").announce(error="its process died")
+    Artefact(tmp_path, "denoiser").announce(error="see its line")
+    Artefact(tmp_path, "stitch").announce()
+    Artefact(tmp_path, "motion", "tensorrt").announce(error="its process died")
     part_build.tell_build(lines, "tensorrt", SIZES["mini"], tmp_path, ("denoiser", "stitch", "motion"))
     assert [(one.section, one.name, one.status, one.text) for one in told(lines)] == [
         ("build, mini", "tensorrt plan, denoiser", "not run", "there is no exported graph of denoiser: see its line"),
         ("build, mini", "tensorrt plan, stitch", "ok", "stitch"),
     ]
     with pytest.raises(NotRun, match="there is no tensorrt plan of denoiser"):
-        Dish(tmp_path, "denoiser", "tensorrt").wait(0)
+        Artefact(tmp_path, "denoiser", "tensorrt").wait(0)
 
 
 def test_lines_that_were_never_begun_are_told_with_the_reason(tmp_path, monkeypatch):
@@ -561,37 +559,37 @@ def test_the_report_says_how_long_builds_took_and_what_was_left_out(tmp_path):
 
 def test_what_an_ended_process_leaves_undone_is_told_to_whoever_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(children, "GRACE_S", 0.2)
-    dishes = [Dish(tmp_path, graph) for graph in ("step_embedding", "denoiser")]
-    cook = Cook(dishes, lambda: child(tmp_path, monkeypatch, "import time; time.sleep(60)", time.time() + 0.3))
-    list(cook.child.wait())
-    assert not cook.goes_on()
+    artefacts = [Artefact(tmp_path, graph) for graph in ("step_embedding", "denoiser")]
+    builder = Builder(artefacts, lambda: child(tmp_path, monkeypatch, "import time; time.sleep(60)", time.time() + 0.3))
+    list(builder.child.wait())
+    assert not builder.goes_on()
     with pytest.raises(NotRun, match="there is no exported graph of denoiser: no time was left"):
-        dishes[1].wait(time.time() + 5)
+        artefacts[1].wait(time.time() + 5)
 
 
 def test_a_graph_that_is_not_exported_costs_only_its_lines(family_part, tmp_path, monkeypatch):
-    del family_part._sessions["denoiser"]
-    Dish(tmp_path, "denoiser").announce(error="see its line among those of the build")
+    del family_part.sessions["denoiser"]
+    Artefact(tmp_path, "denoiser").announce(error="see its line among those of the build")
     for call in (lambda: family_part.parity("denoiser"), family_part.clip):
         with pytest.raises(NotRun, match="there is no exported graph of denoiser: see its line"):
             call()
-    assert family_part._session("stitch") is not None
+    assert family_part.session("stitch") is not None
 
 
 def test_the_check_goes_on_with_an_exporter_that_fails(tmp_path, lines, monkeypatch):
     pytest.importorskip("torch")
-    from tests.gpu import part_cook
+    from tests.gpu import part_artefacts
 
     def export(module, spec, example, path):
         assert spec.name != "stitch", "an assertion of a pass over another exporter's graph"
         path.write_bytes(b"graph")
 
-    monkeypatch.setattr(part_cook, "export_onnx", export)
-    part_cook.tell_cook(lines, SIZES["mini"], tmp_path, ("step_embedding", "stitch", "motion"), (), "")
+    monkeypatch.setattr(part_artefacts, "export_onnx", export)
+    part_artefacts.tell_artefacts(lines, SIZES["mini"], tmp_path, ("step_embedding", "stitch", "motion"), (), "")
     assert [one.status for one in told(lines)] == ["ok", "failed", "ok"]
     assert told(lines)[1].text.startswith("AssertionError: an assertion of a pass")
     with pytest.raises(NotRun, match="there is no exported graph of stitch: see its line"):
-        Dish(tmp_path, "stitch").wait(0)
+        Artefact(tmp_path, "stitch").wait(0)
 
 
 def test_a_timeline_shows_every_stream_and_what_ran_in_it():

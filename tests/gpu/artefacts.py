@@ -19,7 +19,7 @@ LOOK_EVERY_S = 0.3
 
 
 @dataclass(frozen=True)
-class Dish:
+class Artefact:
     """One graph, or one family's plan of it."""
 
     folder: Path  # of the size
@@ -67,7 +67,7 @@ class Dish:
         return sum(file.stat().st_size for file in files if file.exists())
 
 
-def run_announced(lines: Lines, section: str, name: str, call: Callable[[], Found], dish: Dish) -> None:
-    """Run a line that announces `dish` where it ends well; whoever waits hears of the other case too."""
+def run_announced(lines: Lines, section: str, name: str, call: Callable[[], Found], artefact: Artefact) -> None:
+    """Run a line that announces `artefact` where it ends well; whoever waits hears of the other case too."""
     if lines.run(section, name, call) is None:
-        dish.announce(error="see its line among those of the build")
+        artefact.announce(error="see its line among those of the build")

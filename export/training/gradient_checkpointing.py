@@ -26,7 +26,7 @@ def checkpointed(
     """
     blocks = [module for module in network.modules() if isinstance(module, kinds)]
     for block in blocks:
-        block.forward = partial(  # type: ignore[method-assign]  # hides the class's own until the end
+        block.forward = partial(
             checkpoint,
             block.forward,
             use_reentrant=False,

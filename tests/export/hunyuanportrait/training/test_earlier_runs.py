@@ -27,13 +27,15 @@ from export.weights.random import random_state_dict
 from export.weights.source import RandomWeights
 from tests.export.tiny import TINY
 
-# Windows as long as the decoders' chunks; the denoiser's initial weights need eight norm groups of eight channels.
+# Windows as long as the decoders' chunks; initial weights need eight norm groups of eight channels in the UNet, and a
+# refiner that is wider than what it is told.
 SMALL = replace(
     TINY,
     frames=8,
     sampling={"steps": 2},
     architecture=replace(
         TINY.architecture,
+        motion_refiner={**TINY.architecture.motion_refiner, "width": 32},
         unet=UNetConfig(
             block_out_channels=(64, 32),
             num_attention_heads=(1, 1),
@@ -163,7 +165,8 @@ def test_a_run_of_export_pocket_train_goes_on_in_the_middle_of_its_denoiser(tmp_
     assert (run / "denoiser.csv").read_text().splitlines()[1].startswith("5,")
     written = load_file(run / "pocket.safetensors")
     assert torch.equal(written["vae/encoder.conv_in.weight"], vae.encoder.conv_in.weight.half())
-    assert torch.equal(written["expression/conv1.weight"], motion["expression"].conv1.weight.half())
+    for key, value in motion["expression"].state_dict().items():
+        assert torch.equal(written[f"expression/{key}"], value.half())
 
 
 def test_a_run_of_export_pocket_distill_goes_on_in_the_middle_of_its_student(tmp_path, monkeypatch, vae):

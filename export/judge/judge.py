@@ -22,7 +22,8 @@ from export.graphs.trace import export_onnx
 from export.judge.judge_network import JudgeNetwork
 from export.judge.judge_pictures import Faces, batches, drawn_faces, spoiled
 from export.training.files import rename_into_place
-from hp_trt.console import Reporter, debug_option, run
+from hp_trt.commands import options
+from hp_trt.console import Reporter, run
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
 from hp_trt.shipped import JUDGE
 from procedural.clip import FIRST_TRAINING_SEED
@@ -43,7 +44,7 @@ def command(
     steps: Annotated[int, typer.Option(min=1, help="Of 32 faces each.")] = 2_400,
     seed: Annotated[int, typer.Option(help="Of the parameters at the start and of everything random later.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    debug: Annotated[bool, debug_option()] = False,
+    debug: options.Debug = False,
 ) -> None:
     """Train the network that reads landmarks and parameters from drawn faces."""
     import cv2

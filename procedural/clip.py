@@ -11,9 +11,7 @@ from procedural.identity import Identity
 from procedural.landmarks import face_box, landmarks
 from procedural.motion import State, motion
 
-FIRST_TRAINING_SEED = (
-    1_000_000  # networks learn from seeds from here on; those below are measured with, and never learnt
-)
+FIRST_TRAINING_SEED = 1_000_000  # networks learn from it and those after it; those before are to measure with
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,19 +12,22 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Literal
+from typing import Literal, get_args
 
 from engines.errors import EngineMismatch, InputError, install
 from engines.spec import QUANTIZATIONS
 
+FamilyName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
+FAMILY_NAMES: tuple[FamilyName, ...] = get_args(FamilyName)
 Provider = Literal["cpu", "cuda"]  # of ONNX Runtime
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One library that builds or runs plans, or ONNX Runtime."""
 
-    name: str
+    name: FamilyName
     module: str
     install: str
     versions: tuple[str, ...]  # of its API that this program knows, by prefix

@@ -19,7 +19,7 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 
 
 def plain_name(graph: str) -> tuple[str, Quantization | None]:
-    """A graph's name in full precision, and what its products are in: "denoiser_int8" is "denoiser" in "int8"."""
+    """A graph's name in full precision, and what its products are in: "unet_int8" is "unet" in "int8"."""
     for kind in QUANTIZATIONS:
         if graph.endswith(f"_{kind}"):
             return graph.removesuffix(f"_{kind}"), kind

@@ -47,7 +47,7 @@ class TrtBackend(CudaBuffers):
         trace: bool = False,
     ) -> None:
         super().__init__(driver, trace=trace)
-        self.name = family.name
+        self.name: str = family.name
         self.device = f"{device}, {family.name} {trt.__version__}"
         self._family = family
         self._trt = trt

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from engines.errors import InputError
-from engines.families import Provider
+from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
 from hp_trt.profiles import Profile, find_profile
 
-Family = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
 Locator = Literal["haar", "yunet", "yoloface"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
-PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 LOCATORS: tuple[Locator, ...] = get_args(Locator)
 Choice = TypeVar("Choice")
 
@@ -25,7 +22,7 @@ Choice = TypeVar("Choice")
 class RuntimeConfig:
     """Checked when made; raises InputError. Nothing below reads the environment."""
 
-    family: Family = "onnxruntime"  # the others need plans for this GPU in the bundle
+    family: FamilyName = "onnxruntime"  # the others need plans for this GPU in the bundle
     provider: Provider = "cpu"  # of ONNX Runtime
     device_id: int = 0  # which GPU
     # Of each graph, so much of its weights stays in GPU memory; for plans with weight streaming. None: all of them.
@@ -40,7 +37,7 @@ class RuntimeConfig:
     max_frames: int = 10_000  # of a driving video; the released program's limit
 
     def __post_init__(self) -> None:
-        one_of("family", self.family, FAMILIES)
+        one_of("family", self.family, FAMILY_NAMES)
         one_of("provider", self.provider, PROVIDERS)
         one_of("locator", self.locator, LOCATORS)
         if not isinstance(self.profile, Profile):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
+from engines import families
 from hp_trt import config
 
 Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
@@ -41,8 +42,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 class Machine(TypedDict):
     """What of a RuntimeConfig says where the graphs run."""
 
-    family: config.Family
-    provider: config.Provider
+    family: families.FamilyName
+    provider: families.Provider
     device_id: int
     threads: int | None
 
@@ -58,8 +59,8 @@ class Finder(TypedDict):
 def machine(*, family: str, provider: str, device: int, threads: int | None) -> Machine:
     """The options of those names. Raises InputError for a word that is no choice."""
     return {
-        "family": config.one_of("family", family, config.FAMILIES),
-        "provider": config.one_of("provider", provider, config.PROVIDERS),
+        "family": config.one_of("family", family, families.FAMILY_NAMES),
+        "provider": config.one_of("provider", provider, families.PROVIDERS),
         "device_id": device,
         "threads": threads,
     }

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import InputError
-from hp_trt.config import Family, Provider, RuntimeConfig, profile_of
+from engines.families import FamilyName, Provider
+from hp_trt.config import RuntimeConfig, profile_of
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.clips import clip_files, shortened
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
@@ -42,7 +43,7 @@ class BenchConfig:
     steps: int | None = None  # None: the bundle's
     seed: int | None = None
     threads: int | None = None  # None: every core; the race's too
-    family: Family = "onnxruntime"
+    family: FamilyName = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0  # which GPU
     weight_budget_bytes: int | None = None  # see RuntimeConfig

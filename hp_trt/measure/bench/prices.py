@@ -17,7 +17,8 @@ from typing import Any
 from engines import families
 from engines.bundle import Bundle
 from engines.errors import InputError
-from hp_trt.config import Family, Provider, RuntimeConfig
+from engines.families import FamilyName, Provider
+from hp_trt.config import RuntimeConfig
 from hp_trt.measure.bench import machine
 from hp_trt.profiles import Profile, find_profile, own_profiles, read_profiles
 
@@ -38,7 +39,7 @@ class PriceConfig:
     frames: int = 50  # of each
     runs: int = 3  # of the clip that is timed
     threads: int | None = None
-    family: Family = "onnxruntime"
+    family: FamilyName = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
 

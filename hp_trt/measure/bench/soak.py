@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.config import Family, Provider, RuntimeConfig
+from engines.families import FamilyName, Provider
+from hp_trt.config import RuntimeConfig
 from hp_trt.live.pushing import pushing
 from hp_trt.live.queues import Policy
 from hp_trt.measure.bench import machine
@@ -44,7 +45,7 @@ class SoakConfig:
     profile: str = "live"
     seed: int = 0  # who is drawn
     threads: int | None = None
-    family: Family = "onnxruntime"
+    family: FamilyName = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import InputError
+from engines.families import FamilyName, Provider
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
-from hp_trt.config import Family, Provider, RuntimeConfig
+from hp_trt.config import RuntimeConfig
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.model import Model, model_of_bundle, model_of_preset
@@ -45,7 +46,7 @@ class PredictConfig:
     fps: float | None = None  # a wish
     latency_s: float | None = None  # a wish
     attainable: float = ATTAINABLE  # of a card's peaks
-    family: Family = "onnxruntime"  # how "here" is measured
+    family: FamilyName = "onnxruntime"  # how "here" is measured
     provider: Provider = "cpu"
     device_id: int = 0
     threads: int | None = None

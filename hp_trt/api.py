@@ -1,50 +1,56 @@
 """Runtime: open a bundle once, animate many clips.
 
-What an application sees, and where the parts are put together: a bundle's graphs are opened by `hp_trt.open_graphs`, a
-portrait is encoded by `hp_trt.hunyuanportrait.portrait_encoder`, frames are made by `hp_trt.hunyuanportrait.clip` or,
-live, by `hp_trt.live.session`.
+What an application sees, and where the parts are put together: a model (`hp_trt.models`) walks the graphs that
+`hp_trt.open_graphs` opened on a backend, and makes frames of a whole clip or, in a session (`hp_trt.live.session`),
+live.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 
-from engines.backend import Backend, Session
+from engines.backend import Backend
 from engines.bundle import Bundle
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig, profile_of
-from hp_trt.faces.arcface import no_identity, open_arcface
+from hp_trt.config import RuntimeConfig
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
-from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
-from hp_trt.hunyuanportrait.portrait_encoder import Portrait, PortraitEncoder
+from hp_trt.live.live_clip import whole_clip
+from hp_trt.live.queues import Policy
+from hp_trt.live.session import LiveSession
+from hp_trt.live.stream import Stream
 from hp_trt.media.driving_frames import DrivingFrames
-from hp_trt.media.paste import PasteBack
+from hp_trt.media.part_file import same_file
+from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video import VideoReader
+from hp_trt.model import Clip, Driving, Model
+from hp_trt.models import find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
-from hp_trt.profiles import Profile, find_profile
-from runtime.hunyuanportrait.sampling import Sampling
+from hp_trt.profiles import Profile, require_live
+from runtime.hunyuanportrait.sampling import SamplingOptions
 from runtime.stages import Event, Stages
 
-if TYPE_CHECKING:
-    from hp_trt.live.queues import Policy
-    from hp_trt.live.session import LiveSession
-
 __all__ = [
-    "Animation", "Driving", "Faces", "Frame", "Picture", "Portrait", "Runtime", "open_backend",
-]  # fmt: skip
+    "Animation",
+    "DrivingSource",
+    "Faces",
+    "Frame",
+    "Picture",
+    "Portrait",
+    "Runtime",
+    "open_backend",
+]
 
 _LIVE_SPANS = 10_000  # of a session that may never end
-Picture = Path | str | np.ndarray
-Driving = Path | str | Sequence[np.ndarray]
+DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
 Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_file`), or any locator
 
 
@@ -55,7 +61,7 @@ class Frame:
     index: int  # of the driving frame, from 0
     time_s: Fraction | None  # of the driving frame on its file's clock; None when the driving frames are arrays
     crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
-    _paste: PasteBack = field(repr=False)
+    _paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)
 
     def full(self) -> np.ndarray:
         """The whole portrait with this frame in its place: (H, W, 3) uint8 RGB, made on each call."""
@@ -74,14 +80,6 @@ class Animation:
     stages: Stages = field(repr=False)  # every span of the run, for a timeline
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Made:
-    """Frames to come, and what to note once they have."""
-
-    frames: Iterator[Frame]
-    notes: Callable[[], Sequence[str]]
-
-
 class Runtime:
     """Graphs of one bundle, opened on one device. A context manager; not for use from two threads at once.
 
@@ -89,6 +87,9 @@ class Runtime:
     InputError for a configuration that cannot be. `on_event` hears of every piece of work (`runtime.stages.Event`).
     `settle_stages`: wait for the device at the end of each piece, so that its time is its own, at the cost of overlap.
     `backend`: what runs the graphs, in place of the configuration's; the runtime closes it.
+
+    `bundle`, `config` and `profile` are what it was opened with. `model`, `graphs` and `backend` are what it is made
+    of, for programs that measure them.
     """
 
     def __init__(
@@ -103,66 +104,23 @@ class Runtime:
         self.config = config or RuntimeConfig()
         self._on_event, self._settle_stages = on_event, settle_stages
         self._locator = open_locator(self.config.locator, self.config.locator_file)
-        embed = open_arcface(self.config.arcface) if self.config.arcface else no_identity
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
+        kind = find_model(self.bundle)
+        self.profile = profile_of(self.bundle, self.config)  # of a clip, and of a live session that names no other
         self.backend: Backend = backend or open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
-            self._graphs = OpenGraphs(self.bundle, self.config, self.backend)
-            opened.callback(self._graphs.close)
-            self._graphs.of(self.profile)
+            self.graphs = OpenGraphs(self.bundle, self.config, self.backend, streamed=kind.streamed)
+            opened.callback(self.graphs.close)
+            self.model: Model = kind(self.bundle, self.config, self.backend, self.graphs)
+            self.model.check(self.profile)
+            self.graphs.of(self.profile, self.model.roles(self.profile))
             self._opened = opened.pop_all()
-        self._portraits = PortraitEncoder(self.backend, self.sessions, self.bundle.manifest.geometry, embed)
 
     @property
-    def profile(self) -> Profile:
-        """What a clip is made with, and a live session where nothing else is said."""
-        return profile_of(self.config)
-
-    def sampling(self, **overrides: Any) -> Sampling:
-        """The bundle's sampling with the profile's shortcuts and overrides by name (`steps=10`); None is no override.
-
-        Raises InputError for a name that does not exist, or numbers that cannot be.
-        """
-        return self.sampling_of(self.profile, **overrides)
-
-    def sampling_of(self, profile: Profile, **overrides: Any) -> Sampling:
-        """The same with another profile."""
-        return Sampling.from_manifest(
-            {**self.bundle.manifest.sampling, **profile.sampling},
-            **overrides,
-        )
-
-    def sessions_of(self, profile: Profile) -> dict[str, Session]:
-        """The sessions that `profile` needs, opened where they were not: by graph, and by what the loop calls them.
-
-        Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here, InputError for
-        products that the family has not.
-        """
-        return self._graphs.of(profile)
-
-    @property
-    def sessions(self) -> dict[str, Session]:
-        """Those that are open, by graph, without those that the stages of a live session have to themselves."""
-        return self._graphs.sessions
-
-    def notes_of(self, profile: Profile) -> tuple[str, ...]:
-        """What a user should know of this bundle in this profile, a line each."""
-        fingerprints = self.bundle.manifest.weights["fingerprint"]
-        if profile.denoiser == "distilled" and "live_unet" not in fingerprints:
-            return ("this bundle's live denoiser is not distilled: one step of it may blur; try a profile of more",)
-        return ()
-
-    def live_profile(self, profile: Profile | str | None = None) -> Profile:
-        """A profile of mode live: the given one, by its name too, or the runtime's. Raises InputError."""
-        found = self.profile if profile is None else profile
-        found = found if isinstance(found, Profile) else find_profile(found)
-        if found.mode != "live":
-            raise InputError(
-                f"the profile {found.name} is for whole clips, live needs one whose windows are causal; "
-                'take live, or one of your own with mode = "live"'
-            )
-        return found
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of this bundle in the runtime's profile, a line each."""
+        return self.model.notes(self.profile)
 
     def live(
         self,
@@ -184,19 +142,15 @@ class Runtime:
         `landmarks`: who says where the driving faces are. While the session is open the runtime is its own. Raises
         InputError, FaceNotFound, BundleError.
         """
-        from hp_trt.live.session import LiveSession
-
-        chosen = self.live_profile(profile or (None if self.profile.mode == "live" else "live"))
         locator = open_locator(self.config.locator, self.config.locator_file) if landmarks is None else None
-        return LiveSession(
-            self,
-            portrait if isinstance(portrait, Portrait) else self.portrait(portrait),
+        opener = _Opener(self, locator or self._locator_of(landmarks), {"seed": seed})
+        chosen = opener.profile(profile or (self.profile if self.profile.mode == "live" else "live"))
+        return opener.session(
+            opener.portrait(portrait),
             chosen,
-            locator=locator or self._locator_of(landmarks),
             policy=policy,
             queue_in=queue_in,
             queue_out=queue_out,
-            sampling={"seed": seed},
             stages=stages or Stages(self._on_event, most_spans=_LIVE_SPANS),
         )
 
@@ -206,7 +160,7 @@ class Runtime:
         `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
-        return self._portraits.portrait(image, self._locator_of(landmarks), stages or self._stages())
+        return self.model.portrait(image, self._locator_of(landmarks), stages or self._stages())
 
     def animate(
         self,
@@ -217,7 +171,7 @@ class Runtime:
         crop_out: Path | str | None = None,
         landmarks: Faces | None = None,
         portrait_landmarks: Faces | None = None,
-        **sampling: Any,
+        **sampling: Unpack[SamplingOptions],
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
 
@@ -228,8 +182,7 @@ class Runtime:
         """
         from hp_trt.media.video_writer import VideoWriter, check_target
 
-        wanted = self.sampling(**sampling)
-        stages = self._stages()
+        profile, stages = self._with(self.profile, sampling), self._stages()
         reader = VideoReader(driving)
         if crop_out is not None and Path(crop_out).resolve() == Path(out).resolve():
             raise InputError(f"{out} and the crop would be one file; give the crop another name")
@@ -241,7 +194,7 @@ class Runtime:
         else:
             who = self.portrait(portrait, landmarks=portrait_landmarks, stages=stages)
         for target in targets:
-            if who.path is not None and _same_file(target, who.path):
+            if who.path is not None and same_file(target, who.path):
                 raise InputError(f"{target} is the portrait itself; give the result another name")
         height, width = who.image.shape[:2]
         with ExitStack() as files:
@@ -251,8 +204,8 @@ class Runtime:
             if crop_out is not None:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            made = self._frames(who, DrivingFrames(reader), self._locator_of(landmarks), wanted, sampling, stages)
-            for frame in made.frames:
+            clip = self._clip(who, DrivingFrames(reader), self._locator_of(landmarks), profile, stages)
+            for frame in _frames(clip, who):
                 with stages.unit("write"):
                     full.write(frame.full(), frame.time_s)
                     if crop is not None:
@@ -267,17 +220,17 @@ class Runtime:
             crop_out=None if crop_out is None else Path(crop_out),
             frames=full.frames,
             rate=reader.info.rate,
-            notes=(*self.notes_of(self.profile), *who.notes, *made.notes(), *self.backend.notes),
+            notes=(*self.notes, *who.notes, *clip.notes(), *self.backend.notes),
             stages=stages,
         )
 
     def frames(
         self,
         portrait: Portrait | Picture,
-        driving: Driving,
+        driving: DrivingSource,
         *,
         landmarks: Faces | None = None,
-        **sampling: Any,
+        **sampling: Unpack[SamplingOptions],
     ) -> Iterator[Frame]:
         """The animated frames as arrays, in order. `driving` is a file, or a sequence of (H, W, 3) uint8 RGB arrays.
 
@@ -287,10 +240,10 @@ class Runtime:
         then on they come chunk by chunk, and memory grows with the clip by its tokens and latents alone. With one of
         mode live frames come window by window while the video is read, and memory does not grow.
         """
-        wanted, stages = self.sampling(**sampling), self._stages()
+        profile, stages = self._with(self.profile, sampling), self._stages()
         images = DrivingFrames(driving)
         who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
-        yield from self._frames(who, images, self._locator_of(landmarks), wanted, sampling, stages).frames
+        yield from _frames(self._clip(who, images, self._locator_of(landmarks), profile, stages), who)
 
     def close(self) -> None:
         """Let go of the graphs and of the device. Twice is fine."""
@@ -312,67 +265,73 @@ class Runtime:
             return self._locator
         return open_locator("landmarks", landmarks) if isinstance(landmarks, Path | str) else landmarks
 
-    def _frames(
-        self,
-        portrait: Portrait,
-        driving: DrivingFrames,
-        locator: FaceLocator,
-        sampling: Sampling,
-        overrides: Mapping[str, Any],
-        stages: Stages,
-    ) -> _Made:
-        """A clip's frames by the runtime's profile, as they come, and what there is to note when they have."""
-        if self.profile.mode == "live":
-            return self._streamed(portrait, driving, locator, overrides, stages)
-        geometry = self.bundle.manifest.geometry
-        motion = read_motion(
-            self.backend, self.sessions["motion"], driving, locator,
-            geometry=geometry, window=sampling.window, max_frames=self.config.max_frames, stages=stages,
-        )  # fmt: skip
+    def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
+        """The profile with a caller's sampling options; None is no option. Raises InputError for what cannot be."""
+        given = {name: value for name, value in sampling.items() if value is not None}
+        chosen = replace(profile, sampling={**profile.sampling, **given})
+        self.model.check(chosen)
+        return chosen
 
-        def frames() -> Iterator[Frame]:
-            made = clip_frames(
-                self.backend,
-                self.sessions_of(self.profile),
-                motion_tokens=motion.bank.finish(sampling.pad_frames),
-                identity=self._portraits.identity(portrait, sampling, stages),
-                sampling=sampling,
-                side_px=geometry["crop_px"],
-                stages=stages,
-            )
-            for index, crop in made:
-                yield Frame(index=index, time_s=motion.times[index], crop=crop, _paste=portrait.paste)
+    def _clip(
+        self, portrait: Portrait, driving: DrivingFrames, locator: FaceLocator, profile: Profile, stages: Stages
+    ) -> Clip:
+        """A clip's frames, as they come: all windows together, or by a live session that drops nothing."""
+        if profile.mode == "clip":
+            whole = Driving(frames=driving, locator=locator, max_frames=self.config.max_frames)
+            return self.model.clip(portrait, whole, profile, stages)
+        session = _Opener(self, locator, {}).session(portrait, profile, stages=stages)
 
-        return _Made(frames=frames(), notes=lambda: motion.notes)
-
-    def _streamed(
-        self,
-        portrait: Portrait,
-        driving: DrivingFrames,
-        locator: FaceLocator,
-        overrides: Mapping[str, Any],
-        stages: Stages,
-    ) -> _Made:
-        """The same through a live session that drops nothing."""
-        from hp_trt.live.live_clip import whole_clip
-        from hp_trt.live.session import LiveSession
-
-        session = LiveSession(
-            self, portrait, self.profile, locator=locator, policy="block", queue_in=None, queue_out=None,
-            sampling=overrides, stages=stages,
-        )  # fmt: skip
-
-        def frames() -> Iterator[Frame]:
+        def frames() -> Iterator[tuple[int, Fraction | None, np.ndarray]]:
             with session:
                 for made, time_s in whole_clip(session, driving.timed(stages)):
-                    yield Frame(index=made.index, time_s=time_s, crop=made.crop, _paste=portrait.paste)
+                    yield made.index, time_s, made.crop
 
-        return _Made(frames=frames(), notes=lambda: [*driving.notes, *session.stats.notes])
+        return Clip(frames=frames(), notes=lambda: [*driving.notes, *session.stats.notes])
 
 
-def _same_file(one: Path | str, other: Path | str) -> bool:
-    """Whether both names lead to one existing file, through links too."""
-    try:
-        return Path(one).samefile(other)
-    except OSError:  # one of them does not exist
-        return False
+@dataclass(frozen=True)
+class _Opener:
+    """What a live session of `runtime` opens: `hp_trt.live.session.Opener`."""
+
+    runtime: Runtime
+    locator: FaceLocator
+    sampling: Mapping[str, Any]  # the caller's options, whatever the profile
+
+    def portrait(self, portrait: Portrait | Picture) -> Portrait:
+        return portrait if isinstance(portrait, Portrait) else self.runtime.portrait(portrait)
+
+    def profile(self, profile: Profile | str) -> Profile:
+        """One of mode live, with the caller's options. Raises InputError."""
+        model = self.runtime.model
+        found = profile if isinstance(profile, Profile) else model.profiles.find(profile)
+        return self.runtime._with(require_live(found), self.sampling)
+
+    def stream(self, portrait: Portrait, profile: Profile | str, after: Stream) -> Stream:
+        return self.runtime.model.stream(portrait, self.locator, self.profile(profile), after)
+
+    def session(
+        self,
+        portrait: Portrait,
+        profile: Profile,
+        *,
+        policy: Policy = "block",
+        queue_in: int | None = None,
+        queue_out: int | None = None,
+        stages: Stages,
+    ) -> LiveSession:
+        stream = self.runtime.model.stream(portrait, self.locator, profile)
+        assert profile.windows is not None, f"{profile.name} is no profile of mode live"
+        return LiveSession(
+            stream,
+            portrait,
+            opener=self,
+            policy=policy,
+            queue_in=profile.windows.size if queue_in is None else queue_in,
+            queue_out=2 * profile.windows.size if queue_out is None else queue_out,
+            stages=stages,
+        )
+
+
+def _frames(clip: Clip, portrait: Portrait) -> Iterator[Frame]:
+    for index, time_s, crop in clip.frames:
+        yield Frame(index=index, time_s=time_s, crop=crop, _paste=portrait.paste)

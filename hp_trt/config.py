@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, get_args
 
 from engines.errors import InputError
 from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
-from hp_trt.profiles import Profile, find_profile
+from hp_trt.profiles import Profile
 
 Locator = Literal["haar", "yunet", "yoloface"]
 LOCATORS: tuple[Locator, ...] = get_args(Locator)
@@ -30,7 +30,7 @@ class RuntimeConfig:
     # Decode one clip while the next is denoised, for as much more GPU memory as the decoder's activations.
     overlap_decode: bool = False
     threads: int | None = None  # None: every core this process may use; the same number gives the same bits
-    profile: str | Profile = "exact"  # of the package, FILE.toml, or FILE.toml:NAME (`hp_trt.profiles`)
+    profile: str | Profile = "exact"  # of the model, FILE.toml, or FILE.toml:NAME; checked when a bundle is opened
     locator: Locator = "haar"
     locator_file: Path | str | None = None  # needed by every locator but haar
     arcface: Path | str | None = None  # arcface.onnx; None: no identity embedding, as upstream allows
@@ -40,8 +40,6 @@ class RuntimeConfig:
         one_of("family", self.family, FAMILY_NAMES)
         one_of("provider", self.provider, PROVIDERS)
         one_of("locator", self.locator, LOCATORS)
-        if not isinstance(self.profile, Profile):
-            object.__setattr__(self, "profile", find_profile(self.profile))
         if self.family != "onnxruntime" and self.provider != "cpu":
             raise InputError(
                 f"the provider {self.provider} is ONNX Runtime's, the family is {self.family}; leave the provider out"
@@ -72,12 +70,6 @@ def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     near = difflib.get_close_matches(str(value), words, n=1)
     hint = f"did you mean {near[0]}? There" if near else "there"
     raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(words)}")
-
-
-def profile_of(config: RuntimeConfig) -> Profile:
-    """The profile, found when the config was made."""
-    assert isinstance(config.profile, Profile)
-    return config.profile
 
 
 def weight_budget_bytes(gib: float | None) -> int | None:

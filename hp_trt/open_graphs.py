@@ -5,7 +5,7 @@ Profiles share what both need; a graph that is opened from a plan is opened from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -39,17 +39,21 @@ def open_backend(config: RuntimeConfig) -> Backend:
 
 
 class OpenGraphs:
-    """The sessions of one bundle on one backend, each opened once. Closes them; the backend is the caller's."""
+    """The sessions of one bundle on one backend, each opened once. Closes them; the backend is the caller's.
 
-    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend) -> None:
-        self._bundle, self._config, self._backend = bundle, config, backend
+    `streamed`: roles that the threads of a live session run.
+    """
+
+    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, *, streamed: Collection[str]) -> None:
+        self._bundle, self._config, self._backend, self._streamed = bundle, config, backend, streamed
         self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
         self._beside: dict[str, Session] = {}
         self._opened = ExitStack()
 
-    def of(self, profile: Profile) -> dict[str, Session]:
-        """The sessions that `profile` needs, opened where they were not: by graph, and by what the loop calls them.
+    def of(self, profile: Profile, roles: Mapping[str, str]) -> dict[str, Session]:
+        """The sessions that `profile` needs, opened where they were not: by graph, and by what the loops call them.
 
+        `roles` are its model's (`hp_trt.model.Model.roles`).
         Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here, InputError for
         products that the family has not.
         """
@@ -59,16 +63,16 @@ class OpenGraphs:
                 'quantize = "none", or use another family'
             )
         live = profile.mode == "live"
-        beside = {*profile.roles.values(), "motion"} if live and self._backend.concurrent else set()
-        missing = [name for name in profile.graphs if name not in (self._beside if name in beside else self.sessions)]
+        beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
+        missing = [name for name in roles.values() if name not in (self._beside if name in beside else self.sessions)]
         for name, (file, weights) in _files(self._bundle, self._config, missing).items():
             spec = self._bundle.spec(name)
             threads = live_threads(spec, self._config.threads) if name in beside else None
             session = self._backend.load(spec, file, weights, threads=threads)
             self._opened.callback(session.close)
             (self._beside if name in beside else self.sessions)[name] = session
-        found = {name: (self._beside if name in beside else self.sessions)[name] for name in profile.graphs}
-        return found | {role: found[name] for role, name in profile.roles.items()}
+        found = {name: (self._beside if name in beside else self.sessions)[name] for name in roles.values()}
+        return found | {role: found[name] for role, name in roles.items()}
 
     def close(self) -> None:
         """Let go of all of them, the last one first. Twice is fine."""

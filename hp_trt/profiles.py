@@ -1,4 +1,4 @@
-"""Profiles: named sets of shortcuts, the package's own and a user's, in TOML.
+"""Profiles: named sets of shortcuts, a model's own and a user's, in TOML.
 
     [mine]                          # a table a profile; a file of one needs no name to be chosen
     about = "for slow machines"     # what is shown
@@ -6,41 +6,36 @@
     steps = 2                       # any of the keys below
 
     mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
-    denoiser            "full" | "distilled": the graph `live_denoiser`, which takes windows of any length
+    denoiser            "full" | "distilled": made for few steps, and for windows of any length
     decoder             "full" | "tiny"
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
-                        as in `runtime.hunyuanportrait.sampling.Sampling`; where neither is given the bundle's own hold
+                        the model's sampling options (`hp_trt.Sampling`); where one is not given the bundle's own holds
     window, overlap     frames; in mode "live" the window is free, in mode "clip" it is the bundle's
     lead_in             made-up frames before the first, in mode "live"
 
-An approximation is on only where a profile says so. Nothing here opens a bundle.
+An approximation is on only where a profile says so. Nothing here opens a bundle or knows a graph: a profile keeps what
+was chosen, and which names there are, which sampling options, and which graphs that needs, is its model's to say.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError
-from runtime.hunyuanportrait.sampling import Sampling
 from runtime.live_windows import LiveWindows
 
 Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny"]
 Quantize = Literal["none", "int8", "fp8"]
-OWN = Path(__file__).parent / "hunyuanportrait" / "profiles.toml"
-_SAMPLING = (
-    "steps", "schedule", "skip_last", "deep_every", "guidance_appearance", "guidance_motion", "guidance_interval",
-)  # fmt: skip
-_ALWAYS = ("appearance", "motion", "vae_encoder", "step_embedding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,69 +57,88 @@ class Profile:
                 raise InputError(f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, got {value!r}")
         if (self.mode == "live") != (self.windows is not None):
             raise InputError(f"profile {self.name}: live windows are for mode live, the mode is {self.mode}")
-        try:
-            Sampling.from_manifest({}, **self.sampling)
-        except InputError as error:
-            raise InputError(f"profile {self.name}: {error}") from error
-        if self.sampling.get("deep_every", 1) > 1 and self.denoiser == "distilled":
-            raise InputError(
-                f"profile {self.name}: deep_every is for the full denoiser, a distilled one has few steps that differ "
-                'much; set denoiser = "full", or deep_every = 1'
-            )
-        if self.sampling.get("deep_every", 1) > 1 and self.quantize != "none":
-            raise InputError(
-                f"profile {self.name}: the denoiser in two parts, for deep_every, is not quantised; "
-                'set quantize = "none", or deep_every = 1'
-            )
 
-    @property
-    def graphs(self) -> tuple[str, ...]:
-        """What a bundle needs for it."""
-        return (*_ALWAYS, *self.roles.values())
 
-    @property
-    def roles(self) -> dict[str, str]:
-        """By what the loop calls it: the graph that does it."""
-        live = self.mode == "live"
-        if self.sampling.get("deep_every", 1) > 1:
-            denoiser = {"inner": "denoiser_inner", "denoiser": "denoiser_outer"}
-        else:
-            kind = "" if self.quantize == "none" else f"_{self.quantize}"
-            denoiser = {"denoiser": ("live_denoiser" if live or self.denoiser == "distilled" else "denoiser") + kind}
-        return denoiser | {
-            "stitch": "live_stitch" if live else "stitch",
-            "decoder": "tiny_decoder" if self.decoder == "tiny" else "vae_decoder",
+def require_live(profile: Profile) -> Profile:
+    """`profile` itself, which is one of mode live. Raises InputError."""
+    if profile.mode != "live":
+        raise InputError(
+            f"the profile {profile.name} is for whole clips, live needs one whose windows are causal; "
+            'take live, or one of your own with mode = "live"'
+        )
+    return profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profiles:
+    """The profiles of one model: those of its own file, and how a user's are read and checked."""
+
+    own_file: Path
+    sampling: tuple[str, ...]  # the keys of a table that are the model's sampling options
+    check: Callable[[Profile], None]  # raises InputError for what the model cannot do
+
+    def find(self, name: str | Path) -> Profile:
+        """The model's own of that name, or FILE.toml, or FILE.toml:NAME where a file has several.
+
+        Raises InputError with the nearest name.
+        """
+        text = str(name)
+        if ".toml" not in text:
+            return _chosen(self.own(), text, "profile")
+        path, _, inside = text.partition(".toml:")
+        file = Path(path if inside else text)
+        file = file.with_name(file.name + ".toml") if inside else file
+        found = self.read(file)
+        if inside:
+            return _chosen(found, inside, f"profile in {file}:")
+        if len(found) != 1:
+            raise InputError(f"{file} has the profiles {', '.join(found)}; choose one: {file}:{next(iter(found))}")
+        return next(iter(found.values()))
+
+    def own(self) -> dict[str, Profile]:
+        """Those of the model, by name."""
+        return dict(_own(self))
+
+    def read(self, file: Path) -> dict[str, Profile]:
+        """Those of a file, by name. Raises InputError for one that is no such file."""
+        return self._parsed(file, _tables(self.own_file))
+
+    def _parsed(self, file: Path, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
+        tables = _tables(file)
+        return {name: self._profile(name, _with_base(name, {**known, **tables}, ())) for name in tables}
+
+    def _profile(self, name: str, table: Mapping[str, Any]) -> Profile:
+        own = {f.name for f in fields(Profile)} - {"name", "sampling", "windows"}
+        known = (*sorted(own), *self.sampling, "window", "overlap", "lead_in", "base")
+        for key in table:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+                raise InputError(f"profile {name} has no key {key}; {hint}")
+        live = table.get("mode") == "live"
+        windows = {
+            option: table[key]
+            for key, option in (("window", "size"), ("overlap", "overlap"), ("lead_in", "lead_in"))
+            if live and key in table
         }
-
-
-def find_profile(name: str | Path) -> Profile:
-    """The package's own of that name, or FILE.toml, or FILE.toml:NAME where a file has several.
-
-    Raises InputError with the nearest name.
-    """
-    text = str(name)
-    if ".toml" not in text:
-        return _chosen(own_profiles(), text, "profile")
-    path, _, inside = text.partition(".toml:")
-    file = Path(path if inside else text)
-    file = file.with_name(file.name + ".toml") if inside else file
-    found = read_profiles(file)
-    if inside:
-        return _chosen(found, inside, f"profile in {file}:")
-    if len(found) != 1:
-        raise InputError(f"{file} has the profiles {', '.join(found)}; choose one: {file}:{next(iter(found))}")
-    return next(iter(found.values()))
+        if not live and (stray := [key for key in ("window", "lead_in") if key in table]):
+            raise InputError(
+                f"profile {name}: only mode live has {' and '.join(stray)}; in mode clip the window is the bundle's"
+            )
+        sampling = {key: table[key] for key in (*self.sampling, *(() if live else ("overlap",))) if key in table}
+        try:
+            made = LiveWindows(**windows) if live else None
+        except InputError as error:
+            raise InputError(f"profile {name}: {error}") from error
+        chosen = {key: table[key] for key in own if key in table}
+        profile = Profile(name=name, sampling=sampling, windows=made, **chosen)
+        self.check(profile)
+        return profile
 
 
 @cache
-def own_profiles() -> dict[str, Profile]:
-    """Those of the package, by name."""
-    return _parsed(OWN, {})
-
-
-def read_profiles(file: Path) -> dict[str, Profile]:
-    """Those of a file, by name. Raises InputError for one that is no such file."""
-    return _parsed(file, _tables(OWN))
+def _own(profiles: Profiles) -> dict[str, Profile]:
+    return profiles._parsed(profiles.own_file, {})
 
 
 def _tables(file: Path) -> dict[str, dict[str, Any]]:
@@ -141,11 +155,6 @@ def _tables(file: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _parsed(file: Path, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
-    tables = _tables(file)
-    return {name: _profile(name, _with_base(name, {**known, **tables}, ())) for name in tables}
-
-
 def _with_base(name: str, tables: Mapping[str, Mapping[str, Any]], below: tuple[str, ...]) -> dict[str, Any]:
     """A table's keys over those of its base, and of that one's."""
     table = dict(tables[name])
@@ -160,32 +169,6 @@ def _with_base(name: str, tables: Mapping[str, Mapping[str, Any]], below: tuple[
     inherited = _with_base(base, tables, (*below, name))
     inherited.pop("about", None)
     return {**inherited, **table}
-
-
-def _profile(name: str, table: Mapping[str, Any]) -> Profile:
-    own = {f.name for f in fields(Profile)} - {"name", "sampling", "windows"}
-    known = (*sorted(own), *_SAMPLING, "window", "overlap", "lead_in", "base")
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            raise InputError(f"profile {name} has no key {key}; {hint}")
-    live = table.get("mode") == "live"
-    windows = {
-        option: table[key]
-        for key, option in (("window", "size"), ("overlap", "overlap"), ("lead_in", "lead_in"))
-        if live and key in table
-    }
-    if not live and (stray := [key for key in ("window", "lead_in") if key in table]):
-        raise InputError(
-            f"profile {name}: only mode live has {' and '.join(stray)}; in mode clip the window is the bundle's"
-        )
-    sampling = {key: table[key] for key in (*_SAMPLING, *(() if live else ("overlap",))) if key in table}
-    try:
-        made = LiveWindows(**windows) if live else None
-    except InputError as error:
-        raise InputError(f"profile {name}: {error}") from error
-    return Profile(name=name, sampling=sampling, windows=made, **{key: table[key] for key in own if key in table})
 
 
 def _chosen(profiles: Mapping[str, Profile], name: str, what: str) -> Profile:

@@ -20,11 +20,12 @@ from engines.bundle import Bundle
 from engines.onnx_backend import OnnxBackend
 from engines.spec import NetworkSpec
 from export.graphs.calibration import Sample
-from hp_trt.api import Driving, Faces, Picture, Runtime
+from hp_trt.api import DrivingSource, Faces, Picture, Runtime
 from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.profiles import find_profile
 from hp_trt.measure.evaluation.drawn import DrawnPairs
 from hp_trt.media.video import VideoReader
-from hp_trt.profiles import Profile, find_profile
+from hp_trt.profiles import Profile
 
 MOST_CALLS = 24  # kept of a denoiser: ranges settle after a few
 _SEEDS = range(1_900_000, 1_900_004)  # drawn clips that neither training nor the evaluation has
@@ -36,7 +37,7 @@ class CalibrationClip:
     """One portrait and what drives it."""
 
     portrait: Picture
-    driving: Driving
+    driving: DrivingSource
     portrait_faces: Faces | None = None  # None: they are looked for
     driving_faces: Faces | None = None
 

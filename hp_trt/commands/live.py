@@ -13,6 +13,7 @@ import typer
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.console import Reporter
+from hp_trt.profiles import require_live
 
 if TYPE_CHECKING:
     from hp_trt.live.queues import Policy
@@ -94,7 +95,8 @@ def bundle_session(
     with Runtime(bundle, config) as runtime:
         if runtime.bundle.manifest.weights["kind"] == "random":
             report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
-        for note in runtime.notes_of(runtime.live_profile()):
+        require_live(runtime.profile)  # before the portrait is encoded
+        for note in runtime.notes:
             report.note(note)
         who = runtime.portrait(portrait, landmarks=portrait_landmarks)
         for note in who.notes:
@@ -102,6 +104,6 @@ def bundle_session(
         height, width = who.image.shape[:2]
         side = runtime.bundle.manifest.geometry["crop_px"]
         with runtime.live(
-            who, profile=config.profile, policy=policy, landmarks=driving_landmarks, seed=seed
+            who, profile=runtime.profile, policy=policy, landmarks=driving_landmarks, seed=seed
         ) as session:
             yield Opened(session=session, full=(width, height), crop=(side, side))

@@ -62,7 +62,7 @@ class Sight:
             self._latest = self._crops.crop_of(image, faces)
         return self._latest
 
-    def intensity(self, crops: list[DrivingCrop]) -> tuple[int, int]:
+    def intensity(self, crops: Sequence[DrivingCrop]) -> tuple[int, int]:
         """The head's and the expression's ids from these frames and those before, at most 25."""
         self._landmarks.extend(crop.landmarks for crop in crops)
         return motion_ids(np.stack(self._landmarks))

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from engines.backend import Backend, Session
+from engines.errors import InputError
 from hp_trt.faces.arcface import Embed
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.portrait import PortraitCrop, portrait_crop
 from hp_trt.media.images import load_image
 from hp_trt.media.paste import PasteBack
+from hp_trt.media.portrait import Picture, Portrait
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.encode import encode_portrait
 from runtime.hunyuanportrait.memory_bank import Identity
@@ -22,15 +24,21 @@ from runtime.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
-class Portrait:
-    """A portrait, encoded once, for any number of clips of the Runtime that made it."""
+class EncodedPortrait:
+    """What HunyuanPortrait keeps of a portrait: the model's part of a `hp_trt.model.Portrait`."""
 
-    image: np.ndarray  # (H, W, 3) uint8 RGB
-    path: Path | None  # where it came from; None: an array
     crop: PortraitCrop
     identity: Identity
-    paste: PasteBack
-    notes: tuple[str, ...]  # what a user should know, a line each
+
+
+def encoded(portrait: Portrait) -> EncodedPortrait:
+    """The model's part of `portrait`. Raises InputError for a portrait that another model has encoded."""
+    if not isinstance(portrait.encoded, EncodedPortrait):
+        raise InputError(
+            f"{portrait.path or 'this portrait'} was encoded by another model than this bundle's; encode it with the "
+            "portrait() of the Runtime that animates it"
+        )
+    return portrait.encoded
 
 
 class PortraitEncoder:
@@ -42,7 +50,7 @@ class PortraitEncoder:
         self._backend, self._sessions = backend, sessions
         self._geometry, self._embed = geometry, embed
 
-    def portrait(self, image: Path | str | np.ndarray, locator: FaceLocator, stages: Stages) -> Portrait:
+    def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
         """Of a file, or (H, W, 3) uint8 RGB. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
         with stages.unit("portrait_crop"):
             pixels = load_image(image)
@@ -56,19 +64,19 @@ class PortraitEncoder:
         return Portrait(
             image=pixels,
             path=None if isinstance(image, np.ndarray) else Path(image),
-            crop=crop,
-            identity=self._encode(crop, stages),
             paste=PasteBack(pixels, crop.box),
             notes=crop.notes,
+            encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages)),
         )
 
     def identity(self, portrait: Portrait, sampling: Sampling, stages: Stages) -> Identity:
         """The portrait's, its condition with as much noise on it as `sampling` asks for. Raises NonFiniteError."""
+        own = encoded(portrait)
         if not sampling.noise_aug_strength:
-            return portrait.identity
+            return own.identity
         side = self._geometry["crop_px"]
         noise_aug = noise.noise_aug(sampling.seed, side, side)
-        return self._encode(portrait.crop, stages, noise_aug=noise_aug, strength=sampling.noise_aug_strength)
+        return self._encode(own.crop, stages, noise_aug=noise_aug, strength=sampling.noise_aug_strength)
 
     def _encode(
         self, crop: PortraitCrop, stages: Stages, *, noise_aug: np.ndarray | None = None, strength: float = 0.0

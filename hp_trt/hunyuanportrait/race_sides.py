@@ -114,16 +114,16 @@ def animate_released(runtime: Runtime, released: Released, inputs: Inputs) -> Ou
 
 def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     """`Runtime.animate`, and what its graphs gave: copies that cost microseconds a frame."""
-    usual = dict(runtime.sessions)
+    usual = dict(runtime.graphs.sessions)
     loop = _Watched(usual["stitch"], runtime.backend, last=1)
     decoder = _Watched(usual["vae_decoder"], runtime.backend)
     sampling = inputs.sampling
     start_s = time.perf_counter()
     try:
-        runtime.sessions.update(stitch=loop, vae_decoder=decoder)
+        runtime.graphs.sessions.update(stitch=loop, vae_decoder=decoder)
         done = runtime.animate(inputs.portrait, inputs.driving, inputs.out, **vars(sampling))
     finally:
-        runtime.sessions.update(usual)
+        runtime.graphs.sessions.update(usual)
     seconds = time.perf_counter() - start_s
     shared_s = sum(span.seconds for span in done.stages.spans if span.stage in SHARED)
     in_front = sampling.pad_frames % sampling.decode_chunk  # whole chunks of padding are not decoded

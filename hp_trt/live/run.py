@@ -13,12 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, get_args
-
-import numpy as np
+from typing import Any, Literal, get_args
 
 from engines.errors import InputError, InternalError, OutputError
 from hp_trt.config import one_of
@@ -26,8 +22,10 @@ from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
 from hp_trt.live.playout import Playout
 from hp_trt.live.queues import POLICIES, Policy
-from hp_trt.live.status import Stats, Status, facts, latency
+from hp_trt.live.session import LiveSession, LiveStats
+from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
+from hp_trt.media.part_file import same_file
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
@@ -38,33 +36,6 @@ PACES: tuple[Pace, ...] = get_args(Pace)
 _TICK_S = 0.2  # how soon a run notices that it should end
 _DRAIN_S = 5.0  # after Ctrl-C, for frames that are on their way
 _LONGEST_S = 10**7
-
-
-class OutFrame(Protocol):
-    """`hp_trt.live.session.LiveFrame`, as far as it is needed here."""
-
-    @property
-    def pts_s(self) -> Fraction: ...
-    @property
-    def ready_s(self) -> float: ...
-    @property
-    def crop(self) -> np.ndarray: ...
-    def full(self) -> np.ndarray: ...
-
-
-class Session(Protocol):
-    """`hp_trt.live.session.LiveSession`, as far as it is needed here."""
-
-    @property
-    def stats(self) -> Stats: ...
-    def push(self, image: np.ndarray, pts_s: Fraction) -> bool: ...
-    def pull(self, timeout_s: float | None = None) -> Any: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +74,7 @@ class LiveConfig:
 class Opened:
     """A session that runs, and the size of the whole portrait and of the square: (width, height)."""
 
-    session: Session
+    session: LiveSession
     full: tuple[int, int]
     crop: tuple[int, int]
 
@@ -269,21 +240,21 @@ def check_apart(driving: str, out: str, others: tuple[Path, ...] = ()) -> None:
     """Raises InputError when the result would replace what it is made of."""
     if out in (STDOUT, NOWHERE, WINDOW):
         return
-    if driving == out or (not is_url(driving) and not is_url(out) and _same_file(driving, out)):
+    if driving == out or (not is_url(driving) and not is_url(out) and same_file(driving, out)):
         raise InputError(f"{out} is the driving source itself; give the result another name")
     for other in others:
-        if not is_url(out) and _same_file(str(other), out):
+        if not is_url(out) and same_file(other, out):
             raise InputError(f"{out} is {other} itself, of which the result is made; give it another name")
 
 
-def _summary(config: LiveConfig, outcome: Outcome, stats: Stats) -> str:
+def _summary(config: LiveConfig, outcome: Outcome, stats: LiveStats) -> str:
     return (
         f"{config.out}: {outcome.frames} frames in {outcome.seconds:.1f} s ({_frames_per_s(outcome):.2f} frames/s), "
         f"{latency(stats)}, {stats.dropped_in + stats.dropped_out} dropped; {outcome.ended}"
     )
 
 
-def _facts(config: LiveConfig, outcome: Outcome, stats: Stats) -> dict[str, Any]:
+def _facts(config: LiveConfig, outcome: Outcome, stats: LiveStats) -> dict[str, Any]:
     return {
         "out": config.out,
         "frames": outcome.frames,
@@ -295,10 +266,3 @@ def _facts(config: LiveConfig, outcome: Outcome, stats: Stats) -> dict[str, Any]
 
 def _frames_per_s(outcome: Outcome) -> float:
     return outcome.frames / max(outcome.seconds, 1e-9)
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return Path(one).samefile(other)
-    except OSError:  # one of them does not exist
-        return False

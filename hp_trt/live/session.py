@@ -16,32 +16,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from engines.backend import Buffer
 from engines.errors import InputError
-from hp_trt.faces.face import FaceLocator
-from hp_trt.hunyuanportrait.driving import DrivingCrop
-from hp_trt.hunyuanportrait.live_crops import Sight
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
-from hp_trt.media.paste import PasteBack
+from hp_trt.live.stream import Stream
+from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.profiles import Profile
-from runtime.decode import to_uint8
-from runtime.hunyuanportrait.encode import encode_motion
-from runtime.hunyuanportrait.live import LiveLoop
-from runtime.live_decode import LiveDecoder
 from runtime.stages import Stages
-from runtime.streams import Guard
-
-if TYPE_CHECKING:
-    from hp_trt.api import Portrait, Runtime
 
 _LATEST = 600  # frames that latencies are told of
 _RATE_S = 5.0  # over which the frames a second are counted
@@ -56,7 +46,7 @@ class LiveFrame:
     crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
     latency_s: float  # glass to glass: from the push of its driving frame until it could be pulled
     ready_s: float  # when that was, on the monotonic clock: a window's frames are ready together
-    _paste: PasteBack = field(repr=False)
+    _paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)
 
     def full(self) -> np.ndarray:
         """The whole portrait with this frame in its place: (H, W, 3) uint8 RGB, made on each call."""
@@ -92,68 +82,60 @@ class _Driving:
     taken_s: float  # on the monotonic clock
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stream:
-    """What animates from here on: replaced as a whole when the profile changes."""
-
-    profile: Profile
-    loop: LiveLoop
-    decoder: LiveDecoder
-
-
 @dataclass(kw_only=True)
 class _Group:
     """The frames of a window that are seen together."""
 
-    stream: _Stream
+    stream: Stream
     portrait: Portrait
     wanted: int
-    crops: list[DrivingCrop] = field(default_factory=list)
+    seen: list[Any] = field(default_factory=list)
     pts_s: list[Fraction] = field(default_factory=list)
     taken_s: list[float] = field(default_factory=list)
     tokens: Buffer | None = None  # then
     latents: Buffer | None = None  # then
 
 
+class Opener(Protocol):
+    """What opens what `LiveSession.change` asks for. It is called when no graph runs."""
+
+    def portrait(self, portrait: Portrait | Picture) -> Portrait:
+        """The portrait itself, or that of a picture, encoded."""
+
+    def stream(self, portrait: Portrait, profile: Profile | str, after: Stream) -> Stream:
+        """Another stream, which sees on where `after` has seen."""
+
+
 class LiveSession:
     """Made by `Runtime.live`; a context manager, for use from any thread. The runtime is its own until it ends.
 
-    A stage that fails ends the session: whoever pushes or pulls next gets its error.
+    `stream` animates `portrait`, `opener` makes another of each. `queue_in`, `queue_out`: how many frames may wait to
+    be animated, and to be pulled. A stage that fails ends the session: whoever pushes or pulls next gets its error.
     """
 
     def __init__(
         self,
-        runtime: Runtime,
+        stream: Stream,
         portrait: Portrait,
-        profile: Profile,
         *,
-        locator: FaceLocator,
+        opener: Opener,
         policy: Policy,
-        queue_in: int | None,
-        queue_out: int | None,
-        sampling: Mapping[str, Any],
+        queue_in: int,
+        queue_out: int,
         stages: Stages,
     ) -> None:
-        self._runtime, self._sampling, self._stages = runtime, dict(sampling), stages
-        backend = runtime.backend
-        self._turn: AbstractContextManager[Any] = nullcontext() if backend.concurrent else threading.RLock()
-        self._portrait = portrait
-        self._stream = self._open(profile, portrait)
-        window = self._stream.loop.windows.size
-        self._in: BoundedQueue[_Driving] = BoundedQueue(window if queue_in is None else queue_in, policy)
+        self._stream, self._portrait, self._opener, self._stages = stream, portrait, opener, stages
+        self._turn: AbstractContextManager[Any] = nullcontext() if stream.concurrent else threading.Lock()
+        self._in: BoundedQueue[_Driving] = BoundedQueue(queue_in, policy)
         self._seen: BoundedQueue[_Group] = BoundedQueue(1)
         self._denoised: BoundedQueue[_Group] = BoundedQueue(1)
         # A window's frames come at once: "latest" would leave one of each.
-        self._out: BoundedQueue[LiveFrame] = BoundedQueue(
-            2 * window if queue_out is None else queue_out, "block" if policy == "block" else "drop-oldest"
-        )
+        self._out: BoundedQueue[LiveFrame] = BoundedQueue(queue_out, "block" if policy == "block" else "drop-oldest")
         self._queues = (self._in, self._seen, self._denoised, self._out)
         self._pushing = threading.Lock()
         self._pushed = 0
         self._last_pts: Fraction | None = None
         self._started_s: float | None = None
-        self._sight = Sight(locator, runtime.bundle.manifest.geometry)
-        self._guard = Guard(backend) if backend.asynchronous else None  # of motion tokens
         self._latencies: deque[float] = deque(maxlen=_LATEST)
         self._emitted_s: deque[float] = deque(maxlen=_LATEST)
         self._began_s = time.monotonic()
@@ -225,24 +207,22 @@ class LiveSession:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def change(self, *, portrait: Portrait | Any = None, profile: Profile | str | None = None) -> None:
+    def change(self, *, portrait: Portrait | Picture | None = None, profile: Profile | str | None = None) -> None:
         """Another portrait, or another profile, from the next window on. Returns when it is ready to be used.
 
         `portrait` is one of `Runtime.portrait`, or whatever that takes.
         """
-        from hp_trt.api import Portrait
-
         self._raise_error()
         if portrait is not None:
             with self._turn:
-                who = portrait if isinstance(portrait, Portrait) else self._runtime.portrait(portrait)
-            self._portrait = who
+                self._portrait = self._opener.portrait(portrait)
         if profile is not None:
-            self._stream = self._open(self._runtime.live_profile(profile), self._portrait)
+            with self._turn:
+                self._stream = self._opener.stream(self._portrait, profile, self._stream)
 
     def reanchor(self) -> None:
         """The next face that is found sets the crop anew: for another speaker, or a camera that was moved."""
-        self._sight.anew = True
+        self._stream.reanchor()
 
     @property
     def stats(self) -> LiveStats:
@@ -256,15 +236,15 @@ class LiveSession:
             emitted=self._emitted,
             dropped_in=self._in.dropped,
             dropped_out=self._out.dropped,
-            held=self._sight.held,
-            faceless=self._sight.faceless,
+            held=self._stream.held,
+            faceless=self._stream.faceless,
             queued_in=len(self._in),
             queued_out=len(self._out),
             frames_per_s=sum(at > now_s - span_s for at in list(self._emitted_s)) / span_s,
             latency_p50_s=p50,
             latency_p99_s=p99,
             late=self._in.full,
-            notes=(*self._portrait.notes, *self._sight.notes(), *self._runtime.backend.notes),
+            notes=(*self._portrait.notes, *self._stream.notes),
         )
 
     def __enter__(self) -> Self:
@@ -274,21 +254,6 @@ class LiveSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
-
-    def _open(self, profile: Profile, portrait: Portrait) -> _Stream:
-        assert profile.windows is not None, f"{profile.name} is no profile of mode live"
-        runtime = self._runtime
-        with self._turn:
-            sessions = runtime.sessions_of(profile)
-            loop = LiveLoop(
-                runtime.backend,
-                sessions,
-                identity=portrait.identity,
-                sampling=runtime.sampling_of(profile, **self._sampling),
-                windows=profile.windows,
-                side_px=runtime.bundle.manifest.geometry["crop_px"],
-            )
-            return _Stream(profile=profile, loop=loop, decoder=LiveDecoder(runtime.backend, sessions["decoder"]))
 
     def _working(self, work: Callable[[], None]) -> None:
         """A thread's life. However it ends, nobody waits for it."""
@@ -302,8 +267,8 @@ class LiveSession:
                 queue.abort()
 
     def _see(self) -> None:
-        """Crops and motion tokens, a window's new frames at a time."""
-        stream: _Stream | None = None
+        """What is seen, and its tokens, a window's new frames at a time."""
+        stream: Stream | None = None
         group: _Group | None = None
         number = 0  # of the stream's windows
         while True:
@@ -314,19 +279,19 @@ class LiveSession:
                 driving = self._in.get()
             except Ended:
                 break
+            newest = self._stream if group is None else group.stream
             with self._stages.unit("crop"):
-                crop = self._sight.crop(driving.image, driving.index)
-            if crop is None:
+                seen = newest.see(driving.image, driving.index)
+            if seen is None:
                 continue
             if group is None:
-                newest = self._stream
                 number = number + 1 if newest is stream else 0
                 stream = newest
-                group = _Group(stream=stream, portrait=self._portrait, wanted=stream.loop.windows.new_frames(number))
-            group.crops.append(crop)
+                group = _Group(stream=stream, portrait=self._portrait, wanted=stream.new_frames(number))
+            group.seen.append(seen)
             group.pts_s.append(driving.pts_s)
             group.taken_s.append(driving.taken_s)
-            if len(group.crops) == group.wanted:
+            if len(group.seen) == group.wanted:
                 self._hand_on(group)
                 group = None
         if group is not None and self._error is None:
@@ -334,33 +299,17 @@ class LiveSession:
         self._seen.close()
 
     def _hand_on(self, group: _Group) -> None:
-        head_id, exp_id = self._sight.intensity(group.crops)
-        with self._turn, self._stages.unit("motion", len(group.crops)):
-            group.tokens = encode_motion(
-                self._runtime.backend,
-                self._runtime.sessions_of(group.stream.profile)["motion"],
-                face_images=np.stack([crop.face_image for crop in group.crops]),
-                pose_images=np.stack([crop.pose_image for crop in group.crops]),
-                head_id=head_id,
-                exp_id=exp_id,
-                first_frame=self._sight.frames - len(group.crops),
-                guard=self._guard,
-            )
-        group.crops = []
+        with self._turn, self._stages.unit("motion", len(group.seen)):
+            group.tokens = group.stream.encode(group.seen)
+        group.seen = []
         self._seen.put(group)
 
     def _denoise(self) -> None:
-        backend = self._runtime.backend
         for group in _drained(self._seen):
             assert group.tokens is not None
             with self._turn, self._stages.unit("denoise"):
-                loop = group.stream.loop
-                if loop.identity is not group.portrait.identity:
-                    loop.change_identity(group.portrait.identity)
-                latents = loop.window(group.tokens)
-                # The loop writes its own again; the decoder may be a window behind.
-                group.latents = backend.empty(latents.shape, "float32")
-                backend.take(latents, range(latents.shape[0]), group.latents)
+                group.stream.change(group.portrait)
+                group.latents = group.stream.denoise(group.tokens)
             group.tokens = None
             self._denoised.put(group)
         self._denoised.close()
@@ -368,12 +317,11 @@ class LiveSession:
     def _decode(self) -> None:
         for group in _drained(self._denoised):
             assert group.latents is not None
-            decoder = group.stream.decoder
             with self._turn, self._stages.unit("decode", 0):  # a span is work: waiting for the turn is none
-                begun = decoder.begin(group.latents)
+                begun = group.stream.begin(group.latents)
             group.latents = None
             with self._stages.unit("decode", len(group.pts_s)):
-                crops = [to_uint8(image) for image in decoder.frames(begun)]
+                crops = list(group.stream.frames(begun))
             for crop, pts_s, taken_s in zip(crops, group.pts_s, group.taken_s, strict=True):
                 now_s = time.monotonic()
                 self._latencies.append(now_s - taken_s)

@@ -4,43 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from hp_trt.console import Reporter
+from hp_trt.live.session import LiveStats
 
 _EVERY_S = 1.0
 _MOST_NOTES = 20  # a stream that changes all the time would fill a terminal
-
-
-class Stats(Protocol):
-    """`hp_trt.live.session.LiveStats`, as far as it is told."""
-
-    @property
-    def pushed(self) -> int: ...
-    @property
-    def emitted(self) -> int: ...
-    @property
-    def dropped_in(self) -> int: ...
-    @property
-    def dropped_out(self) -> int: ...
-    @property
-    def held(self) -> int: ...
-    @property
-    def faceless(self) -> int: ...
-    @property
-    def queued_in(self) -> int: ...
-    @property
-    def queued_out(self) -> int: ...
-    @property
-    def frames_per_s(self) -> float: ...
-    @property
-    def latency_p50_s(self) -> float | None: ...
-    @property
-    def latency_p99_s(self) -> float | None: ...
-    @property
-    def late(self) -> bool: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
 
 
 class Status:
@@ -51,7 +21,7 @@ class Status:
         self.start_s = self._told_s = time.monotonic()
         self._noted: set[str] = set()
 
-    def tick(self, stats: Stats, notes: Iterable[str] = ()) -> None:
+    def tick(self, stats: LiveStats, notes: Iterable[str] = ()) -> None:
         """Call as often as you like: once a second something is said.
 
         `notes` are those of the moment. The session's own count, and are told when it has ended.
@@ -70,7 +40,7 @@ class Status:
                 self._report.note(text)
 
 
-def facts(stats: Stats) -> dict[str, Any]:
+def facts(stats: LiveStats) -> dict[str, Any]:
     """For a line of JSON: seconds and frames."""
     return {
         "pushed": stats.pushed,
@@ -88,7 +58,7 @@ def facts(stats: Stats) -> dict[str, Any]:
     }
 
 
-def line(stats: Stats) -> str:
+def line(stats: LiveStats) -> str:
     """For a terminal."""
     parts = [f"{stats.frames_per_s:.1f} frames/s", latency(stats)]
     parts.append(f"queue {stats.queued_in} in, {stats.queued_out} out")
@@ -100,7 +70,7 @@ def line(stats: Stats) -> str:
     return " | ".join(parts)
 
 
-def latency(stats: Stats) -> str:
+def latency(stats: LiveStats) -> str:
     if stats.latency_p50_s is None or stats.latency_p99_s is None:
         return "no frame yet"
     return f"latency p50 {stats.latency_p50_s:.2f} s, p99 {stats.latency_p99_s:.2f} s"

@@ -14,7 +14,7 @@ import numpy as np
 
 from engines.errors import InputError, OutputError
 from hp_trt.media.images import load_image
-from hp_trt.media.part_file import PartFile, check_place
+from hp_trt.media.part_file import PartFile, check_place, same_file
 from hp_trt.media.video import VideoReader
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_sheet(path: Path, inputs: Iterable[Path]) -> None:
         raise OutputError(f"{path}: a contact sheet is written as .png; choose this ending")
     check_place(path)
     for other in inputs:
-        if path.exists() and other.exists() and path.samefile(other):
+        if same_file(path, other):
             raise InputError(f"{path} is {other} itself; give the contact sheet another name")
 
 

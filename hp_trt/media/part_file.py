@@ -43,6 +43,14 @@ class PartFile:
             self.path.unlink(missing_ok=True)
 
 
+def same_file(one: Path | str, other: Path | str) -> bool:
+    """Whether both names lead to one existing file, through links too."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:  # one of them does not exist
+        return False
+
+
 def check_place(path: Path) -> None:
     """Raises OutputError, before the long work, when no file can be written there."""
     folder = path.parent

@@ -20,7 +20,7 @@ import numpy as np
 
 from engines.errors import InputError, OutputError
 from hp_trt.media.audio_track import AudioTrack
-from hp_trt.media.part_file import PartFile, check_place
+from hp_trt.media.part_file import PartFile, check_place, same_file
 from hp_trt.media.video import VideoInfo
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
@@ -215,5 +215,5 @@ def check_target(path: Path, driving: VideoInfo | None = None) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{path}: a video is written as {', '.join(SUFFIXES)}; choose one of these endings")
     check_place(path)
-    if driving and path.exists() and path.samefile(driving.path):
+    if driving and same_file(path, driving.path):
         raise InputError(f"{path} is the driving video itself; give the result another name")

@@ -9,8 +9,8 @@ import pytest
 
 from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.profiles import STREAMED, find_profile, graphs, roles
 from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
-from hp_trt.profiles import find_profile
 from tests.engines.bundles import make_bundle, spec_of
 
 EXACT, LIVE = find_profile("exact"), find_profile("live")
@@ -32,7 +32,7 @@ class Backend:
 def graphs_of(folder, *names: str, concurrent: bool = False, **config) -> tuple[OpenGraphs, Backend]:
     backend = Backend(concurrent=concurrent)
     bundle = make_bundle(folder, **{name: name.encode() for name in names})
-    return OpenGraphs(bundle, RuntimeConfig(**config), backend), backend  # type: ignore[arg-type]
+    return OpenGraphs(bundle, RuntimeConfig(**config), backend, streamed=STREAMED), backend
 
 
 def test_what_is_configured_reaches_the_backend(monkeypatch):
@@ -43,24 +43,24 @@ def test_what_is_configured_reaches_the_backend(monkeypatch):
 
 
 def test_profiles_share_what_both_need_and_all_of_it_is_closed_once(tmp_path):
-    graphs, backend = graphs_of(tmp_path, *dict.fromkeys([*EXACT.graphs, *LIVE.graphs]))
-    exact, live = graphs.of(EXACT), graphs.of(LIVE)
-    assert graphs.of(EXACT) == exact
-    assert [name for name, _ in backend.loaded] == list(dict.fromkeys([*EXACT.graphs, *LIVE.graphs]))
+    opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
+    exact, live = opened.of(EXACT, roles(EXACT)), opened.of(LIVE, roles(LIVE))
+    assert opened.of(EXACT, roles(EXACT)) == exact
+    assert [name for name, _ in backend.loaded] == list(dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
     assert exact["motion"] is live["motion"]
-    assert live["denoiser"] is live[LIVE.roles["denoiser"]]
-    assert set(graphs.sessions) == {*EXACT.graphs, *LIVE.graphs}
-    graphs.close()
-    graphs.close()
+    assert live["denoiser"] is live[roles(LIVE)["denoiser"]]
+    assert set(opened.sessions) == {*graphs(EXACT), *graphs(LIVE)}
+    opened.close()
+    opened.close()
     assert backend.closed == [name for name, _ in reversed(backend.loaded)]
 
 
 def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselves(tmp_path):
-    graphs, backend = graphs_of(tmp_path, *dict.fromkeys([*EXACT.graphs, *LIVE.graphs]), concurrent=True, threads=8)
-    exact, live = graphs.of(EXACT), graphs.of(LIVE)
-    assert exact["motion"] is graphs.sessions["motion"] is not live["motion"]
-    beside = {*LIVE.roles.values(), "motion"}
-    threads = dict(backend.loaded[len(EXACT.graphs) :])
+    opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]), concurrent=True, threads=8)
+    exact, live = opened.of(EXACT, roles(EXACT)), opened.of(LIVE, roles(LIVE))
+    assert exact["motion"] is opened.sessions["motion"] is not live["motion"]
+    beside = {graph for role, graph in roles(LIVE).items() if role in STREAMED}
+    threads = dict(backend.loaded[len(graphs(EXACT)) :])
     assert threads == {name: live_threads(spec_of(name), 8) for name in beside}
 
 
@@ -72,14 +72,14 @@ def test_half_of_the_threads_denoise_and_no_graph_has_none():
 
 
 def test_a_graph_that_the_bundle_lacks_is_named_with_the_command_that_builds_it(tmp_path):
-    graphs, backend = graphs_of(tmp_path, *EXACT.graphs)
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
     with pytest.raises(BundleError, match=r"has no graph live_denoiser, which this profile needs; .* --live"):
-        graphs.of(LIVE)
+        opened.of(LIVE, roles(LIVE))
     assert backend.loaded == []
 
 
 def test_products_that_a_family_lacks_are_refused_before_a_graph_is_opened(tmp_path):
-    graphs, backend = graphs_of(tmp_path, *EXACT.graphs)
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
     with pytest.raises(InputError, match="the profile exact is for fp8 products, onnxruntime has none"):
-        graphs.of(replace(EXACT, quantize="fp8"))
+        opened.of(replace(EXACT, quantize="fp8"), roles(EXACT))
     assert backend.loaded == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import InputError
-from hp_trt.profiles import find_profile, own_profiles, read_profiles
+from hp_trt.hunyuanportrait.profiles import find_profile, own_profiles
+from hp_trt.profiles import require_live
 from runtime.live_windows import LiveWindows
 
 
@@ -15,24 +16,9 @@ def write(folder, text: str):
     return file
 
 
-def test_exact_leaves_nothing_out():
-    exact = find_profile("exact")
-    assert (exact.mode, exact.denoiser, exact.decoder, dict(exact.sampling)) == ("clip", "full", "full", {})
-    assert exact.graphs == (
-        "appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder",
-    )  # fmt: skip
-
-
-def test_the_packages_profiles_say_what_they_are():
+def test_a_models_profiles_say_what_they_are():
     assert {"exact", "balanced", "live"} <= set(own_profiles())
     assert all(profile.about for profile in own_profiles().values())
-
-
-def test_live_needs_the_graphs_of_live_mode():
-    assert {"live_denoiser", "live_stitch", "tiny_decoder"} <= set(find_profile("live").graphs)
-    assert find_profile("live").roles == {
-        "denoiser": "live_denoiser", "stitch": "live_stitch", "decoder": "tiny_decoder",
-    }  # fmt: skip
 
 
 def test_a_users_file_changes_what_it_names_of_a_profile_and_no_more(tmp_path):
@@ -88,33 +74,7 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
         find_profile(f"{file}:alon")
 
 
-def test_deep_features_are_reused_by_the_denoiser_in_two_parts_in_either_mode(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text('[clip]\ndeep_every = 3\n[stream]\nmode = "live"\ndeep_every = 2\n[off]\ndeep_every = 1\n')
-    clip, stream, off = read_profiles(file).values()
-    for profile in (clip, stream):
-        assert profile.roles["inner"] == "denoiser_inner"
-        assert profile.roles["denoiser"] == "denoiser_outer"
-        assert "denoiser" not in profile.graphs  # the whole one is not opened beside its parts
-    assert "inner" not in off.roles
-
-
-def test_a_distilled_denoiser_has_nothing_to_reuse(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text('[mine]\ndenoiser = "distilled"\ndeep_every = 2\n')
-    with pytest.raises(InputError, match=r"profile mine: deep_every is for the full denoiser.*set denoiser = "):
-        read_profiles(file)
-
-
-def test_a_denoiser_in_8_bits_is_a_graph_of_its_own(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text('[clip]\nquantize = "fp8"\n[stream]\nbase = "live"\nquantize = "int8"\n')
-    clip, stream = read_profiles(file).values()
-    assert clip.roles["denoiser"] == "denoiser_fp8" and "denoiser" not in clip.graphs
-    assert stream.roles["denoiser"] == "live_denoiser_int8"
-    file.write_text('[mine]\nquantize = "int8"\ndeep_every = 2\n')
-    with pytest.raises(InputError, match=r"in two parts, for deep_every, is not quantised; set quantize = "):
-        read_profiles(file)
-    file.write_text('[mine]\nquantize = "int4"\n')
-    with pytest.raises(InputError, match="quantize is one of none, int8, fp8, got 'int4'"):
-        read_profiles(file)
+def test_a_profile_for_whole_clips_is_refused_where_frames_come_live():
+    assert require_live(find_profile("live")).name == "live"
+    with pytest.raises(InputError, match="the profile exact is for whole clips, live needs one whose windows"):
+        require_live(find_profile("exact"))

@@ -14,12 +14,12 @@ from engines.gpu import Gpu
 from engines.plans import PlanOptions
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
-from hp_trt.profiles import find_profile
+from hp_trt.hunyuanportrait.profiles import find_profile, graphs
 from tests.engines.bundles import TARGET, make_bundle, make_bundle_with_plans
 
 GPU = Gpu(index=0, name="NVIDIA RTX 4090", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
 CONFIG = RuntimeConfig(family="tensorrt-rtx")
-GRAPHS = find_profile("exact").graphs
+GRAPHS = graphs(find_profile("exact"))
 CONTENTS = {name: name.encode() for name in GRAPHS}
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,13 @@ import pytest
 
 from engines.bundle import Bundle
 from engines.manifest import GraphRecord
+from hp_trt.hunyuanportrait.profiles import find_profile, graphs
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.measure import BenchConfig, bench
 from hp_trt.measure.bench.race import Race
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
 from hp_trt.measure.bench.timeline import draw_timeline
-from hp_trt.profiles import find_profile
 from runtime import bench as command
-from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Event, Stages
 from tests.engines.bundles import key_of, manifest_of, spec_of
 from tests.fakes import spec
@@ -90,9 +90,9 @@ class FakeRuntime:
         assert settle_stages, "an asynchronous backend would be timed by its launches"
         records = [
             GraphRecord(name=n, key=key_of(n.encode()), spec=SPECS.get(n, spec_of(n)), precision="fp32", flops=FLOPS[n])
-            for n in find_profile("exact").graphs
+            for n in graphs(find_profile("exact"))
         ]
-        self.bundle = Bundle(path=path, manifest=manifest_of(*records))
+        self.bundle = Bundle(path=path, manifest=replace(manifest_of(*records), sampling={"window": 5, "overlap": 1}))
         self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))
 
     def __enter__(self):
@@ -100,9 +100,6 @@ class FakeRuntime:
 
     def __exit__(self, *ending):
         return None
-
-    def sampling(self, **overrides):
-        return Sampling.from_manifest({"window": 5, "overlap": 1}, **overrides)
 
     def animate(self, portrait, driving, out, **sampling):
         assert Path(portrait).is_file() and Path(driving).is_file()

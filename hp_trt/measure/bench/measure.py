@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engines.errors import InputError
 from engines.families import FamilyName, Provider
-from hp_trt.config import RuntimeConfig, profile_of
+from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.profiles import find_profile, sampling_of
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.clips import clip_files, shortened
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
@@ -82,15 +83,15 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     from hp_trt.api import Runtime
 
     tell = tell or (lambda what, done, total: None)
+    chosen = find_profile(config.profile)
     setup = RuntimeConfig(
         family=config.family,
         provider=config.provider,
         device_id=config.device_id,
         weight_budget_bytes=config.weight_budget_bytes,
         threads=config.threads,
-        profile=config.profile,
+        profile=chosen,
     )
-    chosen = profile_of(setup)
     if config.open_released is not None and chosen.name != "exact":
         raise InputError(f"the reference is what exact computes, the profile is {chosen.name}; leave out --reference")
     with (
@@ -98,7 +99,8 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,
         tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary,
     ):
-        folder, sampling = Path(temporary), runtime.sampling(steps=config.steps, seed=config.seed)
+        own = runtime.bundle.manifest.sampling
+        folder, sampling = Path(temporary), sampling_of(own, chosen, steps=config.steps, seed=config.seed)
         portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
         opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
         runs, walls_s = [], []
@@ -144,8 +146,8 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
 
 def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Counted, dict[str, int]]:
     """What a clip of `frames` is with `profile`, and its FLOPs by stage."""
+    from hp_trt.hunyuanportrait.work import profile_work
     from hp_trt.measure.planning.model import model_of_bundle
-    from hp_trt.measure.planning.work import profile_work
 
     model, work = model_of_bundle(runtime.bundle), profile_work(profile, sampling, frames)
     clip = Counted(
@@ -223,7 +225,8 @@ def _race(
     raced = min(config.reference_frames or frames, frames)
     if raced < frames:
         driving = shortened(driving, folder / "race.mp4", raced)
-    sampling = runtime.sampling(steps=config.reference_steps or config.steps, seed=config.seed)
+    own, steps = runtime.bundle.manifest.sampling, config.reference_steps or config.steps
+    sampling = sampling_of(own, runtime.profile, steps=steps, seed=config.seed)
     inputs = Inputs(portrait=portrait, driving=driving, out=folder / "race-out.mp4", sampling=sampling)
     return race(
         lambda: animate_exact(runtime, inputs),

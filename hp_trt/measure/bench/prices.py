@@ -19,8 +19,9 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.families import FamilyName, Provider
 from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.profiles import find_profile, graphs, own_profiles, read_profiles, sampling_of
 from hp_trt.measure.bench import machine
-from hp_trt.profiles import Profile, find_profile, own_profiles, read_profiles
+from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt price list", 1
 SHORTCUTS = Path(__file__).with_name("shortcuts.toml")
@@ -67,12 +68,12 @@ class PriceConfig:
         named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
         family = families.find(self.family)
         lacks = {
-            p.name: [graph for graph in p.graphs if graph not in has]
+            p.name: [graph for graph in graphs(p) if graph not in has]
             if family.computes(p.quantize)
             else [f"{p.quantize} products in {family.name}"]
             for p in self.chosen()
         }
-        return {name: graphs for name, graphs in lacks.items() if graphs and name not in named}
+        return {name: missing for name, missing in lacks.items() if missing and name not in named}
 
     def runtime(self, profile: Profile) -> RuntimeConfig:
         return RuntimeConfig(
@@ -161,7 +162,7 @@ def _speed(config: PriceConfig, profile: Profile) -> dict[str, Any]:
             if run:
                 walls_s.append(time.perf_counter() - start_s)
                 firsts_s.append(first_s)
-        sampling = runtime.sampling()
+        sampling = sampling_of(runtime.bundle.manifest.sampling, profile)
     return {
         "steps": sampling.executed_steps,
         "rows_a_step": max(len(step.rows) for step in sampling.guidance()),

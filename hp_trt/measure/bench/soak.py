@@ -79,9 +79,8 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
         profile=config.profile,
     )
     with Runtime(config.bundle, setup) as runtime:
-        runtime.live_profile()  # before the portrait is encoded
         policy: Policy = "block" if config.rate is None else "drop-oldest"
-        with runtime.live(images[0], policy=policy) as session:
+        with runtime.live(images[0], profile=runtime.profile, policy=policy) as session:
             found = _run(session, images, config, tell)
             stats = session.stats
     return {

@@ -12,10 +12,12 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.api import Runtime
-from hp_trt.config import RuntimeConfig, profile_of
+from hp_trt.config import RuntimeConfig
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
 from hp_trt.measure.metrics import seams
+from hp_trt.models import profile_of
+from hp_trt.profiles import Profile
 from runtime.hunyuanportrait.sampling import Sampling
 
 Animate = Callable[[Pair], Sequence[np.ndarray]]
@@ -82,6 +84,7 @@ class BundleColumn:
 
     bundle: Bundle
     config: RuntimeConfig
+    profile: Profile  # of the config, as the bundle's model has it
     overrides: dict[str, Any]
     name: str
     sampling: Sampling
@@ -94,7 +97,7 @@ class BundleColumn:
             "preset": manifest.preset,
             "precision": manifest.precision,
             "weights": manifest.weights["kind"],
-            "profile": profile_of(self.config).name,
+            "profile": self.profile.name,
             "family": self.config.family,
             "provider": self.config.provider,
             "threads": self.config.threads,
@@ -103,7 +106,7 @@ class BundleColumn:
 
     def joints(self, frames: int) -> list[int]:
         """Where the windows of a clip of `frames` meet."""
-        windows = profile_of(self.config).windows
+        windows = self.profile.windows
         return seams.joints(frames, self.sampling) if windows is None else windows.joints(frames)
 
     @contextmanager
@@ -135,14 +138,14 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
         BundleColumn(
             bundle=bundle,
             config=runtime,
+            profile=profile,
             overrides=config.sampling,
-            name=name if len(config.runtimes) == 1 else f"{name} {profile_of(runtime).name}",
-            sampling=Sampling.from_manifest(
-                {**bundle.manifest.sampling, **profile_of(runtime).sampling}, **config.sampling
-            ),
+            name=name if len(config.runtimes) == 1 else f"{name} {profile.name}",
+            sampling=Sampling.from_manifest({**bundle.manifest.sampling, **profile.sampling}, **config.sampling),
         )
         for name, bundle in zip(names, opened, strict=True)
         for runtime in config.runtimes
+        for profile in [profile_of(bundle, runtime)]
     ]
     if len({column.name for column in columns}) < len(columns):
         raise InputError("a bundle or a profile is given twice; give each once")

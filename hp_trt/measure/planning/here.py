@@ -25,9 +25,9 @@ import numpy as np
 from engines.backend import Session
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.hunyuanportrait.counts import LIKE
+from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning.model import Model
 from hp_trt.measure.planning.predict import Timed
-from hp_trt.measure.planning.work import profile_work
 from runtime.work import Call, Work
 
 if TYPE_CHECKING:

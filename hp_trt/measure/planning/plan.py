@@ -18,13 +18,14 @@ from engines.families import FamilyName, Provider
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
 from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.profiles import find_profile, graphs, own_profiles
+from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.model import Model, model_of_bundle, model_of_preset
 from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
 from hp_trt.measure.planning.wishes import LEAST_PX, STEP_PX, Answer, Choice, Wish, answer
-from hp_trt.measure.planning.work import profile_work
-from hp_trt.profiles import Profile, find_profile, own_profiles
+from hp_trt.profiles import Profile
 from runtime.work import Work
 
 FRAMES = 100
@@ -193,7 +194,7 @@ def _measured(
 ) -> Measured:
     from hp_trt.api import Runtime
 
-    there = profile if set(profile.graphs) <= set(bundle.manifest.graphs) else find_profile("exact")
+    there = profile if set(graphs(profile)) <= set(bundle.manifest.graphs) else find_profile("exact")
     setup = RuntimeConfig(
         profile=there,
         family=config.family,
@@ -203,7 +204,8 @@ def _measured(
     )
     on_card = config.family != "onnxruntime" or config.provider != "cpu"
     with Runtime(bundle, setup, settle_stages=True) as runtime:
-        return measure(runtime, runtime.sessions_of(there), model, work, memory_bytes=card_bytes if on_card else None)
+        opened = runtime.graphs.of(there, runtime.model.roles(there))
+        return measure(runtime, opened, model, work, memory_bytes=card_bytes if on_card else None)
 
 
 def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[str]:

@@ -6,42 +6,34 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from engines.errors import InputError
 from hp_trt.live.run import Opened
+from hp_trt.live.session import LiveFrame, LiveStats
 
 
-@dataclass(frozen=True, kw_only=True)
-class FakeFrame:
-    index: int
-    pts_s: Fraction
-    crop: np.ndarray
-    latency_s: float
-    ready_s: float
-
-    def full(self) -> np.ndarray:
-        return self.crop
-
-
-@dataclass(frozen=True, kw_only=True)
-class FakeStats:
-    pushed: int = 0
-    emitted: int = 0
-    dropped_in: int = 0
-    dropped_out: int = 0
-    held: int = 0
-    faceless: int = 0
-    queued_in: int = 0
-    queued_out: int = 0
-    frames_per_s: float = 12.5
-    latency_p50_s: float | None = 0.25
-    latency_p99_s: float | None = 0.5
-    late: bool = False
-    notes: tuple[str, ...] = ()
+def fake_stats(**changes) -> LiveStats:
+    """A session that has done nothing yet, but for `changes`."""
+    nothing = LiveStats(
+        pushed=0,
+        emitted=0,
+        dropped_in=0,
+        dropped_out=0,
+        held=0,
+        faceless=0,
+        queued_in=0,
+        queued_out=0,
+        frames_per_s=12.5,
+        latency_p50_s=0.25,
+        latency_p99_s=0.5,
+        late=False,
+        notes=(),
+    )
+    return replace(nothing, **changes)
 
 
 class FakeSession:
@@ -91,7 +83,14 @@ class FakeSession:
             self.changed.notify_all()
         crop = np.empty((self.size[1], self.size[0], 3), np.uint8)
         crop[:] = 255 - image[: self.size[1], : self.size[0]].mean(axis=(0, 1)).astype(np.uint8)
-        return FakeFrame(index=self.emitted - 1, pts_s=pts_s, crop=crop, latency_s=0.25, ready_s=time.monotonic())
+        return LiveFrame(
+            index=self.emitted - 1,
+            pts_s=pts_s,
+            crop=crop,
+            latency_s=0.25,
+            ready_s=time.monotonic(),
+            _paste=lambda made: made,
+        )
 
     def close(self):
         with self.changed:
@@ -105,7 +104,7 @@ class FakeSession:
 
     @property
     def stats(self):
-        return FakeStats(pushed=len(self.pushed), emitted=self.emitted, dropped_in=self.dropped)
+        return fake_stats(pushed=len(self.pushed), emitted=self.emitted, dropped_in=self.dropped)
 
     @contextmanager
     def open(self, policy):

@@ -11,9 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from engines.errors import InputError
+from hp_trt.hunyuanportrait.profiles import graphs, own_profiles
 from hp_trt.measure.bench.price_table import draw_pareto, markdown, show
 from hp_trt.measure.bench.prices import PriceConfig, pareto
-from hp_trt.profiles import own_profiles
 
 
 def row(profile: str, frames_per_s: float, psnr: float, **more):
@@ -51,7 +51,7 @@ def test_exact_comes_first_and_nothing_twice():
 
 
 def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
-    has = {graph for p in own_profiles().values() for graph in p.graphs}
+    has = {graph for p in own_profiles().values() for graph in graphs(p)}
     parts = ["denoiser_inner", "denoiser_outer"]
     every = PriceConfig(bundle=Path("b"), profiles=("all",)).left_out(has)
     assert every["deep-every-2"] == every["deep-every-3"] == parts

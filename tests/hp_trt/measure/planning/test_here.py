@@ -9,13 +9,14 @@ import pytest
 
 from engines.onnx_backend import available_cores
 from hp_trt.faces.haar import HaarLocator
+from hp_trt.hunyuanportrait.profiles import find_profile
+from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning import here
 from hp_trt.measure.planning.here import Measured, Piece, example, measure, sizes_of
 from hp_trt.measure.planning.model import model_of_preset
-from hp_trt.measure.planning.work import profile_work
 from hp_trt.media import paste
 from hp_trt.media.paste import PasteBack
-from hp_trt.profiles import Profile, find_profile
+from hp_trt.profiles import Profile
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.work import Call, Work
 from tests.fakes import FakeBackend, spec

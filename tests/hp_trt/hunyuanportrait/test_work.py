@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hp_trt.measure.planning.work import profile_work
+from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.profiles import Profile
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.work import clip_work, live_work

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hp_trt.hunyuanportrait.profiles import roles
 from hp_trt.profiles import Profile
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.work import clip_work, live_work
@@ -21,7 +22,8 @@ def profile_work(profile: Profile, own: Sampling, frames: int, *, steps: int | N
     sampling = replace(own, **profile.sampling)
     if steps is not None:
         sampling = replace(sampling, steps=steps, skip_last=min(sampling.skip_last, steps - 1))
-    graphs = {role: profile.roles[role] for role in ("denoiser", "inner", "decoder") if role in profile.roles}
+    named = roles(profile)
+    graphs = {role: named[role] for role in ("denoiser", "inner", "decoder") if role in named}
     if profile.windows is None:
         return clip_work(frames, sampling, **graphs)
     return live_work(frames, sampling, profile.windows, **graphs)

@@ -1,0 +1,111 @@
+"""HunyuanPortrait behind `hp_trt.model.Model`: a portrait and a driving video, whole clips or live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from engines.backend import Backend, Session
+from engines.bundle import Bundle
+from hp_trt.config import RuntimeConfig
+from hp_trt.faces.arcface import no_identity, open_arcface
+from hp_trt.faces.face import FaceLocator
+from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
+from hp_trt.hunyuanportrait.live_crops import Sight
+from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder
+from hp_trt.hunyuanportrait.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of
+from hp_trt.hunyuanportrait.stream import PortraitStream
+from hp_trt.hunyuanportrait.work import profile_work
+from hp_trt.live.stream import Stream
+from hp_trt.model import Clip, Driver, Driving, Picture, Portrait
+from hp_trt.open_graphs import OpenGraphs
+from hp_trt.profiles import Profile, Profiles
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.stages import Stages
+from runtime.work import Work
+
+
+class HunyuanPortrait:
+    """A `hp_trt.model.Model`. Raises what the networks of `config.arcface` raise when they are opened."""
+
+    driver: ClassVar[Driver] = "video"
+    profiles: ClassVar[Profiles] = PROFILES
+    streamed: ClassVar[frozenset[str]] = STREAMED
+
+    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
+        self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs
+        embed = open_arcface(config.arcface) if config.arcface else no_identity
+        self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed)
+
+    def roles(self, profile: Profile) -> Mapping[str, str]:
+        return roles(profile)
+
+    def check(self, profile: Profile) -> None:
+        check_choices(profile)
+        self._sampling(profile)
+
+    def notes(self, profile: Profile) -> tuple[str, ...]:
+        fingerprints = self._manifest.weights["fingerprint"]
+        if profile.denoiser == "distilled" and "live_unet" not in fingerprints:
+            return ("this bundle's live denoiser is not distilled: one step of it may blur; try a profile of more",)
+        return ()
+
+    def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
+        return self._portraits.portrait(image, locator, stages)
+
+    def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
+        sampling, geometry = self._sampling(profile), self._manifest.geometry
+        sessions = self._sessions(profile)
+        motion = read_motion(
+            self._backend,
+            sessions["motion"],
+            driving.frames,
+            driving.locator,
+            geometry=geometry,
+            window=sampling.window,
+            max_frames=driving.max_frames,
+            stages=stages,
+        )
+
+        def frames() -> Iterator[tuple[int, Fraction | None, np.ndarray]]:
+            made = clip_frames(
+                self._backend,
+                sessions,
+                motion_tokens=motion.bank.finish(sampling.pad_frames),
+                identity=self._portraits.identity(portrait, sampling, stages),
+                sampling=sampling,
+                side_px=geometry["crop_px"],
+                stages=stages,
+            )
+            for index, crop in made:
+                yield index, motion.times[index], crop
+
+        return Clip(frames=frames(), notes=lambda: motion.notes)
+
+    def stream(
+        self, portrait: Portrait, locator: FaceLocator, profile: Profile, after: Stream | None = None
+    ) -> PortraitStream:
+        assert profile.windows is not None, f"{profile.name} is no profile of mode live"
+        before = after if isinstance(after, PortraitStream) else None
+        return PortraitStream(
+            self._backend,
+            self._sessions(profile),
+            portrait=portrait,
+            sight=before.sight if before else Sight(locator, self._manifest.geometry),
+            guard=before.guard if before else None,
+            sampling=self._sampling(profile),
+            windows=profile.windows,
+            side_px=self._manifest.geometry["crop_px"],
+        )
+
+    def work(self, profile: Profile, frames: int) -> Work:
+        return profile_work(profile, Sampling.from_manifest(self._manifest.sampling), frames)
+
+    def _sampling(self, profile: Profile) -> Sampling:
+        return sampling_of(self._manifest.sampling, profile)
+
+    def _sessions(self, profile: Profile) -> Mapping[str, Session]:
+        return self._graphs.of(profile, roles(profile))

@@ -1,0 +1,87 @@
+"""HunyuanPortrait's profiles: which there are, what they may hold, and which graphs each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engines.errors import InputError
+from hp_trt.profiles import Profile, Profiles
+from runtime.hunyuanportrait.sampling import Sampling
+
+# Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
+STREAMED = frozenset({"motion", "inner", "denoiser", "stitch", "decoder"})
+
+
+def roles(profile: Profile) -> dict[str, str]:
+    """By what the loops call it: the graph that does it."""
+    live = profile.mode == "live"
+    if profile.sampling.get("deep_every", 1) > 1:
+        denoiser = {"inner": "denoiser_inner", "denoiser": "denoiser_outer"}
+    else:
+        kind = "" if profile.quantize == "none" else f"_{profile.quantize}"
+        denoiser = {"denoiser": ("live_denoiser" if live or profile.denoiser == "distilled" else "denoiser") + kind}
+    return {
+        "appearance": "appearance",
+        "motion": "motion",
+        "vae_encoder": "vae_encoder",
+        "step_embedding": "step_embedding",
+        **denoiser,
+        "stitch": "live_stitch" if live else "stitch",
+        "decoder": "tiny_decoder" if profile.decoder == "tiny" else "vae_decoder",
+    }
+
+
+def graphs(profile: Profile) -> tuple[str, ...]:
+    """What a bundle needs for it."""
+    return tuple(roles(profile).values())
+
+
+def sampling_of(own: Mapping[str, Any], profile: Profile, **overrides: Any) -> Sampling:
+    """A bundle's `own` sampling with the profile's shortcuts and overrides by name; None is no override.
+
+    Raises InputError for a name that does not exist, or numbers that cannot be.
+    """
+    return Sampling.from_manifest({**own, **profile.sampling}, **overrides)
+
+
+def check_choices(profile: Profile) -> None:
+    """Raises InputError for shortcuts that exclude each other."""
+    deep = profile.sampling.get("deep_every", 1)
+    if not isinstance(deep, int) or deep <= 1:
+        return
+    if profile.denoiser == "distilled":
+        raise InputError(
+            f"profile {profile.name}: deep_every is for the full denoiser, a distilled one has few steps that differ "
+            'much; set denoiser = "full", or deep_every = 1'
+        )
+    if profile.quantize != "none":
+        raise InputError(
+            f"profile {profile.name}: the denoiser in two parts, for deep_every, is not quantised; "
+            'set quantize = "none", or deep_every = 1'
+        )
+
+
+def _check(profile: Profile) -> None:
+    try:
+        Sampling.from_manifest({}, **profile.sampling)
+    except InputError as error:
+        raise InputError(f"profile {profile.name}: {error}") from error
+    check_choices(profile)
+
+
+PROFILES = Profiles(
+    own_file=Path(__file__).with_name("profiles.toml"),
+    sampling=(
+        "steps",
+        "schedule",
+        "skip_last",
+        "deep_every",
+        "guidance_appearance",
+        "guidance_motion",
+        "guidance_interval",
+    ),
+    check=_check,
+)
+find_profile, own_profiles, read_profiles = PROFILES.find, PROFILES.own, PROFILES.read

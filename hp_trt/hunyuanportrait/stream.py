@@ -1,0 +1,106 @@
+"""HunyuanPortrait's live stream: live crops, motion tokens, the live loop and the live decoder, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from engines.backend import Backend, Buffer, Pending, Session
+from hp_trt.hunyuanportrait.driving import DrivingCrop
+from hp_trt.hunyuanportrait.live_crops import Sight
+from hp_trt.hunyuanportrait.portrait_encoder import encoded
+from hp_trt.media.portrait import Portrait
+from runtime.decode import to_uint8
+from runtime.hunyuanportrait.encode import encode_motion
+from runtime.hunyuanportrait.live import LiveLoop
+from runtime.hunyuanportrait.sampling import Sampling
+from runtime.live_decode import LiveDecoder
+from runtime.live_windows import LiveWindows
+from runtime.streams import Guard
+
+
+class PortraitStream:
+    """A `hp_trt.live.stream.Stream`. Sessions by role: those of `LiveLoop`, `motion` and `decoder`.
+
+    `sight` and `guard` outlive a stream: the next one goes on where the face was. Raises what `LiveLoop` raises.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        sessions: Mapping[str, Session],
+        *,
+        portrait: Portrait,
+        sight: Sight,
+        guard: Guard | None,
+        sampling: Sampling,
+        windows: LiveWindows,
+        side_px: int,
+    ) -> None:
+        self.concurrent = backend.concurrent
+        self.sight = sight
+        self._backend, self._motion = backend, sessions["motion"]
+        self.guard = guard or (Guard(backend) if backend.asynchronous else None)  # of motion tokens
+        self._loop = LiveLoop(
+            backend,
+            sessions,
+            identity=encoded(portrait).identity,
+            sampling=sampling,
+            windows=windows,
+            side_px=side_px,
+        )
+        self._decoder = LiveDecoder(backend, sessions["decoder"])
+
+    def new_frames(self, window: int) -> int:
+        return self._loop.windows.new_frames(window)
+
+    def see(self, item: np.ndarray, index: int) -> DrivingCrop | None:
+        """What the motion networks see of a picture (H, W, 3) uint8 RGB; None before the first face."""
+        return self.sight.crop(item, index)
+
+    def encode(self, seen: Sequence[DrivingCrop]) -> Buffer:
+        head_id, exp_id = self.sight.intensity(seen)
+        return encode_motion(
+            self._backend,
+            self._motion,
+            face_images=np.stack([crop.face_image for crop in seen]),
+            pose_images=np.stack([crop.pose_image for crop in seen]),
+            head_id=head_id,
+            exp_id=exp_id,
+            first_frame=self.sight.frames - len(seen),
+            guard=self.guard,
+        )
+
+    def denoise(self, tokens: Buffer) -> Buffer:
+        latents = self._loop.window(tokens)
+        # The loop writes its own again; the decoder may be a window behind.
+        kept = self._backend.empty(latents.shape, "float32")
+        self._backend.take(latents, range(latents.shape[0]), kept)
+        return kept
+
+    def begin(self, latents: Buffer) -> list[Pending]:
+        return self._decoder.begin(latents)
+
+    def frames(self, begun: Sequence[Pending]) -> Iterator[np.ndarray]:
+        return (to_uint8(frame) for frame in self._decoder.frames(begun))
+
+    def change(self, portrait: Portrait) -> None:
+        identity = encoded(portrait).identity
+        if identity is not self._loop.identity:
+            self._loop.change_identity(identity)
+
+    def reanchor(self) -> None:
+        self.sight.anew = True
+
+    @property
+    def held(self) -> int:
+        return self.sight.held
+
+    @property
+    def faceless(self) -> int:
+        return self.sight.faceless
+
+    @property
+    def notes(self) -> list[str]:
+        return [*self.sight.notes(), *self._backend.notes]

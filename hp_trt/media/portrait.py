@@ -1,0 +1,23 @@
+"""A portrait as everybody but its model knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portrait:
+    """A portrait, encoded once, for any number of clips of the Runtime that made it."""
+
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    path: Path | None  # where it came from; None: an array
+    notes: tuple[str, ...]  # what a user should know, a line each
+    paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)  # the whole picture with a made square in its place
+    encoded: Any = field(repr=False)  # what the model keeps of it; nobody else looks inside

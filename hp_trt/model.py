@@ -1,0 +1,83 @@
+"""What every model is to an application: the protocol `Model`, and the types that both sides of it share.
+
+A model turns pictures, or sound, into what its graphs take, walks the graphs, and gives frames. `hp_trt.api` and
+`hp_trt.live` know no more of a model than stands here. Each model has a room of its own, which `hp_trt.models` opens by
+the model's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+
+from engines.backend import Backend
+from engines.bundle import Bundle
+from hp_trt.config import RuntimeConfig
+from hp_trt.faces.face import FaceLocator
+from hp_trt.live.stream import Stream
+from hp_trt.media.driving_frames import DrivingFrames
+from hp_trt.media.portrait import Picture, Portrait
+from hp_trt.open_graphs import OpenGraphs
+from hp_trt.profiles import Profile, Profiles
+from runtime.stages import Stages
+from runtime.work import Work
+
+__all__ = ["Clip", "Driver", "Driving", "Model", "Picture", "Portrait"]
+
+Driver = Literal["video", "audio"]  # what moves the portrait
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driving:
+    """What a clip follows."""
+
+    frames: DrivingFrames  # with their times, where they have any
+    locator: FaceLocator  # says where the faces are
+    max_frames: int  # more are refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Frames to come, and what there is to note once they have."""
+
+    # Each frame's index, from 0, its time on the driving file's clock, and its square (S, S, 3) uint8 RGB.
+    frames: Iterator[tuple[int, Fraction | None, np.ndarray]]
+    notes: Callable[[], Sequence[str]]
+
+
+class Model(Protocol):
+    """One algorithm over the opened graphs of one bundle. Not for use from two threads at once."""
+
+    driver: ClassVar[Driver]
+    profiles: ClassVar[Profiles]
+    streamed: ClassVar[frozenset[str]]  # roles that the threads of a live session run
+
+    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None: ...
+
+    def roles(self, profile: Profile) -> Mapping[str, str]:
+        """The graphs that `profile` needs: by what the loops call each, its name."""
+
+    def check(self, profile: Profile) -> None:
+        """Raises InputError for a profile, with its sampling options, that this model or bundle cannot do."""
+
+    def notes(self, profile: Profile) -> tuple[str, ...]:
+        """What a user should know of this bundle in this profile, a line each."""
+
+    def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
+        """Find the face and encode it. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
+
+    def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
+        """A whole clip, by a profile of mode clip. Raises InputError, FaceNotFound, BundleError, NonFiniteError."""
+
+    def stream(self, portrait: Portrait, locator: FaceLocator, profile: Profile, after: Stream | None = None) -> Stream:
+        """A stream by a profile of mode live. `after`: the stream that it takes the place of, and sees on from.
+
+        Raises InputError, BundleError.
+        """
+
+    def work(self, profile: Profile, frames: int) -> Work:
+        """What the profile does for a clip of so many frames, for the planner and the bench."""

@@ -1,0 +1,34 @@
+"""The models that there are, by name: each is imported when a bundle asks for it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from engines.bundle import Bundle
+from engines.errors import BundleError
+from hp_trt.config import RuntimeConfig
+from hp_trt.model import Model
+from hp_trt.profiles import Profile
+
+MODELS = {  # name -> module:class
+    "hunyuanportrait": "hp_trt.hunyuanportrait.model:HunyuanPortrait",
+}
+
+
+def find_model(bundle: Bundle) -> type[Model]:
+    """The model that the bundle was built for. Raises BundleError for one that is not known here."""
+    name = getattr(bundle.manifest, "model", "hunyuanportrait")
+    if name not in MODELS:
+        raise BundleError(
+            f"{bundle.path} is for the model {name}, this version has: {', '.join(MODELS)}; "
+            "use the version of hp-trt that built the bundle, or build another bundle"
+        )
+    module, _, found = MODELS[name].partition(":")
+    model: type[Model] = getattr(import_module(module), found)
+    return model
+
+
+def profile_of(bundle: Bundle, config: RuntimeConfig) -> Profile:
+    """The profile of `config` as the bundle's model has it. Raises InputError for a name that does not exist."""
+    profile = config.profile
+    return profile if isinstance(profile, Profile) else find_model(bundle).profiles.find(profile)

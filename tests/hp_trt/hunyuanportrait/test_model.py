@@ -1,0 +1,61 @@
+"""What HunyuanPortrait says of a bundle and a profile before it makes a picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from engines.errors import InputError
+from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.model import HunyuanPortrait
+from hp_trt.hunyuanportrait.profiles import find_profile, sampling_of
+from hp_trt.hunyuanportrait.work import profile_work
+from runtime.hunyuanportrait.sampling import Sampling
+from tests.engines.bundles import manifest_of
+from tests.fakes import FakeBackend
+
+
+def model_of(*networks: str) -> HunyuanPortrait:
+    weights = {"kind": "trained", "fingerprint": dict.fromkeys(networks, ""), "source": "a test"}
+    bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights))
+    return HunyuanPortrait(bundle, RuntimeConfig(), FakeBackend(), SimpleNamespace(sessions={}))
+
+
+@pytest.mark.parametrize(
+    ("profile", "networks", "told"),
+    [
+        ("live", ["unet"], True),
+        ("live", ["unet", "live_unet"], False),
+        ("exact", ["unet"], False),
+    ],
+)
+def test_one_step_of_a_denoiser_that_is_not_distilled_is_told_of(profile, networks, told):
+    notes = model_of(*networks).notes(find_profile(profile))
+    assert bool(notes) == told == any("is not distilled" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("profile", "sampling", "says"),
+    [
+        ("exact", {"steps": 0}, "steps needs a whole number of at least 1, got 0"),
+        ("exact", {"step": 3}, "there is no sampling option step; did you mean steps?"),
+        ("exact", {"skip_last": 4}, "skip_last 4 of 4 steps leaves none to execute"),  # the bundle has 4
+        ("live", {"deep_every": 2}, "profile live: deep_every is for the full denoiser"),
+        ("exact", {"deep_every": "often"}, "deep_every needs a whole number of at least 1, got 'often'"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused_in_words(profile, sampling, says):
+    chosen = find_profile(profile)
+    model_of("unet").check(chosen)
+    with pytest.raises(InputError) as error:
+        model_of("unet").check(replace(chosen, sampling={**chosen.sampling, **sampling}))
+    assert says in str(error.value)
+
+
+def test_work_is_that_of_the_profile_with_the_bundles_own_sampling():
+    profile, own = find_profile("balanced"), {"steps": 4}  # the bundle's
+    work = model_of("unet").work(profile, 50)
+    assert work == profile_work(profile, Sampling(**own), 50)
+    assert work.steps == sampling_of(own, profile).executed_steps == 3

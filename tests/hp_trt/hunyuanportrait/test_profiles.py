@@ -1,0 +1,79 @@
+"""Which graphs a profile of HunyuanPortrait needs, and which shortcuts exclude each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from engines.errors import InputError
+from hp_trt.hunyuanportrait.profiles import (
+    STREAMED,
+    find_profile,
+    graphs,
+    own_profiles,
+    read_profiles,
+    roles,
+    sampling_of,
+)
+
+
+def test_exact_leaves_nothing_out():
+    exact = find_profile("exact")
+    assert (exact.mode, exact.denoiser, exact.decoder, dict(exact.sampling)) == ("clip", "full", "full", {})
+    assert graphs(exact) == (
+        "appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder",
+    )  # fmt: skip
+
+
+def test_live_needs_the_graphs_of_live_mode():
+    assert {"live_denoiser", "live_stitch", "tiny_decoder"} <= set(graphs(find_profile("live")))
+    named = roles(find_profile("live"))
+    assert [named[role] for role in ("denoiser", "stitch", "decoder")] == [
+        "live_denoiser",
+        "live_stitch",
+        "tiny_decoder",
+    ]
+    assert all(named[role] == role for role in ("appearance", "motion", "vae_encoder", "step_embedding"))
+
+
+def test_deep_features_are_reused_by_the_denoiser_in_two_parts_in_either_mode(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[clip]\ndeep_every = 3\n[stream]\nmode = "live"\ndeep_every = 2\n[off]\ndeep_every = 1\n')
+    clip, stream, off = read_profiles(file).values()
+    for profile in (clip, stream):
+        assert roles(profile)["inner"] == "denoiser_inner"
+        assert roles(profile)["denoiser"] == "denoiser_outer"
+        assert "denoiser" not in graphs(profile)  # the whole one is not opened beside its parts
+    assert "inner" not in roles(off)
+
+
+def test_a_distilled_denoiser_has_nothing_to_reuse(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[mine]\ndenoiser = "distilled"\ndeep_every = 2\n')
+    with pytest.raises(InputError, match=r"profile mine: deep_every is for the full denoiser.*set denoiser = "):
+        read_profiles(file)
+
+
+def test_a_denoiser_in_8_bits_is_a_graph_of_its_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[clip]\nquantize = "fp8"\n[stream]\nbase = "live"\nquantize = "int8"\n')
+    clip, stream = read_profiles(file).values()
+    assert roles(clip)["denoiser"] == "denoiser_fp8" and "denoiser" not in graphs(clip)
+    assert roles(stream)["denoiser"] == "live_denoiser_int8"
+    file.write_text('[mine]\nquantize = "int8"\ndeep_every = 2\n')
+    with pytest.raises(InputError, match=r"in two parts, for deep_every, is not quantised; set quantize = "):
+        read_profiles(file)
+    file.write_text('[mine]\nquantize = "int4"\n')
+    with pytest.raises(InputError, match="quantize is one of none, int8, fp8, got 'int4'"):
+        read_profiles(file)
+
+
+def test_the_roles_of_a_live_sessions_threads_are_roles():
+    assert {role for profile in own_profiles().values() for role in roles(profile)} | {"inner"} >= STREAMED
+
+
+def test_sampling_is_the_bundles_then_the_profiles_then_the_callers():
+    own, profile = {"steps": 9, "window": 5, "seed": 3}, find_profile("live")
+    made = sampling_of(own, profile, seed=4, steps=None)
+    assert (made.window, made.steps, made.seed) == (5, profile.sampling["steps"], 4)
+    with pytest.raises(InputError, match=r"there is no sampling option step; did you mean steps\?"):
+        sampling_of(own, profile, step=3)

@@ -1,0 +1,109 @@
+"""A second model, in thirty lines over fakes, animates and streams through the same Runtime, without another change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import InputError
+from hp_trt import Runtime, RuntimeConfig
+from hp_trt.media.images import load_image
+from hp_trt.model import Clip, Portrait
+from hp_trt.models import MODELS, find_model
+from hp_trt.profiles import Profiles
+from tests.engines.bundles import make_bundle
+from tests.fakes import FakeBackend
+from tests.hp_trt.clips import contents, make_clip
+from tests.hp_trt.live.fake_stream import FakeStream, picture
+
+PROFILES = """
+[exact]
+[live]
+mode = "live"
+window = 4
+overlap = 0
+lead_in = 0
+"""
+
+
+class Brighter:
+    """A model: frames are the driving pictures, brighter by `steps`. It runs no graph."""
+
+    driver = "video"
+    profiles: Profiles
+    streamed = frozenset()
+
+    def __init__(self, bundle, config, backend, graphs):
+        self.backend = backend
+
+    def roles(self, profile):
+        return {}
+
+    def check(self, profile):
+        if strange := set(profile.sampling) - {"steps", "seed"}:
+            raise InputError(f"{', '.join(strange)} are no options here")
+
+    def notes(self, profile):
+        return ("brighter",)
+
+    def portrait(self, image, locator, stages):
+        path = None if isinstance(image, np.ndarray) else Path(image)
+        return Portrait(image=load_image(image), path=path, notes=(), paste=lambda crop: crop, encoded=7)
+
+    def clip(self, portrait, driving, profile, stages):
+        more = np.uint8(profile.sampling.get("steps", 0) + portrait.encoded)
+        timed = enumerate(driving.frames.timed(stages))
+        return Clip(
+            frames=((n, time_s, image + more) for n, (image, time_s) in timed), notes=lambda: driving.frames.notes
+        )
+
+    def stream(self, portrait, locator, profile, after=None):
+        return FakeStream(size=profile.windows.size, shown=portrait.encoded)
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """Opens a bundle of the second model with a profile."""
+    (tmp_path / "profiles.toml").write_text(PROFILES)
+    Brighter.profiles = Profiles(own_file=tmp_path / "profiles.toml", sampling=("steps",), check=lambda profile: None)
+    monkeypatch.setitem(MODELS, "hunyuanportrait", f"{__name__}:Brighter")
+    bundle = make_bundle(tmp_path / "bundle", any_graph=b"")
+    return lambda profile="exact": Runtime(bundle, RuntimeConfig(profile=profile), backend=FakeBackend())
+
+
+@pytest.mark.parametrize("profile", ["exact", "live"])
+def test_a_second_model_animates_arrays(opened, profile):
+    with opened(profile) as runtime:
+        made = list(runtime.frames(picture(0), [picture(level) for level in range(50, 60)]))
+    assert [frame.index for frame in made] == list(range(10))
+    assert [int(frame.full().max()) for frame in made] == list(range(57, 67))
+
+
+def test_a_second_model_animates_a_file(opened, tmp_path):
+    driving = make_clip(tmp_path / "d.mp4", 12)
+    with opened() as runtime:
+        done = runtime.animate(np.zeros((48, 64, 3), np.uint8), driving, tmp_path / "o.mp4", steps=2)
+    assert done.frames == 12 and "brighter" in done.notes
+    assert contents(tmp_path / "o.mp4").times_s == contents(driving).times_s
+
+
+def test_a_second_model_streams(opened):
+    with opened() as runtime, runtime.live(picture(0)) as session:
+        for number in range(8):
+            session.push(picture(100), number)
+        session.close()
+        assert [int(frame.crop.max()) for frame in session] == [107] * 8
+
+
+def test_a_second_model_says_which_profiles_and_options_there_are(opened):
+    with pytest.raises(InputError, match="there is no profile 'balanced'; there are: exact, live"):
+        opened("balanced")
+    with opened() as runtime, pytest.raises(InputError, match="shift are no options here"):
+        next(runtime.frames(picture(0), [picture(1)], shift=3))
+
+
+def test_the_model_of_a_bundle_is_found_by_its_name(tmp_path):
+    bundle = make_bundle(tmp_path, any_graph=b"")
+    assert find_model(bundle).__name__ == "HunyuanPortrait"

@@ -31,11 +31,10 @@ from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.part_file import same_file
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video import VideoReader
-from hp_trt.model import Clip, Driving, Model
+from hp_trt.model import Clip, Driving, Model, SamplingOptions
 from hp_trt.models import find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, require_live
-from runtime.hunyuanportrait.sampling import SamplingOptions
 from runtime.stages import Event, Stages
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, TypedDict
 
 import numpy as np
 
@@ -26,9 +26,35 @@ from hp_trt.profiles import Profile, Profiles
 from runtime.stages import Stages
 from runtime.work import Work
 
-__all__ = ["Clip", "Driver", "Driving", "Model", "Picture", "Portrait"]
+__all__ = ["Clip", "Driver", "Driving", "Model", "Picture", "Portrait", "SamplingOptions"]
 
 Driver = Literal["video", "audio"]  # what moves the portrait
+
+
+class SamplingOptions(TypedDict, total=False):
+    """What a caller may set by name, for type checkers: each model takes those that it knows, and refuses others.
+
+    None is no option: the profile's or the bundle's own holds.
+    """
+
+    steps: int | None
+    schedule: str | None
+    skip_last: int | None
+    deep_every: int | None
+    strength: float | None
+    window: int | None
+    overlap: int | None
+    shift: int | None
+    pad_frames: int | None
+    guidance_appearance: tuple[float, float] | None
+    guidance_motion: tuple[float, float] | None
+    guidance_interval: tuple[float, float] | None
+    noise_aug_strength: float | None
+    decode_chunk: int | None
+    fps: float | None
+    motion_bucket_id: int | None
+    seed: int | None
+    scaling_factor: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -18,29 +18,6 @@ from engines.errors import InputError
 from runtime import schedule
 from runtime.hunyuanportrait import guidance
 from runtime.hunyuanportrait.guidance import StepGuidance
-
-
-class SamplingOptions(TypedDict, total=False):
-    """What a caller may set of `Sampling` by name, for type checkers. None is no option: the bundle's own holds."""
-
-    steps: int | None
-    schedule: str | None
-    skip_last: int | None
-    deep_every: int | None
-    strength: float | None
-    window: int | None
-    overlap: int | None
-    shift: int | None
-    pad_frames: int | None
-    guidance_appearance: tuple[float, float] | None
-    guidance_motion: tuple[float, float] | None
-    guidance_interval: tuple[float, float] | None
-    noise_aug_strength: float | None
-    decode_chunk: int | None
-    fps: float | None
-    motion_bucket_id: int | None
-    seed: int | None
-    scaling_factor: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

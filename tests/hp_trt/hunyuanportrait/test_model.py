@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import get_type_hints
 
 import pytest
 
@@ -12,6 +13,7 @@ from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.model import HunyuanPortrait
 from hp_trt.hunyuanportrait.profiles import find_profile, sampling_of
 from hp_trt.hunyuanportrait.work import profile_work
+from hp_trt.model import SamplingOptions
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.engines.bundles import manifest_of
 from tests.fakes import FakeBackend
@@ -59,3 +61,9 @@ def test_work_is_that_of_the_profile_with_the_bundles_own_sampling():
     work = model_of("unet").work(profile, 50)
     assert work == profile_work(profile, Sampling(**own), 50)
     assert work.steps == sampling_of(own, profile).executed_steps == 3
+
+
+def test_every_sampling_option_is_a_keyword_with_its_own_type():
+    own, typed = get_type_hints(Sampling), get_type_hints(SamplingOptions)
+    assert set(typed) == set(own)
+    assert {name: hint for name, hint in own.items() if typed[name] not in (hint, hint | None)} == {}

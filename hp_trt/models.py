@@ -17,7 +17,7 @@ MODELS = {  # name -> module:class
 
 def find_model(bundle: Bundle) -> type[Model]:
     """The model that the bundle was built for. Raises BundleError for one that is not known here."""
-    name = getattr(bundle.manifest, "model", "hunyuanportrait")
+    name = bundle.manifest.model
     if name not in MODELS:
         raise BundleError(
             f"{bundle.path} is for the model {name}, this version has: {', '.join(MODELS)}; "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engines.errors import InputError
+from engines.errors import BundleError, InputError
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
 from hp_trt.model import Clip, Portrait
@@ -63,13 +64,17 @@ class Brighter:
         return FakeStream(size=profile.windows.size, shown=portrait.encoded)
 
 
+def of_model(name, bundle):
+    return replace(bundle, manifest=replace(bundle.manifest, model=name))
+
+
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
     """Opens a bundle of the second model with a profile."""
     (tmp_path / "profiles.toml").write_text(PROFILES)
     Brighter.profiles = Profiles(own_file=tmp_path / "profiles.toml", sampling=("steps",), check=lambda profile: None)
-    monkeypatch.setitem(MODELS, "hunyuanportrait", f"{__name__}:Brighter")
-    bundle = make_bundle(tmp_path / "bundle", any_graph=b"")
+    monkeypatch.setitem(MODELS, "brighter", f"{__name__}:Brighter")
+    bundle = of_model("brighter", make_bundle(tmp_path / "bundle", any_graph=b""))
     return lambda profile="exact": Runtime(bundle, RuntimeConfig(profile=profile), backend=FakeBackend())
 
 
@@ -107,3 +112,5 @@ def test_a_second_model_says_which_profiles_and_options_there_are(opened):
 def test_the_model_of_a_bundle_is_found_by_its_name(tmp_path):
     bundle = make_bundle(tmp_path, any_graph=b"")
     assert find_model(bundle).__name__ == "HunyuanPortrait"
+    with pytest.raises(BundleError, match="is for the model newer, this version has: hunyuanportrait; use the"):
+        find_model(of_model("newer", bundle))

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+import zlib
 
+import numpy as np
 import pytest
 
 from engines.bundle import Bundle
 from tests.export.tiny import TINY
 
-LARGE = 1 << 20  # elements: only full-size networks have many such entries
+LARGE = 1 << 20  # elements: only full-size networks have many such entries, and all of these are matrices
+BLOCK = 999_983  # a prime, so that no two rows of a matrix are alike
 
 
 @pytest.fixture(scope="session")
@@ -35,27 +38,18 @@ def shared_exports(cache):
         yield
 
 
-@pytest.fixture(scope="package", autouse=True)
-def large_weights(request):
-    """A full-size network is filled by the rule once, for the reference, the export, the build and the plan.
-
-    They take the same arrays, which nobody writes to: 8 GB while the slow tests of this folder run, one at a time.
-    """
-    if hasattr(request.config, "workerinput"):  # workers run small networks alone
-        yield
-        return
+@pytest.fixture
+def quick_weights(monkeypatch):
+    """Full-size networks are filled with one block of the rule's numbers again and again: what is shown of them does
+    not depend on the numbers, and to draw two billion takes a minute."""
     from export.weights import random
 
-    real, made = random.random_weight, {}
+    real = random.random_weight
 
     def random_weight(key, shape, *, integer=False, prefix=""):
         if integer or math.prod(shape) < LARGE:
             return real(key, shape, integer=integer, prefix=prefix)
-        entry = (prefix + key, tuple(shape))
-        if entry not in made:
-            made[entry] = real(key, shape, prefix=prefix)
-        return made[entry]
+        block = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(BLOCK).astype(np.float32)
+        return np.resize(block / np.float32(math.sqrt(math.prod(shape[1:]))), shape)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(random, "random_weight", random_weight)
-        yield
+    monkeypatch.setattr(random, "random_weight", random_weight)

@@ -13,6 +13,7 @@ from runtime.hunyuanportrait.presets import HALF
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_weights")
 def test_the_full_model_builds_in_half_precision_and_agrees_with_its_networks(tmp_path):
     path = tmp_path / "bundle"
     build_bundle(BuildConfig(preset="hunyuanportrait", bundle=path, precision="fp16", size=64, frames=2))

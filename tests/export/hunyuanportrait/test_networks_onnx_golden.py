@@ -224,8 +224,8 @@ def spec_of(case: Case) -> NetworkSpec:
 class OneAtATime:
     """Holds one network, as a module or as a session: at full size two would not fit into a small machine."""
 
-    def __init__(self, cache: OnnxCache, backend: OnnxBackend) -> None:
-        self._cache, self._backend = cache, backend
+    def __init__(self, cache: OnnxCache, backend: OnnxBackend, large_weights: dict[Any, Any]) -> None:
+        self._cache, self._backend, self._large_weights = cache, backend, large_weights
         self._key: str | None = None
         self._held: Any = None
         self._large: set[Path] = set()
@@ -246,6 +246,7 @@ class OneAtATime:
             self.clear()
             if case.facts["heavy"]:
                 self._large.add(path)
+                self._large_weights.clear()  # the session has them too
             self._held, self._key = self._backend.load(spec, path), key
         return self._held
 
@@ -261,8 +262,8 @@ class OneAtATime:
 
 
 @pytest.fixture(scope="module")
-def networks(onnx_cache, backend) -> Iterator[OneAtATime]:
-    held = OneAtATime(onnx_cache, backend)
+def networks(onnx_cache, backend, large_weights) -> Iterator[OneAtATime]:
+    held = OneAtATime(onnx_cache, backend, large_weights)
     yield held
     held.close()
 

@@ -300,6 +300,7 @@ def test_an_engine_that_this_gpu_opens_tells_its_layers(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_weights")
 @pytest.mark.parametrize(("name", "fused"), [("denoiser", 96), ("vae_decoder", 0)])
 def test_the_full_size_networks_build_for_a_card_that_is_not_here(trt, onnx_cache, tmp_path, name, fused):
     """25 frames, 512 pixels, every parameter random. The decoder's heads are 512 wide: no kernel is made for that."""

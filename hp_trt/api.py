@@ -109,7 +109,9 @@ class Runtime:
         self.backend: Backend = backend or open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
-            self.graphs = OpenGraphs(self.bundle, self.config, self.backend, streamed=kind.streamed)
+            self.graphs = OpenGraphs(
+                self.bundle, self.config, self.backend, streamed=kind.streamed, added_by=kind.added_by
+            )
             opened.callback(self.graphs.close)
             self.model: Model = kind(self.bundle, self.config, self.backend, self.graphs)
             self.model.check(self.profile)

@@ -81,6 +81,7 @@ class Model(Protocol):
     driver: ClassVar[Driver]
     profiles: ClassVar[Profiles]
     streamed: ClassVar[frozenset[str]]  # roles that the threads of a live session run
+    added_by: ClassVar[Mapping[str, str]]  # graphs that not every bundle has -> the build's option that adds them
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None: ...
 

@@ -41,11 +41,20 @@ def open_backend(config: RuntimeConfig) -> Backend:
 class OpenGraphs:
     """The sessions of one bundle on one backend, each opened once. Closes them; the backend is the caller's.
 
-    `streamed`: roles that the threads of a live session run.
+    `streamed`, `added_by`: as `hp_trt.model.Model` has them.
     """
 
-    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, *, streamed: Collection[str]) -> None:
-        self._bundle, self._config, self._backend, self._streamed = bundle, config, backend, streamed
+    def __init__(
+        self,
+        bundle: Bundle,
+        config: RuntimeConfig,
+        backend: Backend,
+        *,
+        streamed: Collection[str],
+        added_by: Mapping[str, str],
+    ) -> None:
+        self._bundle, self._config, self._backend = bundle, config, backend
+        self._streamed, self._added_by = streamed, added_by
         self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
         self._beside: dict[str, Session] = {}
         self._opened = ExitStack()
@@ -65,7 +74,7 @@ class OpenGraphs:
         live = profile.mode == "live"
         beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
         missing = [name for name in roles.values() if name not in (self._beside if name in beside else self.sessions)]
-        for name, (file, weights) in _files(self._bundle, self._config, missing).items():
+        for name, (file, weights) in self._files(missing).items():
             spec = self._bundle.spec(name)
             threads = live_threads(spec, self._config.threads) if name in beside else None
             session = self._backend.load(spec, file, weights, threads=threads)
@@ -78,6 +87,35 @@ class OpenGraphs:
         """Let go of all of them, the last one first. Twice is fine."""
         self._opened.close()
 
+    def _files(self, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
+        """By graph: the file to open, and the one that holds its weights where that is another."""
+        bundle, config = self._bundle, self._config
+        for name in names:
+            if name not in bundle:
+                plain, kind = plain_name(name)
+                option = f"--quantize {kind}" if kind else self._added_by.get(plain, "")
+                raise BundleError(
+                    f"{bundle.path} has no graph {name}, which this profile needs; build it: "
+                    + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}".rstrip()
+                )
+        family = families.find(config.family)
+        if not family.has_plans or not names:
+            return {name: (bundle.model_path(name), None) for name in names}
+        here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
+        chosen = choose_plans(bundle, here, names)
+        options = chosen.target.options
+        if config.weight_budget_bytes is not None and not options.weight_streaming:
+            streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
+            raise InputError(
+                "a weight budget is for plans built with --weight-streaming, those in "
+                f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
+                + plan_command(bundle.path, family.name, streaming)
+            )
+        return {
+            name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
+            for name in names
+        }
+
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:
     """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
@@ -85,38 +123,3 @@ def live_threads(spec: NetworkSpec, threads: int | None) -> int:
 
     whole = threads or available_cores()
     return max(1, whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4)
-
-
-def _option_of(graph: str) -> str:
-    """What makes a build add a graph that not every bundle has."""
-    if kind := plain_name(graph)[1]:
-        return f"--quantize {kind}"
-    return "--reuse" if graph in ("denoiser_inner", "denoiser_outer") else "--live"
-
-
-def _files(bundle: Bundle, config: RuntimeConfig, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
-    """By graph: the file to open, and the one that holds its weights where that is another."""
-    for name in names:
-        if name not in bundle:
-            option = _option_of(name)
-            raise BundleError(
-                f"{bundle.path} has no graph {name}, which this profile needs; build it: "
-                + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}"
-            )
-    family = families.find(config.family)
-    if not family.has_plans or not names:
-        return {name: (bundle.model_path(name), None) for name in names}
-    here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
-    chosen = choose_plans(bundle, here, names)
-    options = chosen.target.options
-    if config.weight_budget_bytes is not None and not options.weight_streaming:
-        streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
-        raise InputError(
-            "a weight budget is for plans built with --weight-streaming, those in "
-            f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
-            + plan_command(bundle.path, family.name, streaming)
-        )
-    return {
-        name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
-        for name in names
-    }

@@ -13,6 +13,15 @@ from runtime.hunyuanportrait.sampling import Sampling
 # Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
 STREAMED = frozenset({"motion", "inner", "denoiser", "stitch", "decoder"})
 
+# Graphs that not every bundle has -> the build's option that adds them.
+ADDED_BY = {
+    "denoiser_inner": "--reuse",
+    "denoiser_outer": "--reuse",
+    "live_denoiser": "--live",
+    "live_stitch": "--live",
+    "tiny_decoder": "--live",
+}
+
 
 def roles(profile: Profile) -> dict[str, str]:
     """By what the loops call it: the graph that does it."""

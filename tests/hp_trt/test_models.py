@@ -35,6 +35,7 @@ class Brighter:
     driver = "video"
     profiles: Profiles
     streamed = frozenset()
+    added_by = {}  # noqa: RUF012 - as the protocol has it
 
     def __init__(self, bundle, config, backend, graphs):
         self.backend = backend

@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import STREAMED, find_profile, graphs, roles
+from hp_trt.hunyuanportrait.profiles import ADDED_BY, STREAMED, find_profile, graphs, roles
 from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
 from tests.engines.bundles import make_bundle, spec_of
 
@@ -32,7 +32,7 @@ class Backend:
 def graphs_of(folder, *names: str, concurrent: bool = False, **config) -> tuple[OpenGraphs, Backend]:
     backend = Backend(concurrent=concurrent)
     bundle = make_bundle(folder, **{name: name.encode() for name in names})
-    return OpenGraphs(bundle, RuntimeConfig(**config), backend, streamed=STREAMED), backend
+    return OpenGraphs(bundle, RuntimeConfig(**config), backend, streamed=STREAMED, added_by=ADDED_BY), backend
 
 
 def test_what_is_configured_reaches_the_backend(monkeypatch):

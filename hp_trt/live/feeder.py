@@ -126,7 +126,8 @@ class Feeder:
         if self._last_s is None:
             self._zero_s = now_s - float(time_s)
         wait_s = self._zero_s + float(time_s) - now_s
-        if wait_s > _LONGEST_PAUSE_S and time_s - (self._last_s or time_s) > _LONGEST_PAUSE_S:
-            self._note(f"the times of {self._source.name} jump {float(time_s - self._last_s):.1f} s ahead")  # type: ignore[operator]
+        ahead_s = time_s - (self._last_s or time_s)
+        if wait_s > _LONGEST_PAUSE_S and ahead_s > _LONGEST_PAUSE_S:
+            self._note(f"the times of {self._source.name} jump {float(ahead_s):.1f} s ahead")
             self._zero_s, wait_s = now_s - float(time_s), 0
         return wait_s <= 0 or not self._stop.wait(wait_s)

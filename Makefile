@@ -1,8 +1,8 @@
 # One environment, .venv, for everything. Variables: PORTRAIT, DRIVING (the demo's inputs), SEED (who is drawn where they
 # are not given), TORCH (what pip installs).
 
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
-	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo "$$p" && break; done)
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
@@ -23,7 +23,7 @@ setup: $(READY)
 
 # torch goes first and alone: what else asks for it then takes this build.
 $(READY): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or 3.12, found neither; install one, or: make PYTHON=/path/to/python3.12"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11, 3.12 or 3.13, found none; install one, or: make PYTHON=/path/to/python3.13"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'

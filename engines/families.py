@@ -55,7 +55,7 @@ def _number(capability: str) -> tuple[int, ...]:
 ONNXRUNTIME = Family(
     name="onnxruntime",
     module="onnxruntime",
-    install="pip install onnxruntime",
+    install=f"{install('cpu')}, or '.[cuda]' for CUDA: the two share their files, never install both",
     versions=("1.",),
     builds_without_gpu=True,
     in_8_bits={"int8": "0"},  # on its CPU provider; fp8 tensors it widens

@@ -15,12 +15,15 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
+from engines import families
 from engines.backend import Buffer, Pending, StreamName
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
 from engines.spec import NetworkSpec, TensorSpec, plain_name
+
+families.load(families.ONNXRUNTIME)  # which no installation has that did not ask for it: says how to
+import onnxruntime as ort  # noqa: E402
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine

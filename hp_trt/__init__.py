@@ -6,12 +6,85 @@
         portrait = runtime.portrait("me.png")
         runtime.animate(portrait, "driving.mp4", "out.mp4")
 
-Importing this loads numpy and nothing heavier; OpenCV, PyAV and ONNX Runtime come with their first use.
+All that an application names stands here; each name is imported with its first use. That loads numpy and nothing
+heavier; OpenCV, PyAV and ONNX Runtime come when they work. What is not listed in `__all__` may change at any time.
 """
 
-from engines.errors import HpTrtError
-from hp_trt.api import Animation, Frame, Portrait, Runtime
-from hp_trt.config import RuntimeConfig
-from runtime.hunyuanportrait.sampling import Sampling
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Animation", "Frame", "HpTrtError", "Portrait", "Runtime", "RuntimeConfig", "Sampling"]
+from hp_trt.siblings import check_siblings
+
+check_siblings("engines", "runtime")
+
+if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
+    from engines.errors import (
+        BundleError,
+        CheckpointError,
+        EngineMismatch,
+        FaceNotFound,
+        HpTrtError,
+        InputError,
+        InternalError,
+        NonFiniteError,
+        OutputError,
+        ParityError,
+    )
+    from hp_trt.api import Animation, Frame, Portrait, Runtime
+    from hp_trt.config import RuntimeConfig
+    from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
+    from hp_trt.profiles import Profile
+    from runtime.hunyuanportrait.sampling import Sampling
+    from runtime.stages import Event
+
+__all__ = [
+    "Animation",
+    "BundleError",
+    "CheckpointError",
+    "EngineMismatch",
+    "Event",
+    "FaceNotFound",
+    "Frame",
+    "HpTrtError",
+    "InputError",
+    "InternalError",
+    "LiveFrame",
+    "LiveSession",
+    "LiveStats",
+    "NonFiniteError",
+    "OutputError",
+    "ParityError",
+    "Portrait",
+    "Profile",
+    "Runtime",
+    "RuntimeConfig",
+    "Sampling",
+    "__version__",
+]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "engines.errors": (
+        "BundleError CheckpointError EngineMismatch FaceNotFound HpTrtError InputError InternalError NonFiniteError "
+        "OutputError ParityError"
+    ),
+    "hp_trt.api": "Animation Frame Portrait Runtime",
+    "hp_trt.config": "RuntimeConfig",
+    "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
+    "hp_trt.profiles": "Profile",
+    "runtime.hunyuanportrait.sampling": "Sampling",
+    "runtime.stages": "Event",
+}
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        for home, names in _HOMES.items():
+            if name in names.split():
+                found = getattr(import_module(home), name)
+                globals()[name] = found  # the next time it is an attribute like any other
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

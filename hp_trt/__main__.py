@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+from hp_trt import __version__
 from hp_trt.commands import animate, doctor, evaluate, inspect, live, plan, sample
 from hp_trt.console import run
+from hp_trt.siblings import require_siblings
 
 app = typer.Typer(
     add_completion=False,
@@ -32,7 +33,7 @@ for command in (
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        print(f"hp-trt {metadata.version('hp-trt')}")
+        print(f"hp-trt {__version__}")
         raise typer.Exit
 
 
@@ -47,6 +48,7 @@ def before_any_command(
 
 def main() -> None:
     """The console script."""
+    require_siblings("procedural")
     run(app, json_events=sys.argv[1:2] != ["evaluate"])  # whose --json names a file
 
 

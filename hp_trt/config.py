@@ -20,21 +20,38 @@ Choice = TypeVar("Choice")
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
-    """Checked when made; raises InputError. Nothing below reads the environment."""
+    """What runs the graphs, and who finds the faces. Checked when made: raises InputError.
 
-    family: FamilyName = "onnxruntime"  # the others need plans for this GPU in the bundle
-    provider: Provider = "cpu"  # of ONNX Runtime
-    device_id: int = 0  # which GPU
-    # Of each graph, so much of its weights stays in GPU memory; for plans with weight streaming. None: all of them.
+    Nothing below it reads the environment. Its fields:
+
+    family               what runs the graphs: "onnxruntime", "tensorrt" or "tensorrt-rtx"; the last two need plans for
+                         this GPU in the bundle
+    provider             of ONNX Runtime: "cpu" or "cuda"
+    device_id            which GPU, from 0
+    weight_budget_bytes  of each graph, so much of its weights stays in GPU memory, for plans with weight streaming;
+                         None: all of them
+    overlap_decode       decode one clip while the next is denoised, for as much more GPU memory as the decoder's
+                         activations; for plans
+    threads              of the CPU; None: every core this process may use. The same number gives the same bits
+    profile              how much quality for how much speed: "exact", "balanced", "live", "FILE.toml",
+                         "FILE.toml:NAME", or a Profile (`hp_trt.profiles`); a name is checked when a bundle is opened
+    locator              who finds the faces: "haar", which comes with OpenCV, "yunet" or "yoloface"
+    locator_file         the network of the face finder; needed by every one but haar
+    arcface              arcface.onnx, for the identity vector; None: no identity, as upstream allows
+    max_frames           the longest driving video that is taken; 10,000 is the released program's limit
+    """
+
+    family: FamilyName = "onnxruntime"
+    provider: Provider = "cpu"
+    device_id: int = 0
     weight_budget_bytes: int | None = None
-    # Decode one clip while the next is denoised, for as much more GPU memory as the decoder's activations.
     overlap_decode: bool = False
-    threads: int | None = None  # None: every core this process may use; the same number gives the same bits
-    profile: str | Profile = "exact"  # of the model, FILE.toml, or FILE.toml:NAME; checked when a bundle is opened
+    threads: int | None = None
+    profile: str | Profile = "exact"
     locator: Locator = "haar"
-    locator_file: Path | str | None = None  # needed by every locator but haar
-    arcface: Path | str | None = None  # arcface.onnx; None: no identity embedding, as upstream allows
-    max_frames: int = 10_000  # of a driving video; the released program's limit
+    locator_file: Path | str | None = None
+    arcface: Path | str | None = None
+    max_frames: int = 10_000
 
     def __post_init__(self) -> None:
         one_of("family", self.family, FAMILY_NAMES)

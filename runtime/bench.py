@@ -44,6 +44,7 @@ from rich.console import Console
 if not __package__:  # run as a file: its own folder is on the path then, where the one above should be
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+import hp_trt  # noqa: F401  # first: it says so where engines or runtime are not ours
 from engines.errors import InputError, OutputError
 from hp_trt.commands import options
 from hp_trt.config import weight_budget_bytes

@@ -75,3 +75,9 @@ def pocket_bundle(bundle_of) -> Path:
 def small_bundle(bundle_of) -> Path:
     """A bundle of a very small preset at 64 px, for commands and whole clips. Read only."""
     return bundle_of(preset="small", parity=False)
+
+
+@pytest.fixture(scope="session")
+def live_bundle(bundle_of) -> Path:
+    """A bundle of the tiny preset with live mode's graphs too, whose windows are 3 frames. Read only."""
+    return bundle_of(preset="tiny", live=True, parity=False)

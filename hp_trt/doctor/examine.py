@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from engines.families import ONNXRUNTIME
 from hp_trt.doctor.abilities import ability_findings, export_findings, family_findings, gpu_findings
 from hp_trt.doctor.finding import Finding, version
 
@@ -40,9 +41,9 @@ def _system() -> Iterator[Finding]:
     version = platform.python_version()
     yield Finding(
         name="Python",
-        fine=(3, 11) <= sys.version_info[:2] <= (3, 12),
+        fine=(3, 11) <= sys.version_info[:2] <= (3, 13),
         found=f"{version} on {platform.system()} {platform.machine()}",
-        fix="use Python 3.11 or 3.12",
+        fix="use Python 3.11, 3.12 or 3.13",
         needed=True,
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -58,9 +59,8 @@ def _system() -> Iterator[Finding]:
 
 
 def _onnxruntime() -> Iterator[Finding]:
-    install = "pip install onnxruntime"
     if importlib.util.find_spec("onnxruntime") is None:
-        yield Finding(name="onnxruntime", fine=False, found="not installed", fix=install, needed=True)
+        yield Finding(name="onnxruntime", fine=False, found="not installed", fix=ONNXRUNTIME.install, needed=True)
         return
     import onnxruntime
 

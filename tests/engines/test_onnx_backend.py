@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +178,12 @@ def test_wrong_options_are_the_users_mistake():
 def test_the_device_is_named_for_people():
     assert OnnxBackend(threads=2).device == "CPU, 2 threads"
     assert OnnxBackend().threads >= 1
+
+
+def test_without_onnx_runtime_it_says_which_of_the_two_to_install():
+    code = "import sys; sys.modules['onnxruntime'] = None; import engines.onnx_backend"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stderr.splitlines()[-1] == (
+        "engines.errors.EngineMismatch: onnxruntime is not installed; pip install '.[cpu]' in a checkout of hp-trt, "
+        "or '.[cuda]' for CUDA: the two share their files, never install both"
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+
 import pytest
 
 from engines.errors import InputError
@@ -39,3 +42,8 @@ def test_a_weight_budget_is_a_number_of_gib():
     for wrong in (-0.1, float("nan"), float("inf")):
         with pytest.raises(InputError, match=f"--weight-budget is a number of GiB of at least 0, got {wrong}"):
             weight_budget_bytes(wrong)
+
+
+def test_the_help_explains_every_field():
+    for field in fields(RuntimeConfig):
+        assert re.search(rf"^    {field.name} +\S", RuntimeConfig.__doc__, re.MULTILINE), field.name

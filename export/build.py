@@ -1,19 +1,14 @@
 """Checkpoints to a bundle: every graph exported, compared with its network, and put where its content says.
 
 A graph's key hashes all that decides its content: the promise, the networks' facts and weights, precision, exporter
-and our own export code. A key that the bundle holds already is not built again, so a second build costs seconds, and
-one that was killed goes on where it stopped.
+and our own export code. A build is a list of steps, made before anything is done: a graph whose key the bundle holds
+already is not built again, so a second build costs seconds, and one that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
-import gc
-import hashlib
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
@@ -30,26 +24,19 @@ from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
 from engines.spec import QUANTIZATIONS, Quantization
 from export.code_hash import code_hash
+from export.graphs.build_graph import SharedNetworks, build_graph
 from export.graphs.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
 from export.graphs.flops import graph_flops
 from export.graphs.graph import Graph
-from export.graphs.parity import Expected, check, expectations
-from export.graphs.shared_weights import share_weights
-from export.graphs.structure import structure
-from export.graphs.trace import OPSET, export_onnx
-from export.hunyuanportrait.architecture import NETWORKS
-from export.hunyuanportrait.graphs import QUANTIZABLE, bundle_graphs
-from export.hunyuanportrait.live_graphs import live_graphs
-from export.hunyuanportrait.presets import PRESETS, Preset
-from export.hunyuanportrait.released import released_row_flops
-from export.hunyuanportrait.reuse_graphs import REUSE_GRAPHS, reuse_graphs
-from export.hunyuanportrait.upstream import find_user_files
+from export.graphs.graph_steps import GraphStep, digest
+from export.graphs.parity import Expected, expectations
+from export.graphs.trace import OPSET
+from export.models import Model, PresetFacts, find_model
 from export.plans.build_plans import intact
-from export.plans.engine_parity import Judge
+from export.plans.engine_parity import Reference
 from export.progress import Progress, announcer
-from export.weights.packed import live_networks
-from export.weights.source import OWN_WEIGHTS, WeightsSource, WithLive, is_packed, open_source, own_live_weights
-from runtime.hunyuanportrait.presets import MODEL
+from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
+from export.weights.source import WeightsSource, WithLive
 
 Precision = Literal["fp32", "fp16"]
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
@@ -79,7 +66,7 @@ class BuildConfig:
     live_weights: Path | None = None
 
     def __post_init__(self) -> None:
-        check_preset(self.preset)
+        find_model(self.preset)
         if self.precision not in ("fp32", "fp16"):
             raise InputError(f"there is no precision {self.precision!r}; choose fp32 or fp16")
         if self.size is not None and self.size > 2048:
@@ -100,39 +87,40 @@ class BuildConfig:
             raise InputError(f"there is no graph {', '.join(unknown)}; choose from {', '.join(known)}")
 
     @property
-    def profile(self) -> Preset:
-        return PRESETS[self.preset]
+    def model(self) -> Model:
+        return find_model(self.preset)
+
+    @property
+    def preset_facts(self) -> PresetFacts:
+        return self.model.preset
 
     @property
     def size_px(self) -> int:
-        return self.profile.size if self.size is None else self.size
+        return self.preset_facts.size if self.size is None else self.size
 
     @property
     def window(self) -> int:
-        return self.profile.frames if self.frames is None else self.frames
+        return self.preset_facts.frames if self.frames is None else self.frames
 
     @property
     def packed(self) -> bool:
         """Whether the weights are one file, of our own training."""
         return is_packed(self.weights)
 
-    def user_files(self) -> dict[str, Path]:
-        """Files beside the weights that a bundle does not hold and the runtime can use."""
-        return {} if self.weights is None or self.packed else find_user_files(self.weights)
+    def user_files(self) -> Mapping[Path, str]:
+        """Files beside the weights that a bundle does not hold and the runtime can use: each with its option."""
+        return {} if self.weights is None or self.packed else self.model.user_files(self.weights)
 
     def graphs(self) -> dict[str, Graph]:
         """Every graph of this bundle. ValueError for a size that the networks cannot take."""
-        architecture, half = self.profile.architecture, self.precision == "fp16"
-        sizes: Any = {"size": self.size_px, "frames": self.window, "half": half}
-        graphs = bundle_graphs(architecture, motion_px=self.profile.motion_px, **sizes)
-        if self.reuse:
-            graphs |= reuse_graphs(architecture, **sizes)
-        if self.live:
-            graphs |= live_graphs(architecture, networks=self._live_networks(), **sizes)
-        for kind in self.quantize:
-            made = [graphs[name].in_kind(kind) for name in QUANTIZABLE if name in graphs]
-            graphs |= {graph.name: graph for graph in made}
-        return graphs
+        return self.model.graphs(
+            size=self.size_px,
+            frames=self.window,
+            half=self.precision == "fp16",
+            reuse=self.reuse,
+            live=self.model.live_networks_of(self.weights, self.live_weights) if self.live else None,
+            quantize=self.quantize,
+        )
 
     def words(self) -> tuple[str, ...]:
         """What `export.build_engines` is asked for this with, but for the bundle's own place."""
@@ -154,20 +142,6 @@ class BuildConfig:
         words += ["--no-graph-parity"] * (not self.parity)
         return tuple(words)
 
-    def _live_networks(self) -> tuple[str, ...]:
-        """Which networks of live mode there are weights of."""
-        if self.live_weights is not None:
-            return live_networks(self.live_weights)
-        return ("tiny_decoder",) if self.weights is None else ()
-
-
-def check_preset(name: str) -> None:
-    """Raises InputError for a preset that there is not."""
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
-        raise InputError(f"there is no preset {name!r}; {hint}")
-
 
 def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | None = None) -> Bundle:
     """Build what is missing or changed, commit, and return the opened bundle.
@@ -176,36 +150,51 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
     """
     tell = on_progress or (lambda progress: None)
     source = open_weights(config)
-    graphs = config.graphs()
     fingerprint = functools.cache(source.fingerprint)
     records: dict[str, GraphRecord] = {}
-    calls = Calls(config.calibration)
     with BundleWriter(config.bundle, preset=config.preset) as writer:
-        networks = _Networks(config, source)
-        for number, (name, graph) in enumerate(graphs.items(), start=1):
-            facts, record = find_graph(writer, graph, config, fingerprint)
-            later = {n for g in list(graphs.values())[number:] if not g.quantized for n in g.networks}
-            if record is None:
-                announce = announcer(tell, what="graph", graph=name, number=number, of=len(graphs))
-                if graph.quantized:
-                    networks.keep(set())
-                    so_far = _manifest(config, source, {}, records)
-                    unfinished = Unfinished(path=config.bundle, manifest=so_far, writer=writer)
-                    record = build_quantized(graph, digest(facts), facts, unfinished, calls, announce)
-                else:
-                    owner = writer.where(records["denoiser"]) if name in REUSE_GRAPHS else None
-                    record = _build_graph(graph, facts, config, networks, later, writer, announce, owner)
+        steps = graph_steps(config, writer, fingerprint)
+        build = _Builder(config, source, writer)
+        for number, step in enumerate(steps, start=1):
+            if step.record is not None:
+                parity = step.record.parity.get("max")
+                tell(Progress(graph=step.name, step="reuse", number=number, of=len(steps), parity=parity))
+                records[step.name] = step.record
             else:
-                tell(Progress(graph=name, step="reuse", number=number, of=len(graphs), parity=record.parity.get("max")))
-            records[name] = record
-        manifest = _manifest(config, source, {n: fingerprint(n) for n in _used(graphs)}, records)
+                announce = announcer(tell, what="graph", graph=step.name, number=number, of=len(steps))
+                records[step.name] = build(step, steps[number:], records, announce)
+        used = dict.fromkeys(network for step in steps for network in step.graph.networks)
+        manifest = _manifest(config, source, {network: fingerprint(network) for network in used}, records)
         return writer.commit(replace(manifest, engines=still_good(writer, records)))
 
 
-def deciding_networks(graph: Graph) -> tuple[str, ...]:
+def graph_steps(config: BuildConfig, writer: BundleWriter, fingerprint: Callable[[str], str]) -> list[GraphStep]:
+    """What a build does with each graph, in order; the bundle is looked at and not touched.
+
+    `fingerprint`: of a network's weights. Raises InputError for a graph that the bundle does not hold and that `--only`
+    leaves out.
+    """
+    standing = writer.manifest()
+    steps = []
+    for name, graph in config.graphs().items():
+        networks = deciding_networks(graph, config.model)
+        facts = content_facts(graph, config, {network: fingerprint(network) for network in networks})
+        record = writer.find(name, digest(facts))
+        if record is None and not config.parity:  # one that was compared is as good
+            record = writer.find(name, digest(facts | {"parity": True}))
+        if record is None and config.only and name not in config.only:
+            raise InputError(
+                f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
+            )
+        before = standing.graphs.get(name) if standing else None
+        steps.append(GraphStep(graph=graph, facts=facts, record=record, before=before))
+    return steps
+
+
+def deciding_networks(graph: Graph, model: Model) -> tuple[str, ...]:
     """Whose weights decide what a graph is: its own, and for one in 8 bits all that the clips go through which it is
     calibrated on."""
-    return graph.networks if graph.quantized is None else tuple(dict.fromkeys((*graph.networks, *NETWORKS)))
+    return graph.networks if graph.quantized is None else tuple(dict.fromkeys((*graph.networks, *model.networks)))
 
 
 def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]) -> dict[str, Any]:
@@ -217,36 +206,12 @@ def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, 
         "parity": config.parity,
         "spec": graph.spec.to_json(),
         "half": graph.half,
-        "networks": {n: digest(config.profile.architecture.facts(n)) for n in graph.networks},
+        "networks": {n: digest(config.model.network_facts(n)) for n in graph.networks},
         "weights": dict(fingerprints),
         "opset": OPSET,
         "versions": {package: metadata.version(package) for package in EXPORTERS},
-        "code": code_hash("graphs", "hunyuanportrait", "hunyuanportrait/networks", "weights/random.py"),
+        "code": code_hash("graphs", "weights/random.py", *config.model.code),
     }
-
-
-def digest(facts: Any) -> str:
-    """sha256 (hex) over JSON data. Of a graph's facts it is the content key, which stands for one folder for ever: a
-    graph is never made again under the name of one that is intact."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def find_graph(
-    writer: BundleWriter, graph: Graph, config: BuildConfig, fingerprint: Callable[[str], str]
-) -> tuple[dict[str, Any], GraphRecord | None]:
-    """The facts of a graph, and its record where the bundle holds it already.
-
-    `fingerprint`: of a network's weights. Raises InputError for one that it does not hold and that `--only` leaves out.
-    """
-    facts = content_facts(graph, config, {network: fingerprint(network) for network in deciding_networks(graph)})
-    record = writer.find(graph.name, digest(facts))
-    if record is None and not config.parity:  # one that was compared is as good
-        record = writer.find(graph.name, digest(facts | {"parity": True}))
-    if record is None and config.only and graph.name not in config.only:
-        raise InputError(
-            f"{config.bundle} has no {graph.name} of these settings and --only leaves it out; build without --only"
-        )
-    return facts, record
 
 
 def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict[str, EngineSet]:
@@ -266,15 +231,15 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
     return kept
 
 
-def judge(config: BuildConfig) -> Judge:
+def reference(config: BuildConfig) -> Reference:
     """For `export.plans.build_plans`: runs a graph's network in float32, on the GPU where PyTorch has one."""
-    networks = _Networks(config, open_weights(config))
+    graphs, networks = config.graphs(), _networks(config, open_weights(config))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.backends.cudnn.allow_tf32 = False  # a judge in float32 means it
+    torch.backends.cudnn.allow_tf32 = False  # a reference in float32 means it
 
-    def run(graph: Graph) -> list[Expected]:
-        module = graph.make(networks).eval().requires_grad_(False).to(device)
-        expected = expectations(graph, module, device)
+    def run(graph: str) -> list[Expected]:
+        module = graphs[graph].make(networks).eval().requires_grad_(False).to(device)
+        expected = expectations(graphs[graph], module, device)
         del module
         networks.keep(set())
         if device == "cuda":
@@ -286,122 +251,68 @@ def judge(config: BuildConfig) -> Judge:
 
 def open_weights(config: BuildConfig) -> WeightsSource:
     """Where the parameters come from. Raises CheckpointError for a folder or file that is not what it should be."""
-    return open_source(config.profile.architecture, config.weights, preset=config.preset, live=config.live_weights)
+    return config.model.open_weights(config.weights, config.live_weights)
 
 
-class _Networks:
-    """Modules with float32 parameters, made when first asked for and shared between graphs."""
-
-    def __init__(self, config: BuildConfig, source: WeightsSource) -> None:
-        self._architecture, self._source = config.profile.architecture, source
-        self._made: dict[str, nn.Module] = {}
-
-    def __call__(self, network: str) -> nn.Module:
-        if network not in self._made:
-            self._made[network] = self._architecture.load(network, self._source.state(network))
-        return self._made[network]
-
-    def keep(self, wanted: Set[str]) -> None:
-        """Let go of all but these."""
-        self._made = {name: module for name, module in self._made.items() if name in wanted}
-        gc.collect()
+def _networks(config: BuildConfig, source: WeightsSource) -> SharedNetworks:
+    model = config.model
+    return SharedNetworks(lambda network: model.load(network, source.state(network)))
 
 
-def _build_graph(
-    graph: Graph,
-    facts: dict[str, Any],
-    config: BuildConfig,
-    networks: _Networks,
-    later: Set[str],
-    writer: BundleWriter,
-    announce: Callable[..., None],
-    owner: Path | None,
-) -> GraphRecord:
-    """`owner`: the graph whose weights this one's are."""
-    from engines.onnx_backend import OnnxBackend
+class _Builder:
+    """Builds one graph after the other, of one bundle."""
 
-    start, key = time.perf_counter(), digest(facts)
-    announce("load")
-    module = graph.make(networks).eval().requires_grad_(False)
-    announce("judge")
-    expected = expectations(graph, module) if config.parity else []
-    announce("export")
-    if graph.half:
-        module = module.half()  # in place: the networks it holds are no judges any more
-        later = later - set(graph.networks)
-    folder = writer.stage(graph.name, key)
-    path = folder / f"{graph.name}.onnx"
-    example = graph.example({name: max(size, 2) for name, size in graph.opt_sizes().items()})
-    export_onnx(module, graph.spec, example, path)
-    read = {} if owner is None else {"weights_bytes": share_weights(path, owner)}
-    exported_s = time.perf_counter() - start
-    del module
-    networks.keep(later)  # before the session opens: a full-size UNet is 6 GB in each
-    parity: dict[str, float] = {}
-    if config.parity:
-        announce("parity")
-        backend = OnnxBackend()
-        session = backend.load(graph.spec, path)
-        parity = check(graph, session, backend, expected)
-        session.close()
-    flops = graph_flops(graph, config.profile.architecture)
-    if graph.name == "denoiser":
-        flops["released"] = released_row_flops(config.profile.architecture, size=config.size_px, frames=config.window)
-    record = writer.finish(
-        GraphRecord(
-            name=graph.name,
-            key=key,
-            spec=graph.spec,
-            precision="fp16" if graph.half else "fp32",
-            structure=structure(path),
-            parity=parity,
-            flops=flops,
-            built={
-                "seconds": round(time.perf_counter() - start, 2),
-                "export_seconds": round(exported_s, 2),
-                **read,
-                "facts": facts,
-            },
+    def __init__(self, config: BuildConfig, source: WeightsSource, writer: BundleWriter) -> None:
+        self._config, self._source, self._writer = config, source, writer
+        self._networks = _networks(config, source)
+        self._calls = Calls(functools.partial(config.model.calls, clip=config.calibration))
+
+    def __call__(
+        self,
+        step: GraphStep,
+        later: Sequence[GraphStep],
+        records: Mapping[str, GraphRecord],
+        announce: Callable[..., None],
+    ) -> GraphRecord:
+        """`later`: the steps after this one. `records`: the graphs before it."""
+        graph, config = step.graph, self._config
+        if graph.quantized:
+            self._networks.keep(set())
+            so_far = _manifest(config, self._source, {}, records)
+            bundle = Unfinished(path=config.bundle, manifest=so_far, writer=self._writer)
+            return build_quantized(step, bundle=bundle, calls=self._calls, announce=announce)
+        flops = graph_flops(graph, config.model.build)
+        released = config.model.released_flops(graph.name, size=config.size_px, frames=config.window)
+        return build_graph(
+            step,
+            writer=self._writer,
+            networks=self._networks,
+            later={n for other in later if other.build and not other.graph.quantized for n in other.graph.networks},
+            flops=flops if released is None else {**flops, "released": released},
+            owner=self._writer.where(records[graph.shares]) if graph.shares else None,
+            announce=announce,
         )
-    )
-    announce("done", parity=parity.get("max"))
-    return record
 
 
 def _manifest(
-    config: BuildConfig, source: WeightsSource, fingerprints: dict[str, str], records: dict[str, GraphRecord]
+    config: BuildConfig, source: WeightsSource, fingerprints: Mapping[str, str], records: Mapping[str, GraphRecord]
 ) -> Manifest:
-    preset, size = config.profile, config.size_px
-    sampling = {
-        "scaling_factor": preset.architecture.vae.scaling_factor,
-        **preset.sampling,
-        "window": config.window,
-        "overlap": min(3, config.window - 1),  # the released 3, but in windows too short for it
-    }
     return Manifest(
-        model=MODEL,
+        model=config.model.name,
         command=config.words(),
         preset=config.preset,
         precision=config.precision,
-        size=(size, size),
+        size=(config.size_px, config.size_px),
         frames=config.window,
         weights={
             "kind": source.kind,
             "source": source.source,
-            "fingerprint": fingerprints,
+            "fingerprint": dict(fingerprints),
             **({"live": source.live_source} if isinstance(source, WithLive) else {}),
         },
-        sampling=sampling,
-        geometry={
-            "crop_px": size,
-            "appearance_px": preset.architecture.appearance["image_hw"][0],
-            "motion_px": preset.motion_px,
-        },
-        graphs=records,
+        sampling=config.model.sampling(config.window),
+        geometry=config.model.geometry(config.size_px),
+        graphs=dict(records),
         versions={"hp_trt": metadata.version("hp-trt"), **{p: metadata.version(p) for p in EXPORTERS}},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _used(graphs: dict[str, Graph]) -> Sequence[str]:
-    return list(dict.fromkeys(n for g in graphs.values() for n in g.networks))

@@ -1,4 +1,4 @@
-"""The denoisers of a bundle in 8 bits: calibrated on clips made with the bundle's own graphs, and held against them.
+"""Graphs of a bundle in 8 bits: calibrated on clips made with the bundle's own graphs, and held against them.
 
 Half of the recorded calls tell the ranges, the other half the price: what comes out is compared with what the graph in
 full precision makes of the same calls. Random inputs would judge nothing here: ranges are those of real ones.
@@ -21,16 +21,15 @@ from engines.file_record import hash_file
 from engines.manifest import GraphRecord
 from engines.onnx_backend import OnnxBackend
 from engines.spec import Quantization
-from export.code_hash import code_hash
 from export.graphs.calibration import Sample
 from export.graphs.graph import Graph
+from export.graphs.graph_steps import GraphStep
 from export.graphs.parity import relative_errors
 from export.graphs.quantize import quantize
 from export.graphs.shared_weights import unlinked
 from export.graphs.structure import structure
-from export.hunyuanportrait.recorded_calls import denoiser_calls, drawn_clips, own_clip
 
-# rms error over rms of the velocity. A wrong graph is off by 1. int8 keeps 1/127 of a tensor's largest value, fp8 three
+# rms error over rms of the output. A wrong graph is off by 1. int8 keeps 1/127 of a tensor's largest value, fp8 three
 # bits of mantissa: through the depth of the UNet some percent. What that does to pictures is in docs/performance.md.
 LIMIT_RMS = {"int8": 0.25, "fp8": 0.25}
 
@@ -46,23 +45,24 @@ class Unfinished(Bundle):
 
 
 class Calls:
-    """Recorded calls by denoiser: a clip is animated once, whatever is made of it. `clip`: a user's own."""
+    """Recorded calls by graph: a clip is animated once, whatever is made of its calls.
 
-    def __init__(self, clip: tuple[Path, Path] | None) -> None:
-        self._clip = clip
+    `record`: what a graph of a bundle is given when the clip to calibrate on is animated.
+    """
+
+    def __init__(self, record: Callable[[str, Bundle], Sequence[Sample]]) -> None:
+        self._record = record
         self._made: dict[str, Sequence[Sample]] = {}
 
-    def of(self, denoiser: str, bundle: Bundle) -> Sequence[Sample]:
+    def of(self, graph: str, bundle: Bundle) -> Sequence[Sample]:
         """Two at least: one tells ranges, one is compared on. Raises InputError for a clip too short for that."""
-        if denoiser not in self._made:
-            clips = [own_clip(*self._clip)] if self._clip else drawn_clips(bundle.manifest.geometry["crop_px"])
-            self._made[denoiser] = denoiser_calls(bundle, denoiser, clips)
-        if (count := len(self._made[denoiser])) < 2:
+        if graph not in self._made:
+            self._made[graph] = self._record(graph, bundle)
+        if (count := len(self._made[graph])) < 2:
             raise InputError(
-                f"the clip to calibrate on makes {count} call of {denoiser}, two are needed; "
-                "give a longer driving video"
+                f"the clip to calibrate on makes {count} call of {graph}, two are needed; give a longer driving video"
             )
-        return self._made[denoiser]
+        return self._made[graph]
 
 
 def quantization_facts(kind: Quantization, clip: tuple[Path, Path] | None) -> dict[str, Any]:
@@ -71,24 +71,18 @@ def quantization_facts(kind: Quantization, clip: tuple[Path, Path] | None) -> di
         if not path.is_file():
             raise InputError(f"{path}, to calibrate on, is no file; give a portrait and a driving video")
     calibration = [hash_file(path).sha256 for path in clip] if clip else "drawn"
-    return {"kind": kind, "calibration": calibration, "code": code_hash("graphs", "hunyuanportrait")}
+    return {"kind": kind, "calibration": calibration}
 
 
-def build_quantized(
-    graph: Graph,
-    key: str,
-    facts: dict[str, Any],
-    bundle: Unfinished,
-    calls: Calls,
-    announce: Callable[..., None],
-) -> GraphRecord:
+def build_quantized(step: GraphStep, *, bundle: Unfinished, calls: Calls, announce: Callable[..., None]) -> GraphRecord:
     """Make and compare one. Raises ParityError for one that is worse than rounding can be; it is not kept."""
+    graph = step.graph
     assert graph.quantized is not None
-    start, source = time.perf_counter(), bundle.graph(graph.source)
+    start_s, source = time.perf_counter(), bundle.graph(graph.source)
     announce("calibrate")
     recorded = calls.of(graph.source, bundle)
     announce("quantize")
-    path = bundle.writer.stage(graph.name, key) / f"{graph.name}.onnx"
+    path = bundle.writer.stage(graph.name, step.key) / f"{graph.name}.onnx"
     with unlinked(bundle.model_path(graph.source), beside=path.parent) as readable:
         report = quantize(
             readable,
@@ -103,16 +97,16 @@ def build_quantized(
     record = bundle.writer.finish(
         GraphRecord(
             name=graph.name,
-            key=key,
+            key=step.key,
             spec=graph.spec,
-            precision=graph.quantized,
+            precision=graph.precision,
             structure=structure(path),
             parity=parity,
             flops=source.flops,
             built={
-                "seconds": round(time.perf_counter() - start, 2),
+                "seconds": round(time.perf_counter() - start_s, 2),
                 "quantized": {"nodes": dict(report.quantized), "left": dict(report.left), "samples": report.samples},
-                "facts": facts,
+                "facts": step.facts,
             },
         )
     )
@@ -124,16 +118,17 @@ def _compare(graph: Graph, full: Path, in_8_bits: Path, calls: Sequence[Sample])
     """Worst errors over the rms of what the full graph makes of the same calls."""
     backend = OnnxBackend()
     spec = replace(graph.spec, name=graph.source)
-    judge, made = backend.load(spec, full), backend.load(graph.spec, in_8_bits)
+    reference, made = backend.load(spec, full), backend.load(graph.spec, in_8_bits)
+    [output] = graph.spec.outputs
     worst = {"max": 0.0, "rms": 0.0}
     for call in calls:
-        expected, found = (backend.download(s.run(dict(call))["velocity"]) for s in (judge, made))
+        expected, found = (backend.download(s.run(dict(call))[output.name]) for s in (reference, made))
         errors = relative_errors(found, expected)
         worst = {kind: float(np.maximum(worst[kind], errors[kind])) for kind in worst}  # a NaN stays one
     limit = LIMIT_RMS[str(graph.quantized)]
     if not worst["rms"] <= limit:  # NaN too
         raise ParityError(
-            f"{graph.name} is not {graph.source}: rms error {worst['rms']:.3g} of the velocity's rms on recorded "
-            f"calls, limit {limit}; the graph was not kept. Build without --quantize, and please report this"
+            f"{graph.name} is not {graph.source}: rms error {worst['rms']:.3g} of the {output.name}'s rms on "
+            f"recorded calls, limit {limit}; the graph was not kept. Build without --quantize, and please report this"
         )
     return worst

@@ -13,8 +13,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from export.graphs.graph import Graph
-from export.hunyuanportrait.architecture import Architecture
+from export.graphs.graph import Graph, Networks
 
 
 def count(call: Callable[[], object]) -> int:
@@ -25,16 +24,16 @@ def count(call: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def graph_flops(graph: Graph, architecture: Architecture) -> dict[str, int]:
+def graph_flops(graph: Graph, build: Networks) -> dict[str, int]:
     """FLOPs of one call with every named dimension at 1: a row, a frame, a step, all being linear in it.
 
     A decoder chunk has no terms across frames but convolutions, which are linear as well. Dimensions that are not are
-    counted at their usual size, and divided by it: a frame of a usual window.
+    counted at their usual size, and divided by it: a frame of a usual window. `build` makes networks without content.
     """
     usual = {name: graph.spec.ranges[name].opt for name in graph.uneven}
     sizes = {**dict.fromkeys(graph.spec.ranges, 1), **usual}
     with torch.device("meta"):
-        module = graph.make(architecture.build)
+        module = graph.make(build)
         inputs = [t.to("meta") for t in graph.example(sizes).values()]
         wide = [t.float() if t.is_floating_point() else t for t in inputs]
         return {"call": round(count(lambda: module(*wide)) / math.prod(usual.values()))}

@@ -28,6 +28,7 @@ class Graph:
     ranges_of_input: Mapping[str, tuple[float, float]] | None = None  # uniform inputs; the rest are normal
     uneven: tuple[str, ...] = ()  # named dimensions in which the work is not quite linear
     quantized: Quantization | None = None  # made from the exported graph `source`, not from the networks
+    shares: str = ""  # the graph whose file on the disk holds this one's weights too
 
     @property
     def name(self) -> str:
@@ -46,6 +47,11 @@ class Graph:
                 value = limits[0] + (limits[1] - limits[0]) * torch.rand(shape, generator=generator, device="cpu")
             inputs[tensor.name] = value.to(getattr(torch, tensor.dtype))
         return inputs
+
+    @property
+    def precision(self) -> str:
+        """As its record in a bundle has it: "fp32", "fp16", "int8" or "fp8"."""
+        return self.quantized or ("fp16" if self.half else "fp32")
 
     @property
     def source(self) -> str:

@@ -26,6 +26,7 @@ from export.hunyuanportrait.networks.vae import VAE, VAEConfig
 
 NETWORKS = ("appearance", "image_proj", "expression", "head_pose", "motion_refiner", "pose_guider", "unet", "vae")
 LIVE_NETWORKS = ("live_unet", "tiny_decoder")  # of live mode: a distilled UNet, and a small decoder
+DISTILLED = {"live_unet": "unet"}  # network of live mode -> the one that it was distilled from
 
 
 class _NothingToInitialise(TorchFunctionMode):

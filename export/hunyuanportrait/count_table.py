@@ -49,7 +49,7 @@ def count_graph(graph: Graph, preset: Preset, sizes: Mapping[str, int]) -> Count
         with torch.no_grad(), _Held(module) as held, _Moved(module) as moved:
             module(*wide)
     return Counted(
-        flops=graph_flops(graph, preset.architecture)["call"],
+        flops=graph_flops(graph, preset.architecture.build)["call"],
         moved=moved.elements,
         held=held.most,
         weights=sum(moved.weights.values()),

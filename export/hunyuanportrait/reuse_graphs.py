@@ -105,6 +105,7 @@ def reuse_graphs(
             networks=("unet", "pose_guider"),
             make=made(part),
             uneven=("frames",),
+            shares="denoiser",
         )
         for name, inputs, output, part in parts
     ]

@@ -1,8 +1,8 @@
 """Does a built engine compute what its network computes? PyTorch, ONNX Runtime and the engine on the same inputs.
 
-The judge is the network in float32 where the build has its weights, else the exported graph on ONNX Runtime, which was
-compared with the network when it was exported. The comparing is Polygraphy's: its signal-to-noise ratio is the error's
-rms over the output's, in decibels.
+The reference is the network in float32 where the build has its weights, else the exported graph on ONNX Runtime, which
+was compared with the network when it was exported. The comparing is Polygraphy's: its signal-to-noise ratio is the
+error's rms over the output's, in decibels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:  # torch: only comparing needs it
     from export.graphs.parity import Expected
 
 
-# Errors relative to the rms of the judge's output. fp16 as after the export (`export.graphs.parity`). fp32 is not held
-# to what two CPUs agree on: a GPU sums in another order and has faster sines; a wrong engine is off by 1.
+# Errors relative to the rms of the reference's output. fp16 as after the export (`export.graphs.parity`). fp32 is not
+# held to what two CPUs agree on: a GPU sums in another order and has faster sines; a wrong engine is off by 1.
 TOLERANCES = {"fp32": {"rms": 1e-3, "max": 1e-2}, "fp16": {"rms": 0.03, "max": 0.2}}
 # Work of one call that ONNX Runtime may do on a CPU to be a reference: some seconds; a full-size UNet takes hours.
 MOST_ON_CPU_FLOP = 0.5e12
 
 Try = tuple[Mapping[str, int], Mapping[str, np.ndarray]]  # sizes, inputs
-Judge = Callable[["Graph"], "list[Expected]"]  # what a graph's float32 network gives for its tries
+Reference = Callable[[str], "list[Expected]"]  # a graph's name -> what its float32 network gives for its tries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +52,10 @@ def compare_engine(
     *,
     plan: Path,
     onnx: Path,
-    judge: Judge | None,
+    reference: Reference | None,
     device_id: int,
 ) -> dict[str, float]:
-    """Run a graph and its plan at every size that `export.graphs.parity` tries, and the network where there is a judge.
+    """Run a graph and its plan at every size that `export.graphs.parity` tries, and the network where it is at hand.
 
     Returns what `compare_runs` returns, and raises what it raises.
     """
@@ -64,9 +64,9 @@ def compare_engine(
 
     graph = graph_of(manifest, record)
     # An 8-bit graph is held against itself on ONNX Runtime: its network is another thing, and noise is no picture.
-    judged = judge(graph) if judge and graph.quantized is None else []
-    if judged:
-        tries: list[Try] = [(one.sizes, one.inputs) for one in judged]
+    expected = reference(record.name) if reference and graph.quantized is None else []
+    if expected:
+        tries: list[Try] = [(one.sizes, one.inputs) for one in expected]
     else:
         sizes = sizes_to_try(graph)
         tries = [(s, {k: t.numpy() for k, t in graph.example(s, seed).items()}) for seed, s in enumerate(sizes)]
@@ -83,22 +83,22 @@ def compare_engine(
         session.close()
     finally:
         backend.close()
-    for one, made in zip(judged, runs, strict=bool(judged)):
+    for one, made in zip(expected, runs, strict=bool(expected)):
         outputs = {tensor.name: array for tensor, array in zip(record.spec.outputs, one.outputs, strict=True)}
         made.insert(0, Run(runner="torch", sizes=one.sizes, outputs=outputs))
     return compare_runs(record.spec, precision_of(graph), runs)
 
 
-def why_no_reference(record: GraphRecord, judged: bool) -> str:
+def why_no_reference(record: GraphRecord, by_network: bool) -> str:
     """Why nothing here can say what an engine should compute; empty when something can.
 
-    Raises InputError when what the comparing takes is not installed.
+    `by_network`: its network will be run as well. Raises InputError when what the comparing takes is not installed.
     """
     if missing := [name for name in ("torch", "polygraphy") if importlib.util.find_spec(name) is None]:
         raise InputError(
             f"comparing engines takes {' and '.join(missing)}; {install('export')}, or build with --no-parity"
         )
-    if judged or _onnx_can_refer(record):
+    if by_network or _onnx_can_refer(record):
         return ""
     return (
         "ONNX Runtime has no CUDA here, and on a CPU this graph takes too long: pip uninstall onnxruntime, then pip "
@@ -130,18 +130,17 @@ def _on_onnx_runtime(record: GraphRecord, onnx: Path, tries: Sequence[Try], devi
 
 def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     """The graph behind a record, for its example inputs. Raises InputError when this program makes another one."""
-    from export.hunyuanportrait.graphs import QUANTIZABLE, bundle_graphs
-    from export.hunyuanportrait.live_graphs import live_graphs
-    from export.hunyuanportrait.presets import PRESETS
-    from export.hunyuanportrait.reuse_graphs import reuse_graphs
+    from export.models import find_model
 
-    preset = PRESETS[manifest.preset]
-    half = manifest.precision == "fp16"
-    sizes: Any = {"size": manifest.size, "frames": manifest.frames, "half": half}
-    graphs = bundle_graphs(preset.architecture, motion_px=preset.motion_px, **sizes)
-    graphs |= reuse_graphs(preset.architecture, **sizes) | live_graphs(preset.architecture, **sizes)
-    for name in QUANTIZABLE:
-        graphs |= {(made := graphs[name].in_kind(kind)).name: made for kind in QUANTIZATIONS}
+    model = find_model(manifest.preset)
+    graphs = model.graphs(
+        size=manifest.size,
+        frames=manifest.frames,
+        half=manifest.precision == "fp16",
+        reuse=True,
+        live=model.live_networks,
+        quantize=QUANTIZATIONS,
+    )
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
         raise InputError(
             f"the bundle's {record.name} is not what this program exports; export it again: "
@@ -159,9 +158,9 @@ def run_session(
 
 
 def compare_runs(spec: NetworkSpec, precision: str, tries: Sequence[Sequence[Run]]) -> dict[str, float]:
-    """Hold the last run of each try against every other run of it; the first is the judge.
+    """Hold the last run of each try against every other run of it; the first is the reference.
 
-    Returns the worst "max" and "rms" error against the judge, relative to the output's rms, and "rms_NAME" against
+    Returns the worst "max" and "rms" error against the reference, relative to the output's rms, and "rms_NAME" against
     each other runner. Raises ParityError that names the engine, the sizes and the error when a limit is passed.
     """
     limits = TOLERANCES[precision]
@@ -186,23 +185,23 @@ def compare_runs(spec: NetworkSpec, precision: str, tries: Sequence[Sequence[Run
     return worst
 
 
-def _errors(judge: Run, engine: Run) -> dict[str, dict[str, float]]:
-    """By output: "max" and "rms" error of the engine, over the judge's rms."""
+def _errors(reference: Run, engine: Run) -> dict[str, dict[str, float]]:
+    """By output: "max" and "rms" error of the engine, over the reference's rms."""
     from polygraphy.comparator import Comparator, IterationResult, RunResults, SimpleCompareFunc, SnrCompareFunc
     from polygraphy.logger import G_LOGGER
 
     results = RunResults()
-    for run in (judge, engine):
+    for run in (reference, engine):
         wide = {name: array.astype(np.float32) for name, array in run.outputs.items()}
         results.append((run.runner, [IterationResult(wide, runner_name=run.runner)]))
     # The limits are ours: they are relative to the rms, which Polygraphy's own are not.
     measures = [SnrCompareFunc(snr_threshold=0), SimpleCompareFunc(check_error_stat="max", atol=0, rtol=0)]
     with G_LOGGER.verbosity(G_LOGGER.CRITICAL), np.errstate(all="ignore"):  # NaN is told in one line, by us
         noise, simple = Comparator.compare_accuracy(results, comparisons=[(0, 1)], compare_func=measures)
-    pair = (judge.runner, engine.runner)
+    pair = (reference.runner, engine.runner)
     errors = {}
-    for name, reference in judge.outputs.items():
-        scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64)))) or 1.0
+    for name, output in reference.outputs.items():
+        scale = float(np.sqrt(np.mean(np.square(output, dtype=np.float64)))) or 1.0
         snr_db = noise[pair][0][name].snr
         errors[name] = {"max": float(simple[pair][0][name].max_absdiff) / scale, "rms": float(10 ** (-snr_db / 20))}
     return errors

@@ -12,7 +12,7 @@ import pickle
 import pickletools
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ PICKLE_HEAD_BYTES = 64 << 20  # where code is looked for in a file of torch's ol
 
 Shapes = Mapping[str, Sequence[int]]
 StateDict = dict[str, torch.Tensor]
+Build = Callable[[str], nn.Module]  # a network's name -> the network on the meta device, for its keys and shapes
 
 
 def module_shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -16,8 +16,7 @@ import torch
 
 from engines.errors import CheckpointError
 from engines.manifest import OWN_SOURCE
-from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS, Architecture
-from export.weights.checkpoints import fingerprint, mismatches, module_shapes, read_checkpoint, unusable
+from export.weights.checkpoints import Build, fingerprint, mismatches, module_shapes, read_checkpoint, unusable
 from export.whole_file import write_whole
 from hp_trt.shipped import POCKET, POCKET_LIVE
 
@@ -44,15 +43,18 @@ def write_weights(
 
 
 class PackedWeights:
-    """One file of `write_weights`, checked against an architecture. Raises CheckpointError, one line."""
+    """One file of `write_weights` with `networks`, each checked against what `build` makes of it.
+
+    Raises CheckpointError, one line.
+    """
 
     kind = "trained"
 
-    def __init__(self, architecture: Architecture, path: Path, *, preset: str) -> None:
+    def __init__(self, path: Path, *, preset: str, networks: Sequence[str], build: Build) -> None:
         self.source = OWN_SOURCE if path == POCKET else str(path)
         states, _ = _read(path, preset)
-        self._states = {**{network: {} for network in NETWORKS}, **states}
-        _check(architecture, path, preset, self._states, NETWORKS)
+        self._states = {**{network: {} for network in networks}, **states}
+        _check(path, preset, self._states, networks, build)
 
     def fingerprint(self, network: str) -> str:
         return fingerprint(self._states[network])
@@ -62,28 +64,25 @@ class PackedWeights:
 
 
 class LiveWeights:
-    """One file of `write_weights` with some of LIVE_NETWORKS, checked against an architecture.
+    """One file of `write_weights` with some of a model's networks of live mode, which are `known`; checked likewise.
 
-    `teacher` is the fingerprint of the UNet that its "live_unet" was distilled from, "" where it does not say.
-    Raises CheckpointError, one line.
+    `networks` are those of them that it holds. `teacher` is the fingerprint of the network that they were distilled
+    from, "" where it does not say. Raises CheckpointError, one line.
     """
 
-    def __init__(self, architecture: Architecture, path: Path, *, preset: str) -> None:
+    def __init__(self, path: Path, *, preset: str, known: Sequence[str], build: Build) -> None:
         self.source = OWN_SOURCE if path == POCKET_LIVE else str(path)
         self._states, self.teacher = _read(path, preset)
-        if unknown := [network[:SHOWN] for network in self._states if network not in LIVE_NETWORKS]:
+        if unknown := [network[:SHOWN] for network in self._states if network not in known]:
             raise CheckpointError(
-                f"{path} holds {', '.join(unknown)}; live weights are {' and '.join(LIVE_NETWORKS)} alone: "
+                f"{path} holds {', '.join(unknown)}; live weights are {' and '.join(known)} alone: "
                 "give a file of export.distill, and others with --weights"
             )
         if not self._states:
-            raise CheckpointError(f"{path} is empty; live weights are {' and '.join(LIVE_NETWORKS)}, or one of them")
-        _check(architecture, path, preset, self._states, LIVE_NETWORKS)
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """Which of LIVE_NETWORKS it holds."""
-        return tuple(network for network in LIVE_NETWORKS if network in self._states)
+            raise CheckpointError(f"{path} is empty; live weights are {' and '.join(known)}, or one of them")
+        _check(path, preset, self._states, known, build)
+        self.known = tuple(known)
+        self.networks = tuple(network for network in known if network in self._states)
 
     def fingerprint(self, network: str) -> str:
         return fingerprint(self._states[network])
@@ -92,9 +91,11 @@ class LiveWeights:
         return self._states[network]
 
 
-def live_networks(path: Path) -> tuple[str, ...]:
-    """Which of LIVE_NETWORKS a file holds, by the names of its entries alone. Raises CheckpointError for no such
-    file."""
+def networks_in(path: Path, known: Sequence[str]) -> tuple[str, ...]:
+    """Which of the networks `known` a file of live weights holds, by the names of its entries alone.
+
+    Raises CheckpointError for no such file.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -103,7 +104,7 @@ def live_networks(path: Path) -> tuple[str, ...]:
     except (SafetensorError, OSError) as error:
         read_checkpoint(path)  # says what is wrong with it, in one line
         raise CheckpointError(f"{path}: cannot be read ({error}); give a file of export.distill") from error
-    return tuple(network for network in LIVE_NETWORKS if network in names)
+    return tuple(network for network in known if network in names)
 
 
 def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], str]:
@@ -124,13 +125,9 @@ def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], 
 
 
 def _check(
-    architecture: Architecture,
-    path: Path,
-    preset: str,
-    states: Mapping[str, Mapping[str, torch.Tensor]],
-    known: Sequence[str],
+    path: Path, preset: str, states: Mapping[str, Mapping[str, torch.Tensor]], known: Sequence[str], build: Build
 ) -> None:
-    if problems := list(_problems(architecture, states, known)):
+    if problems := list(_problems(states, known, build)):
         raise CheckpointError(
             f"{path} is not what preset {preset} needs: {'; '.join(problems)}; use those of this version"
         )
@@ -151,13 +148,11 @@ def _about(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _problems(
-    architecture: Architecture, states: Mapping[str, Mapping[str, torch.Tensor]], known: Sequence[str]
-) -> Iterator[str]:
+def _problems(states: Mapping[str, Mapping[str, torch.Tensor]], known: Sequence[str], build: Build) -> Iterator[str]:
     """What is wrong with each network, cut short: weights of other sizes are wrong in every key."""
     for network, state in states.items():
         if network not in known:
             yield f"{network[:SHOWN]}: unknown network"
-        elif wrong := mismatches(state, module_shapes(architecture.build(network))) or unusable(state):
+        elif wrong := mismatches(state, module_shapes(build(network))) or unusable(state):
             text = "; ".join(wrong)
             yield f"{network}: {text if len(text) <= SHOWN else text[:SHOWN] + '...'}"

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import export.build
+import export.graphs.build_graph
 from engines.bundle import Bundle
 from export.build_engines import main
 from export.hunyuanportrait.presets import PRESETS
@@ -30,5 +30,5 @@ def copy_from(bundle: Bundle):
 
 if __name__ == "__main__":
     PRESETS.update(OF_TESTS)
-    export.build.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)))
+    export.graphs.build_graph.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)))
     main()

@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 import export.build
+import export.graphs.build_graph
 from engines.bundle import Bundle
 from engines.errors import BundleError, CheckpointError, InputError, ParityError
-from export.build import BuildConfig, build_bundle, content_facts, deciding_networks, digest
+from export.build import BuildConfig, build_bundle, content_facts, deciding_networks
+from export.graphs.graph_steps import digest
 from export.graphs.trace import export_onnx
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS
 from export.hunyuanportrait.upstream import NETWORK_FILES
@@ -40,7 +42,7 @@ def exported(monkeypatch, tiny_bundle) -> list[str]:
             if file.name.startswith(f"{spec.name}.onnx"):
                 shutil.copy(file, path.parent / file.name)
 
-    monkeypatch.setattr(export.build, "export_onnx", copy)
+    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", copy)
     return names
 
 
@@ -68,14 +70,14 @@ def test_a_second_build_exports_nothing_and_changes_no_graph(tiny_bundle, tmp_pa
 
 def test_a_killed_build_goes_on_where_it_stopped(tmp_path, exported, monkeypatch):
     config = BuildConfig(preset=TINY.name, bundle=tmp_path / "bundle")
-    copy = export.build.export_onnx
+    copy = export.graphs.build_graph.export_onnx
 
     def killed(module, spec, example, path):
         if spec.name == "denoiser":
             raise KeyboardInterrupt
         copy(module, spec, example, path)
 
-    monkeypatch.setattr(export.build, "export_onnx", killed)
+    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", killed)
     with pytest.raises(KeyboardInterrupt):
         build_bundle(config)
     assert exported == GRAPHS[:4]
@@ -83,7 +85,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, exported, monkeypatch
         Bundle.open(config.bundle)
 
     exported.clear()
-    monkeypatch.setattr(export.build, "export_onnx", copy)
+    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", copy)
     bundle = build_bundle(config)
     assert exported == GRAPHS[4:]
     assert list(bundle.manifest.graphs) == GRAPHS
@@ -152,7 +154,7 @@ def test_a_wrong_graph_stops_the_build_and_leaves_the_old_bundle(tiny_bundle, tm
                 module.time_embedding.linear_2.weight[0, 0] += 0.5
         export_onnx(module, spec, example, to)
 
-    monkeypatch.setattr(export.build, "export_onnx", wrong)
+    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", wrong)
     monkeypatch.setattr(export.build, "code_hash", lambda *rooms: "changed")  # every graph is to be built again
     with pytest.raises(ParityError, match=r"step_embedding disagrees with its network: .* the graph was not kept"):
         build_bundle(BuildConfig(preset=TINY.name, bundle=path))
@@ -170,7 +172,7 @@ def test_a_half_precision_bundle_passes_its_parity_on_a_cpu(tiny_preset, tmp_pat
 
 
 def keys(config: BuildConfig, prefix: str = "") -> dict[str, str]:
-    source = RandomWeights(config.profile.architecture, prefix)
+    source = RandomWeights(config.model.build, prefix)
     return {
         name: digest(content_facts(graph, config, {n: source.fingerprint(n) for n in graph.networks}))
         for name, graph in config.graphs().items()
@@ -199,7 +201,7 @@ def test_one_changed_network_rebuilds_its_graphs_alone(tiny_preset, tmp_path):
     def keys_with(**others):
         known = {**fingerprints, **others}
         return {
-            n: digest(content_facts(g, config, {k: known[k] for k in deciding_networks(g)}))
+            n: digest(content_facts(g, config, {k: known[k] for k in deciding_networks(g, config.model)}))
             for n, g in config.graphs().items()
         }
 
@@ -238,7 +240,7 @@ def live_weights(tmp_path) -> Path:
     """A file of live networks for the tiny preset, distilled from its random UNet."""
     states = {name: random_state_dict(TINY.architecture.build(name), "live/") for name in LIVE_NETWORKS}
     path = tmp_path / "live.safetensors"
-    write_weights(path, states, preset=TINY.name, teacher=RandomWeights(TINY.architecture).fingerprint("unet"))
+    write_weights(path, states, preset=TINY.name, teacher=RandomWeights(TINY.architecture.build).fingerprint("unet"))
     return path
 
 
@@ -261,7 +263,7 @@ def test_a_bundle_of_live_weights_says_where_they_came_from(tiny_bundle, tmp_pat
         for file in (tiny_bundle.path / source.folder).glob("stitch.onnx*"):
             shutil.copy(file, path.parent / file.name.replace("stitch", spec.name))
 
-    monkeypatch.setattr(export.build, "export_onnx", copy)
+    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", copy)
     path = copy_of(tiny_bundle, tmp_path)
     config = BuildConfig(preset=TINY.name, bundle=path, live=True, live_weights=live_weights, parity=False)
     steps = []
@@ -281,7 +283,7 @@ def test_live_weights_distilled_from_another_unet_are_refused(tiny_preset, tmp_p
     states = {name: random_state_dict(TINY.architecture.build(name)) for name in LIVE_NETWORKS}
     write_weights(live_weights, states, preset=TINY.name, teacher="0" * 64)
     config = BuildConfig(preset=tiny_preset, bundle=tmp_path / "bundle", live=True, live_weights=live_weights)
-    with pytest.raises(CheckpointError, match=r"its live_unet was distilled from another UNet .*export.distill"):
+    with pytest.raises(CheckpointError, match=r"its live_unet was distilled from another unet .*export.distill"):
         build_bundle(config)
     # A decoder alone goes with every UNet.
     write_weights(live_weights, {"tiny_decoder": states["tiny_decoder"]}, preset=TINY.name, teacher="0" * 64)

@@ -20,8 +20,9 @@ from export.build_engines import main
 from export.hunyuanportrait.architecture import NETWORKS
 from export.hunyuanportrait.presets import PRESETS
 from export.hunyuanportrait.upstream import NETWORK_FILES
+from export.weights.own import OWN_LIVE_WEIGHTS, OWN_WEIGHTS
 from export.weights.packed import write_weights
-from export.weights.source import OWN_WEIGHTS, RandomWeights
+from export.weights.source import RandomWeights
 
 POCKET = ("--preset", "pocket", "--random-weights")
 RTX = ("--family", "tensorrt-rtx", "--capability", "8.9")
@@ -51,7 +52,7 @@ def weights(tiny_preset, tmp_path):
     """A folder in upstream's layout with the tiny preset's weights."""
     from safetensors.torch import save_file
 
-    source = RandomWeights(PRESETS[tiny_preset].architecture)
+    source = RandomWeights(PRESETS[tiny_preset].architecture.build)
     for network, files in NETWORK_FILES.items():
         path = tmp_path / "weights" / files[0]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def weights(tiny_preset, tmp_path):
 @pytest.fixture
 def trained(tiny_preset, tmp_path):
     """A file of trained weights for the tiny preset."""
-    source = RandomWeights(PRESETS[tiny_preset].architecture)
+    source = RandomWeights(PRESETS[tiny_preset].architecture.build)
     write_weights(tmp_path / "my.safetensors", {n: source.state(n) for n in NETWORKS}, preset=tiny_preset)
     return tmp_path / "my.safetensors"
 
@@ -313,7 +314,7 @@ def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_
         asked["graphs"] = config.parity
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 
-    def build_plans(bundle, config, on_progress, judge, warn):
+    def build_plans(bundle, config, on_progress, reference, warn):
         asked["plans"] = config.parity
         raise Stop
 
@@ -333,10 +334,9 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
     told, trained, tiny_preset, tmp_path, monkeypatch
 ):
     from export import build
-    from export.weights.source import OWN_LIVE_WEIGHTS
 
     live = tmp_path / "live.safetensors"
-    source = RandomWeights(PRESETS[tiny_preset].architecture)
+    source = RandomWeights(PRESETS[tiny_preset].architecture.build)
     write_weights(live, {n: source.state(n) for n in ("live_unet", "tiny_decoder")}, preset=tiny_preset)
     monkeypatch.setitem(OWN_WEIGHTS, tiny_preset, trained)
     monkeypatch.setitem(OWN_LIVE_WEIGHTS, tiny_preset, live)

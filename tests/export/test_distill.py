@@ -21,10 +21,10 @@ from export.hunyuanportrait.training.recorded import RecordedClips, Recording
 from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.training import Amounts
 from export.hunyuanportrait.upstream import NETWORK_FILES
+from export.hunyuanportrait.weights import live_weights, open_source
 from export.training.phase import Settings
-from export.weights.packed import LiveWeights
 from export.weights.random import random_state_dict
-from export.weights.source import RandomWeights, open_source
+from export.weights.source import RandomWeights
 from procedural.clip import FIRST_TRAINING_SEED
 from runtime import schedule
 from tests.export.hunyuanportrait.training.videos import write_video
@@ -33,7 +33,7 @@ from tests.export.tiny import TINY
 
 def run(tmp_path, prefix: str = "", **amounts) -> Distillation:
     settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"))
-    source = RandomWeights(TINY.architecture, prefix)
+    source = RandomWeights(TINY.architecture.build, prefix)
     return Distillation(TINY, DistillAmounts(clips=1, **amounts), settings, source)
 
 
@@ -58,9 +58,9 @@ def test_what_is_complete_is_written_and_knows_its_teacher(tmp_path):
     state = random_state_dict(TINY.architecture.build("tiny_decoder"))
     torch.save({"tiny_decoder": state}, tmp_path / "run" / "tiny_decoder.done.pt")
     distillation.write(tmp_path / "live.safetensors")
-    live = LiveWeights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny")
+    live = live_weights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny")
     assert live.networks == ("tiny_decoder",)
-    assert live.teacher == RandomWeights(TINY.architecture).fingerprint("unet")
+    assert live.teacher == RandomWeights(TINY.architecture.build).fingerprint("unet")
 
 
 def test_measuring_draws_nobody_that_was_trained_on():
@@ -118,7 +118,7 @@ EIGHT = replace(TINY, frames=8, sampling={"steps": 2})  # a window as long as th
 
 def upstream(folder):
     """Upstream's folder with random weights of the tiny preset."""
-    source = RandomWeights(TINY.architecture)
+    source = RandomWeights(TINY.architecture.build)
     for network, names in NETWORK_FILES.items():
         path = folder / names[0]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
     assert any("1 of 3 videos give no clip (3.mp4: a face for 5 frames" in line for line in told)
     measured = json.loads(told[-1])["measured"]
     assert {"x0_teacher_1", "x0_student_1", "psnr_student_2_tiny_to_full"} <= measured.keys()
-    live = LiveWeights(TINY.architecture, tmp_path / "run" / "tiny_live.safetensors", preset="tiny")
+    live = live_weights(TINY.architecture, tmp_path / "run" / "tiny_live.safetensors", preset="tiny")
     assert live.networks == ("live_unet", "tiny_decoder")
     source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "tiny_live.safetensors")
     assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
@@ -182,7 +182,7 @@ def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_
 
     def again() -> Distillation:
         amounts = DistillAmounts(clips=1, frames=12, student_steps=5, batch_frames=5)
-        return Distillation(EIGHT, amounts, settings, RandomWeights(TINY.architecture), recorded=recorded)
+        return Distillation(EIGHT, amounts, settings, RandomWeights(TINY.architecture.build), recorded=recorded)
 
     def quiet(*_):
         pass
@@ -204,7 +204,7 @@ def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_
     assert again().student(quiet)
     assert seen == [0, 1, 2, -1, 3, 4]
     again().write(tmp_path / "live.safetensors")
-    assert LiveWeights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
+    assert live_weights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
 
 
 def test_the_teachers_networks_are_all_that_the_phases_need(tmp_path):

@@ -8,23 +8,29 @@ from pathlib import Path
 
 import pytest
 
-import export.dry_run
 import export.plans.build_plans
+import export.plans.plan_steps
 from engines.bundle_writer import BundleWriter
 from engines.errors import BundleError, InputError, OutputError
 from engines.plans import PlanOptions
 from export.build import BuildConfig
-from export.dry_run import graph_lines, plan_lines
-from export.plans.build_plans import PlanConfig
+from export.dry_run import Line, dry_run
+from export.graphs.build_quantized import quantization_facts
+from export.graphs.graph_steps import GraphStep
 from export.plans.plan import PlanReport
+from export.plans.plan_steps import PlanConfig, plan_steps
 from tests.engines.bundles import TARGET, make_bundle, make_graph, manifest_of
 from tests.export.tiny import TINY
 
 PLANS = PlanConfig(family="tensorrt-rtx", capabilities=("8.9", "12.0"))
 
 
-def reasons(lines) -> dict[str, str]:
-    return {line.name: line.why for line in lines if line.build}
+def reasons(steps) -> dict[str, str]:
+    return {step.name: step.why for step in steps if step.build}
+
+
+def graph_lines(config: BuildConfig) -> list[Line]:
+    return dry_run(config.bundle, config, None)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
@@ -43,20 +49,20 @@ class TestGraphs:
         assert snapshot(path) == before
 
     def test_a_bundle_that_is_not_there_would_be_built_and_is_still_not_there(self, tiny_preset, tmp_path):
-        lines = list(graph_lines(BuildConfig(preset=TINY.name, bundle=tmp_path / "new")))
+        lines = graph_lines(BuildConfig(preset=TINY.name, bundle=tmp_path / "new"))
         assert {line.why for line in lines} == {"the bundle has none"}
         assert not (tmp_path / "new").exists()
 
     def test_what_the_build_would_refuse_the_dry_run_refuses_too(self, path):
         with pytest.raises(InputError, match="has no motion of these settings and --only leaves it out"):
-            list(graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4, only=("denoiser",))))
+            graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4, only=("denoiser",)))
         (path / "letters.txt").write_text("mine")
         with pytest.raises(BundleError, match=r"holds letters\.txt, which is no part of a bundle"):
-            list(graph_lines(BuildConfig(preset=TINY.name, bundle=path)))
+            graph_lines(BuildConfig(preset=TINY.name, bundle=path))
         with pytest.raises(OutputError, match="is a file, a bundle is a folder"):
-            list(graph_lines(BuildConfig(preset=TINY.name, bundle=path / "letters.txt")))
+            graph_lines(BuildConfig(preset=TINY.name, bundle=path / "letters.txt"))
         with pytest.raises(BundleError, match="is a bundle of preset tiny, asked for pocket"):
-            list(graph_lines(BuildConfig(preset="pocket", bundle=path)))
+            graph_lines(BuildConfig(preset="pocket", bundle=path))
 
     def test_another_window_changes_the_tensors_of_the_graphs_that_know_it(self, path):
         found = reasons(graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4)))
@@ -86,11 +92,15 @@ class TestGraphs:
         )
 
     def test_another_calibration_says_so(self, tiny_bundle):
-        made = {**tiny_bundle.manifest.graphs["denoiser"].built["facts"], "quantized": {"kind": "int8", "code": "old"}}
-        before = replace(tiny_bundle.manifest.graphs["denoiser"], built={"facts": made})
-        assert export.dry_run._why_graph(before, made) == "its files are damaged"
-        now = {**made, "quantized": {"kind": "int8", "code": "new"}}
-        assert export.dry_run._why_graph(before, now) == "it is calibrated otherwise"
+        graph = BuildConfig(preset=TINY.name, bundle=tiny_bundle.path, quantize=("int8",)).graphs()["denoiser_int8"]
+        drawn = {
+            **tiny_bundle.manifest.graphs["denoiser"].built["facts"],
+            "quantized": quantization_facts("int8", None),
+        }
+        before = replace(tiny_bundle.manifest.graphs["denoiser"], built={"facts": drawn})
+        own = {**drawn, "quantized": quantization_facts("int8", (tiny_bundle.path / "manifest.json",) * 2)}
+        whys = [GraphStep(graph=graph, facts=facts, record=None, before=before).why for facts in (drawn, own)]
+        assert whys == ["its files are damaged", "it is calibrated otherwise"]
 
     def test_a_damaged_graph_says_so(self, path, tiny_bundle):
         (path / tiny_bundle.manifest.graphs["stitch"].main).write_bytes(b"")
@@ -106,7 +116,7 @@ def path(tmp_path, monkeypatch):
         return PlanReport(seconds=0.0, peak_bytes=0, attention=NO_ATTENTION, layers=(), layers_from="network")
 
     monkeypatch.setattr(export.plans.build_plans, "build_plan", build)
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: TARGET)
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: TARGET)
     monkeypatch.setattr(export.plans.build_plans, "check_build_memory", lambda *args: None)
     path = make_bundle(tmp_path / "bundle", unet=b"graph", vae=b"other").path
     export.plans.build_plans.build_plans(path, PLANS)
@@ -114,29 +124,35 @@ def path(tmp_path, monkeypatch):
 
 
 NO_ATTENTION = {"count": 0, "fused": 0, "from": "network", "kinds": [], "score_maps": []}
-NAMES = ("unet", "vae")
+
+
+def plan_lines(path: Path, only: tuple[str, ...] = ()) -> list[Line]:
+    return dry_run(path, None, replace(PLANS, only=only))
 
 
 def test_plans_that_are_there_would_be_reused_and_are_not_touched(path):
     before = snapshot(path)
-    assert reasons(plan_lines(path, PLANS, NAMES, set())) == {}
+    assert reasons(plan_lines(path)) == {}
     assert snapshot(path) == before
 
 
 def test_a_plan_whose_graph_is_built_again_follows_it(path):
-    assert reasons(plan_lines(path, PLANS, NAMES, {"vae"})) == {"vae": "its graph is built first"}
+    graphs = {**BundleWriter(path).manifest().graphs, "vae": None}
+    assert reasons(plan_steps(BundleWriter(path), PLANS, graphs, by_network=False)) == {
+        "vae": "its graph is built first"
+    }
 
 
 def test_a_damaged_plan_says_so(path):
     plan = BundleWriter(path).manifest().engines[TARGET.folder].plans["vae"]
     (path / plan.main).unlink()
-    assert reasons(plan_lines(path, PLANS, NAMES, set())) == {"vae": "its files are damaged"}
+    assert reasons(plan_lines(path)) == {"vae": "its files are damaged"}
 
 
 def test_another_target_says_how_it_differs_from_what_there_is(path, monkeypatch):
     other = replace(TARGET, version="1.7.2", options=PlanOptions(weight_streaming=True))
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: other)
-    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: other)
+    assert reasons(plan_lines(path, only=("unet",))) == {
         "unet": "the bundle's plans are for version 1.7.1.116, not 1.7.2, weight_streaming False, not True"
     }
 
@@ -145,29 +161,29 @@ def test_of_many_targets_the_nearest_one_is_compared(path, monkeypatch):
     far = replace(TARGET, version="1.7.0", capabilities=("8.0",), options=PlanOptions(weight_streaming=True))
     near = replace(TARGET, options=PlanOptions(optimization_level=2))
     for target in (far, near):
-        monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args, target=target: target)
+        monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args, target=target: target)
         export.plans.build_plans.build_plans(path, PLANS)
     new = replace(near, capabilities=("8.9",))
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: new)
-    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: new)
+    assert reasons(plan_lines(path, only=("unet",))) == {
         "unet": "the bundle's plans are for capabilities 8.9, 12.0, not 8.9"
     }
 
 
 def test_a_file_that_stops_the_build_stops_the_dry_run(path):
     (path / TARGET.folder / "notes.txt").write_text("mine")
-    with pytest.raises(BundleError, match=r"notes\.txt, which is no part of a bundle"):
-        list(plan_lines(path, PLANS, NAMES, set()))
+    with pytest.raises(BundleError, match=r"notes\.txt, which the build did not write"):
+        plan_lines(path)
 
 
 def test_a_family_without_plans_says_so(path, monkeypatch):
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: replace(TARGET, family="tensorrt"))
-    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "the bundle has no plans for tensorrt"}
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: replace(TARGET, family="tensorrt"))
+    assert reasons(plan_lines(path, only=("unet",))) == {"unet": "the bundle has no plans for tensorrt"}
 
 
 def test_an_engine_that_can_now_be_compared_says_so(path, monkeypatch):
-    monkeypatch.setattr(export.dry_run, "why_not_compared", lambda *args, **more: "")
-    assert reasons(plan_lines(path, PLANS, ["unet"], set())) == {"unet": "it was never compared"}
+    monkeypatch.setattr(export.plans.plan_steps, "why_not_compared", lambda *args, **more: "")
+    assert reasons(plan_lines(path, only=("unet",))) == {"unet": "it was never compared"}
 
 
 def test_a_graph_that_came_later_has_no_plan_yet(path):
@@ -175,6 +191,4 @@ def test_a_graph_that_came_later_has_no_plan_yet(path):
         standing = writer.manifest()
         graph = make_graph(writer, "more", b"new")
         writer.commit(replace(manifest_of(*standing.graphs.values(), graph), engines=standing.engines))
-    assert reasons(plan_lines(path, PLANS, [*NAMES, "more"], set())) == {
-        "more": "the bundle has plans for this target, and not this one"
-    }
+    assert reasons(plan_lines(path)) == {"more": "the bundle has plans for this target, and not this one"}

@@ -175,7 +175,7 @@ class TorchPart:
 
     def _released_decode(self) -> Found:
         released, latents = self._released(), self._chunk()
-        flops = graph_flops(self._all["vae_decoder"], self._architecture)["call"] * len(latents)
+        flops = graph_flops(self._all["vae_decoder"], self._architecture.build)["call"] * len(latents)
         return self._timed(lambda: released.decode(latents), flops, more=f"{len(latents)} frames, {released.kind}")
 
     def _chunk(self) -> Tensor:
@@ -204,11 +204,11 @@ class TorchPart:
         return found
 
     def _exact_flops(self) -> int:
-        return 2 * graph_flops(self._all["denoiser"], self._architecture)["call"]
+        return 2 * graph_flops(self._all["denoiser"], self._architecture.build)["call"]
 
     def _exact_decode(self) -> Found:
         module, latents = self._module("vae_decoder"), self._chunk()
-        flops = graph_flops(self._all["vae_decoder"], self._architecture)["call"] * len(latents)
+        flops = graph_flops(self._all["vae_decoder"], self._architecture.build)["call"] * len(latents)
         return self._timed(lambda: module(latents), flops, more=f"{len(latents)} frames")
 
     def _clip(self, kind: str) -> Found:
@@ -260,7 +260,7 @@ class TorchPart:
 
     def _compiled_decode(self) -> Found:
         latents = self._chunk()
-        flops = graph_flops(self._all["vae_decoder"], self._architecture)["call"] * len(latents)
+        flops = graph_flops(self._all["vae_decoder"], self._architecture.build)["call"] * len(latents)
         return self._compiled("vae_decoder", (latents,), flops, None)
 
     def _compiled(self, name: str, inputs: tuple[Tensor, ...], flops: int, same_as: str | None) -> Found:

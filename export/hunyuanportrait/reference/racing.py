@@ -11,7 +11,7 @@ from engines.manifest import OWN_SOURCE, Manifest
 from export.hunyuanportrait.reference.program import run_program
 from export.hunyuanportrait.reference.sample import SamplingOptions
 from export.hunyuanportrait.reference.weights import released_networks
-from export.weights.source import own_weights
+from export.weights.own import own_weights
 from hp_trt.hunyuanportrait.race_sides import Crops, Made
 from runtime.hunyuanportrait.sampling import Sampling
 

@@ -12,13 +12,13 @@ from engines.errors import InputError
 from export.hunyuanportrait.architecture import NETWORKS, Architecture
 from export.hunyuanportrait.presets import PRESETS
 from export.hunyuanportrait.reference.networks import load_networks
-from export.weights.source import open_source
+from export.hunyuanportrait.weights import open_source
 
 
 def released_networks(
     preset: str, fingerprints: Mapping[str, str], weights: Path | None = None
 ) -> dict[str, nn.Module]:
-    """Every network of `preset` in fp32. `weights`: as `export.weights.source.open_source` takes them.
+    """Every network of `preset` in fp32. `weights`: as `export.hunyuanportrait.weights.open_source` takes them.
 
     `fingerprints` are the bundle's, by network: InputError when these are not its weights. Those of live mode's
     networks are left alone: the released program has none. Raises CheckpointError.

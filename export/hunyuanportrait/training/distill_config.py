@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engines.errors import InputError
-from export.build import check_preset
 from export.hunyuanportrait.presets import PRESETS
 from export.hunyuanportrait.training.distillation import DistillAmounts, Distillation
 from export.hunyuanportrait.training.recorded import RecordedClips, Recording
 from export.hunyuanportrait.upstream import find_user_files
+from export.hunyuanportrait.weights import open_source
+from export.models import find_model
 from export.training.files import make_run_folder
 from export.training.phase import Settings
-from export.weights.source import WeightsSource, open_source, own_weights
+from export.weights.own import own_weights
+from export.weights.source import WeightsSource
 from hp_trt.config import Locator, RuntimeConfig
 from hp_trt.faces.arcface import open_arcface
 from hp_trt.faces.locators import open_locator
@@ -42,7 +44,7 @@ class DistillConfig:
     amounts: DistillAmounts = field(default_factory=DistillAmounts)
 
     def __post_init__(self) -> None:
-        check_preset(self.preset)
+        find_model(self.preset)  # says so of one that there is not
         if self.videos is None and self.preset != DRAWN:
             raise InputError(
                 f"{self.preset} needs --videos FOLDER: its weights know filmed people, and only pocket's know "

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 
-import export.build
 import export.graphs.build_quantized
+import export.hunyuanportrait.model
 from engines.bundle import Bundle
 from engines.errors import InputError, ParityError
 from engines.manifest import build_command
@@ -20,7 +20,7 @@ from export.build import BuildConfig, build_bundle
 from export.graphs.shared_weights import unlinked
 from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.recorded_calls import CalibrationClip, Thinned, denoiser_calls
-from export.plans.build_plans import PlanConfig, wanted
+from export.plans.plan_steps import PlanConfig, wanted
 from hp_trt.measure.evaluation.drawn import DrawnPairs
 from tests.export.tiny import TINY
 
@@ -32,8 +32,8 @@ def calls(tiny_bundle, monkeypatch):
     """Instead of clips, which random weights make nothing of: calls of the promised shapes."""
     graph = bundle_graphs(TINY.architecture, size=TINY.size, frames=TINY.frames, motion_px=TINY.motion_px)["denoiser"]
     made = [{k: t.numpy() for k, t in graph.example({"rows": 1}, seed=seed).items()} for seed in range(4)]
-    monkeypatch.setattr(export.graphs.build_quantized, "denoiser_calls", lambda *unused: made)
-    monkeypatch.setattr(export.graphs.build_quantized, "drawn_clips", lambda crop_px: [])
+    monkeypatch.setattr(export.hunyuanportrait.model, "denoiser_calls", lambda *unused: made)
+    monkeypatch.setattr(export.hunyuanportrait.model, "drawn_clips", lambda crop_px: [])
     return made
 
 
@@ -140,16 +140,14 @@ def test_a_clip_to_calibrate_on_that_is_not_there_is_told_before_the_work(config
 
 def test_a_target_gets_no_plans_of_products_that_it_lacks(tiny_bundle):
     pytest.importorskip("tensorrt_rtx")
-    graphs = dict(tiny_bundle.manifest.graphs)
-    for kind in ("int8", "fp8"):
-        graphs[f"denoiser_{kind}"] = replace(graphs["denoiser"], name=f"denoiser_{kind}", precision=kind, files={})
-    manifest = replace(tiny_bundle.manifest, graphs=graphs)
+    precisions = {name: graph.precision for name, graph in tiny_bundle.manifest.graphs.items()}
+    precisions |= {"denoiser_int8": "int8", "denoiser_fp8": "fp8"}
 
     def plans(capability: str, only: tuple[str, ...] = ()) -> set[str]:
-        return {*wanted(manifest, PlanConfig(family="tensorrt-rtx", capabilities=(capability,), only=only))}
+        return {*wanted(precisions, PlanConfig(family="tensorrt-rtx", capabilities=(capability,), only=only))}
 
-    assert {*graphs} - plans("8.9") == {"denoiser_int8"}
-    assert {*graphs} - plans("8.6") == {"denoiser_int8", "denoiser_fp8"}
+    assert {*precisions} - plans("8.9") == {"denoiser_int8"}
+    assert {*precisions} - plans("8.6") == {"denoiser_int8", "denoiser_fp8"}
     with pytest.raises(InputError, match=r"no fp8 products for capability 8\.6, which denoiser_fp8 is made of"):
         plans("8.6", only=("denoiser_fp8",))
 

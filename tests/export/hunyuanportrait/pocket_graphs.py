@@ -5,7 +5,8 @@ from __future__ import annotations
 from export.graphs.graph import Graph
 from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.presets import POCKET, Preset
-from export.weights.source import OWN_WEIGHTS, open_source
+from export.hunyuanportrait.weights import open_source
+from export.weights.own import OWN_WEIGHTS
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
 NAMES = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")

@@ -115,15 +115,17 @@ def test_the_arithmetic_is_told_by_the_frame_of_a_usual_window():
     sizes = {"size": 128, "frames": 25}
     clip = bundle_graphs(POCKET.architecture, motion_px=96, **sizes)["denoiser"]
     live = live_graphs(POCKET.architecture, networks=("tiny_decoder",), **sizes)
-    whole = graph_flops(clip, POCKET.architecture)["call"]
-    frame = graph_flops(live["live_denoiser"], POCKET.architecture)["call"]
+    whole = graph_flops(clip, POCKET.architecture.build)["call"]
+    frame = graph_flops(live["live_denoiser"], POCKET.architecture.build)["call"]
     # Once a row: the contexts of the window, which weigh more in a shorter one; attention along time less.
     assert 25 * frame == pytest.approx(whole, rel=0.05)
     distilled = live_graphs(POCKET.architecture, **sizes)["live_denoiser"]
     # A layer of two on the way down, two of three on the way up, and the middle.
-    assert 0.5 * frame < graph_flops(distilled, POCKET.architecture)["call"] < 0.7 * frame
+    assert 0.5 * frame < graph_flops(distilled, POCKET.architecture.build)["call"] < 0.7 * frame
     tiny, full = live["tiny_decoder"], bundle_graphs(POCKET.architecture, motion_px=96, **sizes)["vae_decoder"]
-    assert graph_flops(tiny, POCKET.architecture)["call"] < graph_flops(full, POCKET.architecture)["call"] / 10
+    assert (
+        graph_flops(tiny, POCKET.architecture.build)["call"] < graph_flops(full, POCKET.architecture.build)["call"] / 10
+    )
 
 
 def test_an_engine_of_a_live_graph_finds_its_graph(monkeypatch):

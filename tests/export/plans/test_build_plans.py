@@ -11,12 +11,14 @@ from dataclasses import replace
 import pytest
 
 import export.plans.build_plans
+import export.plans.plan_steps
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.errors import BundleError, InputError, ParityError
 from engines.plans import PlanOptions
-from export.plans.build_plans import PlanConfig, build_plans
+from export.plans.build_plans import build_plans
 from export.plans.plan import PlanReport
+from export.plans.plan_steps import PlanConfig
 from tests.engines.bundles import TARGET, make_bundle, make_graph, manifest_of
 
 CONFIG = PlanConfig(family="tensorrt-rtx", capabilities=("8.9", "12.0"))
@@ -43,7 +45,7 @@ def built(monkeypatch) -> list[str]:
         )
 
     monkeypatch.setattr(export.plans.build_plans, "build_plan", build)
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda family, capabilities, options, device: TARGET)
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda family, capabilities, options, device: TARGET)
     monkeypatch.setattr(export.plans.build_plans, "check_build_memory", lambda *args: None)
     monkeypatch.setattr(export.plans.build_plans, "graph_of", lambda manifest, record: None)  # no preset makes these
     return names
@@ -147,7 +149,7 @@ def test_damaged_plans_that_this_build_is_not_about_are_let_go(path, built, monk
     assert Bundle.open(path)
     (path / plans_of(Bundle.open(path))["unet"].main).write_bytes(b"PLAN OF graph")
     other = replace(TARGET, capabilities=("8.9",))
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: other)
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: other)
     assert build_plans(path, CONFIG).manifest.engines.keys() == {other.folder}
     assert Bundle.open(path)
 
@@ -158,7 +160,7 @@ def test_what_another_build_committed_while_this_one_waited_is_kept(path, built,
 
     def enter_late(writer):
         monkeypatch.setattr(BundleWriter, "__enter__", enter)
-        monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: other)
+        monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: other)
         build_plans(path, CONFIG)
         return enter(writer)
 
@@ -182,7 +184,7 @@ def test_a_new_graph_takes_its_old_plan_away_and_leaves_the_others(path, built):
 
 def test_a_plan_without_weights_stays_when_only_the_weights_of_its_graph_change(path, built, monkeypatch):
     stripped = replace(TARGET, options=PlanOptions(strip=True))
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: stripped)
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: stripped)
 
     def export_again(content: bytes, structure: str):
         with BundleWriter(path) as writer:
@@ -203,7 +205,7 @@ def test_a_plan_without_weights_stays_when_only_the_weights_of_its_graph_change(
 def test_another_target_stands_beside(path, built, monkeypatch):
     build_plans(path, CONFIG)
     other = replace(TARGET, options=PlanOptions(weight_streaming=True))
-    monkeypatch.setattr(export.plans.build_plans, "plan_target", lambda *args: other)
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: other)
     bundle = build_plans(path, CONFIG)
     assert list(bundle.manifest.engines) == [TARGET.folder, other.folder]
 
@@ -217,7 +219,7 @@ def test_a_graph_that_was_changed_is_never_built(path, built):
 
 
 def test_a_wrong_engine_is_not_kept_and_a_right_one_has_its_numbers(path, built, monkeypatch):
-    monkeypatch.setattr(export.plans.build_plans, "why_not_compared", lambda *args, **more: "")
+    monkeypatch.setattr(export.plans.plan_steps, "why_not_compared", lambda *args, **more: "")
 
     def compare(manifest, record, target, **more):
         if record.name == "vae":
@@ -237,12 +239,12 @@ def test_a_wrong_engine_is_not_kept_and_a_right_one_has_its_numbers(path, built,
 
 def test_an_engine_that_was_never_compared_is_compared_when_that_becomes_possible(path, built, monkeypatch):
     before = plans_of(build_plans(path, CONFIG))["unet"]
-    monkeypatch.setattr(export.plans.build_plans, "why_not_compared", lambda *args, **more: "")
+    monkeypatch.setattr(export.plans.plan_steps, "why_not_compared", lambda *args, **more: "")
     monkeypatch.setattr(export.plans.build_plans, "compare_engine", lambda *args, **more: {"max": 0.01, "rms": 0.001})
     after = plans_of(build_plans(path, CONFIG))["unet"]
     assert after.parity and not before.parity
     assert after.folder != before.folder  # a good plan is never replaced in its place
-    monkeypatch.setattr(export.plans.build_plans, "why_not_compared", lambda *args, **more: "--no-parity")
+    monkeypatch.setattr(export.plans.plan_steps, "why_not_compared", lambda *args, **more: "--no-parity")
     built.clear()
     assert plans_of(build_plans(path, CONFIG))["unet"] == after
     assert built == []

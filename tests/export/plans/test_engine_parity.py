@@ -26,7 +26,7 @@ def runs(engine: np.ndarray, onnx: np.ndarray = REFERENCE, torch: np.ndarray = R
     return [Run(runner=name, sizes={"rows": 3}, outputs={"y": array}) for name, array in arrays.items()]
 
 
-def test_errors_are_relative_to_the_judges_rms():
+def test_errors_are_relative_to_the_rms_of_the_reference():
     engine, onnx = REFERENCE + np.float32(0.01), REFERENCE - np.float32(0.005)
     found = compare_runs(SPEC, "fp16", [runs(engine, onnx)])
     rms = np.sqrt(np.mean(REFERENCE.astype(np.float64) ** 2))
@@ -67,10 +67,10 @@ def record(flop: float) -> GraphRecord:
 
 
 def test_a_small_graph_has_onnx_runtimes_cpu_for_a_reference_and_a_large_one_has_not():
-    assert why_no_reference(record(1e9), judged=False) == ""
-    reason = why_no_reference(record(32e12), judged=False)
+    assert why_no_reference(record(1e9), by_network=False) == ""
+    reason = why_no_reference(record(32e12), by_network=False)
     assert "ONNX Runtime has no CUDA here" in reason and "or give the weights" in reason
-    assert why_no_reference(record(32e12), judged=True) == ""
+    assert why_no_reference(record(32e12), by_network=True) == ""
 
 
 def test_what_comparing_takes_is_asked_for_before_anything_is_built(monkeypatch):
@@ -94,14 +94,14 @@ class TestEngines:
         monkeypatch.setattr(engines.trt_backend, "open_trt_backend", lambda family, **options: OnnxBackend(threads=1))
         manifest = tiny_bundle.manifest
 
-        def run(name: str, judge=None, plan: str | None = None) -> dict[str, float]:
+        def run(name: str, reference=None, plan: str | None = None) -> dict[str, float]:
             return compare_engine(
                 manifest,
                 manifest.graphs[name],
                 TARGET,
                 plan=tiny_bundle.model_path(plan or name),
                 onnx=tiny_bundle.model_path(name),
-                judge=judge,
+                reference=reference,
                 device_id=0,
             )
 
@@ -121,18 +121,18 @@ class TestEngines:
         graph, model = tiny_bundle.manifest.graphs["stitch"], tiny_bundle.model_path("stitch")
         for streams in (False, True):
             target = replace(TARGET, options=PlanOptions(weight_streaming=streams))
-            compare_engine(tiny_bundle.manifest, graph, target, plan=model, onnx=model, judge=None, device_id=0)
+            compare_engine(tiny_bundle.manifest, graph, target, plan=model, onnx=model, reference=None, device_id=0)
         assert asked == [False, True]
 
     @pytest.mark.parametrize("name", ["motion", "step_embedding", "denoiser"])
     def test_a_right_engine_agrees_with_its_network_and_with_onnx_runtime(self, compare, tiny_bundle, name):
-        judge = export.build.judge(BuildConfig(preset=TINY.name, bundle=tiny_bundle.path))
-        found = compare(name, judge)
+        reference = export.build.reference(BuildConfig(preset=TINY.name, bundle=tiny_bundle.path))
+        found = compare(name, reference)
         assert set(found) == {"max", "rms", "rms_onnxruntime"}
         assert 0 < found["rms"] <= found["max"] < 5e-5  # as after the export: it is the same graph
         assert found["rms_onnxruntime"] < 1e-6
 
-    def test_without_weights_onnx_runtime_is_the_judge(self, compare):
+    def test_without_weights_onnx_runtime_is_the_reference(self, compare):
         found = compare("vae_decoder")
         assert set(found) == {"max", "rms"} and found["max"] < 1e-5
 
@@ -152,7 +152,7 @@ class TestEngines:
                 TARGET,
                 plan=wrong,
                 onnx=tiny_bundle.model_path("stitch"),
-                judge=None,
+                reference=None,
                 device_id=0,
             )
 

@@ -14,8 +14,9 @@ from engines.errors import CheckpointError
 from engines.manifest import OWN_SOURCE
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS
 from export.hunyuanportrait.presets import POCKET
+from export.hunyuanportrait.weights import live_weights, packed_weights
 from export.weights import packed as weights
-from export.weights.packed import LiveWeights, PackedWeights, live_networks, write_weights
+from export.weights.packed import PackedWeights, networks_in, write_weights
 from export.weights.random import random_state_dict
 from tests.export.tiny import TINY
 
@@ -32,7 +33,7 @@ def path(states, tmp_path) -> Path:
 
 
 def opened(path: Path, preset=TINY) -> PackedWeights:
-    return PackedWeights(preset.architecture, path, preset=preset.name)
+    return packed_weights(preset.architecture, path, preset=preset.name)
 
 
 def refusal(path: Path, preset=TINY) -> str:
@@ -149,8 +150,8 @@ def live_states():
 def test_live_weights_may_hold_either_network_and_know_their_teacher(live_states, tmp_path, held):
     path = tmp_path / "live.safetensors"
     write_weights(path, {name: live_states[name] for name in held}, preset="tiny", teacher="abc")
-    live = LiveWeights(TINY.architecture, path, preset="tiny")
-    assert live.networks == live_networks(path) == held
+    live = live_weights(TINY.architecture, path, preset="tiny")
+    assert live.networks == networks_in(path, LIVE_NETWORKS) == held
     assert live.teacher == "abc"
     for name in held:
         TINY.architecture.load(name, live.state(name))
@@ -159,7 +160,7 @@ def test_live_weights_may_hold_either_network_and_know_their_teacher(live_states
 
 def test_all_networks_of_a_preset_are_no_live_weights_and_the_other_way_round(path, live_states, tmp_path):
     with pytest.raises(CheckpointError, match=r"holds appearance, .*live weights are live_unet and tiny_decoder alone"):
-        LiveWeights(TINY.architecture, path, preset="tiny")
+        live_weights(TINY.architecture, path, preset="tiny")
     write_weights(tmp_path / "live.safetensors", live_states, preset="tiny")
     message = refusal(tmp_path / "live.safetensors")
     assert "live_unet: unknown network" in message and "appearance: " in message
@@ -169,14 +170,14 @@ def test_live_weights_of_another_preset_or_other_sizes_are_refused(live_states, 
     path = tmp_path / "live.safetensors"
     write_weights(path, live_states, preset="tiny")
     with pytest.raises(CheckpointError, match="holds weights of preset tiny, asked for is pocket"):
-        LiveWeights(POCKET.architecture, path, preset="pocket")
+        live_weights(POCKET.architecture, path, preset="pocket")
     write_weights(path, live_states, preset="pocket")
     with pytest.raises(CheckpointError, match="is not what preset pocket needs: live_unet: "):
-        LiveWeights(POCKET.architecture, path, preset="pocket")
+        live_weights(POCKET.architecture, path, preset="pocket")
 
 
 def test_a_file_that_is_no_safetensors_names_no_live_networks(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"12345678")
     for path in (tmp_path / "x.safetensors", tmp_path / "gone.safetensors"):
         with pytest.raises(CheckpointError, match=str(path)):
-            live_networks(path)
+            networks_in(path, LIVE_NETWORKS)

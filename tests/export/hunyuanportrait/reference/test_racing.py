@@ -14,7 +14,8 @@ from export.hunyuanportrait.presets import POCKET
 from export.hunyuanportrait.reference import weights as reference_weights
 from export.hunyuanportrait.reference.racing import ReleasedProgram
 from export.hunyuanportrait.reference.weights import released_networks
-from export.weights.source import open_source, own_live_weights, own_weights
+from export.hunyuanportrait.weights import open_source
+from export.weights.own import own_live_weights, own_weights
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from export.hunyuanportrait.architecture import LIVE_NETWORKS
 from export.hunyuanportrait.presets import POCKET
 from export.hunyuanportrait.training.distillation import DistillAmounts
 from export.hunyuanportrait.training.training import Amounts
-from export.weights.packed import LiveWeights, PackedWeights
+from export.hunyuanportrait.weights import live_weights, packed_weights
 from hp_trt import shipped
 from procedural.clip import FIRST_TRAINING_SEED
 
@@ -25,13 +25,13 @@ def test_the_card_is_of_this_file_and_the_file_is_small(path, most):
 
 
 def test_the_live_weights_are_whole_and_belong_to_the_packages_own():
-    live = LiveWeights(POCKET.architecture, shipped.POCKET_LIVE, preset="pocket")
+    live = live_weights(POCKET.architecture, shipped.POCKET_LIVE, preset="pocket")
     assert live.networks == LIVE_NETWORKS
-    assert live.teacher == PackedWeights(POCKET.architecture, shipped.POCKET, preset="pocket").fingerprint("unet")
+    assert live.teacher == packed_weights(POCKET.architecture, shipped.POCKET, preset="pocket").fingerprint("unet")
 
 
 def test_the_weights_are_whole_finite_and_in_half_precision():
-    PackedWeights(POCKET.architecture, shipped.POCKET, preset="pocket")  # every key, every shape, nothing infinite
+    packed_weights(POCKET.architecture, shipped.POCKET, preset="pocket")  # every key, every shape, nothing infinite
     assert {str(t.dtype) for t in load_file(shipped.POCKET).values() if t.is_floating_point()} == {"torch.float16"}
 
 

@@ -20,9 +20,9 @@ from export.hunyuanportrait.training.auxiliary_losses import AuxiliaryLosses
 from export.hunyuanportrait.training.denoiser import DenoiserPhase
 from export.hunyuanportrait.training.distillation import DistillAmounts, Distillation
 from export.hunyuanportrait.training.student import StudentPhase
+from export.hunyuanportrait.weights import live_weights
 from export.train import main
 from export.training.phase import Settings
-from export.weights.packed import LiveWeights
 from export.weights.random import random_state_dict
 from export.weights.source import RandomWeights
 from tests.export.tiny import TINY
@@ -171,7 +171,7 @@ def test_a_run_of_export_pocket_train_goes_on_in_the_middle_of_its_denoiser(tmp_
 
 def test_a_run_of_export_pocket_distill_goes_on_in_the_middle_of_its_student(tmp_path, monkeypatch, vae):
     run = tmp_path / "run"
-    teacher = RandomWeights(SMALL.architecture)
+    teacher = RandomWeights(SMALL.architecture.build)
     trained = {
         "autoencoder": ("vae",),
         "motion": ("expression", "head_pose"),
@@ -207,4 +207,4 @@ def test_a_run_of_export_pocket_distill_goes_on_in_the_middle_of_its_student(tmp
     assert {path: path.stat().st_mtime_ns for path in seen} == seen  # nobody looked again
     assert (run / "denoiser.done.pt").read_bytes() == before
     distillation.write(tmp_path / "live.safetensors")
-    assert LiveWeights(SMALL.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
+    assert live_weights(SMALL.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)

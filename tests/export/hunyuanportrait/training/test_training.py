@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from export.hunyuanportrait.presets import POCKET
-from export.weights.packed import PackedWeights
+from export.hunyuanportrait.weights import packed_weights
 
 TRAIN = [sys.executable, "-m", "export.train", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
@@ -38,7 +38,7 @@ def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path):
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["complete"] and Path(last["out"]) == run / "pocket.safetensors"
-    packed = PackedWeights(POCKET.architecture, run / "pocket.safetensors", preset="pocket")
+    packed = packed_weights(POCKET.architecture, run / "pocket.safetensors", preset="pocket")
     guider = POCKET.architecture.load("pose_guider", packed.state("pose_guider"))
     assert not guider(torch.zeros(1, 3, 64, 64)).any()  # the black picture it sees adds nothing
     left = [path.name for path in run.rglob("*") if path.is_file() and path.suffix not in {".npy", ".pt", ".csv"}]

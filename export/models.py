@@ -1,0 +1,116 @@
+"""The models that bundles are built of: a name each, whose room is opened when one of its presets is asked for.
+
+A build names no model and no graph. What it asks of one is the protocol here; `export/MODEL/model.py` answers, and
+imports nothing of this module. A second model is one more line in `ROOMS`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engines.errors import InputError
+from engines.spec import Quantization
+
+if TYPE_CHECKING:  # torch
+    import torch
+    from torch import nn
+
+    from engines.bundle import Bundle
+    from export.graphs.calibration import Sample
+    from export.graphs.graph import Graph
+    from export.weights.source import WeightsSource
+
+
+class PresetFacts(Protocol):
+    """A preset's name, and the sizes it is made for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...  # pixels along a side
+    @property
+    def frames(self) -> int: ...  # of a window
+
+
+class Model(Protocol):
+    """One algorithm at one of its presets, as a build sees it. Sizes are pixels, frames are a window's."""
+
+    @property
+    def name(self) -> str: ...  # of its rooms
+    @property
+    def preset(self) -> PresetFacts: ...
+    @property
+    def networks(self) -> tuple[str, ...]: ...  # what clips go through
+    @property
+    def live_networks(self) -> tuple[str, ...]: ...  # that live mode may have beside them
+    @property
+    def code(self) -> tuple[str, ...]: ...  # the rooms of `export/` that decide its graphs
+
+    def graphs(
+        self,
+        *,
+        size: int | tuple[int, int],
+        frames: int,
+        half: bool,
+        reuse: bool = False,
+        live: Collection[str] | None = None,
+        quantize: Sequence[Quantization] = (),
+    ) -> dict[str, Graph]:
+        """Every graph of a bundle by its name, in the order in which they are built.
+
+        `live`: the networks of live mode that there are weights of; None: no live mode. `reuse`: the graphs for steps
+        that reuse deep features too. ValueError for a size that the networks cannot take.
+        """
+        ...
+
+    def network_facts(self, network: str) -> Mapping[str, Any]: ...  # JSON data: what decides a network but its weights
+
+    def build(self, network: str) -> nn.Module: ...  # on the meta device: it has shapes and no memory
+
+    def load(self, network: str, state: Mapping[str, torch.Tensor]) -> nn.Module: ...  # in float32
+
+    def open_weights(self, weights: Path | None, live: Path | None) -> WeightsSource:
+        """The published files, one file that we trained, or random weights: None. Raises CheckpointError."""
+        ...
+
+    def live_networks_of(self, weights: Path | None, live: Path | None) -> tuple[str, ...]:
+        """Which networks of live mode these weights hold. Raises CheckpointError."""
+        ...
+
+    def user_files(self, weights: Path) -> Mapping[Path, str]:
+        """Files beside the published weights that a bundle does not hold: each with the option that takes it."""
+        ...
+
+    def released_flops(self, graph: str, *, size: int, frames: int) -> int | None:
+        """FLOPs of the released program in the place of one call of a graph; None where they are not another's."""
+        ...
+
+    def calls(self, graph: str, bundle: Bundle, clip: tuple[Path, Path] | None) -> Sequence[Sample]:
+        """What a graph of `bundle` is given when `clip` is animated, a portrait and a driving video; None: drawn."""
+        ...
+
+    def sampling(self, frames: int) -> Mapping[str, Any]: ...  # the manifest's
+
+    def geometry(self, size: int) -> Mapping[str, Any]: ...  # the manifest's
+
+
+def _hunyuanportrait() -> Mapping[str, Model]:
+    from export.hunyuanportrait.model import models
+
+    return models()
+
+
+ROOMS: Mapping[str, Callable[[], Mapping[str, Model]]] = {"hunyuanportrait": _hunyuanportrait}  # by preset each
+
+
+def find_model(preset: str) -> Model:
+    """The model that a preset is of. Raises InputError for a preset that there is not."""
+    models = {name: model for room in ROOMS.values() for name, model in room().items()}
+    if preset not in models:
+        near = difflib.get_close_matches(preset, models, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(models)}"
+        raise InputError(f"there is no preset {preset!r}; {hint}")
+    return models[preset]

@@ -39,6 +39,7 @@ from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
 from export.weights.source import WeightsSource, WithLive
 
 Precision = Literal["fp32", "fp16"]
+GRAPH_CODE = ("graphs", "weights/random.py")  # of `export/`: what decides a graph of any model
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
 
 
@@ -210,7 +211,7 @@ def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, 
         "weights": dict(fingerprints),
         "opset": OPSET,
         "versions": {package: metadata.version(package) for package in EXPORTERS},
-        "code": code_hash("graphs", "weights/random.py", *config.model.code),
+        "code": code_hash(*GRAPH_CODE, *config.model.code),
     }
 
 

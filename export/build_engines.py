@@ -21,7 +21,8 @@ from engines.errors import InputError
 from engines.plans import PlanOptions
 from export.plans.plan_steps import PlanConfig
 from export.weights.own import WeightsChoice
-from hp_trt.console import Reporter, debug_option, json_option, run
+from hp_trt.commands.options import Debug, Json
+from hp_trt.console import Reporter, run
 
 if TYPE_CHECKING:  # torch takes seconds: after the arguments are right
     from export.build import BuildConfig
@@ -78,8 +79,6 @@ Strip = Annotated[
 OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
 Device = Annotated[int, typer.Option(help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
-Json = Annotated[bool, json_option()]
-Debug = Annotated[bool, debug_option()]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

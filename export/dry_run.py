@@ -56,7 +56,8 @@ def dry_run(bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) 
         writer = BundleWriter(bundle)
         writer.check()
         chosen = {name: records[name] for name in wanted(precisions, plans)}
-        lines += [_line("plan", step) for step in plan_steps(writer, plans, chosen, by_network=graphs is not None)]
+        by_network = graphs is not None
+        lines += [_line("plan", s) for s in plan_steps(writer, plans.target(), plans, chosen, by_network=by_network)]
     return lines
 
 

@@ -47,7 +47,7 @@ def build_plans(
         manifest = Bundle.open(bundle, family="").manifest
         names = wanted({name: graph.precision for name, graph in manifest.graphs.items()}, config)
         graphs = {name: manifest.graphs[name] for name in names}
-        steps = plan_steps(writer, config, graphs, by_network=reference is not None)
+        steps = plan_steps(writer, target, config, graphs, by_network=reference is not None)
         others = {folder: engines for folder, engines in manifest.engines.items() if folder != target.folder}
         plans = intact(writer, manifest.engines[target.folder], names) if target.folder in manifest.engines else {}
         build = _Builder(writer, manifest, target, config.device_id, reference, on_warning or (lambda text: None))

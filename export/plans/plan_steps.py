@@ -55,14 +55,19 @@ class PlanStep:
 
 
 def plan_steps(
-    writer: BundleWriter, config: PlanConfig, graphs: Mapping[str, GraphRecord | None], *, by_network: bool
+    writer: BundleWriter,
+    target: Target,
+    config: PlanConfig,
+    graphs: Mapping[str, GraphRecord | None],
+    *,
+    by_network: bool,
 ) -> list[PlanStep]:
     """What a build does with the plan of each graph, in order; the bundle is looked at and not touched.
 
     `graphs`: those that are `wanted`, each as the bundle holds it, None for one that is built first. `by_network`:
-    engines are compared with their networks, whose weights are at hand. Raises what `PlanConfig.target` raises.
+    engines are compared with their networks, whose weights are at hand. Raises what `why_not_compared` raises.
     """
-    target, standing = config.target(), writer.manifest()
+    standing = writer.manifest()
     steps = []
     for name, graph in graphs.items():
         if graph is None:

@@ -20,6 +20,8 @@ from engines.plan_choice import numbers, platform_name
 from engines.plans import PlanOptions, Target
 from export.code_hash import code_hash
 
+PLAN_CODE = ("plans",)  # of `export/`: what decides a plan
+
 # What people call the GPUs of a capability.
 MEANING = {
     "8.0": "A100",
@@ -75,7 +77,7 @@ def plan_key(target: Target, graph: GraphRecord) -> str:
         "target": target.to_json(),
         "graph": graph.decides_plan(stripped=target.options.strip),
         "spec": graph.spec.to_json(),
-        "code": code_hash("plans"),
+        "code": code_hash(*PLAN_CODE),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

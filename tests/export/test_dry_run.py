@@ -138,7 +138,7 @@ def test_plans_that_are_there_would_be_reused_and_are_not_touched(path):
 
 def test_a_plan_whose_graph_is_built_again_follows_it(path):
     graphs = {**BundleWriter(path).manifest().graphs, "vae": None}
-    assert reasons(plan_steps(BundleWriter(path), PLANS, graphs, by_network=False)) == {
+    assert reasons(plan_steps(BundleWriter(path), TARGET, PLANS, graphs, by_network=False)) == {
         "vae": "its graph is built first"
     }
 

@@ -79,7 +79,7 @@ def test_what_comparing_takes_is_asked_for_before_anything_is_built(monkeypatch)
     with pytest.raises(
         InputError, match=r"comparing engines takes polygraphy; pip install '.\[export\]' in a checkout of hp-trt, "
     ):
-        why_no_reference(record(1e9), judged=True)
+        why_no_reference(record(1e9), by_network=True)
 
 
 @pytest.mark.xdist_group("tiny-build")

@@ -166,11 +166,3 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
             print(json.dumps({"event": "error", "code": code, "message": message}), flush=True)
     print(f"error: {message}", file=sys.stderr)
     return code
-
-
-def json_option() -> Any:
-    return typer.Option("--json", help="Every event as a line of JSON on standard output.")
-
-
-def debug_option() -> Any:
-    return typer.Option("--debug", help="Show the traceback of an error.")

@@ -46,7 +46,7 @@ def line(section, name, status="ok", text="", **facts):
 
 def test_on_a_cpu_the_check_exports_runs_compares_and_reports(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads of many processes on few cores would wait for each other
-    options = "--device cpu --sizes mini --minutes 4 --graphs vae_decoder step_embedding --commit abc"
+    options = "--device cpu --sizes mini --minutes 12 --graphs vae_decoder step_embedding --commit abc"
     code = check.main(["--out", str(tmp_path), *options.split()])
     report = json.loads((tmp_path / "report.json").read_text())
     found = {(one["section"], one["name"]): one for one in report["lines"]}

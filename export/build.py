@@ -37,10 +37,11 @@ from export.plans.engine_parity import Reference
 from export.progress import Progress, announcer
 from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
 from export.weights.source import WeightsSource, WithLive
+from hp_trt import __version__
 
 Precision = Literal["fp32", "fp16"]
 GRAPH_CODE = ("graphs", "weights/random.py")  # of `export/`: what decides a graph of any model
-EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  # whose versions change a graph or its verdict
+EXPORTERS = ("torch", "onnx", "onnxscript")  # whose versions, and ONNX Runtime's, change a graph or its verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +199,13 @@ def deciding_networks(graph: Graph, model: Model) -> tuple[str, ...]:
     return graph.networks if graph.quantized is None else tuple(dict.fromkeys((*graph.networks, *model.networks)))
 
 
+def exporter_versions() -> dict[str, str]:
+    """By package. ONNX Runtime is asked itself: it comes as one of several packages, for CPUs or for GPUs."""
+    import onnxruntime
+
+    return {name: metadata.version(name) for name in EXPORTERS} | {"onnxruntime": onnxruntime.__version__}
+
+
 def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     """Everything that decides what the exported file contains, and whether it was compared: JSON data."""
     quantized = (
@@ -210,7 +218,7 @@ def content_facts(graph: Graph, config: BuildConfig, fingerprints: Mapping[str, 
         "networks": {n: digest(config.model.network_facts(n)) for n in graph.networks},
         "weights": dict(fingerprints),
         "opset": OPSET,
-        "versions": {package: metadata.version(package) for package in EXPORTERS},
+        "versions": exporter_versions(),
         "code": code_hash(*GRAPH_CODE, *config.model.code),
     }
 
@@ -314,6 +322,6 @@ def _manifest(
         sampling=config.model.sampling(config.window),
         geometry=config.model.geometry(config.size_px),
         graphs=dict(records),
-        versions={"hp_trt": metadata.version("hp-trt"), **{p: metadata.version(p) for p in EXPORTERS}},
+        versions={"hp_trt": __version__, **exporter_versions()},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -288,3 +288,17 @@ def test_live_weights_distilled_from_another_unet_are_refused(tiny_preset, tmp_p
     # A decoder alone goes with every UNet.
     write_weights(live_weights, {"tiny_decoder": states["tiny_decoder"]}, preset=TINY.name, teacher="0" * 64)
     assert export.build.open_weights(config).fingerprint("tiny_decoder")
+
+
+def test_onnx_runtime_may_come_as_its_package_for_gpus(monkeypatch):
+    from importlib import metadata
+
+    known = metadata.version
+
+    def version(package):
+        if package == "onnxruntime":
+            raise metadata.PackageNotFoundError(package)
+        return known(package)
+
+    monkeypatch.setattr("export.build.metadata.version", version)
+    assert export.build.exporter_versions()["onnxruntime"].count(".") == 2

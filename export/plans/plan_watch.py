@@ -24,7 +24,7 @@ _LOUD = 2  # ILogger.Severity: 0 internal error, 1 error, 2 warning
 def make_logger(trt: ModuleType, log: Callable[[str], None] | None = None):
     """A `trt.ILogger` that keeps warnings and errors, each as one line, in `warnings` and `errors`."""
 
-    class Lines(trt.ILogger):  # type: ignore[name-defined]
+    class Lines(trt.ILogger):  # type: ignore[name-defined]  # a module that is a value has no types
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
@@ -47,7 +47,7 @@ def make_monitor(trt: ModuleType, on_progress: OnProgress | None):
     An exception of `on_progress` ends the build too and is kept in `error`.
     """
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined]  # as above
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.stop = threading.Event()

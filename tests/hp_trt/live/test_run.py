@@ -301,7 +301,7 @@ def test_standard_output_carries_pictures_and_sound(live, tmp_path):
 
 
 def test_a_stalled_reader_does_not_keep_the_run_from_ending(live, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipes, "_LAST_WAIT_S", 0.3)
+    monkeypatch.setattr(pipes, "LAST_WAIT_S", 0.3)
     read, write = os.pipe()
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     start_s = time.monotonic()

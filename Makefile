@@ -21,12 +21,12 @@ ARGS ?=
 
 setup: $(READY)
 
-# torch goes first and alone: what else asks for it then takes this build.
+# torch goes first and alone: what else asks for it then takes this build. Python compiles the modules that are used.
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11, 3.12 or 3.13, found none; install one, or: make PYTHON=/path/to/python3.13"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
 demo: $(READY)

@@ -26,10 +26,14 @@ def train(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([*TRAIN, *arguments], capture_output=True, text=True, timeout=600)
 
 
-def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path):
-    """Killed three times, wherever that is; what is there then is read again, and nothing half written is left."""
+@pytest.mark.parametrize(
+    "moments_s",
+    [pytest.param((8,), id="once"), pytest.param((4, 7, 10), id="again and again", marks=pytest.mark.heavy)],
+)
+def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path, moments_s):
+    """Killed wherever it is then; what is there is read again, and nothing half written is left."""
     run = tmp_path / "run"
-    for seconds in (4, 7, 10):
+    for seconds in moments_s:
         process = subprocess.Popen([*TRAIN, "--run", str(run), *SMALL], stdout=subprocess.DEVNULL)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)

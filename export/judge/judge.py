@@ -56,10 +56,10 @@ def command(
         network = trained(drawn_faces(FIRST_TRAINING_SEED, faces), steps, np.random.default_rng(seed), report)
         with rename_into_place(out) as hidden:
             write_onnx(network, hidden)
-            measured = card(hidden, steps=steps, faces=faces, seed=seed)
+            text, summary = card(hidden, steps=steps, faces=faces, seed=seed)
         with rename_into_place(out.with_suffix(".md")) as hidden:
-            hidden.write_text(measured, encoding="utf-8")
-        report.result(f"{out}: {out.stat().st_size} bytes; {measured.splitlines()[2]}")
+            hidden.write_text(text, encoding="utf-8")
+        report.result(f"{out}: {out.stat().st_size} bytes; {summary}")
 
 
 def trained(faces: Faces, steps: int, rng: np.random.Generator, report: Reporter) -> JudgeNetwork:
@@ -128,15 +128,18 @@ def _halve(model: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def card(file: Path, **trained_with: int) -> str:
-    """The model card of `file`, with what it was measured at on faces that nobody learns from."""
-    held_out = drawn_faces(HELD_OUT_SEED, HELD_OUT)
+def card(file: Path, *, held_out: int = HELD_OUT, **trained_with: int) -> tuple[str, str]:
+    """The model card of `file`, and its summary in one line: how well it reads `held_out` faces nobody learns from.
+
+    `trained_with`: the card's "steps", "faces" and "seed".
+    """
+    unseen = drawn_faces(HELD_OUT_SEED, held_out)
     rng = np.random.default_rng(0)
     judge = Judge(file, threads=1)
-    kinds = {"clean": held_out.pictures, "spoiled": np.stack([spoiled(p, rng) for p in held_out.pictures])}
+    kinds = {"clean": unseen.pictures, "spoiled": np.stack([spoiled(p, rng) for p in unseen.pictures])}
     readings = {kind: judge.read(list(pictures)) for kind, pictures in kinds.items()}
-    errors = {k: np.linalg.norm(r.landmarks - held_out.points, axis=2) for k, r in readings.items()}
-    fits = {k: correlations(r.parameters, held_out.parameters) for k, r in readings.items()}
+    errors = {k: np.linalg.norm(r.landmarks - unseen.points, axis=2) for k, r in readings.items()}
+    fits = {k: correlations(r.parameters, unseen.parameters) for k, r in readings.items()}
     points = "\n".join(
         f"| {name} | {errors['clean'][:, i].mean():.2f} | {errors['spoiled'][:, i].mean():.2f} |"
         for i, name in enumerate(POINTS)
@@ -145,17 +148,17 @@ def card(file: Path, **trained_with: int) -> str:
         f"| {name} | {fits['clean'][i]:.3f} | {fits['spoiled'][i]:.3f} |" for i, name in enumerate(NAMES)
     )
     summary = (
-        f"On {HELD_OUT} held-out faces: {errors['clean'].mean():.2f} px mean landmark error at {JUDGE_PX} px "
+        f"On {held_out} held-out faces: {errors['clean'].mean():.2f} px mean landmark error at {JUDGE_PX} px "
         f"({errors['spoiled'].mean():.2f} spoiled),\nmean parameter correlation {fits['clean'].mean():.3f} "
         f"({fits['spoiled'].mean():.3f} spoiled)."
     )
-    return _CARD.read_text(encoding="utf-8").format(
+    text = _CARD.read_text(encoding="utf-8").format(
         summary=summary,
         points=points,
         parameters=parameters,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         bytes=file.stat().st_size,
-        held_out=f"{HELD_OUT_SEED}:{HELD_OUT_SEED + HELD_OUT}",
+        held_out=f"{HELD_OUT_SEED}:{HELD_OUT_SEED + held_out}",
         batch=BATCH,
         px=JUDGE_PX,
         point_count=len(POINTS),
@@ -164,6 +167,7 @@ def card(file: Path, **trained_with: int) -> str:
         first_seed=FIRST_TRAINING_SEED,
         **trained_with,
     )
+    return text, summary.replace("\n", " ")
 
 
 def correlations(found: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import re
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
-from export.judge.judge import correlations, write_onnx
+from export.judge.judge import card, correlations, write_onnx
 from export.judge.judge_network import JudgeNetwork, close_look
 from export.judge.judge_pictures import batches, drawn_faces, planes, spoiled
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
+from hp_trt.shipped import JUDGE
 from procedural.identity import Identity
 from procedural.landmarks import POINTS, landmarks
 from procedural.motion import NAMES, State
@@ -89,3 +91,20 @@ def test_the_file_computes_what_the_network_does_to_half_precision(faces, tmp_pa
 def test_a_correlation_is_of_each_parameter_by_itself():
     true = np.random.default_rng(0).standard_normal((50, 2))
     np.testing.assert_allclose(correlations(true * [2, -1], true), [1, -1])
+
+
+def test_the_summary_is_one_line_and_says_what_the_cards_tables_say():
+    text, summary = card(JUDGE, held_out=16, steps=2400, faces=12_000, seed=0)
+    said = re.fullmatch(
+        rf"On 16 held-out faces: (\S+) px mean landmark error at {JUDGE_PX} px \((\S+) spoiled\), "
+        r"mean parameter correlation (\S+) \((\S+) spoiled\)\.",
+        summary,
+    )
+    assert said is not None and summary in " ".join(text.split())
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    for names, columns in ((POINTS, said.groups()[:2]), (NAMES, said.groups()[2:])):
+        rows = [row for row in cells if len(row) == 3 and row[0] in names]
+        assert len(rows) == len(names)
+        for place, mean in enumerate(columns, start=1):
+            # The table is rounded to hundredths of a pixel or thousandths, and so is the summary.
+            assert np.mean([float(row[place]) for row in rows]) == pytest.approx(float(mean), abs=0.011)

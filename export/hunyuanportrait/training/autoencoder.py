@@ -126,7 +126,7 @@ def space_only(decoder: Decoder) -> Iterator[None]:
     blocks = [block for block in decoder.modules() if isinstance(block, SpatioTemporalResBlock)]
     forwards = [(block, block.spatial_res_block) for block in blocks]
     for block, spatial in forwards:
-        block.forward = partial(_in_space, spatial)  # type: ignore[method-assign]  # hides the class's own until the end
+        block.forward = partial(_in_space, spatial)  # type: ignore[method-assign]  # hides the class's own, for a while
     try:
         yield
     finally:

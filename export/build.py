@@ -126,8 +126,10 @@ class BuildConfig:
 
     def words(self) -> tuple[str, ...]:
         """What `export.build_engines` is asked for this with, but for the bundle's own place."""
+        own_live = own_live_weights(self.preset)
         own = self.weights is not None and self.weights == OWN_WEIGHTS.get(self.preset)
-        own_live = own_live_weights(self.preset) if own else None
+        if self.live and self.live_weights is None and own_live is not None:
+            own = False  # they are named, because own weights that are left out bring their live weights along
         words = ["--preset", self.preset]
         if not own:
             words += ["--random-weights"] if self.weights is None else ["--weights", str(self.weights)]
@@ -136,7 +138,7 @@ class BuildConfig:
         words += [] if self.frames is None else ["--frames", str(self.frames)]
         if self.live and self.live_weights is None:
             words += ["--live"]
-        elif self.live_weights != own_live:
+        elif self.live_weights != (own_live if own else None):
             words += ["--no-live"] if self.live_weights is None else ["--live-weights", str(self.live_weights)]
         words += ["--reuse"] * self.reuse
         words += [word for kind in self.quantize for word in ("--quantize", kind)]

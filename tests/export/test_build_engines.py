@@ -356,6 +356,7 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
         (("--random-weights", "--live"), (True, None)),
         (("--weights", trained), (False, None)),  # the package's are of its own weights
         (("--weights", trained, "--live-weights", live), (True, live)),
+        (("--weights", trained, "--live"), (True, None)),
     ):
         told(*words, *more)
         assert (asked[-1].live, asked[-1].live_weights) == expected, more

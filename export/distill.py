@@ -86,7 +86,7 @@ def distill(
 def carry_out(distillation: Distillation, wanted: Sequence[str], out: Path, report: Reporter) -> None:
     """Do the `wanted` stages, and tell what came of them."""
     command.walk(report, wanted, {"clips": distillation.draw})
-    if "clips" in wanted and (note := distillation.note()):
+    if note := distillation.note():  # whatever is wanted: what is learnt later lacks these videos too
         report.note(note)
     if not command.walk(report, wanted, distillation.stages()):
         return

@@ -148,6 +148,10 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
     assert live.networks == ("live_unet", "tiny_decoder")
     source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "tiny_live.safetensors")
     assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
+    monkeypatch.setattr(sys, "argv", [*words.split(), "--stage", "write"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "1 of 3 videos give no clip" in capfd.readouterr().out, "on every call, and not where clips are cut alone"
     monkeypatch.setattr(sys, "argv", ["distill", "--run", f"{tmp_path}/run", "--preset", "pocket", "--stage", "write"])
     with pytest.raises(SystemExit):
         main()

@@ -292,17 +292,21 @@ class _Builder:
             so_far = _manifest(config, self._source, {}, records)
             bundle = Unfinished(path=config.bundle, manifest=so_far, writer=self._writer)
             return build_quantized(step, bundle=bundle, calls=self._calls, announce=announce)
-        flops = graph_flops(graph, config.model.build)
-        released = config.model.released_flops(graph.name, size=config.size_px, frames=config.window)
         return build_graph(
             step,
             writer=self._writer,
             networks=self._networks,
             later={n for other in later if other.build and not other.graph.quantized for n in other.graph.networks},
-            flops=flops if released is None else {**flops, "released": released},
+            flops=functools.partial(self._flops, graph),
             owner=self._writer.where(records[graph.shares]) if graph.shares else None,
             announce=announce,
         )
+
+    def _flops(self, graph: Graph) -> dict[str, int]:
+        config = self._config
+        flops = graph_flops(graph, config.model.build)
+        released = config.model.released_flops(graph.name, size=config.size_px, frames=config.window)
+        return flops if released is None else {**flops, "released": released}
 
 
 def _manifest(

@@ -43,11 +43,12 @@ def build_graph(
     writer: BundleWriter,
     networks: SharedNetworks,
     later: Set[str],
-    flops: Mapping[str, int],
+    flops: Callable[[], Mapping[str, int]],
     owner: Path | None,
     announce: Callable[..., None],
 ) -> GraphRecord:
-    """`later`: networks that are still to be kept. `owner`: the graph whose file holds this one's weights.
+    """`later`: networks that are still to be kept. `owner`: the graph whose file holds this one's weights. `flops`
+    counts its arithmetic, which takes seconds: once it is known to be right.
 
     Raises ParityError when the graph is wrong, which is then not kept.
     """
@@ -82,7 +83,7 @@ def build_graph(
             precision=graph.precision,
             structure=structure(path),
             parity=parity,
-            flops=flops,
+            flops=flops(),
             built={
                 "seconds": round(time.perf_counter() - start_s, 2),
                 "export_seconds": round(exported_s, 2),

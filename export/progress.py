@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Step = Literal["reuse", "load", "judge", "export", "calibrate", "quantize", "plan", "parity", "done"]
+Step = Literal["reuse", "load", "reference", "export", "calibrate", "quantize", "plan", "parity", "done"]
 
 
 @dataclass(frozen=True, kw_only=True)

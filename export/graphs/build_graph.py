@@ -55,11 +55,11 @@ def build_graph(
     graph, start_s = step.graph, time.perf_counter()
     announce("load")
     module = graph.make(networks).eval().requires_grad_(False)
-    announce("judge")
+    announce("reference")
     expected = expectations(graph, module) if step.facts["parity"] else []
     announce("export")
     if graph.half:
-        module = module.half()  # in place: the networks it holds are no judges any more
+        module = module.half()  # in place: the networks that it holds are no reference any more
         later = later - set(graph.networks)
     path = writer.stage(graph.name, step.key) / f"{graph.name}.onnx"
     example = graph.example({name: max(size, 2) for name, size in graph.opt_sizes().items()})

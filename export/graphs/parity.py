@@ -1,6 +1,6 @@
 """Does an exported graph compute what its network computes? Asked after every export, answered in the manifest.
 
-The judge is the torch module in float32. Inputs are random but the same on both sides, at the smallest, the
+The reference is the torch module in float32. Inputs are random but the same on both sides, at the smallest, the
 usual and the largest size of every run-time dimension: a dimension that tracing fixed by mistake shows here.
 """
 
@@ -52,7 +52,7 @@ def expectations(graph: Graph, module: nn.Module, device: str = "cpu") -> list[E
 def _expectations(graph: Graph, module: nn.Module, device: str) -> Iterator[Expected]:
     for seed, sizes in enumerate(sizes_to_try(graph)):
         inputs = graph.example(sizes, seed=seed)
-        # Tokens in half precision are given to the judge in float32: the same values, and the only dtype it knows.
+        # Tokens in half precision are given to the reference in float32: the same values, and the only dtype it knows.
         wide = [t.float() if t.is_floating_point() else t for t in inputs.values()]
         outputs = run_network(module, wide, device)
         yield Expected(

@@ -1,4 +1,4 @@
-"""How far an output is from the judge's, and how far it may be. numpy only."""
+"""How far an output is from the reference's, and how far it may be. numpy only."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def keep(path: Path, inputs: dict[str, np.ndarray], expected: np.ndarray) -> Non
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The inputs by name, and what is expected. FileNotFoundError where it was not judged."""
+    """The inputs by name, and what is expected. FileNotFoundError where there is none."""
     with np.load(path) as data:
         return {k.removeprefix("in_"): data[k] for k in data.files if k != "expected"}, data["expected"]

@@ -17,9 +17,9 @@ from tests.gpu.comparing import difference, read
 from tests.gpu.lines import Found
 
 
-def run_on_device(artefact: Artefact, judged: Path, *, cuda_graph: bool) -> Found:
+def run_on_device(artefact: Artefact, reference: Path, *, cuda_graph: bool) -> Found:
     spec = NetworkSpec.from_json(artefact.wait(0)["spec"])
-    inputs, expected = read(judged)
+    inputs, expected = read(reference)
     ort.preload_dlls()
     provider = ("CUDAExecutionProvider", {"enable_cuda_graph": "1" if cuda_graph else "0", "use_tf32": "0"})
     session = ort.InferenceSession(str(artefact.path), providers=[provider, "CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""One engine family at one size: every graph against the judge, its times, and a whole clip through our runtime.
+"""One engine family at one size: every graph against the reference, its times, and a whole clip through our runtime.
 
 Loads no torch: what it is compared with was left by the part that does. Times of plans are events' on their stream;
 ONNX Runtime's are the wall clock's, copies to and from the host included, because that is how our runtime uses it.
@@ -45,7 +45,7 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
         for graphs_too in (False, True):
             kind = "as a CUDA graph" if graphs_too else "bound on the device"
             call = partial(
-                run_on_device, Artefact(work, "denoiser"), work / "denoiser" / "judge.npz", cuda_graph=graphs_too
+                run_on_device, Artefact(work, "denoiser"), work / "denoiser" / "reference.npz", cuda_graph=graphs_too
             )
             steps.append(Step(f"step, {kind}", call))
     if set(OF_A_CLIP) <= set(graphs):
@@ -89,9 +89,9 @@ class FamilyPart:
     def parity(self, name: str) -> Found:
         backend, session = self._need_backend(), self.session(name)
         try:
-            inputs, expected = read(self._work / name / "judge.npz")
+            inputs, expected = read(self._work / name / "reference.npz")
         except FileNotFoundError as error:
-            raise NotRun("there is nothing to compare with: see the judge's line") from error
+            raise NotRun("there is nothing to compare with: see the reference's line") from error
         made = session.run({key: backend.upload(array) for key, array in inputs.items()})
         output = backend.download(made[session.spec.outputs[0].name])
         found = difference(name, output, expected)
@@ -100,7 +100,7 @@ class FamilyPart:
     def time(self, name: str) -> Found:
         """Of the sizes to be fastest at: two rows, a full chunk."""
         backend, session = self._need_backend(), self.session(name)
-        inputs, _ = read(self._work / name / "judge.npz")
+        inputs, _ = read(self._work / name / "reference.npz")
         chunk = self._size.sampling.decode_chunk
         given = {k: v[:chunk] if name == "vae_decoder" else v for k, v in inputs.items()}
         with PeakMemory(self._device) as memory:

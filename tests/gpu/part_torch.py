@@ -1,4 +1,4 @@
-"""PyTorch alone: the judge's outputs, the released algorithm in eager fp16, the exact one eager and compiled.
+"""PyTorch alone: the reference's outputs, the released algorithm in eager fp16, the exact one eager and compiled.
 
 One window's step and one chunk of frames by CUDA events, and whole synthetic clips. The released algorithm's times are
 the base of every ratio in the report.
@@ -53,7 +53,7 @@ class TorchPart:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         steps = [
             Step("weights", self._weights),
-            *(Step(f"judge, {name}", partial(self._judge, graph)) for name, graph in self._graphs.items()),
+            *(Step(f"reference, {name}", partial(self._reference, graph)) for name, graph in self._graphs.items()),
             Step("exact modules", self._halve),
             Step("released, step", self.released_step),
             Step("released, step, three rows at once", partial(self.released_step, batched=True)),
@@ -76,12 +76,12 @@ class TorchPart:
         seconds = time.perf_counter() - start
         return Found(text=f"{count / 1e9:.3g} B random parameters in {seconds:.1f} s", facts={"parameters": count})
 
-    def _judge(self, graph: Graph) -> Found:
+    def _reference(self, graph: Graph) -> Found:
         inputs = self._example(graph.name)
         start = time.perf_counter()
         output = _run(self._module(graph.name), inputs, self._device, torch.float32)
         keep(
-            self._work / graph.name / "judge.npz",
+            self._work / graph.name / "reference.npz",
             {k: t.numpy() for k, t in inputs.items()},
             output.float().cpu().numpy(),
         )
@@ -104,7 +104,7 @@ class TorchPart:
         return self._modules[name]
 
     def _halve(self) -> Found:
-        """The denoiser and the decoder in their precision, and how far that alone takes them from the judge."""
+        """The denoiser and the decoder in their precision, and how far that alone takes them from the reference."""
         embedding = StepEmbedding(self._networks("unet"))  # an fp32 graph of its own in a bundle
         given = ClipInputs.of(self._all["denoiser"].spec, self._size.sampling, frames=self._size.clip_frames)
         seen = {k: torch.from_numpy(v).to(self._device) for k, v in given.window(self._size.sampling).items()}

@@ -457,7 +457,7 @@ def family_part(tmp_path, lines):
 
 def test_a_plan_is_timed_by_its_own_events_after_the_warm_up(family_part, tmp_path):
     latents = np.zeros((8, 4, 8, 8), np.float32)
-    keep(tmp_path / "vae_decoder" / "judge.npz", {"latents": latents}, np.zeros((8, 3, 64, 64)))
+    keep(tmp_path / "vae_decoder" / "reference.npz", {"latents": latents}, np.zeros((8, 3, 64, 64)))
     found = family_part.time("vae_decoder")
     assert found.facts["median_s"] == len("vae_decoder") and found.facts["clock"] == "events"
     assert found.facts["repeats"] == 9  # neither the three runs before, nor uploads
@@ -473,7 +473,7 @@ def test_a_clip_is_measured_the_second_time_and_its_timeline_begins_at_0(family_
     assert {name for name, *_ in timeline} == {"step_embedding", "denoiser", "stitch", "vae_decoder"}
 
 
-def test_a_graph_that_was_not_judged_is_not_compared(family_part):
+def test_a_graph_without_a_reference_is_not_compared(family_part):
     with pytest.raises(NotRun, match="nothing to compare with"):
         family_part.parity("vae_decoder")
 

@@ -1,6 +1,6 @@
 """Appearance extractor: DINOv2 with registers and identity adapters, and the projection of its tokens.
 
-Two forms of one network. `Appearance` is the published one, key for key, and the judge.
+Two forms of one network. `Appearance` is the published one, key for key, and the reference.
 `FoldedAppearance` is made from it for export: it holds what the theorem below leaves over.
 
 An adapter's queries are convolutions of the image, but key and value come from ONE identity

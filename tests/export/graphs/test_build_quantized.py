@@ -53,8 +53,8 @@ def test_a_bundle_holds_the_denoiser_in_8_bits_beside_the_full_one(config, calls
     assert record.built["quantized"]["samples"] == 2  # the other two are compared on
     assert record.weights_bytes < full.weights_bytes
     session = OnnxBackend().load(record.spec, bundle.model_path("denoiser_int8"))
-    judge = OnnxBackend().load(full.spec, bundle.model_path("denoiser"))
-    made, expected = (s.run(calls[1])["velocity"] for s in (session, judge))
+    reference = OnnxBackend().load(full.spec, bundle.model_path("denoiser"))
+    made, expected = (s.run(calls[1])["velocity"] for s in (session, reference))
     error = np.sqrt(np.mean((made - expected) ** 2) / np.mean(expected**2))
     assert 0.001 < error <= record.parity["rms"] + 1e-6  # rounded, and no worse than the record admits
     assert " --quantize int8" in build_command(config.bundle, bundle.manifest.to_json())

@@ -1,4 +1,4 @@
-"""The judge after every export: it tries the sizes that tracing gets wrong, and it fails loudly."""
+"""The comparison after every export: it tries the sizes that tracing gets wrong, and it fails loudly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stitched(**values: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Judged:
+class Compared:
     """A graph that is computed by numpy, off by `error` of its output's rms in one number."""
 
     error: float = 0.0
@@ -59,24 +59,24 @@ def test_every_run_time_size_is_tried_at_its_ends_and_as_usual():
 
 
 def test_a_right_graph_is_told_how_close_it_is():
-    worst = Judged().check(graphs()["stitch"])
+    worst = Compared().check(graphs()["stitch"])
     assert 0 < worst["max"] < 5e-6  # summation order alone
     assert worst["rms"] <= worst["max"]
 
 
 def test_a_wrong_number_is_found_and_named():
     with pytest.raises(ParityError, match=r"stitch disagrees .* max error .* of next_latents's rms at .* for fp32"):
-        Judged(error=1e-3).check(graphs()["stitch"])
+        Compared(error=1e-3).check(graphs()["stitch"])
 
 
 def test_an_error_at_one_size_alone_is_found():
     with pytest.raises(ParityError, match="'total': 1,"):
-        Judged(error=1e-3, at_total=1).check(graphs()["stitch"])
+        Compared(error=1e-3, at_total=1).check(graphs()["stitch"])
 
 
 def test_a_nan_is_never_close():
     with pytest.raises(ParityError, match="error nan"):
-        Judged(error=math.nan).check(graphs()["stitch"])
+        Compared(error=math.nan).check(graphs()["stitch"])
 
 
 def test_a_perturbed_weight_is_found(backend, tmp_path):
@@ -97,7 +97,7 @@ def test_a_perturbed_weight_is_found(backend, tmp_path):
 
 
 @pytest.mark.parametrize("name", graphs())
-def test_a_judge_runs_on_another_device_than_the_cpu(name):
+def test_a_reference_runs_on_another_device_than_the_cpu(name):
     # "meta" has no numbers, and refuses tensors of the CPU as a GPU would: constants that a network makes itself.
     graph = graphs()[name]
     module = graph.make(lambda network: load_random(TINY.architecture.build(network))).to("meta")

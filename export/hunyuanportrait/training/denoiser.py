@@ -153,8 +153,9 @@ class DenoiserPhase:
     def _ask(self, rows: Sequence[TrainingRow], points: Tensor, asked: Tensor) -> Tensor:
         frames = points.shape[0] // len(rows)
         portrait = torch.stack([row.reference.points for row in rows]).repeat_interleave(frames, dim=0)
-        states = torch.cat([row.states for row in rows if row.states is not None])
-        return self.auxiliary_losses(portrait, points, states, asked.float().repeat_interleave(frames))
+        states = [row.states for row in rows if row.states is not None]
+        assert len(states) == len(rows), "a denoiser is trained on drawn people alone: nobody knows other states"
+        return self.auxiliary_losses(portrait, points, torch.cat(states), asked.float().repeat_interleave(frames))
 
     def predict(
         self, noisy: Tensor, sigma: Tensor, references: Sequence[Reference], rows: Sequence[TrainingRow]

@@ -26,7 +26,7 @@ from export.hunyuanportrait.training.auxiliary_losses import AuxiliaryLosses
 from export.hunyuanportrait.training.clips import Clips, DrivingClip, normalised
 from export.hunyuanportrait.training.initial_weights import ADDED_IDS
 from export.hunyuanportrait.training.recorded import RecordedClip, RecordedClips
-from export.hunyuanportrait.training.rows import Reference, TrainingRow, ring_window
+from export.hunyuanportrait.training.rows import PortraitFrame, TrainingRow, ring_window
 from export.training.phase import Modules
 from hp_trt.faces.arcface import ID_DIM
 from hp_trt.hunyuanportrait.crops import transformed_image
@@ -132,7 +132,7 @@ class DenoiserPhase:
         s = sigma[..., None, None, None]
         noisy = target + s * torch.randn_like(target)
         velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
-        predicted = self.predict(noisy, sigma, [row.reference for row in picked], picked).float()
+        predicted = self.predict(noisy, sigma, [row.portrait for row in picked], picked).float()
         points = torch.stack([row.points for row in picked]).flatten(0, 1)
         weight = near(points, target.shape[-1], reach=0.7).reshape(rows, size, 1, *target.shape[-2:])
         level = (s.square() + _EASY) / (s.square() + 1)
@@ -152,24 +152,24 @@ class DenoiserPhase:
 
     def _ask(self, rows: Sequence[TrainingRow], points: Tensor, asked: Tensor) -> Tensor:
         frames = points.shape[0] // len(rows)
-        portrait = torch.stack([row.reference.points for row in rows]).repeat_interleave(frames, dim=0)
+        portrait = torch.stack([row.portrait.points for row in rows]).repeat_interleave(frames, dim=0)
         states = [row.states for row in rows if row.states is not None]
         assert len(states) == len(rows), "a denoiser is trained on drawn people alone: nobody knows other states"
         return self.auxiliary_losses(portrait, points, torch.cat(states), asked.float().repeat_interleave(frames))
 
     def predict(
-        self, noisy: Tensor, sigma: Tensor, references: Sequence[Reference], rows: Sequence[TrainingRow]
+        self, noisy: Tensor, sigma: Tensor, portraits: Sequence[PortraitFrame], rows: Sequence[TrainingRow]
     ) -> Tensor:
         """v (R, F, 4, h, w) of noisy latents of the same shape at sigma (R, 1), or of pictures at sigma (R, F)."""
-        return self.velocity(self.modules["unet"], noisy, sigma, self.conditions(references, rows))
+        return self.velocity(self.modules["unet"], noisy, sigma, self.conditions(portraits, rows))
 
-    def conditions(self, references: Sequence[Reference], rows: Sequence[TrainingRow]) -> Conditions:
+    def conditions(self, portraits: Sequence[PortraitFrame], rows: Sequence[TrainingRow]) -> Conditions:
         """What rows are told, by the frozen or learning networks beside the UNet."""
-        images = torch.stack([reference.image for reference in references])
-        identity = torch.stack([reference.identity for reference in references])
+        images = torch.stack([portrait.image for portrait in portraits])
+        identity = torch.stack([portrait.identity for portrait in portraits])
         with computing(self.device):
             tokens = self.modules["image_proj"](self.modules["appearance"](images, identity))
-        condition = torch.stack([reference.latents for reference in references]) / self.scaling_factor
+        condition = torch.stack([portrait.latents for portrait in portraits]) / self.scaling_factor
         sees_portrait = torch.tensor([row.sees.sees_portrait for row in rows], device=self.device).float()
         sees_motion = torch.tensor([row.sees.sees_motion for row in rows], device=self.device).float()
         motion = motion_tokens(cast(MotionRefiner, self.modules["motion_refiner"]), rows)
@@ -227,7 +227,7 @@ class DenoiserPhase:
             ids=torch.from_numpy(ids).to(self.device),
             sees=Row.UNCONDITIONAL if draw < _UNCONDITIONAL else dropped,
             # A clip's first frame looks at us, as portraits do.
-            reference=self.reference(i, 0 if rng.uniform() < _FRONTAL else int(rng.integers(len(latents)))),
+            portrait=self.portrait_frame(i, 0 if rng.uniform() < _FRONTAL else int(rng.integers(len(latents)))),
         )
 
     def _told(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -244,11 +244,11 @@ class DenoiserPhase:
             raise InputError("from here on the denoiser learns from what the motion networks see; train them first")
         return self.features[clip]
 
-    def reference(self, clip: int, frame: int) -> Reference:
+    def portrait_frame(self, clip: int, frame: int) -> PortraitFrame:
         """One frame as the portrait."""
         drawn = self.clips.load(self.numbers[clip])
         who = np.array(drawn.identities[frame]) if isinstance(drawn, RecordedClip) else np.zeros(ID_DIM, np.float32)
-        return Reference(
+        return PortraitFrame(
             latents=self._tensor(self.latents[clip][frame]),
             image=self._tensor(transformed_image(np.array(drawn.pictures[frame]), self.appearance_px)),
             points=self._cells(drawn.points[frame]),
@@ -267,7 +267,7 @@ class DenoiserPhase:
         of_latents, of_velocity = schedule.euler_coefficients(sigmas)
         noise = rng.normal(size=(len(row.features), *latents.shape[1:]))
         x = self._tensor(latents[:1]) + float(sigmas[0]) * self._tensor(noise)
-        told, unet = self.conditions([row.reference], [row]), self.modules["unet"]
+        told, unet = self.conditions([row.portrait], [row]), self.modules["unet"]
         for i in range(steps):
             sigma = torch.full((1, 1), float(sigmas[i]), device=self.device)
             velocity = self.guided(unet, x[None], sigma, told, guidance or CONDITIONAL_ALONE)[0].float()
@@ -287,7 +287,7 @@ class DenoiserPhase:
             ramps=torch.ones(len(features), device=self.device),
             ids=torch.from_numpy(np.array(drawn.ids)).to(self.device),
             sees=Row.CONDITIONAL,
-            reference=self.reference(clip, 0),
+            portrait=self.portrait_frame(clip, 0),
         )
 
     def _cells(self, points: np.ndarray) -> Tensor:

@@ -248,11 +248,11 @@ class Distillation:
     ) -> dict[str, float]:
         row = teacher.window_row(clip, first, CHUNK)
         true = row.latents
-        told = teacher.conditions([row.reference], [row])
+        told = teacher.conditions([row.portrait], [row])
         noise = torch.from_numpy(rng.normal(size=true.shape).astype(np.float32)).to(true.device)
         pictures = self.clips.load(teacher.numbers[clip]).pictures[first : first + CHUNK]
         shown = as_planes(np.array(pictures), true.device) * 2 - 1
-        found = {"x0_portrait": float((row.reference.latents[None] - true).square().mean())}
+        found = {"x0_portrait": float((row.portrait.latents[None] - true).square().mean())}
         for name, unet in unets.items():
             for evaluations in (1, 2):
                 guidance = self._guidance if name == "teacher" else CONDITIONAL_ALONE

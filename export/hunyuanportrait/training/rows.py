@@ -11,7 +11,7 @@ from runtime.hunyuanportrait.guidance import Row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class PortraitFrame:
     """One frame of a clip, as the portrait."""
 
     latents: Tensor  # (4, h, w), scaled as the loop's
@@ -32,7 +32,7 @@ class TrainingRow:
     ramps: Tensor  # (F,): how much of the motion each frame is told
     ids: Tensor  # (2,): head and expression intensity
     sees: Row  # which conditions are not dropped
-    reference: Reference
+    portrait: PortraitFrame
 
 
 def ring_window(rng: np.random.Generator, *, clip: int, pad: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -41,7 +41,7 @@ from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock
 from export.hunyuanportrait.networks.unet import SpatioTemporalTransformer, UNet
 from export.hunyuanportrait.training.autoencoder import near
 from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserPhase, computing
-from export.hunyuanportrait.training.rows import Reference
+from export.hunyuanportrait.training.rows import PortraitFrame
 from export.training.gradient_checkpointing import checkpointed
 from export.training.phase import Modules
 from runtime import schedule
@@ -119,10 +119,10 @@ class StudentPhase:
         last = len(self.levels) - 2  # 0.002, where f is x to a millionth
         i = 0 if rng.uniform() < _FIRST else int(rng.integers(1, last))
         strangers = i == 0 and rng.uniform() < _STRANGERS
-        references = [self._stranger(rng) if strangers else row.reference for row in picked]
+        portraits = [self._stranger(rng) if strangers else row.portrait for row in picked]
         with torch.no_grad():
             target = torch.stack([row.latents for row in picked])
-            told = self.teacher.conditions(references, picked)
+            told = self.teacher.conditions(portraits, picked)
             noisy = target + float(self.levels[i]) * torch.randn_like(target)
             if strangers:
                 wanted = self.denoised(self.teacher.modules["unet"], noisy, i, told, self.guidance)
@@ -145,9 +145,9 @@ class StudentPhase:
             "first" if i == 0 else "later": (made - target).square().mean(),
         }
 
-    def _stranger(self, rng: np.random.Generator) -> Reference:
+    def _stranger(self, rng: np.random.Generator) -> PortraitFrame:
         """The portrait of any clip."""
-        return self.teacher.reference(int(rng.integers(len(self.teacher.numbers))), 0)
+        return self.teacher.portrait_frame(int(rng.integers(len(self.teacher.numbers))), 0)
 
     def end(self, noisy: Tensor, i: int, told: Conditions) -> Tensor:
         """y of latents (R, F, 4, h, w) at level i: a step of the teacher, and from there as the student knows."""

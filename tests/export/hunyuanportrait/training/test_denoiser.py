@@ -52,7 +52,7 @@ def test_the_target_velocity_gives_back_the_clean_latents():
 def test_rows_refined_together_are_the_rows_refined_one_by_one():
     torch.manual_seed(0)
     refiner = with_initial_weights(POCKET.architecture.build("motion_refiner", device="cpu"))
-    nothing = dict.fromkeys(("latents", "points", "states", "reference"))
+    nothing = dict.fromkeys(("latents", "points", "states", "portrait"))
     rows = [
         TrainingRow(
             features=torch.randn(5, 32),

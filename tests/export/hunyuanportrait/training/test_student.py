@@ -37,7 +37,7 @@ class Teacher:
         self.modules = {"unet": Scaled(gain)}
         self.portraits: list[list[Portrait | None]] = []  # of each batch
 
-    def reference(self, clip, frame):
+    def portrait_frame(self, clip, frame):
         return Portrait(clip=clip, frame=frame)
 
     def row(self, rng, size):
@@ -45,13 +45,13 @@ class Teacher:
             latents=torch.ones(size, 4, 2, 2),
             points=torch.zeros(size, 3, 2),
             sees=Row.UNCONDITIONAL,
-            reference=None,
+            portrait=None,
             **dict.fromkeys(("features", "degrees", "states", "ramps", "ids")),
         )
 
-    def conditions(self, references, rows):
+    def conditions(self, portraits, rows):
         assert all(row.sees is Row.CONDITIONAL for row in rows)  # the student never goes without its conditions
-        self.portraits.append(references)
+        self.portraits.append(portraits)
         return SimpleNamespace()
 
     def guided(self, unet, noisy, sigma, told, guidance):

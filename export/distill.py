@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.hunyuanportrait.training.phase_names import DISTILLATION
+from export.hunyuanportrait.training.stage_names import DISTILLATION
 from export.training import command
 from hp_trt.commands import options
 from hp_trt.config import LOCATORS, one_of

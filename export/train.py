@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from export.hunyuanportrait.training.phase_names import TRAINING
+from export.hunyuanportrait.training.stage_names import TRAINING
 from export.training import command
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run

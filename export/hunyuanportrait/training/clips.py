@@ -33,7 +33,7 @@ from procedural.motion import NAMES, State, motion
 
 FIRST_DRIVING_SEED = 2_000_000
 _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
-_DRIVER_PX = 256  # the driving picture, from which the motion networks' crops are cut
+_DRIVING_PX = 256  # the driving picture, from which the motion networks' crops are cut
 
 
 class Arrays:
@@ -77,9 +77,9 @@ def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, n
     rng = np.random.default_rng(seed)
     identity = Identity.random(seed)
     states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
-    driver = identity if rng.uniform() < 0.5 else Identity.random(int(rng.integers(FIRST_TRAINING_SEED, 2**31)))
+    who = identity if rng.uniform() < 0.5 else Identity.random(int(rng.integers(FIRST_TRAINING_SEED, 2**31)))
     points = np.stack([drawn_landmarks(identity, state, px) for state in states])
-    seen, arrays = _seen_of(driver, states, px, motion_px, rng)
+    seen, arrays = _seen_of(who, states, px, motion_px, rng)
     return {
         "pictures": np.stack([draw(identity, state, px) for state in states]),
         **arrays,
@@ -96,11 +96,11 @@ def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dic
 
 
 def _seen_of(
-    driver: Identity, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
+    who: Identity, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Five points (N, 5, 2) of the driver in its picture, and the arrays of `DrivingClip`."""
-    seen = np.stack([drawn_landmarks(driver, state, _DRIVER_PX)[:5] for state in states])
-    first = corners(drawn_face_box(driver, states[0], _DRIVER_PX))
+    """Five points (N, 5, 2) of the face that drives, in its picture, and the arrays of `DrivingClip`."""
+    seen = np.stack([drawn_landmarks(who, state, _DRIVING_PX)[:5] for state in states])
+    first = corners(drawn_face_box(who, states[0], _DRIVING_PX))
     # A detector frames a face a little otherwise than we do, all through a clip; more of it would hide how the head is
     # shifted, and how near it is, of which a crop that follows the face keeps less than half.
     side = first[2] - first[0]
@@ -108,10 +108,10 @@ def _seen_of(
     stretch = float(np.exp(rng.normal(0, 0.006)))
     middle = seen.mean(axis=(0, 1))
     framed = (seen - middle) * stretch + middle + offset
-    whole = portrait_box(first, height=_DRIVER_PX, width=_DRIVER_PX)
+    whole = portrait_box(first, height=_DRIVING_PX, width=_DRIVING_PX)
     faces, poses = [], []
     for state, five in zip(states, framed, strict=True):
-        picture = draw(driver, state, _DRIVER_PX)
+        picture = draw(who, state, _DRIVING_PX)
         faces.append(in_bytes(face_image(picture, face_box(five, first), motion_px)))
         poses.append(in_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
     return seen, {

@@ -1,8 +1,8 @@
 """Clips of people who were filmed, in place of drawn ones: what the runtime would see of a folder of videos.
 
 Every clip is a piece of one video that begins with a face. Its pictures are cut by the box that `portrait_crop` would
-cut of its first frame, and its driver is the same person, as `DrivingCrops` sees it. A face that is lost for more than
-a quarter of a clip makes no clip; cut videos at their scene changes beforehand, for nothing here looks for them.
+cut of its first frame, and the same person drives it, as `DrivingCrops` sees them. A face that is lost for more than a
+quarter of a clip makes no clip; cut videos at their scene changes beforehand, for nothing here looks for them.
 
 Clips of the last videos are held out, to measure with: of no person is a part learnt and a part measured, where there
 are two videos or more. What was asked and found stands beside the clips, so that a killed run goes on, and one that

@@ -41,7 +41,7 @@ def quiet(*_):
     pass
 
 
-def test_a_stage_learns_and_leaves_the_averaged_weights(settings):
+def test_a_phase_learns_and_leaves_the_averaged_weights(settings):
     phase = Line()
     assert train(phase, settings, quiet)
     line = phase.modules["line"]
@@ -49,7 +49,7 @@ def test_a_stage_learns_and_leaves_the_averaged_weights(settings):
     assert line.bias.item() == pytest.approx(1, abs=0.05)
 
 
-def test_a_killed_stage_goes_on_to_the_very_same_weights(settings, tmp_path):
+def test_a_killed_phase_goes_on_to_the_very_same_weights(settings, tmp_path):
     whole = Line(60)
     train(whole, Settings(folder=tmp_path / "whole", device=settings.device), quiet)
 
@@ -101,7 +101,7 @@ def test_a_damaged_state_is_refused_with_its_name(settings):
         train(Line(20), settings, quiet)
 
 
-def test_a_gradient_that_is_not_finite_stops_the_stage(settings):
+def test_a_gradient_that_is_not_finite_stops_the_phase(settings):
     class Broken(Line):
         def loss(self, step, rng):
             return {"loss": self.modules["line"](torch.full((1, 1), torch.nan)).sum()}

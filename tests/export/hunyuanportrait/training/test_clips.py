@@ -52,8 +52,8 @@ def test_the_same_seed_draws_the_same_clip():
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
-def test_about_half_of_the_drivers_are_somebody_else():
-    """Background colours tell: the pose picture's corner is the driver's, the picture's the identity's."""
+def test_about_half_of_the_clips_are_driven_by_somebody_else():
+    """Background colours tell: the pose picture's corner is that of who drives, the picture's the identity's."""
     other = 0
     for seed in range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 40):
         clip = draw_clip(seed, frames=1, px=64, motion_px=64)

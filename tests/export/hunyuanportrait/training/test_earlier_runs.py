@@ -129,8 +129,8 @@ def test_a_run_of_export_pocket_train_goes_on_in_the_middle_of_its_denoiser(tmp_
     run = tmp_path / "run"
     save_clip(run / "clips" / f"1000000-8x{SIDE}-{MOTION_SIDE}", frames=8)
     frames = {name: np.zeros((8, MOTION_SIDE, MOTION_SIDE, 3), np.uint8) for name in ("faces", "poses")}
-    driver = run / "drivers" / f"2000000-8x{SIDE}-{MOTION_SIDE}"
-    save_arrays(driver, {**frames, "states": np.zeros((8, STATES), np.float32)})
+    driving_clip = run / "drivers" / f"2000000-8x{SIDE}-{MOTION_SIDE}"
+    save_arrays(driving_clip, {**frames, "states": np.zeros((8, STATES), np.float32)})
     motion = {name: network(name) for name in ("expression", "head_pose")}
     save_phase(run / "autoencoder.pt", {"vae": vae}, step=1)
     save_phase(run / "motion.pt", motion, step=1)

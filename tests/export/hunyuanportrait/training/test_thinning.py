@@ -65,8 +65,8 @@ def test_layers_that_do_nothing_can_be_left_out():
     whole = UNet(of).eval()
     whole.load_state_dict(state(of))
     idle_down, idle_up = whole.down_blocks[0], whole.up_blocks[1]
-    for stage in (idle_down, idle_up):
-        for part in (stage.resnets[1], stage.attentions[1]):
+    for level in (idle_down, idle_up):
+        for part in (level.resnets[1], level.attentions[1]):
             for name, parameter in part.named_parameters():
                 if name.endswith(("conv2.weight", "conv2.bias", "proj_out.weight", "proj_out.bias")):
                     parameter.zero_()

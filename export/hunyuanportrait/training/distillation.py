@@ -23,7 +23,7 @@ from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.presets import Preset
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserPhase
-from export.hunyuanportrait.training.frozen import FrozenNetworks
+from export.hunyuanportrait.training.frozen import LEAVES, FrozenNetworks
 from export.hunyuanportrait.training.recorded import INDEX, RecordedClips
 from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.thinning import thinned
@@ -38,12 +38,6 @@ from runtime import schedule
 from runtime.hunyuanportrait.guidance import StepGuidance
 from runtime.hunyuanportrait.sampling import Sampling
 
-# The phases of `training.py`, and the networks that each leaves behind.
-_TRAINED = {
-    "autoencoder": ("vae",),
-    "motion": ("expression", "head_pose"),
-    "denoiser": ("appearance", "image_proj", "motion_refiner", "unet"),
-}
 FIRST_HELD_OUT_SEED = FIRST_TRAINING_SEED + 500_000  # neither training nor distillation draws them
 
 
@@ -96,14 +90,14 @@ class Distillation:
 
     def _unpack(self) -> None:
         """The teacher's networks, as the phases that trained them would have left them."""
-        teacher = {n: self.weights.fingerprint(n) for names in _TRAINED.values() for n in names}
+        teacher = {n: self.weights.fingerprint(n) for names in LEAVES.values() for n in names}
         path = self.settings.folder / "teacher.json"
         if path.exists():
             if json.loads(path.read_text()) != teacher:
                 raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
-        elif any(self.run.has_ended(phase) for phase in _TRAINED):
+        elif any(self.run.has_ended(phase) for phase in LEAVES):
             raise InputError(f"{path.parent} is a run of export.train; give the run another folder")
-        for phase, names in _TRAINED.items():
+        for phase, names in LEAVES.items():
             if not self.run.has_ended(phase):
                 save_state(self.run.end_path(phase), {n: dict(self.weights.state(n)) for n in names})
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,11 +21,17 @@ from export.training.phase import Modules, Tell
 from export.training.run import Run
 from runtime.hunyuanportrait.sampling import Sampling
 
+# Phase -> the networks that it leaves frozen. The last one leaves the VAE once more: nothing is learnt after it.
+LEAVES = {
+    "autoencoder": ("vae",),
+    "motion": ("expression", "head_pose"),
+    "denoiser": ("appearance", "image_proj", "motion_refiner", "unet"),
+}
 _CHUNK = 8  # pictures that are encoded at once
 
 
 class FrozenNetworks:
-    """Of a `run` of `preset` on `clips`; its phases "autoencoder", "motion" and "denoiser"."""
+    """Of a `run` of `preset` on `clips`; its phases are those of LEAVES."""
 
     def __init__(self, preset: Preset, run: Run, clips: Clips | RecordedClips) -> None:
         self.preset, self.run, self.clips = preset, run, clips

@@ -28,7 +28,7 @@ from export.hunyuanportrait.training.autoencoder import Autoencoder
 from export.hunyuanportrait.training.clips import Clips, DrivingClips
 from export.hunyuanportrait.training.decoder import DecoderPhase
 from export.hunyuanportrait.training.denoiser import DenoiserPhase
-from export.hunyuanportrait.training.frozen import FrozenNetworks, ready_numbers
+from export.hunyuanportrait.training.frozen import LEAVES, FrozenNetworks, ready_numbers
 from export.hunyuanportrait.training.initial_weights import with_initial_weights
 from export.hunyuanportrait.training.motion import MotionNetworks
 from export.training.data_parallel import Share, data_parallel
@@ -143,8 +143,8 @@ class Training:
 
     def denoiser_phase(self) -> DenoiserPhase:
         """Of new networks. Raises InputError where there is nothing to learn from."""
-        names = ("appearance", "image_proj", "motion_refiner", "unet")
-        return self.frozen.denoiser_phase({name: self._new(name) for name in names}, self.amounts.denoiser_steps)
+        networks = {name: self._new(name) for name in LEAVES["denoiser"]}
+        return self.frozen.denoiser_phase(networks, self.amounts.denoiser_steps)
 
     def decoder_phase(self) -> DecoderPhase:
         """Of the first phase's VAE. Raises InputError where there is nothing to learn from."""

@@ -25,11 +25,11 @@ SHOWN = 300  # characters of what is wrong with a network
 
 
 def write_weights(
-    path: Path, states: Mapping[str, Mapping[str, torch.Tensor]], *, preset: str = "pocket", teacher: str = ""
+    path: Path, states: Mapping[str, Mapping[str, torch.Tensor]], *, preset: str, teacher: str = ""
 ) -> None:
     """One file of `states`, by network. Whole or not at all; the same weights make the same bytes.
 
-    `teacher`, of live weights: the fingerprint of the UNet they were distilled from, whose other networks they need.
+    `teacher`, of live weights: the fingerprint of the network they were distilled from, whose neighbours they need.
     """
     from safetensors.torch import save
 

@@ -171,7 +171,7 @@ class Training:
         for parameter in guider.get_submodule("conv_out").parameters():
             nn.init.zeros_(parameter)
         states["pose_guider"] = guider.state_dict()
-        write_weights(path, {name: states[name] for name in NETWORKS})
+        write_weights(path, {name: states[name] for name in NETWORKS}, preset=self.preset.name)
 
     def _new(self, network: str) -> nn.Module:
         torch.manual_seed(self.settings.seed)

@@ -22,8 +22,6 @@ from export.hunyuanportrait.graphs import black_pose_features, denoiser_inputs, 
 from export.hunyuanportrait.networks.unet import Context, UNet
 from runtime.hunyuanportrait.presets import HALF
 
-REUSE_GRAPHS = ("denoiser_inner", "denoiser_outer")
-
 
 class _Part(nn.Module):
     """A part of the denoiser, and the pose features of the black picture for its first convolution."""

@@ -6,7 +6,6 @@ imported where it is needed: `--help` and a misspelt stage are answered without 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,16 +43,7 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def run_settings(
-    folder: Path,
-    *,
-    device: str,
-    threads: int | None,
-    half: bool,
-    seed: int,
-    minutes: float = math.inf,
-    save_every_s: float = 60.0,
-) -> Settings:
+def run_settings(folder: Path, *, device: str, threads: int | None, half: bool, seed: int, minutes: float) -> Settings:
     """How a run goes, by the options of those names; the process computes with so many CPU threads from now on.
 
     Raises InputError for a device that cannot be used.
@@ -61,7 +51,7 @@ def run_settings(
     from export.training.phase import Settings
 
     where = _compute_on(device, threads)
-    return Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes, save_every_s=save_every_s)
+    return Settings(folder=folder, device=where, half=half, seed=seed, minutes=minutes)
 
 
 def _compute_on(name: str, threads: int | None) -> torch.device:

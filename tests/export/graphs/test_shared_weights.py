@@ -14,13 +14,14 @@ from engines.manifest import build_command
 from engines.onnx_backend import OnnxBackend
 from export.build import BuildConfig, build_bundle
 from export.graphs.shared_weights import share_weights
-from export.hunyuanportrait.reuse_graphs import REUSE_GRAPHS
 from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.export.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("tiny-build")
+
+PARTS = ("denoiser_inner", "denoiser_outer")
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +40,19 @@ def test_the_parts_read_the_denoisers_own_file(cut):
     of_denoiser = folder(cut, "denoiser") / "denoiser.onnx.data"
     whole = cut.manifest.graphs["denoiser"].weights_bytes
     own = 0
-    for name in REUSE_GRAPHS:
+    for name in PARTS:
         linked = folder(cut, name) / "denoiser.onnx.data"
         assert linked.samefile(of_denoiser)
         own += sum(f.stat().st_size for f in folder(cut, name).glob(f"{name}.onnx.data"))
         assert cut.manifest.graphs[name].weights_bytes > 0
     # Constants of the graph's form that the exporter folds differently; the networks' own weights are all shared.
     assert own < 0.05 * whole
-    inner, outer = (cut.manifest.graphs[name].weights_bytes for name in REUSE_GRAPHS)
+    inner, outer = (cut.manifest.graphs[name].weights_bytes for name in PARTS)
     assert outer < inner < whole
 
 
 def test_a_bundle_with_the_parts_opens_and_is_built_again_by_its_own_words(cut):
-    assert set(REUSE_GRAPHS) <= set(Bundle.open(cut.path).manifest.graphs)
+    assert set(PARTS) <= set(Bundle.open(cut.path).manifest.graphs)
     assert " --reuse" in build_command(cut.path, cut.manifest.to_json())
     steps = []
     build_bundle(BuildConfig(preset=TINY.name, bundle=cut.path, reuse=True), lambda p: steps.append((p.graph, p.step)))
@@ -60,7 +61,7 @@ def test_a_bundle_with_the_parts_opens_and_is_built_again_by_its_own_words(cut):
 
 def test_a_copy_of_the_bundle_without_links_is_as_good(cut, tmp_path):
     copied = shutil.copytree(cut.path, tmp_path / "copy")
-    assert set(REUSE_GRAPHS) <= set(Bundle.open(copied).manifest.graphs)
+    assert set(PARTS) <= set(Bundle.open(copied).manifest.graphs)
 
 
 def test_where_there_are_no_links_the_file_is_copied(cut, tmp_path, monkeypatch):

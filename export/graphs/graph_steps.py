@@ -19,7 +19,7 @@ class GraphStep:
 
     graph: Graph
     facts: Mapping[str, Any]  # all that decides what its file contains, and whether it was compared: JSON data
-    record: GraphRecord | None  # of a finished one; None: it is built
+    record: GraphRecord | None  # of a finished one; None: it is still to be built
     before: GraphRecord | None  # of this name in the bundle that stands, whatever it is
 
     @property
@@ -36,7 +36,7 @@ class GraphStep:
 
     @property
     def why(self) -> str:
-        """Why it is built; empty where it is not."""
+        """Why it would be built; empty where the bundle holds it already."""
         return _why(self.before, self.facts) if self.build else ""
 
 

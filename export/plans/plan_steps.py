@@ -45,9 +45,9 @@ class PlanStep:
 
     name: str  # the graph's
     key: str = ""  # of its content; empty where its graph is built first
-    plan: PlanRecord | None = None  # None: it is built
+    plan: PlanRecord | None = None  # None: it is still to be built
     unchecked: str = ""  # why its engine cannot be compared here
-    why: str = ""  # it is built; empty where it is not
+    why: str = ""  # it would be built; empty where the bundle holds it
 
     @property
     def build(self) -> bool:

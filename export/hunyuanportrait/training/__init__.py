@@ -1,1 +1,2 @@
-"""How the pocket weights that we ship are made: drawn clips, three networks trained one after the other, one file."""
+"""How this model's own weights are made, each a file: pocket's, in four phases on drawn clips (`training.py`), and
+those of live mode, distilled from a bundle's weights on drawn clips or on videos (`distillation.py`)."""

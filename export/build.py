@@ -31,7 +31,7 @@ from export.graphs.graph import Graph
 from export.graphs.graph_steps import GraphStep, digest
 from export.graphs.parity import Expected, expectations
 from export.graphs.trace import OPSET
-from export.models import Model, PresetFacts, find_model
+from export.models import Model, UsualSizes, find_model
 from export.plans.build_plans import intact
 from export.plans.engine_parity import Reference
 from export.progress import Progress, announcer
@@ -93,16 +93,16 @@ class BuildConfig:
         return find_model(self.preset)
 
     @property
-    def preset_facts(self) -> PresetFacts:
+    def usual_sizes(self) -> UsualSizes:
         return self.model.preset
 
     @property
     def size_px(self) -> int:
-        return self.preset_facts.size if self.size is None else self.size
+        return self.usual_sizes.size if self.size is None else self.size
 
     @property
     def window(self) -> int:
-        return self.preset_facts.frames if self.frames is None else self.frames
+        return self.usual_sizes.frames if self.frames is None else self.frames
 
     @property
     def packed(self) -> bool:

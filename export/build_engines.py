@@ -234,7 +234,7 @@ def _report_notes(report: Reporter, graphs: BuildConfig | None, *, parity: bool)
     if graphs is not None and graphs.weights is None:
         report.note("random weights: the bundle is for trying and for benchmarks, its pictures are noise")
     if graphs is not None and graphs.packed:
-        trained, asked = (graphs.preset_facts.size, graphs.preset_facts.frames), (graphs.size_px, graphs.window)
+        trained, asked = (graphs.usual_sizes.size, graphs.usual_sizes.frames), (graphs.size_px, graphs.window)
         if asked != trained:
             report.note(
                 f"the weights were trained at {trained[0]} pixels and windows of {trained[1]} frames, the bundle "

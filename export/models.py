@@ -1,7 +1,8 @@
-"""The models that bundles are built of: a name each, whose room is opened when one of its presets is asked for.
+"""The models that bundles are built of, by the names of their presets: a model's room in `export/`, which needs torch,
+is opened when one of its presets is asked for.
 
 A build names no model and no graph. What it asks of one is the protocol here; `export/MODEL/model.py` answers, and
-imports nothing of this module. A second model is one more line in `ROOMS`.
+imports nothing of this module. A second model is one more line in `MODELS`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.errors import InputError
 from engines.spec import Quantization
+from runtime.hunyuanportrait import presets as hunyuanportrait
 
 if TYPE_CHECKING:  # torch
     import torch
@@ -24,11 +26,9 @@ if TYPE_CHECKING:  # torch
     from export.weights.source import WeightsSource
 
 
-class PresetFacts(Protocol):
-    """A preset's name, and the sizes it is made for."""
+class UsualSizes(Protocol):
+    """A preset, as a build sees it: the sizes that it is made for."""
 
-    @property
-    def name(self) -> str: ...
     @property
     def size(self) -> int: ...  # pixels along a side
     @property
@@ -41,7 +41,7 @@ class Model(Protocol):
     @property
     def name(self) -> str: ...  # of its rooms
     @property
-    def preset(self) -> PresetFacts: ...
+    def preset(self) -> UsualSizes: ...
     @property
     def networks(self) -> tuple[str, ...]: ...  # what clips go through
     @property
@@ -97,20 +97,22 @@ class Model(Protocol):
     def geometry(self, size: int) -> Mapping[str, Any]: ...  # the manifest's
 
 
-def _hunyuanportrait() -> Mapping[str, Model]:
-    from export.hunyuanportrait.model import models
+def _hunyuanportrait(preset: str) -> Model:
+    from export.hunyuanportrait.model import HunyuanPortrait
+    from export.hunyuanportrait.presets import PRESETS
 
-    return models()
+    return HunyuanPortrait(preset=PRESETS[preset])
 
 
-ROOMS: Mapping[str, Callable[[], Mapping[str, Model]]] = {"hunyuanportrait": _hunyuanportrait}  # by preset each
+MODELS: Mapping[str, Callable[[str], Model]] = {  # preset -> what makes its model
+    **dict.fromkeys(hunyuanportrait.PRESETS, _hunyuanportrait),
+}
 
 
 def find_model(preset: str) -> Model:
     """The model that a preset is of. Raises InputError for a preset that there is not."""
-    models = {name: model for room in ROOMS.values() for name, model in room().items()}
-    if preset not in models:
-        near = difflib.get_close_matches(preset, models, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(models)}"
+    if preset not in MODELS:
+        near = difflib.get_close_matches(preset, MODELS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(MODELS)}"
         raise InputError(f"there is no preset {preset!r}; {hint}")
-    return models[preset]
+    return MODELS[preset](preset)

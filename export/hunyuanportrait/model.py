@@ -17,7 +17,7 @@ from export.graphs.graph import Graph
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS
 from export.hunyuanportrait.graphs import QUANTIZABLE, bundle_graphs
 from export.hunyuanportrait.live_graphs import live_graphs
-from export.hunyuanportrait.presets import PRESETS, Preset
+from export.hunyuanportrait.presets import Preset
 from export.hunyuanportrait.recorded_calls import denoiser_calls, drawn_clips, own_clip
 from export.hunyuanportrait.released import released_row_flops
 from export.hunyuanportrait.reuse_graphs import reuse_graphs
@@ -104,8 +104,3 @@ class HunyuanPortrait:
             "appearance_px": self.preset.architecture.appearance["image_hw"][0],
             "motion_px": self.preset.motion_px,
         }
-
-
-def models() -> dict[str, HunyuanPortrait]:
-    """By the name of the preset."""
-    return {name: HunyuanPortrait(preset=preset) for name, preset in PRESETS.items()}

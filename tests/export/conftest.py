@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.bundle import Bundle
-from tests.export.tiny import TINY
+from tests.export.tiny import TINY, make_known
 
 LARGE = 1 << 20  # elements: only full-size networks have many such entries, and all of these are matrices
 BLOCK = 999_983  # a prime, so that no two rows of a matrix are alike
@@ -16,10 +16,8 @@ BLOCK = 999_983  # a prime, so that no two rows of a matrix are alike
 @pytest.fixture(scope="session")
 def tiny_preset():
     """The name of a preset that builds in seconds."""
-    from export.hunyuanportrait.presets import PRESETS
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, TINY.name, TINY)
+        make_known(patch, TINY)
         yield TINY.name
 
 

@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import export.graphs.build_graph
 from engines.bundle import Bundle
 from export.build_engines import main
-from export.hunyuanportrait.presets import PRESETS
-from tests.export.kept_bundles import OF_TESTS
+from tests.export.tiny import SMALL, TINY, make_known
 
 EXPORT_S = 1.0  # as a real one it takes a while, in which it can be killed
 
@@ -29,6 +30,6 @@ def copy_from(bundle: Bundle):
 
 
 if __name__ == "__main__":
-    PRESETS.update(OF_TESTS)
+    make_known(pytest.MonkeyPatch(), TINY, SMALL)  # until this process ends
     export.graphs.build_graph.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)))
     main()

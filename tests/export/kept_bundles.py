@@ -9,12 +9,9 @@ import pytest
 
 from engines.file_record import hash_file
 from export.build import BuildConfig, build_bundle
-from export.hunyuanportrait.presets import PRESETS
 from tests.cache import BUNDLE_CODE, Cache
 from tests.export.cached_exports import cached_exports
-from tests.export.tiny import SMALL, TINY
-
-OF_TESTS = {preset.name: preset for preset in (TINY, SMALL)}
+from tests.export.tiny import SMALL, TINY, make_known
 
 
 def kept_bundle(cache: Cache, **options: Any) -> Path:
@@ -23,8 +20,7 @@ def kept_bundle(cache: Cache, **options: Any) -> Path:
 
     def build(folder: Path) -> None:
         with cached_exports(cache), pytest.MonkeyPatch.context() as patch:
-            for name, preset in OF_TESTS.items():
-                patch.setitem(PRESETS, name, preset)
+            make_known(patch, TINY, SMALL)
             build_bundle(BuildConfig(bundle=folder / "bundle", **options))
 
     return cache.entry("bundle", facts, build, code=(*BUNDLE_CODE, "tests/export/tiny.py")) / "bundle"

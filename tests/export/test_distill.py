@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from engines.errors import InputError
 from export.distill import main
 from export.hunyuanportrait.architecture import NETWORKS
-from export.hunyuanportrait.presets import PRESETS
 from export.hunyuanportrait.training.clips import FIRST_DRIVING_SEED
 from export.hunyuanportrait.training.distill_config import DistillConfig
 from export.hunyuanportrait.training.distillation import FIRST_HELD_OUT_SEED, DistillAmounts, Distillation, denoise
@@ -28,7 +27,7 @@ from export.weights.source import RandomWeights
 from procedural.clip import FIRST_TRAINING_SEED
 from runtime import schedule
 from tests.export.hunyuanportrait.training.videos import write_video
-from tests.export.tiny import TINY
+from tests.export.tiny import TINY, make_known
 
 
 def run(tmp_path, prefix: str = "", **amounts) -> Distillation:
@@ -128,7 +127,7 @@ def upstream(folder):
 
 
 def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_result(monkeypatch, tmp_path, capfd):
-    monkeypatch.setitem(PRESETS, "tiny", EIGHT)
+    make_known(monkeypatch, EIGHT)
     for seed in (1, 2):
         write_video(tmp_path / "videos" / f"{seed}.mp4", seed, frames=25)
     write_video(tmp_path / "videos" / "3.mp4", 3, frames=5)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from engines.errors import InputError
 from engines.spec import QUANTIZATIONS
-from export.models import ROOMS, Model, find_model
+from export.hunyuanportrait.presets import PRESETS
+from export.models import MODELS, Model, find_model
 from tests.export.tiny import TINY
 
 
-def test_every_preset_of_every_room_names_its_model():
-    for room, models in ROOMS.items():
-        for preset, model in models().items():
-            found: Model = find_model(preset)
-            assert (found.name, found.preset.name) == (room, preset) == (model.name, preset)
+def test_every_preset_names_its_model():
+    assert set(MODELS) == set(PRESETS)
+    for preset, known in PRESETS.items():
+        found: Model = find_model(preset)
+        assert found.name == "hunyuanportrait" and found.preset is known
+
+
+def test_a_preset_that_there_is_not_is_refused_before_torch_is_there():
+    code = """
+import sys
+from engines.errors import InputError
+from export.models import find_model
+try:
+    find_model("poket")
+except InputError:
+    assert "torch" not in sys.modules and "export.hunyuanportrait" not in sys.modules
+else:
+    sys.exit("found")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from export import models
+from export.hunyuanportrait import presets
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoderConfig
 from export.hunyuanportrait.networks.unet import UNetConfig
@@ -62,6 +66,7 @@ TINY = Preset(
     motion_px=32,
 )
 
+
 # Latents an eighth of the picture, as the runtime knows them.
 SMALL = replace(
     TINY,
@@ -73,3 +78,10 @@ SMALL = replace(
     ),
     size=64,
 )
+
+
+def make_known(patch: pytest.MonkeyPatch, *more: Preset) -> None:
+    """Until `patch` is undone, builds take these presets by name."""
+    for preset in more:
+        patch.setitem(presets.PRESETS, preset.name, preset)
+        patch.setitem(models.MODELS, preset.name, models.MODELS["pocket"])

@@ -13,7 +13,7 @@ from export.hunyuanportrait.live_graphs import LiveStitch, live_graphs
 from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.plans.engine_parity import graph_of
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
-from tests.export.tiny import TINY
+from tests.export.tiny import TINY, make_known
 
 
 def graphs(**changes):
@@ -131,9 +131,7 @@ def test_the_arithmetic_is_told_by_the_frame_of_a_usual_window():
 def test_an_engine_of_a_live_graph_finds_its_graph(monkeypatch):
     from types import SimpleNamespace
 
-    from export.hunyuanportrait.presets import PRESETS
-
-    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    make_known(monkeypatch, TINY)
     manifest = SimpleNamespace(preset="tiny", size=(16, 16), frames=3, precision="fp16")
     for name, graph in graphs(half=True).items():
         record = SimpleNamespace(name=name, spec=graph.spec)

@@ -13,7 +13,7 @@ from export.hunyuanportrait.presets import HUNYUANPORTRAIT
 from export.hunyuanportrait.reuse_graphs import reuse_graphs
 from export.plans.engine_parity import graph_of
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
-from tests.export.tiny import TINY
+from tests.export.tiny import TINY, make_known
 
 
 def graphs(**changes):
@@ -71,9 +71,7 @@ def test_features_live_in_the_precision_of_the_tokens(half):
 
 
 def test_an_engine_of_a_part_finds_its_graph(monkeypatch):
-    from export.hunyuanportrait.presets import PRESETS
-
-    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    make_known(monkeypatch, TINY)
     manifest = SimpleNamespace(preset="tiny", size=(16, 16), frames=3, precision="fp16")
     for name, graph in graphs(half=True).items():
         assert graph_of(manifest, SimpleNamespace(name=name, spec=graph.spec)).spec == graph.spec

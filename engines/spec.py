@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
 Dim = int | str
+Precision = Literal["fp32", "fp16"]  # what a bundle is exported in
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Quantization = Literal["int8", "fp8"]  # products in 8 bits; fp8: e4m3
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 Lane = Literal["denoise", "decode"]  # what runs beside each other: each has a stream, and may have an arena

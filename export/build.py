@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -22,7 +22,7 @@ from engines.bundle_writer import BundleWriter
 from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
-from engines.spec import QUANTIZATIONS, Quantization
+from engines.spec import PRECISIONS, QUANTIZATIONS, Precision, Quantization
 from export.code_hash import code_hash
 from export.graphs.build_graph import SharedNetworks, build_graph
 from export.graphs.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
@@ -38,8 +38,8 @@ from export.progress import Progress, announcer
 from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
 from export.weights.source import WeightsSource, WithLive
 from hp_trt import __version__
+from hp_trt.config import one_of
 
-Precision = Literal["fp32", "fp16"]
 GRAPH_CODE = ("graphs", "weights/random.py")  # of `export/`: what decides a graph of any model
 EXPORTERS = ("torch", "onnx", "onnxscript")  # whose versions, and ONNX Runtime's, change a graph or its verdict
 
@@ -69,16 +69,15 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         find_model(self.preset)
-        if self.precision not in ("fp32", "fp16"):
-            raise InputError(f"there is no precision {self.precision!r}; choose fp32 or fp16")
+        one_of("precision", self.precision, PRECISIONS)
+        for kind in self.quantize:
+            one_of("quantisation", kind, QUANTIZATIONS)
         if self.size is not None and self.size > 2048:
             raise InputError(f"a size of {self.size} pixels cannot be built; choose at most 2048 (released: 512)")
         if self.frames is not None and not 2 <= self.frames <= 256:
             raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
         if self.live_weights is not None and not self.live:
             raise InputError("live weights were given for a bundle without live mode; ask for both or for neither")
-        if unknown_kinds := [kind for kind in self.quantize if kind not in QUANTIZATIONS]:
-            raise InputError(f"there is no quantisation {unknown_kinds[0]!r}; choose int8 or fp8")
         if self.calibration is not None and not self.quantize:
             raise InputError("a clip to calibrate on was given and nothing is quantised; ask for both or for neither")
         try:

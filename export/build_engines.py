@@ -11,17 +11,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engines import families
+from engines import families, spec
 from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.plans import PlanOptions
+from export.models import MODELS, find_model
 from export.plans.plan_steps import PlanConfig
 from export.weights.own import WeightsChoice
 from hp_trt.commands.options import Debug, Json
+from hp_trt.config import one_of
 from hp_trt.console import Reporter, run
 
 if TYPE_CHECKING:  # torch takes seconds: after the arguments are right
@@ -29,7 +31,9 @@ if TYPE_CHECKING:  # torch takes seconds: after the arguments are right
     from export.progress import Progress
 
 BundleFolder = Annotated[Path, typer.Option(help="Folder to build into; what it holds already is not built again.")]
-Preset = Annotated[str | None, typer.Option(help="hunyuanportrait (full size) or pocket (small, for CPUs and tests).")]
+Preset = Annotated[
+    str | None, typer.Option(help=f"What to export: {' or '.join(MODELS)}; pocket is small, for CPUs and tests.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option(help="Upstream's pretrained_weights folder, or a file of export.train [pocket: its own]."),
@@ -116,22 +120,38 @@ def build(
     """Export every network to ONNX, compare it with PyTorch, put it into a bundle, and build engines of it."""
     start_s = time.perf_counter()
     chosen = WeightsChoice(weights=weights, random=random_weights, live=live, live_weights=live_weights)
-    shape: dict[str, Any] = {"precision": precision, "size": size, "frames": frames}
-    more: dict[str, Any] = {"reuse": reuse, "quantize": tuple(dict.fromkeys(quantize or ())), "calibration": calibrate}
-    exporting = chosen != WeightsChoice() or any(more.values())
+    asked = None if precision is None else one_of("precision", precision, spec.PRECISIONS)
+    kinds = tuple(one_of("quantisation", kind, spec.QUANTIZATIONS) for kind in dict.fromkeys(quantize or ()))
+    exporting = chosen != WeightsChoice() or reuse or kinds or calibrate
     if preset is None and (exporting or not families.find(family).has_plans):
-        raise InputError("exporting needs --preset: hunyuanportrait or pocket")
+        raise InputError(f"exporting needs --preset: {' or '.join(MODELS)}")
     options = plan_options(
-        workspace, version_compatible, hardware_compatible, weight_streaming, strip, optimization_level
+        workspace_gib=workspace,
+        version_compatible=version_compatible,
+        hardware_compatible=hardware_compatible,
+        weight_streaming=weight_streaming,
+        strip=strip,
+        optimization_level=optimization_level,
     )
     names = tuple(only or ())
     plans = plan_config(family, capability, options, only=names, parity=parity, device_id=device)
     graphs = None
     if preset is None:
-        _check_is_what_was_asked(bundle, shape)
+        _check_is_what_was_asked(bundle, {"precision": asked, "size": size, "frames": frames})
     else:
-        shape["precision"] = precision or ("fp32" if plans is None else "fp16")
-        graphs = graph_config(preset, bundle, chosen, only=names, parity=parity and graph_parity, **shape, **more)
+        graphs = graph_config(
+            preset,
+            bundle,
+            chosen,
+            precision=asked or ("fp32" if plans is None else "fp16"),
+            size=size,
+            frames=frames,
+            only=names,
+            parity=parity and graph_parity,
+            reuse=reuse,
+            quantize=kinds,
+            calibration=calibrate,
+        )
     with Reporter(as_json=json) as report:
         if dry_run:
             _report_dry_run(report, bundle, graphs, plans)
@@ -141,6 +161,7 @@ def build(
 
 
 def plan_options(
+    *,
     workspace_gib: float | None,
     version_compatible: bool,
     hardware_compatible: bool,
@@ -182,18 +203,42 @@ def plan_config(
     return config
 
 
-def graph_config(preset: str, bundle: Path, chosen: WeightsChoice, **asked: Any) -> BuildConfig:
-    """What graphs to build: of the chosen weights, or of the package's own. `asked`: fields of BuildConfig.
+def graph_config(
+    preset: str,
+    bundle: Path,
+    chosen: WeightsChoice,
+    *,
+    precision: spec.Precision,
+    size: int | None,
+    frames: int | None,
+    only: tuple[str, ...],
+    parity: bool,
+    reuse: bool,
+    quantize: tuple[spec.Quantization, ...],
+    calibration: tuple[Path, Path] | None,
+) -> BuildConfig:
+    """What graphs to build: of the chosen weights, or of the package's own; the rest are fields of BuildConfig.
 
     Raises InputError and CheckpointError.
     """
-    from export.build import BuildConfig
-    from export.models import find_model
-
     find_model(preset)  # before its weights are looked for
+    from export.build import BuildConfig
+
     own = chosen.of_preset(preset)
     return BuildConfig(
-        preset=preset, bundle=bundle, weights=own.weights, live=bool(own.live), live_weights=own.live_weights, **asked
+        preset=preset,
+        bundle=bundle,
+        weights=own.weights,
+        precision=precision,
+        size=size,
+        frames=frames,
+        only=only,
+        parity=parity,
+        reuse=reuse,
+        quantize=quantize,
+        calibration=calibration,
+        live=bool(own.live),
+        live_weights=own.live_weights,
     )
 
 

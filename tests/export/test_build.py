@@ -220,7 +220,7 @@ def test_one_changed_network_rebuilds_its_graphs_alone(tiny_preset, tmp_path):
     ("wrong", "says"),
     [
         ({"preset": "poket"}, "no preset 'poket'; did you mean pocket"),
-        ({"precision": "int8"}, "no precision 'int8'; choose fp32 or fp16"),
+        ({"precision": "int8"}, "no precision 'int8'; there are: fp32, fp16"),
         ({"size": 100}, "size 100 gives latents of 12.5 cells; .* choose a multiple of 64"),
         ({"size": 96}, "size 96 gives latents of 12 cells; the UNet halves them 3 times: choose a multiple of 64"),
         ({"size": -64}, "size -64 .*choose a multiple of 64"),

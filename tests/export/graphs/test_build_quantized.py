@@ -123,7 +123,7 @@ def test_a_graph_whose_weights_are_linked_is_read_from_a_copy(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"quantize": ("int4",)}, "no quantisation 'int4'; choose int8 or fp8"),
+        ({"quantize": ("int4",)}, "no quantisation 'int4'; did you mean int8\\? There are: int8, fp8"),
         ({"calibration": ("p.png", "d.mp4")}, "nothing is quantised; ask for both or for neither"),
     ],
 )

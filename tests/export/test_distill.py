@@ -93,7 +93,10 @@ def test_denoising_asks_at_the_first_levels_of_the_released_schedule(evaluations
         (("--preset", "hunyuanportrait", "--videos", "."), "hunyuanportrait needs --weights DIR, upstream's"),
         (("--arcface", "a.onnx"), "--locator, --locator-file and --arcface are for --videos"),
         (("--videos", "/no/such"), "/no/such is not a folder; --videos needs one with .mp4, .mov"),
-        (("--videos", "VIDEOS", "--locator", "har"), "har"),
+        (
+            ("--videos", "VIDEOS", "--locator", "har"),
+            "there is no locator 'har'; did you mean haar? There are: haar, yunet, yoloface",
+        ),
         (("--videos", "VIDEOS", "--locator", "yunet"), "the face locator 'yunet' needs a file and none was given"),
         (("--videos", "VIDEOS", "--arcface", "/no/a.onnx"), "/no/a.onnx: no such file"),
         (("--videos", "VIDEOS", "--stage", "student"), "no clips are drawn"),

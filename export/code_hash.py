@@ -6,7 +6,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-_HERE = Path(__file__).parent
+EXPORT = Path(__file__).parent  # the folder that rooms are named in
 
 
 @functools.cache
@@ -14,7 +14,7 @@ def code_hash(*rooms: str) -> str:
     """sha256 (hex) over every module of these rooms of `export/`, names and contents: "graphs", "plans/plan.py"."""
     digest = hashlib.sha256()
     for file in code_files(*rooms):
-        digest.update(f"{file.relative_to(_HERE).as_posix()}\0".encode() + file.read_bytes())
+        digest.update(f"{file.relative_to(EXPORT).as_posix()}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 
@@ -22,7 +22,7 @@ def code_files(*rooms: str) -> list[Path]:
     """The modules of these rooms, in their order. A room of a room is another one. ValueError for one without any."""
     files: list[Path] = []
     for room in rooms:
-        path = _HERE / room
+        path = EXPORT / room
         found = [path] if path.suffix == ".py" else sorted(path.glob("*.py"))
         if not found or not found[0].is_file():
             raise ValueError(f"export/{room} holds no module; a content key needs every room that it names")

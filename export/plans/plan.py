@@ -90,7 +90,7 @@ def build_plan(
         raise EngineMismatch(_failure(family, trt, spec, logger.errors))
     _write(plan, out)
     attention, layers_from = summary(found), "network"
-    information = _inspect(trt, logger, plan, target, device_id)
+    information = engine_information(trt, logger, plan, target, device_id)
     if information is not None and (shown := engine_layers(information)):
         attention, layers, layers_from = read_engine(information, found), shown, "engine"
     slow = [attention_line(attention)] if attention["score_maps"] else []
@@ -238,8 +238,9 @@ def _write(plan, out: Path) -> None:
         raise OutputError(f"{out} cannot be written: {error.strerror}; free space or choose another bundle") from error
 
 
-def _inspect(trt: ModuleType, logger, plan, target: Target, device_id: int) -> str | None:
-    """The inspector's JSON, where this machine's GPU can open the plan; TensorRT without a GPU must not be asked."""
+def engine_information(trt: ModuleType, logger, plan, target: Target, device_id: int) -> str | None:
+    """What the inspector tells of a serialized `plan`'s layers: JSON. None where this machine's GPU cannot open it:
+    TensorRT must not be asked without a GPU, or on another than the plan is for."""
     gpu = find_gpu(device_id)
     if not isinstance(gpu, Gpu) or gpu.capability not in target.capabilities:
         return None

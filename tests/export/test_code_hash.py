@@ -49,7 +49,7 @@ def test_every_module_that_makes_a_plan_decides_its_key():
 
 
 def test_another_name_or_content_is_another_hash(tmp_path, monkeypatch):
-    monkeypatch.setattr("export.code_hash._HERE", tmp_path)
+    monkeypatch.setattr("export.code_hash.EXPORT", tmp_path)
     code_hash.cache_clear()
     hashes = set()
     for name, content in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", "x = 2")):

@@ -294,9 +294,9 @@ def test_an_engine_that_this_gpu_opens_tells_its_layers(monkeypatch):
     )
     here = gpu.Gpu(index=0, name="GPU", capability="8.9", total_bytes=1, driver_cuda=(13, 0))
     monkeypatch.setattr(plan, "find_gpu", lambda index=0: here)
-    assert plan._inspect(fake, None, b"plan", target(), 0) == information
+    assert plan.engine_information(fake, None, b"plan", target(), 0) == information
     other = dataclasses.replace(target(), capabilities=("12.0",))
-    assert plan._inspect(fake, None, b"plan", other, 0) is None  # built for another GPU
+    assert plan.engine_information(fake, None, b"plan", other, 0) is None  # built for another GPU
 
 
 @pytest.mark.slow

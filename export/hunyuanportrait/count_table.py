@@ -30,7 +30,7 @@ _PRODUCTS = {"linear", "conv2d", "conv3d", "matmul", "__matmul__", "bmm", "scale
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted:
+class CallCounts:
     """One call with the run-time sizes given: FLOPs, and elements of memory, whatever their dtype."""
 
     flops: int
@@ -39,7 +39,7 @@ class Counted:
     weights: int  # in the graph, read once a call
 
 
-def count_graph(graph: Graph, preset: Preset, sizes: Mapping[str, int]) -> Counted:
+def count_graph(graph: Graph, preset: Preset, sizes: Mapping[str, int]) -> CallCounts:
     """`sizes`: the run-time sizes of the call. FLOPs are those of `export.graphs.flops.graph_flops`, a unit's."""
     sizes = {**dict.fromkeys(graph.spec.ranges, 1), **sizes}
     with torch.device("meta"):
@@ -48,7 +48,7 @@ def count_graph(graph: Graph, preset: Preset, sizes: Mapping[str, int]) -> Count
         wide = [t.float() if t.is_floating_point() else t for t in inputs]
         with torch.no_grad(), _Held(module) as held, _Moved(module) as moved:
             module(*wide)
-    return Counted(
+    return CallCounts(
         flops=graph_flops(graph, preset.architecture.build)["call"],
         moved=moved.elements,
         held=held.most,
@@ -142,7 +142,7 @@ def counted_graphs(preset: Preset, *, size: int, frames: int) -> dict[str, Graph
 
 def polynomials(preset: Preset) -> dict[str, dict[str, Any]]:
     """By graph: FLOPs, moved and held elements as {(power of frames, power of cells): coefficient}, and the weights."""
-    counted: dict[tuple[int, int], dict[str, Counted]] = {}
+    counted: dict[tuple[int, int], dict[str, CallCounts]] = {}
     for size, frames in ((preset.size, preset.frames), (256, 25), (256, 6), (384, 8), (192, 5), (320, 12)):
         graphs = counted_graphs(preset, size=size, frames=frames)
         usual = (size, frames) == (preset.size, preset.frames)

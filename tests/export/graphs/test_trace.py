@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import gc
 import math
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
+from torch.fx import config as fx_config
 
 from engines.errors import InternalError
 from engines.spec import DimRange, NetworkSpec, TensorSpec
@@ -138,3 +140,17 @@ def test_equal_modules_give_equal_files(tmp_path):
         export_onnx(Doubled(), spec_of(("rows", 3)), {"x": torch.zeros(2, 3)}, path)
         files.append(path.read_bytes())
     assert files[0] == files[1]
+
+
+def test_an_export_goes_without_collection_and_stack_traces_and_leaves_both_as_they_were(tmp_path):
+    seen = []
+
+    class Noting(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((gc.isenabled(), fx_config.do_not_emit_stack_traces))
+            return 2 * x
+
+    before = (gc.isenabled(), fx_config.do_not_emit_stack_traces)
+    export_onnx(Noting(), spec_of(("rows", 3)), {"x": torch.zeros(2, 3)}, tmp_path / "doubled.onnx")
+    assert set(seen) == {(False, True)}
+    assert (gc.isenabled(), fx_config.do_not_emit_stack_traces) == before == (True, False)

@@ -6,7 +6,6 @@ asked for and did not load is an error, never a silent fall back to the CPU.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ import numpy as np
 
 from engines import families
 from engines.backend import Buffer, Pending, StreamName
+from engines.cores import available_cores
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
 from engines.spec import NetworkSpec, TensorSpec, plain_name
 
-families.load(families.ONNXRUNTIME)  # which no installation has that did not ask for it: says how to
+families.load(families.ONNXRUNTIME)  # where it is missing, the error says what to install; `import` would not
 import onnxruntime as ort  # noqa: E402
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -88,7 +88,7 @@ class OnnxBackend:
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(
                 f"{path} does not load in ONNX Runtime {ort.__version__} on {self.device}: {_first_line(error)}; "
-                "install the version that the project pins, or rebuild the bundle"
+                "install another 1.x of ONNX Runtime, 1.23 or later, or rebuild the bundle"
             ) from error
         if session.get_providers()[0] != _PROVIDERS[self.provider]:
             raise EngineMismatch(
@@ -205,11 +205,6 @@ class OnnxSession:
 
     def close(self) -> None:
         self._session = None
-
-
-def available_cores() -> int:
-    """The cores this process may run on; a container's cpuset counts."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _output(spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> np.ndarray:

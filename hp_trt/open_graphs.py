@@ -13,6 +13,7 @@ from pathlib import Path
 from engines import families
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
+from engines.cores import available_cores
 from engines.errors import BundleError, InputError
 from engines.gpu import require_gpu
 from engines.manifest import build_command, plan_command
@@ -119,7 +120,5 @@ class OpenGraphs:
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:
     """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
-    from engines.onnx_backend import available_cores
-
     whole = threads or available_cores()
     return max(1, whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engines.onnx_backend import OnnxBackend, available_cores
+from engines.cores import available_cores
+from engines.onnx_backend import OnnxBackend
 from hp_trt import shipped
 from tests.cache import Cache
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
@@ -30,6 +32,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture
+def no_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation for plans alone."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "engines.onnx_backend", raising=False)  # it would be found as it is
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,11 @@ def test_half_of_the_threads_denoise_and_no_graph_has_none():
     assert live_threads(promise, 1) == 1
 
 
+@pytest.mark.usefixtures("no_onnx_runtime")
+def test_threads_are_shared_out_without_onnx_runtime_too():
+    assert live_threads(spec_of("x"), None) >= 1
+
+
 def test_a_graph_that_the_bundle_lacks_is_named_with_the_command_that_builds_it(tmp_path):
     opened, backend = graphs_of(tmp_path, *graphs(EXACT))
     with pytest.raises(BundleError, match=r"has no graph live_denoiser, which this profile needs; .* --live"):

@@ -9,13 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from engines.cores import available_cores
+
 _STATUS = Path("/proc/self/status")
 
 
 def facts() -> dict[str, Any]:
     """What a number needs beside it to mean something, as JSON data."""
-    from engines.onnx_backend import available_cores
-
     return {
         "cpu": cpu_model(),
         "cores": available_cores(),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.backend import Session
+from engines.cores import available_cores
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.hunyuanportrait.counts import LIKE
 from hp_trt.hunyuanportrait.work import profile_work
@@ -78,8 +79,6 @@ def measure(
     runtime: Runtime, sessions: Mapping[str, Session], model: Model, work: Work, *, memory_bytes: int | None = None
 ) -> Measured:
     """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
-    from engines.onnx_backend import available_cores
-
     cores_before = cores_left(available_cores())
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
     notes = []

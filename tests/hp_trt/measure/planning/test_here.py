@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engines.onnx_backend import available_cores
+from engines.cores import available_cores
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.hunyuanportrait.profiles import find_profile
 from hp_trt.hunyuanportrait.work import profile_work
@@ -138,6 +138,13 @@ def test_a_crowded_machine_is_told(decoders, monkeypatch):
     measured = measure(runtime, sessions, MODEL, work(call))
     assert measured.cores == pytest.approx(available_cores() * 3 / 8)
     assert f"of {available_cores()} cores {measured.cores:.1f} were left" in measured.notes[-1]
+
+
+@pytest.mark.usefixtures("no_onnx_runtime")
+def test_a_machine_without_onnx_runtime_is_measured_too(decoders):
+    runtime, sessions = decoders(vae_decoder=1.0)
+    measured = measure(runtime, sessions, MODEL, work(Call(graph="vae_decoder", units=8, times=1)))
+    assert measured.cores == available_cores()
 
 
 def test_threads_that_run_at_a_time_are_counted(monkeypatch):

@@ -1,0 +1,11 @@
+"""The cores of this machine's CPU that this process has. Standard library alone: whoever measures or plans asks here,
+whatever runs the graphs."""
+
+from __future__ import annotations
+
+import os
+
+
+def available_cores() -> int:
+    """The cores this process may run on; a container's cpuset counts."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,8 +7,8 @@ turn it is: 2 the user's (an input, a bundle, a checkpoint, a disk), 1 ours.
 from __future__ import annotations
 
 
-def install(extra: str) -> str:
-    """What a message says to install the packages of an extra of ours. No index has hp-trt: a checkout names them."""
+def how_to_install(extra: str) -> str:
+    """What a message says of the packages of an extra of ours. No index has hp-trt: a checkout names them."""
     return f"pip install '.[{extra}]' in a checkout of hp-trt"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Literal, get_args
 
-from engines.errors import EngineMismatch, InputError, install
+from engines.errors import EngineMismatch, InputError, how_to_install
 from engines.spec import QUANTIZATIONS
 
 FamilyName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
@@ -55,7 +55,7 @@ def _number(capability: str) -> tuple[int, ...]:
 ONNXRUNTIME = Family(
     name="onnxruntime",
     module="onnxruntime",
-    install=f"{install('cpu')}, or '.[cuda]' for CUDA: the two share their files, never install both",
+    install=f"{how_to_install('cpu')}, or '.[cuda]' for CUDA: the two share their files, never install both",
     versions=("1.",),
     builds_without_gpu=True,
     in_8_bits={"int8": "0"},  # on its CPU provider; fp8 tensors it widens
@@ -63,7 +63,7 @@ ONNXRUNTIME = Family(
 TENSORRT = Family(
     name="tensorrt",
     module="tensorrt",
-    install=install("tensorrt"),
+    install=how_to_install("tensorrt"),
     versions=("11.", "10.16"),
     builds_without_gpu=False,
     in_8_bits={"int8": "7.5", "fp8": "8.9"},
@@ -71,7 +71,7 @@ TENSORRT = Family(
 RTX = Family(
     name="tensorrt-rtx",
     module="tensorrt_rtx",
-    install=install("rtx"),
+    install=how_to_install("rtx"),
     versions=("1.7",),
     builds_without_gpu=True,
     # 7.5 exists in its API, and fails on this UNet (an fp16 fusion).

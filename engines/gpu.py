@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
-from engines.errors import EngineMismatch, install
+from engines.errors import EngineMismatch, how_to_install
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class NoGpu:
 def find_gpu(index: int = 0) -> Gpu | NoGpu:
     """Device `index`, or why it cannot be used."""
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
-        return NoGpu(found="cuda-python is not installed", fix=install("gpu"))
+        return NoGpu(found="cuda-python is not installed", fix=how_to_install("gpu"))
     from cuda.bindings import runtime as cuda
 
     try:

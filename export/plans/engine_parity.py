@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.backend import Backend, Session
-from engines.errors import InputError, ParityError, install
+from engines.errors import InputError, ParityError, how_to_install
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import Target
 from engines.spec import QUANTIZATIONS, NetworkSpec
@@ -96,7 +96,7 @@ def why_no_reference(record: GraphRecord, by_network: bool) -> str:
     """
     if missing := [name for name in ("torch", "polygraphy") if importlib.util.find_spec(name) is None]:
         raise InputError(
-            f"comparing engines takes {' and '.join(missing)}; {install('export')}, or build with --no-parity"
+            f"comparing engines takes {' and '.join(missing)}; {how_to_install('export')}, or build with --no-parity"
         )
     if by_network or _onnx_can_refer(record):
         return ""

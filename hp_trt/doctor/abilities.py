@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from engines.errors import EngineMismatch, install
+from engines.errors import EngineMismatch, how_to_install
 from engines.families import FAMILIES, ONNXRUNTIME, RTX, Family, load
 from engines.gpu import Gpu, NoGpu, find_gpu, gpu_count
 from hp_trt.doctor.finding import Finding, version
 
 TORCH = "2.13.0"
-EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript")  # checkpoints to graphs
-COMPARERS = ("torch", "polygraphy")  # compare a plan, where a GPU runs it; building alone takes only the family
-INSTALL_EXPORT = f"pip install torch=={TORCH}, then {install('export')}"
+EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript", ONNXRUNTIME.name)  # checkpoints to graphs
+# Compare a plan, where a GPU runs it; building alone takes only the family.
+COMPARERS = ("torch", "polygraphy", ONNXRUNTIME.name)
 DRIVER = Path("/proc/driver/nvidia/version")
 FULL_DENOISER_BYTES = 3.1e9  # the plan of the published size in fp16: weights alone
 
@@ -57,7 +57,7 @@ def family_findings() -> Iterator[Finding]:
         if family.has_plans:
             found = version_or_trouble(family)
             if isinstance(found, EngineMismatch):
-                yield _trouble(family.name, family, found, no="")
+                yield trouble(family.name, family, found, no="")
             else:
                 yield Finding(name=family.name, fine=True, found=found)
 
@@ -75,17 +75,30 @@ def export_findings() -> Iterator[Finding]:
     needed = dict.fromkeys((*EXPORTERS, *COMPARERS))
     missing = missing_of(needed)
     torch = (version("torch") or "").split("+")[0]
-    found = ", ".join(f"{name} {version(name)}" for name in needed if name not in missing)
+    found = ", ".join(f"{name} {_installed(name)}" for name in needed if name not in missing)
     yield Finding(
         name="export",
         fine=not missing and torch == TORCH,
         found=(found or "nothing") + (f"; missing {', '.join(missing)}" if missing else ""),
-        fix=f"to build bundles here: {INSTALL_EXPORT}",
+        fix=f"to build bundles here: {install_export()}",
     )
 
 
+def runs_plans() -> bool:
+    """Whether one of the plan families runs here: such a machine animates without ONNX Runtime."""
+    gpu = find_gpu()
+    return any(_run(family, gpu).fine for family in FAMILIES.values() if family.has_plans)
+
+
 def missing_of(packages: Iterable[str]) -> list[str]:
-    return [name for name in packages if version(name) is None]
+    return [name for name in packages if _installed(name) is None]
+
+
+def install_export() -> str:
+    """How to install what exports. ONNX Runtime comes along only where there is none: a second package of it would
+    overwrite the first one's files."""
+    extras = "cpu,export" if missing_of([ONNXRUNTIME.name]) else "export"
+    return f"pip install torch=={TORCH}, then {how_to_install(extras)}"
 
 
 def version_or_trouble(family: Family) -> str | EngineMismatch:
@@ -94,6 +107,12 @@ def version_or_trouble(family: Family) -> str | EngineMismatch:
         return load(family).__version__
     except EngineMismatch as error:
         return error
+
+
+def trouble(name: str, family: Family, error: EngineMismatch, *, no: str = "no: ") -> Finding:
+    """From an error of `families.load`, whose last words are what to do."""
+    found, _, fix = str(error).rpartition("; ")
+    return Finding(name=name, fine=False, found=no + found.removeprefix(f"{family.name} is "), fix=fix)
 
 
 def driver_release() -> str | None:
@@ -123,9 +142,9 @@ def _build(family: Family, gpu: Gpu | NoGpu) -> Finding:
             if missing
             else "yes: its graphs run anywhere, and plans are made of them"
         )
-        return Finding(name=name, fine=not missing, found=said, fix=INSTALL_EXPORT)
-    if isinstance(trouble := version_or_trouble(family), EngineMismatch):
-        return _trouble(name, family, trouble)
+        return Finding(name=name, fine=not missing, found=said, fix=install_export())
+    if isinstance(found := version_or_trouble(family), EngineMismatch):
+        return trouble(name, family, found)
     if family.capabilities:
         known = f"for capabilities {', '.join(family.capabilities)}"
         return _compared(Finding(name=name, fine=True, found=f"yes, {known}"), family, gpu)
@@ -141,14 +160,14 @@ def _compared(yes: Finding, family: Family, gpu: Gpu | NoGpu) -> Finding:
     runs = isinstance(gpu, Gpu) and gpu.capability in (family.capabilities or (gpu.capability,))
     if runs and (missing := missing_of(COMPARERS)):
         only = f"only with --no-parity, without {' and '.join(missing)}"
-        return replace(yes, fine=False, found=f"{yes.found}; {only}", fix=INSTALL_EXPORT)
+        return replace(yes, fine=False, found=f"{yes.found}; {only}", fix=install_export())
     return yes
 
 
 def _run(family: Family, gpu: Gpu | NoGpu) -> Finding:
     name = f"run {family.name}"
-    if isinstance(trouble := version_or_trouble(family), EngineMismatch):
-        return _trouble(name, family, trouble)
+    if isinstance(found := version_or_trouble(family), EngineMismatch):
+        return trouble(name, family, found)
     if family is ONNXRUNTIME:
         return Finding(name=name, fine=True, found=f"yes, on the CPU{_and_cuda(gpu)}")
     if isinstance(gpu, NoGpu):
@@ -164,16 +183,16 @@ def _run(family: Family, gpu: Gpu | NoGpu) -> Finding:
 
 
 def _and_cuda(gpu: Gpu | NoGpu) -> str:
-    import onnxruntime
-
-    offered = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    offered = "CUDAExecutionProvider" in load(ONNXRUNTIME).get_available_providers()
     return f" and with CUDA on {gpu.name}" if offered and isinstance(gpu, Gpu) else ""
 
 
-def _trouble(name: str, family: Family, error: EngineMismatch, *, no: str = "no: ") -> Finding:
-    """From an error of `families.load`, whose last words are what to do."""
-    found, _, fix = str(error).rpartition("; ")
-    return Finding(name=name, fine=False, found=no + found.removeprefix(f"{family.name} is "), fix=fix)
+def _installed(package: str) -> str | None:
+    """A package's version. ONNX Runtime's is asked of its module, which comes as one of several packages."""
+    if package != ONNXRUNTIME.name:
+        return version(package)
+    found = version_or_trouble(ONNXRUNTIME)
+    return None if isinstance(found, EngineMismatch) else found
 
 
 def _number(version: tuple[int, int]) -> str:

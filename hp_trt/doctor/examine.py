@@ -12,12 +12,23 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from engines.families import ONNXRUNTIME
-from hp_trt.doctor.abilities import ability_findings, export_findings, family_findings, gpu_findings
+from engines.cores import available_cores
+from engines.errors import EngineMismatch
+from engines.families import ONNXRUNTIME, load
+from hp_trt.doctor.abilities import (
+    ability_findings,
+    export_findings,
+    family_findings,
+    gpu_findings,
+    runs_plans,
+    trouble,
+    version_or_trouble,
+)
 from hp_trt.doctor.finding import Finding, version
 
 PINNED_OPENCV = 4
@@ -46,9 +57,8 @@ def _system() -> Iterator[Finding]:
         fix="use Python 3.11, 3.12 or 3.13",
         needed=True,
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    yield Finding(name="CPU", fine=True, found=f"{cores} cores, {memory:.0f} GiB of memory")
+    yield Finding(name="CPU", fine=True, found=f"{available_cores()} cores, {memory:.0f} GiB of memory")
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Finding(
         name="disk",
@@ -59,19 +69,19 @@ def _system() -> Iterator[Finding]:
 
 
 def _onnxruntime() -> Iterator[Finding]:
-    if importlib.util.find_spec("onnxruntime") is None:
-        yield Finding(name="onnxruntime", fine=False, found="not installed", fix=ONNXRUNTIME.install, needed=True)
+    needed = not runs_plans()
+    found = version_or_trouble(ONNXRUNTIME)
+    if isinstance(found, EngineMismatch):
+        yield replace(trouble(ONNXRUNTIME.name, ONNXRUNTIME, found, no=""), needed=needed)
         return
-    import onnxruntime
-
-    providers = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
+    providers = [p.removesuffix("ExecutionProvider") for p in load(ONNXRUNTIME).get_available_providers()]
     both = version("onnxruntime") and version("onnxruntime-gpu")
     yield Finding(
         name="onnxruntime",
         fine="CPU" in providers and not both,
-        found=f"{onnxruntime.__version__} with {', '.join(providers)}" + (", installed twice" if both else ""),
+        found=f"{found} with {', '.join(providers)}" + (", installed twice" if both else ""),
         fix="onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, then install one",
-        needed=True,
+        needed=needed,
     )
     yield Finding(
         name="onnxruntime CUDA",

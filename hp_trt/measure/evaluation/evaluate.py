@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import InputError, install
+from engines.errors import InputError, how_to_install
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.measure.evaluation.config import DRAWN_FRAMES, EvaluateConfig, parse_seeds
@@ -138,7 +138,7 @@ class FirstClips:
 def _require_libraries() -> None:
     for module, package in _LIBRARIES.items():
         if importlib.util.find_spec(module) is None:
-            raise InputError(f"evaluating needs {package}, which is not installed; {install('evaluate')}")
+            raise InputError(f"evaluating needs {package}, which is not installed; {how_to_install('evaluate')}")
 
 
 def _described(measure: Measure) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from engines import families
-from engines.families import TENSORRT
+from engines.families import ONNXRUNTIME, TENSORRT
 from engines.gpu import Gpu, NoGpu, find_gpu
 from hp_trt.doctor import abilities
 from hp_trt.doctor import examine as doctor
@@ -23,9 +23,9 @@ OLD = NoGpu(found="the driver serves CUDA up to 12.4, this program's libraries n
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """A machine with these GPUs, this driver release, these versions of the plan families."""
+    """A machine with these GPUs, this driver release, these versions of the families."""
 
-    def become(*gpus, free=20 << 30, release=None, tensorrt=None, rtx=None):
+    def become(*gpus, free=20 << 30, release=None, tensorrt=None, rtx=None, onnx=onnxruntime.__version__):
         monkeypatch.setattr(abilities, "find_gpu", lambda index=0: gpus[index] if gpus else NOTHING)
         monkeypatch.setattr(abilities, "gpu_count", lambda: sum(isinstance(gpu, Gpu) for gpu in gpus))
         monkeypatch.setattr(abilities, "free_bytes", lambda index: free)
@@ -33,10 +33,11 @@ def machine(monkeypatch, tmp_path):
         if release is not None:
             driver.write_text(f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {release}  Release Build\n")
         monkeypatch.setattr(abilities, "DRIVER", driver)
-        versions = {"tensorrt": tensorrt, "tensorrt_rtx": rtx, "onnxruntime": onnxruntime.__version__}
+        versions = {"tensorrt": tensorrt, "tensorrt_rtx": rtx, "onnxruntime": onnx}
         monkeypatch.setattr(families, "is_installed", lambda family: versions[family.module] is not None)
         for module in ("tensorrt", "tensorrt_rtx"):  # `load` reads nothing else of them
             monkeypatch.setitem(sys.modules, module, SimpleNamespace(__version__=versions[module]))
+        monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime if onnx else None)
         return {finding.name: finding for finding in doctor.examine()}
 
     return become
@@ -138,6 +139,39 @@ def test_plans_that_would_be_compared_need_what_compares_them(machine, monkeypat
     for name in ("build tensorrt", "build tensorrt-rtx"):
         assert not found[name].fine and found[name].found.endswith("; only with --no-parity, without polygraphy")
     assert machine(rtx="1.7.1.116")["build tensorrt-rtx"].fine  # nothing runs here, so nothing is compared
+
+
+def test_a_machine_that_runs_plans_needs_no_onnx_runtime(machine):
+    found = machine(ADA, tensorrt="11.4.0.106", onnx=None)
+    assert found["run tensorrt"].fine and not found["run onnxruntime"].fine
+    assert not found["onnxruntime"].needed and found["onnxruntime"].found == "not installed"
+    assert found["onnxruntime"].fix == ONNXRUNTIME.install
+
+
+@pytest.mark.parametrize(("gpus", "tensorrt"), [((), "11.4.0.106"), ((ADA,), None)])
+def test_a_machine_that_runs_no_plans_needs_onnx_runtime(machine, gpus, tensorrt):
+    missing = machine(*gpus, tensorrt=tensorrt, onnx=None)["onnxruntime"]
+    assert missing.needed and not missing.fine
+    there = machine(*gpus, tensorrt=tensorrt)["onnxruntime"]
+    assert there.needed and there.found.startswith(onnxruntime.__version__)
+
+
+def test_without_onnx_runtime_nothing_is_exported_or_compared_and_the_fix_brings_it(machine, monkeypatch):
+    monkeypatch.setattr(abilities, "version", lambda package: "2.13.0")
+    fix = "pip install torch==2.13.0, then pip install '.[cpu,export]' in a checkout of hp-trt"
+    found = machine(ADA, tensorrt="11.4.0.106", onnx=None)
+    assert (found["build onnxruntime"].found, found["build onnxruntime"].fix) == ("no: without onnxruntime", fix)
+    assert found["build tensorrt"].found.endswith("; only with --no-parity, without onnxruntime")
+    assert found["build tensorrt"].fix == fix
+    assert found["export"].found.endswith("; missing onnxruntime") and found["export"].fix.endswith(fix)
+
+
+def test_what_exports_leaves_the_onnx_runtime_alone_that_is_there(machine, monkeypatch):
+    """It may have come as the package for CUDA."""
+    monkeypatch.setattr(abilities, "version", lambda package: None)
+    found = machine()["build onnxruntime"]
+    assert found.found == "no: without torch, diffusers, onnx, onnxscript"
+    assert found.fix.endswith("pip install '.[export]' in a checkout of hp-trt")
 
 
 def test_every_line_that_is_not_fine_says_what_to_do(machine):

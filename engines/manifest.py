@@ -212,7 +212,10 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
     try:
         words = [shlex.join(_words(known["command"]))]
     except (KeyError, ValueError):
-        words = [f"--preset {known.get('preset', 'pocket|hunyuanportrait')}", "[--weights PATH | --random-weights]"]
+        words = [f"--preset {known.get('preset', 'pocket|hunyuanportrait')}"]
+        weights = known.get("weights")
+        if not isinstance(weights, Mapping) or weights.get("source") != OWN_SOURCE:
+            words.append("[--weights PATH | --random-weights]")
         words += [f"--{name} {known[name]}" for name in ("precision", "frames") if name in known]
         if isinstance(size := known.get("size"), list | tuple) and size:
             words.append(f"--size {size[0]}")

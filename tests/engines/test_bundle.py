@@ -11,7 +11,7 @@ import pytest
 
 from engines.bundle import Bundle
 from engines.errors import BundleError
-from engines.manifest import SCHEMA, GraphRecord, Manifest, build_command, own_hash
+from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, own_hash
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
 
 COMMAND = "python -m export.build_engines --preset pocket --random-weights --size 64 --bundle "
@@ -190,6 +190,7 @@ def test_the_command_that_rebuilds_is_the_one_that_built():
     [
         (None, "--preset pocket|hunyuanportrait [--weights PATH | --random-weights]"),
         ({"preset": "pocket"}, "--preset pocket [--weights PATH | --random-weights]"),
+        ({"preset": "pocket", "weights": {"kind": "trained", "source": OWN_SOURCE}}, "--preset pocket"),
         ({"frames": 5, "size": 3}, "--preset pocket|hunyuanportrait [--weights PATH | --random-weights] --frames 5"),
     ],
 )

@@ -180,7 +180,7 @@ def _speed(
             )
         raise InputError(
             "this machine has no GPU that can be used, and a CPU's speed is measured with a bundle's own graphs, none "
-            "was given; add --bundle DIR (`make demo` builds one in a minute), or name a card: --gpu H200"
+            "was given; add --bundle DIR (`make demo` builds one in minutes), or name a card: --gpu H200"
         )
     tell("measuring this machine with the bundle's graphs; some seconds")
     measured = _measured(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engines import families
 from engines.backend import Backend, Session
 from engines.errors import InputError, ParityError, how_to_install
 from engines.manifest import GraphRecord, Manifest
@@ -92,7 +93,8 @@ def compare_engine(
 def why_no_reference(record: GraphRecord, by_network: bool) -> str:
     """Why nothing here can say what an engine should compute; empty when something can.
 
-    `by_network`: its network will be run as well. Raises InputError when what the comparing takes is not installed.
+    `by_network`: its network will be run as well. Raises InputError when what the comparing takes is not installed,
+    EngineMismatch when that is ONNX Runtime.
     """
     if missing := [name for name in ("torch", "polygraphy") if importlib.util.find_spec(name) is None]:
         raise InputError(
@@ -112,9 +114,7 @@ def _onnx_can_refer(record: GraphRecord) -> bool:
 
 
 def _onnx_has_cuda() -> bool:
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return "CUDAExecutionProvider" in families.load(families.ONNXRUNTIME).get_available_providers()
 
 
 def _on_onnx_runtime(record: GraphRecord, onnx: Path, tries: Sequence[Try], device_id: int) -> list[Run]:

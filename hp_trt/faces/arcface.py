@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines import families
 from engines.errors import InputError
 
 ID_DIM = 512
@@ -27,13 +28,12 @@ def no_identity(face: np.ndarray) -> np.ndarray:
 def open_arcface(path: Path | str) -> Embed:
     """The network in `path` as a function: (3, 112, 112) float32 in [0, 1] -> (1, 512) float32 of length 1.
 
-    Raises InputError when the file is missing or is not such a network.
+    Raises InputError when the file is missing or is not such a network, EngineMismatch where ONNX Runtime is missing.
     """
-    import onnxruntime
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give arcface.onnx, or leave it out to animate without identity vector")
+    onnxruntime = families.load(families.ONNXRUNTIME)
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no public base

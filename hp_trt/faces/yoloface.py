@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines import families
 from engines.errors import InputError
 from hp_trt.faces.face import Face
 
@@ -113,7 +114,8 @@ class YoloFaceLocator:
 def open_network(path: Path) -> Network:
     """`path` as a callable: .onnx runs on ONNX Runtime, .pt (TorchScript) on PyTorch.
 
-    Raises InputError when the file cannot be opened, or is TorchScript and PyTorch is not installed.
+    Raises InputError when the file cannot be opened, or is TorchScript and PyTorch is not installed; EngineMismatch
+    when it is ONNX and ONNX Runtime is not installed.
     """
     if path.suffix == ".onnx":
         return _open_onnx(path)
@@ -123,8 +125,7 @@ def open_network(path: Path) -> Network:
 
 
 def _open_onnx(path: Path) -> Network:
-    import onnxruntime
-
+    onnxruntime = families.load(families.ONNXRUNTIME)
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no public base

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines import families
 from hp_trt.media.pixels import resized, unit_planes
 from hp_trt.shipped import JUDGE
 
@@ -29,11 +30,10 @@ class Reading:
 
 
 class Judge:
-    """The network in `file`, opened once for any number of clips."""
+    """The network in `file`, opened once for any number of clips. EngineMismatch where ONNX Runtime is missing."""
 
     def __init__(self, file: Path = JUDGE, *, threads: int | None = None) -> None:
-        import onnxruntime
-
+        onnxruntime = families.load(families.ONNXRUNTIME)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from engines import families
 from engines.errors import InputError
 from hp_trt.media.pixels import unit_planes
 
@@ -66,13 +67,15 @@ def open_clip_features(path: Path) -> Features:
 
 
 class _Network:
-    """An .onnx file with float32 inputs of known ranks and one output that counts, the first."""
+    """An .onnx file with float32 inputs of known ranks and one output that counts, the first.
+
+    Raises InputError for what is no such file, EngineMismatch where ONNX Runtime is missing.
+    """
 
     def __init__(self, path: Path, takes: str, *, ranks: tuple[int, ...]) -> None:
-        import onnxruntime
-
         if not path.is_file():
             raise InputError(f"{path}: no such file; give an .onnx network that takes {takes}, or leave it out")
+        onnxruntime = families.load(families.ONNXRUNTIME)
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no public base

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import export.build
-from engines.errors import InputError, ParityError
+from engines.errors import EngineMismatch, InputError, ParityError
 from engines.manifest import GraphRecord
 from engines.plans import PlanOptions
 from export.build import BuildConfig
@@ -80,6 +80,12 @@ def test_what_comparing_takes_is_asked_for_before_anything_is_built(monkeypatch)
         InputError, match=r"comparing engines takes polygraphy; pip install '.\[export\]' in a checkout of hp-trt, "
     ):
         why_no_reference(record(1e9), by_network=True)
+
+
+@pytest.mark.usefixtures("no_onnx_runtime")
+def test_without_onnx_runtime_comparing_says_how_to_install_it():
+    with pytest.raises(EngineMismatch, match="onnxruntime is not installed; pip install"):
+        why_no_reference(record(1e9), by_network=False)
 
 
 @pytest.mark.xdist_group("tiny-build")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.errors import InputError
+from engines.errors import EngineMismatch, InputError
 from hp_trt.faces.yoloface import YoloFaceLocator, detections, grids, network_input, open_network
 
 
@@ -100,3 +100,9 @@ def test_a_file_that_is_no_network_is_an_input_error(tmp_path, name):
     path.write_bytes(b"no network")
     with pytest.raises(InputError, match=name):
         open_network(path)
+
+
+@pytest.mark.usefixtures("no_onnx_runtime")
+def test_without_onnx_runtime_it_says_how_to_install_it(tmp_path):
+    with pytest.raises(EngineMismatch, match="onnxruntime is not installed; pip install"):
+        open_network(tmp_path / "yoloface.onnx")

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from engines.errors import EngineMismatch
 from hp_trt.measure.metrics import following
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
 from hp_trt.measure.metrics.parameters import ANGLES, LEAST_STD, LEAST_STD_PX, seen
@@ -79,3 +80,9 @@ def test_more_frames_than_it_takes_at_once_come_back_in_order(judge, clips):
     whole = judge.read(frames)
     assert whole.landmarks.shape == (len(frames), len(POINTS), 2)
     np.testing.assert_allclose(whole.landmarks[-1:], judge.read(frames[-1:]).landmarks, atol=1e-3)
+
+
+@pytest.mark.usefixtures("no_onnx_runtime")
+def test_without_onnx_runtime_it_says_how_to_install_it():
+    with pytest.raises(EngineMismatch, match="onnxruntime is not installed; pip install"):
+        Judge()

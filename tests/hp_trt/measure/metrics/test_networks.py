@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from engines.errors import InputError
+from engines.errors import EngineMismatch, InputError
 from hp_trt.measure.metrics.networks import open_clip_features, open_picture_distance, open_picture_features
 
 
@@ -90,3 +90,10 @@ def test_what_it_cannot_run_on_and_what_is_not_finite_is_told(tmp_path):
     nan = network(tmp_path / "n.onnx", "ReduceLogSum", {"a": shape}, axes=[2, 3])  # the logarithm of nothing
     with pytest.raises(InputError, match="not finite"):
         open_picture_features(nan)([np.zeros((4, 4, 3), np.uint8)])
+
+
+@pytest.mark.usefixtures("no_onnx_runtime")
+def test_without_onnx_runtime_it_says_how_to_install_it(tmp_path):
+    (tmp_path / "f.onnx").touch()
+    with pytest.raises(EngineMismatch, match="onnxruntime is not installed; pip install"):
+        open_picture_features(tmp_path / "f.onnx")

@@ -1,1 +1,1 @@
-"""One clip, from noise to latents."""
+"""One clip or one stream, from noise to frames."""

@@ -1,11 +1,12 @@
 """What runs beside what, who owns which buffer, and how the host stays out of the way.
 
 A backend orders work by itself (`engines.backend`): a stream is a choice of what may overlap, never of what is correct.
+A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
 
     stream      what                                      why it is one of its own
     copy_in     uploads                                   the next step's numbers arrive while a network runs
-    denoise     every graph but the decoder; gathering    each step needs the one before
-    decode      vae_decoder                               the next clip can be denoised meanwhile, if asked for
+    denoise     graphs of that lane; gathering            each step needs the one before
+    decode      graphs of that lane                       the next clip can be denoised meanwhile, if asked for
     copy_out    fetches and downloads                     frames and the guard's numbers leave while a network runs
 
     buffer                                                owner                       gone

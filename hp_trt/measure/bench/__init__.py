@@ -1,1 +1,3 @@
-"""What `runtime.bench` is made of. It stands on top like every command: it may import anything, the loop never it."""
+"""How fast a bundle is on this machine: stage by stage, in a race with the released program, profile beside profile,
+and live for minutes. `runtime.bench` is its door.
+"""

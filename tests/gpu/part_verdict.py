@@ -1,4 +1,4 @@
-"""What a TensorRT family says to this machine: import, build a plan of one product, judge it, open it, run it."""
+"""What a TensorRT family says to this machine: import, build a plan of one product, accept it, open it, run it."""
 
 from __future__ import annotations
 

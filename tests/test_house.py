@@ -25,6 +25,8 @@ STOREYS = {
 DOORS = re.compile(
     r"hp_trt\.(__main__|commands\.(?!options)[a-z_]+|apps\..*)|export\.(build_engines|train|distill)|runtime\.bench"
 )
+# Any of them may be missing: `engines.families.load` says how to install it.
+FAMILY_MODULES = {"onnxruntime", "tensorrt", "tensorrt_rtx"}
 MODEL_FLOORS = ("runtime", "hp_trt", "export")
 # What opens a model's room by its name.
 TABLES = {"hp_trt.models", "export.models"}
@@ -175,6 +177,18 @@ def test_a_models_room_is_opened_by_its_name_alone():
 def test_graphs_have_names_in_their_models_rooms_alone():
     assert {"vae_decoder", "live_denoiser", "denoiser_inner", "tiny_decoder"} <= graph_names(sources())
     assert named_graphs(sources()) == []
+
+
+def test_a_library_that_runs_graphs_is_loaded_by_families_below_export():
+    bare = {
+        name
+        for name, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom) and not name.startswith("export.")
+        for module in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if str(module).split(".")[0] in FAMILY_MODULES
+    }
+    assert bare == {"engines.onnx_backend"}, "which calls `families.load` first"
 
 
 def test_every_package_says_that_it_is_one():

@@ -1,6 +1,7 @@
 """What the shipped pocket weights must show on drawn clips that nothing was trained on: the one table of limits.
 
-The limits are the issue's; where more was measured, a little under what was (docs/quality.md has the numbers).
+A limit is the least that is good enough; where more was measured, it is a little under that (docs/quality.md has the
+numbers).
 """
 
 from __future__ import annotations

@@ -94,6 +94,7 @@ class FakeDriver:
     def __init__(self, total_bytes: int = 1 << 30) -> None:
         self.total_bytes = total_bytes
         self.calls: Counter[str] = Counter()
+        self.timed_events = 0  # that were ever made
         self.peak_bytes = 0
         self._blocks: list[_Block] = []  # by address, freed ones too
         self._next_address = 1 << 20
@@ -265,6 +266,7 @@ class FakeDriver:
         self._call("event_create")
         handle = self._handle()
         self._events[handle] = _Event(timed)
+        self.timed_events += timed
         return handle
 
     def event_destroy(self, event: int) -> None:

@@ -92,9 +92,10 @@ _numbers = itertools.count()
 
 
 def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
-    """The module. `write_plan(path, plan)` makes a file; `made` keeps what was loaded and how many contexts."""
+    """The module. `write_plan(path, plan)` makes a file; `made` keeps what was loaded, how many contexts, and how much
+    each run told a profiler. While `made.broken` is set, every run fails."""
     plans: dict[bytes, FakePlan] = {}
-    made = SimpleNamespace(contexts=0, loaded=[], budgets=[])
+    made = SimpleNamespace(contexts=0, loaded=[], budgets=[], verbosities=[], broken=False)
 
     def write_plan(path: Path, plan: FakePlan) -> Path:
         content = f"plan {next(_numbers)} of {plan.spec.name}".encode().ljust(plan.weight_bytes, b".")
@@ -177,7 +178,7 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
 
 class Engine:
     def __init__(self, driver: FakeDriver, plan: FakePlan, logger: Any, made: SimpleNamespace) -> None:
-        self.plan, self.driver, self.logger, self._made = plan, driver, logger, made
+        self.plan, self.driver, self.logger, self.made = plan, driver, logger, made
         self.refitted = False
         self.refittable = plan.refittable
         self.streamable_weights_size = plan.streamable_bytes
@@ -207,7 +208,7 @@ class Engine:
     @weight_streaming_budget_v2.setter
     def weight_streaming_budget_v2(self, budget: int) -> None:
         self._budget = budget
-        self._made.budgets.append(budget)
+        self.made.budgets.append(budget)
 
     def get_tensor_name(self, i: int) -> str:
         return list(self._tensors)[i]
@@ -235,7 +236,7 @@ class Engine:
     def create_execution_context(self, runtime_config: RuntimeConfig) -> Context:
         if runtime_config.strategy is not ExecutionContextAllocationStrategy.USER_MANAGED:
             raise Misuse("a context that brings memory of its own")
-        self._made.contexts += 1
+        self.made.contexts += 1
         return Context(self)
 
 
@@ -296,7 +297,8 @@ class Context:
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         plan, driver = self.engine.plan, self._driver
-        if plan.fails:
+        self.engine.made.verbosities.append(self.nvtx_verbosity)
+        if plan.fails or self.engine.made.broken:
             self.engine.logger.log(ILogger.ERROR, "kernel 7 failed")
             return False
         if self._memory is None:

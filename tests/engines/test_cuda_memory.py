@@ -184,12 +184,14 @@ def test_many_uploads_in_a_row_share_two_pieces_of_pinned_memory(device, driver)
     assert [device.download(buffer)[0] for buffer in kept] == list(range(20))
 
 
-def test_of_two_busy_pieces_the_one_that_was_used_first_is_waited_for(device):
+def test_of_two_busy_pieces_the_one_that_was_used_first_is_waited_for(device, driver):
+    copies, queued = device.streams["copy_in"].handle, []
     for size in (100_000, 90_000):  # the larger one is ready first
         device.upload(np.zeros(size, np.uint8))
-    lease = device._pinned.take_for_host(85_000)  # either would do
-    assert lease.memory.size >= 100_000
-    assert lease.memory.idle()
+        queued.append(driver.done_by(copies))
+    device.upload(np.zeros(85_000, np.uint8))  # either would do
+    assert [driver.is_over(copies, count) for count in queued] == [True, False]
+    assert driver.calls["host_alloc"] == 2
 
 
 def test_arrays_outlive_the_backend_and_their_memory_goes_with_them(driver):
@@ -242,4 +244,4 @@ def test_spans_tell_what_ran_where_and_start_anew(driver):
 def test_without_a_trace_there_are_no_timed_events(device, driver):
     device.download(device.upload(numbers(4)))
     assert device.spans() == []
-    assert not any(event.timed for event in driver._events.values())
+    assert driver.timed_events == 0

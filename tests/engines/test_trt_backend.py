@@ -58,7 +58,7 @@ def test_runs_tell_no_profiler_the_names_of_their_layers(tmp_path):
     with case(tmp_path) as c:
         session = c.load()
         c.run(session, 3)
-        assert session._context.nvtx_verbosity is c.trt.ProfilingVerbosity.NONE
+        assert c.trt.made.verbosities == [c.trt.ProfilingVerbosity.NONE]
 
 
 def test_rtx_says_before_loading_what_is_wrong(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +86,3 @@ def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     near = difflib.get_close_matches(str(value), words, n=1)
     hint = f"did you mean {near[0]}? There" if near else "there"
     raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(words)}")
-
-
-def weight_budget_bytes(gib: float | None) -> int | None:
-    """What the commands' option --weight-budget means. Raises InputError."""
-    if gib is None:
-        return None
-    if not (math.isfinite(gib) and gib >= 0):
-        raise InputError(f"--weight-budget is a number of GiB of at least 0, got {gib}; leave it out to keep all")
-    return round(gib * 2**30)

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 from rich.console import Console
@@ -25,6 +25,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from engines.errors import HpTrtError
 from runtime.stages import Event
+
+if TYPE_CHECKING:
+    from engines.manifest import Manifest
 
 INTERRUPTED, NO_READER, TERMINATED = 130, 141, 143  # 128 + the signal's number
 WATCHED = ("motion", "denoise", "decode")
@@ -86,6 +89,11 @@ class Reporter:
             self._line({"event": "note", "text": text})
         else:
             self._console.print(f"note: {text}", markup=False, soft_wrap=True)
+
+    def note_weights(self, manifest: Manifest) -> None:
+        """What the user should know of a bundle's weights before it animates."""
+        if manifest.weights["kind"] == "random":
+            self.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
 
     def result(self, text: str, **facts: Any) -> None:
         """The one line that says what was done."""

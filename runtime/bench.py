@@ -47,7 +47,6 @@ if not __package__:  # run as a file: its own folder is on the path then, where 
 import hp_trt  # noqa: F401  # first: it says so where engines or runtime are not ours
 from engines.errors import InputError, OutputError
 from hp_trt.commands import options
-from hp_trt.config import weight_budget_bytes
 from hp_trt.console import Reporter, run
 from hp_trt.measure.bench import price_table
 from hp_trt.measure.bench.clips import SAMPLE_FRAMES
@@ -171,7 +170,7 @@ def command(
         frames=frames,
         steps=steps,
         seed=seed,
-        weight_budget_bytes=weight_budget_bytes(weight_budget),
+        weight_budget_bytes=options.weight_budget_bytes(weight_budget),
         warmup=warmup,
         runs=runs,
         open_released=partial(open_released, weights) if reference else None,

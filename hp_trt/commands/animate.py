@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hp_trt.commands import options
-from hp_trt.config import RuntimeConfig, weight_budget_bytes
+from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 
 
@@ -69,7 +69,7 @@ def animate(
         bundle=bundle,
         runtime=RuntimeConfig(
             profile=profile,
-            weight_budget_bytes=weight_budget_bytes(weight_budget),
+            weight_budget_bytes=options.weight_budget_bytes(weight_budget),
             **options.machine(family=family, provider=provider, device=device, threads=threads),
             **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
         ),
@@ -93,8 +93,7 @@ def animate_files(config: AnimateConfig, report: Reporter, start_s: float) -> No
 
     out, sheet = config.out, config.sheet
     with Runtime(config.bundle, config.runtime, on_event=report.on_event) as runtime:
-        if runtime.bundle.manifest.weights["kind"] == "random":
-            report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
+        report.note_weights(runtime.bundle.manifest)
         animation = runtime.animate(
             config.portrait,
             config.driving,

@@ -93,8 +93,7 @@ def bundle_session(
     from hp_trt.live.run import Opened
 
     with Runtime(bundle, config) as runtime:
-        if runtime.bundle.manifest.weights["kind"] == "random":
-            report.note("this bundle has random weights: the face will be noise, for trying and for benchmarks only")
+        report.note_weights(runtime.bundle.manifest)
         require_live(runtime.profile)  # before the portrait is encoded
         for note in runtime.notes:
             report.note(note)

@@ -1,18 +1,20 @@
 """The options that several commands have, each written once, and the values that they stand for.
 
 A command takes them by name, `family: options.Family = "onnxruntime"`, and keeps its defaults to itself. An option of
-one command alone stands there. typer gives strings: `machine` and `finder` make of them what configs take, and
-`hp_trt.config.one_of` does it for an option of one command.
+one command alone stands there. typer gives strings and numbers: `machine`, `finder`, `weight_budget_bytes` and
+`sampling` make of them what configs take, and `hp_trt.config.one_of` does it for an option of one command.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import typer
 
 from engines import families
+from engines.errors import InputError
 from hp_trt import config
 
 Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
@@ -70,6 +72,15 @@ def finder(*, locator: str, locator_file: Path | None, arcface: Path | None) -> 
     """The options of those names. Raises InputError for a word that is no choice."""
     chosen = config.one_of("locator", locator, config.LOCATORS)
     return {"locator": chosen, "locator_file": locator_file, "arcface": arcface}
+
+
+def weight_budget_bytes(gib: float | None) -> int | None:
+    """What --weight-budget says in bytes. Raises InputError."""
+    if gib is None:
+        return None
+    if not (math.isfinite(gib) and gib >= 0):
+        raise InputError(f"--weight-budget is a number of GiB of at least 0, got {gib}; leave it out to keep all")
+    return round(gib * 2**30)
 
 
 def sampling(

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from engines.errors import InputError
-from hp_trt.config import RuntimeConfig, weight_budget_bytes
+from hp_trt.config import RuntimeConfig
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,6 @@ def test_what_cannot_be_is_refused_in_words(options, says):
 def test_the_defaults_run_on_a_machine_without_a_gpu():
     config = RuntimeConfig()
     assert (config.family, config.provider, config.profile) == ("onnxruntime", "cpu", "exact")
-
-
-def test_a_weight_budget_is_a_number_of_gib():
-    assert weight_budget_bytes(None) is None
-    assert weight_budget_bytes(0) == 0
-    assert weight_budget_bytes(1.5) == 3 << 29
-    for wrong in (-0.1, float("nan"), float("inf")):
-        with pytest.raises(InputError, match=f"--weight-budget is a number of GiB of at least 0, got {wrong}"):
-            weight_budget_bytes(wrong)
 
 
 def test_the_help_explains_every_field():

@@ -47,9 +47,8 @@ class Crop:
 class Drawn:
     """What is known of a drawn clip, by frame, as it should come out."""
 
-    landmarks: (
-        np.ndarray
-    )  # (N, K, 2) of `procedural.landmarks.POINTS`, pixels of `hp_trt.measure.metrics.judge.JUDGE_PX`
+    # (N, K, 2) of `procedural.landmarks.POINTS`, pixels of `hp_trt.measure.metrics.judge.JUDGE_PX`
+    landmarks: np.ndarray
     parameters: np.ndarray  # (N, P) of `hp_trt.measure.metrics.parameters.seen`
     own: int  # which of the rivals is the portrait's identity
     shown: Sequence[int]  # the frames that rivals show

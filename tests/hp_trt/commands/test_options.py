@@ -43,3 +43,12 @@ def test_a_word_that_is_no_choice_is_refused_with_those_there_are(of, given, say
 def test_one_guidance_scale_is_the_least_and_the_most_and_what_is_not_given_is_the_bundles_own():
     found = options.sampling(steps=3, seed=None, appearance_scale=1.5, motion_scale=None)
     assert found == {"steps": 3, "seed": None, "guidance_appearance": (1.5, 1.5), "guidance_motion": None}
+
+
+def test_a_weight_budget_is_a_number_of_gib():
+    assert options.weight_budget_bytes(None) is None
+    assert options.weight_budget_bytes(0) == 0
+    assert options.weight_budget_bytes(1.5) == 3 << 29
+    for wrong in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"--weight-budget is a number of GiB of at least 0, got {wrong}"):
+            options.weight_budget_bytes(wrong)

@@ -1,5 +1,7 @@
-"""The cores of this machine's CPU that this process has. Standard library alone: whoever measures or plans asks here,
-whatever runs the graphs."""
+"""The cores of the CPU that this process has.
+
+Standard library alone: whoever measures or shares out threads asks here, whatever runs the graphs.
+"""
 
 from __future__ import annotations
 

@@ -141,6 +141,7 @@ def test_a_file_that_is_no_graph_is_refused_in_one_line(backend, tmp_path):
     with pytest.raises(EngineMismatch, match=r"x\.onnx does not load in ONNX Runtime .* on CPU, 1 thread: ") as caught:
         backend.load(AXPY, tmp_path / "x.onnx")
     assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("; install another 1.x of ONNX Runtime, 1.23 or later, or rebuild the bundle")
 
 
 def test_a_provider_that_is_not_there_is_an_error_not_a_fall_back(monkeypatch):

@@ -97,7 +97,8 @@ class _Group:
 
 
 class Opener(Protocol):
-    """What opens what `LiveSession.change` asks for. It is called when no graph runs."""
+    """What opens what `LiveSession.change` asks for. Graphs of the session may run meanwhile where the stream is
+    concurrent; elsewhere none does."""
 
     def portrait(self, portrait: Portrait | Picture) -> Portrait:
         """The portrait itself, or that of a picture, encoded."""
@@ -125,7 +126,8 @@ class LiveSession:
         stages: Stages,
     ) -> None:
         self._stream, self._portrait, self._opener, self._stages = stream, portrait, opener, stages
-        self._turn: AbstractContextManager[Any] = nullcontext() if stream.concurrent else threading.Lock()
+        # Reentrant: a listener of `stages` is called in the middle of a turn, and may call `change`, which takes one.
+        self._turn: AbstractContextManager[Any] = nullcontext() if stream.concurrent else threading.RLock()
         self._in: BoundedQueue[_Driving] = BoundedQueue(queue_in, policy)
         self._seen: BoundedQueue[_Group] = BoundedQueue(1)
         self._denoised: BoundedQueue[_Group] = BoundedQueue(1)

@@ -12,6 +12,7 @@ import pytest
 
 from engines.errors import InputError, NonFiniteError
 from hp_trt.live.live_clip import whole_clip
+from runtime.stages import Stages
 from tests.hp_trt.live.fake_stream import FakeStream, open_session, picture
 
 LEVELS = [20 + 9 * i for i in range(15)]
@@ -201,6 +202,27 @@ def test_another_profile_comes_with_the_next_window():
         frames = [session.pull(PATIENCE_S) for _ in range(7)]
     assert [frame.pts_s for frame in frames] == list(range(3, 10))
     assert other.shown == 9 and {int(frame.crop.max()) for frame in frames} == {109}
+
+
+@pytest.mark.parametrize("stage", ["motion", "denoise", "decode"])
+def test_a_listener_may_change_the_portrait_in_the_middle_of_a_turn(stage):
+    changed = []
+
+    def on_event(event):
+        if event.stage == stage and not changed:
+            changed.append(stage)
+            session.change(portrait=5)
+
+    # Not in a `with`, which would wait for ever for a thread that hangs.
+    session = open_session(FakeStream(concurrent=False), stages=Stages(on_event), queue_out=100)
+    for number in range(3):  # the first window
+        session.push(picture(100), number)
+    [session.pull(PATIENCE_S) for _ in range(3)]
+    for number in range(3, 7):
+        session.push(picture(100), number)
+    session.close()
+    assert [frame.crop.max() for frame in pulled(session)] == [105] * 4
+    session.abort()
 
 
 def test_what_fails_in_a_stage_reaches_whoever_pushes_or_pulls():

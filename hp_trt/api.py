@@ -103,9 +103,9 @@ class Runtime:
         self.config = config or RuntimeConfig()
         self._on_event, self._settle_stages = on_event, settle_stages
         self._locator = open_locator(self.config.locator, self.config.locator_file)
+        self.profile = profile_of(bundle, self.config)  # of a clip, and of a live session that names no other
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
         kind = find_model(self.bundle)
-        self.profile = profile_of(self.bundle, self.config)  # of a clip, and of a live session that names no other
         self.backend: Backend = backend or open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.errors import BundleError
@@ -28,7 +29,13 @@ def find_model(bundle: Bundle) -> type[Model]:
     return model
 
 
-def profile_of(bundle: Bundle, config: RuntimeConfig) -> Profile:
-    """The profile of `config` as the bundle's model has it. Raises InputError for a name that does not exist."""
-    profile = config.profile
-    return profile if isinstance(profile, Profile) else find_model(bundle).profiles.find(profile)
+def profile_of(bundle: Bundle | Path | str, config: RuntimeConfig) -> Profile:
+    """The profile of `config` as the bundle's model has it.
+
+    Of a bundle that is not open yet the manifest is enough: a wrong name is told before gigabytes are hashed. Raises
+    InputError for a name that does not exist, BundleError.
+    """
+    if isinstance(config.profile, Profile):
+        return config.profile
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family="")
+    return find_model(opened).profiles.find(config.profile)

@@ -13,7 +13,6 @@ import typer
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.console import Reporter
-from hp_trt.profiles import require_live
 
 if TYPE_CHECKING:
     from hp_trt.live.queues import Policy
@@ -52,6 +51,8 @@ def live(
     """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
     from hp_trt.live.queues import POLICIES
     from hp_trt.live.run import PACES, LiveConfig, claim_stdout, run_live
+    from hp_trt.models import profile_of
+    from hp_trt.profiles import require_live
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
@@ -69,6 +70,7 @@ def live(
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     runtime = RuntimeConfig(profile=profile, **machine, **finder)
+    require_live(profile_of(bundle, runtime))  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)
         outcome = run_live(config, lambda policy: opened(policy=policy), report, stdout_fd=stdout_fd)
@@ -88,13 +90,12 @@ def bundle_session(
     *,
     policy: Policy,
 ) -> Iterator[Opened]:
-    """A session of the bundle with the profile of `config`, for as long as the block lasts."""
+    """A session of the bundle with the profile of `config`, one of mode live, for as long as the block lasts."""
     from hp_trt.api import Runtime
     from hp_trt.live.run import Opened
 
     with Runtime(bundle, config) as runtime:
         report.note_weights(runtime.bundle.manifest)
-        require_live(runtime.profile)  # before the portrait is encoded
         for note in runtime.notes:
             report.note(note)
         who = runtime.portrait(portrait, landmarks=portrait_landmarks)

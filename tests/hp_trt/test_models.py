@@ -110,6 +110,15 @@ def test_a_second_model_says_which_profiles_and_options_there_are(opened):
         next(runtime.frames(picture(0), [picture(1)], shift=3))
 
 
+def test_a_wrong_profile_is_told_before_the_files_of_a_bundle_are_hashed(tmp_path):
+    bundle = make_bundle(tmp_path, any_graph=b"graph")
+    bundle.model_path("any_graph").write_bytes(b"hparg")  # as long, and another
+    with pytest.raises(InputError, match="there is no profile 'fast'"):
+        Runtime(tmp_path, RuntimeConfig(profile="fast"))
+    with pytest.raises(BundleError, match="was changed: sha256"):
+        Runtime(tmp_path)
+
+
 def test_the_model_of_a_bundle_is_found_by_its_name(tmp_path):
     bundle = make_bundle(tmp_path, any_graph=b"")
     assert find_model(bundle).__name__ == "HunyuanPortrait"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -123,6 +124,8 @@ class BundleColumn:
 
 def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     """Every bundle with every runtime. Raises BundleError, and InputError for bundles of different sizes."""
+    for path, runtime in product(config.bundles, config.runtimes):
+        profile_of(path, runtime)  # a wrong one is told before any bundle is hashed
     opened = [Bundle.open(path, family=config.runtimes[0].family) for path in config.bundles]
     sizes = [bundle.manifest.geometry["crop_px"] for bundle in opened]
     for bundle, size in zip(opened, sizes, strict=True):

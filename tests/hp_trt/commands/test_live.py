@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.engines.bundles import make_bundle
 from tests.hp_trt.clips import contents, make_clip
 
 PROGRAM = """
@@ -22,14 +23,20 @@ main()
 """
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A bundle of one graph that nobody opens: its manifest says which profiles there are."""
+    return make_bundle(tmp_path_factory.mktemp("bundle"), any_graph=b"").path
+
+
 @pytest.fixture
-def started(tmp_path):
+def started(bundle):
     """Starts `hp-trt live` with standard output and error as pipes."""
 
-    def start(driving, out, *more):
-        words = ["live", "--bundle=b", "--portrait=p", f"--driving={driving}", f"--out={out}", *more]
-        pipe = subprocess.PIPE
-        return subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=pipe, stderr=pipe)
+    def start(driving, out, *more, **pipes):
+        words = ["live", f"--bundle={bundle}", "--portrait=p", f"--driving={driving}", f"--out={out}", *more]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
+        return subprocess.Popen([sys.executable, "-c", PROGRAM, *words], **pipes)
 
     return start
 
@@ -83,16 +90,15 @@ def test_ctrl_c_ends_in_order_and_the_recording_is_complete(started, tmp_path):
     assert len(contents(tmp_path / "o.mp4").times_s) == result["frames"] > 20
 
 
-def test_a_video_may_come_from_standard_input(tmp_path):
+def test_a_video_may_come_from_standard_input(started, tmp_path):
     clip = make_clip(tmp_path / "d.ts", 30, audio="aac")
-    words = ["live", "--bundle=b", "--portrait=p", "--driving=-", f"--out={tmp_path / 'o.mp4'}", "--pace=fast"]
-    command = [sys.executable, "-c", PROGRAM, *words]
-    ended = subprocess.run(command, input=clip.read_bytes(), capture_output=True, timeout=30)
-    assert ended.returncode == 0, ended.stderr
+    process = started("-", tmp_path / "o.mp4", "--pace=fast", stdin=subprocess.PIPE)
+    _, err = process.communicate(clip.read_bytes(), timeout=30)
+    assert process.returncode == 0, err
     assert len(contents(tmp_path / "o.mp4").times_s) == 30
 
 
-def test_an_mp4_that_cannot_be_read_from_front_to_back_is_told(tmp_path):
+def test_an_mp4_that_cannot_be_read_from_front_to_back_is_told(started, tmp_path):
     with av.open(str(tmp_path / "d.mp4"), "w") as output:
         video = output.add_stream("mpeg4", rate=25, options={"qscale": "1"})
         video.width, video.height, video.pix_fmt, video.bit_rate = 320, 240, "yuv420p", 20_000_000
@@ -100,19 +106,29 @@ def test_an_mp4_that_cannot_be_read_from_front_to_back_is_told(tmp_path):
         for number in range(40):
             output.mux(video.encode(av.VideoFrame.from_ndarray(noise[number % 8], format="yuv420p")))
         output.mux(video.encode(None))
-    words = ["live", "--bundle=b", "--portrait=p", "--driving=-", f"--out={tmp_path / 'o.mp4'}", "--pace=fast"]
-    command = [sys.executable, "-c", PROGRAM, *words]
-    ended = subprocess.run(command, input=(tmp_path / "d.mp4").read_bytes(), capture_output=True, timeout=30)
-    assert ended.returncode == 2
-    assert b"send what is read from front to back" in ended.stderr
+    process = started("-", tmp_path / "o.mp4", "--pace=fast", stdin=subprocess.PIPE)
+    _, err = process.communicate((tmp_path / "d.mp4").read_bytes(), timeout=30)
+    assert process.returncode == 2
+    assert b"send what is read from front to back" in err
 
 
 def test_standard_input_that_says_nothing_is_told(started, tmp_path):
-    words = ["live", "--bundle=b", "--portrait=p", "--driving=-", f"--out={tmp_path / 'o.mp4'}", "--timeout=0.5"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = started("-", tmp_path / "o.mp4", "--timeout=0.5", stdin=subprocess.PIPE)
     _, err = process.stdout.read(), process.stderr.read()
     assert b"standard input did not answer within 0.5 s" in err and process.wait(30) == 2
     for pipe in (process.stdin, process.stdout, process.stderr):
         pipe.close()
+
+
+@pytest.mark.parametrize(
+    ("profile", "says"),
+    [
+        ("exact", b"the profile exact is for whole clips, live needs one whose windows are causal"),
+        ("lively", b"there is no profile 'lively'; did you mean live?"),
+    ],
+)
+def test_a_wrong_profile_is_told_before_the_source_is_opened(started, tmp_path, profile, says):
+    process = started(tmp_path / "none.mp4", tmp_path / "o.mp4", f"--profile={profile}")
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 2 and out == b""
+    assert says in err and b"none.mp4" not in err

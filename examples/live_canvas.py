@@ -17,7 +17,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from hp_trt import HpTrtError, LiveSession, Runtime, RuntimeConfig
+from hp_trt import LiveSession, Runtime, RuntimeConfig
 
 
 def driving_frames(video: Path) -> Iterator[tuple[np.ndarray, float | None]]:
@@ -27,13 +27,13 @@ def driving_frames(video: Path) -> Iterator[tuple[np.ndarray, float | None]]:
             yield frame.to_ndarray(format="rgb24"), frame.time
 
 
-def push(session: LiveSession, video: Path) -> None:
-    """The camera's thread."""
+def push(session: LiveSession, video: Path, failed: list[Exception]) -> None:
+    """The camera's thread. What goes wrong in it is kept for the thread that shows the frames."""
     try:
         for image, time_s in driving_frames(video):
             session.push(image, time_s)
-    except HpTrtError:  # the session has ended; whoever pulls hears why
-        pass
+    except Exception as error:
+        failed.append(error)
     finally:
         session.close()  # what is inside still comes out
 
@@ -47,17 +47,20 @@ def main() -> None:
 
     background = np.asarray(Image.open(options.background).convert("RGB"))
     options.out.mkdir(parents=True, exist_ok=True)
+    failed: list[Exception] = []
     with Runtime(options.bundle, RuntimeConfig(profile=options.profile)) as runtime:
         portrait = runtime.portrait(options.portrait)
         # "block" takes every frame of a file; for a camera "drop-oldest" keeps the delay short.
         with runtime.live(portrait, policy="block") as session:
-            threading.Thread(target=push, args=(session, options.video), daemon=True).start()
+            threading.Thread(target=push, args=(session, options.video, failed), daemon=True).start()
             for frame in session:
                 canvas = background.copy()
                 height, width, _ = frame.crop.shape
                 canvas[-height:, -width:] = frame.crop  # frame.full() is the whole portrait instead
                 Image.fromarray(canvas).save(options.out / f"{frame.index:05}.png")
             stats = session.stats
+    if failed:  # what came before is shown; the rest is missing
+        raise failed[0]
     print(f"{stats.emitted} frames, {stats.dropped_in + stats.dropped_out} dropped")
 
 

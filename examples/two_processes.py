@@ -21,7 +21,11 @@ _opened: tuple[Runtime, Portrait] | None = None  # of this process
 
 
 def open_runtime(bundle: Path, portrait: Path, profile: str) -> None:
-    """What each process does first. For GPUs, give each another `device_id`."""
+    """What each process does first.
+
+    For GPUs, one a process: put their numbers into a queue of the pool's own context, `get_context("spawn").Queue()`,
+    hand it over in `initargs`, and take one here: `RuntimeConfig(device_id=numbers.get(), ...)`.
+    """
     global _opened
     threads = max((os.cpu_count() or PROCESSES) // PROCESSES, 1)
     runtime = Runtime(bundle, RuntimeConfig(profile=profile, threads=threads))

@@ -84,6 +84,18 @@ def test_live_frames_are_drawn_into_an_applications_own_picture(live_bundle, sam
         assert len(canvas.crop((100 - side, 80 - side, 100, 80)).getcolors()) > 1
 
 
+def test_a_camera_that_breaks_off_is_no_end_as_any_other(live_bundle, sample, tmp_path):
+    Image.new("RGB", (100, 80)).save(tmp_path / "background.png")
+    wrong = tmp_path / "wrong.mp4"
+    wrong.write_text("no video")
+    profile = tmp_path / "short.toml"
+    profile.write_text('[short]\nbase = "live"\nwindow = 3\n')
+    words = (live_bundle, sample[0], wrong, tmp_path / "background.png", tmp_path / "out", "--profile", profile)
+    ran = example("live_canvas.py", *words)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "Invalid data found when processing input" in ran.stderr and str(wrong) in ran.stderr
+
+
 def test_two_processes_share_the_clips(live_bundle, sample, quick, tmp_path):
     portrait, first, second = sample
     third = shutil.copy(first, tmp_path / "third.mp4")

@@ -30,9 +30,10 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
         OutputError,
         ParityError,
     )
-    from hp_trt.api import Animation, Frame, Portrait, Runtime
+    from hp_trt.api import Animation, Frame, Runtime
     from hp_trt.config import RuntimeConfig
     from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
+    from hp_trt.media.portrait import Portrait
     from hp_trt.profiles import Profile
     from runtime.hunyuanportrait.sampling import Sampling
     from runtime.stages import Event
@@ -68,9 +69,10 @@ _HOMES = {
         "BundleError CheckpointError EngineMismatch FaceNotFound HpTrtError InputError InternalError NonFiniteError "
         "OutputError ParityError"
     ),
-    "hp_trt.api": "Animation Frame Portrait Runtime",
+    "hp_trt.api": "Animation Frame Runtime",
     "hp_trt.config": "RuntimeConfig",
     "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
+    "hp_trt.media.portrait": "Portrait",
     "hp_trt.profiles": "Profile",
     "runtime.hunyuanportrait.sampling": "Sampling",
     "runtime.stages": "Event",

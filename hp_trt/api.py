@@ -23,7 +23,7 @@ from engines.errors import InputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
-from hp_trt.live.live_clip import whole_clip
+from hp_trt.live.live_clip import animate_clip
 from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
 from hp_trt.live.stream import Stream
@@ -37,16 +37,7 @@ from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, require_live
 from runtime.stages import Event, Stages
 
-__all__ = [
-    "Animation",
-    "DrivingSource",
-    "Faces",
-    "Frame",
-    "Picture",
-    "Portrait",
-    "Runtime",
-    "open_backend",
-]
+__all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
 
 _LIVE_SPANS = 10_000  # of a session that may never end
 DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
@@ -284,7 +275,7 @@ class Runtime:
 
         def frames() -> Iterator[tuple[int, Fraction | None, np.ndarray]]:
             with session:
-                for made, time_s in whole_clip(session, driving.timed(stages)):
+                for made, time_s in animate_clip(session, driving.timed(stages)):
                     yield made.index, time_s, made.crop
 
         return Clip(frames=frames(), notes=lambda: [*driving.notes, *session.stats.notes])

@@ -26,7 +26,7 @@ from hp_trt.profiles import Profile, Profiles
 from runtime.stages import Stages
 from runtime.work import Work
 
-__all__ = ["Clip", "Driver", "Driving", "Model", "Picture", "Portrait", "SamplingOptions"]
+__all__ = ["Clip", "Driver", "Driving", "Model", "SamplingOptions"]
 
 Driver = Literal["video", "audio"]  # what moves the portrait
 

@@ -20,10 +20,11 @@ from engines.bundle import Bundle
 from engines.onnx_backend import OnnxBackend
 from engines.spec import NetworkSpec
 from export.graphs.calibration import Sample
-from hp_trt.api import DrivingSource, Faces, Picture, Runtime
+from hp_trt.api import DrivingSource, Faces, Runtime
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import find_profile
 from hp_trt.measure.evaluation.drawn import DrawnPairs
+from hp_trt.media.portrait import Picture
 from hp_trt.media.video import VideoReader
 from hp_trt.profiles import Profile
 

@@ -19,7 +19,7 @@ _INTENSITY_FRAMES = 25  # the latest so many tell how much a face moves: as many
 _LOOK_AROUND = 25  # every so many frames the whole picture is searched, whatever is followed
 
 
-class Sight:
+class LiveCrops:
     """Turns driving frames into crops, one after the other, on one thread. `geometry` is the manifest's."""
 
     def __init__(self, locator: FaceLocator, geometry: Mapping[str, int]) -> None:

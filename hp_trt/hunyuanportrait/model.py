@@ -14,13 +14,14 @@ from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import no_identity, open_arcface
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
-from hp_trt.hunyuanportrait.live_crops import Sight
+from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder
 from hp_trt.hunyuanportrait.profiles import ADDED_BY, PROFILES, STREAMED, check_choices, roles, sampling_of
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.live.stream import Stream
-from hp_trt.model import Clip, Driver, Driving, Picture, Portrait
+from hp_trt.media.portrait import Picture, Portrait
+from hp_trt.model import Clip, Driver, Driving
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
 from runtime.hunyuanportrait.sampling import Sampling
@@ -95,7 +96,7 @@ class HunyuanPortrait:
             self._backend,
             self._sessions(profile),
             portrait=portrait,
-            sight=before.sight if before else Sight(locator, self._manifest.geometry),
+            crops=before.crops if before else LiveCrops(locator, self._manifest.geometry),
             guard=before.guard if before else None,
             sampling=self._sampling(profile),
             windows=profile.windows,

@@ -8,7 +8,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Pending, Session
 from hp_trt.hunyuanportrait.driving import DrivingCrop
-from hp_trt.hunyuanportrait.live_crops import Sight
+from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import encoded
 from hp_trt.media.portrait import Portrait
 from runtime.decode import to_uint8
@@ -23,7 +23,7 @@ from runtime.streams import Guard
 class PortraitStream:
     """A `hp_trt.live.stream.Stream`. Sessions by role: those of `LiveLoop`, `motion` and `decoder`.
 
-    `sight` and `guard` outlive a stream: the next one goes on where the face was. Raises what `LiveLoop` raises.
+    `crops` and `guard` outlive a stream: the next one goes on where the face was. Raises what `LiveLoop` raises.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class PortraitStream:
         sessions: Mapping[str, Session],
         *,
         portrait: Portrait,
-        sight: Sight,
+        crops: LiveCrops,
         guard: Guard | None,
         sampling: Sampling,
         windows: LiveWindows,
         side_px: int,
     ) -> None:
         self.concurrent = backend.concurrent
-        self.sight = sight
+        self.crops = crops
         self._backend, self._motion = backend, sessions["motion"]
         self.guard = guard or (Guard(backend) if backend.asynchronous else None)  # of motion tokens
         self._loop = LiveLoop(
@@ -57,10 +57,10 @@ class PortraitStream:
 
     def see(self, item: np.ndarray, index: int) -> DrivingCrop | None:
         """What the motion networks see of a picture (H, W, 3) uint8 RGB; None before the first face."""
-        return self.sight.crop(item, index)
+        return self.crops.crop(item, index)
 
     def encode(self, seen: Sequence[DrivingCrop]) -> Buffer:
-        head_id, exp_id = self.sight.intensity(seen)
+        head_id, exp_id = self.crops.intensity(seen)
         return encode_motion(
             self._backend,
             self._motion,
@@ -68,7 +68,7 @@ class PortraitStream:
             pose_images=np.stack([crop.pose_image for crop in seen]),
             head_id=head_id,
             exp_id=exp_id,
-            first_frame=self.sight.frames - len(seen),
+            first_frame=self.crops.frames - len(seen),
             guard=self.guard,
         )
 
@@ -91,16 +91,16 @@ class PortraitStream:
             self._loop.change_identity(identity)
 
     def reanchor(self) -> None:
-        self.sight.anew = True
+        self.crops.anew = True
 
     @property
     def held(self) -> int:
-        return self.sight.held
+        return self.crops.held
 
     @property
     def faceless(self) -> int:
-        return self.sight.faceless
+        return self.crops.faceless
 
     @property
     def notes(self) -> list[str]:
-        return [*self.sight.notes(), *self._backend.notes]
+        return [*self.crops.notes(), *self._backend.notes]

@@ -14,7 +14,7 @@ from hp_trt.live.session import LiveFrame, LiveSession
 _RATE = 25  # frames a second of arrays, which have no times; nothing is made of it
 
 
-def whole_clip(
+def animate_clip(
     session: LiveSession, images: Iterable[tuple[np.ndarray, Fraction | None]]
 ) -> Iterator[tuple[LiveFrame, Fraction | None]]:
     """What `session`, whose policy is "block", makes of `images`, with the time of each.

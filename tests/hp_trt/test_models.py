@@ -11,7 +11,8 @@ import pytest
 from engines.errors import BundleError, InputError
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
-from hp_trt.model import Clip, Portrait
+from hp_trt.media.portrait import Portrait
+from hp_trt.model import Clip
 from hp_trt.models import MODELS, find_model
 from hp_trt.profiles import Profiles
 from tests.engines.bundles import make_bundle

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hp_trt.faces.face import Face
-from hp_trt.hunyuanportrait.live_crops import Sight
+from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import EncodedPortrait
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.media.portrait import Portrait
@@ -90,7 +90,7 @@ def open_stream(backend: FakeBackend, *, locator: Any = None, after: PortraitStr
         "sampling": SAMPLING,
         "windows": WINDOWS,
         "side_px": CROP_PX,
-        "sight": after.sight if after else Sight(locator or Faces(), GEOMETRY),
+        "crops": after.crops if after else LiveCrops(locator or Faces(), GEOMETRY),
         "guard": None,
     } | options
     sessions = given.pop("sessions", None) or sessions_of(backend, given["windows"])

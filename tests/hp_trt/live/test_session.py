@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError, NonFiniteError
-from hp_trt.live.live_clip import whole_clip
+from hp_trt.live.live_clip import animate_clip
 from runtime.stages import Stages
 from tests.hp_trt.live.fake_stream import FakeStream, open_session, picture
 
@@ -288,14 +288,14 @@ def test_frames_without_times_get_those_of_the_clock():
 def test_a_whole_clip_comes_out_as_it_went_in():
     images = [(picture(level), Fraction(n, 10)) for n, level in enumerate(LEVELS * 2)]
     with open_session() as session:
-        made = list(whole_clip(session, images))
+        made = list(animate_clip(session, images))
     assert [time_s for _, time_s in made] == [time_s for _, time_s in images]
 
 
 def test_a_clip_whose_caller_stops_early_ends():
     images = ((picture(100), Fraction(n)) for n in range(10**6))
     with open_session() as session:
-        clip = whole_clip(session, images)
+        clip = animate_clip(session, images)
         next(clip)
         clip.close()
 
@@ -306,11 +306,11 @@ def test_a_clip_that_breaks_off_gives_what_came_and_then_its_error():
         raise OSError("the cable")
 
     with open_session() as session:
-        clip, made = whole_clip(session, images()), []
+        clip, made = animate_clip(session, images()), []
         with pytest.raises(OSError, match="the cable"):
             made.extend(frame for frame, _ in clip)
         del clip
     with open_session() as session, pytest.raises(InputError, match="has no frames"):
-        list(whole_clip(session, []))
+        list(animate_clip(session, []))
     with open_session() as session, pytest.raises(InputError, match="no face in any of the 3 driving frames"):
-        list(whole_clip(session, [(picture(0), None)] * 3))
+        list(animate_clip(session, [(picture(0), None)] * 3))

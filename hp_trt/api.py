@@ -138,7 +138,7 @@ class Runtime:
         opener = _Opener(self, locator or self._locator_of(landmarks), {"seed": seed})
         chosen = opener.profile(profile or (self.profile if self.profile.mode == "live" else "live"))
         return opener.session(
-            opener.portrait(portrait),
+            self._encoded(portrait),
             chosen,
             policy=policy,
             queue_in=queue_in,
@@ -181,10 +181,7 @@ class Runtime:
         targets = [Path(target) for target in (out, crop_out) if target is not None]
         for target in targets:  # before the portrait is encoded
             check_target(target, reader.info)
-        if isinstance(portrait, Portrait):
-            who = portrait
-        else:
-            who = self.portrait(portrait, landmarks=portrait_landmarks, stages=stages)
+        who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
         for target in targets:
             if who.path is not None and same_file(target, who.path):
                 raise InputError(f"{target} is the portrait itself; give the result another name")
@@ -234,7 +231,7 @@ class Runtime:
         """
         profile, stages = self._with(self.profile, sampling), self._stages()
         images = DrivingFrames(driving)
-        who = portrait if isinstance(portrait, Portrait) else self.portrait(portrait, stages=stages)
+        who = self._encoded(portrait, stages=stages)
         yield from _frames(self._clip(who, images, self._locator_of(landmarks), profile, stages), who)
 
     def close(self) -> None:
@@ -251,6 +248,15 @@ class Runtime:
 
     def _stages(self) -> Stages:
         return Stages(self._on_event, settle=self.backend.synchronize if self._settle_stages else None)
+
+    def _encoded(
+        self, portrait: Portrait | Picture, *, landmarks: Faces | None = None, stages: Stages | None = None
+    ) -> Portrait:
+        """The portrait itself, or that of a picture. Raises InputError for one that another model has encoded."""
+        if not isinstance(portrait, Portrait):
+            return self.portrait(portrait, landmarks=landmarks, stages=stages)
+        self.model.check_portrait(portrait)
+        return portrait
 
     def _locator_of(self, landmarks: Faces | None) -> FaceLocator:
         if landmarks is None:
@@ -290,7 +296,7 @@ class _Opener:
     sampling: Mapping[str, Any]  # the caller's options, whatever the profile
 
     def portrait(self, portrait: Portrait | Picture) -> Portrait:
-        return portrait if isinstance(portrait, Portrait) else self.runtime.portrait(portrait)
+        return self.runtime._encoded(portrait)
 
     def profile(self, profile: Profile | str) -> Profile:
         """One of mode live, with the caller's options. Raises InputError."""

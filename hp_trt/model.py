@@ -97,6 +97,9 @@ class Model(Protocol):
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
         """Find the face and encode it. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
 
+    def check_portrait(self, portrait: Portrait) -> None:
+        """Raises InputError for a portrait that another model has encoded."""
+
     def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
         """A whole clip, by a profile of mode clip. Raises InputError, FaceNotFound, BundleError, NonFiniteError."""
 

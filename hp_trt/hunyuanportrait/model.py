@@ -15,7 +15,7 @@ from hp_trt.faces.arcface import no_identity, open_arcface
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
-from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder
+from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder, encoded
 from hp_trt.hunyuanportrait.profiles import ADDED_BY, PROFILES, STREAMED, check_choices, roles, sampling_of
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.hunyuanportrait.work import profile_work
@@ -57,6 +57,9 @@ class HunyuanPortrait:
 
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
         return self._portraits.portrait(image, locator, stages)
+
+    def check_portrait(self, portrait: Portrait) -> None:
+        encoded(portrait)
 
     def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
         sampling, geometry = self._sampling(profile), self._manifest.geometry

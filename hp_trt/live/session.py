@@ -101,7 +101,7 @@ class Opener(Protocol):
     concurrent; elsewhere none does."""
 
     def portrait(self, portrait: Portrait | Picture) -> Portrait:
-        """The portrait itself, or that of a picture, encoded."""
+        """The portrait itself, or that of a picture, encoded. Raises InputError for one of another model."""
 
     def stream(self, portrait: Portrait, profile: Profile | str, after: Stream) -> Stream:
         """Another stream, which sees on where `after` has seen."""
@@ -212,7 +212,8 @@ class LiveSession:
     def change(self, *, portrait: Portrait | Picture | None = None, profile: Profile | str | None = None) -> None:
         """Another portrait, or another profile, from the next window on. Returns when it is ready to be used.
 
-        `portrait` is one of `Runtime.portrait`, or whatever that takes.
+        `portrait` is one of `Runtime.portrait`, or whatever that takes. Raises InputError for what cannot be taken,
+        such as a portrait of another model; the session then goes on as it was.
         """
         self._raise_error()
         if portrait is not None:

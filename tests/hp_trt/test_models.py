@@ -18,7 +18,7 @@ from hp_trt.profiles import Profiles
 from tests.engines.bundles import make_bundle
 from tests.fakes import FakeBackend
 from tests.hp_trt.clips import contents, make_clip
-from tests.hp_trt.live.fake_stream import FakeStream, picture
+from tests.hp_trt.live.fake_stream import FakeStream, picture, portrait
 
 PROFILES = """
 [exact]
@@ -54,6 +54,10 @@ class Brighter:
     def portrait(self, image, locator, stages):
         path = None if isinstance(image, np.ndarray) else Path(image)
         return Portrait(image=load_image(image), path=path, notes=(), paste=lambda crop: crop, encoded=7)
+
+    def check_portrait(self, portrait):
+        if portrait.encoded != 7:
+            raise InputError("this portrait is no Brighter's")
 
     def clip(self, portrait, driving, profile, stages):
         more = np.uint8(profile.sampling.get("steps", 0) + portrait.encoded)
@@ -102,6 +106,32 @@ def test_a_second_model_streams(opened):
             session.push(picture(100), number)
         session.close()
         assert [int(frame.crop.max()) for frame in session] == [107] * 8
+
+
+class Unread(list):
+    """Driving frames that nobody may look at."""
+
+    def __iter__(self):
+        raise AssertionError("the driving frames were read")
+
+
+@pytest.mark.parametrize("profile", ["exact", "live"])
+def test_a_portrait_of_another_model_is_refused_before_the_driving_frames_are_read(opened, profile):
+    with opened(profile) as runtime, pytest.raises(InputError, match="is no Brighter's"):
+        next(runtime.frames(portrait(3), Unread([picture(1)])))
+
+
+def test_a_session_refuses_a_portrait_of_another_model_where_it_is_asked_and_goes_on(opened):
+    with opened() as runtime:
+        with pytest.raises(InputError, match="is no Brighter's"):
+            runtime.live(portrait(3))
+        with runtime.live(picture(0)) as session:
+            with pytest.raises(InputError, match="is no Brighter's"):
+                session.change(portrait=portrait(3))
+            for number in range(8):
+                session.push(picture(100), number)
+            session.close()
+            assert [int(frame.crop.max()) for frame in session] == [107] * 8
 
 
 def test_a_second_model_says_which_profiles_and_options_there_are(opened):

@@ -17,6 +17,7 @@ from hp_trt.model import SamplingOptions
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.engines.bundles import manifest_of
 from tests.fakes import FakeBackend
+from tests.hp_trt.live.fake_stream import portrait
 
 
 def model_of(*networks: str) -> HunyuanPortrait:
@@ -54,6 +55,11 @@ def test_a_profile_that_cannot_be_is_refused_in_words(profile, sampling, says):
     with pytest.raises(InputError) as error:
         model_of("unet").check(replace(chosen, sampling={**chosen.sampling, **sampling}))
     assert says in str(error.value)
+
+
+def test_a_portrait_that_another_model_has_encoded_is_refused():
+    with pytest.raises(InputError, match="this portrait was encoded by another model than this bundle's"):
+        model_of("unet").check_portrait(portrait(3))
 
 
 def test_work_is_that_of_the_profile_with_the_bundles_own_sampling():

@@ -7,8 +7,8 @@ live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -194,7 +194,9 @@ class Runtime:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
             clip = self._clip(who, DrivingFrames(reader), self._locator_of(landmarks), profile, stages)
-            for frame in _frames(clip, who):
+            # Closed first, whatever fails: a live session's threads work until then.
+            made = files.enter_context(closing(_frames(clip, who)))
+            for frame in made:
                 with stages.unit("write"):
                     full.write(frame.full(), frame.time_s)
                     if crop is not None:
@@ -220,14 +222,15 @@ class Runtime:
         *,
         landmarks: Faces | None = None,
         **sampling: Unpack[SamplingOptions],
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """The animated frames as arrays, in order. `driving` is a file, or a sequence of (H, W, 3) uint8 RGB arrays.
 
         `landmarks`: who says where the driving faces are, instead of the configured locator.
 
         With a profile of mode clip all of the driving video is read and denoised before the first frame comes; from
         then on they come chunk by chunk, and memory grows with the clip by its tokens and latents alone. With one of
-        mode live frames come window by window while the video is read, and memory does not grow.
+        mode live frames come window by window while the video is read, and memory does not grow; its threads work until
+        the last frame is taken or the generator is closed.
         """
         profile, stages = self._with(self.profile, sampling), self._stages()
         images = DrivingFrames(driving)
@@ -277,14 +280,19 @@ class Runtime:
         if profile.mode == "clip":
             whole = Driving(frames=driving, locator=locator, max_frames=self.config.max_frames)
             return self.model.clip(portrait, whole, profile, stages)
-        session = _Opener(self, locator, {}).session(portrait, profile, stages=stages)
+        notes: list[str] = []
 
-        def frames() -> Iterator[tuple[int, Fraction | None, np.ndarray]]:
-            with session:
-                for made, time_s in animate_clip(session, driving.timed(stages)):
-                    yield made.index, time_s, made.crop
+        def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
+            opener = _Opener(self, locator, {})
+            with (
+                opener.session(portrait, profile, stages=stages) as session,
+                closing(animate_clip(session, driving.timed(stages))) as made,
+            ):
+                for frame, time_s in made:
+                    yield frame.index, time_s, frame.crop
+                notes.extend((*driving.notes, *session.stats.notes))
 
-        return Clip(frames=frames(), notes=lambda: [*driving.notes, *session.stats.notes])
+        return Clip(frames=frames(), notes=lambda: notes)
 
 
 @dataclass(frozen=True)
@@ -330,6 +338,7 @@ class _Opener:
         )
 
 
-def _frames(clip: Clip, portrait: Portrait) -> Iterator[Frame]:
-    for index, time_s, crop in clip.frames:
-        yield Frame(index=index, time_s=time_s, crop=crop, _paste=portrait.paste)
+def _frames(clip: Clip, portrait: Portrait) -> Generator[Frame, None, None]:
+    with closing(clip.frames):
+        for index, time_s, crop in clip.frames:
+            yield Frame(index=index, time_s=time_s, crop=crop, _paste=portrait.paste)

@@ -7,7 +7,7 @@ the model's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, Protocol, TypedDict
@@ -68,10 +68,10 @@ class Driving:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """Frames to come, and what there is to note once they have."""
+    """Frames to come, and what there is to note once they have. Whoever takes frames closes `frames`, early or not."""
 
     # Each frame's index, from 0, its time on the driving file's clock, and its square (S, S, 3) uint8 RGB.
-    frames: Iterator[tuple[int, Fraction | None, np.ndarray]]
+    frames: Generator[tuple[int, Fraction | None, np.ndarray], None, None]
     notes: Callable[[], Sequence[str]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from fractions import Fraction
 from typing import ClassVar
 
@@ -75,7 +75,7 @@ class HunyuanPortrait:
             stages=stages,
         )
 
-        def frames() -> Iterator[tuple[int, Fraction | None, np.ndarray]]:
+        def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
             made = clip_frames(
                 self._backend,
                 sessions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -16,11 +16,11 @@ _RATE = 25  # frames a second of arrays, which have no times; nothing is made of
 
 def animate_clip(
     session: LiveSession, images: Iterable[tuple[np.ndarray, Fraction | None]]
-) -> Iterator[tuple[LiveFrame, Fraction | None]]:
+) -> Generator[tuple[LiveFrame, Fraction | None], None, None]:
     """What `session`, whose policy is "block", makes of `images`, with the time of each.
 
-    Raises InputError where there is no frame, or no face in any; and what reading the images raises, once what was made
-    before has come out.
+    Closing it ends the session, and the thread that reads the images. Raises InputError where there is no frame, or no
+    face in any; and what reading the images raises, once what was made before has come out.
     """
     times: list[Fraction | None] = []
 

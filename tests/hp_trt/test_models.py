@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +82,11 @@ def opened(tmp_path, monkeypatch):
     Brighter.profiles = Profiles(own_file=tmp_path / "profiles.toml", sampling=("steps",), check=lambda profile: None)
     monkeypatch.setitem(MODELS, "brighter", f"{__name__}:Brighter")
     bundle = of_model("brighter", make_bundle(tmp_path / "bundle", any_graph=b""))
-    return lambda profile="exact": Runtime(bundle, RuntimeConfig(profile=profile), backend=FakeBackend())
+
+    def open_runtime(profile="exact", **options):
+        return Runtime(bundle, RuntimeConfig(profile=profile), backend=FakeBackend(), **options)
+
+    return open_runtime
 
 
 @pytest.mark.parametrize("profile", ["exact", "live"])
@@ -106,6 +111,25 @@ def test_a_second_model_streams(opened):
             session.push(picture(100), number)
         session.close()
         assert [int(frame.crop.max()) for frame in session] == [107] * 8
+
+
+def test_what_stops_a_clip_of_a_live_profile_ends_its_threads_at_once(opened, tmp_path):
+    driving, before = make_clip(tmp_path / "d.mp4", 50), set(threading.enumerate())
+
+    def stop(event):
+        if event.stage == "write":
+            raise OSError("a button")
+
+    with opened("live", on_event=stop) as runtime:
+        with pytest.raises(OSError, match="a button") as caught:
+            runtime.animate(np.zeros((48, 64, 3), np.uint8), driving, tmp_path / "o.mp4")
+        assert set(threading.enumerate()) == before, "while the error, and all that it holds, is still there"
+        frames = runtime.frames(picture(0), [picture(100)] * 50)
+        assert next(frames).index == 0 and set(threading.enumerate()) > before
+        frames.close()
+        assert set(threading.enumerate()) == before
+    del caught
+    assert [path.name for path in tmp_path.glob("*.mp4")] == ["d.mp4"]
 
 
 class Unread(list):

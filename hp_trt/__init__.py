@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from hp_trt.config import RuntimeConfig
     from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
     from hp_trt.media.portrait import Portrait
+    from hp_trt.model import SamplingOptions
     from hp_trt.profiles import Profile
-    from runtime.hunyuanportrait.sampling import Sampling
     from runtime.stages import Event
 
 __all__ = [
@@ -59,7 +59,7 @@ __all__ = [
     "Profile",
     "Runtime",
     "RuntimeConfig",
-    "Sampling",
+    "SamplingOptions",
     "__version__",
 ]
 __version__ = "0.1.0"
@@ -73,8 +73,8 @@ _HOMES = {
     "hp_trt.config": "RuntimeConfig",
     "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
     "hp_trt.media.portrait": "Portrait",
+    "hp_trt.model": "SamplingOptions",
     "hp_trt.profiles": "Profile",
-    "runtime.hunyuanportrait.sampling": "Sampling",
     "runtime.stages": "Event",
 }
 

@@ -11,7 +11,8 @@
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
-                        the model's sampling options (`hp_trt.Sampling`); where one is not given the bundle's own holds
+                        the model's sampling options (`hp_trt.SamplingOptions`); where one is not given the bundle's
+                        own holds
     window, overlap     frames; in mode "live" the window is free, in mode "clip" it is the bundle's
     lead_in             made-up frames before the first, in mode "live"
 

@@ -8,7 +8,7 @@ live.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +34,7 @@ from hp_trt.media.video import VideoReader
 from hp_trt.model import Clip, Driving, Model, SamplingOptions
 from hp_trt.models import find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
-from hp_trt.profiles import Profile, require_live
+from hp_trt.profiles import Profile, naming, require_live
 from runtime.stages import Event, Stages
 
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
@@ -105,7 +105,7 @@ class Runtime:
             )
             opened.callback(self.graphs.close)
             self.model: Model = kind(self.bundle, self.config, self.backend, self.graphs)
-            self.model.check(self.profile)
+            self._with(self.profile, {})
             self.graphs.of(self.profile, self.model.roles(self.profile))
             self._opened = opened.pop_all()
 
@@ -267,10 +267,14 @@ class Runtime:
         return open_locator("landmarks", landmarks) if isinstance(landmarks, Path | str) else landmarks
 
     def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
-        """The profile with a caller's sampling options; None is no option. Raises InputError for what cannot be."""
+        """The profile with a caller's sampling options; None is no option.
+
+        Raises InputError for what cannot be, with the profile's name where the caller gave no option.
+        """
         given = {name: value for name, value in sampling.items() if value is not None}
         chosen = replace(profile, sampling={**profile.sampling, **given})
-        self.model.check(chosen)
+        with nullcontext() if given else naming(profile.name):
+            self.model.check(chosen)
         return chosen
 
     def _clip(

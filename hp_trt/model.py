@@ -89,7 +89,10 @@ class Model(Protocol):
         """The graphs that `profile` needs: by what the loops call each, its name."""
 
     def check(self, profile: Profile) -> None:
-        """Raises InputError for a profile, with its sampling options, that this model or bundle cannot do."""
+        """Raises InputError for a profile, with its sampling options, that this model or bundle cannot do.
+
+        The message says what is wrong, without the profile's name: an option may be the caller's.
+        """
 
     def notes(self, profile: Profile) -> tuple[str, ...]:
         """What a user should know of this bundle in this profile, a line each."""

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,11 @@ Quantize = Literal["none", "int8", "fp8"]
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """One profile, checked when made: raises InputError for what cannot be."""
+    """One profile. Its words are checked when it is made: raises InputError.
+
+    Sampling options, and shortcuts that exclude each other, are checked by its model, where a file of profiles is read
+    and where a Runtime is given the profile.
+    """
 
     name: str
     about: str = ""
@@ -58,6 +63,15 @@ class Profile:
                 raise InputError(f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, got {value!r}")
         if (self.mode == "live") != (self.windows is not None):
             raise InputError(f"profile {self.name}: live windows are for mode live, the mode is {self.mode}")
+
+
+@contextmanager
+def naming(profile: str) -> Iterator[None]:
+    """An InputError of the block begins with the profile's name."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"profile {profile}: {error}") from error
 
 
 def require_live(profile: Profile) -> Profile:
@@ -127,13 +141,12 @@ class Profiles:
                 f"profile {name}: only mode live has {' and '.join(stray)}; in mode clip the window is the bundle's"
             )
         sampling = {key: table[key] for key in (*self.sampling, *(() if live else ("overlap",))) if key in table}
-        try:
+        with naming(name):
             made = LiveWindows(**windows) if live else None
-        except InputError as error:
-            raise InputError(f"profile {name}: {error}") from error
         chosen = {key: table[key] for key in own if key in table}
         profile = Profile(name=name, sampling=sampling, windows=made, **chosen)
-        self.check(profile)
+        with naming(name):
+            self.check(profile)
         return profile
 
 

@@ -62,21 +62,17 @@ def check_choices(profile: Profile) -> None:
         return
     if profile.denoiser == "distilled":
         raise InputError(
-            f"profile {profile.name}: deep_every is for the full denoiser, a distilled one has few steps that differ "
-            'much; set denoiser = "full", or deep_every = 1'
+            "deep_every is for the full denoiser, a distilled one has few steps that differ much; "
+            'set denoiser = "full", or deep_every = 1'
         )
     if profile.quantize != "none":
         raise InputError(
-            f"profile {profile.name}: the denoiser in two parts, for deep_every, is not quantised; "
-            'set quantize = "none", or deep_every = 1'
+            'the denoiser in two parts, for deep_every, is not quantised; set quantize = "none", or deep_every = 1'
         )
 
 
 def _check(profile: Profile) -> None:
-    try:
-        Sampling.from_manifest({}, **profile.sampling)
-    except InputError as error:
-        raise InputError(f"profile {profile.name}: {error}") from error
+    Sampling.from_manifest({}, **profile.sampling)
     check_choices(profile)
 
 

@@ -15,7 +15,8 @@ from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Portrait
 from hp_trt.model import Clip
 from hp_trt.models import MODELS, find_model
-from hp_trt.profiles import Profiles
+from hp_trt.profiles import Profile, Profiles
+from runtime.live_windows import LiveWindows
 from tests.engines.bundles import make_bundle
 from tests.fakes import FakeBackend
 from tests.hp_trt.clips import contents, make_clip
@@ -161,8 +162,17 @@ def test_a_session_refuses_a_portrait_of_another_model_where_it_is_asked_and_goe
 def test_a_second_model_says_which_profiles_and_options_there_are(opened):
     with pytest.raises(InputError, match="there is no profile 'balanced'; there are: exact, live"):
         opened("balanced")
-    with opened() as runtime, pytest.raises(InputError, match="shift are no options here"):
+    with opened() as runtime, pytest.raises(InputError, match=r"^shift are no options here"):
         next(runtime.frames(picture(0), [picture(1)], shift=3))
+
+
+def test_what_is_wrong_with_a_profile_made_in_code_is_told_with_its_name(opened):
+    windows = LiveWindows(size=4, overlap=0, lead_in=0)
+    live = Profile(name="mine", mode="live", windows=windows, sampling={"shift": 3})
+    with pytest.raises(InputError, match=r"^profile mine: shift are no options here"):
+        opened(Profile(name="mine", sampling={"shift": 3}))
+    with opened() as runtime, pytest.raises(InputError, match=r"^profile mine: shift are no options here"):
+        runtime.live(picture(0), profile=live)
 
 
 def test_a_wrong_profile_is_told_before_the_files_of_a_bundle_are_hashed(tmp_path):

@@ -45,7 +45,7 @@ def test_one_step_of_a_denoiser_that_is_not_distilled_is_told_of(profile, networ
         ("exact", {"steps": 0}, "steps needs a whole number of at least 1, got 0"),
         ("exact", {"step": 3}, "there is no sampling option step; did you mean steps?"),
         ("exact", {"skip_last": 4}, "skip_last 4 of 4 steps leaves none to execute"),  # the bundle has 4
-        ("live", {"deep_every": 2}, "profile live: deep_every is for the full denoiser"),
+        ("live", {"deep_every": 2}, "deep_every is for the full denoiser"),
         ("exact", {"deep_every": "often"}, "deep_every needs a whole number of at least 1, got 'often'"),
     ],
 )

@@ -113,4 +113,4 @@ class Model(Protocol):
         """
 
     def work(self, profile: Profile, frames: int) -> Work:
-        """What the profile does for a clip of so many frames, for the planner and the bench."""
+        """What the profile does for a clip of so many frames: how often each graph is called. For measuring."""

@@ -1,6 +1,7 @@
 """What a profile does for a clip, as calls of graphs and pieces of the host's work.
 
-`profile_work` and the two below it are all that knows how the loop goes: windows, rows, chunks. No device, no time.
+How a loop goes is known beside the loops (`runtime.hunyuanportrait.work`); here a profile is turned into what these
+take. No device, no time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from runtime.work import Work
 def profile_work(profile: Profile, own: Sampling, frames: int, *, steps: int | None = None) -> Work:
     """`own`: the sampling of the bundle or preset, which the profile overrides, and `steps` both.
 
-    `frames`: of the driving video, or those of a stream that are looked at.
+    `frames`: of the driving video, or those of a stream that are looked at. For the planner, which has opened no
+    graphs and often no bundle; where a model is there, `hp_trt.model.Model.work` is the same.
     """
     sampling = replace(own, **profile.sampling)
     if steps is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from engines.errors import BundleError, InputError
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Portrait
-from hp_trt.model import Clip
+from hp_trt.model import Clip, Driver, Model
 from hp_trt.models import MODELS, find_model
 from hp_trt.profiles import Profile, Profiles
 from runtime.live_windows import LiveWindows
@@ -189,3 +190,11 @@ def test_the_model_of_a_bundle_is_found_by_its_name(tmp_path):
     assert find_model(bundle).__name__ == "HunyuanPortrait"
     with pytest.raises(BundleError, match="is for the model newer, this version has: hunyuanportrait; use the"):
         find_model(of_model("newer", bundle))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_what_an_application_asks_of_one(name, tmp_path):
+    found = find_model(of_model(name, make_bundle(tmp_path, any_graph=b"")))
+    asked = {*Model.__annotations__, *(member for member in vars(Model) if not member.startswith("_"))}
+    assert asked >= {"driver", "portrait", "clip", "stream"} and not [a for a in asked if not hasattr(found, a)]
+    assert found.driver in get_args(Driver)

@@ -15,7 +15,10 @@ import pytest
 from engines.bundle import Bundle
 from engines.manifest import GraphRecord
 from hp_trt.hunyuanportrait.profiles import find_profile, graphs
+from hp_trt.hunyuanportrait.work import profile_work
+from hp_trt.measure.bench.measure import BenchConfig, bench
 from runtime import bench as command
+from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
 from tests.engines.bundles import key_of, manifest_of, spec_of
 from tests.fakes import spec
@@ -44,6 +47,8 @@ class FakeRuntime:
             for n in graphs(find_profile("exact"))
         ]
         self.bundle = Bundle(path=path, manifest=replace(manifest_of(*records), sampling={"window": 5, "overlap": 1}))
+        own = Sampling.from_manifest(self.bundle.manifest.sampling)
+        self.model = SimpleNamespace(work=lambda profile, frames: profile_work(profile, own, frames))
         self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))
 
     def __enter__(self):
@@ -118,6 +123,17 @@ def test_the_report_has_the_documented_keys(fake_runtime, monkeypatch, tmp_path)
     assert len(report["end_to_end"]["seconds"]) == 2
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "timeline.png"]  # nothing half-written
+
+
+def test_what_is_counted_is_what_was_run_where_the_caller_asks_for_other_steps_than_the_profile(fake_runtime, tmp_path):
+    profile = tmp_path / "mine.toml"
+    profile.write_text("[mine]\nsteps = 3\n")
+    own, one = (
+        bench(BenchConfig(bundle=tmp_path, frames=3, runs=1, steps=steps, profile=str(profile))).report
+        for steps in (None, 1)
+    )
+    assert (own["clip"]["steps"], one["clip"]["steps"]) == (3, 1)
+    assert own["flops"]["done_by_stage"]["stitch"] == 3 * one["flops"]["done_by_stage"]["stitch"] > 0
 
 
 def test_json_to_standard_output_is_json_alone(fake_runtime, monkeypatch, tmp_path, capsys):

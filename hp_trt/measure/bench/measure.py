@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,11 +145,11 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
 
 
 def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Counted, dict[str, int]]:
-    """What a clip of `frames` is with `profile`, and its FLOPs by stage."""
-    from hp_trt.hunyuanportrait.work import profile_work
-    from hp_trt.measure.planning.model import model_of_bundle
+    """What a clip of `frames` is with `profile` and `sampling`, and its FLOPs by stage."""
+    from hp_trt.measure.planning.planned_model import model_of_bundle
 
-    model, work = model_of_bundle(runtime.bundle), profile_work(profile, sampling, frames)
+    model = model_of_bundle(runtime.bundle)
+    work = runtime.model.work(replace(profile, sampling=vars(sampling)), frames)  # as `animate` was given it
     clip = Counted(
         frames=frames,
         padded=work.padded if work.mode == "clip" else frames,

@@ -26,8 +26,7 @@ from engines.backend import Session
 from engines.cores import available_cores
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.hunyuanportrait.counts import LIKE
-from hp_trt.hunyuanportrait.work import profile_work
-from hp_trt.measure.planning.model import Model
+from hp_trt.measure.planning.planned_model import PlannedModel
 from hp_trt.measure.planning.predict import Timed
 from runtime.work import Call, Work
 
@@ -63,7 +62,7 @@ class Measured:
     pieces: Mapping[str, Piece]  # of the host, one
     notes: tuple[str, ...]
 
-    def graph(self, model: Model, call: Call) -> Timed:
+    def graph(self, model: PlannedModel, call: Call) -> Timed:
         """By the seconds a FLOP of the same graph, or of the one most like it."""
         name = next(n for n in (call.graph, *_alike(call.graph), *self.graphs) if n in self.graphs)
         piece, flops = self.graphs[name]
@@ -76,7 +75,12 @@ class Measured:
 
 
 def measure(
-    runtime: Runtime, sessions: Mapping[str, Session], model: Model, work: Work, *, memory_bytes: int | None = None
+    runtime: Runtime,
+    sessions: Mapping[str, Session],
+    model: PlannedModel,
+    work: Work,
+    *,
+    memory_bytes: int | None = None,
 ) -> Measured:
     """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
     cores_before = cores_left(available_cores())
@@ -149,7 +153,7 @@ def _alike(graph: str) -> tuple[str, ...]:
     return (plain, *LIKE.get(plain, ()))
 
 
-def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
+def _like(call: Call, sessions: Mapping[str, Session], model: PlannedModel) -> Call:
     """A call of the graph most like one that is not there, as a clip would make it."""
     name = next(name for name in (*_alike(call.graph), *sessions) if name in sessions)
     most = [found.max for found in sessions[name].spec.ranges.values()]
@@ -157,9 +161,9 @@ def _like(call: Call, sessions: Mapping[str, Session], model: Model) -> Call:
     return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=total)
 
 
-def _making_s(runtime: Runtime, model: Model, measured: Measured) -> float:
+def _making_s(runtime: Runtime, model: PlannedModel, measured: Measured) -> float:
     """What the networks' share of the drawn clip is expected to take."""
-    calls = profile_work(runtime.profile, model.sampling, CLIP_FRAMES).graphs.values()
+    calls = runtime.model.work(runtime.profile, CLIP_FRAMES).graphs.values()
     return sum(measured.graph(model, call).seconds for stage in calls for call in stage)
 
 

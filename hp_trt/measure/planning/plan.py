@@ -22,7 +22,7 @@ from hp_trt.hunyuanportrait.profiles import find_profile, graphs, own_profiles
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
-from hp_trt.measure.planning.model import Model, model_of_bundle, model_of_preset
+from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
 from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
 from hp_trt.measure.planning.wishes import LEAST_PX, STEP_PX, Answer, Choice, Wish, answer
 from hp_trt.profiles import Profile
@@ -77,7 +77,7 @@ class Plan:
     """What was found."""
 
     choice: Choice
-    model: Model
+    model: PlannedModel
     device: str
     memory_bytes: int | None  # of the card
     prediction: Prediction
@@ -155,14 +155,14 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
     )
 
 
-def _steps(profile: Profile, model: Model) -> int:
+def _steps(profile: Profile, model: PlannedModel) -> int:
     """What --steps would say: those that a profile skips are among them."""
     return int(profile.sampling.get("steps", model.sampling.steps))
 
 
 def _speed(
     config: PredictConfig,
-    model: Model,
+    model: PlannedModel,
     profile: Profile,
     work: Work,
     bundle: Bundle | None,
@@ -190,7 +190,7 @@ def _speed(
 
 
 def _measured(
-    config: PredictConfig, bundle: Bundle, model: Model, profile: Profile, work: Work, card_bytes: int | None
+    config: PredictConfig, bundle: Bundle, model: PlannedModel, profile: Profile, work: Work, card_bytes: int | None
 ) -> Measured:
     from hp_trt.api import Runtime
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from hp_trt.measure.planning.gpus import ATTAINABLE, LAUNCH_S, Gpu
-from hp_trt.measure.planning.model import Model
+from hp_trt.measure.planning.planned_model import PlannedModel
 from runtime.work import Call, Work
 
 PER_FRAME = frozenset({"read", "crop", "motion", "denoise", "stitch", "decode", "write"})
@@ -40,7 +40,7 @@ class Speed(Protocol):
     @property
     def takes_turns(self) -> bool: ...  # graphs of a live session run one after the other
 
-    def graph(self, model: Model, call: Call) -> Timed:
+    def graph(self, model: PlannedModel, call: Call) -> Timed:
         """All times of a call."""
         ...
 
@@ -69,7 +69,7 @@ class Card:
     def takes_turns(self) -> bool:
         return True
 
-    def graph(self, model: Model, call: Call) -> Timed:
+    def graph(self, model: PlannedModel, call: Call) -> Timed:
         dtype = model.of_call(call).dtype
         arithmetic_s = model.flops(call) / (self.attainable * self.gpu.peak(dtype))
         memory_s = model.bytes(call) / (self.attainable * self.gpu.bandwidth)
@@ -149,7 +149,7 @@ class Prediction:
         }
 
 
-def predict(model: Model, work: Work, speed: Speed, *, rate: float = 25.0) -> Prediction:
+def predict(model: PlannedModel, work: Work, speed: Speed, *, rate: float = 25.0) -> Prediction:
     """`rate`: driving frames a second, which a live window waits for."""
     stages = []
     for name in ("portrait_crop", "portrait", "first_face", "read", "crop", "motion", "denoise", "stitch", "decode"):
@@ -189,7 +189,7 @@ def predict(model: Model, work: Work, speed: Speed, *, rate: float = 25.0) -> Pr
     )
 
 
-def need(model: Model, work: Work, *, on_card: bool) -> Memory:
+def need(model: PlannedModel, work: Work, *, on_card: bool) -> Memory:
     """Memory of a run, an estimate: activations as PyTorch would hold them with nothing fused but attention."""
     calls = [call for calls in work.graphs.values() for call in calls]
     graphs = {call.graph: model.of_call(call) for call in calls}
@@ -225,7 +225,7 @@ def _live_window_s(stages: list[StageCost], work: Work, speed: Speed) -> float:
     return max(slowest, cores_s) / work.windows
 
 
-def _graphs(name: str, model: Model, work: Work, speed: Speed) -> StageCost:
+def _graphs(name: str, model: PlannedModel, work: Work, speed: Speed) -> StageCost:
     calls = [(call, speed.graph(model, call)) for call in work.graphs[name]]
     longest = max(calls, key=lambda pair: pair[1].seconds)[1]
     return StageCost(

@@ -9,7 +9,7 @@ import pytest
 
 from hp_trt.hunyuanportrait import counts
 from hp_trt.hunyuanportrait.counts import COUNTS, TERMS, TOKENS
-from hp_trt.measure.planning.model import model_of_preset
+from hp_trt.measure.planning.planned_model import model_of_preset
 from runtime.hunyuanportrait.presets import CONTEXT, PRESETS
 
 # SPEC 14 and flops.json, GFLOP at full size: counted by torch on the released modules.

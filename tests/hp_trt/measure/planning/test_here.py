@@ -13,7 +13,7 @@ from hp_trt.hunyuanportrait.profiles import find_profile
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning import here
 from hp_trt.measure.planning.here import Measured, Piece, example, measure, sizes_of
-from hp_trt.measure.planning.model import model_of_preset
+from hp_trt.measure.planning.planned_model import model_of_preset
 from hp_trt.media import paste
 from hp_trt.media.paste import PasteBack
 from hp_trt.profiles import Profile
@@ -58,7 +58,8 @@ def decoders(clock):
             graph = spec(name, {"latents": ("chunk", 4, 8, 8)}, {"frames": ("chunk", 4, 8, 8)}, unit="chunk")
             return backend.session(graph, run)
 
-        runtime = SimpleNamespace(backend=backend, profile=find_profile("exact"))
+        model = SimpleNamespace(work=lambda profile, frames: profile_work(profile, MODEL.sampling, frames))
+        runtime = SimpleNamespace(backend=backend, profile=find_profile("exact"), model=model)
         return runtime, {name: session(name, takes) for name, takes in seconds.items()}
 
     return make

@@ -14,8 +14,8 @@ from engines.errors import InputError
 from engines.gpu import Gpu, NoGpu
 from hp_trt.measure.planning import plan as module
 from hp_trt.measure.planning.gpus import find_card
-from hp_trt.measure.planning.model import model_of_preset
 from hp_trt.measure.planning.plan import PredictConfig, plan
+from hp_trt.measure.planning.planned_model import model_of_preset
 from hp_trt.measure.planning.predict import Card, predict
 from hp_trt.measure.planning.table import show
 from runtime.hunyuanportrait.sampling import Sampling

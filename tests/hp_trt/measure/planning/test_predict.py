@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import InputError
 from hp_trt.measure.planning.gpus import GPUS, LAUNCH_S
-from hp_trt.measure.planning.model import model_of_preset
+from hp_trt.measure.planning.planned_model import model_of_preset
 from hp_trt.measure.planning.predict import Card, Timed, predict
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.work import clip_work, live_work

@@ -37,7 +37,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class PlannedModel:
     """Graphs of one size and precision."""
 
     preset: str
@@ -100,14 +100,14 @@ class Model:
         (given,) = self.graphs[graph].spec.outputs
         return math.prod(dim for dim in given.dims if isinstance(dim, int)) * (2 if given.dtype == "float16" else 4)
 
-    def resized(self, size: int) -> Model | None:
+    def resized(self, size: int) -> PlannedModel | None:
         """The same networks at another size; None where only a bundle knows them."""
         return None if self.preset not in PRESETS else model_of_preset(self.preset, size=size, precision=self.precision)
 
 
 def model_of_preset(
     preset: str, *, size: int | None = None, window: int | None = None, precision: str = "fp16"
-) -> Model:
+) -> PlannedModel:
     """A preset at its own size or another. Raises InputError."""
     if preset not in PRESETS:
         raise InputError(f"there is no preset {preset!r}; there are: {', '.join(PRESETS)}")
@@ -116,7 +116,7 @@ def model_of_preset(
     if size < SIZE_STEP or size % SIZE_STEP:
         near = max(round(size / SIZE_STEP), 1) * SIZE_STEP
         raise InputError(f"--size must be a multiple of {SIZE_STEP} pixels, got {size}; the nearest is {near}")
-    return Model(
+    return PlannedModel(
         preset=preset,
         size=size,
         window=window or facts.window,
@@ -127,7 +127,7 @@ def model_of_preset(
     )
 
 
-def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> Model:
+def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> PlannedModel:
     """A bundle's graphs. Raises InputError for a `size` that it was not built for."""
     manifest = bundle.manifest
     height, width = manifest.size
@@ -136,7 +136,7 @@ def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> Model:
             f"{bundle.path} was built for {width} x {height} pixels, --size asks for {size}; leave --size out, or plan "
             f"without the bundle: --preset {manifest.preset} --size {size}"
         )
-    return Model(
+    return PlannedModel(
         preset=manifest.preset,
         size=height,
         window=manifest.frames,

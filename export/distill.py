@@ -18,8 +18,9 @@ import typer
 from export.hunyuanportrait.training.stage_names import DISTILLATION
 from export.training import command
 from hp_trt.commands import options
-from hp_trt.config import LOCATORS, one_of
+from hp_trt.config import one_of
 from hp_trt.console import Reporter, run
+from hp_trt.faces.locators import LOCATORS
 
 if TYPE_CHECKING:
     from export.hunyuanportrait.training.distillation import Distillation

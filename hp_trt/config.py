@@ -6,14 +6,13 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 from engines.errors import InputError
 from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
+from hp_trt.faces.locators import LOCATORS, Locator
 from hp_trt.profiles import Profile
 
-Locator = Literal["haar", "yunet", "yoloface"]
-LOCATORS: tuple[Locator, ...] = get_args(Locator)
 Choice = TypeVar("Choice")
 
 

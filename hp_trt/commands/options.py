@@ -16,6 +16,7 @@ import typer
 from engines import families
 from engines.errors import InputError
 from hp_trt import config
+from hp_trt.faces import locators
 
 Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
 Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
@@ -53,7 +54,7 @@ class Machine(TypedDict):
 class Finder(TypedDict):
     """What of a RuntimeConfig says who finds the faces, and how they are known."""
 
-    locator: config.Locator
+    locator: locators.Locator
     locator_file: Path | None
     arcface: Path | None
 
@@ -70,7 +71,7 @@ def machine(*, family: str, provider: str, device: int, threads: int | None) -> 
 
 def finder(*, locator: str, locator_file: Path | None, arcface: Path | None) -> Finder:
     """The options of those names. Raises InputError for a word that is no choice."""
-    chosen = config.one_of("locator", locator, config.LOCATORS)
+    chosen = config.one_of("locator", locator, locators.LOCATORS)
     return {"locator": chosen, "locator_file": locator_file, "arcface": arcface}
 
 

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
 
-LocatorKind = Literal["haar", "yunet", "yoloface", "landmarks"]
+Locator = Literal["haar", "yunet", "yoloface"]  # what looks for faces in pictures
+LOCATORS: tuple[Locator, ...] = get_args(Locator)
+LocatorKind = Literal[Locator, "landmarks"]
 
 
 def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> FaceLocator:
@@ -20,12 +22,12 @@ def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> 
 
     Raises InputError when the file is missing, unreadable or not what the kind needs.
     """
+    if kind not in (kinds := get_args(LocatorKind)):
+        raise InputError(f"unknown face locator {kind!r}; choose {', '.join(kinds[:-1])} or {kinds[-1]}")
     if kind == "haar":
         from hp_trt.faces.haar import HaarLocator
 
         return HaarLocator()
-    if kind not in ("yunet", "yoloface", "landmarks"):
-        raise InputError(f"unknown face locator {kind!r}; choose haar, yunet, yoloface or landmarks")
     if file is None:
         raise InputError(f"the face locator {kind!r} needs a file and none was given; give its path, or use 'haar'")
     path = Path(file)

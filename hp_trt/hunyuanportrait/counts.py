@@ -1,4 +1,4 @@
-"""How much arithmetic and memory every graph is, and what a plan likens to what.
+"""How much arithmetic and memory every graph is, and what a prediction likens to what.
 
 Exact for sizes that are multiples of 64 pixels, except `held`. Printed by `python -m
 export.hunyuanportrait.count_table`, which counts the real graphs; `tests/hp_trt/hunyuanportrait/test_counts.py` holds

@@ -1,7 +1,6 @@
 """What the networks see: resized crops of the portrait and of the driving frames.
 
-Pictures are (H, W, 3) uint8 RGB; network inputs are planar float32, (3, H, W). Pillow does the
-8-bit resizing because the released program did: its filters widen when they shrink, OpenCV's do not.
+Pictures are (H, W, 3) uint8 RGB; network inputs are planar float32, (3, H, W).
 
 Source: SPEC 7.2 steps 2 to 4, SPEC 7.3.
 """

@@ -1,4 +1,4 @@
-"""Boxes, squares and motion ids: the numbers behind every crop.
+"""Boxes and motion ids: the numbers behind every crop.
 
 Boxes are x0, y0, x1, y1 in pixels here (a detector's x, y, w, h is turned into one by
 `corners`). Pure numpy on a handful of numbers: no pixels, no detector.

@@ -25,7 +25,7 @@ from runtime.stages import Stages
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPortrait:
-    """What HunyuanPortrait keeps of a portrait: the model's part of a `hp_trt.model.Portrait`."""
+    """What HunyuanPortrait keeps of a portrait: the model's part of a `hp_trt.media.portrait.Portrait`."""
 
     crop: PortraitCrop
     identity: Identity

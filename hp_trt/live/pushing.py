@@ -6,12 +6,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from hp_trt.live.session import LiveSession
+from hp_trt.live.session import LiveSession
 
 
 @contextmanager

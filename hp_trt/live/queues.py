@@ -27,8 +27,8 @@ class BoundedQueue(Generic[Item]):
     """
 
     def __init__(self, most: int, policy: Policy = "block") -> None:
-        if policy not in get_args(Policy):
-            raise InputError(f"there is no policy {policy!r}; there are: {', '.join(get_args(Policy))}")
+        if policy not in POLICIES:
+            raise InputError(f"there is no policy {policy!r}; there are: {', '.join(POLICIES)}")
         if most < 1:
             raise InputError(f"a queue holds at least 1 item, got {most}")
         self.most, self.policy = most, policy

@@ -42,8 +42,8 @@ _LONGEST_S = 10**7
 class LiveConfig:
     """What goes in, what comes out, and at what pace. Checked when made; raises InputError."""
 
-    driving: str  # see `sources.open_source`
-    out: str  # see `sinks.plan_sink`
+    driving: str  # see `hp_trt.streams.sources.open_source`
+    out: str  # see `hp_trt.streams.sinks.plan_sink`
     pace: Pace = "own"
     policy: Policy | None = None  # when the session is late; None: drop-oldest, and block at a fast pace
     seconds: float | None = None  # of the source's time; None: until it ends

@@ -32,7 +32,7 @@ def soft_mask(width: int, height: int, border_ratio: float = 0.1) -> np.ndarray:
 class PasteBack:
     """One portrait, prepared so that each frame costs a resize, a multiply and an add.
 
-    `image` (H, W, 3) uint8 RGB and `box` x0, y0, x1, y1 inside it, as `geometry.portrait_box` gives it.
+    `image` (H, W, 3) uint8 RGB and `box` x0, y0, x1, y1 inside it, in whole pixels.
     """
 
     def __init__(self, image: np.ndarray, box: Sequence[int], border_ratio: float = 0.1) -> None:

@@ -38,7 +38,7 @@ class SquareCrop:
 def center_crop(box: Box, *, height: int, width: int) -> SquareCrop:
     """The square of an even side round the box's centre: [c - half, c + half) in x and y.
 
-    `c` is the centre cut to an integer, `half` half of the longer side cut to an integer.
+    `c` is the centre cut to an integer, `half` half of the longer side cut to an integer. Source: SPEC 7.3.
     """
     x0, y0, x1, y1 = (float(v) for v in box)
     center_x, center_y = int((x0 + x1) / 2), int((y0 + y1) / 2)

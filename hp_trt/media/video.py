@@ -110,6 +110,11 @@ def audio_stream(container: Any) -> Any:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
+def reason(error: BaseException) -> str:
+    """What FFmpeg or the system says is wrong, without a number."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def frame_rate(stream: Any) -> Fraction:
     """Frames per second of a stream of pictures: the mean where it varies, 25 where nothing says."""
     return Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE)
@@ -130,7 +135,7 @@ def _opened(path: Path) -> Any:
         raise InputError(f"{path} cannot be read: permission denied; change its permissions") from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path} is no video that FFmpeg can open ({error.strerror or error}), or it is cut off; {_ADVICE}"
+            f"{path} is no video that FFmpeg can open ({reason(error)}), or it is cut off; {_ADVICE}"
         ) from error
     if container.format.name.endswith(NO_VIDEO_FORMATS):
         container.close()

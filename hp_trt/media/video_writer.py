@@ -21,7 +21,7 @@ import numpy as np
 from engines.errors import InputError, OutputError
 from hp_trt.media.audio_track import AudioTrack
 from hp_trt.media.part_file import PartFile, check_place, same_file
-from hp_trt.media.video import VideoInfo
+from hp_trt.media.video import VideoInfo, reason
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
 # one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
@@ -176,7 +176,6 @@ class VideoWriter:
             raise
 
     def _explained(self, error: Any) -> OutputError:
-        reason = getattr(error, "strerror", None) or str(error)
         if error.errno in _FULL:
             advice = "free some space, or write somewhere else"
         elif error.errno in _FORBIDDEN:
@@ -184,7 +183,7 @@ class VideoWriter:
         else:
             advice = f"the encoder takes up to 16384 pixels a side, this video has {self._size[0]} x {self._size[1]}"
         return OutputError(
-            f"{self.path} could not be written: {reason}; {advice}. "
+            f"{self.path} could not be written: {reason(error)}; {advice}. "
             "Nothing was left behind, and what had that name before is untouched"
         )
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engines.errors import OutputError
-
-if TYPE_CHECKING:
-    from hp_trt.streams.sink import Shape
+from hp_trt.streams.sink import Shape
 
 _TITLE = "hp-trt live"
 _CLOSING_KEYS = (ord("q"), 27)

@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engines.errors import OutputError
 from hp_trt.media.part_file import PartFile, orphans
+from hp_trt.media.video import reason
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.streams.pipes import PartWriter
-from hp_trt.streams.recording import Recording, closed_quietly, reason
-
-if TYPE_CHECKING:
-    from hp_trt.streams.sink import Shape
+from hp_trt.streams.recording import Recording, closed_quietly
+from hp_trt.streams.sink import Shape
 
 # Files that can be played at any moment, but for the last second. With delay_moov an mp4's header is written when the
 # sound's beginning is known.

@@ -108,8 +108,3 @@ def closed_quietly(close: Callable[[], Any]) -> None:
         close()
     except (av.FFmpegError, OSError):
         return
-
-
-def reason(error: Any) -> str:
-    """What FFmpeg or the system says is wrong, without a number."""
-    return getattr(error, "strerror", None) or str(error)

@@ -1,9 +1,4 @@
-"""Where animated frames go: a file, standard output, a stream, a window, nowhere.
-
-A sink is planned before the long work, which refuses what cannot be, opened when the picture's size is known, and
-closed however the run ends: what came until then is then complete and playable. All by one thread, which for
-windows is the main one.
-"""
+"""The sink that a user names: a file, standard output, a stream, a display, nowhere."""
 
 from __future__ import annotations
 

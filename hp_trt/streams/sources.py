@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.media.video import NO_VIDEO_FORMATS, audio_stream, frame_rate, probe, quarter_turns, video_stream
+from hp_trt.media.video import NO_VIDEO_FORMATS, audio_stream, frame_rate, probe, quarter_turns, reason, video_stream
 from hp_trt.streams.pipes import PipeReader
 
 STDIN = "-"
@@ -167,7 +167,7 @@ class Media:
                     f"{self.name} sent nothing for {self._timeout_s:g} s; see what it waits for, or raise --timeout"
                 ) from error
             except (av.FFmpegError, OSError) as error:
-                raise InputError(f"{self.name} broke off: {_reason(error)}; {self._advice}") from error
+                raise InputError(f"{self.name} broke off: {reason(error)}; {self._advice}") from error
             yield packet
 
     def _note_missing(self, first_s: Fraction | None, last_s: Fraction | None) -> None:
@@ -263,14 +263,10 @@ def _opened(file: Any, name: str, *, timeout_s: float) -> Any:
         raise InputError(f"{name}: this FFmpeg does not know that kind of address; {UNKNOWN_PROTOCOL}") from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{name} cannot be opened as a video: {_reason(error)}; "
+            f"{name} cannot be opened as a video: {reason(error)}; "
             "see that the address is right and something sends there"
         ) from error
     if container.format.name.endswith(NO_VIDEO_FORMATS):
         container.close()
         raise InputError(f"{name} is a picture or a text, not a video; name a video, a stream or a camera")
     return container
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -16,9 +16,9 @@ from export.training.files import make_run_folder
 from export.training.phase import Settings
 from export.weights.own import own_weights
 from export.weights.source import WeightsSource
-from hp_trt.config import Locator, RuntimeConfig
+from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import open_arcface
-from hp_trt.faces.locators import open_locator
+from hp_trt.faces.locators import Locator, open_locator
 
 DRAWN = "pocket"  # the preset whose teacher knows people that are drawn
 

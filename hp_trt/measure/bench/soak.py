@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +22,8 @@ from engines.families import FamilyName, Provider
 from hp_trt.config import RuntimeConfig
 from hp_trt.live.pushing import pushing
 from hp_trt.live.queues import Policy
+from hp_trt.live.session import LiveSession
 from hp_trt.measure.bench import machine
-
-if TYPE_CHECKING:
-    from hp_trt.live.session import LiveSession
 
 FORMAT, SCHEMA = "hp-trt soak", 1
 _CLIP_FRAMES = 100  # drawn once

@@ -1,4 +1,4 @@
-"""How much arithmetic and memory a graph is, as a function of size and frames: for plans where no PyTorch is.
+"""How much arithmetic and memory a graph is, as a function of size and frames: for predictions where no PyTorch is.
 
 Each number is a polynomial in F, the frames of a window, and c, the latent cells of a frame: {(i, j): coefficient} is
 the sum of coefficient * F^i * c^j. Convolutions and projections go with F c, spatial attention with F c^2, temporal

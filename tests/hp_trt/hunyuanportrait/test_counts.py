@@ -96,7 +96,7 @@ def test_decoders_look_back_as_far_as_their_promises_say():
     assert found == CONTEXT
 
 
-def test_no_plan_needs_pytorch():
+def test_no_prediction_needs_pytorch():
     tree = ast.parse(inspect.getsource(counts))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {name for name in imported if name and name.split(".")[0] in ("torch", "export")}

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from hp_trt.hunyuanportrait.crops import IMAGENET_MEAN, IMAGENET_STD, face_image, reference_image, transformed_image
-from hp_trt.media.pixels import crop_resized
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -26,13 +24,6 @@ def test_the_appearance_image_is_torchs_antialiased_bilinear_resize(source, targ
 def test_the_reference_image_spans_minus_one_to_one():
     crop = np.array([[[0, 51, 255]]], np.uint8)
     assert np.allclose(reference_image(crop)[:, 0, 0], [-1, -0.6, 1], atol=1e-6)  # 51/255 is not exact in float32
-
-
-@pytest.mark.parametrize("box", [(3, 4, 50, 60), (-7, -3, 20, 30), (60, 60, 110, 120)])
-def test_a_crop_is_what_pillow_crops_and_resizes(box):
-    image = noise(80, 90)
-    expected = np.asarray(Image.fromarray(image).crop(box).resize((32, 32), Image.Resampling.BICUBIC))
-    assert np.array_equal(crop_resized(image, box, 32), expected)
 
 
 def test_a_face_of_no_size_is_a_black_image():

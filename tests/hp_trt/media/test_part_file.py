@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from hp_trt.media.part_file import PartFile
+from hp_trt.media.part_file import PartFile, same_file
 
 
 def test_a_file_appears_whole_and_replaces_what_had_its_name(tmp_path):
@@ -47,3 +47,24 @@ def test_files_of_other_names_are_nobodys_business(tmp_path):
         (tmp_path / name).write_bytes(b"mine")
     PartFile(tmp_path / "o.mp4").discard()
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_file_is_the_same_by_every_name_that_leads_to_it(tmp_path, monkeypatch):
+    file, other = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    for path in (file, other):
+        path.write_bytes(b"alike")
+    (tmp_path / "link.mp4").symlink_to(file)
+    (tmp_path / "hard.mp4").hardlink_to(file)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = ("a.mp4", "link.mp4", "hard.mp4", "folder/a.mp4")
+    assert [same_file(file, name) for name in names] == [same_file(name, file) for name in names] == [True] * 4
+    assert not same_file(file, other)
+
+
+def test_a_file_that_is_missing_is_no_other(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"")
+    (tmp_path / "dead.mp4").symlink_to(tmp_path / "none.mp4")
+    assert not same_file(tmp_path / "a.mp4", tmp_path / "none.mp4")
+    assert not same_file(tmp_path / "none.mp4", tmp_path / "none.mp4")
+    assert not same_file(tmp_path / "dead.mp4", tmp_path / "a.mp4")

@@ -2,35 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from engines.errors import InputError
 from hp_trt.faces.face import Face, largest_face
 from hp_trt.faces.haar import HaarLocator
-from hp_trt.faces.locators import open_locator
-from hp_trt.media.images import load_image
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import landmarks
 from procedural.motion import State
-
-
-def face(*box: float) -> Face:
-    return Face(box=box, landmarks=np.array([[box[0], box[1]]] * 5), score=1.0)
-
-
-def test_the_largest_face_counts_by_area():
-    assert largest_face([face(0, 0, 10, 10), face(5, 5, 9, 12), face(8, 8, 50, 2)]).box == (5, 5, 9, 12)
-
-
-def test_of_equal_faces_the_first_counts():
-    assert largest_face([face(1, 0, 10, 10), face(2, 0, 10, 10)]).box[0] == 1
-
-
-def test_a_face_moves_with_the_crop_it_is_in():
-    moved = face(30, 40, 10, 20).moved(20, 10, (2, 0.5))
-    assert moved.box == (20, 15, 20, 10)
-    assert moved.landmarks[0].tolist() == [20, 15]
 
 
 def drawn(seed: int, px: int) -> np.ndarray:
@@ -65,31 +43,6 @@ def test_haar_finds_no_face_where_there_is_none(shape):
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     assert locator.locate(ramp) == locator.locate(noise) == []
-
-
-def test_a_locator_of_an_unknown_kind_lists_the_kinds():
-    with pytest.raises(InputError, match="choose haar, yunet, yoloface or landmarks"):
-        open_locator("magic")
-
-
-@pytest.mark.parametrize("kind", ["yunet", "yoloface", "landmarks"])
-def test_a_locator_without_its_file_says_so(kind, tmp_path):
-    with pytest.raises(InputError, match="none was given"):
-        open_locator(kind)
-    with pytest.raises(InputError, match="no such file"):
-        open_locator(kind, tmp_path / "missing")
-
-
-def test_a_file_that_is_no_yunet_is_an_input_error(tmp_path):
-    path = tmp_path / "yunet.onnx"
-    path.write_bytes(b"no network")
-    with pytest.raises(InputError, match="not a YuNet network"):
-        open_locator("yunet", path)
-
-
-def test_the_default_locator_needs_no_file(sample):
-    assert len(open_locator().locate(load_image(sample[0]))) == 1
-    assert Image.open(sample[0]).mode == "RGB"
 
 
 def test_haar_follows_a_face_to_where_the_whole_search_finds_it():

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+
+from hp_trt.faces.face import Face, largest_face
+
+
+def face(*box: float) -> Face:
+    return Face(box=box, landmarks=np.array([[box[0], box[1]]] * 5), score=1.0)
+
+
+def test_the_largest_face_counts_by_area():
+    assert largest_face([face(0, 0, 10, 10), face(5, 5, 9, 12), face(8, 8, 50, 2)]).box == (5, 5, 9, 12)
+
+
+def test_of_equal_faces_the_first_counts():
+    assert largest_face([face(1, 0, 10, 10), face(2, 0, 10, 10)]).box[0] == 1
+
+
+def test_a_face_moves_with_the_crop_it_is_in():
+    moved = face(30, 40, 10, 20).moved(20, 10, (2, 0.5))
+    assert moved.box == (20, 15, 20, 10)
+    assert moved.landmarks[0].tolist() == [20, 15]

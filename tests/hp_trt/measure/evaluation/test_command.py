@@ -5,34 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.evaluate import evaluate as run_evaluation
-from tests.hp_trt.commands.test_cli import refused
+from tests.hp_trt.command_line import refused
 from tests.hp_trt.measure.evaluation.folders import write_pair
 
 
 @pytest.fixture
-def evaluate(hp_trt, bundle, tmp_path):
+def evaluate(hp_trt, small_bundle):
     def run(*words, **given):
-        options = {"protocol": "self", "bundle": bundle, "steps": 1} | given
+        options = {"protocol": "self", "bundle": small_bundle, "steps": 1} | given
         typed = (f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value is not None)
         return hp_trt("evaluate", *typed, *words)
 
     return run
 
 
-def test_drawn_clips_are_measured_to_a_table_json_and_a_picture(evaluate, tmp_path, bundle):
+def test_drawn_clips_are_measured_to_a_table_json_and_a_picture(evaluate, tmp_path, small_bundle):
     ended = evaluate(seeds="4:6", frames=3, json=tmp_path / "r.json", plot=tmp_path / "p.png")
     assert ended.code == 0, ended.err
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["format"], report["schema"]) == ("hp-trt evaluation", 1)
     assert (report["protocol"], report["clips"], report["frames"], report["size"]) == ("self", ["4", "5"], 3, 64)
     assert report["source"]["seeds"] == [4, 6]
-    assert [column["name"] for column in report["columns"]] == ["still", "truth", bundle.name]
+    assert [column["name"] for column in report["columns"]] == ["still", "truth", small_bundle.name]
     noise = report["columns"][2]
     assert noise["sampling"]["steps"] == 1 and noise["weights"] == "random"
     assert noise["metrics"]["psnr"]["mean"] < report["columns"][0]["metrics"]["psnr"]["mean"]
@@ -42,12 +41,12 @@ def test_drawn_clips_are_measured_to_a_table_json_and_a_picture(evaluate, tmp_pa
     assert (tmp_path / "p.png").stat().st_size > 5000
 
 
-def test_two_bundles_stand_side_by_side_and_equal_ones_are_equal(evaluate, tmp_path, bundle):
-    copy = shutil.copytree(bundle, tmp_path / "copy")
+def test_two_bundles_stand_side_by_side_and_equal_ones_are_equal(evaluate, tmp_path, small_bundle):
+    copy = shutil.copytree(small_bundle, tmp_path / "copy")
     ended = evaluate("--bundle", str(copy), protocol="cross", seeds="4:5", frames=3, json=tmp_path / "r.json")
     assert ended.code == 0, ended.err
     columns = json.loads((tmp_path / "r.json").read_text())["columns"]
-    assert [column["name"] for column in columns] == ["still", "truth", bundle.name, "copy"]
+    assert [column["name"] for column in columns] == ["still", "truth", small_bundle.name, "copy"]
     assert columns[3]["metrics"]["psnr_to_first"]["clips"] == ["inf"]
     assert columns[3]["metrics"]["psnr"] == columns[2]["metrics"]["psnr"]
     assert "at least two identities" in columns[3]["metrics"]["retrieval"]["why"]
@@ -90,14 +89,14 @@ def test_what_cannot_be_evaluated_gets_one_line_and_nothing_on_standard_output(e
     assert ended.out == ""
 
 
-def test_a_bundle_given_twice_is_refused(evaluate, bundle):
-    refused(evaluate("--bundle", str(Path(bundle)), seeds="0:2"), "is given twice")
+def test_a_bundle_given_twice_is_refused(evaluate, small_bundle):
+    refused(evaluate("--bundle", str(small_bundle), seeds="0:2"), "is given twice")
 
 
-def test_the_yardsticks_ends_are_measured_where_they_are_wanted(bundle):
-    asked = EvaluateConfig(protocol="self", seeds="4:5", frames=3, bundles=(bundle,), sampling={"steps": 1})
+def test_the_yardsticks_ends_are_measured_where_they_are_wanted(small_bundle):
+    asked = EvaluateConfig(protocol="self", seeds="4:5", frames=3, bundles=(small_bundle,), sampling={"steps": 1})
     both = [column["name"] for column in run_evaluation(asked)["columns"]]
-    assert both == ["still", "truth", bundle.name]
+    assert both == ["still", "truth", small_bundle.name]
     for ends in ((), ("still",), ("truth",)):
         columns = run_evaluation(replace(asked, ends=ends))["columns"]
-        assert [column["name"] for column in columns] == [*ends, bundle.name]
+        assert [column["name"] for column in columns] == [*ends, small_bundle.name]

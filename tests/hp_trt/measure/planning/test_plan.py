@@ -103,14 +103,10 @@ def test_what_cannot_be_planned_is_refused_with_what_can(given, says):
         plan(PredictConfig(**{"gpu": "H200", **given}))
 
 
-def test_the_command_prints_the_plan(monkeypatch, capfd):
-    from hp_trt.__main__ import main
-
-    monkeypatch.setattr("sys.argv", ["hp-trt", "plan", "--gpu", "H200", "--preset", "pocket", "--json"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    event = json.loads(capfd.readouterr().out)
+def test_the_command_prints_the_plan(hp_trt):
+    ended = hp_trt("plan", "--gpu", "H200", "--preset", "pocket", "--json")
+    assert ended.code == 0
+    event = json.loads(ended.out)
     assert (event["event"], event["device"], event["preset"]) == ("result", "H200", "pocket")
 
 

@@ -1,0 +1,27 @@
+"""A command as it is typed: how it ended, and what a refusal looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class Ended:
+    """How a command ended: `code`, `out`, `err`, and the one line of its error."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+        self.error = next((line for line in err.splitlines() if line.startswith("error: ")), "")
+
+
+def refused(ended: Ended, *says: str, code: int = 2) -> None:
+    """One line on standard error but for notes, which says all of `says`."""
+    assert ended.code == code, ended.err
+    assert ended.err.count("error: ") == 1
+    others = [line for line in ended.err.splitlines() if not line.startswith("note: ")]
+    assert others == [ended.error], "more than one line"
+    for text in says:
+        assert text in ended.error
+
+
+def empty(folder: Path) -> bool:
+    return not list(folder.iterdir())

@@ -1,0 +1,106 @@
+"""`hp-trt animate`: what it makes, says and takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hp_trt.media.contact_sheet import CELL_PX
+from tests.hp_trt.clips import contents
+
+
+def test_a_portrait_moves_with_the_drivers_frames_rate_and_sound(animate, sample):
+    ended = animate(crop_out=animate.folder / "c.mp4")
+    assert ended.code == 0, ended.err
+    driving, result, crop = (contents(p) for p in (sample[1], animate.out, animate.folder / "c.mp4"))
+    assert result.times_s == crop.times_s == driving.times_s
+    assert result.rate == driving.rate
+    assert result.sound == crop.sound == driving.sound
+    assert crop.size == (64, 64)
+    assert ended.out.startswith(f"{animate.out}: 12 frames at 25 fps in ")
+    assert ended.err == (
+        "note: this bundle has random weights: the face will be noise, for trying and for benchmarks only\n"
+    )
+
+
+def test_a_contact_sheet_comes_with_the_result_if_asked_for(animate, sample):
+    ended = animate("--json", sheet=animate.folder / "s.png")
+    assert ended.code == 0, ended.err
+    assert Image.open(animate.folder / "s.png").width > 8 * CELL_PX
+    assert json.loads(ended.out.splitlines()[-1])["sheet"] == str(animate.folder / "s.png")
+
+
+def test_what_the_backend_has_to_say_is_told(animate, monkeypatch):
+    from engines.onnx_backend import OnnxBackend
+
+    monkeypatch.setattr(OnnxBackend, "notes", ("vae_decoder runs without a CUDA graph: it cannot be captured",))
+    ended = animate()
+    assert ended.code == 0
+    assert ended.err.count("vae_decoder runs without a CUDA graph: it cannot be captured") == 1
+
+
+def test_the_same_seed_gives_the_same_file(animate):
+    animate("--seed=5", out=animate.folder / "a.mp4")
+    animate("--seed=5", out=animate.folder / "b.mp4")
+    assert (animate.folder / "a.mp4").read_bytes() == (animate.folder / "b.mp4").read_bytes()
+
+
+def test_json_is_a_line_an_event(animate):
+    events = [json.loads(line) for line in animate("--json").out.splitlines()]
+    assert {e["event"] for e in events} == {"note", "progress", "result"}
+    assert {e["stage"] for e in events if e["event"] == "progress"} >= {"motion", "denoise", "decode"}
+    assert events[-1]["frames"] == 12
+
+
+@pytest.mark.parametrize("kind", ["exif", "rgba", "cmyk", "16-bit", "palette"])
+def test_every_kind_of_picture_moves(animate, sample, tmp_path, kind):
+    picture = Image.open(sample[0]).convert("RGB")
+    path, options = tmp_path / ("p.jpg" if kind in ("exif", "cmyk") else "p.png"), {}
+    if kind == "exif":
+        options["exif"] = Image.Exif()
+        options["exif"][0x112] = 6  # to be turned clockwise when shown
+    made = {
+        "exif": lambda: picture.rotate(90, expand=True),
+        "rgba": lambda: picture.convert("RGBA"),
+        "cmyk": lambda: picture.convert("CMYK"),
+        "16-bit": lambda: Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257),
+        "palette": lambda: picture.quantize(64),
+    }[kind]()
+    made.save(path, **options)
+    assert animate(portrait=path).code == 0
+    assert contents(animate.out).size == picture.size
+
+
+def test_of_several_faces_the_largest_moves_and_that_is_said(animate, sample, tmp_path):
+    one = Image.open(sample[0]).convert("RGB")
+    two = Image.new("RGB", (one.width * 2, one.height))
+    two.paste(one, (0, 0))
+    two.paste(one.resize((one.width * 3 // 4, one.height * 3 // 4)), (one.width + 40, 60))
+    two.save(tmp_path / "two.png")
+    assert "2 faces in" in animate(portrait=tmp_path / "two.png").err
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_shortest_videos_move(animate, hp_trt, tmp_path, frames):
+    hp_trt("sample", "--out", tmp_path / "s", "--frames", frames)
+    assert animate(driving=tmp_path / "s" / "driving.mp4").code == 0
+    assert len(contents(animate.out).times_s) == frames
+
+
+def test_a_name_that_ffmpeg_would_take_for_a_protocol_is_a_name(animate, sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(sample[1], "http:x.mp4")
+    assert animate(driving="http:x.mp4", out="concat:o.mp4").code == 0
+    assert contents(tmp_path / "concat:o.mp4").sound == contents(sample[1]).sound
+
+
+def test_names_may_hold_spaces_umlauts_and_quotes(animate, sample, tmp_path):
+    portrait = shutil.copy(sample[0], tmp_path / "ö 日本 'p\".png")
+    driving = shutil.copy(sample[1], tmp_path / "http: ü.mp4")
+    out = animate.folder / "-ö %d 日.mp4"
+    assert animate(portrait=portrait, driving=driving, out=out).code == 0
+    assert list(animate.folder.iterdir()) == [out]

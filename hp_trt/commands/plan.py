@@ -13,7 +13,7 @@ from hp_trt.console import Reporter
 
 def plan(
     gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
-    profile: Annotated[str, typer.Option(help="exact, balanced, live, or a file of your own: FILE.toml.")] = "exact",
+    profile: options.Profile = "exact",
     preset: Annotated[str | None, typer.Option(help="Without a bundle: hunyuanportrait or pocket.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels of a side [the preset's, or the bundle's].")] = None,

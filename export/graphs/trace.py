@@ -23,6 +23,7 @@ from torch.fx import config as fx_config
 from engines.errors import InternalError
 from engines.spec import NetworkSpec
 from export.graphs.group_norm import rewrite_group_norms
+from export.graphs.lowered import lowered
 from export.graphs.shared_queries import separate_shared_queries
 
 OPSET = 23  # the first with Attention as one operator
@@ -35,12 +36,16 @@ def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tens
     the exporter takes a 1 for a constant. Raises InternalError when the graph is not what `spec` promises.
     """
     names = [t.name for t in spec.inputs]
-    dims = {n: torch.export.Dim(n, min=r.min, max=r.max) for n, r in spec.ranges.items()}
+    # Never of 1, which tracing takes for a size that spreads. What it finds for two and more holds for one.
+    dims = {n: torch.export.Dim(n, min=max(r.min, 2), max=max(r.max, 3)) for n, r in spec.ranges.items()}
     shapes = tuple({i: dims[d] for i, d in enumerate(t.dims) if isinstance(d, str)} for t in spec.inputs)
     with torch.no_grad(), _quiet(), _quick():
+        try:
+            traced = lowered(module, [example[n] for n in names], shapes)
+        except torch._dynamo.exc.UserError as error:
+            raise InternalError(f"{spec.name}: tracing fixed a size that its spec leaves free: {error}") from error
         program = torch.onnx.export(
-            module,
-            tuple(example[n] for n in names),
+            traced,
             dynamo=True,
             opset_version=OPSET,
             dynamic_shapes=shapes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
+from statistics import fmean
 from typing import Any
 
 Report = Mapping[str, Any]  # hp_trt.measure.evaluation.report
@@ -50,6 +51,17 @@ def mean(report: Report, column: str, key: str) -> float:
     if found["mean"] is None or found["why"]:
         raise ValueError(f"{key} of {column} is not there for every clip: {found['why']}")
     return float(found["mean"])
+
+
+def of_first_clips(report: Report, count: int) -> dict[str, Any]:
+    """The bundle's column, with its means over the first clips alone. Its clips must be those of another report."""
+    column = next(c for c in report["columns"] if c["kind"] == "bundle")
+    metrics = {
+        key: {"mean": fmean(found["clips"][:count]), "why": found["why"]}
+        for key, found in column["metrics"].items()
+        if found["clips"] and None not in found["clips"]
+    }
+    return {**column, "metrics": metrics}
 
 
 def of_profile(report: Report, profile: str, key: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.quality.limits import LIMITS, mean
+from tests.quality.limits import CHECKED, LIMITS, WHOLE, mean, of_first_clips
 
 
 def column(kind: str, values, **facts):
@@ -43,3 +43,19 @@ def test_a_number_that_is_missing_is_no_pass():
     lost["columns"][-1]["metrics"]["psnr"] = {"mean": 22.0, "why": "3 of 24 clips: a reason"}
     with pytest.raises(ValueError, match="3 of 24 clips: a reason"):
         mean(lost, "bundle", "psnr")
+
+
+def test_the_first_clips_of_a_report_have_a_mean_of_their_own():
+    metrics = {
+        "psnr": {"mean": 23.0, "clips": [21.0, 23.0, 25.0], "why": None},
+        "fid": {"mean": None, "clips": [], "why": "needs a network"},
+    }
+    still = {"kind": "still", "metrics": metrics}
+    found = of_first_clips({"columns": [still, {**still, "kind": "bundle", "profile": "exact"}]}, 2)
+    assert (found["profile"], found["metrics"]) == ("exact", {"psnr": {"mean": 22.0, "why": None}})
+
+
+@pytest.mark.parametrize("seeds", [CHECKED, WHOLE])
+def test_profiles_are_compared_on_the_first_clips_of_self(seeds):
+    (first, last), (begin, end) = (map(int, text.split(":")) for text in (seeds.profiles, seeds.pairs))
+    assert first == begin and last <= end

@@ -63,7 +63,11 @@ def promised(tensors) -> dict:
     return {t.name: (tuple(-1 if isinstance(d, str) else d for d in t.dims), t.dtype) for t in tensors}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    # The full-size denoiser, of the same layers, is built by a test below.
+    [pytest.param(name, marks=[pytest.mark.heavy] if name == "denoiser" else []) for name in NAMES],
+)
 def test_every_pocket_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache, tmp_path, name):
     path, spec = half_onnx(onnx_cache, name), half_graphs()[name].spec
     phases = []

@@ -1,5 +1,8 @@
 """What the denoiser is asked while it learns, against the same said in loops."""
 
+import copy
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +28,7 @@ def test_the_way_to_the_portrait_is_the_landmarks_ways_by_their_nearness(side):
             assert float(weight[0, 0, y, x]) == pytest.approx(min(1, near.sum()), abs=1e-5)
 
 
+@cache
 def fresh_unet():
     torch.manual_seed(0)
     return with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
@@ -32,7 +36,8 @@ def fresh_unet():
 
 def asked(states, which):
     """The loss of a UNet's two frames; `which` of them are asked."""
-    unet = fresh_unet()
+    unet = copy.deepcopy(fresh_unet())  # who asks listens to it
+    torch.manual_seed(0)
     asking = AuxiliaryLosses(unet, states.shape[1])
     with torch.no_grad():
         unet(torch.randn(2, 8, 8, 8), torch.randn(1, 256), Context(torch.randn(1, 8, 64), torch.randn(1, 2, 8, 64)), 2)
@@ -48,6 +53,6 @@ def test_only_frames_that_see_their_motion_are_asked():
 
 
 def test_every_level_on_the_way_up_is_asked():
-    asking = AuxiliaryLosses(fresh_unet(), 4)
+    asking = AuxiliaryLosses(copy.deepcopy(fresh_unet()), 4)
     assert [question[1].in_channels for question in asking.questions.values()] == [32, 32, 32, 32, 64]
     assert {question[1].out_channels for question in asking.questions.values()} == {2 + 4}

@@ -1,5 +1,7 @@
 """Where training starts: plain answers laid along the residual streams."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,12 @@ def picture():
     return F.interpolate(torch.rand(1, 3, 4, 4) * 2 - 1, size=64, mode="bicubic").clamp(-1, 1)
 
 
+@pytest.fixture(scope="module")
+def unet():
+    torch.manual_seed(0)
+    return with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
+
+
 def test_the_autoencoder_begins_as_a_picture_made_smaller_and_larger_again(picture):
     torch.manual_seed(0)
     vae = with_initial_weights(VAE(POCKET.architecture.vae))
@@ -30,9 +38,8 @@ def test_the_autoencoder_begins_as_a_picture_made_smaller_and_larger_again(pictu
     assert (made - picture).square().mean() < 0.15 * picture.square().mean()
 
 
-def test_the_unet_begins_as_the_portrait_that_does_not_move():
+def test_the_unet_begins_as_the_portrait_that_does_not_move(unet):
     torch.manual_seed(0)
-    unet = with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
     portrait = F.interpolate(torch.randn(1, 4, 4, 4), size=16, mode="bicubic")
     condition = (portrait / VAEConfig().scaling_factor).expand(5, -1, -1, -1)
     sample = torch.cat([torch.randn(5, 4, 16, 16), condition], dim=1)
@@ -57,25 +64,24 @@ def test_the_refiner_begins_by_repeating_what_it_is_told():
     assert (error < 0.02).all()  # of a variance of 1: norms make it a little crooked
 
 
-def test_the_layers_along_time_begin_as_the_identity():
+def test_the_layers_along_time_begin_as_the_identity(unet):
     torch.manual_seed(0)
-    unet = with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
     sample, context = torch.randn(3, 8, 16, 16), Context(torch.randn(1, 8, 64), torch.randn(1, 3, 8, 64))
     step = torch.randn(1, 256)
     with torch.no_grad():
         with_time = unet(sample, step, context, 3)
-        for module in unet.modules():
+        without_time = copy.deepcopy(unet)
+        for module in without_time.modules():
             if hasattr(module, "along_time"):
                 module.along_time = False
-        without = unet(sample, step, context, 3)
+        without = without_time(sample, step, context, 3)
     assert torch.allclose(with_time, without, atol=1e-5)  # x = a x + (1 - a) x
 
 
 @pytest.mark.parametrize(("sigma", "passes"), [(0.2, 0.5), (1.0, 0.5), (20.0, 0.1), (700.0, 0.1)])
-def test_the_unet_begins_with_the_noise_let_through_where_there_is_little(sigma, passes):
+def test_the_unet_begins_with_the_noise_let_through_where_there_is_little(unet, sigma, passes):
     """How much of the noisy latents is in v: most of them at low levels, nearly nothing at high ones."""
     torch.manual_seed(0)
-    unet = with_initial_weights(POCKET.architecture.build("unet", device="cpu"))
     noisy, portrait = torch.randn(2, 1, 4, 16, 16)
     embedding = StepEmbedding(unet)(torch.tensor([0.25]) * np.log(sigma), torch.tensor(ADDED_IDS))
     with torch.no_grad():

@@ -78,7 +78,7 @@ def lowered(module: nn.Module, example: Sequence[Tensor], dynamic_shapes: Sequen
         if node.target in REWRITTEN:
             REWRITTEN[node.target](program, node)
     if _has_only(program, KEPT):
-        program.run_decompositions = lambda decomp_table=None, **options: program  # type: ignore[method-assign]  # done
+        program.run_decompositions = lambda decomp_table=None, **options: program  # nothing is left to do
     return program
 
 
@@ -96,7 +96,7 @@ def _left_out(program: ExportedProgram, node: Node) -> None:
 
 
 def _of_another_dtype(program: ExportedProgram, node: Node) -> None:
-    given, dtype = node.args[0], node.meta["val"].dtype
+    (given,), dtype = node.all_input_nodes, node.meta["val"].dtype
     if given.meta["val"].dtype == dtype:
         _left_out(program, node)
     else:

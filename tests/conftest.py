@@ -17,9 +17,12 @@ from hp_trt import shipped
 from tests.cache import Cache
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
-# Workers of pytest-xdist share the cores. Set before anything imports torch, which reads it once.
-THREADS = max(available_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), 1)
-os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+# Workers of pytest-xdist share the cores. Set before anything imports torch, which reads it once; in a worker whatever
+# was set, because that is for the process that started it: four threads on two cores wait for each other.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+THREADS = max(available_cores() // WORKERS, 1)
+if WORKERS > 1 or "OMP_NUM_THREADS" not in os.environ:
+    os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -47,7 +47,7 @@ class Small(nn.Module):
         self.conv_out = nn.Conv2d(WIDTH, 4, 3, padding=1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        x = self.conv_in(x) + self.embedding(emb)[:, :, None, None]
+        x = self.conv_in(x.flatten(0, 1)) + self.embedding(emb)[:, :, None, None]
         x = self.shortcut(x) + self.space(torch.nn.functional.silu(x))
         by_frame = x.flatten(2).reshape(-1, FRAMES, WIDTH, SIDE * SIDE).transpose(1, 2)
         x = x + self.time(by_frame).transpose(1, 2).reshape(-1, WIDTH, SIDE, SIDE)
@@ -55,24 +55,25 @@ class Small(nn.Module):
         x = x + self.volume(volume).transpose(1, 2).reshape(-1, WIDTH, SIDE, SIDE)
         tokens = self.tokens(x.flatten(2).transpose(1, 2))
         tokens = tokens + self.back(self.gated(self.norm(tokens)))
-        return self.conv_out(x + tokens.transpose(1, 2).reshape(-1, WIDTH, SIDE, SIDE))
+        made = self.conv_out(x + tokens.transpose(1, 2).reshape(-1, WIDTH, SIDE, SIDE))
+        return made.reshape(-1, FRAMES, 4, SIDE, SIDE)
 
 
 SPEC = NetworkSpec(
     name="small",
     inputs=(
-        TensorSpec(name="x", dims=("frames", 4, SIDE, SIDE), dtype="float32"),
+        TensorSpec(name="x", dims=("rows", FRAMES, 4, SIDE, SIDE), dtype="float32"),
         TensorSpec(name="emb", dims=(1, 8), dtype="float32"),
     ),
-    outputs=(TensorSpec(name="y", dims=("frames", 4, SIDE, SIDE), dtype="float32"),),
-    ranges={"frames": DimRange(min=FRAMES, opt=FRAMES, max=4 * FRAMES)},
+    outputs=(TensorSpec(name="y", dims=("rows", FRAMES, 4, SIDE, SIDE), dtype="float32"),),
+    ranges={"rows": DimRange(min=1, opt=1, max=4)},
 )
 
 
 def sample(seed: int) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(seed)
     return {
-        "x": draw.standard_normal((2 * FRAMES, 4, SIDE, SIDE), np.float32),
+        "x": draw.standard_normal((2, FRAMES, 4, SIDE, SIDE), np.float32),
         "emb": draw.standard_normal((1, 8), np.float32),
     }
 
@@ -198,7 +199,7 @@ def test_inputs_outputs_and_the_float_graph_stay_and_the_weights_shrink(small, t
 def test_a_quantised_network_is_near_the_float_one_at_a_size_it_was_not_calibrated_at(small, tmp_path, kind):
     quantize(small, tmp_path / "q.onnx", kind=kind, samples=SAMPLES)
     inputs = sample(9)
-    inputs["x"] = inputs["x"][:FRAMES]
+    inputs["x"] = inputs["x"][:1]
     # Measured 0.017 and 0.031: four products in a row, each off by about 0.01 (int8: 4 sigma in 127 steps) or by 0.03
     # (fp8: three binary digits after the first). A wrong scale or axis gives about 1.
     assert error(run(tmp_path / "q.onnx", inputs, kind), run(small, inputs)) < 0.06

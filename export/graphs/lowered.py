@@ -103,11 +103,60 @@ def _of_another_dtype(program: ExportedProgram, node: Node) -> None:
         node.target, node.args, node.kwargs = aten._to_copy.default, (given,), {"dtype": dtype}
 
 
-def _of_another_shape(program: ExportedProgram, node: Node) -> None:
-    """One size at most is free: ONNX finds it. Where there are more, the node stays."""
-    sizes = [size if isinstance(size, int) else -1 for size in node.meta["val"].shape]
-    if sizes.count(-1) <= 1:
-        node.target, node.args, node.kwargs = aten.reshape.default, (node.args[0], sizes), {}
+def _reshaped(program: ExportedProgram, node: Node) -> None:
+    """A size that was left to be found is said where it is the same always, such as a head's width: TensorRT asks."""
+    given, told = node.args
+    sizes = zip(told, node.meta["val"].shape, strict=True)
+    node.args = given, [size if isinstance(size, int) else said for said, size in sizes]
+
+
+def _flattened(program: ExportedProgram, node: Node) -> None:
+    """Every size is said, none is left to be found."""
+    given, sizes = node.all_input_nodes[0], list(node.meta["val"].shape)
+    rank = given.meta["val"].dim()
+    start, end = (place % rank for place in (*node.args[1:], *(0, -1)[len(node.args) - 1 :]))
+    with program.graph.inserting_before(node):
+        parts = [_size(program, given, place) for place in range(rank)]
+        merged = parts[start]
+        for place in range(start + 1, end + 1):
+            merged = _product(program, merged, parts[place])
+    told = [*parts[:start], merged, *parts[end + 1 :]]
+    assert len(told) == len(sizes)
+    node.target, node.args, node.kwargs = aten.reshape.default, (given, told), {}
+
+
+def _unflattened(program: ExportedProgram, node: Node) -> None:
+    given, sizes = node.all_input_nodes[0], list(node.meta["val"].shape)
+    place, more = node.args[1] % given.meta["val"].dim(), len(sizes) - given.meta["val"].dim()
+    if not all(isinstance(size, int) for size in sizes[place : place + more + 1]):
+        return
+    with program.graph.inserting_before(node):
+        before = [_size(program, given, i) for i in range(place)]
+        after = [_size(program, given, i) for i in range(place + 1, given.meta["val"].dim())]
+    told = [*before, *sizes[place : place + more + 1], *after]
+    node.target, node.args, node.kwargs = aten.reshape.default, (given, told), {}
+
+
+def _size(program: ExportedProgram, given: Node, place: int) -> Node | int:
+    size = given.meta["val"].shape[place]
+    if isinstance(size, int):
+        return size
+    made = program.graph.call_function(aten.sym_size.int, (given, place))
+    made.meta["val"] = size
+    return made
+
+
+def _product(program: ExportedProgram, one: Node | int, other: Node | int) -> Node | int:
+    value = _value(one) * _value(other)
+    if isinstance(value, int):
+        return value
+    made = program.graph.call_function(operator.mul, (one, other))
+    made.meta["val"] = value
+    return made
+
+
+def _value(size: Node | int) -> Any:
+    return size.meta["val"] if isinstance(size, Node) else size
 
 
 def _split(program: ExportedProgram, node: Node) -> None:
@@ -127,11 +176,12 @@ def _squared(program: ExportedProgram, node: Node) -> None:
 
 
 REWRITTEN: dict[Any, Callable[[ExportedProgram, Node], None]] = {
+    aten.reshape.default: _reshaped,
     aten.to.dtype: _of_another_dtype,
     aten.detach_.default: _left_out,
     aten.lift_fresh_copy.default: _left_out,
-    aten.flatten.using_ints: _of_another_shape,
-    aten.unflatten.int: _of_another_shape,
+    aten.flatten.using_ints: _flattened,
+    aten.unflatten.int: _unflattened,
     aten.chunk.default: _split,
     aten.rsub.Scalar: _turned_round,
     aten.square.default: _squared,

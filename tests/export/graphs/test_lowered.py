@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from engines.errors import InternalError
 from engines.spec import DimRange, NetworkSpec, TensorSpec
+from export.graphs.lowered import lowered
 from export.graphs.trace import export_onnx
 
 
@@ -75,6 +76,16 @@ def test_a_graph_computes_what_its_module_does_and_only_what_is_not_known_is_tra
         for found, expected in zip(session.run(None, {"x": x.numpy()}), wanted, strict=True):
             # The same operations in float32; one rounding of difference is the kernels' own.
             np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_sizes_that_are_always_the_same_are_said(tmp_path):
+    """TensorRT refuses an attention whose heads' width it would have to find."""
+    program = lowered(EveryRewrite().eval(), [torch.zeros(2, 6, 4)], [{0: torch.export.Dim("rows", min=2, max=9)}])
+    shaped = [node for node in program.graph.nodes if node.target is torch.ops.aten.reshape.default]
+    assert len(shaped) == 5
+    for node in shaped:
+        sizes = zip(node.args[1], node.meta["val"].shape, strict=True)
+        assert all(said == size for said, size in sizes if isinstance(size, int))
 
 
 def test_a_size_that_tracing_fixes_is_our_own_mistake(tmp_path):

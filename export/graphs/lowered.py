@@ -105,7 +105,8 @@ def _of_another_dtype(program: ExportedProgram, node: Node) -> None:
 
 def _reshaped(program: ExportedProgram, node: Node) -> None:
     """A size that was left to be found is said where it is the same always, such as a head's width: TensorRT asks."""
-    given, told = node.args
+    arguments: Any = node.args
+    given, told = arguments
     sizes = zip(told, node.meta["val"].shape, strict=True)
     node.args = given, [size if isinstance(size, int) else said for said, size in sizes]
 

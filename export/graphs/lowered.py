@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence, Set
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -112,52 +113,44 @@ def _reshaped(program: ExportedProgram, node: Node) -> None:
 
 
 def _flattened(program: ExportedProgram, node: Node) -> None:
-    """Every size is said, none is left to be found."""
-    given, sizes = node.all_input_nodes[0], list(node.meta["val"].shape)
-    rank = given.meta["val"].dim()
-    start, end = (place % rank for place in (*node.args[1:], *(0, -1)[len(node.args) - 1 :]))
+    arguments: Any = node.args
+    given, *places = arguments
+    sizes = _sizes(program, node)
+    first, last = (place % len(sizes) for place in (*places, *(0, -1)[len(places) :]))
     with program.graph.inserting_before(node):
-        parts = [_size(program, given, place) for place in range(rank)]
-        merged = parts[start]
-        for place in range(start + 1, end + 1):
-            merged = _product(program, merged, parts[place])
-    told = [*parts[:start], merged, *parts[end + 1 :]]
-    assert len(told) == len(sizes)
-    node.target, node.args, node.kwargs = aten.reshape.default, (given, told), {}
+        merged = reduce(partial(_product, program), sizes[first : last + 1])
+    node.target, node.kwargs = aten.reshape.default, {}
+    node.args = given, [*sizes[:first], merged, *sizes[last + 1 :]]
 
 
 def _unflattened(program: ExportedProgram, node: Node) -> None:
-    given, sizes = node.all_input_nodes[0], list(node.meta["val"].shape)
-    place, more = node.args[1] % given.meta["val"].dim(), len(sizes) - given.meta["val"].dim()
-    if not all(isinstance(size, int) for size in sizes[place : place + more + 1]):
-        return
+    arguments: Any = node.args
+    given, place, parts = arguments
+    sizes = _sizes(program, node)
+    place %= len(sizes)
+    node.target, node.args = aten.reshape.default, (given, [*sizes[:place], *parts, *sizes[place + 1 :]])
+    _reshaped(program, node)
+
+
+def _sizes(program: ExportedProgram, node: Node) -> list[Node | int]:
+    """Of the node's input: numbers, and for those that are free a node that asks for it."""
+    given, asked = node.all_input_nodes[0], []
     with program.graph.inserting_before(node):
-        before = [_size(program, given, i) for i in range(place)]
-        after = [_size(program, given, i) for i in range(place + 1, given.meta["val"].dim())]
-    told = [*before, *sizes[place : place + more + 1], *after]
-    node.target, node.args, node.kwargs = aten.reshape.default, (given, told), {}
-
-
-def _size(program: ExportedProgram, given: Node, place: int) -> Node | int:
-    size = given.meta["val"].shape[place]
-    if isinstance(size, int):
-        return size
-    made = program.graph.call_function(aten.sym_size.int, (given, place))
-    made.meta["val"] = size
-    return made
+        for place, size in enumerate(given.meta["val"].shape):
+            if not isinstance(size, int):
+                made = program.graph.call_function(aten.sym_size.int, (given, place))
+                made.meta["val"] = size
+            asked.append(size if isinstance(size, int) else made)
+    return asked
 
 
 def _product(program: ExportedProgram, one: Node | int, other: Node | int) -> Node | int:
-    value = _value(one) * _value(other)
-    if isinstance(value, int):
-        return value
+    first, second = (size.meta["val"] if isinstance(size, Node) else size for size in (one, other))
+    if isinstance(first * second, int):
+        return first * second
     made = program.graph.call_function(operator.mul, (one, other))
-    made.meta["val"] = value
+    made.meta["val"] = first * second
     return made
-
-
-def _value(size: Node | int) -> Any:
-    return size.meta["val"] if isinstance(size, Node) else size
 
 
 def _split(program: ExportedProgram, node: Node) -> None:

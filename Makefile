@@ -17,6 +17,9 @@ face_of = $(if $(filter $(SAMPLE)/%,$(2)),$(1) $(basename $(2)).landmarks.json)
 # pytest's own words, e.g. make test ARGS='-k golden'
 ARGS ?=
 
+# What is used is compiled once, and not again by each process that a test starts, whatever the caller has set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-full test-quality test-heavy lint setup clean
 
 setup: $(READY)

@@ -18,10 +18,15 @@ from hp_trt import shipped
 from tests.cache import Cache
 from tests.export.hunyuanportrait.onnx_cache import OnnxCache
 
-# Workers of pytest-xdist share the cores. Set before anything imports torch, which reads it once; in a worker whatever
-# was set, because that is for the process that started it: four threads on two cores wait for each other.
+# Each worker of pytest-xdist has cores of its own, and so has whatever it starts. All libraries make as many threads as
+# there are cores: those of two workers on two cores would wait for each other, busily.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-THREADS = max(available_cores() // WORKERS, 1)
+if WORKERS > 1:
+    number, cores = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")), sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[number % len(cores) :: WORKERS])
+THREADS = available_cores()
+# Set before anything imports torch, which reads it once; in a worker whatever was set, because that is for the process
+# that started it.
 if WORKERS > 1 or "OMP_NUM_THREADS" not in os.environ:
     os.environ["OMP_NUM_THREADS"] = str(THREADS)
 # What a shell starts with `&` ignores Ctrl-C, and so would every process that a test starts and interrupts.

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engines.bundle import Bundle
+from tests.export.copying_exporter import copy_from
 from tests.export.tiny import TINY, make_known
 
 LARGE = 1 << 20  # elements: only full-size networks have many such entries, and all of these are matrices
@@ -25,6 +27,22 @@ def tiny_preset():
 def tiny_bundle(tiny_preset, bundle_of) -> Bundle:
     """A whole bundle of `tiny_preset` in float32, with random weights. Read only."""
     return Bundle.open(bundle_of(preset=tiny_preset))
+
+
+@pytest.fixture
+def exported(monkeypatch, tiny_bundle) -> list[str]:
+    """Names of the graphs that a build exports, in order. Instead of an export: the file that was exported before."""
+    import export.graphs.build_graph
+
+    names: list[str] = []
+    copy = copy_from(tiny_bundle)
+
+    def export_onnx(module, spec, example, path: Path) -> None:
+        names.append(spec.name)
+        copy(module, spec, example, path)
+
+    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", export_onnx)
+    return names
 
 
 @pytest.fixture(scope="session", autouse=True)

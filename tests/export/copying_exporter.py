@@ -18,11 +18,11 @@ from tests.export.tiny import SMALL, TINY, make_known
 EXPORT_S = 1.0  # as a real one it takes a while, in which it can be killed
 
 
-def copy_from(bundle: Bundle):
+def copy_from(bundle: Bundle, seconds: float = 0.0):
     """What takes the place of `export_onnx`."""
 
     def export_onnx(module, spec, example, path: Path) -> None:
-        time.sleep(EXPORT_S)
+        time.sleep(seconds)
         for file in (bundle.path / bundle.manifest.graphs[spec.name].folder).glob(f"{spec.name}.onnx*"):
             shutil.copy(file, path.parent / file.name)
 
@@ -31,5 +31,5 @@ def copy_from(bundle: Bundle):
 
 if __name__ == "__main__":
     make_known(pytest.MonkeyPatch(), TINY, SMALL)  # until this process ends
-    export.graphs.build_graph.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)))
+    export.graphs.build_graph.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)), EXPORT_S)
     main()

@@ -31,21 +31,6 @@ pytestmark = pytest.mark.xdist_group("tiny-build")
 GRAPHS = ["appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder"]
 
 
-@pytest.fixture
-def exported(monkeypatch, tiny_bundle) -> list[str]:
-    """Names of the graphs that a build exports, in order. Instead of an export: the file that was exported before."""
-    names: list[str] = []
-
-    def copy(module, spec, example, path: Path) -> None:
-        names.append(spec.name)
-        for file in (tiny_bundle.path / tiny_bundle.manifest.graphs[spec.name].folder).iterdir():
-            if file.name.startswith(f"{spec.name}.onnx"):
-                shutil.copy(file, path.parent / file.name)
-
-    monkeypatch.setattr(export.graphs.build_graph, "export_onnx", copy)
-    return names
-
-
 def copy_of(bundle: Bundle, folder: Path) -> Path:
     return Path(shutil.copytree(bundle.path, folder / "bundle"))
 

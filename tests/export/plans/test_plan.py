@@ -78,7 +78,6 @@ def test_every_pocket_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache
     weights = path.with_name(path.name + ".data").stat().st_size
     assert (tmp_path / f"{name}.plan").stat().st_size > 0.9 * weights
     assert ("Building engine", 6, 6) in phases
-    assert report.peak_bytes > weights or not weights  # memory that other builds gave back may do for a stitch
     assert report.layers_from == "network" and report.layers
     assert report.attention["count"] == ATTENTIONS.get(name, 0)
     # No kernels are made for fp32, nor for a picture alone under a single head; their maps are small, and the others
@@ -315,6 +314,7 @@ def test_the_full_size_networks_build_for_a_card_that_is_not_here(trt, onnx_cach
     finally:
         onnx_cache.discard(path)
     assert weights <= (tmp_path / f"{name}.plan").stat().st_size < 1.1 * weights
+    assert report.peak_bytes > weights  # of a small graph memory that other builds gave back may do
     (tmp_path / f"{name}.plan").unlink()
     assert report.attention["fused"] == fused
     assert bool(report.warnings) == (name == "vae_decoder")

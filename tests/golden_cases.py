@@ -82,17 +82,17 @@ def golden_cases(
     folder: Path = FOLDER,
     group: Callable[[Mapping[str, Any]], Any] | None = None,
 ) -> Callable[[Any], Any]:
-    """Parametrize a test over `case_name`: ids carry the word golden, heavy cases are marked slow.
+    """Parametrize a test over `case_name`: ids carry the word golden, heavy ones are marked full_size.
 
     `group`, of a case's json: cases with equal answers share something costly, and run on one worker.
     """
 
     def marks(fact: Mapping[str, Any]) -> list[pytest.MarkDecorator]:
-        slow = [pytest.mark.slow] if fact["heavy"] else []
+        full_size = [pytest.mark.full_size] if fact["heavy"] else []
         if group is None:
-            return slow
+            return full_size
         text = json.dumps(group(fact), sort_keys=True)
-        return [*slow, pytest.mark.xdist_group(f"{fact['target']}-{zlib.crc32(text.encode()):08x}")]
+        return [*full_size, pytest.mark.xdist_group(f"{fact['target']}-{zlib.crc32(text.encode()):08x}")]
 
     parameters = [
         pytest.param(name, id=f"golden-{name}", marks=marks(facts(folder)[name]))

@@ -12,7 +12,7 @@ from export.build import BuildConfig, build_bundle
 from runtime.hunyuanportrait.presets import HALF
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.usefixtures("quick_weights")
 def test_the_full_model_builds_in_half_precision_and_agrees_with_its_networks(tmp_path):
     path = tmp_path / "bundle"

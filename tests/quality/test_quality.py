@@ -17,7 +17,7 @@ from hp_trt import shipped
 from hp_trt.config import RuntimeConfig
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.evaluate import evaluate
-from tests.quality.limits import CHECKED, FRAMES, LIMITS, LONG_FRAMES, WHOLE, Report, Seeds, of_first_clips
+from tests.quality.limits import CHECKED, FRAMES, LIMITS, LONG_FRAMES, WHOLE, Limit, Report, Seeds, of_first_clips
 
 
 class Reports:
@@ -63,8 +63,14 @@ def reports(request, bundle_of, pocket_bundle) -> Reports:
     return Reports(weights, WHOLE if request.config.getoption("--whole", False) else CHECKED, pocket_bundle, bundle_of)
 
 
+def one_limit(limit: Limit):
+    """Limits of one report run on one worker; profiles stand beside clips that self makes."""
+    group = "self" if limit.report == "profiles" else limit.report
+    return pytest.param(limit, id=limit.claim, marks=pytest.mark.xdist_group(f"quality-{group}"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.claim)
+@pytest.mark.parametrize("limit", [*map(one_limit, LIMITS)])
 def test_the_shipped_weights_keep_their_limits(limit, reports):
     if limit.report == "profiles" and not reports.shipped:
         pytest.skip("profiles use the weights of live mode, which belong to the shipped ones")

@@ -11,7 +11,8 @@ LARGE = 1 << 20  # elements: only full-size networks have many such entries
 def large_weights(request):
     """A full-size network is filled by the rule once for our module, its export and the released network.
 
-    They share the arrays, which nobody writes to: 6 GB, until whoever needs the memory clears what this yields.
+    They share the arrays, which nobody writes to: 6 GB, until whoever needs the memory clears what this yields. The
+    released network's tests, in reference/, come first.
     """
     made = {}
     if hasattr(request.config, "workerinput"):  # workers run small networks alone

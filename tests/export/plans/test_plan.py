@@ -22,6 +22,7 @@ from export.plans import plan
 from export.plans.attention import attention_line
 from export.plans.plan import build_plan, make_config
 from tests.export.hunyuanportrait.pocket_graphs import NAMES, half_graphs, half_onnx
+from tests.export.tiny import TINY
 
 RTX = families.RTX
 # 16 transformers of two blocks, each with self-attention and both cross-attentions; the middle of each half of the VAE.
@@ -65,7 +66,7 @@ def promised(tensors) -> dict:
 
 @pytest.mark.parametrize(
     "name",
-    # The full-size denoiser, of the same layers, is built by a test below.
+    # A smaller denoiser, of the same layers, is built by the next test.
     [pytest.param(name, marks=[pytest.mark.heavy] if name == "denoiser" else []) for name in NAMES],
 )
 def test_every_pocket_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache, tmp_path, name):
@@ -85,6 +86,13 @@ def test_every_pocket_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache
     taken_apart = name in ("appearance", "motion", "vae_encoder")
     assert report.attention["fused"] == (0 if taken_apart else report.attention["count"])
     assert report.warnings == ((attention_line(report.attention),) if taken_apart else ())
+
+
+def test_every_attention_of_a_denoiser_is_fused(trt, onnx_cache, tmp_path):
+    path, spec = half_onnx(onnx_cache, "denoiser", TINY), half_graphs(TINY)["denoiser"].spec
+    report = build(path, spec, tmp_path / "p.plan")
+    # 4 transformers of two blocks, each with self-attention and both cross-attentions.
+    assert (report.attention["count"], report.attention["fused"], report.warnings) == (24, 24, ())
 
 
 @pytest.fixture
@@ -302,9 +310,9 @@ def test_an_engine_that_this_gpu_opens_tells_its_layers(monkeypatch):
     assert plan.engine_information(fake, None, b"plan", other, 0) is None  # built for another GPU
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.usefixtures("quick_weights")
-@pytest.mark.parametrize(("name", "fused"), [("denoiser", 96), ("vae_decoder", 0)])
+@pytest.mark.parametrize(("name", "fused"), [pytest.param("denoiser", 96, marks=pytest.mark.heavy), ("vae_decoder", 0)])
 def test_the_full_size_networks_build_for_a_card_that_is_not_here(trt, onnx_cache, tmp_path, name, fused):
     """25 frames, 512 pixels, every parameter random. The decoder's heads are 512 wide: no kernel is made for that."""
     path, spec = half_onnx(onnx_cache, name, HUNYUANPORTRAIT), half_graphs(HUNYUANPORTRAIT)[name].spec

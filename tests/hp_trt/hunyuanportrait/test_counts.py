@@ -47,11 +47,11 @@ def test_weights_are_those_of_the_published_networks(graph):
         # At sizes that the table was not made from
         ("pocket", "denoiser", 64, 3),
         ("pocket", "live_denoiser", 64, 3),
-        pytest.param("hunyuanportrait", "denoiser", 128, 2, marks=pytest.mark.slow),
+        pytest.param("hunyuanportrait", "denoiser", 128, 2, marks=pytest.mark.full_size),
         ("pocket", "vae_decoder", 64, 1),
         ("pocket", "vae_encoder", 448, 1),
         ("hunyuanportrait", "tiny_decoder", 448, 1),
-        pytest.param("hunyuanportrait", "motion", 512, 1, marks=pytest.mark.slow),
+        pytest.param("hunyuanportrait", "motion", 512, 1, marks=pytest.mark.full_size),
     ],
 )
 def test_the_table_is_what_the_real_graphs_count(preset, graph, size, frames):

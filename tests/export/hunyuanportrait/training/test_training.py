@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,35 @@ SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--m
 SMALL += ["--made=2", "--decoder-steps=2"]
 
 
+def killed(run: Path, reached: Callable[[subprocess.Popen], object]) -> None:
+    """A training of `run` that is killed once `reached` returns."""
+    process = subprocess.Popen([*TRAIN, "--run", str(run), *SMALL], stdout=subprocess.PIPE)
+    reached(process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def phase_ended(process: subprocess.Popen) -> None:
+    """It has told of the last step of the motion networks, and is about to write them."""
+    next(line for line in process.stdout if json.loads(line)["stage"] == "motion")
+
+
+def after(seconds: float) -> Callable[[subprocess.Popen], object]:
+    return lambda process: time.sleep(seconds)
+
+
 @pytest.mark.parametrize(
-    "moments_s",
-    [pytest.param((8,), id="once"), pytest.param((4, 7, 10), id="again and again", marks=pytest.mark.heavy)],
+    "moments",
+    [
+        pytest.param((phase_ended,), id="once"),
+        pytest.param(tuple(map(after, (4, 7, 10))), id="again and again", marks=pytest.mark.heavy),
+    ],
 )
-def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path, moments_s):
+def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path, moments):
     """Killed wherever it is then; what is there is read again, and nothing half written is left."""
     run = tmp_path / "run"
-    for seconds in moments_s:
-        process = subprocess.Popen([*TRAIN, "--run", str(run), *SMALL], stdout=subprocess.DEVNULL)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    for reached in moments:
+        killed(run, reached)
     done = subprocess.run([*TRAIN, "--run", str(run), *SMALL], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])

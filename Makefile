@@ -42,9 +42,6 @@ demo: $(READY)
 		--driving '$(DRIVING)' $(call face_of,--driving-landmarks,$(DRIVING)) \
 		--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png
 
-# Large arrays in pages of 2 MiB: with small ones a third of what a full-size network takes is the kernel's.
-test test-full-size test-slow test-quality test-heavy: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
-
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not full_size and not slow and not heavy and not gpu' $(TWO) $(ARGS)
 

@@ -37,12 +37,12 @@ def random_weight(key: str, shape: Sequence[int], *, integer: bool = False, pref
     elif last in WIDE_KEYS:
         z = 0.5 * z
     elif len(shape) >= 2:
-        z = z / math.sqrt(math.prod(shape[1:]))
+        z /= math.sqrt(math.prod(shape[1:]))
     elif last in ("weight", "gamma"):
         z = 1 + 0.1 * z
     else:
         z = 0.05 * z
-    return z.astype(np.float32)
+    return np.asarray(z, np.float32)
 
 
 def random_state_dict(

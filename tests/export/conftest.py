@@ -66,6 +66,11 @@ def quick_weights(monkeypatch):
         if integer or math.prod(shape) < LARGE:
             return real(key, shape, integer=integer, prefix=prefix)
         block = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(BLOCK).astype(np.float32)
-        return np.resize(block / np.float32(math.sqrt(math.prod(shape[1:]))), shape)
+        block /= np.float32(math.sqrt(math.prod(shape[1:])))
+        weight = np.empty(math.prod(shape), np.float32)  # np.resize does the same in twenty times the time
+        whole = weight.size - weight.size % BLOCK
+        weight[:whole].reshape(-1, BLOCK)[:] = block
+        weight[whole:] = block[: weight.size - whole]
+        return weight.reshape(shape)
 
     monkeypatch.setattr(random, "random_weight", random_weight)

@@ -15,6 +15,7 @@ from typing import Any
 Report = Mapping[str, Any]  # hp_trt.measure.evaluation.report
 
 FRAMES, LONG_FRAMES = 50, 500  # long ones for colours that drift
+HALF_FRAMES = 25  # of fp16 beside fp32, which a CPU takes its time for; rounding does not grow with the clip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,18 @@ from hp_trt import shipped
 from hp_trt.config import RuntimeConfig
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.evaluate import evaluate
-from tests.quality.limits import CHECKED, FRAMES, LIMITS, LONG_FRAMES, WHOLE, Limit, Report, Seeds, of_first_clips
+from tests.quality.limits import (
+    CHECKED,
+    FRAMES,
+    HALF_FRAMES,
+    LIMITS,
+    LONG_FRAMES,
+    WHOLE,
+    Limit,
+    Report,
+    Seeds,
+    of_first_clips,
+)
 
 
 class Reports:
@@ -38,7 +49,7 @@ class Reports:
         seeds = self._seeds.pairs if name in ("self", "cross") else getattr(self._seeds, name)
         profiles = ("balanced", "live") if name == "profiles" else ("exact",)
         bundles = [self.bundle("fp32"), *([self.bundle("fp16")] if name == "half" else [])]
-        frames = LONG_FRAMES if name == "long" else FRAMES
+        frames = {"long": LONG_FRAMES, "half": HALF_FRAMES}.get(name, FRAMES)
         report = evaluate(
             EvaluateConfig(
                 protocol=protocol,

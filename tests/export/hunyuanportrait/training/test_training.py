@@ -18,7 +18,7 @@ from export.hunyuanportrait.presets import POCKET
 from export.hunyuanportrait.weights import packed_weights
 from export.train import main
 
-TRAIN = [sys.executable, "-m", "export.train", "--json", "--threads", "1"]
+TRAIN = [sys.executable, "-m", "tests.export.hunyuanportrait.training.small_training", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
 SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
 SMALL += ["--made=2", "--decoder-steps=2"]

@@ -17,7 +17,7 @@ from engines.errors import EngineMismatch, InternalError, OutputError
 from engines.gpu import NoGpu
 from engines.plans import PlanOptions, Target
 from engines.spec import DimRange, NetworkSpec, TensorSpec
-from export.hunyuanportrait.presets import HUNYUANPORTRAIT
+from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.plans import plan
 from export.plans.attention import attention_line
 from export.plans.plan import build_plan, make_config
@@ -25,8 +25,12 @@ from tests.export.hunyuanportrait.pocket_graphs import NAMES, half_graphs, half_
 from tests.export.tiny import TINY
 
 RTX = families.RTX
-# 16 transformers of two blocks, each with self-attention and both cross-attentions; the middle of each half of the VAE.
-ATTENTIONS = {"denoiser": 96, "appearance": 24, "motion": 6, "vae_decoder": 1, "vae_encoder": 1}
+# 16 transformers or 4, of two blocks, each with self-attention and both cross-attentions; the middle of each half of
+# the VAE.
+ATTENTIONS = {
+    "pocket": {"denoiser": 96, "appearance": 24, "motion": 6, "vae_decoder": 1, "vae_encoder": 1},
+    "tiny": {"denoiser": 24, "appearance": 2, "motion": 1, "vae_decoder": 1, "vae_encoder": 1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +68,12 @@ def promised(tensors) -> dict:
     return {t.name: (tuple(-1 if isinstance(d, str) else d for d in t.dims), t.dtype) for t in tensors}
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "name",
-    # A smaller denoiser, of the same layers, is built by the next test.
-    [pytest.param(name, marks=[pytest.mark.heavy] if name == "denoiser" else []) for name in NAMES],
+    "preset", [pytest.param(TINY, id="tiny"), pytest.param(POCKET, id="pocket", marks=pytest.mark.heavy)]
 )
-def test_every_pocket_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache, tmp_path, name):
-    path, spec = half_onnx(onnx_cache, name), half_graphs()[name].spec
+def test_every_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache, tmp_path, preset, name):
+    path, spec = half_onnx(onnx_cache, name, preset), half_graphs(preset)[name].spec
     phases = []
     report = build(path, spec, tmp_path / f"{name}.plan", on_progress=lambda *step: phases.append(step))
 
@@ -80,19 +83,12 @@ def test_every_pocket_graph_builds_and_is_what_its_spec_promises(trt, onnx_cache
     assert (tmp_path / f"{name}.plan").stat().st_size > 0.9 * weights
     assert ("Building engine", 6, 6) in phases
     assert report.layers_from == "network" and report.layers
-    assert report.attention["count"] == ATTENTIONS.get(name, 0)
+    assert report.attention["count"] == ATTENTIONS[preset.name].get(name, 0)
     # No kernels are made for fp32, nor for a picture alone under a single head; their maps are small, and the others
     # are all fused.
     taken_apart = name in ("appearance", "motion", "vae_encoder")
     assert report.attention["fused"] == (0 if taken_apart else report.attention["count"])
     assert report.warnings == ((attention_line(report.attention),) if taken_apart else ())
-
-
-def test_every_attention_of_a_denoiser_is_fused(trt, onnx_cache, tmp_path):
-    path, spec = half_onnx(onnx_cache, "denoiser", TINY), half_graphs(TINY)["denoiser"].spec
-    report = build(path, spec, tmp_path / "p.plan")
-    # 4 transformers of two blocks, each with self-attention and both cross-attentions.
-    assert (report.attention["count"], report.attention["fused"], report.warnings) == (24, 24, ())
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-"""`python -m tests.export.hunyuanportrait.training.small_training ...`: the training command on pictures of a quarter of
-pocket's pixels. For tests of starting and killing: the networks, the stages and the files are the real ones."""
+"""`python -m tests.export.hunyuanportrait.training.small_training ...`: the training command on a quarter of pocket's
+pixels. For tests of starting and killing: the networks, the stages and the files are the real ones."""
 
 from __future__ import annotations
 

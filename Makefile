@@ -51,9 +51,9 @@ test-full: test-full-size test-slow
 test-full-size: $(READY)
 	$(BIN)/python -m pytest -m 'full_size and not heavy and not gpu' $(ARGS)
 
-# What needs the demo's bundle.
+# What needs the demo's bundle. Only modules with the mark are read: the others would import PyTorch, twice.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not heavy and not gpu' $(TWO) $(ARGS)
+	$(BIN)/python -m pytest $$(grep -rl 'mark\.slow' tests --include='test_*.py') -m 'slow and not heavy and not gpu' $(TWO) $(ARGS)
 
 # All clips that docs/quality.md is of; test-full looks at half of them.
 test-quality: $(READY)

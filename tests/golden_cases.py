@@ -81,14 +81,17 @@ def golden_cases(
     targets: Iterable[str] | None = None,
     folder: Path = FOLDER,
     group: Callable[[Mapping[str, Any]], Any] | None = None,
+    long: Iterable[str] = (),
 ) -> Callable[[Any], Any]:
     """Parametrize a test over `case_name`: ids carry the word golden, heavy ones are marked full_size.
 
-    `group`, of a case's json: cases with equal answers share something costly, and run on one worker.
+    `group`, of a case's json: cases with equal answers share something costly, and run on one worker. Of the targets
+    `long` the full-size cases take too long for every change: they are marked heavy too.
     """
 
     def marks(fact: Mapping[str, Any]) -> list[pytest.MarkDecorator]:
         full_size = [pytest.mark.full_size] if fact["heavy"] else []
+        full_size += [pytest.mark.heavy] if fact["heavy"] and fact["target"] in long else []
         if group is None:
             return full_size
         text = json.dumps(group(fact), sort_keys=True)

@@ -310,7 +310,8 @@ def test_our_module_matches_its_golden_case(case_name, networks):
     check_outputs(case, run)
 
 
-@golden_cases(kind="network", targets=TARGETS, group=same_network)
+# The full-size UNet's module is held to its cases above, and its graph to the module by a full-size build.
+@golden_cases(kind="network", targets=TARGETS, group=same_network, long=["unet"])
 def test_exported_graph_matches_its_golden_case(case_name, networks, backend):
     case = load_case(case_name)
     session = networks.session(case)

@@ -21,7 +21,7 @@ TWO := -n 2 --dist loadgroup
 # What is used is compiled once, and not again by each process that a test starts, whatever the caller has set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-full test-full-size test-slow test-quality test-heavy lint setup clean
+.PHONY: demo test test-full test-quality test-heavy lint setup clean
 
 setup: $(READY)
 
@@ -45,15 +45,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not full_size and not slow and not heavy and not gpu' $(TWO) $(ARGS)
 
-test-full: test-full-size test-slow
-
-# One at a time: a full-size UNet takes most of the memory.
-test-full-size: $(READY)
-	$(BIN)/python -m pytest -m 'full_size and not heavy and not gpu' $(ARGS)
-
-# What needs the demo's bundle. Only modules with the mark are read: the others would import PyTorch, twice.
-test-slow: $(READY)
-	$(BIN)/python -m pytest $$(grep -rl 'mark\.slow' tests --include='test_*.py') -m 'slow and not heavy and not gpu' $(TWO) $(ARGS)
+# Full-size networks one after another on one worker, what needs the demo's bundle on the other: 12 GB of memory.
+test-full: $(READY)
+	$(BIN)/python -m pytest -m '(full_size or slow) and not heavy and not gpu' $(TWO) $(ARGS)
 
 # All clips that docs/quality.md is of; test-full looks at half of them.
 test-quality: $(READY)

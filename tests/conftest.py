@@ -39,6 +39,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         Cache().prune()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Full-size networks run one after another on one worker: two would not fit into a small machine."""
+    for item in items:
+        if item.get_closest_marker("full_size"):
+            item.add_marker(pytest.mark.xdist_group("full-size"), append=False)
+
+
 def pytest_collection_finish() -> None:
     """Modules live as long as the worker: looking for garbage need not walk through torch each time, nor so often."""
     gc.collect()

@@ -44,7 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Full-size networks run one after another on one worker: two would not fit into a small machine."""
     for item in items:
         if item.get_closest_marker("full_size"):
-            item.add_marker(pytest.mark.xdist_group("full-size"), append=False)
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "xdist_group"]  # both would be joined
+            item.add_marker(pytest.mark.xdist_group("full-size"))
 
 
 def pytest_collection_finish() -> None:

@@ -45,7 +45,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not full_size and not slow and not heavy and not gpu' $(TWO) $(ARGS)
 
-# Full-size networks one after another on one worker, what needs the demo's bundle on the other: 16 GB of memory.
+# Full-size networks one after another on one worker, what needs the demo's bundle on the other: 12 GB of memory.
 test-full: $(READY)
 	$(BIN)/python -m pytest -m '(full_size or slow) and not heavy and not gpu' $(TWO) $(ARGS)
 

@@ -90,12 +90,13 @@ def golden_cases(
     """
 
     def marks(fact: Mapping[str, Any]) -> list[pytest.MarkDecorator]:
-        full_size = [pytest.mark.full_size] if fact["heavy"] else []
-        full_size += [pytest.mark.heavy] if fact["heavy"] and fact["target"] in long else []
+        by_size = [pytest.mark.full_size] if fact["heavy"] else []
+        if by_size and fact["target"] in long:
+            by_size.append(pytest.mark.heavy)
         if group is None:
-            return full_size
+            return by_size
         text = json.dumps(group(fact), sort_keys=True)
-        return [*full_size, pytest.mark.xdist_group(f"{fact['target']}-{zlib.crc32(text.encode()):08x}")]
+        return [*by_size, pytest.mark.xdist_group(f"{fact['target']}-{zlib.crc32(text.encode()):08x}")]
 
     parameters = [
         pytest.param(name, id=f"golden-{name}", marks=marks(facts(folder)[name]))

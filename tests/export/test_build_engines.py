@@ -23,6 +23,7 @@ from export.hunyuanportrait.upstream import NETWORK_FILES
 from export.weights.own import OWN_LIVE_WEIGHTS, OWN_WEIGHTS
 from export.weights.packed import write_weights
 from export.weights.source import RandomWeights
+from tests.hp_trt.command_line import as_typed
 
 POCKET = ("--preset", "pocket", "--random-weights")
 RTX = ("--family", "tensorrt-rtx", "--capability", "8.9")
@@ -34,15 +35,11 @@ def build(monkeypatch, capfd, tmp_path):
     """Runs the command in this process; (exit code, the error's line). Anything else on stderr is a note."""
 
     def run(*words, bundle=tmp_path / "bundle"):
-        monkeypatch.setattr(sys, "argv", ["build_engines", *map(str, words), "--bundle", str(bundle)])
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGTERM, before)
-        lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("note: ")]
+        ended = as_typed(main, "build_engines", *words, "--bundle", bundle, patch=monkeypatch, capture=capfd)
+        lines = [line for line in ended.err.splitlines() if not line.startswith("note: ")]
         assert len(lines) == 1, lines
         assert lines[0].startswith("error: ")
-        return ended.value.code, lines[0]
+        return ended.code, lines[0]
 
     return run
 
@@ -257,14 +254,9 @@ def told(monkeypatch, capfd):
     """Runs the command to its end; what it printed, a JSON object a line."""
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["build_engines", *map(str, words), "--json"])
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGTERM, before)
-        out, err = capfd.readouterr()
-        assert not ended.value.code, err
-        return [json.loads(line) for line in out.splitlines()]
+        ended = as_typed(main, "build_engines", *words, "--json", patch=monkeypatch, capture=capfd)
+        assert not ended.code, ended.err
+        return [json.loads(line) for line in ended.out.splitlines()]
 
     return run
 

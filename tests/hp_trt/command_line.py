@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 
 class Ended:
@@ -11,6 +16,16 @@ class Ended:
     def __init__(self, code, out, err):
         self.code, self.out, self.err = code, out, err
         self.error = next((line for line in err.splitlines() if line.startswith("error: ")), "")
+
+
+def as_typed(main: Callable[[], None], *words: object, patch: pytest.MonkeyPatch, capture) -> Ended:
+    """Runs a command's `main` in this process, as its console script does; `capture` is pytest's capfd."""
+    patch.setattr(sys, "argv", [*map(str, words)])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    signal.signal(signal.SIGTERM, before)
+    return Ended(ended.value.code, *capture.readouterr())
 
 
 def refused(ended: Ended, *says: str, code: int = 2) -> None:

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from hp_trt.__main__ import main
 from hp_trt.sample import write_sample
-from tests.hp_trt.command_line import Ended
+from tests.hp_trt.command_line import as_typed
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +20,6 @@ def hp_trt(monkeypatch, capfd):
     """Runs a command in this process, as the console script does."""
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["hp-trt", *map(str, words)])
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGTERM, before)
-        return Ended(ended.value.code, *capfd.readouterr())
+        return as_typed(main, "hp-trt", *words, patch=monkeypatch, capture=capfd)
 
     return run

@@ -17,6 +17,7 @@ import torch
 from export.hunyuanportrait.presets import POCKET
 from export.hunyuanportrait.weights import packed_weights
 from export.train import main
+from tests.hp_trt.command_line import as_typed, refused
 
 TRAIN = [sys.executable, "-m", "tests.export.hunyuanportrait.training.small_training", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
@@ -91,25 +92,14 @@ def test_processes_that_draw_end_with_a_training_that_is_killed(tmp_path):
 
 @pytest.fixture
 def train(monkeypatch, capfd):
-    """Runs the command in this process: (exit code, standard output, standard error)."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGTERM, before)
-        return ended.value.code, *capfd.readouterr()
-
-    return run
+    """Runs the command in this process."""
+    return lambda *words: as_typed(main, "train", *words, patch=monkeypatch, capture=capfd)
 
 
 def test_no_minutes_left_says_which_stage_goes_on(train, tmp_path):
-    code, out, err = train(
-        "--run", tmp_path, *SMALL, "--stage", "clips", "--stage", "autoencoder", "--minutes", "0", "--json"
-    )
-    assert code == 0, err
-    last = json.loads(out.splitlines()[-1])
+    ended = train("--run", tmp_path, *SMALL, "--stage", "clips", "--stage", "autoencoder", "--minutes", "0", "--json")
+    assert ended.code == 0, ended.err
+    last = json.loads(ended.out.splitlines()[-1])
     assert last["stage"] == "autoencoder" and not last["complete"]
 
 
@@ -125,14 +115,10 @@ def test_no_minutes_left_says_which_stage_goes_on(train, tmp_path):
     ids=["unknown stage", "unknown device", "no clips", "latents before the autoencoder", "weights before training"],
 )
 def test_what_cannot_be_trained_is_one_clear_line(train, tmp_path, arguments, says):
-    code, _, err = train("--run", tmp_path / "run", *SMALL[:3], *arguments)
-    (line,) = err.splitlines()
-    assert code == 2 and says in line
+    refused(train("--run", tmp_path / "run", *SMALL[:3], *arguments), says)
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_clear_line(train, tmp_path):
     (tmp_path / "file").touch()
-    code, _, err = train("--run", tmp_path / "file", *SMALL)
-    (line,) = err.splitlines()
-    assert code == 2 and str(tmp_path / "file") in line
+    refused(train("--run", tmp_path / "file", *SMALL), str(tmp_path / "file"))
     assert not os.path.getsize(tmp_path / "file")

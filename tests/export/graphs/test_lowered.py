@@ -34,6 +34,13 @@ class Unknown(nn.Module):
         return (1 - x.flip(1)).square().flatten(1)
 
 
+class OfTwoDtypes(nn.Module):
+    """ONNX has no product of whole numbers and others: they are cast to one dtype, as PyTorch does it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) * torch.arange(24) + 1
+
+
 class Fixed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(2, 24)
@@ -61,7 +68,9 @@ def traced_again(monkeypatch) -> list[ExportedProgram]:
     return seen
 
 
-@pytest.mark.parametrize(("module", "again"), [(EveryRewrite(), 0), (Unknown(), 1)], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    ("module", "again"), [(EveryRewrite(), 0), (OfTwoDtypes(), 0), (Unknown(), 1)], ids=["known", "cast", "unknown"]
+)
 def test_a_graph_computes_what_its_module_does_and_only_what_is_not_known_is_traced_again(
     tmp_path, traced_again, module, again
 ):

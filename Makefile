@@ -21,16 +21,17 @@ TWO := -n 2 --dist loadgroup
 # What is used is compiled once, and not again by each process that a test starts, whatever the caller has set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-full test-quality test-heavy lint setup clean
+.PHONY: check demo test test-full test-quality test-heavy lint setup clean
 
 setup: $(READY)
 
-# torch goes first and alone: what else asks for it then takes this build. Python compiles the modules that are used.
+# torch goes first: what else asks for it then takes this build. Our own package is built with the setuptools that is
+# here, and Python compiles the modules that are used.
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11, 3.12 or 3.13, found none; install one, or: make PYTHON=/path/to/python3.13"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(TORCH) 'setuptools>=80'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-build-isolation --editable '.[test]'
 	@touch $@
 
 demo: $(READY)
@@ -41,6 +42,10 @@ demo: $(READY)
 		--portrait '$(PORTRAIT)' $(call face_of,--portrait-landmarks,$(PORTRAIT)) \
 		--driving '$(DRIVING)' $(call face_of,--driving-landmarks,$(DRIVING)) \
 		--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png
+
+# What a change must pass: lint, and what test and test-full run, in one run.
+check: lint
+	$(BIN)/python -m pytest -m 'not heavy and not gpu' $(TWO) $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not full_size and not slow and not heavy and not gpu' $(TWO) $(ARGS)

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -313,14 +312,10 @@ def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_
 
     monkeypatch.setattr(export.build, "build_bundle", build_bundle)
     monkeypatch.setattr(export.plans.build_plans, "build_plans", build_plans)
-    words = ["--preset", tiny_preset, "--random-weights", *RTX, "--no-graph-parity", "--bundle", str(tmp_path / "b")]
-    monkeypatch.setattr(sys, "argv", ["build_engines", *words])
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit):
-        main()
-    signal.signal(signal.SIGTERM, before)
+    words = ("--preset", tiny_preset, "--random-weights", *RTX, "--no-graph-parity", "--bundle", tmp_path / "b")
+    ended = as_typed(main, "build_engines", *words, patch=monkeypatch, capture=capfd)
     assert asked == {"graphs": False, "plans": True}
-    assert "graphs are not compared with their networks (--no-graph-parity)" in capfd.readouterr().err
+    assert "graphs are not compared with their networks (--no-graph-parity)" in ended.err
 
 
 def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import sys
 from dataclasses import replace
 
 import pytest
@@ -28,6 +28,7 @@ from procedural.clip import FIRST_TRAINING_SEED
 from runtime import schedule
 from tests.export.hunyuanportrait.training.videos import write_video
 from tests.export.tiny import TINY, make_known
+from tests.hp_trt.command_line import as_typed, refused
 
 
 def run(tmp_path, prefix: str = "", **amounts) -> Distillation:
@@ -108,11 +109,9 @@ def test_what_cannot_be_distilled_is_one_clear_line(monkeypatch, capfd, tmp_path
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").touch()
     given = [str(tmp_path / "videos") if word == "VIDEOS" else word for word in words]
-    monkeypatch.setattr(sys, "argv", ["distill", "--run", str(tmp_path / "run"), *given])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    (line,) = capfd.readouterr().err.splitlines()
-    assert ended.value.code == 2 and says in line
+    ended = as_typed(main, "distill", "--run", tmp_path / "run", *given, patch=monkeypatch, capture=capfd)
+    (line,) = ended.err.splitlines()
+    assert ended.code == 2 and says in line
 
 
 EIGHT = replace(TINY, frames=8, sampling={"steps": 2})  # a window as long as the tiny decoder's chunks
@@ -135,14 +134,13 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
         write_video(tmp_path / "videos" / f"{seed}.mp4", seed, frames=25)
     write_video(tmp_path / "videos" / "3.mp4", 3, frames=5)
     weights = upstream(tmp_path / "weights")
-    words = f"""distill --run {tmp_path}/run --preset tiny --weights {weights} --videos {tmp_path}/videos --clips 2
+    begin = functools.partial(as_typed, main, "distill", "--run", tmp_path / "run", patch=monkeypatch, capture=capfd)
+    words = f"""--preset tiny --weights {weights} --videos {tmp_path}/videos --clips 2
         --held-out 1 --frames 25 --student-steps 3 --student-rate 1e-5 --batch-frames 8 --checkpointing --made 1
         --decoder-steps 2 --threads 1 --json"""
-    monkeypatch.setattr(sys, "argv", words.split())
-    with pytest.raises(SystemExit) as ended:
-        main()
-    told = capfd.readouterr().out.splitlines()
-    assert ended.value.code == 0
+    ended = begin(*words.split())
+    told = ended.out.splitlines()
+    assert ended.code == 0
     assert any("1 of 3 videos give no clip (3.mp4: a face for 5 frames" in line for line in told)
     measured = json.loads(told[-1])["measured"]
     assert {"x0_teacher_1", "x0_student_1", "psnr_student_2_tiny_to_full"} <= measured.keys()
@@ -150,14 +148,9 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
     assert live.networks == ("live_unet", "tiny_decoder")
     source = open_source(TINY.architecture, weights, preset="tiny", live=tmp_path / "run" / "tiny_live.safetensors")
     assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
-    monkeypatch.setattr(sys, "argv", [*words.split(), "--stage", "write"])
-    with pytest.raises(SystemExit):
-        main()
-    assert "1 of 3 videos give no clip" in capfd.readouterr().out, "on every call, and not where clips are cut alone"
-    monkeypatch.setattr(sys, "argv", ["distill", "--run", f"{tmp_path}/run", "--preset", "pocket", "--stage", "write"])
-    with pytest.raises(SystemExit):
-        main()
-    assert "is a run on videos; give --videos again, or another folder" in capfd.readouterr().err
+    written = begin(*words.split(), "--stage", "write")
+    assert "1 of 3 videos give no clip" in written.out, "on every call, and not where clips are cut alone"
+    refused(begin("--preset", "pocket", "--stage", "write"), "is a run on videos; give --videos again, or another")
 
 
 def test_who_people_are_is_said_by_the_arcface_of_the_weights_folder_or_the_one_given(monkeypatch, tmp_path):

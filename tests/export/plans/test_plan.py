@@ -21,7 +21,7 @@ from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.plans import plan
 from export.plans.attention import attention_line
 from export.plans.plan import build_plan, make_config
-from tests.export.hunyuanportrait.pocket_graphs import NAMES, half_graphs, half_onnx
+from tests.export.hunyuanportrait.half_graphs import NAMES, half_graphs, half_onnx
 from tests.export.tiny import TINY
 
 RTX = families.RTX

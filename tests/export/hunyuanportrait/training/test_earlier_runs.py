@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from export.training.phase import Settings
 from export.weights.random import random_state_dict
 from export.weights.source import RandomWeights
 from tests.export.tiny import TINY
+from tests.hp_trt.command_line import as_typed
 
 # Windows as long as the decoders' chunks; initial weights need eight norm groups of eight channels in the UNet, and a
 # refiner that is wider than what it is told.
@@ -150,13 +150,10 @@ def test_a_run_of_export_pocket_train_goes_on_in_the_middle_of_its_denoiser(tmp_
 
     monkeypatch.setattr(DenoiserPhase, "loss", noted)
     monkeypatch.setattr("export.hunyuanportrait.presets.POCKET", SMALL)
-    words = f"""train --run {run} --clips 1 --frames 8 --drivers 1 --autoencoder-steps 1 --motion-steps 1
+    words = f"""--run {run} --clips 1 --frames 8 --drivers 1 --autoencoder-steps 1 --motion-steps 1
         --denoiser-steps 5 --made 1 --decoder-steps 1 --threads 1 --json"""
-    monkeypatch.setattr(sys, "argv", words.split())
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = capfd.readouterr()
-    assert ended.value.code == 0, said.err
+    said = as_typed(main, "train", *words.split(), patch=monkeypatch, capture=capfd)
+    assert said.code == 0, said.err
     assert json.loads(said.out.splitlines()[-1])["complete"]
     assert steps == [3, 3, 4, 4]  # two batches a step
     assert all(torch.equal(value, begun[name]) for name, value in denoiser["unet"].state_dict().items())

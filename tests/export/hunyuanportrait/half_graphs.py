@@ -1,4 +1,4 @@
-"""The graphs of the pocket preset in half precision, of the weights that are shipped: a bundle has the same."""
+"""The graphs of a preset in half precision, of its own weights where it has some: a bundle has the same."""
 
 from __future__ import annotations
 

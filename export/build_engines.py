@@ -121,10 +121,7 @@ def build(
     start_s = time.perf_counter()
     chosen = WeightsChoice(weights=weights, random=random_weights, live=live, live_weights=live_weights)
     asked = None if precision is None else one_of("precision", precision, spec.PRECISIONS)
-    kinds = tuple(one_of("quantisation", kind, spec.QUANTIZATIONS) for kind in dict.fromkeys(quantize or ()))
-    exporting = chosen != WeightsChoice() or reuse or kinds or calibrate
-    if preset is None and (exporting or not families.find(family).has_plans):
-        raise InputError(f"exporting needs --preset: {' or '.join(MODELS)}")
+    _check_preset(preset, family, exporting=bool(chosen != WeightsChoice() or reuse or quantize or calibrate))
     options = plan_options(
         workspace_gib=workspace,
         version_compatible=version_compatible,
@@ -133,31 +130,24 @@ def build(
         strip=strip,
         optimization_level=optimization_level,
     )
-    names = tuple(only or ())
-    plans = plan_config(family, capability, options, only=names, parity=parity, device_id=device)
-    graphs = None
+    plans = plan_config(family, capability, options, only=only, parity=parity, device_id=device)
     if preset is None:
         _check_is_what_was_asked(bundle, {"precision": asked, "size": size, "frames": frames})
-    else:
-        graphs = graph_config(
-            preset,
-            bundle,
-            chosen,
-            precision=asked or ("fp32" if plans is None else "fp16"),
-            size=size,
-            frames=frames,
-            only=names,
-            parity=parity and graph_parity,
-            reuse=reuse,
-            quantize=kinds,
-            calibration=calibrate,
-        )
+    graphs = graph_config(
+        preset,
+        bundle,
+        chosen,
+        precision=asked or ("fp32" if plans is None else "fp16"),
+        size=size,
+        frames=frames,
+        only=only,
+        parity=parity and graph_parity,
+        reuse=reuse,
+        quantize=quantize,
+        calibration=calibrate,
+    )
     with Reporter(as_json=json) as report:
-        if dry_run:
-            _report_dry_run(report, bundle, graphs, plans)
-        else:
-            _report_notes(report, graphs, parity=parity)
-            _report_result(report, bundle, _run(bundle, graphs, plans, report), start_s)
+        _carry_out(report, bundle, graphs, plans, parity=parity, dry_run=dry_run, start_s=start_s)
 
 
 def plan_options(
@@ -186,7 +176,7 @@ def plan_options(
 
 
 def plan_config(
-    family: str, capability: str | None, options: PlanOptions, *, only: tuple[str, ...], parity: bool, device_id: int
+    family: str, capability: str | None, options: PlanOptions, *, only: list[str] | None, parity: bool, device_id: int
 ) -> PlanConfig | None:
     """What plans to build; None for a family that has none.
 
@@ -197,30 +187,37 @@ def plan_config(
         return None
     capabilities = tuple(part.strip() for part in capability.split(",")) if capability is not None else ()
     config = PlanConfig(
-        family=family, capabilities=capabilities, options=options, only=only, parity=parity, device_id=device_id
+        family=family,
+        capabilities=capabilities,
+        options=options,
+        only=tuple(only or ()),
+        parity=parity,
+        device_id=device_id,
     )
     config.target()
     return config
 
 
 def graph_config(
-    preset: str,
+    preset: str | None,
     bundle: Path,
     chosen: WeightsChoice,
     *,
     precision: spec.Precision,
     size: int | None,
     frames: int | None,
-    only: tuple[str, ...],
+    only: list[str] | None,
     parity: bool,
     reuse: bool,
-    quantize: tuple[spec.Quantization, ...],
+    quantize: list[str] | None,
     calibration: tuple[Path, Path] | None,
-) -> BuildConfig:
+) -> BuildConfig | None:
     """What graphs to build: of the chosen weights, or of the package's own; the rest are fields of BuildConfig.
 
-    Raises InputError and CheckpointError.
+    None without a preset. Raises InputError and CheckpointError.
     """
+    if preset is None:
+        return None
     find_model(preset)  # before its weights are looked for
     from export.build import BuildConfig
 
@@ -232,14 +229,20 @@ def graph_config(
         precision=precision,
         size=size,
         frames=frames,
-        only=only,
+        only=tuple(only or ()),
         parity=parity,
         reuse=reuse,
-        quantize=quantize,
+        quantize=tuple(one_of("quantisation", kind, spec.QUANTIZATIONS) for kind in dict.fromkeys(quantize or ())),
         calibration=calibration,
         live=bool(own.live),
         live_weights=own.live_weights,
     )
+
+
+def _check_preset(preset: str | None, family: str, *, exporting: bool) -> None:
+    """Only plans are built without one. `exporting`: whether an option asks for graphs."""
+    if preset is None and (exporting or not families.find(family).has_plans):
+        raise InputError(f"exporting needs --preset: {' or '.join(MODELS)}")
 
 
 def _refuse_plan_options(family: str, capability: str | None, options: PlanOptions, device_id: int) -> None:
@@ -263,6 +266,24 @@ def _check_is_what_was_asked(bundle: Path, asked: Mapping[str, str | int | None]
                 f"{bundle} was exported with {name} {holds[name]}, asked for {value}; leave --{name} out, or export "
                 f"again: give --preset {manifest.preset} (and its weights) as well"
             )
+
+
+def _carry_out(
+    report: Reporter,
+    bundle: Path,
+    graphs: BuildConfig | None,
+    plans: PlanConfig | None,
+    *,
+    parity: bool,
+    dry_run: bool,
+    start_s: float,
+) -> None:
+    """Build, or say what would be built. `start_s`: when the command began, by `time.perf_counter`."""
+    if dry_run:
+        return _report_dry_run(report, bundle, graphs, plans)
+    _report_notes(report, graphs, parity=parity)
+    counts = _run(bundle, graphs, plans, report)
+    _report_result(report, bundle, counts, time.perf_counter() - start_s)
 
 
 def _report_dry_run(report: Reporter, bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -> None:
@@ -291,9 +312,8 @@ def _report_notes(report: Reporter, graphs: BuildConfig | None, *, parity: bool)
         report.note("graphs are not compared with their networks (--no-graph-parity)")
 
 
-def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, int, int]], start_s: float) -> None:
-    """`counts`: what `_run` returns. `start_s`: when the command began, by `time.perf_counter`."""
-    seconds = time.perf_counter() - start_s
+def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, int, int]], seconds: float) -> None:
+    """`counts`: what `_run` returns. `seconds`: what the command took."""
     text = ", ".join(
         f"{total} {what}{'s' * (total != 1)}, {built} built and {total - built} reused" for what, built, total in counts
     )

@@ -202,6 +202,19 @@ def test_a_storeys_loose_modules_are_few(folder, most):
     assert len(list((ROOT / folder).glob("*.py"))) <= most
 
 
+def test_a_module_fits_a_reader_and_a_commands_function_a_page():
+    """Networks are as long as their papers' tables."""
+    modules = [path for storey in STOREYS for path in (ROOT / storey).rglob("*.py") if "networks" not in path.parts]
+    assert not [path for path in modules if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+    functions = {
+        f"{name}.{node.name}": node.end_lineno - node.lineno + 1
+        for name, tree in sources().items()
+        for node in ast.walk(tree)
+        if DOORS.fullmatch(name) and isinstance(node, ast.FunctionDef)
+    }
+    assert len(functions) > 50 and not {name for name, lines in functions.items() if lines > 60}
+
+
 def turned(name: str, line: str) -> dict[str, ast.Module]:
     """The tree with one more line in one module."""
     return dict(sources()) | {name: ast.parse(ast.unparse(sources()[name]) + "\n" + line)}

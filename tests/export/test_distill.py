@@ -150,7 +150,8 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
     assert source.fingerprint("live_unet") == live.fingerprint("live_unet")
     written = begin(*words.split(), "--stage", "write")
     assert "1 of 3 videos give no clip" in written.out, "on every call, and not where clips are cut alone"
-    refused(begin("--preset", "pocket", "--stage", "write"), "is a run on videos; give --videos again, or another")
+    says = "is a run on videos; give --videos again, or another folder"
+    refused(begin("--preset", "pocket", "--stage", "write"), says)
 
 
 def test_who_people_are_is_said_by_the_arcface_of_the_weights_folder_or_the_one_given(monkeypatch, tmp_path):

@@ -8,15 +8,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engines.bundle import Bundle
-from engines.errors import BundleError
-from export.build import BuildConfig, build_bundle
+from export.build_engines import main
+from tests.hp_trt.command_line import Ended, as_typed, refused
 
 Spawn = Callable[[Path], subprocess.Popen[str]]
+Typed = Callable[..., Ended]
+
+
+@pytest.fixture
+def typed(monkeypatch, capfd) -> Typed:
+    """The build command in this process."""
+    return partial(as_typed, main, "build_engines", "--random-weights", patch=monkeypatch, capture=capfd)
 
 
 def spawned(*command: str) -> Spawn:
@@ -36,7 +44,7 @@ def _until(process: subprocess.Popen[str], *words: str) -> None:
             return
 
 
-def goes_on_where_it_was(spawn: Spawn, folder: Path, preset: str) -> None:
+def goes_on_where_it_was(spawn: Spawn, folder: Path, typed: Typed, preset: str) -> None:
     # Appearance is the first graph, motion the second.
     for moment, number, code in (
         (("appearance", '"export"'), signal.SIGINT, 130),
@@ -52,19 +60,18 @@ def goes_on_where_it_was(spawn: Spawn, folder: Path, preset: str) -> None:
         assert not (folder / "manifest.json").exists()
     first = spawn(folder)
     _until(first, "progress")
-    with pytest.raises(BundleError, match=f"is being built by process {first.pid}"):
-        build_bundle(BuildConfig(preset=preset, bundle=folder))
+    refused(typed("--preset", preset, "--bundle", folder), f"is being built by process {first.pid}")
     out, err = first.communicate(timeout=600)
     assert first.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["built"] == 5, "appearance and motion were kept"
     assert len(Bundle.open(folder).manifest.graphs) == 7
 
 
-def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tiny_bundle, tmp_path):
+def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tiny_bundle, typed, tmp_path):
     spawn = spawned("tests.export.copying_exporter", str(tiny_bundle.path), "--preset", "tiny")
-    goes_on_where_it_was(spawn, tmp_path / "bundle", "tiny")
+    goes_on_where_it_was(spawn, tmp_path / "bundle", typed, "tiny")
 
 
 @pytest.mark.heavy
-def test_a_build_stopped_while_it_really_exports_goes_on_too(tmp_path):
-    goes_on_where_it_was(spawned("export.build_engines", "--preset", "pocket"), tmp_path / "bundle", "pocket")
+def test_a_build_stopped_while_it_really_exports_goes_on_too(typed, tmp_path):
+    goes_on_where_it_was(spawned("export.build_engines", "--preset", "pocket"), tmp_path / "bundle", typed, "pocket")

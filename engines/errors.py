@@ -6,16 +6,40 @@ turn it is: 2 the user's (an input, a bundle, a checkpoint, a disk), 1 ours.
 
 from __future__ import annotations
 
+import re
+
+_MOST_LINES, _MOST_LETTERS = 3, 600
+# A terminal obeys control characters, and a message may quote a name that a stranger chose.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 def how_to_install(extra: str) -> str:
     """What a message says of the packages of an extra of ours. No index has hp-trt: a checkout names them."""
     return f"pip install '.[{extra}]' in a checkout of hp-trt"
 
 
+def bounded(text: str) -> str:
+    """`text` as people can read it: at most three lines and 600 letters, with control characters escaped.
+
+    Of a longer one the middle goes: a message begins with what was found and ends with what to do.
+    """
+    lines = _CONTROLS.sub(lambda found: ascii(found.group())[1:-1], text).splitlines() or [""]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], f"... {lines[-1]}"]
+    whole = "\n".join(lines)
+    if len(whole) <= _MOST_LETTERS:
+        return whole
+    end = _MOST_LETTERS // 2
+    return f"{whole[: _MOST_LETTERS - end - 5]} ... {whole[-end:]}"
+
+
 class HpTrtError(Exception):
-    """Base of all our errors. `exit_code` is what a command returns for it."""
+    """Base of all our errors. `exit_code` is what a command returns for it; the message is `bounded`."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(bounded(message))
 
 
 class InputError(HpTrtError):

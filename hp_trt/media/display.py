@@ -31,7 +31,8 @@ class Display:
         self._reformat = VideoReformatter().reformat
         self._container_shape = _known(stream.sample_aspect_ratio)
         self._first_coded_shape: Fraction | None = None
-        self._frames = 0
+        self._coded_shape: Fraction | None = None
+        self._begun = False
         self.notes: list[str] = []
 
     def size(self, frame: Any) -> tuple[int, int]:
@@ -64,11 +65,13 @@ class Display:
     def _square(self, frame: Any) -> tuple[int, int]:
         """Width and height of `frame` with square pixels: the width is stretched, as players do."""
         coded = _known(self._stream.codec_context.sample_aspect_ratio)
-        if not self._frames:
-            self._first_coded_shape = coded
-        self._frames += 1
+        if not self._begun:
+            self._first_coded_shape, self._begun = coded, True
+        # The decoder is ahead of the frames that it gives: a new shape holds from the next key frame on.
+        if frame.key_frame or self._coded_shape is None:
+            self._coded_shape = coded
         stated = self._container_shape not in (None, self._first_coded_shape)
-        shape = (self._container_shape if stated else coded) or _SQUARE
+        shape = (self._container_shape if stated else self._coded_shape) or _SQUARE
         if not 1 / _WIDEST_PIXEL <= shape <= _WIDEST_PIXEL:
             self._note(f"{self._name} says that its pixels are {shape.numerator}:{shape.denominator}: taken as square")
             shape = _SQUARE

@@ -35,7 +35,7 @@ class DrivingFrames:
     def check_length(self, most: int) -> None:
         """Raises InputError where it is known before they are read that there are more than `most`."""
         source = self._source
-        known = source.info.frames_listed if isinstance(source, VideoReader) else True
+        known = source.info.promise.listed if isinstance(source, VideoReader) else True
         if known and (self.total or 0) > most:
             raise self.too_many(f"{self.total} frames, at most {most} are taken")
 

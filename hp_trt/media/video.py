@@ -21,7 +21,7 @@ from engines.foreign import foreign
 from hp_trt.media.display import Display
 from hp_trt.media.opening import ADVICE, open_file, video_stream
 from hp_trt.media.pixel_limit import VIDEO_BYTES, most_pixels
-from hp_trt.media.promise import Delivery, Promise, promise_of
+from hp_trt.media.promise import Delivery, Promise, promise_of, shortfall
 
 _FALLBACK_RATE = Fraction(25)
 
@@ -35,10 +35,13 @@ class VideoInfo:
     height: int
     rate: Fraction  # frames per second: the mean where the rate varies
     time_base: Fraction  # seconds per tick of the file's clock
-    frames: int | None  # promised, those that an edit list hides left out; None when the file does not say
-    duration_s: float | None
+    promise: Promise
     audio_codec: str | None  # None: no audio that FFmpeg knows
-    frames_listed: bool = False  # each of `frames` by the file's index: the number is true of the whole file
+
+    @property
+    def frames(self) -> int | None:
+        """As many as there will be; None: the file does not say."""
+        return self.promise.frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,8 @@ class VideoReader:
                 previous = time
                 count += 1
                 yield VideoFrame(image=display.rgb(frame, (info.width, info.height)), time_s=time)
-        self.notes = [*display.notes, *_walk_notes(info, count, previous, delivery)]
+        end_s = (previous or 0) + 1 / info.rate
+        self.notes = [*display.notes, *shortfall(info.path, info.promise, delivery, frames=count, end_s=end_s)]
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -84,7 +88,7 @@ def probe(path: Path | str) -> VideoInfo:
     path = Path(path)
     with open_file(path) as container, foreign(f"{path} is a damaged video", ADVICE):
         stream = video_stream(container, path, frame_threads=False)
-        promise = promise_of(stream, container.size)
+        promise = promise_of(container, stream)
         display = Display(stream, path)
         first = next(_decoded(container, stream, Delivery()), None)
         if first is None:
@@ -93,7 +97,6 @@ def probe(path: Path | str) -> VideoInfo:
                 f"{most_pixels(VIDEO_BYTES) // 10**6} megapixels; {ADVICE}"
             )
         width, height = display.size(first)
-        duration = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)
         audio = audio_stream(container)
         return VideoInfo(
             path=path,
@@ -101,10 +104,8 @@ def probe(path: Path | str) -> VideoInfo:
             height=height,
             rate=frame_rate(stream),
             time_base=Fraction(stream.time_base),
-            frames=promise.frames,
-            duration_s=float(duration) or None,
+            promise=promise,
             audio_codec=audio.codec_context.codec.canonical_name if audio else None,
-            frames_listed=promise.listed,
         )
 
 
@@ -141,16 +142,3 @@ def _decoded(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
             delivery.damaged += 1
             continue
         yield from frames
-
-
-def _walk_notes(info: VideoInfo, count: int, last_s: Fraction | None, delivery: Delivery) -> list[str]:
-    promised = info.frames or 0
-    if delivery.falls_short(Promise(info.frames)):
-        of = f" of {promised}" if promised else ""
-        return [f"{info.path} is damaged or cut off: the {count}{of} frames that can be decoded are used"]
-    missing_s = (info.duration_s or 0.0) - float((last_s or 0) + 1 / info.rate)
-    if not promised and missing_s > 1:  # a header without a frame count: only its duration tells
-        return [
-            f"the pictures of {info.path} end {missing_s:.1f} s before the file should: its {count} frames are used"
-        ]
-    return []

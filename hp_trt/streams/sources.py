@@ -24,7 +24,7 @@ import numpy as np
 from engines.errors import InputError
 from hp_trt.media.display import Display
 from hp_trt.media.opening import open_file, open_stream, video_stream
-from hp_trt.media.promise import UNKNOWN, Delivery, Promise
+from hp_trt.media.promise import Delivery, Promise, shortfall
 from hp_trt.media.video import audio_stream, frame_rate, probe, reason
 from hp_trt.streams.pipes import PipeReader
 
@@ -81,8 +81,7 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
         return _open_url(what, sound=sound, timeout_s=timeout_s, playlist=playlist)
     info = probe(what)
     container = open_file(info.path, timeout_s=timeout_s)
-    promise = Promise(info.frames, info.frames_listed)
-    return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=promise)
+    return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
 
 
 def is_url(what: str) -> bool:
@@ -106,7 +105,7 @@ class Media:
         sound: bool,
         timeout_s: float,
         recorded: bool,
-        promise: Promise = UNKNOWN,
+        promise: Promise | None = None,  # of a file
         advice: str = "see why it stopped",
     ) -> None:
         self._container, self._timeout_s, self._advice, self._promise = container, timeout_s, advice, promise
@@ -125,7 +124,7 @@ class Media:
 
     def read(self) -> Iterator[Picture | SoundPacket]:
         display, delivery = Display(self._pictures, self.name), Delivery()
-        last_s, first_s = None, None
+        last_s, first_s, shown = None, None, 0
         for packet in self._demuxed():
             if packet.stream is self.sound:
                 if packet.dts is not None:
@@ -143,15 +142,18 @@ class Media:
                     time_s = Fraction(frame.pts) * frame.time_base
                 else:
                     time_s = Fraction(0) if last_s is None else last_s + 1 / self.rate
-                first_s, last_s = time_s if first_s is None else first_s, time_s
+                first_s, last_s, shown = time_s if first_s is None else first_s, time_s, shown + 1
                 yield Picture(image=display.rgb(frame), time_s=time_s)
         self.notes.extend(display.notes)
+        if self._promise is not None:
+            end_s = (last_s or 0) + 1 / self.rate
+            self.notes.extend(shortfall(self.name, self._promise, delivery, frames=shown, end_s=end_s))
+            return
         if delivery.damaged:
             self.notes.append(
                 f"{self.name} is damaged: {delivery.damaged} packets could not be decoded and are missing"
             )
-        if not (self._promise.listed and not delivery.falls_short(self._promise)):
-            self._note_missing(first_s, last_s)
+        self._note_missing(first_s, last_s)
 
     def close(self) -> None:
         self._container.close()

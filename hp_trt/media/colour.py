@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Convert = Callable[["Image.Image"], "Image.Image"]  # of the mode that the profile needs -> RGB
 _NEEDED_MODE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by the profile's colour space
+# Grey has its place in every RGB space; the other way round a profile is somebody's mistake: (needed, has).
+_FITTING = {("RGB", "RGB"), ("RGB", "L"), ("L", "L"), ("CMYK", "CMYK")}
 _NOBODY_SEES = 2  # levels: two versions of sRGB differ by so much in the dark
 
 
@@ -41,7 +43,9 @@ def to_srgb(profile: bytes, mode: str) -> tuple[str, Convert] | None:
         needed = _NEEDED_MODE.get(space)
         if needed is None or (needed, mode) not in _FITTING:
             raise UnusableProfileError(f"it is for {space} pictures")
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), needed, "RGB")
+        # A grey curve that littlecms simplifies is ten levels off in the dark.
+        flags = ImageCms.Flags.NOOPTIMIZE if needed == "L" else ImageCms.Flags.NONE
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), needed, "RGB", flags=flags)
         if needed == "RGB" and _changes_nothing(transform):
             return None
     except UnusableProfileError:
@@ -49,10 +53,6 @@ def to_srgb(profile: bytes, mode: str) -> tuple[str, Convert] | None:
     except Exception as error:
         raise UnusableProfileError(reason(error)) from error
     return needed, lambda image: ImageCms.applyTransform(image, transform)
-
-
-# Grey has its place in every RGB space; the other way round a profile is somebody's mistake.
-_FITTING = {("RGB", "RGB"), ("RGB", "L"), ("L", "L"), ("CMYK", "CMYK")}
 
 
 def _changes_nothing(transform: Any) -> bool:

@@ -25,8 +25,11 @@ def test_what_is_no_orientation_turns_nothing(orientation):
     assert from_exif(orientation) == NONE
 
 
-@pytest.mark.parametrize("a, b, c, d", [(s, 0, 0, t) for s in (1, -1) for t in (1, -1)] + [(0, s, t, 0) for s in (1, -1) for t in (1, -1)])  # fmt: skip
-def test_a_matrix_moves_every_pixel_as_its_formula_says(a, b, c, d):
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("one", [1, -1])
+@pytest.mark.parametrize("two", [1, -1])
+def test_a_matrix_moves_every_pixel_as_its_formula_says(crossed, one, two):
+    a, b, c, d = (0, one, two, 0) if crossed else (one, 0, 0, two)
     turned = from_matrix([v * 65536 for v in (a, b, 0, c, d, 0, 0, 0, 16384)]).apply(IMAGE)
     places = {(a * x + c * y, b * x + d * y): IMAGE[y, x] for y in range(2) for x in range(3)}
     left, top = min(x for x, _ in places), min(y for _, y in places)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "TGA")
-_DECODER_BYTES = {"JPEG2000": 16}  # of a pixel: its decoder holds four bytes for each colour
+# Of a pixel: one decoder holds four bytes for each colour, the other two pictures beside Pillow's.
+_DECODER_BYTES = {"JPEG2000": 16, "WEBP": 6}
 _STRIP_PIXELS = 1_000_000
 _ADVICE = "give the path of a picture (PNG, JPEG, WebP, HEIC, ...)"
 _ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")

@@ -104,7 +104,7 @@ def test_a_file_that_is_cut_off_says_so(tmp_path, part, tiles):
 
 def test_what_only_calls_itself_heic_is_told(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
-    with pytest.raises(InputError, match="is a HEIC picture that cannot be read .*; save it as JPEG or PNG"):
+    with pytest.raises(InputError, match=r"is a HEIC picture that cannot be read .*; save it as JPEG or PNG"):
         load_image(tmp_path / "a.heic")
     picture = io.BytesIO()
     drawn(8, 8).save(picture, "PNG")

@@ -54,7 +54,7 @@ def animate(
     provider: options.Provider = "cpu",
     device: options.Device = 0,
     weight_budget: options.WeightBudget = None,
-    max_frames: options.MaxFrames = 10_000,
+    max_frames: options.MaxFrames = RuntimeConfig.max_frames,
     threads: options.Threads = None,
     locator: options.Locator = "haar",
     locator_file: options.LocatorFile = None,

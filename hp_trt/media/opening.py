@@ -29,8 +29,13 @@ CONTAINERS = (
     "apng", "h264", "hevc", "obu", "m4v", "mpegvideo", "yuv4mpegpipe", "mjpeg", "mpjpeg",
     "mp3", "aac", "flac", "wav", "aiff",
 )  # fmt: skip
-_NETWORK = ("tcp", "udp", "tls", "rtp", "http", "https", "httpproxy", "rtmp", "rtmps", "rtmpt", "srt", "rist", "crypto")
+# What one address needs below it: a camera's rtsp its tcp, https its tls.
+_NETWORK = (
+    "tcp", "udp", "tls", "rtp", "http", "https", "httpproxy", "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts",
+    "ffrtmphttp", "ffrtmpcrypt", "srt", "rist", "crypto",
+)  # fmt: skip
 _SESSIONS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtp": "rtp"}  # addresses with a demuxer of their own
+_MOST_THREADS = 16  # that FFmpeg takes by itself
 _LISTS = (b"#EXTM3U", b"ffconcat", b"file ", b"[playlist]", b"v=0", b"<?xml", b"<MPD", b"#EXT")
 
 
@@ -70,7 +75,7 @@ def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", p
     """
     import av
 
-    containers, protocols = CONTAINERS, (scheme,) if scheme in ("", "file") else (scheme, *_NETWORK)
+    containers, protocols = CONTAINERS, (scheme, *_NETWORK) if scheme else ()
     if scheme in _SESSIONS:
         containers = (*containers, _SESSIONS[scheme])
     if playlist:
@@ -101,7 +106,7 @@ def _open(source: Any, containers: tuple[str, ...], protocols: tuple[str, ...], 
 
     options = {
         "format_whitelist": ",".join(containers),
-        "protocol_whitelist": ",".join(filter(None, protocols)) or "none",
+        "protocol_whitelist": ",".join(protocols) or "none",
         "max_pixels": str(most_pixels(VIDEO_BYTES)),
     }
     timeout = None if timeout_s is None else (timeout_s, timeout_s)
@@ -130,7 +135,7 @@ def video_stream(container: Any, name: Path | str, *, frame_threads: bool = True
         coder.options = {"max_pixels": str(most_pixels(max(VIDEO_BYTES, 2 * pixel_bytes)))}
         # Each thread holds a frame.
         fitting = int(MAX_BYTES / max(coder.width * coder.height * pixel_bytes, 1))
-        coder.thread_type = "AUTO" if frame_threads and fitting >= (os.cpu_count() or 1) else "SLICE"
+        coder.thread_type = "AUTO" if frame_threads and fitting >= min(os.cpu_count() or 1, _MOST_THREADS) else "SLICE"
     return stream
 
 

@@ -31,6 +31,7 @@ from hp_trt.streams.pipes import PipeReader
 STDIN = "-"
 _CAMERA = re.compile(r"camera:(.+)|(/dev/video\d+)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FILE = "file://"
 _HIGHEST_RATE = 240  # above it is a clock, not a rate: a browser's recordings say 1000
 _USUAL_RATE = Fraction(30)
 _CUT_OFF_S = 1  # so much less than a header promised is worth a word
@@ -77,9 +78,9 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
         return Camera(camera[1] or camera[2])
     if what == STDIN:
         return _open_stdin(sound=sound, timeout_s=timeout_s, stop=stop)
-    if is_url(what):
+    if is_url(what) and not what.lower().startswith(_FILE):
         return _open_url(what, sound=sound, timeout_s=timeout_s, playlist=playlist)
-    info = probe(what)
+    info = probe(what[len(_FILE) :] if is_url(what) else what)
     container = open_file(info.path, timeout_s=timeout_s)
     return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
 

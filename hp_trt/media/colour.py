@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -52,7 +52,8 @@ def to_srgb(profile: bytes, mode: str) -> tuple[str, Convert] | None:
         raise
     except Exception as error:
         raise UnusableProfileError(reason(error)) from error
-    return needed, lambda image: ImageCms.applyTransform(image, transform)
+    # The image is there: None is for conversions in place alone.
+    return needed, lambda image: cast("Image.Image", ImageCms.applyTransform(image, transform))
 
 
 def _changes_nothing(transform: Any) -> bool:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -165,7 +165,7 @@ def _white(image: Image.Image) -> float | None:
     """The value of white in a picture of more than 8 bits; None for others. Floats count as 0 to 1."""
     if image.mode == "F":
         return 1.0
-    if image.mode == "I" and image.getextrema()[1] <= 255:
+    if image.mode == "I" and cast("tuple[int, int]", image.getextrema())[1] <= 255:
         return 255.0  # 8-bit values in a 32-bit file
     return 65535.0 if image.mode.startswith("I") else None
 

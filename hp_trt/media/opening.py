@@ -10,6 +10,7 @@ whenever a stream changes its size.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,12 @@ def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", p
     """
     import av
 
-    containers, protocols = CONTAINERS, (scheme, *_NETWORK) if scheme else ()
+    containers, protocols = list(CONTAINERS), [scheme, *_NETWORK] if scheme else []
     if scheme in _SESSIONS:
-        containers = (*containers, _SESSIONS[scheme])
+        containers.append(_SESSIONS[scheme])
     if playlist:
-        containers, protocols = (*containers, *PLAYLISTS), (*protocols, "data")
+        containers.extend(PLAYLISTS)
+        protocols.append("data")
     try:
         return _open(source, containers, protocols, timeout_s)
     except (av.error.ExitError, TimeoutError) as error:
@@ -101,7 +103,7 @@ def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", p
         ) from error
 
 
-def _open(source: Any, containers: tuple[str, ...], protocols: tuple[str, ...], timeout_s: float | None) -> Any:
+def _open(source: Any, containers: Iterable[str], protocols: Iterable[str], timeout_s: float | None) -> Any:
     import av
 
     options = {

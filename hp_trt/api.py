@@ -181,6 +181,7 @@ class Runtime:
         targets = [Path(target) for target in (out, crop_out) if target is not None]
         for target in targets:  # before the portrait is encoded
             check_target(target, reader.info)
+        images = self._driving(reader, profile)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
         for target in targets:
             if who.path is not None and same_file(target, who.path):
@@ -193,7 +194,7 @@ class Runtime:
             if crop_out is not None:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            clip = self._clip(who, DrivingFrames(reader), self._locator_of(landmarks), profile, stages)
+            clip = self._clip(who, images, self._locator_of(landmarks), profile, stages)
             # Closed first, whatever fails: a live session's threads work until then.
             made = files.enter_context(closing(_frames(clip, who)))
             for frame in made:
@@ -233,7 +234,7 @@ class Runtime:
         the last frame is taken or the generator is closed.
         """
         profile, stages = self._with(self.profile, sampling), self._stages()
-        images = DrivingFrames(driving)
+        images = self._driving(driving, profile)
         who = self._encoded(portrait, stages=stages)
         yield from _frames(self._clip(who, images, self._locator_of(landmarks), profile, stages), who)
 
@@ -276,6 +277,13 @@ class Runtime:
         with nullcontext() if given else naming(profile.name):
             self.model.check(chosen)
         return chosen
+
+    def _driving(self, driving: DrivingSource | VideoReader, profile: Profile) -> DrivingFrames:
+        """The driving frames. Raises InputError for more than a clip may have, where their number is known."""
+        images = DrivingFrames(driving)
+        if profile.mode == "clip":
+            images.check_length(self.config.max_frames)
+        return images
 
     def _clip(
         self, portrait: Portrait, driving: DrivingFrames, locator: FaceLocator, profile: Profile, stages: Stages

@@ -54,6 +54,7 @@ def animate(
     provider: options.Provider = "cpu",
     device: options.Device = 0,
     weight_budget: options.WeightBudget = None,
+    max_frames: options.MaxFrames = RuntimeConfig.max_frames,
     threads: options.Threads = None,
     locator: options.Locator = "haar",
     locator_file: options.LocatorFile = None,
@@ -70,6 +71,7 @@ def animate(
         runtime=RuntimeConfig(
             profile=profile,
             weight_budget_bytes=options.weight_budget_bytes(weight_budget),
+            max_frames=max_frames,
             **options.machine(family=family, provider=provider, device=device, threads=threads),
             **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
         ),

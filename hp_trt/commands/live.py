@@ -34,6 +34,7 @@ def live(
     container: Annotated[
         str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
     ] = None,
+    allow_playlist: options.AllowPlaylist = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for a source or receiver that does nothing.")] = 10.0,
     seed: options.Seed = None,
     family: options.Family = "onnxruntime",
@@ -65,6 +66,7 @@ def live(
         container_format=container,
         crop=crop,
         timeout_s=timeout,
+        allow_playlist=allow_playlist,
         apart=(portrait,),
     )
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)

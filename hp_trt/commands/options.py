@@ -31,6 +31,7 @@ Device = Annotated[int, typer.Option(help="Which GPU, from 0.")]
 WeightBudget = Annotated[
     float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
 ]
+MaxFrames = Annotated[int, typer.Option(help="The longest driving video that is taken.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads [every core].")]
 Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")]
 LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file.")]
@@ -38,6 +39,9 @@ PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait
 DrivingLandmarks = Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")]
 Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")]
 ReportFile = Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")]
+AllowPlaylist = Annotated[
+    bool, typer.Option("--allow-playlist", help="Open a URL's HLS or DASH playlist, and the addresses in it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Every event as a line of JSON on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

@@ -16,7 +16,6 @@ from itertools import islice
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
-from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_face
 from hp_trt.hunyuanportrait.geometry import motion_ids
@@ -54,6 +53,7 @@ def read_motion(
 
     Raises InputError for a video without frames or of more than `max_frames`, FaceNotFound, NonFiniteError.
     """
+    driving.check_length(max_frames)
     with stages.unit("first_face"):
         face = first_face(iter(driving), locator, driving.name)
     cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
@@ -70,7 +70,7 @@ def read_motion(
         if not group:
             break
         if len(motion.times) > max_frames:
-            raise InputError(f"{driving.name} has more than {max_frames} frames; cut it shorter, or raise max_frames")
+            raise driving.too_many(f"more than {max_frames} frames")
         with stages.unit("motion", len(group)):
             head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
             tokens = encode_motion(

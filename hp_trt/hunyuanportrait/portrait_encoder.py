@@ -13,7 +13,7 @@ from engines.errors import InputError
 from hp_trt.faces.arcface import Embed
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.portrait import PortraitCrop, portrait_crop
-from hp_trt.media.images import load_image
+from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.portrait import Picture, Portrait
 from runtime.hunyuanportrait import noise
@@ -53,7 +53,8 @@ class PortraitEncoder:
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
         """Of a file, or (H, W, 3) uint8 RGB. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
         with stages.unit("portrait_crop"):
-            pixels = load_image(image)
+            picture = load_picture(image)
+            pixels = picture.pixels
             crop = portrait_crop(
                 pixels,
                 locator,
@@ -65,7 +66,7 @@ class PortraitEncoder:
             image=pixels,
             path=None if isinstance(image, np.ndarray) else Path(image),
             paste=PasteBack(pixels, crop.box),
-            notes=crop.notes,
+            notes=(*picture.notes, *crop.notes),
             encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages)),
         )
 

@@ -50,6 +50,7 @@ class LiveConfig:
     container_format: str | None = None  # of standard output or a URL
     crop: bool = False  # only the square around the face
     timeout_s: float = 10.0  # for a source or a receiver that does nothing
+    allow_playlist: bool = False  # of a URL: HLS and DASH, which name further addresses
     apart: tuple[Path, ...] = ()  # files that the result must not replace, such as the portrait
 
     def __post_init__(self) -> None:
@@ -59,6 +60,8 @@ class LiveConfig:
         for name, number in (("--seconds", self.seconds), ("--timeout", self.timeout_s)):
             if number is not None and not (math.isfinite(number) and 0 < number <= _LONGEST_S):
                 raise InputError(f"{name} is a number of seconds above 0, got {number}")
+        if self.allow_playlist and not is_url(self.driving):
+            raise InputError(f"--allow-playlist is for URLs, the driving source is {self.driving}; leave it out")
         if self.pace == "fast" and self.policy not in (None, "block"):
             raise InputError(
                 f"at a fast pace nearly every frame would be dropped by the policy {self.policy}; "
@@ -108,7 +111,13 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         stdout_fd=stdout_fd,
     )
     check_apart(config.driving, config.out, config.apart)
-    source = open_source(config.driving, sound=sink.hears, timeout_s=config.timeout_s, stop=stop.event)
+    source = open_source(
+        config.driving,
+        sound=sink.hears,
+        timeout_s=config.timeout_s,
+        stop=stop.event,
+        playlist=config.allow_playlist,
+    )
     run: _Run | None = None
     try:
         with open_session(config.resolved_policy) as opened:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from hp_trt.media.opening import open_file
 from hp_trt.media.video import audio_stream
 
 # What players expect inside each container; FFmpeg would let more in.
@@ -85,10 +86,8 @@ class AudioTrack:
     """One stream of the file `source` on its way into `output` (an open PyAV container)."""
 
     def __init__(self, source: Path, output: Any) -> None:
-        import av
-
         self._output = output
-        self._input = av.open(str(source.absolute()))
+        self._input = open_file(source)
         self._stream = audio_stream(self._input)
         carrier = SoundCarrier(self._stream, output, output.format.name)
         self._packets = (part for packet in self._demuxed() for part in carrier.carry(packet))

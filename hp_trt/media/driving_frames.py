@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.errors import InputError
 from hp_trt.media.video import VideoReader
 from runtime.stages import Stages
 
@@ -30,6 +31,20 @@ class DrivingFrames:
     def total(self) -> int | None:
         """How many there are; None: the file does not say."""
         return self._source.info.frames if isinstance(self._source, VideoReader) else len(self._source)
+
+    def check_length(self, most: int) -> None:
+        """Raises InputError where it is known before they are read that there are more than `most`."""
+        source = self._source
+        known = source.info.promise.listed if isinstance(source, VideoReader) else True
+        if known and (self.total or 0) > most:
+            raise self.too_many(f"{self.total} frames, at most {most} are taken")
+
+    def too_many(self, found: str) -> InputError:
+        """The error for more frames than are taken."""
+        return InputError(
+            f"{self.name} has {found}; cut it shorter, or raise the limit "
+            "(max_frames of RuntimeConfig, --max-frames of hp-trt animate)"
+        )
 
     @property
     def notes(self) -> list[str]:

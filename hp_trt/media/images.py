@@ -1,85 +1,186 @@
 """Any picture a user may have, as (H, W, 3) uint8 RGB.
 
-Turned as its EXIF says. Transparency is laid on black: the release saw such pictures without their alpha,
-and black is what most pictures hold under it. CMYK, palette, grey and 16-bit pictures are
-converted; 16 bits are scaled to 8 by their full range.
+Turned as it says itself, its colours converted to sRGB. Transparency is laid on black: the release saw such pictures
+without their alpha, and black is what most pictures hold under it. CMYK, palette, grey and 16-bit pictures are
+converted; 16 bits are scaled to 8 by their full range. Of several pictures in a file the first is taken.
+
+Pillow opens only the formats that are named here: some of its others start programs or hold pictures in pictures.
+Everything is converted in strips, so that memory holds the decoded picture and the result alone.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from engines.errors import InputError
+from engines.foreign import foreign
+from hp_trt.media.colour import Convert, UnusableProfileError, to_srgb
+from hp_trt.media.files import check_file
+from hp_trt.media.heif_boxes import is_heif
+from hp_trt.media.pixel_limit import PICTURE_BYTES, check_pixels, most_pixels, too_large
+from hp_trt.media.turn import from_exif
 
 if TYPE_CHECKING:
     from PIL import Image
 
-# 64 megapixels decode to 192 MB: more than any camera's portrait needs, less than hurts a small machine.
-MAX_PIXELS = 64_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "TGA")
+# Of a pixel: one decoder holds four bytes for each colour, the other two pictures beside Pillow's.
+_DECODER_BYTES = {"JPEG2000": 16, "WEBP": 6}
+_STRIP_PIXELS = 1_000_000
+_ADVICE = "give the path of a picture (PNG, JPEG, WebP, HEIC, ...)"
+_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+# What a profile of the picture sees, where that is not the mode itself.
+_BASE_MODES = {
+    "RGBA": "RGB",
+    "RGBa": "RGB",
+    "P": "RGB",
+    "PA": "RGB",
+    "1": "L",
+    "LA": "L",
+    "La": "L",
+    "F": "L",
+    "I": "L",
+}
+_BASE_MODES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "L")
 
 
-def load_image(source: Path | str | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+@dataclass(frozen=True)
+class LoadedPicture:
+    """A picture, and what a user should know of it, a line each."""
+
+    pixels: np.ndarray  # (H, W, 3) uint8 RGB, contiguous
+    notes: tuple[str, ...] = ()
+
+
+def load_image(source: Path | str | np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB, contiguous; the caller owns it.
 
     An array is checked and copied: (H, W, 3) or (H, W, 4) uint8, RGB first. Raises InputError.
     """
+    return load_picture(source).pixels
+
+
+def load_picture(source: Path | str | np.ndarray) -> LoadedPicture:
+    """`load_image` with its notes."""
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return LoadedPicture(_from_array(source))
     path = Path(source)
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give the path of a picture (PNG, JPEG, WebP, ...)")
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; give the path of a picture (PNG, JPEG, WebP, ...)")
-    return _read(path, max_pixels)
+    check_file(path, _ADVICE)
+    with foreign(f"{path} cannot be read", "use another picture"), open(path, "rb") as file:
+        head = file.read(64)
+    if is_heif(head):
+        from hp_trt.media import heic
+
+        made = heic.read(path)
+        return _by_profile(made.pixels, made.profile, path)
+    return _read(path)
 
 
-def _read(path: Path, max_pixels: int) -> np.ndarray:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def _read(path: Path) -> LoadedPicture:
+    from PIL import Image, UnidentifiedImageError
 
+    with foreign(f"{path} is a damaged picture", "save it again, or use another one"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our own limit is lower than Pillow's, and its reader forgives much
+        Image.init()
+        try:
+            with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+                check_pixels(path, image.width, image.height, _DECODER_BYTES.get(image.format or "", PICTURE_BYTES))
+                _check_tiles(image, path)
+                return _converted(image, path)
+        except UnidentifiedImageError as error:
+            raise InputError(
+                f"{path} is not a picture that Pillow can read here; give a PNG, JPEG, WebP or HEIC file"
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise too_large(path, "far more pixels", most_pixels(PICTURE_BYTES)) from error
+
+
+def _check_tiles(image: Image.Image, path: Path) -> None:
+    """A TIFF's tile may be larger than its picture, and is decoded whole."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None and 322 in tags and 323 in tags:
+        check_pixels(path, int(tags[322]), int(tags[323]), PICTURE_BYTES)
+
+
+def _converted(image: Image.Image, path: Path) -> LoadedPicture:
+    turn = from_exif(image.getexif().get(0x0112))
+    image.load()
+    convert, notes = _profile_of(image.info.get("icc_profile"), _BASE_MODES.get(image.mode, image.mode), path)
+    mode, to_rgb = convert or ("RGB", _unchanged)
+    has_alpha = image.mode in _ALPHA or "transparency" in image.info
+    white = _white(image)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in _strips(image.height, image.width):
+        part: Image.Image = image.crop((0, rows.start, image.width, rows.stop))
+        if white is not None:
+            part = _from_wide(part, white)
+        if has_alpha:
+            part = part.convert("RGBA")
+            alpha = np.asarray(part.getchannel("A"))
+            pixels[rows] = _on_black(np.asarray(to_rgb(part.convert("RGB").convert(mode))), alpha[:, :, None])
+        else:
+            pixels[rows] = np.asarray(to_rgb(part.convert(mode)))
+    image.close()
+    return LoadedPicture(turn.apply(pixels), notes)
+
+
+def _by_profile(pixels: np.ndarray, profile: bytes | None, path: Path) -> LoadedPicture:
+    """(H, W, 3) uint8 RGB, converted in place by its profile."""
+    from PIL import Image
+
+    convert, notes = _profile_of(profile, "RGB", path)
+    if convert:
+        for rows in _strips(*pixels.shape[:2]):
+            pixels[rows] = np.asarray(convert[1](Image.fromarray(pixels[rows])))
+    return LoadedPicture(pixels, notes)
+
+
+def _profile_of(profile: bytes | None, mode: str, path: Path) -> tuple[tuple[str, Convert] | None, tuple[str, ...]]:
+    """What the profile does to a picture of `mode`, if anything, and what a user should know."""
+    if not profile:
+        return None, ()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(path) as image:
-                if image.width * image.height > max_pixels:
-                    raise _too_large(path, f"{image.width} x {image.height} pixels", max_pixels)
-                return _rgb(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture that Pillow can read; give a PNG, JPEG or WebP file") from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, "far more pixels", max_pixels) from error
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: permission denied; change its permissions") from error
-    except (OSError, SyntaxError, ValueError, MemoryError) as error:  # what Pillow raises on damaged files
-        raise InputError(f"{path} is a damaged picture ({error}); save it again, or use another one") from error
+        return to_srgb(profile, mode), ()
+    except UnusableProfileError as error:
+        return None, (f"the colour profile of {path} cannot be used ({error}): its colours are taken as sRGB",)
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith(("I", "F")):
-        return _from_wide(np.asarray(image))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _on_black(np.asarray(image.convert("RGBA")))
-    return np.array(image.convert("RGB"))
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of about a megapixel."""
+    rows = max(1, _STRIP_PIXELS // max(width, 1))
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
-def _from_wide(grey: np.ndarray) -> np.ndarray:
-    """Grey (H, W) of more than 8 bits, by the full range of what it holds; floats count as 0 to 1."""
-    values = np.nan_to_num(grey.astype(np.float64))
-    if grey.dtype.kind == "f":
-        top = 1.0
-    elif grey.dtype.itemsize > 2 and values.max(initial=0) <= 255:
-        top = 255.0  # 8-bit values in a 32-bit file
-    else:
-        top = 65535.0
-    return np.repeat(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
+def _unchanged(image: Image.Image) -> Image.Image:
+    return image
 
 
-def _on_black(rgba: np.ndarray) -> np.ndarray:
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    return ((rgba[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
+def _white(image: Image.Image) -> float | None:
+    """The value of white in a picture of more than 8 bits; None for others. Floats count as 0 to 1."""
+    if image.mode == "F":
+        return 1.0
+    if image.mode == "I" and cast("tuple[int, int]", image.getextrema())[1] <= 255:
+        return 255.0  # 8-bit values in a 32-bit file
+    return 65535.0 if image.mode.startswith("I") else None
+
+
+def _from_wide(image: Image.Image, white: float) -> Image.Image:
+    """Grey of more than 8 bits as grey of 8, by the full range of what it holds."""
+    from PIL import Image
+
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    return Image.fromarray(np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
+
+
+def _on_black(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(H, W, 3) and (H, W, 1) uint8 -> (H, W, 3) uint8."""
+    return ((colours * alpha.astype(np.uint16) + 127) // 255).astype(np.uint8)
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
@@ -88,10 +189,4 @@ def _from_array(array: np.ndarray) -> np.ndarray:
             f"a picture given as an array must be (H, W, 3) or (H, W, 4) uint8 RGB, got {array.shape} {array.dtype}; "
             "convert it first"
         )
-    return _on_black(array) if array.shape[2] == 4 else np.array(array, order="C")
-
-
-def _too_large(path: Path, found: str, max_pixels: int) -> InputError:
-    return InputError(
-        f"{path} has {found}; at most {max_pixels / 1e6:.0f} megapixels are decoded: make the picture smaller first"
-    )
+    return _on_black(array[:, :, :3], array[:, :, 3:]) if array.shape[2] == 4 else np.array(array, order="C")

@@ -1,8 +1,9 @@
 """Reading a video: one RGB frame at a time, each with its own time.
 
 A `VideoReader` can be walked through any number of times; each walk opens the file anew and holds
-one frame, whatever the clip's length. Rotation stored in the file is applied. What cannot be decoded is
-skipped: a file that is cut off gives the frames it has, and `notes` says so afterwards.
+one frame, whatever the clip's length. Frames come as they are shown: turned, mirrored, with square pixels, and of one
+size, the first one's. What cannot be decoded is skipped: a file that is cut off gives the frames it has, and `notes`
+says so afterwards.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from engines.foreign import foreign
+from hp_trt.media.display import Display
+from hp_trt.media.opening import ADVICE, open_file, video_stream
+from hp_trt.media.pixel_limit import VIDEO_BYTES, most_pixels
+from hp_trt.media.promise import Delivery, Promise, promise_of, shortfall
 
-# FFmpeg opens text as an ANSI terminal, and pictures as one-frame videos.
-NO_VIDEO_FORMATS = ("tty", "image2", "_pipe")
 _FALLBACK_RATE = Fraction(25)
-_ADVICE = "give an mp4, mov, mkv or webm with a picture track"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +31,17 @@ class VideoInfo:
     """What a video's header and first frame say."""
 
     path: Path
-    width: int  # after rotation, as the frames come
+    width: int  # as the frames are shown: turned, with square pixels
     height: int
     rate: Fraction  # frames per second: the mean where the rate varies
     time_base: Fraction  # seconds per tick of the file's clock
-    frames: int | None  # promised by the header; None when it does not say
-    duration_s: float | None
+    promise: Promise
     audio_codec: str | None  # None: no audio that FFmpeg knows
+
+    @property
+    def frames(self) -> int | None:
+        """As many as there will be; None: the file does not say."""
+        return self.promise.frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,45 +69,42 @@ class VideoReader:
         """Every frame, in order of display; times strictly increase."""
         info = self.info
         count, previous = 0, None
-        with _opened(info.path) as container:
+        with open_file(info.path) as container:
             stream = video_stream(container, info.path)
-            stream.thread_type = "AUTO"
-            damage = _Damage()
-            for frame in _decoded(container, stream, damage):
+            display, delivery = Display(stream, info.path), Delivery()
+            for frame in _decoded(container, stream, delivery):
                 time = Fraction(frame.pts) * frame.time_base if frame.pts is not None else None
                 if time is None or (previous is not None and time <= previous):
                     time = Fraction(0) if previous is None else previous + 1 / info.rate
                 previous = time
                 count += 1
-                yield VideoFrame(image=_rgb(frame, info), time_s=time)
-        self.notes = _walk_notes(info, count, previous, damage)
+                yield VideoFrame(image=display.rgb(frame, (info.width, info.height)), time_s=time)
+        end_s = (previous or 0) + 1 / info.rate
+        self.notes = [*display.notes, *shortfall(info.path, info.promise, delivery, frames=count, end_s=end_s)]
 
 
 def probe(path: Path | str) -> VideoInfo:
     """Open `path`, decode its first frame, and tell what it is. Raises InputError."""
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {_ADVICE}")
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; {_ADVICE}")
-    with _opened(path) as container:
-        stream = video_stream(container, path)
-        first = next(_decoded(container, stream, _Damage()), None)
+    with open_file(path) as container, foreign(f"{path} is a damaged video", ADVICE):
+        stream = video_stream(container, path, frame_threads=False)
+        promise = promise_of(container, stream)
+        display = Display(stream, path)
+        first = next(_decoded(container, stream, Delivery()), None)
         if first is None:
             raise InputError(
-                f"{path} has pictures but not one that can be decoded: empty, damaged or cut off; {_ADVICE}"
+                f"{path} has pictures but not one that can be decoded: empty, damaged or cut off, or of more than "
+                f"{most_pixels(VIDEO_BYTES) // 10**6} megapixels; {ADVICE}"
             )
-        turned = quarter_turns(first) % 2
-        duration = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)
+        width, height = display.size(first)
         audio = audio_stream(container)
         return VideoInfo(
             path=path,
-            width=first.height if turned else first.width,
-            height=first.width if turned else first.height,
+            width=width,
+            height=height,
             rate=frame_rate(stream),
             time_base=Fraction(stream.time_base),
-            frames=stream.frames or None,
-            duration_s=float(duration) or None,
+            promise=promise,
             audio_codec=audio.codec_context.codec.canonical_name if audio else None,
         )
 
@@ -120,81 +124,21 @@ def frame_rate(stream: Any) -> Fraction:
     return Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE)
 
 
-@dataclass
-class _Damage:
-    packets: int = 0  # that could not be decoded
-    cut_off: bool = False  # the file ended before its container did
-
-
-def _opened(path: Path) -> Any:
-    import av
-
-    try:
-        container = av.open(str(path.absolute()))  # http:x.mp4 is a file here, not a place
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: permission denied; change its permissions") from error
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{path} is no video that FFmpeg can open ({reason(error)}), or it is cut off; {_ADVICE}"
-        ) from error
-    if container.format.name.endswith(NO_VIDEO_FORMATS):
-        container.close()
-        raise InputError(f"{path} is a picture or a text, not a video; {_ADVICE}")
-    return container
-
-
-def video_stream(container: Any, name: Path | str) -> Any:
-    """The first pictures that are no cover. Raises InputError, which calls the source `name`."""
-    from av.stream import Disposition
-
-    # A music file's cover is a video stream to FFmpeg.
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
-        found = "only audio" if container.streams.audio else "no picture track"
-        raise InputError(f"{name} has {found}; {_ADVICE}")
-    return streams[0]
-
-
-def _decoded(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
-    """The frames that can be decoded; what cannot is counted in `damage`."""
-    import av
-
+def _decoded(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
+    """The frames that can be decoded, whatever the demuxer and the decoder raise; `delivery` counts the packets."""
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
-        except (av.FFmpegError, OSError):
-            damage.cut_off = True
+        except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged file
+            delivery.cut_off = True
             return
+        delivery.take(packet)
         try:
-            yield from packet.decode()
-        except av.FFmpegError:
-            damage.packets += 1
-
-
-def quarter_turns(frame: Any) -> int:
-    """How often the frame must be turned by 90 degrees, counterclockwise."""
-    return round(frame.rotation / 90)
-
-
-def _rgb(frame: Any, info: VideoInfo) -> np.ndarray:
-    turns = quarter_turns(frame)
-    width, height = (info.height, info.width) if turns % 2 else (info.width, info.height)
-    # A stream may change its size on the way: everything takes the first frame's.
-    image = frame.to_ndarray(format="rgb24", width=width, height=height)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns % 4 else image
-
-
-def _walk_notes(info: VideoInfo, count: int, last_s: Fraction | None, damage: _Damage) -> list[str]:
-    promised = info.frames or 0
-    if count < promised or damage.cut_off or damage.packets:
-        of = f" of {promised}" if promised else ""
-        return [f"{info.path} is damaged or cut off: the {count}{of} frames that can be decoded are used"]
-    missing_s = (info.duration_s or 0.0) - float((last_s or 0) + 1 / info.rate)
-    if not promised and missing_s > 1:  # a header without a frame count: only its duration tells
-        return [
-            f"the pictures of {info.path} end {missing_s:.1f} s before the file should: its {count} frames are used"
-        ]
-    return []
+            frames = packet.decode()
+        except Exception:
+            delivery.damaged += 1
+            continue
+        yield from frames

@@ -22,13 +22,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.media.video import NO_VIDEO_FORMATS, audio_stream, frame_rate, probe, quarter_turns, reason, video_stream
+from hp_trt.media.display import Display
+from hp_trt.media.opening import open_file, open_stream, video_stream
+from hp_trt.media.promise import Delivery, Promise, shortfall
+from hp_trt.media.video import audio_stream, frame_rate, probe, reason
 from hp_trt.streams.pipes import PipeReader
 
 STDIN = "-"
 _CAMERA = re.compile(r"camera:(.+)|(/dev/video\d+)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-UNKNOWN_PROTOCOL = "use tcp, udp, rtmp, rtsp or http, or a PyAV whose FFmpeg was built with it"
+_FILE = "file://"
 _HIGHEST_RATE = 240  # above it is a clock, not a rate: a browser's recordings say 1000
 _USUAL_RATE = Fraction(30)
 _CUT_OFF_S = 1  # so much less than a header promised is worth a word
@@ -38,7 +41,7 @@ _CUT_OFF_S = 1  # so much less than a header promised is worth a word
 class Picture:
     """One driving frame."""
 
-    image: np.ndarray  # (H, W, 3) uint8 RGB, as it is shown: rotation applied; the size may change on the way
+    image: np.ndarray  # (H, W, 3) uint8 RGB, as it is shown: turned, with square pixels; the size may change on the way
     time_s: Fraction  # on the source's clock
 
 
@@ -64,21 +67,22 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Event) -> Source:
+def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Event, playlist: bool = False) -> Source:
     """`what`: camera:0, /dev/video0, a URL, - for standard input, or a file. `sound`: whether anyone will hear it.
 
-    `stop` ends waits on standard input. Raises InputError for what cannot be opened, or does not answer in `timeout_s`.
+    `stop` ends waits on standard input. `playlist`: whether a URL may be an HLS or DASH list of further addresses.
+    Raises InputError for what cannot be opened, or does not answer in `timeout_s`.
     """
     camera = _CAMERA.fullmatch(what)
     if camera:
         return Camera(camera[1] or camera[2])
     if what == STDIN:
         return _open_stdin(sound=sound, timeout_s=timeout_s, stop=stop)
-    if is_url(what):
-        return _open_url(what, sound=sound, timeout_s=timeout_s)
-    info = probe(what)
-    container = _opened(str(info.path.absolute()), what, timeout_s=timeout_s)
-    return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True)
+    if is_url(what) and not what.lower().startswith(_FILE):
+        return _open_url(what, sound=sound, timeout_s=timeout_s, playlist=playlist)
+    info = probe(what[len(_FILE) :] if is_url(what) else what)
+    container = open_file(info.path, timeout_s=timeout_s)
+    return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
 
 
 def is_url(what: str) -> bool:
@@ -102,17 +106,16 @@ class Media:
         sound: bool,
         timeout_s: float,
         recorded: bool,
+        promise: Promise | None = None,  # of a file
         advice: str = "see why it stopped",
     ) -> None:
-        self._container, self._timeout_s, self._advice = container, timeout_s, advice
+        self._container, self._timeout_s, self._advice, self._promise = container, timeout_s, advice, promise
         self.name, self.recorded = name, recorded
         try:
-            self._pictures = video_stream(container, name)
+            self._pictures = video_stream(container, name, frame_threads=recorded)
         except InputError:
             container.close()
             raise
-        # Decoding frames side by side holds as many back.
-        self._pictures.thread_type = "AUTO" if recorded else "SLICE"
         rate = frame_rate(self._pictures)
         self.rate = rate if rate <= _HIGHEST_RATE else _USUAL_RATE
         self.sound = audio_stream(container) if sound else None
@@ -121,33 +124,36 @@ class Media:
             self.notes.append(f"{name} has {len(container.streams.audio)} sound tracks: the first is carried")
 
     def read(self) -> Iterator[Picture | SoundPacket]:
-        import av
-        from av.video.reformatter import VideoReformatter
-
-        reformat = VideoReformatter()
-        damaged, last_s, first_s = 0, None, None
+        display, delivery = Display(self._pictures, self.name), Delivery()
+        last_s, first_s, shown = None, None, 0
         for packet in self._demuxed():
             if packet.stream is self.sound:
                 if packet.dts is not None:
                     ticks = packet.pts if packet.pts is not None else packet.dts
                     yield SoundPacket(packet=packet, time_s=Fraction(ticks) * packet.time_base)
                 continue
+            delivery.take(packet)
             try:
                 frames = packet.decode()
-            except av.FFmpegError:
-                damaged += 1
+            except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged stream
+                delivery.damaged += 1
                 continue
             for frame in frames:
                 if frame.pts is not None:
                     time_s = Fraction(frame.pts) * frame.time_base
                 else:
                     time_s = Fraction(0) if last_s is None else last_s + 1 / self.rate
-                first_s, last_s = time_s if first_s is None else first_s, time_s
-                image = reformat.reformat(frame, format="rgb24").to_ndarray()
-                turns = quarter_turns(frame) % 4
-                yield Picture(image=np.ascontiguousarray(np.rot90(image, turns)) if turns else image, time_s=time_s)
-        if damaged:
-            self.notes.append(f"{self.name} is damaged: {damaged} packets could not be decoded and are missing")
+                first_s, last_s, shown = time_s if first_s is None else first_s, time_s, shown + 1
+                yield Picture(image=display.rgb(frame), time_s=time_s)
+        self.notes.extend(display.notes)
+        if self._promise is not None:
+            end_s = (last_s or 0) + 1 / self.rate
+            self.notes.extend(shortfall(self.name, self._promise, delivery, frames=shown, end_s=end_s))
+            return
+        if delivery.damaged:
+            self.notes.append(
+                f"{self.name} is damaged: {delivery.damaged} packets could not be decoded and are missing"
+            )
         self._note_missing(first_s, last_s)
 
     def close(self) -> None:
@@ -166,7 +172,7 @@ class Media:
                 raise InputError(
                     f"{self.name} sent nothing for {self._timeout_s:g} s; see what it waits for, or raise --timeout"
                 ) from error
-            except (av.FFmpegError, OSError) as error:
+            except Exception as error:
                 raise InputError(f"{self.name} broke off: {reason(error)}; {self._advice}") from error
             yield packet
 
@@ -227,8 +233,9 @@ class Camera:
         self._capture.release()
 
 
-def _open_url(url: str, *, sound: bool, timeout_s: float) -> Media:
-    container = _opened(url, shown(url), timeout_s=timeout_s)
+def _open_url(url: str, *, sound: bool, timeout_s: float, playlist: bool) -> Media:
+    scheme = url.partition("://")[0].lower()
+    container = open_stream(url, shown(url), timeout_s=timeout_s, scheme=scheme, playlist=playlist)
     # A stream that goes on has no end to tell; a recording that lies elsewhere has.
     return Media(container, shown(url), sound=sound, timeout_s=timeout_s, recorded=container.duration is not None)
 
@@ -236,7 +243,7 @@ def _open_url(url: str, *, sound: bool, timeout_s: float) -> Media:
 def _open_stdin(*, sound: bool, timeout_s: float, stop: threading.Event) -> Media:
     reader = PipeReader(0, timeout_s=timeout_s, stop=stop)
     try:
-        container = _opened(reader, "standard input", timeout_s=timeout_s)
+        container = open_stream(reader, "standard input", timeout_s=timeout_s)
     finally:
         if reader.stopped_by:
             raise reader.stopped_by
@@ -248,25 +255,3 @@ def _open_stdin(*, sound: bool, timeout_s: float, stop: threading.Event) -> Medi
         recorded=True,
         advice="send what is read from front to back: mpegts, mkv or y4m, but no mp4 whose index lies at its end",
     )
-
-
-def _opened(file: Any, name: str, *, timeout_s: float) -> Any:
-    import av
-
-    try:
-        container = av.open(file, timeout=(timeout_s, timeout_s))
-    except (av.error.ExitError, TimeoutError) as error:
-        raise InputError(
-            f"{name} did not answer within {timeout_s:g} s; see that it sends, or raise --timeout"
-        ) from error
-    except av.error.ProtocolNotFoundError as error:
-        raise InputError(f"{name}: this FFmpeg does not know that kind of address; {UNKNOWN_PROTOCOL}") from error
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{name} cannot be opened as a video: {reason(error)}; "
-            "see that the address is right and something sends there"
-        ) from error
-    if container.format.name.endswith(NO_VIDEO_FORMATS):
-        container.close()
-        raise InputError(f"{name} is a picture or a text, not a video; name a video, a stream or a camera")
-    return container

@@ -10,12 +10,13 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import OutputError
+from hp_trt.media.opening import UNKNOWN_PROTOCOL
 from hp_trt.media.video import reason
 from hp_trt.media.video_writer import yuv_frame
 from hp_trt.streams.pipes import PipeWriter
 from hp_trt.streams.recording import INTERLEAVE, Recording, closed_quietly
 from hp_trt.streams.sink import Shape
-from hp_trt.streams.sources import UNKNOWN_PROTOCOL, shown
+from hp_trt.streams.sources import shown
 
 _URL_FORMATS = {"tcp": "mpegts", "udp": "mpegts", "srt": "mpegts", "http": "mpegts", "https": "mpegts"} | dict.fromkeys(
     ("rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpte", "rtmpts"), "flv"

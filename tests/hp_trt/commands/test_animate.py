@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -73,6 +74,16 @@ def test_every_kind_of_picture_moves(animate, sample, tmp_path, kind):
     made.save(path, **options)
     assert animate(portrait=path).code == 0
     assert contents(animate.out).size == picture.size
+
+
+def test_a_telephones_heic_moves_and_a_broken_colour_profile_is_told(animate, sample, tmp_path):
+    picture = Image.open(sample[0]).convert("RGB")
+    picture.info["icc_profile"] = b"no profile"
+    pillow_heif.from_pillow(picture).save(tmp_path / "p.heic", quality=95, tile_size=128)
+    ended = animate(portrait=tmp_path / "p.heic")
+    assert ended.code == 0, ended.err
+    assert contents(animate.out).size == picture.size
+    assert f"note: the colour profile of {tmp_path / 'p.heic'} cannot be used" in ended.err
 
 
 def test_of_several_faces_the_largest_moves_and_that_is_said(animate, sample, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.hp_trt.awkward_clips import copied_from
 from tests.hp_trt.clips import make_clip, make_sound
 from tests.hp_trt.command_line import empty, refused
 
@@ -63,6 +64,18 @@ def test_what_is_no_portrait_gets_one_line(animate, tmp_path, make, says):
 def test_what_is_no_driving_video_gets_one_line(animate, tmp_path, make, says):
     make(tmp_path / "d.mp4")
     refused(animate(driving=tmp_path / "d.mp4"), str(tmp_path / "d.mp4"), says)
+    assert empty(animate.folder)
+
+
+def test_a_clip_that_is_too_long_is_refused_before_any_work(animate, sample, tmp_path):
+    says = "frames, at most 3 are taken; cut it shorter, or raise the limit"
+    refused(animate("--max-frames=3", portrait=tmp_path / "none.png"), str(sample[1]), says, "--max-frames")
+    assert empty(animate.folder)
+
+
+def test_a_clip_that_does_not_say_its_length_is_refused_when_it_is_known(animate, sample, tmp_path):
+    path = copied_from(sample[1], tmp_path / "d.mkv", 0)
+    refused(animate("--max-frames=3", driving=path), f"{path} has more than 3 frames; cut it shorter", "--max-frames")
     assert empty(animate.folder)
 
 

@@ -342,6 +342,7 @@ def test_status_comes_once_a_second(live, tmp_path):
         ({"seconds": float("nan")}, "--seconds"),
         ({"timeout_s": -1.0}, "--timeout is a number of seconds above 0, got -1.0"),
         ({"pace": "fast", "policy": "latest"}, "take --policy block, or --pace own"),
+        ({"allow_playlist": True}, "--allow-playlist is for URLs, the driving source is d; leave it out"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, says):

@@ -10,6 +10,8 @@ from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import VideoWriter
 from runtime.stages import Stages
+from tests.hp_trt.awkward_clips import copied_from
+from tests.hp_trt.clips import make_clip
 
 
 def test_arrays_have_no_times_and_no_name_of_their_own():
@@ -35,3 +37,23 @@ def test_a_file_has_its_path_its_times_and_its_notes(tmp_path):
     assert DrivingFrames(reader).notes == ["cut off"]
     with pytest.raises(InputError, match="no such file"):
         DrivingFrames(tmp_path / "absent.mp4")
+
+
+def test_more_frames_than_are_taken_are_told_from_the_count(tmp_path):
+    path = make_clip(tmp_path / "a.mp4", 60)
+    cut = copied_from(path, tmp_path / "cut.mp4", 10)
+    DrivingFrames(path).check_length(60)
+    DrivingFrames(cut).check_length(50)  # the edit list hides ten
+    DrivingFrames(make_clip(tmp_path / "a.mkv", 60)).check_length(1)  # its header does not count them
+    for driving, found in ((path, 60), (cut, 50), ([np.zeros((8, 8, 3), np.uint8)] * 5, 5)):
+        with pytest.raises(InputError, match=f"has {found} frames, at most {found - 1} are taken; cut it shorter"):
+            DrivingFrames(driving).check_length(found - 1)
+
+
+def test_a_count_that_a_file_only_claims_refuses_nothing(tmp_path):
+    path = make_clip(tmp_path / "a.avi", 100, codec="mpeg4")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])  # its index is lost
+    frames = DrivingFrames(path)
+    assert frames.total == 100
+    frames.check_length(60)
+    assert len(list(frames)) < 60

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -121,3 +123,95 @@ def test_a_missing_file_and_a_folder_say_so(tmp_path):
         load_image(tmp_path / "missing.png")
     with pytest.raises(InputError, match="is not a file"):
         load_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("p.gif", {}),
+        ("p.png", {}),
+        ("p.webp", {"lossless": True}),
+        ("p.tif", {}),
+        ("p.avif", {"quality": 100, "subsampling": "4:4:4"}),
+    ],
+)
+def test_of_several_pictures_the_first_is_taken(tmp_path, name, options):
+    first, *others = (Image.new("RGB", (30, 20), colour) for colour in ((200, 40, 40), (40, 200, 40), (40, 40, 200)))
+    path = saved(tmp_path, first, name, save_all=True, append_images=others, **options)
+    assert Image.open(path).n_frames == 3
+    assert np.abs(load_image(path).astype(int) - (200, 40, 40)).max() <= 4
+
+
+def test_floats_of_four_bytes_count_as_such_and_take_no_more_than_twice_their_limit(tmp_path):
+    """63 megapixels of floats, 252 MB: once 2.3 GB."""
+    side = 7940
+    path = tmp_path / "wide.tif"
+    strip = zlib.compress(bytes(side * 4 * 397))  # the picture is 20 times the same strip
+    tags = [
+        (256, 4, side), (257, 4, side), (258, 3, 32), (259, 3, 8), (262, 3, 1), (273, 4, None), (277, 3, 1),
+        (278, 4, 397), (279, 4, None), (339, 3, 3),
+    ]  # fmt: skip
+    strips = -(-side // 397)
+    lists = 8 + len(strip)
+    head = struct.pack("<2sHI", b"II", 42, lists + 8 * strips)
+    table = struct.pack("<H", len(tags))
+    for tag, kind, value in tags:
+        count, place = (1, value) if value is not None else (strips, lists + (4 * strips if tag == 279 else 0))
+        table += struct.pack("<HHII", tag, kind, count, place)
+    places = struct.pack(f"<{strips}I", *[8] * strips) + struct.pack(f"<{strips}I", *[len(strip)] * strips)
+    path.write_bytes(head + strip + places + table + bytes(4))
+    told = in_a_process_of_its_own(
+        f"from hp_trt.media.images import load_image; print(load_image({str(path)!r}).shape)"
+    )
+    assert told.splitlines()[0] == f"({side}, {side}, 3)" and int(told.splitlines()[1]) < 900_000  # kB
+
+
+def in_a_process_of_its_own(code: str) -> str:
+    code += "; print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_a_tile_larger_than_its_picture_is_counted(tmp_path):
+    path = saved(tmp_path, Image.fromarray(RGB), "p.tif")
+    data = bytearray(path.read_bytes())
+    (place,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, place)
+    tags = [data[place + 2 + 12 * n : place + 14 + 12 * n] for n in range(count)]
+    tags += [struct.pack("<HHII", tag, 4, 1, 60_000) for tag in (322, 323)]
+    tags.sort(key=lambda tag: struct.unpack_from("<H", tag)[0])
+    table = struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+    path.write_bytes(data[:4] + struct.pack("<I", len(data)) + data[8:] + table)
+    with pytest.raises(InputError, match="60000 x 60000 pixels; at most 64 megapixels"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("name", ["p.eps", "p.png"])
+def test_a_format_that_would_start_a_program_is_not_opened(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(InputError, match="is not a picture that Pillow can read here"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("name", ["p.avif", "p.webp", "p.png", "p.jpg", "p.gif", "p.tif", "p.bmp", "p.jp2"])
+def test_every_way_in_which_a_file_is_cut_off_is_a_picture_or_our_own_error(tmp_path, name):
+    whole = saved(tmp_path, Image.fromarray(np.tile(RGB, (2, 2, 1))), name).read_bytes()
+    refused = []
+    for length in range(0, len(whole), max(1, len(whole) // 40)):
+        (tmp_path / name).write_bytes(whole[:length])
+        try:
+            assert load_image(tmp_path / name).shape == (40, 60, 3)
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 5 and not any("\n" in text for text in refused)
+
+
+def test_a_damaged_avif_is_our_own_error(tmp_path):
+    path = saved(tmp_path, Image.fromarray(RGB), "p.avif")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start + 2 :] = bytes(len(data) - start - 2)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"is a damaged picture .*; save it again, or use another one"):
+        load_image(path)

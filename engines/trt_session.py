@@ -55,7 +55,8 @@ class Arena:
         """At least `size` bytes. The old piece goes first, so that both need not fit."""
         if self._lease is None or size > self.size:
             self._lease = None
-            self._lease = self._device.pool.take(max(size, 1))
+            self._device.pool.trim()
+            self._lease = self._device.pool.take(max(size, 1), self._device.current)
 
 
 @dataclass(eq=False)

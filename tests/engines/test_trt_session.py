@@ -107,7 +107,7 @@ def test_a_grown_arena_lets_go_of_graphs_that_knew_the_old_one(tmp_path):
         for _ in range(3):
             c.run(session, 3)
         assert c.driver.calls["capture_begin"] == 2
-        assert c.driver.used_bytes < 1_400_000  # the first arena is gone
+        assert c.driver.used_bytes < 1_500_000  # the first arena is gone
 
 
 def test_sessions_on_two_streams_take_turns_in_one_arena(tmp_path):

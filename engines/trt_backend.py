@@ -1,7 +1,8 @@
 """TensorRT and TensorRT for RTX behind the `Backend` protocol.
 
 `open_trt_backend` asks for a GPU before it touches the library, which would end the process without one. What a plan
-will need is held against what is free before it is deserialised, its activations before the session is handed out.
+will need is held against what is free before it is deserialised, its activations at the smallest shapes before the
+session is handed out, and at larger ones before they run.
 
 The backend owns the TensorRT runtime, its logger and the arenas, and closes the sessions that it has opened. See
 `engines.cuda_buffers` for memory and `engines.trt_session` for what a session owns.
@@ -85,7 +86,6 @@ class TrtBackend(CudaBuffers):
             refit(self._family, self._trt, engine, logger, weights, spec, path)
         streams = self._stream_weights(engine)  # before any context, and before asking for activations
         arena = self._arenas[spec.lane]
-        self._grow(arena, engine.device_memory_size_v2, spec)
         # Weights that stream in while a graph runs are not part of what was captured.
         may_capture = self._may_capture if spec.repeated and not streams else None
         session = TrtSession(
@@ -93,6 +93,8 @@ class TrtBackend(CudaBuffers):
             self,
             arena,
             new_context=lambda: self._new_context(engine, spec),
+            activations=lambda context: _activations(engine, context),
+            grow=lambda size: self._grow(arena, size, spec),
             last_error=logger.last_error,
             may_capture=may_capture,
         )
@@ -152,6 +154,7 @@ class TrtBackend(CudaBuffers):
 
     def _grow(self, arena: Arena, size: int, spec: NetworkSpec) -> None:
         if size > arena.size:
+            self.pool.trim()  # what is idle counts as free
             free, _ = self.driver.memory_info()
             ours = arena.size  # the old piece is freed before the new one is asked for
             less = f"a --weight-budget that leaves {max(size - free - ours, 0) / 2**30:.2f} GiB more"
@@ -182,6 +185,12 @@ def open_trt_backend(family_name: str, device_id: int = 0, **options: Any) -> Tr
     gpu = require_gpu(device_id)  # before the library: without a driver it ends the process
     trt = families.load(family)
     return TrtBackend(family, trt, CudaDriver(device_id), device=gpu.name, **options)
+
+
+def _activations(engine: Any, context: Any) -> int:
+    """Bytes for the shapes that were set. 0 is no answer: then as much as the largest shapes of the profile need, which
+    is also what plans may say that were built without RUNTIME_ACTIVATION_RESIZE_10_10."""
+    return context.update_device_memory_size_for_shapes() or engine.device_memory_size_v2
 
 
 def _specialise_rtx(trt: Any, runtime_config: Any) -> None:

@@ -125,6 +125,8 @@ def make_config(trt: ModuleType, builder, spec: NetworkSpec, target: Target):
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 graphs are the fp32 islands: they mean it
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # A run then needs the activations of its own shapes, not those of the profile's largest.
+    config.set_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
     wanted = {
         trt.BuilderFlag.VERSION_COMPATIBLE: options.version_compatible,
         trt.BuilderFlag.WEIGHT_STREAMING: options.weight_streaming,

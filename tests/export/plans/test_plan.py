@@ -257,6 +257,7 @@ FAKE = SimpleNamespace(
         REFIT="REFIT",
         STRIP_PLAN="STRIP_PLAN",
     ),
+    PreviewFeature=SimpleNamespace(RUNTIME_ACTIVATION_RESIZE_10_10="RUNTIME_ACTIVATION_RESIZE_10_10"),
     ProfilingVerbosity=SimpleNamespace(DETAILED="DETAILED"),
     HardwareCompatibilityLevel=SimpleNamespace(AMPERE_PLUS="AMPERE_PLUS"),
     MemoryPoolType=SimpleNamespace(WORKSPACE="WORKSPACE"),
@@ -279,6 +280,7 @@ def test_tensorrts_own_options_reach_its_builder():
     flags = {call[1] for call in config.calls if call[0] == "set_flag"}
     assert flags == {"VERSION_COMPATIBLE", "REFIT", "STRIP_PLAN"}
     assert ("clear_flag", "TF32") in config.calls
+    assert ("set_preview_feature", "RUNTIME_ACTIVATION_RESIZE_10_10", True) in config.calls
     assert ("set_memory_pool_limit", "WORKSPACE", 5) in config.calls
     assert config.hardware_compatibility_level == "AMPERE_PLUS"
     assert config.builder_optimization_level == 2

@@ -109,6 +109,11 @@ class Backend(Protocol):
         """Queue what happens inside on this stream; outside, on "denoise". Uploads and downloads keep to their own."""
         ...
 
+    def overlap_decode(self) -> None:
+        """From now on graphs of the lane "decode" run beside the others, for as much more memory as they need. Nothing
+        happens where they do anyway, or cannot. Twice is fine."""
+        ...
+
     def synchronize(self) -> None:
         """Wait until everything queued so far is done."""
         ...

@@ -127,6 +127,9 @@ class OnnxBackend:
         """Nothing to choose: every operation is done when it returns."""
         return nullcontext()
 
+    def overlap_decode(self) -> None:
+        """Each session has memory of its own."""
+
     def synchronize(self) -> None:
         """Nothing to wait for."""
 

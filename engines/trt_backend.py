@@ -28,8 +28,9 @@ from engines.trt_session import Arena, TrtSession
 class TrtBackend(CudaBuffers):
     """Opens plans of one family on one device. Graphs that promise to be `repeated` run as CUDA graphs.
 
-    `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena, so
-    that decoding one clip may run beside denoising another, for as much more memory as the decoder's activations.
+    `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena from
+    the start, so that decoding one clip may run beside denoising another, for as much more memory as the decoder's
+    activations.
     `weight_budget_bytes`: of each plan's weights, so much stays in GPU memory, and the rest streams, without a CUDA
     graph; `automatic_budget`: as much as TensorRT sees fit. Both are for plans that were built with weight streaming.
     `trace`: keep times for `spans`.
@@ -59,8 +60,9 @@ class TrtBackend(CudaBuffers):
         # Plans that run on later versions bring the code to run them; their hash was checked like the others'.
         self._runtime.engine_host_code_allowed = True
         shared = Arena(self)
-        # With an arena of its own, decoding need not wait for denoising.
-        self._arenas = {"denoise": shared, "decode": Arena(self) if overlap_decode else shared}
+        self._arenas = {"denoise": shared, "decode": Arena(self, shared)}
+        if overlap_decode:
+            self.overlap_decode()
         self._sessions: list[TrtSession] = []
 
     @property
@@ -100,6 +102,10 @@ class TrtBackend(CudaBuffers):
         )
         self._sessions.append(session)
         return session
+
+    def overlap_decode(self) -> None:
+        """A second arena: with one of its own, decoding need not wait for denoising."""
+        self._arenas["decode"].part()
 
     def close(self) -> None:
         """Close the sessions, then give the memory back. Twice is fine."""

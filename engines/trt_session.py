@@ -37,31 +37,47 @@ _MOST_SHAPES = 4  # rows 1 to 3 of the denoiser; a clip's chunks and its last on
 
 
 class Arena:
-    """The activations of sessions that take turns: one piece of memory, as large as the most demanding of them asks."""
+    """The activations of sessions that take turns: one piece of memory, as large as the most demanding of them asks.
 
-    def __init__(self, device: CudaBuffers) -> None:
+    `shared`: the arena that this one is the same as, until `part`.
+    """
+
+    def __init__(self, device: CudaBuffers, shared: Arena | None = None) -> None:
         self._device = device
+        self._shared = shared
         self._lease: Lease | None = None
 
     @property
     def size(self) -> int:
-        return self._lease.memory.size if self._lease else 0
+        lease = self._held()
+        return lease.memory.size if lease else 0
 
     @property
     def address(self) -> int:
-        return self._lease.memory.address if self._lease else 0
+        lease = self._held()
+        return lease.memory.address if lease else 0
 
     @property
     def memory(self) -> Memory:
-        assert self._lease is not None, "nobody has asked for an arena"
-        return self._lease.memory
+        lease = self._held()
+        assert lease is not None, "nobody has asked for an arena"
+        return lease.memory
 
     def grow(self, size: int) -> None:
         """At least `size` bytes. The old piece goes first, so that both need not fit; that stops the host."""
-        if self._lease is None or size > self.size:
+        if self._shared is not None:
+            self._shared.grow(size)
+        elif self._lease is None or size > self.size:
             self._lease = None
             self._device.pool.trim()
             self._lease = self._device.pool.take(max(size, 1), self._device.current)
+
+    def part(self) -> None:
+        """From the next run of a session on, memory of its own."""
+        self._shared = None
+
+    def _held(self) -> Lease | None:
+        return self._lease if self._shared is None else self._shared._held()
 
 
 @dataclass(eq=False)

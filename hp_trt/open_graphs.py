@@ -73,6 +73,8 @@ class OpenGraphs:
                 'quantize = "none", or use another family'
             )
         live = profile.mode == "live"
+        if live:  # a window is decoded while the next one is denoised; of a window, activations are small
+            self._backend.overlap_decode()
         beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
         missing = [name for name in roles.values() if name not in (self._beside if name in beside else self.sessions)]
         for name, (file, weights) in self._files(missing).items():

@@ -56,12 +56,13 @@ class LiveDecoder:
     def _piece(self, latents: Buffer, start: int, stop: int) -> Pending:
         backend, count = self._backend, stop - start
         before = 0 if self._before is None else self._before.shape[0]
-        stack = backend.empty((before + count, *latents.shape[1:]), "float32")
-        if self._before is not None:
-            backend.take(self._before, range(before), backend.view(stack, 0, before))
-        backend.take(latents, range(start, stop), backend.view(stack, before, before + count))
-        if self._context:
-            self._before = backend.view(stack, max(before + count - self._context, 0), before + count)
+        # All of it: what is put together on another stream waits for the next window, which is queued there already.
         with backend.stream("decode"):
+            stack = backend.empty((before + count, *latents.shape[1:]), "float32")
+            if self._before is not None:
+                backend.take(self._before, range(before), backend.view(stack, 0, before))
+            backend.take(latents, range(start, stop), backend.view(stack, before, before + count))
+            if self._context:
+                self._before = backend.view(stack, max(before + count - self._context, 0), before + count)
             decoded = self._session.run({"latents": stack})["frames"]
         return backend.fetch(backend.view(decoded, before, before + count))

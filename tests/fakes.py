@@ -128,6 +128,9 @@ class FakeBackend:
         assert name in get_args(StreamName), name
         return nullcontext()
 
+    def overlap_decode(self) -> None:
+        pass
+
     def synchronize(self) -> None:
         pass
 

@@ -141,9 +141,11 @@ def test_without_a_mark_on_the_arena_that_would_be_a_race(tmp_path):
 def test_a_second_arena_lets_decoding_run_beside_denoising(tmp_path):
     decoder = spec("pictures", {"x": ("rows", 4)}, {"y": ("rows", 4)}, lane="decode")
     waits = {}
-    for overlap in (False, True):
-        with case(tmp_path, overlap_decode=overlap) as c:
+    for overlap in (False, "from the start", "later"):
+        with case(tmp_path, overlap_decode=overlap == "from the start") as c:
             one, two = c.load(), c.load(FakePlan(spec=decoder, formula=lambda x: {"y": -x}))
+            if overlap == "later":
+                c.backend.overlap_decode()
             x, a = c.backend.upload(numbers(3)), c.backend.upload(np.ones(1, np.float32))
             with c.backend.stream("decode"):
                 decoded = two.run({"x": x})
@@ -152,7 +154,20 @@ def test_a_second_arena_lets_decoding_run_beside_denoising(tmp_path):
             waits[overlap] = c.driver.waits_for(denoise, decode)
             np.testing.assert_array_equal(c.backend.download(decoded["y"]), -numbers(3))
             np.testing.assert_array_equal(c.backend.download(denoised["y"]), numbers(3) + 1)
-    assert waits == {False: True, True: False}
+    assert waits == {False: True, "from the start": False, "later": False}
+
+
+def test_graphs_that_knew_the_shared_arena_are_made_again_when_the_arenas_part(tmp_path):
+    decoder = spec("pictures", {"x": ("rows", 4)}, {"y": ("rows", 4)}, lane="decode", repeated=True)
+    with case(tmp_path) as c:
+        two = c.backend.load(decoder, c.plan(FakePlan(spec=decoder, formula=lambda x: {"y": -x})))
+        for run in range(6):
+            if run == 3:
+                c.backend.overlap_decode()
+            np.testing.assert_array_equal(
+                c.backend.download(two.run({"x": c.backend.upload(numbers(3))})["y"]), -numbers(3)
+            )
+        assert c.driver.calls["capture_begin"] == 2
 
 
 def test_a_run_that_fails_says_why(tmp_path):

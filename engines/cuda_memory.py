@@ -30,7 +30,7 @@ _SMALL = 64 * 1024  # smaller ones are made this large, so that all the small nu
 _OLD = 4096  # requests; a live window makes some 30, a clip of 1000 frames some 500
 _SPARE = 256 * 2**20  # bytes that may be idle in any case: queued work holds pieces that nobody has in use any more
 _BUSY = 3  # pieces that would do but for others' work: a stage and the two beside it have one each. One more is behind
-_BUSY_PINNED = 2  # the copy that runs, and the one that waits for it
+_BUSY_PINNED = 8  # two tensors a group of driving frames, for the groups that are under way
 _BUSY_SMALL = 16  # of what is small: a window's handful of numbers, for the windows that are under way
 
 
@@ -162,8 +162,8 @@ class PinnedPool(Pool):
     def take_for_host(self, size: int) -> Lease:
         """A piece that the host may write at once.
 
-        Of two pieces still in use by copies the one given back first is waited for, being ready first: a third would
-        only be behind them.
+        Of `_BUSY_PINNED` pieces still in use by copies the one given back first is waited for, being ready first: one
+        more would only be behind them.
         """
         self._collect()
         fitting = self._fitting(size)

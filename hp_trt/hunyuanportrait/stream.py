@@ -72,12 +72,19 @@ class PortraitStream:
             guard=self.guard,
         )
 
+    def check_tokens(self) -> None:
+        if self.guard is not None:
+            self.guard.settle(but=1)
+
     def denoise(self, tokens: Buffer) -> Buffer:
         latents = self._loop.window(tokens)
         # The loop writes its own again; the decoder may be a window behind.
         kept = self._backend.empty(latents.shape, "float32")
         self._backend.take(latents, range(latents.shape[0]), kept)
         return kept
+
+    def check_latents(self) -> None:
+        self._loop.check()
 
     def begin(self, latents: Buffer) -> list[Pending]:
         return self._decoder.begin(latents)

@@ -4,8 +4,9 @@
 
 Three threads, one a stage, with bounded queues between them: while a window is denoised, the one before is decoded and
 the next one's frames are cropped. Where graphs do not run from several threads at once, their stages take turns at
-them. On TensorRT a turn is only queueing: stages wait outside of it, and streams overlap. On a CPU of a few cores a
-turn has all of them, and what overlaps is the rest: reading, cropping, turning into pixels, pasting, writing.
+them. On TensorRT a turn is only queueing: stages wait outside of it for what was queued, and streams overlap. On a CPU
+of a few cores a turn has all of them, and what overlaps is the rest: reading, cropping, turning into pixels, pasting,
+writing.
 
 What is late is decided at the two ends, by the policy: a frame waits there, or is dropped and counted. Frames between
 them are at most a window in each stage, so latency is bounded by the queues, never by how long a session has run.
@@ -306,6 +307,7 @@ class LiveSession:
             group.tokens = group.stream.encode(group.seen)
         group.seen = []
         self._seen.put(group)
+        group.stream.check_tokens()
 
     def _denoise(self) -> None:
         for group in _drained(self._seen):
@@ -315,6 +317,7 @@ class LiveSession:
                 group.latents = group.stream.denoise(group.tokens)
             group.tokens = None
             self._denoised.put(group)
+            group.stream.check_latents()
         self._denoised.close()
 
     def _decode(self) -> None:

@@ -21,6 +21,8 @@ def busy(device, levels, *, denoised=lambda: None, decoding=lambda: None):
         if group is not None:
             following = stream.denoise(stream.encode([stream.see(picture(level), 0) for level in group]))
             denoised()
+            stream.check_tokens()
+            stream.check_latents()
         if latents is not None:
             begun = stream.begin(latents)
             decoding()

@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Pending, Session
 from engines.errors import BundleError
-from runtime.finite import require_finite
+from runtime.finite import is_finite, require_finite
 
 
 class LiveDecoder:
@@ -45,13 +45,19 @@ class LiveDecoder:
         return [self._piece(latents, start, stop) for start, stop in pairwise(bounds)]
 
     def frames(self, begun: Sequence[Pending]) -> Iterator[np.ndarray]:
-        """The raw frames (3, H, W) float32, about [-1, 1], of what was begun. Raises NonFiniteError."""
+        """The raw frames (3, H, W) float32, about [-1, 1], of what was begun, each looked at when it is asked for.
+
+        Raises NonFiniteError.
+        """
         for pending in begun:
             images = pending.wait()
             first = self._decoded
             self._decoded += len(images)
             what = f"{self._session.spec.name}: live frames {first} to {self._decoded - 1}"
-            yield from require_finite(images, what)
+            for image in images:
+                if not is_finite(image):
+                    require_finite(images, what)
+                yield image
 
     def _piece(self, latents: Buffer, start: int, stop: int) -> Pending:
         backend, count = self._backend, stop - start

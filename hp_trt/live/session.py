@@ -46,7 +46,7 @@ class LiveFrame:
     pts_s: Fraction  # of its driving frame, as it was pushed
     crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
     latency_s: float  # glass to glass: from the push of its driving frame until it could be pulled
-    ready_s: float  # when that was, on the monotonic clock: a window's frames are ready together
+    ready_s: float  # when that was, on the monotonic clock: a window's frames are ready one soon after the other
     _paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)
 
     def full(self) -> np.ndarray:
@@ -326,9 +326,10 @@ class LiveSession:
             with self._turn, self._stages.unit("decode", 0):  # a span is work: waiting for the turn is none
                 begun = group.stream.begin(group.latents)
             group.latents = None
-            with self._stages.unit("decode", len(group.pts_s)):
-                crops = list(group.stream.frames(begun))
-            for crop, pts_s, taken_s in zip(crops, group.pts_s, group.taken_s, strict=True):
+            crops = group.stream.frames(begun)
+            for pts_s, taken_s in zip(group.pts_s, group.taken_s, strict=True):
+                with self._stages.unit("decode"):  # the first one waits for the graph, each is turned into pixels
+                    crop = next(crops)
                 now_s = time.monotonic()
                 self._latencies.append(now_s - taken_s)
                 self._emitted_s.append(now_s)

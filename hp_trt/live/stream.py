@@ -49,7 +49,8 @@ class Stream(Protocol):
         """Thread 3, a graph: begin to decode; the next window may begin before these frames are taken."""
 
     def frames(self, begun: Any) -> Iterator[np.ndarray]:
-        """Thread 3, the host: the frames (S, S, 3) uint8 RGB of what was begun, the caller's to keep."""
+        """Thread 3, the host: the frames (S, S, 3) uint8 RGB of what was begun, the caller's to keep, each made when it
+        is asked for."""
 
     def change(self, portrait: Portrait) -> None:
         """Thread 2, before each window: the portrait it shows. Costs nothing where that is the portrait already."""

@@ -1,4 +1,4 @@
-"""A live session's three threads over TrtBackend: the bits of the plain loop, no race, no leak, no waiting in a turn."""
+"""A live session's three threads over TrtBackend: the bits of the plain loop, no race, no leak, no wait in a turn."""
 
 from __future__ import annotations
 

@@ -149,6 +149,7 @@ class LiveDevice:
         self.side_px, self.driver = side_px, driver or FakeDriver(total_bytes=2 << 30)
         trt = fake_trt(self.driver)
         self.backend = TrtBackend(TENSORRT, trt, self.driver, device="fake GPU", **options)
+        self.made = trt.made
         self.sessions = {}
         for role, (promise, formula) in formulas(side_px).items():
             plan = FakePlan(spec=promise, formula=formula, arena_bytes=1 << 20)

@@ -186,12 +186,14 @@ class TrtSession:
         with self._ordered(given, results, shape.buffers) as stream:
             for name, buffer in given.items():
                 self._device.copy(buffer, shape.buffers[name], stream)
+            now_refused = False
             if shape.warm and not shape.executable and not shape.refused:
                 self._try_to_capture(shape, stream)
+                now_refused = shape.refused
             if shape.executable:
                 self._device.driver.graph_launch(shape.executable, stream.handle)
             else:
-                self._enqueue(shape.context, stream)
+                self._enqueue(shape.context, stream, again=now_refused)
             for name, buffer in results.items():
                 self._device.copy(shape.buffers[name], buffer, stream)
         shape.warm = True
@@ -255,19 +257,21 @@ class TrtSession:
     def _not_taken(self) -> InternalError:
         return InternalError(f"{self.spec.name} does not take its buffers: {self._last_error() or 'no reason given'}")
 
-    def _enqueue(self, context: Any, stream: Stream) -> None:
-        if not context.execute_async_v3(stream.handle):
+    def _enqueue(self, context: Any, stream: Stream, *, again: bool = False) -> None:
+        """`again`: once more where it fails. TensorRT brings a CUDA runtime of its own, whose last error is not ours to
+        clear: after a capture that was refused, it may tell that one of the first run that follows."""
+        if not (context.execute_async_v3(stream.handle) or (again and context.execute_async_v3(stream.handle))):
             raise InternalError(f"{self.spec.name} failed in TensorRT: {self._last_error() or 'no reason given'}")
 
     def _try_to_capture(self, shape: _Shape, stream: Stream) -> None:
-        """Nothing runs. What is really broken fails again in the plain run that follows a refusal, and is raised."""
+        """Nothing runs. What is really broken fails twice in the plain runs that follow a refusal, and is raised."""
         assert self._may_capture is not None
         try:
             if not self._may_capture(shape.context, stream.handle):
                 raise InternalError("TensorRT says that it cannot be captured")
             shape.executable = self._capture(shape.context, stream)
         except InternalError as error:
-            self._device.driver.clear_error()  # the plain run would be blamed for it
+            self._device.driver.clear_error()  # ours; others that share our CUDA runtime would take it for theirs
             shape.refused, self.uncaptured = True, str(error)
 
     def _capture(self, context: Any, stream: Stream) -> int:

@@ -85,6 +85,7 @@ class FakePlan:
     streamable_bytes: int = 0
     capturable: bool = True
     forbids_capture: Literal["", "told", "silent"] = ""  # "silent": only the end of the capture shows it
+    looks: bool = False  # for the last error of its own CUDA runtime, which a refused capture leaves
     fails: bool = False  # when it is run
     profile_most: int | None = None  # narrower than promised
 
@@ -94,9 +95,10 @@ _numbers = itertools.count()
 
 def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
     """The module. `write_plan(path, plan)` makes a file; `made` keeps what was loaded, how many contexts, and how much
-    each run told a profiler. While `made.broken` is set, every run fails."""
+    each run told a profiler. While `made.broken` is set, every run fails. `made.last_error` is its CUDA runtime's: no
+    driver of ours clears it, and it is told once."""
     plans: dict[bytes, FakePlan] = {}
-    made = SimpleNamespace(contexts=0, loaded=[], budgets=[], verbosities=[], broken=False)
+    made = SimpleNamespace(contexts=0, loaded=[], budgets=[], verbosities=[], broken=False, last_error="")
 
     def write_plan(path: Path, plan: FakePlan) -> Path:
         content = f"plan {next(_numbers)} of {plan.spec.name}".encode().ljust(plan.weight_bytes, b".")
@@ -323,10 +325,15 @@ class Context:
         capturing = driver.is_capturing(stream_handle)
         if capturing and plan.forbids_capture:
             driver.forbid_capture(stream_handle)
+            self.engine.made.last_error = "operation not permitted when stream is capturing"
             if plan.forbids_capture == "told":
                 self.engine.logger.log(ILogger.ERROR, "operation not permitted when stream is capturing")
             return plan.forbids_capture == "silent"
         driver.require_no_error()
+        if plan.looks and self.engine.made.last_error:
+            self.engine.logger.log(ILogger.ERROR, self.engine.made.last_error)
+            self.engine.made.last_error = ""
+            return False
         if capturing and not self._warm:
             raise Misuse(f"{self.token} is captured before it has run")
         spec, memory, formula = plan.spec, self._memory, plan.formula

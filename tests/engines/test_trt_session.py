@@ -184,9 +184,11 @@ def test_a_run_that_fails_says_why(tmp_path):
         ("silent", "cudaStreamEndCapture failed: cudaErrorStreamCaptureInvalidated"),
     ],
 )
-def test_what_cannot_be_captured_runs_plainly_is_tried_once_a_shape_and_told_once(tmp_path, forbids, why):
+@pytest.mark.parametrize("looks", [False, True])
+def test_what_cannot_be_captured_runs_plainly_is_tried_once_a_shape_and_told_once(tmp_path, forbids, why, looks):
+    """Also where TensorRT finds what the capture left in its own CUDA runtime, and blames the next run for it."""
     with case(tmp_path, captured=True) as c:
-        session = c.load(FakePlan(spec=AXPY, formula=axpy, forbids_capture=forbids))
+        session = c.load(FakePlan(spec=AXPY, formula=axpy, forbids_capture=forbids, looks=looks))
         c.run(session, 3)
         assert c.backend.notes == ()
         for rows in (3, 3, 5, 5, 5, 3):
@@ -218,6 +220,16 @@ def test_a_run_that_is_really_broken_is_no_matter_of_capturing(tmp_path):
             c.run(session, 3)
         c.trt.made.broken = False
         c.run(session, 3)  # the stream was let go
+
+
+def test_only_the_run_after_a_refused_capture_is_tried_again(tmp_path):
+    with case(tmp_path, captured=True) as c:
+        session = c.load(FakePlan(spec=AXPY, formula=axpy, forbids_capture="told", looks=True))
+        for _ in range(3):
+            c.run(session, 3)
+        c.trt.made.last_error = "an illegal memory access was encountered"
+        with pytest.raises(InternalError, match="axpy failed in TensorRT: an illegal memory access"):
+            c.run(session, 3)
 
 
 def test_closing_waits_for_the_last_run_and_is_fine_twice(tmp_path):

@@ -72,9 +72,17 @@ class Backend(Protocol):
         ...
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        content: memoryview | None = None,
     ) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none.
+
+        The caller has checked the hashes of what is read here: of a plan those of `content`, its bytes, where given.
 
         `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them.
         """

@@ -75,7 +75,13 @@ class OnnxBackend:
         _share_one_arena()
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        content: memoryview | None = None,
     ) -> OnnxSession:
         """Open a graph, which brings its own weights.
 

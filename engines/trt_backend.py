@@ -72,9 +72,16 @@ class TrtBackend(CudaBuffers):
         return tuple(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow)
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        content: memoryview | None = None,
     ) -> TrtSession:
-        """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.
+        """Open the plan at `path`, whose hash the caller has checked, or that of its `content`; `weights`: the graph of
+        a stripped plan.
 
         Raises EngineMismatch: a plan for another GPU, version or driver, or too little memory.
         """
@@ -83,7 +90,7 @@ class TrtBackend(CudaBuffers):
         self.pool.trim()  # what is idle counts as free
         self._check_weights_fit(spec, path, weights)
         logger, runtime = self._logger, self._runtime
-        engine = open_engine(self._family, self._trt, runtime, logger, path, spec)
+        engine = open_engine(self._family, self._trt, runtime, logger, path, spec, content)
         if weights is not None:
             refit(self._family, self._trt, engine, logger, weights, spec, path)
         streams = self._stream_weights(engine)  # before any context, and before asking for activations

@@ -91,7 +91,13 @@ class FakeBackend:
         return FakeSession(spec, formula, self)
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        content: memoryview | None = None,
     ) -> FakeSession:
         raise AssertionError("the fake backend opens no files")
 

@@ -112,8 +112,8 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
         def __init__(self, logger: Any) -> None:
             self._logger = logger
 
-        def deserialize_cuda_engine(self, content: bytes) -> Engine | None:
-            plan = plans[content]
+        def deserialize_cuda_engine(self, content: bytes | memoryview) -> Engine | None:
+            plan = plans[bytes(content)]
             made.loaded.append(plan.spec.name)
             if plan.refuses:
                 self._logger.log(ILogger.ERROR, f"noise\n{plan.refuses}")
@@ -121,8 +121,8 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
             return Engine(driver, plan, self._logger, made)
 
     class RtxRuntime(Runtime):
-        def get_engine_validity(self, content: bytes) -> tuple[EngineValidity, int]:
-            diagnostics = plans[content].invalid
+        def get_engine_validity(self, content: bytes | memoryview) -> tuple[EngineValidity, int]:
+            diagnostics = plans[bytes(content)].invalid
             return (EngineValidity.INVALID if diagnostics else EngineValidity.VALID), diagnostics
 
     class Refitter:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from engines import families, gpu, trt_backend
+from engines.checked_files import read_checked
 from engines.errors import EngineMismatch, InputError
+from engines.file_record import hash_file
 from engines.gpu import NoGpu
 from engines.trt_backend import open_trt_backend
 from engines.trt_plan import make_logger, open_engine
@@ -78,8 +80,10 @@ def test_the_real_rtx_is_asked_before_it_deserialises(tmp_path):
     trt = families.load(families.RTX)
     logger, path = make_logger(trt), tmp_path / "axpy.plan"
     path.write_bytes(b"not a plan at all")
-    with pytest.raises(EngineMismatch, match=r"axpy\.plan does not run here: malformed engine"):
-        open_engine(families.RTX, trt, trt.Runtime(logger), logger, path, AXPY)
+    read = read_checked(path, hash_file(path), "mend")
+    for content in (None, read):  # it takes our memory as it takes bytes
+        with pytest.raises(EngineMismatch, match=r"axpy\.plan does not run here: malformed engine"):
+            open_engine(families.RTX, trt, trt.Runtime(logger), logger, path, AXPY, content)
 
 
 def test_rtx_captures_only_what_it_can(tmp_path):

@@ -72,20 +72,18 @@ class Backend(Protocol):
         ...
 
     def load(
-        self,
-        spec: NetworkSpec,
-        path: Path,
-        weights: Path | None = None,
-        *,
-        threads: int | None = None,
-        content: memoryview | None = None,
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
     ) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none.
 
-        The caller has checked the hashes of what is read here: of a plan those of `content`, its bytes, where given.
+        The caller has checked the hashes of what is read here: of a plan that of its bytes, which `prepare` gave.
 
         `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them.
         """
+        ...
+
+    def prepare(self, path: Path, content: memoryview) -> None:
+        """The next `load` of `path`, a plan, takes these bytes, held against their hash, and reads no file."""
         ...
 
     def upload(self, array: np.ndarray) -> Buffer:

@@ -40,7 +40,7 @@ def read_checked(path: Path, needed: FileRecord, mend: str) -> memoryview:
         with path.open("rb") as file:
             content = memoryview(mmap.mmap(-1, max(needed.bytes, 1)))[: needed.bytes]  # of no file
             digest, done = hashlib.sha256(), 0
-            while done < needed.bytes and (count := file.readinto(content[done : done + _PIECE])):  # type: ignore[attr-defined]
+            while done < needed.bytes and (count := file.readinto(content[done : done + _PIECE])):
                 digest.update(content[done : done + count])
                 done += count
             done += len(file.read(1))

@@ -75,13 +75,7 @@ class OnnxBackend:
         _share_one_arena()
 
     def load(
-        self,
-        spec: NetworkSpec,
-        path: Path,
-        weights: Path | None = None,
-        *,
-        threads: int | None = None,
-        content: memoryview | None = None,
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
     ) -> OnnxSession:
         """Open a graph, which brings its own weights.
 
@@ -102,6 +96,9 @@ class OnnxBackend:
                 f"{', '.join(session.get_providers())}; {_missing(self.provider)}"
             )
         return OnnxSession(spec, session, path)
+
+    def prepare(self, path: Path, content: memoryview) -> None:
+        """ONNX Runtime reads its files itself, a graph's weights beside it."""
 
     def upload(self, array: np.ndarray) -> Buffer:
         return np.array(array, order="C")

@@ -64,6 +64,7 @@ class TrtBackend(CudaBuffers):
         if overlap_decode:
             self.overlap_decode()
         self._sessions: list[TrtSession] = []
+        self._prepared: dict[Path, memoryview] = {}  # plans that were read, until they are opened
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -71,20 +72,18 @@ class TrtBackend(CudaBuffers):
         slow = [session for session in self._sessions if session.uncaptured]
         return tuple(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow)
 
+    def prepare(self, path: Path, content: memoryview) -> None:
+        """See `engines.backend.Backend.prepare`."""
+        self._prepared[path] = content
+
     def load(
-        self,
-        spec: NetworkSpec,
-        path: Path,
-        weights: Path | None = None,
-        *,
-        threads: int | None = None,
-        content: memoryview | None = None,
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
     ) -> TrtSession:
-        """Open the plan at `path`, whose hash the caller has checked, or that of its `content`; `weights`: the graph of
-        a stripped plan.
+        """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.
 
         Raises EngineMismatch: a plan for another GPU, version or driver, or too little memory.
         """
+        content = self._prepared.pop(path, None)
         self._check_open()
         self.driver.make_current()
         self.pool.trim()  # what is idle counts as free

@@ -87,10 +87,10 @@ class OpenGraphs:
             self._backend.overlap_decode()
         beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
         missing = [name for name in roles.values() if name not in (self._beside if name in beside else self.sessions)]
-        for (name, file, weights), content in self._read(missing):
+        for name, file, weights in self._files(missing):
             spec = self._bundle.spec(name)
             threads = live_threads(spec, self._config.threads) if name in beside else None
-            session = self._backend.load(spec, file, weights, threads=threads, content=content)
+            session = self._backend.load(spec, file, weights, threads=threads)
             self._opened.callback(session.close)
             (self._beside if name in beside else self.sessions)[name] = session
         found = {name: (self._beside if name in beside else self.sessions)[name] for name in roles.values()}
@@ -100,8 +100,8 @@ class OpenGraphs:
         """Let go of all of them, the last one first. Twice is fine."""
         self._opened.close()
 
-    def _read(self, names: Sequence[str]) -> Iterator[tuple[_ToOpen, memoryview | None]]:
-        """What is to be opened, and of plans the bytes, which were held against their hash as they were read."""
+    def _files(self, names: Sequence[str]) -> Iterator[_ToOpen]:
+        """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read."""
         bundle, config = self._bundle, self._config
         for name in names:
             if name not in bundle:
@@ -113,9 +113,7 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            yield from (
-                (_ToOpen(name, bundle.model_path(name), None), None) for name in names
-            )  # hashed with the bundle
+            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)  # hashed with the bundle
             return
         here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
         chosen = choose_plans(bundle, here, names)
@@ -136,13 +134,11 @@ class OpenGraphs:
             plan = chosen.plans[opened.name]
             return read_checked(opened.file, plan.files[plan.main], mend)
 
-        yield from ahead(
-            (
-                _ToOpen(n, bundle.path / chosen.plans[n].main, bundle.model_path(n) if options.strip else None)
-                for n in names
-            ),
-            read,
-        )
+        weights = {n: bundle.model_path(n) if options.strip else None for n in names}
+        plans = [_ToOpen(n, bundle.path / chosen.plans[n].main, weights[n]) for n in names]
+        for opened, content in ahead(plans, read):
+            self._backend.prepare(opened.file, content)
+            yield opened
 
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:

@@ -91,14 +91,11 @@ class FakeBackend:
         return FakeSession(spec, formula, self)
 
     def load(
-        self,
-        spec: NetworkSpec,
-        path: Path,
-        weights: Path | None = None,
-        *,
-        threads: int | None = None,
-        content: memoryview | None = None,
+        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
     ) -> FakeSession:
+        raise AssertionError("the fake backend opens no files")
+
+    def prepare(self, path: Path, content: memoryview) -> None:
         raise AssertionError("the fake backend opens no files")
 
     def upload(self, array: np.ndarray) -> FakeBuffer:

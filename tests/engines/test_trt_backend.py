@@ -57,6 +57,16 @@ def test_a_plan_that_is_missing_says_so(tmp_path):
         c.backend.load(AXPY, tmp_path / "none.plan")
 
 
+def test_a_plan_that_was_read_already_is_not_read_again(tmp_path):
+    with case(tmp_path) as c:
+        path = c.plan(plan())
+        c.backend.prepare(path, memoryview(path.read_bytes()))
+        path.write_bytes(b"somebody else was here".ljust(path.stat().st_size))
+        c.run(c.backend.load(AXPY, path), 3)
+        with pytest.raises(KeyError):  # once only; the fake knows no such plan
+            c.backend.load(AXPY, path)
+
+
 def test_runs_tell_no_profiler_the_names_of_their_layers(tmp_path):
     with case(tmp_path) as c:
         session = c.load()

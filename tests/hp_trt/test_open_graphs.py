@@ -28,7 +28,7 @@ class Backend:
     def overlap_decode(self):
         self.overlaps = True
 
-    def load(self, spec, path, weights=None, *, threads=None, content=None):
+    def load(self, spec, path, weights=None, *, threads=None):
         self.loaded.append((spec.name, threads))
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 

@@ -32,12 +32,14 @@ class Opened:
 
     def __init__(self) -> None:
         self.loaded: dict[str, tuple] = {}
-        self.contents: dict[str, bytes] = {}
+        self.contents: dict[Path, bytes] = {}
         self.closed: list[str] = []
 
-    def load(self, spec, path, weights=None, *, threads=None, content=None):
+    def prepare(self, path, content):
+        self.contents[path] = bytes(content)
+
+    def load(self, spec, path, weights=None, *, threads=None):
         self.loaded[spec.name] = (path, weights)
-        self.contents[spec.name] = bytes(content)
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 
     def close(self) -> None:
@@ -58,7 +60,7 @@ def test_every_graph_is_opened_from_the_plan_that_fits(tmp_path, backend):
     plans = bundle.manifest.engines[TARGET.folder].plans
     with Runtime(tmp_path, CONFIG):
         assert backend.loaded == {name: (tmp_path / plans[name].main, None) for name in GRAPHS}
-        assert backend.contents == {name: (tmp_path / plans[name].main).read_bytes() for name in GRAPHS}
+        assert backend.contents == {tmp_path / plans[n].main: (tmp_path / plans[n].main).read_bytes() for n in GRAPHS}
     assert backend.closed == [*reversed(GRAPHS), "backend"]
 
 

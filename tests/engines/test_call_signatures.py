@@ -127,10 +127,11 @@ def test_the_walk_reaches_the_calls_of_the_backend_the_session_the_builder_and_t
     calls = set()
     for path in SOURCES:
         tree = ast.parse(path.read_text())
+        uses_trt = names._uses_trt(tree, path.name)
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             if found := _cuda_call(call):
                 calls.add(found[0])
-            elif isinstance(call.func, ast.Attribute) and names._uses_trt(tree, path.name):
+            elif isinstance(call.func, ast.Attribute) and uses_trt:
                 theirs = names._instance(call.func.value) or names._trt_path(call.func)
                 calls |= {call.func.attr} if theirs else set()
     assert calls >= {

@@ -76,8 +76,14 @@ class Backend(Protocol):
     ) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none.
 
+        The caller has checked the hashes of what is read here: of a plan that of its bytes, which `prepare` gave.
+
         `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them.
         """
+        ...
+
+    def prepare(self, path: Path, content: memoryview) -> None:
+        """The next `load` of `path`, a plan, takes these bytes, held against their hash, and reads no file."""
         ...
 
     def upload(self, array: np.ndarray) -> Buffer:
@@ -107,6 +113,11 @@ class Backend(Protocol):
 
     def stream(self, name: StreamName) -> AbstractContextManager[None]:
         """Queue what happens inside on this stream; outside, on "denoise". Uploads and downloads keep to their own."""
+        ...
+
+    def overlap_decode(self) -> None:
+        """From now on graphs of the lane "decode" run beside the others, for as much more memory as they need. Nothing
+        happens where they do anyway, or cannot. Twice is fine."""
         ...
 
     def synchronize(self) -> None:

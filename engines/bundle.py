@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.checked_files import check_files
 from engines.errors import BundleError
-from engines.file_record import FileRecord, hash_file
+from engines.file_record import FileRecord
 from engines.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -48,16 +49,17 @@ Record = GraphRecord | PlanRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """An opened bundle: every file is there and is what the build wrote."""
+    """An opened bundle: every file is there, as large as the build wrote it, and hashed as `open` says."""
 
     path: Path
     manifest: Manifest
 
     @classmethod
     def open(cls, path: Path | str, *, preset: str | None = None, family: str | None = None) -> Bundle:
-        """Read and check the bundle at `path`, hashing every file that `family` would load: all files when None.
+        """Read and check the bundle at `path`, hashing all files when `family` is None, the graphs for "onnxruntime".
 
-        Plans of other families may be missing or damaged: "" asks for the graphs alone, and hashes nothing.
+        Plans are hashed when they are opened, those that are (`engines.checked_files`). Plans of other families may be
+        missing or damaged: "" asks for the graphs alone, and hashes nothing.
 
         `preset`: refuse a bundle of any other. Raises BundleError, one line that names the file, what was
         found, what was needed, and the command that mends it.
@@ -189,9 +191,7 @@ def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | N
                 continue
             records[f"{plan.folder}/{RECORD_NAME}"] = plan, mend
             expected |= {path: (file, mend) for path, file in plan.files.items()}
-            hashed |= set(plan.files)
-            if engines.target.options.strip:  # such a plan takes its weights from the graph
-                hashed |= set(manifest.graphs[plan.name].files)
+            hashed |= set(plan.files) if family is None else set()
     try:
         if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
             mend = (expected | records)[missing[0]][1]
@@ -207,13 +207,7 @@ def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | N
         for path, (file, mend) in expected.items():
             if (size := (bundle / path).stat().st_size) != file.bytes:
                 raise BundleError(f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; rebuild it: {mend}")
-        for path in (p for p in expected if p in hashed):
-            file, mend = expected[path]
-            if (found := hash_file(bundle / path)) != file:
-                raise BundleError(
-                    f"{bundle / path} was changed: sha256 {found.sha256[:12]}..., needed {file.sha256[:12]}...; "
-                    f"rebuild it: {mend}"
-                )
+        check_files(bundle, {path: wanted for path, wanted in expected.items() if path in hashed})
     except OSError as error:
         raise BundleError(
             f"{error.filename or bundle} cannot be read: {error.strerror}; check its permissions"

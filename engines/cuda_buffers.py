@@ -44,14 +44,14 @@ class CudaBuffers:
         self._closed = False
 
     def upload(self, array: np.ndarray) -> DeviceBuffer:
-        source = np.ascontiguousarray(array)
-        buffer = self.empty(np.shape(array), str(source.dtype))
+        source, stream = np.ascontiguousarray(array), self.streams["copy_in"]
+        with self.stream("copy_in"):
+            buffer = self.empty(np.shape(array), str(source.dtype))
         if not buffer.nbytes:
             return buffer
         pinned = self._pinned.take_for_host(buffer.nbytes)
         view = self.driver.host_view(pinned.memory.address, buffer.nbytes)
         view[:] = source.reshape(-1).view(np.uint8)
-        stream = self.streams["copy_in"]
         with ordered(stream, reads=[pinned.memory], writes=[buffer.memory]), self.trace.span("upload", stream):
             self.driver.memcpy_async(buffer.address, pinned.memory.address, buffer.nbytes, "h2d", stream.handle)
         return buffer
@@ -62,7 +62,7 @@ class CudaBuffers:
     def fetch(self, buffer: Buffer) -> Pending:
         source, stream = device_buffer(buffer), self.streams["copy_out"]
         self._check_open()
-        pinned = self._pinned.take(max(source.nbytes, 1))
+        pinned = self._pinned.take(max(source.nbytes, 1), stream)
         with ordered(stream, reads=[source.memory], writes=[pinned.memory]), self.trace.span("download", stream):
             self.driver.memcpy_async(pinned.memory.address, source.address, source.nbytes, "d2h", stream.handle)
         arrived = pinned.memory.writer
@@ -73,7 +73,7 @@ class CudaBuffers:
         self._check_open()
         sizes, kind = tuple(int(n) for n in shape), np.dtype(dtype)
         size = int(np.prod(sizes, dtype=np.int64)) * kind.itemsize
-        return DeviceBuffer(sizes, kind, self.pool.take(max(size, 1)))
+        return DeviceBuffer(sizes, kind, self.pool.take(max(size, 1), self.current))
 
     def zeros(self, shape: Sequence[int], dtype: str) -> DeviceBuffer:
         buffer, stream = self.empty(shape, dtype), self.current

@@ -2,8 +2,12 @@
 
 A `Pool` owns all memory of its kind until it is closed. A `Lease` is one use of a piece of it: the piece goes back when
 the last buffer that holds the lease is gone, even while work on it is still queued, because its history goes with it
-(`engines.cuda_order`). A pool with nothing that fits frees what it has idle before it asks for more, so it never holds
-more than was in use at one time, whatever the number and the lengths of the clips.
+(`engines.cuda_order`). Allocating and freeing stop the host, and freeing the whole device, so what is idle is kept:
+a clip or a window like the one before finds its memory again, whatever the sizes that take turns.
+
+What is idle is bounded all the same: beyond a quarter of a gigabyte no more of it is kept than was in use at one time,
+and no piece that nobody asked for in a long time. Where the device says no, all of it is freed, and the device asked
+once more.
 
 Leases are let go by the garbage collector, in any thread and at any time, so letting go only puts the piece on a list.
 """
@@ -18,11 +22,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.cuda_driver import Driver
-from engines.cuda_order import Memory
-from engines.errors import HpTrtError
+from engines.cuda_order import Memory, Stream
+from engines.errors import EngineMismatch, HpTrtError
 
 ALIGNMENT = 512  # CUDA's own for allocations; TensorRT wants 256
 _SMALL = 64 * 1024  # smaller ones are made this large, so that all the small numbers of a step share their pieces
+_OLD = 4096  # requests; a live window makes some 30, a clip of 1000 frames some 500
+_SPARE = 256 * 2**20  # bytes that may be idle in any case: queued work holds pieces that nobody has in use any more
+_BUSY = 3  # pieces that would do but for others' work: a stage and the two beside it have one each. One more is behind
+_BUSY_PINNED = 8  # two tensors a group of driving frames, for the groups that are under way
+_BUSY_SMALL = 16  # of what is small: a window's handful of numbers, for the windows that are under way
 
 
 class Lease:
@@ -37,30 +46,36 @@ class Pool:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._idle: list[Memory] = []  # in the order in which they came back
+        self._idle: dict[Memory, int] = {}  # -> the request before which it came back; the first came back first
         self._returned: deque[Memory] = deque()  # by the garbage collector; idle from the next call on
         self._in_use: set[Memory] = set()
+        self._idle_bytes = self._used_bytes = self._most_bytes = 0  # the most in use at one time
+        self._requests = 0
         self._closed = False
 
     @property
     def held_bytes(self) -> int:
         """In use and idle together: what the device has given us."""
         self._collect()
-        return sum(memory.size for memory in (*self._idle, *self._in_use))
+        return self._idle_bytes + self._used_bytes
 
-    def take(self, size: int) -> Lease:
-        """At least `size` bytes, of any content. Raises EngineMismatch when the device has not so much."""
+    def take(self, size: int, stream: Stream) -> Lease:
+        """At least `size` bytes, of any content, to be used on `stream` first: a piece that has nothing queued on other
+        streams, as long as there are few that have. Raises EngineMismatch when the device has not so much."""
         self._collect()
         fitting = self._fitting(size)
-        return self._lease(fitting[0] if fitting else self._more(size))
+        memory = next((m for m in fitting if not m.holds_up(stream)), None) or next(
+            (m for m in fitting if m.idle()), None
+        )
+        if memory is None:
+            memory = self._first_back(fitting) if len(fitting) >= _most_busy(size, _BUSY) else self._more(size)
+        return self._lease(memory)
 
     def trim(self) -> None:
         """Free what is idle; waits until the work that was queued on it is done."""
         self._collect()
-        while self._idle:
-            memory = self._idle.pop()
-            memory.wait()
-            self._free(memory.address)
+        for memory in list(self._idle):
+            self._drop(memory)
 
     def close(self) -> None:
         """Free everything, once nothing is queued any more. Buffers that are left are of no use."""
@@ -68,7 +83,7 @@ class Pool:
         self.trim()
         for memory in self._in_use:
             self._free(memory.address)
-        self._in_use = set()
+        self._in_use, self._used_bytes = set(), 0
 
     def _fitting(self, size: int) -> list[Memory]:
         """The idle pieces that are large enough and not much too large, the smallest first."""
@@ -76,16 +91,30 @@ class Pool:
         most = size + max(size // 4, _SMALL)
         return sorted((m for m in self._idle if size <= m.size <= most), key=lambda m: m.size)
 
+    def _first_back(self, fitting: list[Memory]) -> Memory:
+        return next(m for m in self._idle if m in fitting)
+
     def _more(self, size: int) -> Memory:
-        self.trim()
         size = _rounded(size)
-        memory = Memory(self._allocate(size), size)
-        self._idle.append(memory)
+        try:
+            address = self._allocate(size)
+        except EngineMismatch:
+            if not self._idle:
+                raise
+            self.trim()
+            address = self._allocate(size)
+        memory = Memory(address, size)
+        self._put_back(memory)
         return memory
 
     def _lease(self, memory: Memory) -> Lease:
-        self._idle.remove(memory)
+        del self._idle[memory]
         self._in_use.add(memory)
+        self._idle_bytes -= memory.size
+        self._used_bytes += memory.size
+        self._most_bytes = max(self._most_bytes, self._used_bytes)
+        self._requests += 1
+        self._bound()
         lease = Lease(memory)
         # At exit nobody waits for memory.
         weakref.finalize(lease, self._give_back, memory).atexit = False
@@ -97,8 +126,28 @@ class Pool:
     def _collect(self) -> None:
         while self._returned:
             memory = self._returned.popleft()
-            self._in_use.discard(memory)
-            self._idle.append(memory)
+            if memory in self._in_use:
+                self._in_use.remove(memory)
+                self._used_bytes -= memory.size
+            self._put_back(memory)
+
+    def _put_back(self, memory: Memory) -> None:
+        self._idle[memory] = self._requests
+        self._idle_bytes += memory.size
+
+    def _bound(self) -> None:
+        """Free what has been idle for long, and the oldest of what is too much; nothing that is to be waited for."""
+        for memory, since in list(self._idle.items()):
+            if self._idle_bytes <= max(self._most_bytes, _SPARE) and self._requests - since <= _OLD:
+                return
+            if memory.idle():
+                self._drop(memory)
+
+    def _drop(self, memory: Memory) -> None:
+        del self._idle[memory]
+        self._idle_bytes -= memory.size
+        memory.wait()
+        self._free(memory.address)
 
     def _allocate(self, size: int) -> int:
         return self._driver.malloc(size)
@@ -113,14 +162,15 @@ class PinnedPool(Pool):
     def take_for_host(self, size: int) -> Lease:
         """A piece that the host may write at once.
 
-        Of two pieces still in use by copies the one given back first is waited for, being ready first: a third would
-        only be behind them.
+        Of `_BUSY_PINNED` pieces still in use by copies the one given back first is waited for, being ready first: one
+        more would only be behind them.
         """
         self._collect()
         fitting = self._fitting(size)
         memory = next((m for m in fitting if m.idle()), None)
         if memory is None:
-            memory = min(fitting, key=self._idle.index) if len(fitting) >= 2 else self._more(size)
+            enough = len(fitting) >= _most_busy(size, _BUSY_PINNED)
+            memory = self._first_back(fitting) if enough else self._more(size)
         memory.wait()
         return self._lease(memory)
 
@@ -128,16 +178,6 @@ class PinnedPool(Pool):
         """Free all but what callers still hold as arrays: that goes when they let go of it."""
         self._closed = True  # first: what is let go from now on is freed by whoever lets go
         self.trim()
-
-    def _more(self, size: int) -> Memory:
-        # Without `trim`: it would wait for copies in progress, each of which may wait for the network's work.
-        for memory in [m for m in self._idle if m.idle()]:
-            self._idle.remove(memory)
-            self._free(memory.address)
-        size = _rounded(size)
-        memory = Memory(self._allocate(size), size)
-        self._idle.append(memory)
-        return memory
 
     def _give_back(self, memory: Memory) -> None:
         if not self._closed:
@@ -196,3 +236,7 @@ class PinnedArray:
 
 def _rounded(size: int) -> int:
     return max(-(-size // ALIGNMENT) * ALIGNMENT, _SMALL)
+
+
+def _most_busy(size: int, large: int) -> int:
+    return _BUSY_SMALL if size <= _SMALL else large

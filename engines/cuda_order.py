@@ -40,10 +40,14 @@ class Stream:
 
     def after(self, mark: Mark | None) -> None:
         """What is queued from now on waits until `mark` is reached."""
-        if mark is None or mark.stream is self or self._seen.get(mark.stream, 0) >= mark.number:
+        if mark is None or not self.waits_for(mark):
             return
         self._driver.stream_wait(self.handle, mark.event)
         self._seen[mark.stream] = mark.number
+
+    def waits_for(self, mark: Mark) -> bool:
+        """Whether `after` has to queue anything: not for work of its own, and not for what it has waited for."""
+        return mark.stream is not self and self._seen.get(mark.stream, 0) < mark.number
 
     def synchronize(self) -> None:
         """Wait on the host until everything queued is done."""
@@ -96,6 +100,10 @@ class Memory:
 
     def idle(self) -> bool:
         return all(mark.reached() for mark in self.uses())
+
+    def holds_up(self, stream: Stream) -> bool:
+        """Whether what `stream` does with it next would wait for another stream, as far as is known without asking."""
+        return any(stream.waits_for(mark) for mark in self.uses())
 
     def wait(self) -> None:
         """Stop the host until nothing that was queued uses this memory."""

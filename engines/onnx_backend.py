@@ -97,6 +97,9 @@ class OnnxBackend:
             )
         return OnnxSession(spec, session, path)
 
+    def prepare(self, path: Path, content: memoryview) -> None:
+        """ONNX Runtime reads its files itself, a graph's weights beside it."""
+
     def upload(self, array: np.ndarray) -> Buffer:
         return np.array(array, order="C")
 
@@ -126,6 +129,9 @@ class OnnxBackend:
     def stream(self, name: StreamName) -> AbstractContextManager[None]:
         """Nothing to choose: every operation is done when it returns."""
         return nullcontext()
+
+    def overlap_decode(self) -> None:
+        """Each session has memory of its own."""
 
     def synchronize(self) -> None:
         """Nothing to wait for."""

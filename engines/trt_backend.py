@@ -1,7 +1,8 @@
 """TensorRT and TensorRT for RTX behind the `Backend` protocol.
 
 `open_trt_backend` asks for a GPU before it touches the library, which would end the process without one. What a plan
-will need is held against what is free before it is deserialised, its activations before the session is handed out.
+will need is held against what is free before it is deserialised, its activations at the smallest shapes before the
+session is handed out, and at larger ones before they run.
 
 The backend owns the TensorRT runtime, its logger and the arenas, and closes the sessions that it has opened. See
 `engines.cuda_buffers` for memory and `engines.trt_session` for what a session owns.
@@ -27,8 +28,9 @@ from engines.trt_session import Arena, TrtSession
 class TrtBackend(CudaBuffers):
     """Opens plans of one family on one device. Graphs that promise to be `repeated` run as CUDA graphs.
 
-    `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena, so
-    that decoding one clip may run beside denoising another, for as much more memory as the decoder's activations.
+    `family`, `trt`: which, and its module. `device`: for people, "NVIDIA H200". `overlap_decode`: a second arena from
+    the start, so that decoding one clip may run beside denoising another, for as much more memory as the decoder's
+    activations.
     `weight_budget_bytes`: of each plan's weights, so much stays in GPU memory, and the rest streams, without a CUDA
     graph; `automatic_budget`: as much as TensorRT sees fit. Both are for plans that were built with weight streaming.
     `trace`: keep times for `spans`.
@@ -58,15 +60,21 @@ class TrtBackend(CudaBuffers):
         # Plans that run on later versions bring the code to run them; their hash was checked like the others'.
         self._runtime.engine_host_code_allowed = True
         shared = Arena(self)
-        # With an arena of its own, decoding need not wait for denoising.
-        self._arenas = {"denoise": shared, "decode": Arena(self) if overlap_decode else shared}
+        self._arenas = {"denoise": shared, "decode": Arena(self, shared)}
+        if overlap_decode:
+            self.overlap_decode()
         self._sessions: list[TrtSession] = []
+        self._prepared: dict[Path, memoryview] = {}  # plans that were read, until they are opened
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The graphs that were meant to run as CUDA graphs and do not, and why."""
         slow = [session for session in self._sessions if session.uncaptured]
         return tuple(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow)
+
+    def prepare(self, path: Path, content: memoryview) -> None:
+        """See `engines.backend.Backend.prepare`."""
+        self._prepared[path] = content
 
     def load(
         self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
@@ -75,17 +83,17 @@ class TrtBackend(CudaBuffers):
 
         Raises EngineMismatch: a plan for another GPU, version or driver, or too little memory.
         """
+        content = self._prepared.pop(path, None)
         self._check_open()
         self.driver.make_current()
         self.pool.trim()  # what is idle counts as free
         self._check_weights_fit(spec, path, weights)
         logger, runtime = self._logger, self._runtime
-        engine = open_engine(self._family, self._trt, runtime, logger, path, spec)
+        engine = open_engine(self._family, self._trt, runtime, logger, path, spec, content)
         if weights is not None:
             refit(self._family, self._trt, engine, logger, weights, spec, path)
         streams = self._stream_weights(engine)  # before any context, and before asking for activations
         arena = self._arenas[spec.lane]
-        self._grow(arena, engine.device_memory_size_v2, spec)
         # Weights that stream in while a graph runs are not part of what was captured.
         may_capture = self._may_capture if spec.repeated and not streams else None
         session = TrtSession(
@@ -93,11 +101,17 @@ class TrtBackend(CudaBuffers):
             self,
             arena,
             new_context=lambda: self._new_context(engine, spec),
+            activations=lambda context: _activations(engine, context),
+            grow=lambda size: self._grow(arena, size, spec),
             last_error=logger.last_error,
             may_capture=may_capture,
         )
         self._sessions.append(session)
         return session
+
+    def overlap_decode(self) -> None:
+        """A second arena: with one of its own, decoding need not wait for denoising."""
+        self._arenas["decode"].part()
 
     def close(self) -> None:
         """Close the sessions, then give the memory back. Twice is fine."""
@@ -152,6 +166,7 @@ class TrtBackend(CudaBuffers):
 
     def _grow(self, arena: Arena, size: int, spec: NetworkSpec) -> None:
         if size > arena.size:
+            self.pool.trim()  # what is idle counts as free
             free, _ = self.driver.memory_info()
             ours = arena.size  # the old piece is freed before the new one is asked for
             less = f"a --weight-budget that leaves {max(size - free - ours, 0) / 2**30:.2f} GiB more"
@@ -182,6 +197,12 @@ def open_trt_backend(family_name: str, device_id: int = 0, **options: Any) -> Tr
     gpu = require_gpu(device_id)  # before the library: without a driver it ends the process
     trt = families.load(family)
     return TrtBackend(family, trt, CudaDriver(device_id), device=gpu.name, **options)
+
+
+def _activations(engine: Any, context: Any) -> int:
+    """Bytes for the shapes that were set. 0 is no answer: then as much as the largest shapes of the profile need, which
+    is also what plans may say that were built without RUNTIME_ACTIVATION_RESIZE_10_10."""
+    return context.update_device_memory_size_for_shapes() or engine.device_memory_size_v2
 
 
 def _specialise_rtx(trt: Any, runtime_config: Any) -> None:

@@ -38,12 +38,20 @@ def make_logger(trt: Any) -> Any:
     return Logger()
 
 
-def open_engine(family: Family, trt: Any, runtime: Any, logger: Any, path: Path, spec: NetworkSpec) -> Any:
-    """The engine of a plan. Raises EngineMismatch when it was built for another GPU, version or driver, or when its
-    inputs and outputs are not those of `spec`."""
+def open_engine(
+    family: Family,
+    trt: Any,
+    runtime: Any,
+    logger: Any,
+    path: Path,
+    spec: NetworkSpec,
+    content: memoryview | None = None,
+) -> Any:
+    """The engine of a plan, of `content` where its bytes were read already. Raises EngineMismatch when it was built for
+    another GPU, version or driver, or when its inputs and outputs are not those of `spec`."""
     rebuild = _rebuild(family, spec, path)
     try:
-        plan = path.read_bytes()
+        plan = path.read_bytes() if content is None else content
     except OSError as error:
         raise EngineMismatch(f"{path} cannot be read: {error.strerror}; {rebuild}") from error
     logger.forget()
@@ -84,7 +92,7 @@ def refit(family: Family, trt: Any, engine: Any, logger: Any, weights: Path, spe
         raise EngineMismatch(f"{weights} does not fit {path.name}: {why or 'no reason given'}; {rebuild}")
 
 
-def _invalid_rtx(trt: Any, runtime: Any, plan: bytes) -> str:
+def _invalid_rtx(trt: Any, runtime: Any, plan: bytes | memoryview) -> str:
     """Why this plan does not run on this machine; empty where it does."""
     validity, found = runtime.get_engine_validity(plan)
     if validity != trt.EngineValidity.INVALID:

@@ -29,7 +29,7 @@ class RuntimeConfig:
     weight_budget_bytes  of each graph, so much of its weights stays in GPU memory, for plans with weight streaming;
                          None: all of them
     overlap_decode       decode one clip while the next is denoised, for as much more GPU memory as the decoder's
-                         activations; for plans
+                         activations; for plans. Live profiles decode a window beside the next one in any case
     threads              of the CPU; None: every core this process may use. The same number gives the same bits
     profile              how much quality for how much speed: "exact", "balanced", "live", "FILE.toml",
                          "FILE.toml:NAME", or a Profile (`hp_trt.profiles`); a name is checked when a bundle is opened

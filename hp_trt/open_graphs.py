@@ -5,14 +5,16 @@ Profiles share what both need; a graph that is opened from a plan is opened from
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from engines import families
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
+from engines.checked_files import ahead, check_files, read_checked
 from engines.cores import available_cores
 from engines.errors import BundleError, InputError
 from engines.gpu import require_gpu
@@ -37,6 +39,14 @@ def open_backend(config: RuntimeConfig) -> Backend:
     from engines.onnx_backend import OnnxBackend
 
     return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
+
+
+class _ToOpen(NamedTuple):
+    """One graph."""
+
+    name: str
+    file: Path
+    weights: Path | None  # the graph that holds them, where the file does not
 
 
 class OpenGraphs:
@@ -73,9 +83,11 @@ class OpenGraphs:
                 'quantize = "none", or use another family'
             )
         live = profile.mode == "live"
+        if live:  # a window is decoded while the next one is denoised; of a window, activations are small
+            self._backend.overlap_decode()
         beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
         missing = [name for name in roles.values() if name not in (self._beside if name in beside else self.sessions)]
-        for name, (file, weights) in self._files(missing).items():
+        for name, file, weights in self._files(missing):
             spec = self._bundle.spec(name)
             threads = live_threads(spec, self._config.threads) if name in beside else None
             session = self._backend.load(spec, file, weights, threads=threads)
@@ -88,8 +100,8 @@ class OpenGraphs:
         """Let go of all of them, the last one first. Twice is fine."""
         self._opened.close()
 
-    def _files(self, names: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
-        """By graph: the file to open, and the one that holds its weights where that is another."""
+    def _files(self, names: Sequence[str]) -> Iterator[_ToOpen]:
+        """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read."""
         bundle, config = self._bundle, self._config
         for name in names:
             if name not in bundle:
@@ -101,7 +113,8 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            return {name: (bundle.model_path(name), None) for name in names}
+            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)  # hashed with the bundle
+            return
         here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
         chosen = choose_plans(bundle, here, names)
         options = chosen.target.options
@@ -112,10 +125,20 @@ class OpenGraphs:
                 f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
                 + plan_command(bundle.path, family.name, streaming)
             )
-        return {
-            name: (bundle.path / chosen.plans[name].main, bundle.model_path(name) if options.strip else None)
-            for name in names
-        }
+        mend = plan_command(bundle.path, family.name, chosen.target)
+
+        def read(opened: _ToOpen) -> memoryview:
+            if opened.weights is not None:
+                rebuild = build_command(bundle.path, bundle.manifest.to_json())
+                check_files(bundle.path, {p: (file, rebuild) for p, file in bundle.graph(opened.name).files.items()})
+            plan = chosen.plans[opened.name]
+            return read_checked(opened.file, plan.files[plan.main], mend)
+
+        weights = {n: bundle.model_path(n) if options.strip else None for n in names}
+        plans = [_ToOpen(n, bundle.path / chosen.plans[n].main, weights[n]) for n in names]
+        for opened, content in ahead(plans, read):
+            self._backend.prepare(opened.file, content)
+            yield opened
 
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:

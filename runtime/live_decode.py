@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Pending, Session
 from engines.errors import BundleError
-from runtime.finite import require_finite
+from runtime.finite import is_finite, require_finite
 
 
 class LiveDecoder:
@@ -45,23 +45,30 @@ class LiveDecoder:
         return [self._piece(latents, start, stop) for start, stop in pairwise(bounds)]
 
     def frames(self, begun: Sequence[Pending]) -> Iterator[np.ndarray]:
-        """The raw frames (3, H, W) float32, about [-1, 1], of what was begun. Raises NonFiniteError."""
+        """The raw frames (3, H, W) float32, about [-1, 1], of what was begun, each looked at when it is asked for.
+
+        Raises NonFiniteError.
+        """
         for pending in begun:
             images = pending.wait()
             first = self._decoded
             self._decoded += len(images)
             what = f"{self._session.spec.name}: live frames {first} to {self._decoded - 1}"
-            yield from require_finite(images, what)
+            for image in images:
+                if not is_finite(image):
+                    require_finite(images, what)
+                yield image
 
     def _piece(self, latents: Buffer, start: int, stop: int) -> Pending:
         backend, count = self._backend, stop - start
         before = 0 if self._before is None else self._before.shape[0]
-        stack = backend.empty((before + count, *latents.shape[1:]), "float32")
-        if self._before is not None:
-            backend.take(self._before, range(before), backend.view(stack, 0, before))
-        backend.take(latents, range(start, stop), backend.view(stack, before, before + count))
-        if self._context:
-            self._before = backend.view(stack, max(before + count - self._context, 0), before + count)
+        # All of it: what is put together on another stream waits for the next window, which is queued there already.
         with backend.stream("decode"):
+            stack = backend.empty((before + count, *latents.shape[1:]), "float32")
+            if self._before is not None:
+                backend.take(self._before, range(before), backend.view(stack, 0, before))
+            backend.take(latents, range(start, stop), backend.view(stack, before, before + count))
+            if self._context:
+                self._before = backend.view(stack, max(before + count - self._context, 0), before + count)
             decoded = self._session.run({"latents": stack})["frames"]
         return backend.fetch(backend.view(decoded, before, before + count))

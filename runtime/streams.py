@@ -23,7 +23,8 @@ TensorRT's graphs share one arena of activations, which orders "denoise" and "de
 `RuntimeConfig.overlap_decode` the decoder has an arena of its own, and the two run beside each other.
 
 The host queues a step, then waits for the step before: the device always has work, and never more than a step of it.
-That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames.
+That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames. In a live
+session nobody waits in its turn: the threads look when they have let go of it.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class Guard:
         """Begin to fetch what `buffer` holds now; `look` gets it in `settle`. The buffer may be written again."""
         self._watched.append((self._backend.fetch(buffer), look))
 
-    def settle(self) -> None:
-        """Look at everything watched, in order. Waits until it has arrived."""
-        while self._watched:
+    def settle(self, *, but: int = 0) -> None:
+        """Look at everything watched, in order, but for the last `but`. Waits until it has arrived."""
+        while len(self._watched) > but:
             pending, look = self._watched.popleft()
             look(pending.wait())
 

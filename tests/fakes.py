@@ -95,6 +95,9 @@ class FakeBackend:
     ) -> FakeSession:
         raise AssertionError("the fake backend opens no files")
 
+    def prepare(self, path: Path, content: memoryview) -> None:
+        raise AssertionError("the fake backend opens no files")
+
     def upload(self, array: np.ndarray) -> FakeBuffer:
         self.uploaded_bytes += array.nbytes
         return FakeBuffer(np.array(array), self)
@@ -127,6 +130,9 @@ class FakeBackend:
     def stream(self, name: StreamName) -> AbstractContextManager[None]:
         assert name in get_args(StreamName), name
         return nullcontext()
+
+    def overlap_decode(self) -> None:
+        pass
 
     def synchronize(self) -> None:
         pass

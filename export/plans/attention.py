@@ -3,7 +3,8 @@
 A fused kernel never stores the map of queries x keys. TensorRT has such kernels for the dtypes and head widths below;
 any other attention has to be marked decomposable, and is then two products with a softmax between them, whose map can
 be larger than everything else the graph needs. An attention that is not marked is fused, or its build fails: a plan
-that was built proves the rest.
+that was built proves the rest. Marking forbids nothing: a kernel is taken where there is one. So small attentions are
+marked as well, whose maps are no matter, and one unusual shape among them does not cost a build of minutes.
 
 Source: both families' documentation of multi-head attention fusion; tried with TensorRT for RTX 1.7, at each of its
 capabilities. It fuses every width tried from 16 to 256, so heads 32 wide, pocket's, stand in the list too; TensorRT
@@ -16,6 +17,7 @@ import ast
 import json
 import math
 import operator
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from engines.spec import NetworkSpec
 
 FUSED_DTYPES = ("float16", "bfloat16")
 FUSED_HEAD_WIDTHS = (32, 40, 64, 80, 128)
+SMALL = 32  # queries, and keys: a window's frames among themselves are 25 at most
 # What may stand between a softmax and its products: nothing that moves elements.
 _BETWEEN = frozenset({"Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Sub", "Where"})
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
@@ -44,6 +47,17 @@ def is_fused(dtype: str, query: Sequence[int]) -> bool:
     )
 
 
+def is_small(queries: int, keys: int) -> bool:
+    """Whether its map is no matter. Where neither size is fixed, negative, it is of a window's frames in live mode."""
+    return (queries < 0 and keys < 0) or (0 < queries <= SMALL and 0 < keys <= SMALL)
+
+
+def no_kernel(errors: Sequence[str]) -> bool:
+    """Whether a builder gave up for want of a fused kernel. Both families' compiler, Myelin, says: "Attention operation
+    was not supported by a dedicated kernel" (TensorRT for RTX 1.7)."""
+    return any(re.search(r"attention|is_decomposable", error, re.IGNORECASE) for error in errors)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attention:
     """One attention of a graph. `scores` is (batch, heads, queries, keys), at each profile."""
@@ -54,6 +68,7 @@ class Attention:
     head_width: int  # 0 where products are spelled out
     opt: tuple[int, ...]
     max: tuple[int, ...]
+    loose: bool = False  # a fused one that may be taken apart all the same
 
     def bytes_at(self, scores: Sequence[int]) -> int:
         return math.prod(scores) * (2 if self.dtype in FUSED_DTYPES else 4)
@@ -84,7 +99,10 @@ def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
             width = shape(q, "opt")[-1]
             opt, most = ((*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max"))
             kind = "fused" if is_fused(dtype(q), fixed(q)) else "decomposable"
-            found.append(Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most))
+            loose = kind == "fused" and is_small(fixed(q)[-2], fixed(k)[-2])
+            found.append(
+                Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most, loose=loose)
+            )
     for name, scores in _spelled_out(graph):
         opt, most = shape(scores, "opt"), shape(scores, "max")
         found.append(Attention(name=name, kind="spelled out", dtype=dtype(scores), head_width=0, opt=opt, max=most))
@@ -97,6 +115,7 @@ def summary(found: Sequence[Attention]) -> dict[str, Any]:
     return {
         "count": len(found),
         "fused": sum(a.kind == "fused" for a in found),
+        "loose": sum(a.loose for a in found),
         "from": "network",
         "kinds": [{"kind": k, "dtype": d, "head_width": w, "count": n} for (k, d, w), n in kinds.items()],
         "score_maps": [
@@ -152,6 +171,8 @@ def attention_line(facts: Mapping[str, Any]) -> str:
         start = f"{facts['count']} attention{plural}, fused"
     else:
         start = f"{facts['fused']} of {facts['count']} attention{plural} fused"
+    if loose := facts.get("loose"):  # records of earlier builds have none
+        start += f", {loose} of them only where there is a kernel"
     if facts["score_maps"]:
         largest = max(facts["score_maps"], key=lambda m: m["max_bytes"])
         start += (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +24,16 @@ from engines.families import Family
 from engines.gpu import Gpu, find_gpu, require_gpu
 from engines.plans import PlanOptions, Target
 from engines.spec import NetworkSpec
-from export.plans.attention import attention_line, engine_layers, find_attention, is_fused, read_engine, summary
+from export.plans.attention import (
+    attention_line,
+    engine_layers,
+    find_attention,
+    is_fused,
+    is_small,
+    no_kernel,
+    read_engine,
+    summary,
+)
 from export.plans.plan_watch import OnProgress, make_logger, make_monitor, run_watched, use_device
 from export.plans.timing_cache import load_timing_cache, save_timing_cache
 from export.whole_file import write_whole
@@ -70,11 +79,11 @@ def build_plan(
     found = find_attention(onnx, spec)
     logger, monitor = make_logger(trt, log), make_monitor(trt, on_progress)
 
-    def work() -> tuple[Any, list[dict[str, Any]]]:
+    def work(all_loose: bool) -> tuple[Any, list[dict[str, Any]]]:
         if isinstance(find_gpu(device_id), Gpu):
             use_device(device_id)  # CUDA's choice is a thread's own
         builder = trt.Builder(logger)
-        network = read_network(trt, family, builder, logger, spec, onnx, found)
+        network = read_network(trt, family, builder, logger, spec, onnx, found, all_loose=all_loose)
         config = make_config(trt, builder, spec, target)
         config.progress_monitor = monitor
         cache = load_timing_cache(family, trt, config, timing_cache)
@@ -83,7 +92,14 @@ def build_plan(
             save_timing_cache(family, trt, cache, timing_cache)
         return plan, network_layers(trt, network)
 
-    (plan, layers), peak = run_watched(work, monitor.stop)
+    (plan, layers), peak = run_watched(lambda: work(False), monitor.stop)
+    slow: list[str] = []
+    if plan is None and not monitor.stop.is_set() and no_kernel(logger.errors):
+        slow = [f"an attention has no fused kernel, so all of them may be taken apart: {logger.errors[0]}"]
+        found = [replace(a, loose=a.kind == "fused") for a in found]
+        logger.errors.clear()
+        (plan, layers), again = run_watched(lambda: work(True), monitor.stop)
+        peak = max(peak, again)
     if monitor.error is not None:
         raise monitor.error
     if plan is None:
@@ -93,7 +109,7 @@ def build_plan(
     information = engine_information(trt, logger, plan, target, device_id)
     if information is not None and (shown := engine_layers(information)):
         attention, layers, layers_from = read_engine(information, found), shown, "engine"
-    slow = [attention_line(attention)] if attention["score_maps"] else []
+    slow += [attention_line(attention)] if attention["score_maps"] else []
     return PlanReport(
         seconds=round(time.perf_counter() - start, 2),
         peak_bytes=peak,
@@ -104,8 +120,12 @@ def build_plan(
     )
 
 
-def read_network(trt: ModuleType, family: Family, builder, logger, spec: NetworkSpec, onnx: Path, found):
+def read_network(
+    trt: ModuleType, family: Family, builder, logger, spec: NetworkSpec, onnx: Path, found, *, all_loose: bool = False
+):
     """The parsed network, held against `spec`, its attentions marked. Its parser dies before it: the other way crashes.
+
+    `found`: its attentions, `all_loose`: of which none has to be fused.
 
     Raises EngineMismatch with the node that the parser does not take, InternalError for another network than promised.
     """
@@ -113,9 +133,10 @@ def read_network(trt: ModuleType, family: Family, builder, logger, spec: Network
     parser = trt.OnnxParser(network, logger)
     _parse(parser, family, trt, spec, onnx)
     _check(network, spec)
-    marked, expected = _mark_attention(trt, network), sum(a.kind == "decomposable" for a in found)
+    marked = _mark_attention(trt, network, all_loose=all_loose)
+    expected = sum(a.kind == "decomposable" or a.loose for a in found)
     if marked != expected:
-        raise InternalError(f"{spec.name}: {marked} attentions have no fused kernel, its graph said {expected}")
+        raise InternalError(f"{spec.name}: {marked} attentions need no fused kernel, its graph said {expected}")
     return network
 
 
@@ -125,6 +146,8 @@ def make_config(trt: ModuleType, builder, spec: NetworkSpec, target: Target):
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 graphs are the fp32 islands: they mean it
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # A run then needs the activations of its own shapes, not those of the profile's largest.
+    config.set_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
     wanted = {
         trt.BuilderFlag.VERSION_COMPATIBLE: options.version_compatible,
         trt.BuilderFlag.WEIGHT_STREAMING: options.weight_streaming,
@@ -203,8 +226,8 @@ def _check(network, spec: NetworkSpec) -> None:
             raise InternalError(f"{spec.name}: the network's {what} are {made}, its spec promises {needed}")
 
 
-def _mark_attention(trt: ModuleType, network) -> int:
-    """Allow the attentions that have no fused kernel to be taken apart; how many these are."""
+def _mark_attention(trt: ModuleType, network, *, all_loose: bool) -> int:
+    """Allow the attentions that have no fused kernel or need none to be taken apart; how many these are."""
     marked = 0
     for i in range(network.num_layers):
         layer = network.get_layer(i)
@@ -213,7 +236,8 @@ def _mark_attention(trt: ModuleType, network) -> int:
         layer.__class__ = trt.IAttentionInputLayer  # get_layer gives plain ILayers
         attention = layer.attention
         tensor = attention.get_input(0)
-        if not is_fused(_dtype(tensor), tuple(tensor.shape)):
+        query, keys = tuple(tensor.shape), attention.get_input(1).shape[2]
+        if all_loose or not is_fused(_dtype(tensor), query) or is_small(query[2], keys):
             attention.decomposable = True
             marked += 1
     return marked

@@ -95,7 +95,7 @@ class HunyuanPortrait:
     ) -> PortraitStream:
         assert profile.windows is not None, f"{profile.name} is no profile of mode live"
         before = after if isinstance(after, PortraitStream) else None
-        return PortraitStream(
+        stream = PortraitStream(
             self._backend,
             self._sessions(profile),
             portrait=portrait,
@@ -105,6 +105,9 @@ class HunyuanPortrait:
             windows=profile.windows,
             side_px=self._manifest.geometry["crop_px"],
         )
+        if self._backend.asynchronous:  # on a CPU the first windows take as long as the others
+            stream.warm_up()
+        return stream
 
     def work(self, profile: Profile, frames: int) -> Work:
         return profile_work(profile, Sampling.from_manifest(self._manifest.sampling), frames)

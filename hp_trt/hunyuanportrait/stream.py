@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -42,15 +43,26 @@ class PortraitStream:
         self.crops = crops
         self._backend, self._motion = backend, sessions["motion"]
         self.guard = guard or (Guard(backend) if backend.asynchronous else None)  # of motion tokens
-        self._loop = LiveLoop(
-            backend,
-            sessions,
-            identity=encoded(portrait).identity,
-            sampling=sampling,
-            windows=windows,
-            side_px=side_px,
-        )
-        self._decoder = LiveDecoder(backend, sessions["decoder"])
+        self._new_loop = partial(LiveLoop, backend, sessions, sampling=sampling, windows=windows, side_px=side_px)
+        self._new_decoder = partial(LiveDecoder, backend, sessions["decoder"])
+        self._loop, self._decoder = self._new_loop(identity=encoded(portrait).identity), self._new_decoder()
+
+    def warm_up(self) -> None:
+        """Run three windows of black pictures that leave no trace: their loop and their decoder are thrown away.
+
+        A graph's first run of a shape loads its kernels, where need be compiles them, and finds its memory; the second
+        is captured. Both would else hold up the first windows of a session, whose frames come meanwhile.
+        """
+        loop, decoder = self._new_loop(identity=self._loop.identity), self._new_decoder()
+        nobody = Guard(self._backend)  # nothing looks at what is made of nothing
+        size = tuple(int(dim) for dim in self._motion.spec.input("face_images").dims[1:])
+        for _ in range(3):
+            images = np.zeros((loop.wanted, *size), np.float32)
+            tokens = encode_motion(
+                self._backend, self._motion, face_images=images, pose_images=images, head_id=0, exp_id=0, guard=nobody
+            )
+            for pending in decoder.begin(loop.window(tokens)):
+                pending.wait()
 
     def new_frames(self, window: int) -> int:
         return self._loop.windows.new_frames(window)
@@ -72,12 +84,19 @@ class PortraitStream:
             guard=self.guard,
         )
 
+    def check_tokens(self) -> None:
+        if self.guard is not None:
+            self.guard.settle(but=1)
+
     def denoise(self, tokens: Buffer) -> Buffer:
         latents = self._loop.window(tokens)
         # The loop writes its own again; the decoder may be a window behind.
         kept = self._backend.empty(latents.shape, "float32")
         self._backend.take(latents, range(latents.shape[0]), kept)
         return kept
+
+    def check_latents(self) -> None:
+        self._loop.check()
 
     def begin(self, latents: Buffer) -> list[Pending]:
         return self._decoder.begin(latents)

@@ -4,8 +4,9 @@
 
 Three threads, one a stage, with bounded queues between them: while a window is denoised, the one before is decoded and
 the next one's frames are cropped. Where graphs do not run from several threads at once, their stages take turns at
-them. On TensorRT a turn is only queueing: stages wait outside of it, and streams overlap. On a CPU of a few cores a
-turn has all of them, and what overlaps is the rest: reading, cropping, turning into pixels, pasting, writing.
+them. On TensorRT a turn is only queueing: stages wait outside of it for what was queued, and streams overlap. On a CPU
+of a few cores a turn has all of them, and what overlaps is the rest: reading, cropping, turning into pixels, pasting,
+writing.
 
 What is late is decided at the two ends, by the policy: a frame waits there, or is dropped and counted. Frames between
 them are at most a window in each stage, so latency is bounded by the queues, never by how long a session has run.
@@ -45,7 +46,7 @@ class LiveFrame:
     pts_s: Fraction  # of its driving frame, as it was pushed
     crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
     latency_s: float  # glass to glass: from the push of its driving frame until it could be pulled
-    ready_s: float  # when that was, on the monotonic clock: a window's frames are ready together
+    ready_s: float  # when that was, on the monotonic clock: a window's frames are ready one soon after the other
     _paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)
 
     def full(self) -> np.ndarray:
@@ -306,6 +307,7 @@ class LiveSession:
             group.tokens = group.stream.encode(group.seen)
         group.seen = []
         self._seen.put(group)
+        group.stream.check_tokens()
 
     def _denoise(self) -> None:
         for group in _drained(self._seen):
@@ -315,6 +317,7 @@ class LiveSession:
                 group.latents = group.stream.denoise(group.tokens)
             group.tokens = None
             self._denoised.put(group)
+            group.stream.check_latents()
         self._denoised.close()
 
     def _decode(self) -> None:
@@ -323,9 +326,10 @@ class LiveSession:
             with self._turn, self._stages.unit("decode", 0):  # a span is work: waiting for the turn is none
                 begun = group.stream.begin(group.latents)
             group.latents = None
-            with self._stages.unit("decode", len(group.pts_s)):
-                crops = list(group.stream.frames(begun))
-            for crop, pts_s, taken_s in zip(crops, group.pts_s, group.taken_s, strict=True):
+            crops = group.stream.frames(begun)
+            for pts_s, taken_s in zip(group.pts_s, group.taken_s, strict=True):
+                with self._stages.unit("decode"):  # the first one waits for the graph, each is turned into pixels
+                    crop = next(crops)
                 now_s = time.monotonic()
                 self._latencies.append(now_s - taken_s)
                 self._emitted_s.append(now_s)

@@ -35,14 +35,22 @@ class Stream(Protocol):
     def encode(self, seen: Sequence[Any]) -> Buffer:
         """Thread 1, a graph: tokens of what was seen of a window's new frames, or of fewer where the stream ends."""
 
+    def check_tokens(self) -> None:
+        """Thread 1, the host: look at the tokens of the windows before the last, when they are there. It may wait, so
+        it has no turn. Raises NonFiniteError."""
+
     def denoise(self, tokens: Buffer) -> Buffer:
         """Thread 2, graphs: the window's latents. They are the caller's until `begin` has returned."""
+
+    def check_latents(self) -> None:
+        """Thread 2, the host: the same for latents."""
 
     def begin(self, latents: Buffer) -> Any:
         """Thread 3, a graph: begin to decode; the next window may begin before these frames are taken."""
 
     def frames(self, begun: Any) -> Iterator[np.ndarray]:
-        """Thread 3, the host: the frames (S, S, 3) uint8 RGB of what was begun, the caller's to keep."""
+        """Thread 3, the host: the frames (S, S, 3) uint8 RGB of what was begun, the caller's to keep, each made when it
+        is asked for."""
 
     def change(self, portrait: Portrait) -> None:
         """Thread 2, before each window: the portrait it shows. Costs nothing where that is the portrait already."""

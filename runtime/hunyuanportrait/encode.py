@@ -62,8 +62,9 @@ def encode_motion(
     """Run `motion` on one group of n driving frames: tokens (n, m, D), for a `MotionBank`.
 
     face_images, pose_images (n, 3, P, P) float32 in [0, 1]; head_id, exp_id in 0..127, the group's motion
-    intensities (SPEC 7.4). `first_frame` is only for the message of the NonFiniteError this may raise. With the bank's
-    `guard`, it is raised by the next group or by `MotionBank.finish`, and this returns before the tokens are made.
+    intensities (SPEC 7.4). `first_frame` is only for the message of the NonFiniteError this may raise. With a `guard`,
+    whoever settles it raises it, such as `MotionBank.append` of the next group, and this returns before the tokens are
+    made.
     """
     tokens = session.run(
         {
@@ -78,7 +79,6 @@ def encode_motion(
     if guard is None:
         require_finite(backend.download(tokens), what)
     else:
-        guard.settle()
         guard.watch(tokens, partial(require_finite, what=what))
     return tokens
 

@@ -94,7 +94,7 @@ class LiveLoop:
 
         tokens (n, m, D): motion of n = `wanted` new frames, or of fewer where the stream stops for now: the last one
         then stands still to the window's end, and what is made of that is thrown away. The latents are valid until the
-        next call. Raises NonFiniteError, one window later where the backend works on by itself.
+        next call. Raises NonFiniteError; where the backend works on by itself, `check` does.
         """
         count = tokens.shape[0]
         if not 0 < count <= self.wanted:
@@ -105,6 +105,13 @@ class LiveLoop:
         self._window += 1
         self._continues = True
         return self._backend.view(latents, first, first + count)
+
+    def check(self) -> None:
+        """Wait for the latents of all windows before the last one, and look at them. Raises NonFiniteError.
+
+        The last one keeps the device busy meanwhile. For the thread that calls `window`.
+        """
+        self._guard.settle(but=1)
 
     def _place(self, tokens: Buffer, first: int) -> None:
         """The window's motion: what it keeps or makes up, then the new frames, then the last one again."""
@@ -152,7 +159,6 @@ class LiveLoop:
             latents, following = following, latents
         self._tie(latents, self._sampling.executed_steps, kept, tied)
         self._latents = [latents, following]
-        self._guard.settle()  # the window before
         self._guard.watch(latents, partial(require_finite, what=f"denoiser: latents of live window {self._window}"))
         if not backend.asynchronous:
             self._guard.settle()

@@ -39,7 +39,11 @@ class MotionBank:
         return sum(group.shape[0] for group in self._groups)
 
     def append(self, tokens: Buffer) -> None:
-        """Keep the tokens (n, m, D) of the next n frames. The buffer is the bank's from now on."""
+        """Keep the tokens (n, m, D) of the next n frames. The buffer is the bank's from now on.
+
+        Raises NonFiniteError for tokens of the groups before that its guard watches.
+        """
+        self.guard.settle(but=1)
         self._groups.append(tokens)
 
     def finish(self, pad_frames: int) -> Buffer:

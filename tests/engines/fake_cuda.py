@@ -159,6 +159,10 @@ class FakeDriver:
         """Whether what is queued on `stream` next comes after anything that was queued on `other`."""
         return self._clocks[stream].get(other, 0) > 0
 
+    def sees(self, stream: int, other: int) -> int:
+        """How many pieces of work of `other` what is queued on `stream` next comes after."""
+        return self._clocks[stream].get(other, 0)
+
     def done_by(self, stream: int) -> int:
         """How many pieces of work were queued on it."""
         return self._clocks[stream][stream]

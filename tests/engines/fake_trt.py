@@ -1,15 +1,15 @@
 """A `tensorrt` whose engines are formulas over named tensors, executed by a `FakeDriver`.
 
 It has the names that the backend may use and no others, and it is as strict as the real one is silent: a context
-without memory, an address not aligned, a capture without a run before, a context changed or gone under its graph.
-A plan is a file that names a `FakePlan`.
+without memory, memory for other shapes, an address not aligned, a capture without a run before, a context changed or
+gone under its graph. A plan is a file that names a `FakePlan`.
 """
 
 from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -75,7 +75,8 @@ class FakePlan:
 
     spec: NetworkSpec
     formula: Callable[..., dict[str, np.ndarray]]
-    arena_bytes: int = 4096
+    arena_bytes: int | Callable[..., int] = 4096  # at any shapes, or a function of the run-time sizes by name
+    resizes: bool = True  # it tells what the shapes that are set need; else 0, as a plan may that was built without
     weight_bytes: int = 1024
     refuses: str = ""  # why it does not deserialise
     invalid: int = 0  # RTX: diagnostics
@@ -84,6 +85,7 @@ class FakePlan:
     streamable_bytes: int = 0
     capturable: bool = True
     forbids_capture: Literal["", "told", "silent"] = ""  # "silent": only the end of the capture shows it
+    looks: bool = False  # for the last error of its own CUDA runtime, which a refused capture leaves
     fails: bool = False  # when it is run
     profile_most: int | None = None  # narrower than promised
 
@@ -93,9 +95,10 @@ _numbers = itertools.count()
 
 def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
     """The module. `write_plan(path, plan)` makes a file; `made` keeps what was loaded, how many contexts, and how much
-    each run told a profiler. While `made.broken` is set, every run fails."""
+    each run told a profiler. While `made.broken` is set, every run fails. `made.last_error` is its CUDA runtime's: no
+    driver of ours clears it, and it is told once."""
     plans: dict[bytes, FakePlan] = {}
-    made = SimpleNamespace(contexts=0, loaded=[], budgets=[], verbosities=[], broken=False)
+    made = SimpleNamespace(contexts=0, loaded=[], budgets=[], verbosities=[], broken=False, last_error="")
 
     def write_plan(path: Path, plan: FakePlan) -> Path:
         content = f"plan {next(_numbers)} of {plan.spec.name}".encode().ljust(plan.weight_bytes, b".")
@@ -109,8 +112,8 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
         def __init__(self, logger: Any) -> None:
             self._logger = logger
 
-        def deserialize_cuda_engine(self, content: bytes) -> Engine | None:
-            plan = plans[content]
+        def deserialize_cuda_engine(self, content: bytes | memoryview) -> Engine | None:
+            plan = plans[bytes(content)]
             made.loaded.append(plan.spec.name)
             if plan.refuses:
                 self._logger.log(ILogger.ERROR, f"noise\n{plan.refuses}")
@@ -118,8 +121,8 @@ def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
             return Engine(driver, plan, self._logger, made)
 
     class RtxRuntime(Runtime):
-        def get_engine_validity(self, content: bytes) -> tuple[EngineValidity, int]:
-            diagnostics = plans[content].invalid
+        def get_engine_validity(self, content: bytes | memoryview) -> tuple[EngineValidity, int]:
+            diagnostics = plans[bytes(content)].invalid
             return (EngineValidity.INVALID if diagnostics else EngineValidity.VALID), diagnostics
 
     class Refitter:
@@ -195,8 +198,12 @@ class Engine:
 
     @property
     def device_memory_size_v2(self) -> int:
+        return self.activations({dim: sizes.max for dim, sizes in self.plan.spec.ranges.items()})
+
+    def activations(self, sizes: Mapping[str, int]) -> int:
         streams = self._budget is not None and self._budget < self.plan.streamable_bytes
-        return self.plan.arena_bytes + (1024 if streams else 0)
+        needs = self.plan.arena_bytes(**sizes) if callable(self.plan.arena_bytes) else self.plan.arena_bytes
+        return needs + (1024 if streams else 0)
 
     def get_weight_streaming_automatic_budget(self) -> int:
         return self.driver.memory_info()[0] // 2
@@ -261,6 +268,7 @@ class Context:
         self.token = f"context {next(_numbers)} of {engine.plan.spec.name}"
         self._memory: tuple[int, int] | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._needs = engine.device_memory_size_v2  # until it is asked for the shapes that are set
         self._addresses: dict[str, int] = {}
         self._warm = False
         self._last: list[tuple[int, int]] = []
@@ -276,14 +284,25 @@ class Context:
 
     def set_device_memory(self, memory: int, size: int) -> None:
         self._change()
-        if memory % 256 or size < self.engine.device_memory_size_v2:
-            raise Misuse(f"{size} bytes at {memory:#x} for {self.engine.device_memory_size_v2}")
-        self._memory = (memory, self.engine.device_memory_size_v2)
+        if memory % 256 or size < self._needs:
+            raise Misuse(f"{size} bytes at {memory:#x} for {self._needs}")
+        self._memory = (memory, self._needs)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._change()
+        if self._shapes.get(name) != tuple(shape):  # how activations lie is another question then
+            self._needs, self._memory = self.engine.device_memory_size_v2, None
         self._shapes[name] = tuple(shape)
         return True
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        self._change()
+        if not self.engine.plan.resizes:
+            return 0
+        needs = self.engine.activations(self._sizes())
+        if needs != self._needs:
+            self._needs, self._memory = needs, None
+        return needs
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._change()
@@ -306,14 +325,19 @@ class Context:
         capturing = driver.is_capturing(stream_handle)
         if capturing and plan.forbids_capture:
             driver.forbid_capture(stream_handle)
+            self.engine.made.last_error = "operation not permitted when stream is capturing"
             if plan.forbids_capture == "told":
                 self.engine.logger.log(ILogger.ERROR, "operation not permitted when stream is capturing")
             return plan.forbids_capture == "silent"
         driver.require_no_error()
+        if plan.looks and self.engine.made.last_error:
+            self.engine.logger.log(ILogger.ERROR, self.engine.made.last_error)
+            self.engine.made.last_error = ""
+            return False
         if capturing and not self._warm:
             raise Misuse(f"{self.token} is captured before it has run")
         spec, memory, formula = plan.spec, self._memory, plan.formula
-        sizes = {dim: n for t in spec.inputs for dim, n in zip(t.dims, self._shapes[t.name], strict=True) if dim != n}
+        sizes = self._sizes()
 
         def place(tensor: TensorSpec) -> tuple[int, tuple[int, ...], np.dtype, int]:
             shape = tuple(sizes[d] if isinstance(d, str) else d for d in tensor.dims)
@@ -344,6 +368,13 @@ class Context:
             self._warm = True
             self._last[:] = [(stream_handle, driver.done_by(stream_handle))]
         return True
+
+    def _sizes(self) -> dict[str, int]:
+        """Of the run-time dimensions, by name."""
+        inputs = self.engine.plan.spec.inputs
+        if unset := [t.name for t in inputs if t.name not in self._shapes]:
+            raise Misuse(f"{self.token} has no shapes of {', '.join(unset)} yet")
+        return {str(dim): n for t in inputs for dim, n in zip(t.dims, self._shapes[t.name], strict=True) if dim != n}
 
     def _change(self) -> None:
         if self._driver.graph_of(self.token):

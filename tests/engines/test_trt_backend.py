@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from engines import families, gpu, trt_backend
+from engines.checked_files import read_checked
 from engines.errors import EngineMismatch, InputError
+from engines.file_record import hash_file
 from engines.gpu import NoGpu
 from engines.trt_backend import open_trt_backend
 from engines.trt_plan import make_logger, open_engine
+from tests.engines.fake_cuda import Misuse
 from tests.engines.fake_trt import EngineInvalidityDiagnostics as Diagnostics
 from tests.engines.fake_trt import FakePlan
 from tests.engines.trt_cases import AXPY, axpy, case, numbers
@@ -54,6 +57,16 @@ def test_a_plan_that_is_missing_says_so(tmp_path):
         c.backend.load(AXPY, tmp_path / "none.plan")
 
 
+def test_a_plan_that_was_read_already_is_not_read_again(tmp_path):
+    with case(tmp_path) as c:
+        path = c.plan(plan())
+        c.backend.prepare(path, memoryview(path.read_bytes()))
+        path.write_bytes(b"somebody else was here".ljust(path.stat().st_size))
+        c.run(c.backend.load(AXPY, path), 3)
+        with pytest.raises(KeyError):  # once only; the fake knows no such plan
+            c.backend.load(AXPY, path)
+
+
 def test_runs_tell_no_profiler_the_names_of_their_layers(tmp_path):
     with case(tmp_path) as c:
         session = c.load()
@@ -77,8 +90,10 @@ def test_the_real_rtx_is_asked_before_it_deserialises(tmp_path):
     trt = families.load(families.RTX)
     logger, path = make_logger(trt), tmp_path / "axpy.plan"
     path.write_bytes(b"not a plan at all")
-    with pytest.raises(EngineMismatch, match=r"axpy\.plan does not run here: malformed engine"):
-        open_engine(families.RTX, trt, trt.Runtime(logger), logger, path, AXPY)
+    read = read_checked(path, hash_file(path), "mend")
+    for content in (None, read):  # it takes our memory as it takes bytes
+        with pytest.raises(EngineMismatch, match=r"axpy\.plan does not run here: malformed engine"):
+            open_engine(families.RTX, trt, trt.Runtime(logger), logger, path, AXPY, content)
 
 
 def test_rtx_captures_only_what_it_can(tmp_path):
@@ -135,6 +150,55 @@ def test_activations_that_do_not_fit_are_refused(tmp_path):
         ),
     ):
         c.load(plan(arena_bytes=3_000_000_000))
+
+
+def rows_squared(rows):
+    return 100_000 * rows * rows
+
+
+def test_activations_are_those_of_the_shapes_that_run_not_of_the_largest_that_might(tmp_path):
+    """The largest would need 6.4 MB."""
+    with case(tmp_path, total_bytes=2_000_000) as c:
+        session = c.load(plan(arena_bytes=rows_squared))
+        assert c.backend._arenas["denoise"].size < 200_000
+        for rows in (2, 3, 1, 3):
+            c.run(session, rows)
+        assert 900_000 <= c.backend._arenas["denoise"].size < 1_000_000
+        assert c.driver.peak_bytes < 1_600_000
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_shapes_whose_activations_do_not_fit_are_refused_when_they_come_and_the_others_go_on(tmp_path, captured):
+    with case(tmp_path, total_bytes=2_000_000, captured=captured) as c:
+        session = c.load(plan(arena_bytes=rows_squared))
+        for _ in range(3):
+            c.run(session, 3)
+        with pytest.raises(EngineMismatch, match=r"the activations of axpy need 0\.01 GB of GPU memory"):
+            c.run(session, 8)
+        for _ in range(3):
+            c.run(session, 3)
+            c.run(session, 2)
+
+
+def test_a_plan_that_does_not_say_what_its_shapes_need_is_given_as_much_as_the_largest(tmp_path):
+    """Built before such plans were asked for: 0 is no answer."""
+    with case(tmp_path) as c:
+        session = c.load(plan(arena_bytes=rows_squared, resizes=False))
+        assert c.backend._arenas["denoise"].size >= rows_squared(8)
+        c.run(session, 2)
+
+
+def test_memory_that_was_given_for_other_shapes_is_found_out(tmp_path):
+    """The rule that the session keeps, broken on purpose."""
+    with case(tmp_path) as c:
+        session = c.load(plan(arena_bytes=rows_squared))
+        c.run(session, 2)
+        session._context.set_input_shape("x", (5, 4))
+        with pytest.raises(Misuse, match="no device memory"):
+            session._context.execute_async_v3(c.backend.current.handle)
+        session._context.update_device_memory_size_for_shapes()
+        with pytest.raises(Misuse, match="for 2500000"):
+            session._context.set_device_memory(c.backend._arenas["denoise"].address, 400_000)
 
 
 def test_an_arena_that_grows_counts_what_it_gives_back(tmp_path):

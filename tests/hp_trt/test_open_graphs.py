@@ -23,6 +23,10 @@ class Backend:
         self.concurrent = concurrent
         self.loaded: list[tuple[str, int | None]] = []  # graph, threads
         self.closed: list[str] = []
+        self.overlaps = False
+
+    def overlap_decode(self):
+        self.overlaps = True
 
     def load(self, spec, path, weights=None, *, threads=None):
         self.loaded.append((spec.name, threads))
@@ -53,6 +57,14 @@ def test_profiles_share_what_both_need_and_all_of_it_is_closed_once(tmp_path):
     opened.close()
     opened.close()
     assert backend.closed == [name for name, _ in reversed(backend.loaded)]
+
+
+def test_live_profiles_decode_beside_the_next_window(tmp_path):
+    opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
+    opened.of(EXACT, roles(EXACT))
+    assert not backend.overlaps
+    opened.of(LIVE, roles(LIVE))
+    assert backend.overlaps
 
 
 def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselves(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import hp_trt.api
 import hp_trt.open_graphs
+from engines.bundle import Bundle
 from engines.errors import BundleError, EngineMismatch, InputError
 from engines.gpu import Gpu
 from engines.plans import PlanOptions
@@ -30,7 +32,11 @@ class Opened:
 
     def __init__(self) -> None:
         self.loaded: dict[str, tuple] = {}
+        self.contents: dict[Path, bytes] = {}
         self.closed: list[str] = []
+
+    def prepare(self, path, content):
+        self.contents[path] = bytes(content)
 
     def load(self, spec, path, weights=None, *, threads=None):
         self.loaded[spec.name] = (path, weights)
@@ -54,6 +60,7 @@ def test_every_graph_is_opened_from_the_plan_that_fits(tmp_path, backend):
     plans = bundle.manifest.engines[TARGET.folder].plans
     with Runtime(tmp_path, CONFIG):
         assert backend.loaded == {name: (tmp_path / plans[name].main, None) for name in GRAPHS}
+        assert backend.contents == {tmp_path / plans[n].main: (tmp_path / plans[n].main).read_bytes() for n in GRAPHS}
     assert backend.closed == [*reversed(GRAPHS), "backend"]
 
 
@@ -84,7 +91,30 @@ def test_an_altered_plan_never_reaches_the_library(tmp_path, backend):
     file.write_bytes(file.read_bytes()[::-1])
     with pytest.raises(BundleError, match=r"denoiser\.plan was changed: sha256"):
         Runtime(tmp_path, CONFIG)
-    assert backend.loaded == {}
+    assert "denoiser" not in backend.loaded
+    assert backend.closed == [*reversed(backend.loaded), "backend"]
+
+
+def test_plans_that_nobody_opens_are_not_hashed_and_inspecting_hashes_all(tmp_path, backend):
+    contents = {**CONTENTS, "live_denoiser": b"another"}
+    bundle = make_bundle_with_plans(tmp_path, **contents)
+    file = tmp_path / bundle.manifest.engines[TARGET.folder].plans["live_denoiser"].main
+    file.write_bytes(file.read_bytes()[::-1])
+    with Runtime(tmp_path, CONFIG):
+        assert set(backend.loaded) == set(GRAPHS)
+    with pytest.raises(BundleError, match=r"live_denoiser\.plan was changed: sha256"):
+        Bundle.open(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".data"])
+def test_an_altered_graph_gives_no_weights_to_a_stripped_plan(tmp_path, backend, suffix):
+    stripped = replace(TARGET, options=PlanOptions(strip=True))
+    bundle = make_bundle_with_plans(tmp_path, target=stripped, **CONTENTS)
+    file = Path(f"{bundle.model_path('denoiser')}{suffix}")
+    file.write_bytes(file.read_bytes()[::-1])
+    with pytest.raises(BundleError, match=r"denoiser\.onnx\S* was changed: sha256 .*build_engines --preset"):
+        Runtime(tmp_path, CONFIG)
+    assert "denoiser" not in backend.loaded
 
 
 def test_a_bundle_without_plans_says_how_to_build_them_and_lets_the_device_go(tmp_path, backend):

@@ -72,6 +72,17 @@ def test_a_nan_names_its_frames():
         list(live.frames(live.begin(backend.upload(np.full((3, 4, 2, 2), np.nan, np.float32)))))
 
 
+def test_frames_before_a_nan_are_handed_on():
+    backend = FakeBackend()
+    live = LiveDecoder(backend, decoder(backend, context=0))
+    latents = np.zeros((4, 4, 2, 2), np.float32)
+    latents[3] = np.nan
+    frames = live.frames(live.begin(backend.upload(latents)))
+    assert all(np.isfinite(next(frames)).all() for _ in range(2))
+    with pytest.raises(NonFiniteError, match="tiny: live frames 0 to 3: 48 of 192 values"):
+        list(frames)
+
+
 def test_a_graph_that_its_context_fills_is_refused():
     backend = FakeBackend()
     with pytest.raises(BundleError, match="decodes at most 2 frames at a time and looks back over 2"):

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from engines import cuda_memory
 from engines.cuda_order import Mark, Stream
 from engines.errors import NonFiniteError
 from engines.families import TENSORRT
@@ -127,23 +128,37 @@ def test_the_memory_of_the_device_does_not_grow_with_the_number_of_clips(tmp_pat
     sampling = Sampling(steps=3, window=4, overlap=1, pad_frames=2, decode_chunk=4)
     with device(tmp_path) as d:
         held = []
-        for _ in range(2):
+        for _ in range(3):
             for frames in (9, 30, 3, 17):
                 animate(d.backend, d.sessions, frames, sampling)
             gc.collect()
             held.append((d.backend.pool.held_bytes, d.driver.peak_bytes, d.driver.pinned_bytes))
-        assert held[0] == held[1]
+        assert held[1] == held[2]
 
 
-def test_another_clip_of_the_same_length_allocates_nothing(tmp_path):
+@pytest.mark.parametrize("overlap", [False, True])
+def test_from_the_third_clip_of_a_length_on_nothing_is_allocated_and_nothing_freed(tmp_path, monkeypatch, overlap):
+    """Small pieces would be shared by tensors of all sizes, which those of a real size do not do."""
+    monkeypatch.setattr(cuda_memory, "_SMALL", 512)
+    sampling = Sampling(steps=3, window=4, overlap=1, pad_frames=2, decode_chunk=4)
+    with device(tmp_path, overlap_decode=overlap) as d:
+        kinds = ("malloc", "free", "host_alloc", "host_free", "event_create", "stream_create", "graph_instantiate")
+        counted = []
+        for _ in range(5):  # what is idle after one clip lies elsewhere than after none
+            animate(d.backend, d.sessions, 30, sampling)
+            counted.append([d.driver.calls[kind] for kind in kinds])
+        assert counted[2:] == [counted[1]] * 3
+
+
+def test_clips_of_two_lengths_in_turn_allocate_nothing_once_both_were_there_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(cuda_memory, "_SMALL", 512)
     sampling = Sampling(steps=3, window=4, overlap=1, pad_frames=2, decode_chunk=4)
     with device(tmp_path) as d:
-        kinds = ("malloc", "host_alloc", "event_create", "stream_create", "graph_instantiate")
-        for _ in range(3):  # what is idle after one clip lies elsewhere than after none
-            animate(d.backend, d.sessions, 9, sampling)
-        before = [d.driver.calls[kind] for kind in kinds]
-        animate(d.backend, d.sessions, 9, sampling)
-        assert [d.driver.calls[kind] for kind in kinds] == before
+        counted = []
+        for frames in (9, 30) * 5:
+            animate(d.backend, d.sessions, frames, sampling)
+            counted.append([d.driver.calls[kind] for kind in ("malloc", "free", "host_alloc", "host_free")])
+        assert counted[4:] == [counted[3]] * 6
 
 
 def test_graphs_are_captured_once_a_shape_and_launched_from_then_on(tmp_path):

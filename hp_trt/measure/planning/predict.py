@@ -99,7 +99,7 @@ class Memory:
     """Bytes that a run needs on the device. It does not grow with the clip but for `clip`."""
 
     weights: float
-    activations: float  # of the most demanding graph: graphs take turns
+    activations: float  # of the most demanding graph, because graphs take turns; live, of the decoder as well
     clip: float  # tokens, latents, velocities, the stitch's matrix
     context: float
 
@@ -193,7 +193,11 @@ def need(model: PlannedModel, work: Work, *, on_card: bool) -> Memory:
     """Memory of a run, an estimate: activations as PyTorch would hold them with nothing fused but attention."""
     calls = [call for calls in work.graphs.values() for call in calls]
     graphs = {call.graph: model.of_call(call) for call in calls}
-    held = [call.units * graphs[call.graph].held_bytes for call in calls]
+    held = {
+        stage: max((call.units * graphs[call.graph].held_bytes for call in calls), default=0.0)
+        for stage, calls in work.graphs.items()
+    }
+    others = [most for stage, most in held.items() if stage != "decode"]
     m, width = model.token_shape
     token = 2 if model.precision == "fp16" else 4
     latent = 4 * model.cells * 4  # four channels, fp32
@@ -207,7 +211,8 @@ def need(model: PlannedModel, work: Work, *, on_card: bool) -> Memory:
         clip += rows * model.given_bytes(work.kept) * (work.window + (work.padded if work.mode == "clip" else 0))
     return Memory(
         weights=sum(cost.weight_bytes for cost in graphs.values()),
-        activations=max(held),
+        # A live window is decoded while the next one is denoised: then the decoder has memory of its own.
+        activations=max(held.values()) if work.mode == "clip" else max(others) + held["decode"],
         clip=float(clip),
         context=float(CUDA_CONTEXT_BYTES) if on_card else 0.0,
     )

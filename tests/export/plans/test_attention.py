@@ -33,9 +33,9 @@ def graph(path, nodes, shapes, dtype=TensorProto.FLOAT16):
     return path
 
 
-def attention_graph(path, width=64, dtype=TensorProto.FLOAT16):
+def attention_graph(path, width=64, dtype=TensorProto.FLOAT16, queries=10, keys=70):
     node = helper.make_node("Attention", ["q", "k", "k"], ["y"], name="ask")
-    shapes = {"q": ["25*rows", 2, 10, width], "k": ["25*rows", 2, 7, width]}
+    shapes = {"q": ["25*rows", 2, queries, width], "k": ["25*rows", 2, keys, width]}
     return graph(path, [node], shapes, dtype)
 
 
@@ -61,11 +61,23 @@ def test_an_attention_with_a_kernel_keeps_its_scores_to_itself(tmp_path):
     assert facts == {
         "count": 1,
         "fused": 1,
+        "loose": 0,
         "from": "network",
         "kinds": [{"kind": "fused", "dtype": "float16", "head_width": 64, "count": 1}],
         "score_maps": [],
     }
     assert attention_line(facts) == "1 attention, fused"
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "loose"),
+    [(25, 25, 1), (32, 32, 1), (33, 25, 0), (25, 33, 0), ("rows", "rows", 1), ("rows", 64, 0)],
+)
+def test_a_small_attention_may_be_taken_apart_whatever_kernels_there_are(tmp_path, queries, keys, loose):
+    """A window's frames among themselves: fixed in a clip's denoiser, free in a live one's."""
+    facts = summary(find_attention(attention_graph(tmp_path / "g.onnx", queries=queries, keys=keys), SPEC))
+    assert (facts["fused"], facts["loose"], facts["score_maps"]) == (1, loose, [])
+    assert attention_line(facts) == "1 attention, fused" + loose * ", 1 of them only where there is a kernel"
 
 
 @pytest.mark.parametrize(("width", "dtype", "size"), [(512, TensorProto.FLOAT16, 2), (64, TensorProto.FLOAT, 4)])
@@ -74,14 +86,14 @@ def test_one_without_a_kernel_may_write_them_and_how_large_they_are_is_said(tmp_
     assert facts["score_maps"] == [
         {
             "name": "ask",
-            "opt": [50, 2, 10, 7],
-            "max": [75, 2, 10, 7],
-            "opt_bytes": 50 * 2 * 10 * 7 * size,
-            "max_bytes": 75 * 2 * 10 * 7 * size,
+            "opt": [50, 2, 10, 70],
+            "max": [75, 2, 10, 70],
+            "opt_bytes": 50 * 2 * 10 * 70 * size,
+            "max_bytes": 75 * 2 * 10 * 70 * size,
         }
     ]
     assert attention_line(facts).startswith(
-        "0 of 1 attention fused; without a fused kernel ask may write scores of 50 x 2 x 10 x 7, 0.0 MB"
+        "0 of 1 attention fused; without a fused kernel ask may write scores of 50 x 2 x 10 x 70, 0."
     )
 
 
@@ -119,9 +131,9 @@ def engine(*shapes) -> str:
 
 def test_an_engine_that_writes_a_score_map_is_found_out(tmp_path):
     found = find_attention(attention_graph(tmp_path / "g.onnx"), SPEC)
-    facts = read_engine(engine((75, 2, 10, 64), (75, 2, 10, 7), (10, 7)), found)
+    facts = read_engine(engine((75, 2, 10, 64), (75, 2, 10, 70), (10, 70)), found)
     assert facts["from"] == "engine"
-    assert facts["written"] == [{"layer": "layer1", "shape": [75, 2, 10, 7]}]
+    assert facts["written"] == [{"layer": "layer1", "shape": [75, 2, 10, 70]}]
     assert attention_line(facts) == "1 attention, fused; score maps that the engine writes: 1"
 
 

@@ -120,11 +120,11 @@ def test_a_damaged_plan_is_built_again_alone(path, built):
     plan = plans_of(build_plans(path, CONFIG))["vae"]
     (path / plan.main).write_bytes(b"plan of othes")
     with pytest.raises(BundleError, match="sha256"):
-        Bundle.open(path, family="tensorrt-rtx")
+        Bundle.open(path)
     built.clear()
     build_plans(path, CONFIG)
     assert built == ["vae"]
-    assert Bundle.open(path, family="tensorrt-rtx")
+    assert Bundle.open(path)
 
 
 @pytest.mark.parametrize("harm", ["cut", "lost", "without a record"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import threading
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from engines.gpu import NoGpu
 from engines.plans import PlanOptions, Target
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
-from export.plans import plan
+from export.plans import attention, plan
 from export.plans.attention import attention_line
 from export.plans.plan import build_plan, make_config
 from tests.export.hunyuanportrait.half_graphs import NAMES, half_graphs, half_onnx
@@ -123,20 +124,118 @@ def test_a_plan_is_built_for_several_capabilities_at_once(trt, attentive, tmp_pa
 def test_an_attention_builds_with_a_fused_kernel_or_without(trt, tmp_path, batch, heads, queries, width, fused):
     # Left unmarked, TensorRT for RTX 1.7 gives no plan of the last two. One is the coarsest level at 64 pixels, a
     # cell; the other is pocket's appearance network.
+    spec = ask(tmp_path / "ask.onnx", batch, heads, queries, width)
+    report = build(tmp_path / "ask.onnx", spec, tmp_path / "ask.plan")
+    assert (report.attention["count"], report.attention["fused"]) == (1, fused)
+
+
+def ask(path, batch=1, heads=1, queries=70, width=64) -> NetworkSpec:
+    """A graph of one attention, of 64 keys."""
+
     def value(name, count):
         return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT16, [batch, heads, count, width])
 
     node = onnx.helper.make_node("Attention", ["q", "k", "v"], ["y"], name="ask")
     ends = [value("q", queries), value("k", 64), value("v", 64)], [value("y", queries)]
     graph = onnx.helper.make_graph([node], "g", *ends)
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)]), tmp_path / "ask.onnx")
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)]), path)
     tensors = [
         TensorSpec(name=n, dims=(batch, heads, count, width), dtype="float16")
         for n, count in (("q", queries), ("k", 64), ("v", 64), ("y", queries))
     ]
-    spec = NetworkSpec(name="ask", inputs=tuple(tensors[:3]), outputs=tuple(tensors[3:]))
-    report = build(tmp_path / "ask.onnx", spec, tmp_path / "ask.plan")
-    assert (report.attention["count"], report.attention["fused"]) == (1, fused)
+    return NetworkSpec(name="ask", inputs=tuple(tensors[:3]), outputs=tuple(tensors[3:]))
+
+
+def test_an_attention_that_turns_out_to_have_no_kernel_does_not_cost_the_build(trt, tmp_path, monkeypatch):
+    """As on a card that nobody has tried: the rules say that it has one, the real compiler says that it has none."""
+    for module in (plan, attention):
+        monkeypatch.setattr(module, "is_fused", lambda dtype, query: True)
+    report = build(tmp_path / "ask.onnx", ask(tmp_path / "ask.onnx"), tmp_path / "ask.plan")
+    assert (tmp_path / "ask.plan").stat().st_size > 0
+    assert report.attention["loose"] == 1
+    [warning] = report.warnings
+    assert warning.startswith("an attention has no fused kernel, so all of them may be taken apart: ")
+    assert "not supported by a dedicated kernel" in warning
+
+
+class Refusing:
+    """A TensorRT for RTX whose network is one attention, and whose builder refuses with `says` until it is marked.
+    `builds`: of each, whether it was marked."""
+
+    def __init__(self, says: str, *, marked_too: bool = False) -> None:
+        self.builds: list[bool] = []
+        shapes = {"q": (1, 1, 70, 64), "k": (1, 1, 64, 64), "v": (1, 1, 64, 64), "y": (1, 1, 70, 64)}
+        tensors = [SimpleNamespace(name=n, shape=s, dtype=SimpleNamespace(name="HALF")) for n, s in shapes.items()]
+        logger = type("ILogger", (), {"__init__": lambda self: None})
+        flags = ("TF32", "VERSION_COMPATIBLE", "WEIGHT_STREAMING", "REFIT", "STRIP_PLAN", "REQUIRE_USER_ALLOCATION")
+
+        class Layer:
+            name, type, num_outputs = "ask", SimpleNamespace(name="ATTENTION_INPUT"), 0
+
+        def network(flag):
+            layer = Layer()
+            layer.attention = SimpleNamespace(get_input=lambda i: tensors[i], decomposable=False)
+            return SimpleNamespace(
+                layer=layer,
+                num_layers=1,
+                get_layer=lambda i: layer,
+                num_inputs=3,
+                get_input=lambda i: tensors[i],
+                num_outputs=1,
+                get_output=lambda i: tensors[3],
+            )
+
+        def serialized(network, config, logger):
+            self.builds.append(network.layer.attention.decomposable)
+            if self.builds[-1] and not marked_too:
+                return b"plan"
+            logger.log(1, says)
+            return None
+
+        self.module = SimpleNamespace(
+            __version__="1.7.1.116",
+            ILogger=logger,
+            IProgressMonitor=logger,
+            NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=0),
+            LayerType=SimpleNamespace(ATTENTION_INPUT=Layer.type, CONSTANT="CONSTANT"),
+            IAttentionInputLayer=Layer,
+            BuilderFlag=SimpleNamespace(**dict.fromkeys(flags)),
+            ComputeCapability=SimpleNamespace(SM89="SM89"),
+            PreviewFeature=FAKE.PreviewFeature,
+            ProfilingVerbosity=FAKE.ProfilingVerbosity,
+            OnnxParser=lambda network, logger: SimpleNamespace(parse_from_file=lambda path: True),
+            Builder=lambda logger: SimpleNamespace(
+                create_network=network,
+                create_builder_config=Recorder,
+                build_serialized_network=lambda network, config: serialized(network, config, logger),
+            ),
+        )
+
+
+@pytest.mark.parametrize(
+    ("says", "marked_too", "builds"),
+    [
+        ("Attention operation was not supported by a dedicated kernel", False, [False, True]),
+        ("CHECK(composite_op->is_decomposable()) failed", False, [False, True]),
+        ("Attention operation: something else is wrong", True, [False, True]),
+        ("no implementation within workspace limit", False, [False]),
+    ],
+)
+def test_a_build_that_fails_over_attention_is_done_once_more_with_all_of_them_marked(
+    tmp_path, monkeypatch, says, marked_too, builds
+):
+    refusing = Refusing(says, marked_too=marked_too)
+    monkeypatch.setattr(families, "load", lambda family: refusing.module)
+    for module in (plan, attention):
+        monkeypatch.setattr(module, "is_fused", lambda dtype, query: True)
+    spec = ask(tmp_path / "ask.onnx")
+    if builds == [False] or marked_too:
+        with pytest.raises(EngineMismatch, match=f"ask: tensorrt-rtx 1.7.1.116 built no plan: {re.escape(says)}"):
+            build(tmp_path / "ask.onnx", spec, tmp_path / "ask.plan")
+    else:
+        report = build(tmp_path / "ask.onnx", spec, tmp_path / "ask.plan")
+        assert report.warnings == (f"an attention has no fused kernel, so all of them may be taken apart: {says}",)
+    assert refusing.builds == builds
 
 
 def renamed(spec, **changes):
@@ -257,6 +356,7 @@ FAKE = SimpleNamespace(
         REFIT="REFIT",
         STRIP_PLAN="STRIP_PLAN",
     ),
+    PreviewFeature=SimpleNamespace(RUNTIME_ACTIVATION_RESIZE_10_10="RUNTIME_ACTIVATION_RESIZE_10_10"),
     ProfilingVerbosity=SimpleNamespace(DETAILED="DETAILED"),
     HardwareCompatibilityLevel=SimpleNamespace(AMPERE_PLUS="AMPERE_PLUS"),
     MemoryPoolType=SimpleNamespace(WORKSPACE="WORKSPACE"),
@@ -279,6 +379,7 @@ def test_tensorrts_own_options_reach_its_builder():
     flags = {call[1] for call in config.calls if call[0] == "set_flag"}
     assert flags == {"VERSION_COMPATIBLE", "REFIT", "STRIP_PLAN"}
     assert ("clear_flag", "TF32") in config.calls
+    assert ("set_preview_feature", "RUNTIME_ACTIVATION_RESIZE_10_10", True) in config.calls
     assert ("set_memory_pool_limit", "WORKSPACE", 5) in config.calls
     assert config.hardware_compatibility_level == "AMPERE_PLUS"
     assert config.builder_optimization_level == 2

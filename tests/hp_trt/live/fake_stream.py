@@ -50,6 +50,12 @@ class FakeStream:
     def encode(self, seen):
         return np.stack(seen)
 
+    def check_tokens(self):
+        pass
+
+    def check_latents(self):
+        pass
+
     def denoise(self, tokens):
         self.before_denoise()
         return tokens + np.uint8(self.shown)

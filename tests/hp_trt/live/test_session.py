@@ -100,6 +100,23 @@ def test_a_finished_window_leaves_before_the_next_frame_comes():
         assert [session.pull(PATIENCE_S).index for _ in range(3)] == [0, 1, 2]
 
 
+def test_a_frame_leaves_when_it_is_made_and_does_not_wait_for_its_window():
+    """The second one is not made before the first was pulled."""
+    pulled_first = threading.Event()
+
+    class OneByOne(FakeStream):
+        def frames(self, begun):
+            for number, frame in enumerate(begun):
+                assert number == 0 or pulled_first.wait(PATIENCE_S)
+                yield frame
+
+    with open_session(OneByOne()) as session:
+        push_all(session, LEVELS[:3])
+        assert session.pull(PATIENCE_S).index == 0
+        pulled_first.set()
+        assert [frame.index for frame in pulled(session)] == [1, 2]
+
+
 def test_a_burst_is_no_rate():
     with open_session() as session:
         push_all(session, LEVELS)

@@ -162,6 +162,18 @@ def test_the_hosts_work_is_in_no_number_where_nobody_measured_it():
     assert prediction.total_s == pytest.approx(sum(s.seconds for s in prediction.stages if s.seconds is not None))
 
 
+def test_a_live_window_needs_the_decoders_activations_beside_the_denoisers():
+    model = model_of_preset("hunyuanportrait")
+    work = live_work(100, Sampling(steps=1), LIVE)
+
+    def most(stage):
+        return max(call.units * model.of_call(call).held_bytes for call in work.graphs[stage])
+
+    assert most("decode") > 0
+    assert most("denoise") >= max(most(stage) for stage in work.graphs if stage != "decode")
+    assert predict(model, work, H200).memory.activations == pytest.approx(most("denoise") + most("decode"))
+
+
 def test_memory_grows_with_a_clip_by_tokens_latents_and_velocities_alone():
     model = model_of_preset("hunyuanportrait")
     short, long = (predict(model, clip_work(n, Sampling()), H200).memory for n in (100, 1000))

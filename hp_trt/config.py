@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 from engines.errors import InputError
 from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
 from hp_trt.faces.locators import LOCATORS, Locator
-from hp_trt.profiles import Profile
+from hp_trt.profiles import Profile, profiles_file
 
 Choice = TypeVar("Choice")
 
@@ -74,6 +74,14 @@ class RuntimeConfig:
                 f"the locator haar takes no file, got {self.locator_file}; "
                 "name the locator it belongs to: yunet or yoloface"
             )
+
+    def files(self) -> Mapping[str, Path | str | None]:
+        """The files that it names, which no output may replace: by what a message calls each."""
+        return {
+            "the file of profiles": None if isinstance(self.profile, Profile) else profiles_file(self.profile),
+            "the face finder's network": self.locator_file,
+            "arcface.onnx": self.arcface,
+        }
 
 
 def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:

@@ -56,6 +56,9 @@ def live(
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    runtime = RuntimeConfig(profile=profile, **machine, **finder)
     config = LiveConfig(
         driving=driving,
         out=out,
@@ -65,11 +68,14 @@ def live(
         container_format=container,
         crop=crop,
         timeout_s=timeout,
-        apart=(portrait,),
+        inputs={
+            "the portrait": portrait,
+            "the bundle": bundle,
+            "the driving faces' file": driving_landmarks,
+            "the portrait's face's file": portrait_landmarks,
+            **runtime.files(),
+        },
     )
-    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
-    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
-    runtime = RuntimeConfig(profile=profile, **machine, **finder)
     require_live(profile_of(bundle, runtime))  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)

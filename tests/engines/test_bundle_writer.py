@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from engines import bundle_writer
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.errors import BundleError, OutputError
@@ -84,8 +83,8 @@ def test_a_kill_at_any_point_of_the_commit_leaves_one_good_bundle(tmp_path, monk
     with suppress(Killed), BundleWriter(tmp_path) as writer:
         records = [make_graph(writer, "a", b"new a"), make_graph(writer, "b", b"new b")]
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", counted(Path.rename))
-            patch.setattr(Path, "replace", counted(Path.replace))
+            patch.setattr(os, "rename", counted(os.rename))
+            patch.setattr(os, "replace", counted(os.replace))
             patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
             writer.commit(manifest_of(*records))
     content = {Bundle.open(tmp_path).model_path(name).read_bytes()[:3] for name in "ab"}
@@ -160,7 +159,7 @@ def test_a_second_build_is_told_who_is_building(tmp_path):
 
 
 def test_a_full_disk_is_said_in_one_line_and_its_space_given_back(tmp_path):
-    with pytest.raises(OutputError, match="No space left on device: the disk is full; free some space"):
+    with pytest.raises(OutputError, match=r"No space left on device; free some space.*Finished graphs are kept"):
         stop_half_way(tmp_path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert [p.name.split("-")[0] for p in (tmp_path / ".build").iterdir()] == ["onnx+a"]
 
@@ -168,16 +167,16 @@ def test_a_full_disk_is_said_in_one_line_and_its_space_given_back(tmp_path):
 def test_a_full_disk_while_the_manifest_is_written_keeps_the_old_one(tmp_path, monkeypatch):
     make_bundle(tmp_path, a=b"old a")
 
-    def full(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def build():
         with BundleWriter(tmp_path) as writer:
             record = make_graph(writer, "a", b"new a")
-            monkeypatch.setattr(bundle_writer, "_sync", full)
+            monkeypatch.setattr(os, "fsync", full)
             writer.commit(manifest_of(record))
 
-    with pytest.raises(OutputError, match="the disk is full"):
+    with pytest.raises(OutputError, match="No space left"):
         build()
     assert Bundle.open(tmp_path).model_path("a").read_bytes() == b"old a"
     assert not list(tmp_path.glob(".manifest*"))

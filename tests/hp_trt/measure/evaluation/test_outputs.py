@@ -11,7 +11,7 @@ from rich.console import Console
 
 from engines.errors import InputError, OutputError
 from hp_trt.measure.evaluation import outputs
-from hp_trt.measure.evaluation.outputs import check_outputs, put_out
+from hp_trt.measure.evaluation.outputs import check_report, put_out
 from hp_trt.measure.evaluation.plot import draw_plot
 from hp_trt.measure.evaluation.table import show
 
@@ -110,12 +110,12 @@ def test_what_fails_while_writing_leaves_what_was_there(tmp_path, monkeypatch):
 
 def test_outputs_that_cannot_be_are_told_before_the_long_work(tmp_path):
     with pytest.raises(OutputError, match="there is no folder"):
-        check_outputs(tmp_path / "no" / "r.json", None)
+        check_report(tmp_path / "no" / "r.json", None, {})
     with pytest.raises(OutputError, match="is a folder"):
-        check_outputs(tmp_path, None)
+        check_report(tmp_path, None, {})
     with pytest.raises(InputError, match="names no kind of picture"):
-        check_outputs(None, tmp_path / "plot.txt")
-    check_outputs(outputs.STDOUT, tmp_path / "plot.svg")
+        check_report(None, tmp_path / "plot.txt", {})
+    check_report(outputs.STDOUT, tmp_path / "plot.svg", {})
 
 
 def test_without_numbers_there_is_still_a_picture(tmp_path):

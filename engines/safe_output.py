@@ -80,10 +80,10 @@ def check_place(path: Path) -> None:
         raise refusal(path, error) from error
 
 
-def check_folder(folder: Path, inputs: Mapping[str, Path | str | None]) -> None:
-    """As `check_outputs`, for a folder that a command fills, made or not; it may lie beside its inputs, not in them.
+def check_folder(folder: Path, inputs: Mapping[str, Path | str | None], *, apart: bool = False) -> None:
+    """As `check_outputs`, for a folder that a command fills, made or not: it may not lie in one of the inputs.
 
-    Raises OutputError and InputError.
+    `apart`: nor may they lie in it, for what is in it may be deleted. Raises OutputError and InputError.
     """
     if "\0" in str(folder):
         raise OutputError(f"{folder} has a zero in it, which no folder's name may have; give another name")
@@ -92,6 +92,8 @@ def check_folder(folder: Path, inputs: Mapping[str, Path | str | None]) -> None:
     for name, source in inputs.items():
         if source is not None:
             _check_apart(folder, "the folder", Path(source), name)
+            if apart:
+                _check_apart(Path(source), name, folder, "the folder to write")
 
 
 @contextmanager

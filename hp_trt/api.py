@@ -173,16 +173,14 @@ class Runtime:
         """
         from hp_trt.media.video_writer import SUFFIXES, VideoWriter
 
-        inputs = {
-            "the portrait": portrait.path if isinstance(portrait, Portrait) else _file(portrait),
-            "the driving video": driving,
-            "the bundle": self.bundle.path,
-            "the driving faces' file": _file(landmarks),
-            "the portrait's face's file": _file(portrait_landmarks),
-        }
-        check_outputs(
-            {"the result": out, "the crop": crop_out}, {**inputs, **self.config.files()}, suffixes=tuple(SUFFIXES)
+        inputs = self.config.inputs(
+            bundle=self.bundle.path,
+            portrait=portrait.path if isinstance(portrait, Portrait) else _file(portrait),
+            driving=driving,
+            landmarks=_file(landmarks),
+            portrait_landmarks=_file(portrait_landmarks),
         )
+        check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
         profile, stages = self._with(self.profile, sampling), self._stages()
         reader = VideoReader(driving)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -75,9 +75,22 @@ class RuntimeConfig:
                 "name the locator it belongs to: yunet or yoloface"
             )
 
-    def files(self) -> Mapping[str, Path | str | None]:
-        """The files that it names, which no output may replace: by what a message calls each."""
+    def inputs(
+        self,
+        *,
+        bundle: Path | None = None,
+        portrait: Path | str | None = None,
+        driving: Path | str | None = None,
+        landmarks: Path | str | None = None,
+        portrait_landmarks: Path | str | None = None,
+    ) -> dict[str, Path | str | None]:
+        """The files that are read with it, which no output may replace: by what a message calls each."""
         return {
+            "the portrait": portrait,
+            "the driving video": driving,
+            "the bundle": bundle,
+            "the driving faces' file": landmarks,
+            "the portrait's face's file": portrait_landmarks,
             "the file of profiles": None if isinstance(self.profile, Profile) else profiles_file(self.profile),
             "the face finder's network": self.locator_file,
             "arcface.onnx": self.arcface,

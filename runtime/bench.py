@@ -151,7 +151,7 @@ def command(
     debug: options.Debug = False,
 ) -> None:
     """Measure a bundle on this machine."""
-    names = [name.strip() for name in (profiles or "").split(",") if name.strip()]
+    names = _names(profiles)
     read = {"the portrait": portrait, "the driving video": driving, "the bundle": bundle, "the weights": weights}
     to = Outputs(
         soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture,
@@ -163,7 +163,7 @@ def command(
         return run_soak(SoakConfig(bundle=bundle, seconds=soak_s, rate=rate, profile=name, **machine), to)
     if profiles is not None:
         pricing = PriceConfig(
-            bundle=bundle, profiles=tuple(names), seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
+            bundle=bundle, profiles=names, seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
         )
         return run_prices(pricing, to)
     config = BenchConfig(
@@ -183,6 +183,11 @@ def command(
         **machine,
     )
     run_bench(config, to)
+
+
+def _names(profiles: str | None) -> tuple[str, ...]:
+    """What --profiles lists."""
+    return tuple(name.strip() for name in (profiles or "").split(",") if name.strip())
 
 
 def run_soak(config: SoakConfig, to: Outputs) -> None:

@@ -6,6 +6,7 @@ Batch b of step n sees the same numbers whenever and wherever it runs: its rando
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -164,9 +165,8 @@ def _resume(path: Path, phase: Phase, average: dict, optimizer: torch.optim.Opti
 
 def _log(path: Path, step: int, mean: Mapping[str, float], curves: Sequence[str]) -> None:
     """One more line of the loss curve. Lines of steps that are trained again after a kill come twice."""
-    new = not path.exists()
-    with refusing(path), open(path, "a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", *curves])
-        writer.writerow([step, *(f"{mean.get(name, math.nan):.6g}" for name in curves)])
+    line = [step, *(f"{mean.get(name, math.nan):.6g}" for name in curves)]
+    with refusing(path), open(path, "ab", buffering=0) as file:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([["step", *curves], line] if file.tell() == 0 else [line])
+        file.write(text.getvalue().encode())  # in one piece: a kill leaves no half of a line

@@ -33,14 +33,13 @@ class AnimateConfig:
     def __post_init__(self) -> None:
         from hp_trt.media.contact_sheet import check_sheet
 
-        inputs = {
-            "the portrait": self.portrait,
-            "the driving video": self.driving,
-            "the bundle": self.bundle,
-            "the driving faces' file": self.landmarks,
-            "the portrait's face's file": self.portrait_landmarks,
-            **self.runtime.files(),
-        }
+        inputs = self.runtime.inputs(
+            bundle=self.bundle,
+            portrait=self.portrait,
+            driving=self.driving,
+            landmarks=self.landmarks,
+            portrait_landmarks=self.portrait_landmarks,
+        )
         if self.sheet is not None:
             check_sheet(self.sheet, inputs)
         check_outputs({"the result": self.out, "the crop": self.crop_out, "the contact sheet": self.sheet}, inputs)

@@ -56,9 +56,11 @@ def live(
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
-    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
-    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
-    runtime = RuntimeConfig(profile=profile, **machine, **finder)
+    runtime = RuntimeConfig(
+        profile=profile,
+        **options.machine(family=family, provider=provider, device=device, threads=threads),
+        **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
+    )
     config = LiveConfig(
         driving=driving,
         out=out,
@@ -68,13 +70,9 @@ def live(
         container_format=container,
         crop=crop,
         timeout_s=timeout,
-        inputs={
-            "the portrait": portrait,
-            "the bundle": bundle,
-            "the driving faces' file": driving_landmarks,
-            "the portrait's face's file": portrait_landmarks,
-            **runtime.files(),
-        },
+        inputs=runtime.inputs(
+            bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
+        ),
     )
     require_live(profile_of(bundle, runtime))  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:

@@ -97,11 +97,11 @@ class Distillation:
                 raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
         elif any(self.run.has_ended(phase) for phase in LEAVES):
             raise InputError(f"{path.parent} is a run of export.train; give the run another folder")
+        with new_file(path) as file:  # first: ends without it are another run's
+            file.write(json.dumps(teacher).encode())
         for phase, names in LEAVES.items():
             if not self.run.has_ended(phase):
                 save_state(self.run.end_path(phase), {n: dict(self.weights.state(n)) for n in names})
-        with new_file(path) as file:
-            file.write(json.dumps(teacher).encode())
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
         """What comes between the clips and the weights, in its order: False of a phase that has not ended."""

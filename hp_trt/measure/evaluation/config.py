@@ -63,7 +63,7 @@ class EvaluateConfig:
             "the pairs' folder": self.pairs,
             **{f"the bundle {path}": path for path in self.bundles},
             **{f"the network {name}": path for name, path in asdict(self.networks).items()},
-            **{f"{name} ({number})": p for number, r in enumerate(self.runtimes) for name, p in r.files().items()},
+            **{f"{name} ({number})": p for number, r in enumerate(self.runtimes) for name, p in r.inputs().items()},
         }
 
 

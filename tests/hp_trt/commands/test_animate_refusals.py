@@ -125,6 +125,6 @@ def test_a_result_never_replaces_what_it_is_made_of(animate, sample, tmp_path):
     refused(animate(crop_out=animate.folder / ".." / "result" / "o.mp4"), "would be one file")
     (tmp_path / "link.png").symlink_to(driving)
     refused(animate(driving=driving, sheet=tmp_path / "link.png"), "another name")
-    refused(animate(portrait=sample[0], sheet=sample[0]), f"{sample[0]} is {sample[0]} itself")
+    refused(animate(portrait=sample[0], sheet=sample[0]), f"{sample[0]} is the portrait itself")
     assert (portrait.read_bytes(), driving.read_bytes()) == whole
     assert empty(animate.folder)

@@ -102,14 +102,14 @@ def test_what_fails_while_writing_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(outputs, "draw_plot", full)
     (tmp_path / "p.png").write_text("old")
-    with pytest.raises(OutputError, match="cannot be written: No space left"):
+    with pytest.raises(OutputError, match="could not be written: No space left"):
         put_out(REPORT, None, tmp_path / "p.png")
     assert (tmp_path / "p.png").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
 
 
 def test_outputs_that_cannot_be_are_told_before_the_long_work(tmp_path):
-    with pytest.raises(OutputError, match="there is no folder"):
+    with pytest.raises(OutputError, match="is no folder; make it first"):
         check_report(tmp_path / "no" / "r.json", None, {})
     with pytest.raises(OutputError, match="is a folder"):
         check_report(tmp_path, None, {})

@@ -123,9 +123,6 @@ def build(
 ) -> None:
     """Export every network to ONNX, compare it with PyTorch, put it into a bundle, and build engines of it."""
     start_s = time.perf_counter()
-    portrait, driving = calibrate or (None, None)
-    clip = {"the portrait to calibrate on": portrait, "the video to calibrate on": driving}
-    check_folder(bundle, {"the weights": weights, "the live weights": live_weights, **clip}, apart=True)
     chosen = WeightsChoice(weights=weights, random=random_weights, live=live, live_weights=live_weights)
     asked = None if precision is None else one_of("precision", precision, spec.PRECISIONS)
     _check_preset(preset, family, exporting=bool(chosen != WeightsChoice() or reuse or quantize or calibrate))
@@ -226,6 +223,9 @@ def graph_config(
     if preset is None:
         return None
     find_model(preset)  # before its weights are looked for
+    portrait, driving = calibration or (None, None)
+    clip = {"the portrait to calibrate on": portrait, "the video to calibrate on": driving}
+    check_folder(bundle, {"the weights": chosen.weights, "the live weights": chosen.live_weights, **clip}, apart=True)
     from export.build import BuildConfig
 
     own = chosen.of_preset(preset)

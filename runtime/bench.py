@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -151,11 +151,9 @@ def command(
     debug: options.Debug = False,
 ) -> None:
     """Measure a bundle on this machine."""
-    names = _names(profiles)
-    read = {"the portrait": portrait, "the driving video": driving, "the bundle": bundle, "the weights": weights}
     to = Outputs(
         soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture,
-        inputs={**read, **{f"the file of {name}": profiles_file(name) for name in (profile, *names)}},
+        inputs=_inputs(bundle, portrait, driving, weights, (profile, *_names(profiles))),
     )  # fmt: skip
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     if soak_s is not None:
@@ -163,7 +161,7 @@ def command(
         return run_soak(SoakConfig(bundle=bundle, seconds=soak_s, rate=rate, profile=name, **machine), to)
     if profiles is not None:
         pricing = PriceConfig(
-            bundle=bundle, profiles=names, seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
+            bundle=bundle, profiles=_names(profiles), seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
         )
         return run_prices(pricing, to)
     config = BenchConfig(
@@ -188,6 +186,14 @@ def command(
 def _names(profiles: str | None) -> tuple[str, ...]:
     """What --profiles lists."""
     return tuple(name.strip() for name in (profiles or "").split(",") if name.strip())
+
+
+def _inputs(
+    bundle: Path, portrait: Path | None, driving: Path | None, weights: Path | None, profiles: Sequence[str]
+) -> dict[str, Path | None]:
+    """What is read, by what a message calls it."""
+    files = {"the portrait": portrait, "the driving video": driving, "the bundle": bundle, "the weights": weights}
+    return {**files, **{f"the file of {name}": profiles_file(name) for name in profiles}}
 
 
 def run_soak(config: SoakConfig, to: Outputs) -> None:

@@ -6,6 +6,7 @@ imported where it is needed: `--help` and a misspelt stage are answered without 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +49,8 @@ def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[s
 def check_written(run: Path, out: Path | None, inputs: Mapping[str, Path | None]) -> None:
     """Look at the run's folder and the file of weights, before the long work. Raises OutputError and InputError."""
     check_folder(run, inputs)
+    if out is not None and os.path.realpath(out) == os.path.realpath(run):
+        raise InputError(f"{out} would be the run's folder and the file of weights; give one of them another name")
     made_later = out is not None and run in out.parents and not run.exists()
     if not made_later:
         check_outputs({"the file of weights": out}, inputs, suffixes=(".safetensors",))

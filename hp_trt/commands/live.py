@@ -56,11 +56,9 @@ def live(
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
-    runtime = RuntimeConfig(
-        profile=profile,
-        **options.machine(family=family, provider=provider, device=device, threads=threads),
-        **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
-    )
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    runtime = RuntimeConfig(profile=profile, **machine, **finder)
     config = LiveConfig(
         driving=driving,
         out=out,

@@ -82,7 +82,7 @@ def test_the_report_has_the_documented_keys(fake_runtime, monkeypatch, tmp_path)
     file, picture = tmp_path / "bench.json", tmp_path / "timeline.png"
     arguments = [
         "--bundle",
-        tmp_path,
+        tmp_path / "bundle",
         "--json",
         file,
         "--timeline",
@@ -168,7 +168,7 @@ def test_a_bundle_that_is_none_is_one_line_and_the_users_turn(monkeypatch, tmp_p
 def test_a_mistake_is_told_before_anything_is_measured(fake_runtime, monkeypatch, tmp_path, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(FakeRuntime, "animate", None)
-    assert run_command(monkeypatch, "--bundle", tmp_path, *arguments) == 2
+    assert run_command(monkeypatch, "--bundle", tmp_path / "bundle", *arguments) == 2
     assert message in capsys.readouterr().err
 
 

@@ -169,7 +169,7 @@ old(); write_weights(final, states, preset="pocket"); new = final.read_bytes()
 at_every_write(folder, lambda: write_weights(final, states, preset="pocket"), prepare=old, is_whole=old_or(new))
 """,
 }
-LONG = ("a sample",)
+LONG = ("a sample", "a bundle")  # hundreds of builds, and of encoded videos
 
 
 @pytest.mark.parametrize(

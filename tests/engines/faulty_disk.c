@@ -70,6 +70,6 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     return is_ours(fd) && fails() ? -1 : REAL(writev)(fd, parts, count);
 }
-int fsync(int fd) { return is_ours(fd) && fails() ? -1 : REAL(fsync)(fd); }
+int fsync(int fd) { return is_ours(fd) && fails() ? -1 : 0; }  // nobody pulls the plug, and a real one takes its time
 int mkdir(const char *path, mode_t mode) { return below(path) && fails() ? -1 : REAL(mkdir)(path, mode); }
 int rename(const char *from, const char *to) { return below(to) && fails() ? -1 : REAL(rename)(from, to); }

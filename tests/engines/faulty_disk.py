@@ -46,7 +46,7 @@ def at_every_write(
     is_whole: Callable[[bool], Any],
     most: int = 400,
 ) -> None:
-    """Do `work` in `folder` once for each of its writes and each kind of failure, once or from then on.
+    """Do `work` in `folder` once for each of its writes: it fails from there on (EIO), or once (ENOSPC).
 
     `prepare` comes before each. `is_whole` is told whether the work ended well, and looks at what is there: old or new.
     Prints how many writes there were.
@@ -55,7 +55,7 @@ def at_every_write(
 
     disk = ctypes.CDLL(None)
     number = 0
-    for code, for_ever in ((errno.EIO, 1), (errno.ENOSPC, 0), (errno.ENOSPC, 1), (errno.EIO, 0)):
+    for code, for_ever in ((errno.EIO, 1), (errno.ENOSPC, 0)):
         for number in range(most):
             prepare()
             disk.disk_arm(os.fsencode(folder), ctypes.c_long(number), code, for_ever)

@@ -87,7 +87,7 @@ def test_the_portrait_is_no_driving_video(animate, sample):
         (["--locator=yunet"], "needs a file"),
         (["--arcface=/no/such.onnx"], "/no/such.onnx"),
         (["--portrait-landmarks=/no/such.json"], "/no/such.json"),
-        (["--sheet=s.mp4"], "s.mp4: a contact sheet is written as .png"),
+        (["--sheet=s.mp4"], "s.mp4: the contact sheet is written as .png"),
         (["--sheet=/no/such/s.png"], "/no/such is no folder"),
         (["--stepz=3"], "--stepz"),
     ],
@@ -103,7 +103,7 @@ def test_an_option_that_cannot_be_is_refused(animate, words, says):
     [
         ("no/such/o.mp4", "is no folder"),
         ("o.avi", ".mp4, .mov, .mkv"),
-        ("", "choose one"),
+        ("", "is a folder; give a file name in it"),
         ("a" * 252 + ".mp4", "name"),
     ],
     ids=["no-folder", "ending", "folder", "long"],

@@ -20,6 +20,7 @@ leaves behind: harmless, never loaded, swept by the next build.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ from engines.plans import EngineSet, PlanRecord, is_timing_cache
 from engines.spec import NetworkSpec
 
 Record = GraphRecord | PlanRecord
+_READS = 20  # of a bundle that is built anew while it is opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,18 @@ class Bundle:
         found, what was needed, and the command that mends it.
         """
         path = Path(path)
-        data = read_manifest(path)
+        for _ in range(_READS):
+            data = read_manifest(path)
+            try:
+                return cls._of(path, data, preset=preset, family=family)
+            except BundleError:
+                if read_manifest(path) == data:  # else a build has ended meanwhile, and swept what that one named
+                    raise
+        raise BundleError(f"{path} is being built: it changed {_READS} times while it was read; wait for the build")
+
+    @classmethod
+    def _of(cls, path: Path, data: dict[str, Any], *, preset: str | None, family: str | None) -> Bundle:
+        """The bundle whose manifest is `data`, checked."""
         command = build_command(path, data)
         if own_hash(data) != data.get("sha256"):
             raise BundleError(f"{path / MANIFEST_NAME} was changed after the build; rebuild it: {command}")
@@ -145,7 +158,11 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
 
 def visible_files(folder: Path) -> Iterator[str]:
     """Every file below `folder` as a posix path relative to it; hidden files and folders are nobody's business."""
-    for entry in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:  # swept by a build just now
+        return
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and not entry.is_symlink():
@@ -161,7 +178,8 @@ def foreign_files(bundle: Path, known: set[str]) -> list[str]:
     for file in unknown:
         if file.endswith(f"/{RECORD_NAME}") and (record := read_record(bundle / file)) is not None:
             vouched |= {file, *(p for p in record.files if file == f"{record.folder}/{RECORD_NAME}")}
-    return [f for f in unknown if f not in vouched]
+    # What a build sweeps is gone in one rename, and its record with it.
+    return [f for f in unknown if f not in vouched and os.path.lexists(bundle / f)]
 
 
 def read_record(file: Path) -> Record | None:

@@ -14,12 +14,12 @@ bundle changes. Only then does what nothing names any more go away.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -27,41 +27,34 @@ from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
-from engines.bundle import Bundle, Record, read_manifest, read_record, visible_files
-from engines.errors import BundleError, OutputError
+from engines.bundle import Bundle, Record, read_manifest, read_record
+from engines.bundle_place import check_bundle_place
+from engines.errors import BundleError
 from engines.file_record import hash_file
+from engines.held import remove
 from engines.manifest import (
-    FORMAT,
     MANIFEST_NAME,
     RECORD_NAME,
-    SCHEMA,
     GraphRecord,
     Manifest,
     graph_folder,
     is_graph_folder,
-    parse_json,
     to_text,
 )
+from engines.part_file import sync_folder, write_whole
 from engines.plans import (
     ENGINES,
     TIMING_CACHE,
     PlanRecord,
     Target,
     is_target_folder,
-    is_timing_cache,
     plan_folder,
 )
+from engines.safe_output import FULL, refusal, refused_by_disk, refusing
 
 Finished = TypeVar("Finished", GraphRecord, PlanRecord)
 
-_DISK_ERRORS = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again, finished graphs are kept",
-    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, finished graphs are kept",
-    errno.EACCES: "it is not writable; choose another folder or change its permissions",
-    errno.EPERM: "it is not writable; choose another folder or change its permissions",
-    errno.EROFS: "it is on a read-only file system; choose another folder",
-    errno.ENOTDIR: "a part of its path is a file; choose another folder",
-}
+_KEPT = "Finished graphs are kept: the same command goes on from there"
 
 
 class BundleWriter:
@@ -81,44 +74,34 @@ class BundleWriter:
 
     def __enter__(self) -> Self:
         self.check()
-        try:
+        with refusing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             try:
                 self._build.mkdir(exist_ok=True)
-                self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}")
+                write_whole(
+                    self._holder, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode()
+                )
             except BaseException:
                 self._lock.release()
                 raise
-        except OSError as error:
-            raise self._explain(error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # What is not finished is worth nothing, and after a full disk its space is wanted back.
-            for folder in self._build.glob("*"):
-                if not (folder / RECORD_NAME).is_file():
-                    shutil.rmtree(folder, ignore_errors=True)
-            if self._build.is_dir() and not any(self._build.iterdir()):
-                self._build.rmdir()
-            self._holder.unlink(missing_ok=True)
+            with suppress(OSError):  # tidying is no reason to fail
+                self._tidy()
         finally:
             self._lock.release()
         if isinstance(error, OSError) and self._is_about_us(error):
-            raise self._explain(error) from error
+            raise refusal(error.filename or self.path, error, left=_KEPT) from error
 
     def check(self) -> None:
         """Refuse a path that is no place for this bundle. It only looks: what it accepts may be written to."""
-        try:
-            if self.path.is_dir():
-                self._check_is_ours()
-            elif self.path.exists():
-                raise OutputError(f"{self.path} is a file, a bundle is a folder; choose another --bundle")
-        except OSError as error:
-            raise self._explain(error) from error
+        with refusing(self.path):
+            check_bundle_place(self.path, preset=self.preset)
 
     def find(self, name: str, key: str) -> GraphRecord | None:
         """The finished graph of this content, built now, before a kill, or in the bundle that stands; its files
@@ -162,7 +145,7 @@ class BundleWriter:
         assert PurePosixPath(record.main).name in names, f"{folder} has {names}, no {record.main}"
         files = {}
         for name in names:
-            _sync(folder / name)
+            _sync(folder / name)  # a graph is written by libraries, by name
             files[f"{record.folder}/{name}"] = hash_file(folder / name)
         record = replace(record, files=files)
         _write(folder / RECORD_NAME, record.to_json())
@@ -174,13 +157,17 @@ class BundleWriter:
         return staged if staged.exists() else self.path / record.main
 
     def commit(self, manifest: Manifest) -> Bundle:
-        """Make `manifest` and what it names the bundle; sweep what it does not name."""
+        """Make `manifest` and what it names the bundle; sweep what it does not name.
+
+        OSError: the bundle is the old one, whole.
+        """
         plans = [plan for engines in manifest.engines.values() for plan in engines.plans.values()]
         records: list[Record] = [*manifest.graphs.values(), *plans]
         for record in records:
             self._place(record)
         _write(self.path / MANIFEST_NAME, manifest.to_json())
-        self._sweep({record.folder for record in records})
+        with suppress(OSError):  # the bundle is the new one, and whole; the next build sweeps again
+            self._sweep({record.folder for record in records})
         return Bundle(path=self.path, manifest=manifest)
 
     def _find(self, folder: str, key: str) -> Record | None:
@@ -196,7 +183,7 @@ class BundleWriter:
     def _stage(self, folder: str) -> Path:
         staged = self._staged(folder)
         if staged.exists():
-            shutil.rmtree(staged)
+            remove(staged)
         staged.mkdir(parents=True)
         return staged
 
@@ -206,7 +193,7 @@ class BundleWriter:
             self._discard(final)  # same key, so it is there only if find() saw that it is damaged
             final.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(final)
-            _sync(final.parent)
+            sync_folder(final.parent)
         assert _is_recorded(final, record), f"{record.folder} was not finished before commit"
 
     def _sweep(self, keep: set[str]) -> None:
@@ -232,35 +219,6 @@ class BundleWriter:
     def _staged(self, folder: str) -> Path:
         return self._build / folder.replace("/", "+")
 
-    def _check_is_ours(self) -> None:
-        """Refuse a folder that holds anything but a bundle, a newer one, or one of another preset."""
-        file = self.path / MANIFEST_NAME
-        data: Any = None
-        if file.exists():
-            try:
-                data = parse_json(file.read_bytes())
-            except ValueError:
-                # Damaged: a rebuild replaces it. Without our graphs beside it, it may be anybody's.
-                data = {"format": FORMAT} if (self.path / "onnx").is_dir() else None
-            if not isinstance(data, dict) or data.get("format") != FORMAT:
-                raise BundleError(f"{file} is not a bundle's manifest; choose another --bundle folder")
-            if isinstance(schema := data.get("schema"), int) and schema > SCHEMA:
-                read_manifest(self.path)  # says so
-            if self.preset and data.get("preset", self.preset) != self.preset:
-                raise BundleError(
-                    f"{self.path} is a bundle of preset {data['preset']}, asked for {self.preset}; "
-                    f"choose another --bundle folder, or delete this one first"
-                )
-        for found in visible_files(self.path):
-            parts = PurePosixPath(found).parts
-            graph = len(parts) == 3 and parts[0] == "onnx" and is_graph_folder(parts[1])
-            plan = len(parts) == 4 and parts[0] == ENGINES and is_target_folder(parts[1]) and is_graph_folder(parts[2])
-            if not (graph or plan or is_timing_cache(found) or found == MANIFEST_NAME):
-                raise BundleError(
-                    f"{self.path} holds {found}, which is no part of a bundle; "
-                    f"move it elsewhere or choose another --bundle folder"
-                )
-
     def _take_lock(self) -> None:
         try:
             self._lock.acquire(timeout=self.wait_s)
@@ -274,15 +232,20 @@ class BundleWriter:
             ) from None
 
     def _is_about_us(self, error: OSError) -> bool:
-        """A full disk is met while writing, whatever the file; the rest only counts inside the bundle."""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        inside = error.filename is not None and self.path in Path(os.fsdecode(error.filename)).parents
-        return inside and error.errno in _DISK_ERRORS
+        """A full disk is met while writing, and so is what names no file; the rest only counts inside the bundle."""
+        if error.errno in FULL or error.filename is None:
+            return refused_by_disk(error)
+        named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        return refused_by_disk(error) and any(self.path in path.parents for path in named)
 
-    def _explain(self, error: OSError) -> OutputError:
-        why = _DISK_ERRORS.get(error.errno or 0, "choose another folder")
-        return OutputError(f"cannot write {error.filename or self.path}: {error.strerror}: {why}")
+    def _tidy(self) -> None:
+        """What is not finished is worth nothing, and after a full disk its space is wanted back."""
+        for found in self._build.glob("*"):
+            if not (found / RECORD_NAME).is_file():
+                remove(found)
+        if self._build.is_dir() and not any(self._build.iterdir()):
+            self._build.rmdir()
+        self._holder.unlink(missing_ok=True)
 
 
 def _is_recorded(folder: Path, record: Record) -> bool:
@@ -291,16 +254,7 @@ def _is_recorded(folder: Path, record: Record) -> bool:
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
-    """Write json under a hidden name, then rename it: `path` is either the old file or the whole new one."""
-    hidden = path.with_name(f".{path.name}.new")
-    try:
-        hidden.write_text(to_text(data), encoding="utf-8")
-        _sync(hidden)
-        hidden.replace(path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+    write_whole(path, to_text(data).encode())
 
 
 def _sync(path: Path) -> None:

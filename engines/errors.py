@@ -1,7 +1,7 @@
 """Every error we raise on purpose.
 
 A message says what was found, what was needed, and what to do. The exit code says whose
-turn it is: 2 the user's (an input, a bundle, a checkpoint, a disk), 1 ours.
+turn it is: 2 the user's (an input, a bundle, a checkpoint, a full disk), 1 ours, or a disk's that fails.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ class FaceNotFound(InputError):
 
 class OutputError(HpTrtError):
     """The result cannot be written: the folder, the permission, the space."""
+
+
+class DiskError(OutputError):
+    """The disk itself fails, or the connection to it: nobody's wish was wrong, and another try may go well."""
+
+    exit_code = 1
 
 
 class BundleError(HpTrtError):

@@ -19,10 +19,11 @@ from engines import families, spec
 from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.plans import PlanOptions
+from engines.safe_output import check_folder
 from export.models import MODELS, find_model
 from export.plans.plan_steps import PlanConfig
 from export.weights.own import WeightsChoice
-from hp_trt.commands.options import Debug, Json
+from hp_trt.commands.options import Debug, Json, folder
 from hp_trt.config import one_of
 from hp_trt.console import Reporter, run
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:  # torch takes seconds: after the arguments are right
     from export.build import BuildConfig
     from export.progress import Progress
 
-BundleFolder = Annotated[Path, typer.Option(help="Folder to build into; what it holds already is not built again.")]
+BundleFolder = Annotated[
+    Path,
+    typer.Option(parser=folder, metavar="PATH", help="Folder to build into; what it holds already is not built again."),
+]
 Preset = Annotated[
     str | None, typer.Option(help=f"What to export: {' or '.join(MODELS)}; pocket is small, for CPUs and tests.")
 ]
@@ -219,6 +223,9 @@ def graph_config(
     if preset is None:
         return None
     find_model(preset)  # before its weights are looked for
+    portrait, driving = calibration or (None, None)
+    clip = {"the portrait to calibrate on": portrait, "the video to calibrate on": driving}
+    check_folder(bundle, {"the weights": chosen.weights, "the live weights": chosen.live_weights, **clip}, apart=True)
     from export.build import BuildConfig
 
     own = chosen.of_preset(preset)

@@ -65,6 +65,8 @@ def distill(
 ) -> None:
     """Distil a preset for live mode; killed at any moment, it resumes from its last saved state."""
     wanted = command.chosen_stages(stage, DISTILLATION)
+    networks = {"arcface.onnx": arcface, "the face finder's network": locator_file}
+    command.check_written(folder, out, {"the teacher's weights": weights, "the videos' folder": videos, **networks})
     from export.hunyuanportrait.training.distill_config import DistillConfig, usual_amounts
 
     amounts = command.given(clips=clips, frames=frames, made=made, decoder_steps=decoder_steps, held_out=held_out)

@@ -41,6 +41,7 @@ def train(
 ) -> None:
     """Train the pocket preset on drawn portraits; killed at any moment, it resumes from its last saved state."""
     wanted = command.chosen_stages(stage, TRAINING)
+    command.check_written(folder, out, {})
     from export.hunyuanportrait.presets import POCKET
     from export.hunyuanportrait.training.training import Amounts, Training
     from export.training.files import make_run_folder

@@ -19,7 +19,7 @@ import numpy as np
 
 from engines.backend import Backend
 from engines.bundle import Bundle
-from engines.errors import InputError
+from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
@@ -28,7 +28,6 @@ from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
 from hp_trt.live.stream import Stream
 from hp_trt.media.driving_frames import DrivingFrames
-from hp_trt.media.part_file import same_file
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video import VideoReader
 from hp_trt.model import Clip, Driving, Model, SamplingOptions
@@ -172,20 +171,20 @@ class Runtime:
         bundle's sampling. Nothing is written under a final name before the clip is complete. Raises InputError,
         FaceNotFound, OutputError.
         """
-        from hp_trt.media.video_writer import VideoWriter, check_target
+        from hp_trt.media.video_writer import SUFFIXES, VideoWriter
 
+        inputs = self.config.inputs(
+            bundle=self.bundle.path,
+            portrait=portrait.path if isinstance(portrait, Portrait) else _file(portrait),
+            driving=driving,
+            landmarks=_file(landmarks),
+            portrait_landmarks=_file(portrait_landmarks),
+        )
+        check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
         profile, stages = self._with(self.profile, sampling), self._stages()
         reader = VideoReader(driving)
-        if crop_out is not None and Path(crop_out).resolve() == Path(out).resolve():
-            raise InputError(f"{out} and the crop would be one file; give the crop another name")
-        targets = [Path(target) for target in (out, crop_out) if target is not None]
-        for target in targets:  # before the portrait is encoded
-            check_target(target, reader.info)
         images = self._driving(reader, profile)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-        for target in targets:
-            if who.path is not None and same_file(target, who.path):
-                raise InputError(f"{target} is the portrait itself; give the result another name")
         height, width = who.image.shape[:2]
         with ExitStack() as files:
             # Opened before the long work: a folder that cannot be written is told now.
@@ -305,6 +304,11 @@ class Runtime:
                 notes.extend((*driving.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
+
+
+def _file(source: Any) -> Path | None:
+    """The file that an argument names; None for arrays, locators and nothing."""
+    return Path(source) if isinstance(source, Path | str) else None
 
 
 @dataclass(frozen=True)

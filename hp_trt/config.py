@@ -11,7 +11,7 @@ from typing import TypeVar
 from engines.errors import InputError
 from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
 from hp_trt.faces.locators import LOCATORS, Locator
-from hp_trt.profiles import Profile
+from hp_trt.profiles import Profile, profiles_file
 
 Choice = TypeVar("Choice")
 
@@ -74,6 +74,27 @@ class RuntimeConfig:
                 f"the locator haar takes no file, got {self.locator_file}; "
                 "name the locator it belongs to: yunet or yoloface"
             )
+
+    def inputs(
+        self,
+        *,
+        bundle: Path | None = None,
+        portrait: Path | str | None = None,
+        driving: Path | str | None = None,
+        landmarks: Path | str | None = None,
+        portrait_landmarks: Path | str | None = None,
+    ) -> dict[str, Path | str | None]:
+        """The files that are read with it, which no output may replace: by what a message calls each."""
+        return {
+            "the portrait": portrait,
+            "the driving video": driving,
+            "the bundle": bundle,
+            "the driving faces' file": landmarks,
+            "the portrait's face's file": portrait_landmarks,
+            "the file of profiles": None if isinstance(self.profile, Profile) else profiles_file(self.profile),
+            "the face finder's network": self.locator_file,
+            "arcface.onnx": self.arcface,
+        }
 
 
 def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:

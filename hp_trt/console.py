@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from engines.errors import HpTrtError
+from engines.safe_output import BROKEN
 from runtime.stages import Event
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         message = "out of memory; close other programs, or use a smaller size or fewer frames"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         message, code = f"no space left for {error.filename or 'what this command prints or writes'}; free some", 2
+    elif isinstance(error, OSError) and error.errno in BROKEN:
+        message = f"{error.filename or 'a disk'}: {error.strerror}: the disk fails, or the connection to it; see to it"
     else:
         name = type(error).__name__
         message = f"this is our mistake: {name}: {message or 'no message'}. Run it again with --debug and report it"

@@ -84,6 +84,15 @@ def require_live(profile: Profile) -> Profile:
     return profile
 
 
+def profiles_file(name: str | Path) -> Path | None:
+    """The file that a profile's name begins with, FILE.toml or FILE.toml:NAME; None: it is the model's own."""
+    text = str(name)
+    if ".toml" not in text:
+        return None
+    path, _, inside = text.partition(".toml:")
+    return Path(f"{path}.toml" if inside else text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profiles:
     """The profiles of one model: those of its own file, and how a user's are read and checked."""
@@ -98,11 +107,9 @@ class Profiles:
         Raises InputError with the nearest name.
         """
         text = str(name)
-        if ".toml" not in text:
+        if (file := profiles_file(text)) is None:
             return _chosen(self.own(), text, "profile")
-        path, _, inside = text.partition(".toml:")
-        file = Path(path if inside else text)
-        file = file.with_name(file.name + ".toml") if inside else file
+        inside = text.partition(".toml:")[2]
         found = self.read(file)
         if inside:
             return _chosen(found, inside, f"profile in {file}:")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from math import pi
 from pathlib import Path
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.errors import OutputError
+from engines.part_file import whole_file
+from engines.safe_output import check_folder, refusal
 from hp_trt.faces.face import Face
 from hp_trt.faces.landmarks_file import LandmarksFile
-from hp_trt.media.part_file import PartFile
 from hp_trt.media.video_writer import X264
 from procedural.identity import Identity
 from procedural.landmarks import POINTS, face_box, landmarks
@@ -46,16 +45,14 @@ def write_sample(out_dir: Path | str, *, seed: int = 0, frames: int = 50, fps: i
     import av
 
     folder = Path(out_dir)
+    check_folder(folder, {})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_portrait(folder / PORTRAIT, seed=seed)
         for number, name in enumerate(DRIVING, start=1):
             write_driving(folder / name, seed=seed + number, frames=frames, fps=fps)
     except (OSError, av.FFmpegError) as error:
-        raise OutputError(
-            f"the sample could not be written into {folder}: {error.strerror or error}; free some space, change the "
-            "permissions, or write somewhere else"
-        ) from error
+        raise refusal(f"the sample in {folder}", error) from error
     return folder / PORTRAIT, folder / DRIVING[0]
 
 
@@ -76,9 +73,9 @@ def write_portrait(path: Path, *, seed: int, px: int = _PORTRAIT_PX) -> None:
     from procedural.draw import draw
 
     who, calm = Identity.random(seed), State()
-    with _whole(path) as part, _whole(landmarks_beside(path)) as beside:
+    with whole_file(path) as part, whole_file(landmarks_beside(path)) as beside:
         Image.fromarray(draw(who, calm, px)).save(part, format="PNG")
-        _faces(who, [calm], px).write(beside)
+        beside.write_text(_faces(who, [calm], px).text(), encoding="utf-8")
 
 
 def write_driving(path: Path, *, seed: int, frames: int, fps: int = 25, px: int = _DRIVING_PX) -> None:
@@ -87,12 +84,12 @@ def write_driving(path: Path, *, seed: int, frames: int, fps: int = 25, px: int 
 
     clip = Clip(identity=Identity.random(seed), states=tuple(motion(seed, frames, fps=fps)), px=px)
     with (
-        _whole(path) as part,
-        _whole(landmarks_beside(path)) as beside,
-        _whole(parameters_beside(path)) as parameters,
+        whole_file(path) as part,
+        whole_file(landmarks_beside(path)) as beside,
+        whole_file(parameters_beside(path)) as parameters,
     ):
         _encode(part, clip, fps)
-        _faces(clip.identity, clip.states, px).write(beside)
+        beside.write_text(_faces(clip.identity, clip.states, px).text(), encoding="utf-8")
         parameters.write_text(json.dumps(_known(clip, seed, fps)), encoding="utf-8")
 
 
@@ -150,14 +147,3 @@ def _known(clip: Clip, seed: int, fps: int) -> dict[str, Any]:
         "parameters": [[round(float(value), 6) for value in state.vector()] for state in clip.states],
         "landmarks": clip.landmarks().round(3).tolist(),  # (frames, points, 2): x, y in pixels
     }
-
-
-@contextmanager
-def _whole(final: Path) -> Iterator[Path]:
-    """The hidden file that gets the name `final` when the block ends without an error, and goes otherwise."""
-    part = PartFile(final)
-    try:
-        yield part.path
-        part.commit()
-    finally:
-        part.discard()

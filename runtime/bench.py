@@ -30,9 +30,8 @@ one `schema` (times in seconds unless a name says _ms):
 from __future__ import annotations
 
 import json as jsonlib
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,7 +44,8 @@ if not __package__:  # run as a file: its own folder is on the path then, where 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import hp_trt  # noqa: F401  # first: it says so where engines or runtime are not ours
-from engines.errors import InputError, OutputError
+from engines.errors import InputError
+from engines.safe_output import check_outputs, safe_output
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 from hp_trt.measure.bench import price_table
@@ -56,6 +56,7 @@ from hp_trt.measure.bench.soak import SoakConfig, lines, soak
 from hp_trt.measure.bench.table import show
 from hp_trt.measure.bench.timeline import draw_timeline, titles
 from hp_trt.measure.drawing import check_can_draw
+from hp_trt.profiles import profiles_file
 
 if TYPE_CHECKING:
     from engines.manifest import Manifest
@@ -91,11 +92,11 @@ class Outputs:
     json: Path | None
     timeline: Path | None
     picture: Path | None
+    inputs: Mapping[str, Path | None]  # what is read, by what a message calls it
 
     def __post_init__(self) -> None:
-        for path in (None if self.to_stdout else self.json, self.timeline, self.picture):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise OutputError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+        files = {"the report": None if self.to_stdout else self.json}
+        check_outputs({**files, "the timeline": self.timeline, "the picture": self.picture}, self.inputs)
         for option, drawing in (("--timeline", self.timeline), ("--picture", self.picture)):
             if drawing is not None:
                 check_can_draw(drawing, option)
@@ -151,16 +152,16 @@ def command(
 ) -> None:
     """Measure a bundle on this machine."""
     to = Outputs(
-        soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture
-    )
+        soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture,
+        inputs=_inputs(bundle, portrait, driving, weights, (profile, *_names(profiles))),
+    )  # fmt: skip
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     if soak_s is not None:
         name = "live" if profile == "exact" else profile
         return run_soak(SoakConfig(bundle=bundle, seconds=soak_s, rate=rate, profile=name, **machine), to)
     if profiles is not None:
-        names = tuple(name.strip() for name in profiles.split(",") if name.strip())
         pricing = PriceConfig(
-            bundle=bundle, profiles=names, seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
+            bundle=bundle, profiles=_names(profiles), seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
         )
         return run_prices(pricing, to)
     config = BenchConfig(
@@ -182,6 +183,19 @@ def command(
     run_bench(config, to)
 
 
+def _names(profiles: str | None) -> tuple[str, ...]:
+    """What --profiles lists."""
+    return tuple(name.strip() for name in (profiles or "").split(",") if name.strip())
+
+
+def _inputs(
+    bundle: Path, portrait: Path | None, driving: Path | None, weights: Path | None, profiles: Sequence[str]
+) -> dict[str, Path | None]:
+    """What is read, by what a message calls it."""
+    files = {"the portrait": portrait, "the driving video": driving, "the bundle": bundle, "the weights": weights}
+    return {**files, **{f"the file of {name}": profiles_file(name) for name in profiles}}
+
+
 def run_soak(config: SoakConfig, to: Outputs) -> None:
     """A live session for a while. Raises what `soak` raises, and OutputError."""
     with Reporter() as report:
@@ -198,7 +212,8 @@ def run_prices(config: PriceConfig, to: Outputs) -> None:
     price_table.show(listed, to.console())
     _hand_out(listed, to.json)
     if to.picture is not None:
-        _place(to.picture, lambda path: price_table.draw_pareto(listed, path))
+        with safe_output(to.picture) as part:
+            price_table.draw_pareto(listed, part, to.picture.suffix)
 
 
 def run_bench(config: BenchConfig, to: Outputs) -> None:
@@ -209,7 +224,8 @@ def run_bench(config: BenchConfig, to: Outputs) -> None:
     _hand_out(result.report, to.json)
     if to.timeline is not None:
         facts = titles(result.report)
-        _place(to.timeline, lambda path: draw_timeline(result.spans, path, wall_s=result.wall_s, **facts))
+        with safe_output(to.timeline) as part:
+            draw_timeline(result.spans, part, to.timeline.suffix, wall_s=result.wall_s, **facts)
 
 
 def open_released(weights: Path | None, manifest: Manifest, threads: int | None) -> Released:
@@ -232,19 +248,8 @@ def _hand_out(report: Any, json: Path | None) -> None:
     if json == Path("-"):
         print(text, end="")
     elif json is not None:
-        _place(json, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _place(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` a file beside `path`, then give it that name: nothing half-written, nothing lost."""
-    hidden = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(hidden)
-        os.replace(hidden, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; choose another folder or make room") from error
-    finally:
-        hidden.unlink(missing_ok=True)
+        with safe_output(json) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

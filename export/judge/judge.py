@@ -17,11 +17,12 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from engines.safe_output import check_outputs, safe_output
 from engines.spec import DimRange, NetworkSpec, TensorSpec
+from engines.temporary import temporary_folder
 from export.graphs.trace import export_onnx
 from export.judge.judge_network import JudgeNetwork
 from export.judge.judge_pictures import Faces, batches, drawn_faces, spoiled
-from export.training.files import rename_into_place
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
@@ -47,6 +48,9 @@ def command(
     debug: options.Debug = False,
 ) -> None:
     """Train the network that reads landmarks and parameters from drawn faces."""
+    beside = out.with_suffix(".md")
+    check_outputs({"the network": out}, {}, suffixes=(".onnx",))
+    check_outputs({"its card": beside, "the network": out}, {})
     import cv2
 
     cv2.setNumThreads(threads)
@@ -54,11 +58,10 @@ def command(
     torch.manual_seed(seed)
     with Reporter() as report:
         network = trained(drawn_faces(FIRST_TRAINING_SEED, faces), steps, np.random.default_rng(seed), report)
-        with rename_into_place(out) as hidden:
+        with safe_output(out) as hidden, safe_output(beside) as hidden_card:
             write_onnx(network, hidden)
             text, summary = card(hidden, steps=steps, faces=faces, seed=seed)
-        with rename_into_place(out.with_suffix(".md")) as hidden:
-            hidden.write_text(text, encoding="utf-8")
+            hidden_card.write_text(text, encoding="utf-8")
         report.result(f"{out}: {out.stat().st_size} bytes; {summary}")
 
 
@@ -98,13 +101,10 @@ def write_onnx(network: JudgeNetwork, path: Path) -> None:
             conv, norm = module[0], module[1]
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 module[0], module[1] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm), nn.Identity()
-    traced = path.with_name(path.name + ".traced")
-    try:
+    with temporary_folder("judge") as folder:
+        traced = folder / "judge.onnx"
         export_onnx(network, spec, {"pictures": torch.zeros(2, 3, JUDGE_PX, JUDGE_PX)}, traced)
         model = onnx.load(traced)
-    finally:
-        for left in (traced, traced.with_name(traced.name + ".data")):
-            left.unlink(missing_ok=True)
     _halve(model)
     model.metadata_props.add(key="points", value=json.dumps(POINTS))
     model.metadata_props.add(key="parameters", value=json.dumps(NAMES))

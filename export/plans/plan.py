@@ -19,10 +19,12 @@ from types import ModuleType
 from typing import Any
 
 from engines import families
-from engines.errors import EngineMismatch, InternalError, OutputError
+from engines.errors import EngineMismatch, InternalError
 from engines.families import Family
 from engines.gpu import Gpu, find_gpu, require_gpu
+from engines.part_file import write_whole
 from engines.plans import PlanOptions, Target
+from engines.safe_output import refusing
 from engines.spec import NetworkSpec
 from export.plans.attention import (
     attention_line,
@@ -36,7 +38,6 @@ from export.plans.attention import (
 )
 from export.plans.plan_watch import OnProgress, make_logger, make_monitor, run_watched, use_device
 from export.plans.timing_cache import load_timing_cache, save_timing_cache
-from export.whole_file import write_whole
 
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64", "INT32": "int32"}
 INSTEAD = "build it for onnxruntime and report this"
@@ -256,10 +257,8 @@ def _failure(family: Family, trt: ModuleType, spec: NetworkSpec, errors: list[st
 
 
 def _write(plan, out: Path) -> None:
-    try:
+    with refusing(out):
         write_whole(out, plan)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror}; free space or choose another bundle") from error
 
 
 def engine_information(trt: ModuleType, logger, plan, target: Target, device_id: int) -> str | None:

@@ -14,9 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from engines import families
-from engines.errors import BundleError, OutputError
+from engines.errors import BundleError
 from engines.families import Family
-from export.whole_file import write_whole
+from engines.part_file import write_whole
+from engines.safe_output import refusing
 
 MAGIC = "hp-trt timing cache"
 _LONGEST_HEADER = 1000  # bytes; ours is under 200
@@ -39,10 +40,8 @@ def save_timing_cache(family: Family, trt: ModuleType, cache: Any | None, path: 
     if cache is None or path is None:
         return
     blob = bytes(cache.serialize())
-    try:
+    with refusing(f"the timing cache {path}"):
         write_whole(path, _header(family, trt.__version__, blob), blob)
-    except OSError as error:
-        raise OutputError(f"the timing cache {path} cannot be written: {error.strerror}") from error
 
 
 def read_timing_cache(family: Family, version: str, path: Path) -> bytes:

@@ -6,6 +6,7 @@ imported where it is needed: `--help` and a misspelt stage are answered without 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engines.errors import InputError
+from engines.safe_output import check_folder, check_outputs
+from hp_trt.commands.options import folder
 from hp_trt.console import Reporter
 
 if TYPE_CHECKING:
@@ -20,7 +23,12 @@ if TYPE_CHECKING:
 
     from export.training.phase import Settings, Tell
 
-RunFolder = Annotated[Path, typer.Option("--run", help="Folder of this run; started again, it goes on from there.")]
+RunFolder = Annotated[
+    Path,
+    typer.Option(
+        "--run", parser=folder, metavar="PATH", help="Folder of this run; started again, it goes on from there."
+    ),
+]
 Minutes = Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")]
 RunSeed = Annotated[int, typer.Option(min=0)]
 TorchDevice = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
@@ -36,6 +44,16 @@ def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[s
         if name not in stages:
             raise InputError(f"there is no stage {name!r}; there are {', '.join(stages)}")
     return wanted
+
+
+def check_written(run: Path, out: Path | None, inputs: Mapping[str, Path | None]) -> None:
+    """Look at the run's folder and the file of weights, before the long work. Raises OutputError and InputError."""
+    check_folder(run, inputs)
+    if out is not None and os.path.realpath(out) == os.path.realpath(run):
+        raise InputError(f"{out} would be the run's folder and the file of weights; give one of them another name")
+    made_later = out is not None and run in out.parents and not run.exists()
+    if not made_later:
+        check_outputs({"the file of weights": out}, inputs, suffixes=(".safetensors",))
 
 
 def given(**options: Any) -> dict[str, Any]:

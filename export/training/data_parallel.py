@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import nn
+
+from engines.temporary import temporary_folder
 
 _PATIENCE = timedelta(minutes=10)  # a process that starts reads all of its data first
 
@@ -64,8 +65,8 @@ def data_parallel(processes: int, helper: Callable[[Share], None]) -> Iterator[S
         yield Share()
         return
     context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory(prefix="hp-trt-train-") as folder:
-        meeting = Path(folder, "meeting")
+    with temporary_folder("train") as folder:
+        meeting = folder / "meeting"
         others = [
             context.Process(
                 target=_help, args=(helper, Share(i, processes), meeting, torch.get_num_threads()), daemon=True

@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from engines.errors import InputError
-
-
-@contextmanager
-def rename_into_place(path: Path) -> Iterator[Path]:
-    """A hidden name beside `path` for a file or folder; it gets its real name when the block ends well."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield hidden
-        os.replace(hidden, path)
-    finally:
-        _delete(hidden)
+from engines.part_file import sweep_below
+from engines.safe_output import refusing, safe_output
 
 
 def make_run_folder(folder: Path) -> None:
-    """Make it, and rid it of what killed processes left half written. Raises InputError where it cannot be made."""
-    try:
+    """Make it, and rid it of what killed processes left half written. Raises OutputError where it cannot be made."""
+    with refusing(f"the run in {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be the folder of a run ({error.strerror}); choose another") from error
-    sweep(folder)
+    sweep_below(folder)
 
 
-def sweep(folder: Path) -> None:
-    """Delete what killed processes left half written under `folder`; what a living one is writing stays."""
-    for hidden in list(folder.rglob(".*.part")):
-        process = hidden.name.split(".")[-2]
-        if process.isdigit() and not Path("/proc", process).exists():
-            _delete(hidden)
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """`path` opened to be written, whole or not at all; its folder is made. Raises OutputError and DiskError.
+
+    torch's own errors hide what the disk refused: here that is what is raised.
+    """
+    with refusing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with safe_output(path) as hidden, open(hidden, "wb") as file:
+        attentive = _Attentive(file)
+        try:
+            yield attentive  # type: ignore[misc]  # what torch and numpy use of a file
+        except RuntimeError:
+            if attentive.refused is not None:
+                raise attentive.refused from None
+            raise
 
 
-def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+class _Attentive:
+    """A file that remembers what refused a write: torch goes on after that, and ends in an error of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.refused: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """torch.save, whole or not at all."""
-    with rename_into_place(path) as hidden, open(hidden, "wb") as file:
+    with new_file(path) as file:
         torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Batch b of step n sees the same numbers whenever and wherever it runs: its rando
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import InputError
+from engines.safe_output import refusing
 from export.training.data_parallel import Share
 from export.training.files import load_state, save_state
 
@@ -65,7 +67,8 @@ def train(phase: Phase, settings: Settings, tell: Tell) -> bool:
 
     The losses that are told and logged are of this process's batches. Raises InputError for a state of other sizes.
     """
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    with refusing(settings.folder):
+        settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / f"{phase.name}.pt"
     parameters = [p for m in phase.modules.values() for p in m.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(phase), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
@@ -162,9 +165,8 @@ def _resume(path: Path, phase: Phase, average: dict, optimizer: torch.optim.Opti
 
 def _log(path: Path, step: int, mean: Mapping[str, float], curves: Sequence[str]) -> None:
     """One more line of the loss curve. Lines of steps that are trained again after a kill come twice."""
-    new = not path.exists()
-    with open(path, "a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", *curves])
-        writer.writerow([step, *(f"{mean.get(name, math.nan):.6g}" for name in curves)])
+    line = [step, *(f"{mean.get(name, math.nan):.6g}" for name in curves)]
+    with refusing(path), open(path, "ab", buffering=0) as file:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([["step", *curves], line] if file.tell() == 0 else [line])
+        file.write(text.getvalue().encode())  # in one piece: a kill leaves no half of a line

@@ -13,11 +13,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from engines.errors import InputError
-from export.training.files import load_state, rename_into_place
+from export.training.files import load_state, new_file, save_state
 from export.training.phase import Phase, Settings, Tell, train
 
 States = dict[str, dict[str, Tensor]]  # network name -> its parameters
@@ -41,8 +40,7 @@ class Run:
         if not self.has_ended(phase.name):
             phase.finish(phase.modules)
             state = {name: module.state_dict() for name, module in phase.modules.items() if name in self._networks}
-            with rename_into_place(self.end_path(phase.name)) as hidden:
-                torch.save(state, hidden)
+            save_state(self.end_path(phase.name), state)
         return True
 
     def end_path(self, phase: str) -> Path:
@@ -67,8 +65,9 @@ class Run:
         for count, number in enumerate(numbers, start=1):
             path = self.seen_path(what, phase, number)
             if not path.exists():
-                with rename_into_place(path) as hidden, open(hidden, "wb") as file:
-                    np.save(file, look(number))
+                seen = look(number)
+                with new_file(path) as file:
+                    np.save(file, seen)
             tell(what, count, len(numbers), {})
 
     def seen(self, what: str, phase: str, numbers: Sequence[int]) -> list[np.ndarray]:

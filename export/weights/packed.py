@@ -16,8 +16,9 @@ import torch
 
 from engines.errors import CheckpointError
 from engines.manifest import OWN_SOURCE
+from engines.part_file import write_whole
+from engines.safe_output import refusing
 from export.weights.checkpoints import Build, fingerprint, mismatches, module_shapes, read_checkpoint, unusable
-from export.whole_file import write_whole
 from hp_trt.shipped import POCKET, POCKET_LIVE
 
 ABOUT = "hp-trt"  # one entry of metadata: of several, safetensors does not keep the order
@@ -39,7 +40,8 @@ def write_weights(
         for key, value in state.items()
     }
     about = {"preset": preset, "sha256": fingerprint(tensors), **({"teacher": teacher} if teacher else {})}
-    write_whole(path, save(tensors, metadata={ABOUT: json.dumps(about)}))
+    with refusing(path):
+        write_whole(path, save(tensors, metadata={ABOUT: json.dumps(about)}))
 
 
 class PackedWeights:

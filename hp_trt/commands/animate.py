@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engines.safe_output import check_outputs
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
@@ -32,8 +33,16 @@ class AnimateConfig:
     def __post_init__(self) -> None:
         from hp_trt.media.contact_sheet import check_sheet
 
+        inputs = self.runtime.inputs(
+            bundle=self.bundle,
+            portrait=self.portrait,
+            driving=self.driving,
+            landmarks=self.landmarks,
+            portrait_landmarks=self.portrait_landmarks,
+        )
         if self.sheet is not None:
-            check_sheet(self.sheet, (self.portrait, self.driving))
+            check_sheet(self.sheet, inputs)
+        check_outputs({"the result": self.out, "the crop": self.crop_out, "the contact sheet": self.sheet}, inputs)
 
 
 def animate(

@@ -64,9 +64,9 @@ def evaluate(
 def evaluate_into(config: EvaluateConfig, to_json: Path | None, to_plot: Path | None) -> None:
     """Measure, and put the result where it is asked for. Raises what `evaluate` and `put_out` raise."""
     from hp_trt.measure.evaluation.evaluate import evaluate
-    from hp_trt.measure.evaluation.outputs import check_outputs, put_out
+    from hp_trt.measure.evaluation.outputs import check_report, put_out
 
-    check_outputs(to_json, to_plot)
+    check_report(to_json, to_plot, config.files())
     with Reporter() as report:
         result = evaluate(config, lambda what, done, total: report.advance("clips", done, total, label=what))
     put_out(result, to_json, to_plot)

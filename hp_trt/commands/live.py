@@ -57,6 +57,9 @@ def live(
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    runtime = RuntimeConfig(profile=profile, **machine, **finder)
     config = LiveConfig(
         driving=driving,
         out=out,
@@ -67,11 +70,10 @@ def live(
         crop=crop,
         timeout_s=timeout,
         allow_playlist=allow_playlist,
-        apart=(portrait,),
+        inputs=runtime.inputs(
+            bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
+        ),
     )
-    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
-    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
-    runtime = RuntimeConfig(profile=profile, **machine, **finder)
     require_live(profile_of(bundle, runtime))  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)

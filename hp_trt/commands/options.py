@@ -46,6 +46,13 @@ Json = Annotated[bool, typer.Option("--json", help="Every event as a line of JSO
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+def folder(text: str) -> Path:
+    """What names a folder that is written into. An empty text would be the current one, which nobody named."""
+    if not text:
+        raise typer.BadParameter("an empty name; give a folder, . is the current one")
+    return Path(text)
+
+
 class Machine(TypedDict):
     """What of a RuntimeConfig says where the graphs run."""
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from engines.safe_output import safe_output
 from hp_trt.faces.face import Face
 
 _FORMAT, _VERSION = "hp-trt-landmarks", 1
@@ -70,6 +71,12 @@ class LandmarksFile:
             ) from error
 
     def write(self, path: Path) -> None:
+        """Whole or not at all. Raises OutputError."""
+        with safe_output(path) as part:
+            part.write_text(self.text(), encoding="utf-8")
+
+    def text(self) -> str:
+        """What such a file holds."""
         data = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -80,7 +87,7 @@ class LandmarksFile:
                 for faces in self.frames
             ],
         }
-        path.write_text(json.dumps(data), encoding="utf-8")
+        return json.dumps(data)
 
 
 def _face(entry: Any) -> Face:

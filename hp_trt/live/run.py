@@ -10,13 +10,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError, InternalError, OutputError
+from engines.safe_output import check_outputs
 from hp_trt.config import one_of
 from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
@@ -25,7 +26,6 @@ from hp_trt.live.queues import POLICIES, Policy
 from hp_trt.live.session import LiveSession, LiveStats
 from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
-from hp_trt.media.part_file import same_file
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
@@ -51,7 +51,7 @@ class LiveConfig:
     crop: bool = False  # only the square around the face
     timeout_s: float = 10.0  # for a source or a receiver that does nothing
     allow_playlist: bool = False  # of a URL: HLS and DASH, which name further addresses
-    apart: tuple[Path, ...] = ()  # files that the result must not replace, such as the portrait
+    inputs: Mapping[str, Path | str | None] = field(default_factory=dict)  # what it must not replace, by its name
 
     def __post_init__(self) -> None:
         one_of("pace", self.pace, PACES)
@@ -110,7 +110,7 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         stop=stop.event,
         stdout_fd=stdout_fd,
     )
-    check_apart(config.driving, config.out, config.apart)
+    check_apart(config.driving, config.out, config.inputs)
     source = open_source(
         config.driving,
         sound=sink.hears,
@@ -245,15 +245,15 @@ def claim_stdout() -> int:
     return mine
 
 
-def check_apart(driving: str, out: str, others: tuple[Path, ...] = ()) -> None:
-    """Raises InputError when the result would replace what it is made of."""
+def check_apart(driving: str, out: str, inputs: Mapping[str, Path | str | None]) -> None:
+    """Raises InputError when the result would replace what it is made of: the driving source and the `inputs`."""
     if out in (STDOUT, NOWHERE, WINDOW):
         return
-    if driving == out or (not is_url(driving) and not is_url(out) and same_file(driving, out)):
+    if driving == out:
         raise InputError(f"{out} is the driving source itself; give the result another name")
-    for other in others:
-        if not is_url(out) and same_file(other, out):
-            raise InputError(f"{out} is {other} itself, of which the result is made; give it another name")
+    if not is_url(out):
+        source = None if is_url(driving) else driving
+        check_outputs({"the result": out}, {"the driving source": source, **inputs})
 
 
 def _summary(config: LiveConfig, outcome: Outcome, stats: LiveStats) -> str:

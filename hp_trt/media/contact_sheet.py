@@ -6,15 +6,14 @@ length only the thumbnails of the chosen frames are held. The picture appears wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.errors import InputError, OutputError
+from engines.safe_output import check_outputs, safe_output
 from hp_trt.media.images import load_image
-from hp_trt.media.part_file import PartFile, check_place, same_file
 from hp_trt.media.video import VideoReader
 
 if TYPE_CHECKING:
@@ -26,32 +25,17 @@ _GAP, _LINE, _WORD = 8, 24, 72  # pixels: between cells, of a line of text, of a
 _INK, _PAPER = (43, 45, 51), (255, 255, 255)
 
 
-def check_sheet(path: Path, inputs: Iterable[Path]) -> None:
-    """Raises OutputError when no sheet can be written there, InputError when one of `inputs` is there already."""
-    if path.suffix.lower() != ".png":
-        raise OutputError(f"{path}: a contact sheet is written as .png; choose this ending")
-    check_place(path)
-    for other in inputs:
-        if same_file(path, other):
-            raise InputError(f"{path} is {other} itself; give the contact sheet another name")
+def check_sheet(path: Path, inputs: Mapping[str, Path | str | None]) -> None:
+    """Raises OutputError when no sheet can be written there, InputError when it would replace one of `inputs`."""
+    check_outputs({"the contact sheet": path}, inputs, suffixes=(".png",))
 
 
 def write_sheet(path: Path, *, portrait: Path, driving: Path, result: Path, frames: int) -> None:
     """Write the PNG `path`; `frames` is how many both videos have. Raises OutputError, InputError as the readers do."""
     chosen = evenly_spaced(frames, COLUMNS)
     sheet = _draw(thumbnail(load_image(portrait)), _row(driving, chosen), _row(result, chosen))
-    try:
-        part = PartFile(path)
-        try:
-            sheet.save(part.path, format="PNG")
-            part.commit()
-        finally:
-            part.discard()
-    except OSError as error:
-        raise OutputError(
-            f"{path} could not be written: {error.strerror or error}; free some space, or write somewhere else. "
-            f"{result} is complete"
-        ) from error
+    with safe_output(path, left=f"{result} is complete") as part:
+        sheet.save(part, format="PNG")
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

@@ -8,7 +8,6 @@ Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -18,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import InputError, OutputError
+from engines.errors import OutputError
+from engines.part_file import PartFile
+from engines.safe_output import check_outputs, refusal, refused_by_disk
 from hp_trt.media.audio_track import AudioTrack
-from hp_trt.media.part_file import PartFile, check_place, same_file
 from hp_trt.media.video import VideoInfo, reason
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
@@ -28,8 +28,6 @@ from hp_trt.media.video import VideoInfo, reason
 X264 = {"crf": "17", "x264-params": "mbtree=0"}
 SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
 
 
@@ -176,15 +174,12 @@ class VideoWriter:
             raise
 
     def _explained(self, error: Any) -> OutputError:
-        if error.errno in _FULL:
-            advice = "free some space, or write somewhere else"
-        elif error.errno in _FORBIDDEN:
-            advice = "change the permissions, or write somewhere else"
-        else:
-            advice = f"the encoder takes up to 16384 pixels a side, this video has {self._size[0]} x {self._size[1]}"
+        left = "Nothing was left behind, and what had that name before is untouched"
+        if refused_by_disk(error):
+            return refusal(self.path, error, left=left)
         return OutputError(
-            f"{self.path} could not be written: {reason(error)}; {advice}. "
-            "Nothing was left behind, and what had that name before is untouched"
+            f"{self.path} could not be written: {reason(error)}; the encoder takes up to 16384 pixels a side, this "
+            f"video has {self._size[0]} x {self._size[1]}. {left}"
         )
 
 
@@ -211,8 +206,5 @@ def yuv_frame(image: np.ndarray, reformatter: Any = None) -> Any:
 
 def check_target(path: Path, driving: VideoInfo | None = None) -> None:
     """Raise OutputError when no video can be written there, InputError when `driving` itself is there."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{path}: a video is written as {', '.join(SUFFIXES)}; choose one of these endings")
-    check_place(path)
-    if driving and same_file(path, driving.path):
-        raise InputError(f"{path} is the driving video itself; give the result another name")
+    inputs = {"the driving video": driving.path if driving else None}
+    check_outputs({"the result": path}, inputs, suffixes=tuple(SUFFIXES))

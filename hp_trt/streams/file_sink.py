@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.errors import OutputError
-from hp_trt.media.part_file import PartFile, orphans
+from engines.part_file import PartFile, orphans
 from hp_trt.media.video import reason
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.streams.pipes import PartWriter
@@ -50,7 +50,7 @@ class FileSink:
         container_format = SUFFIXES[self.path.suffix.lower()]
         with _refusals(self.name, "nothing was left behind"):
             try:
-                self._part = PartFile(self.path, sweep=False)
+                self._part = PartFile(self.path, precious=True)
                 self._writer = PartWriter(self._part.path)
                 container = av.open(
                     self._writer, "w", format=container_format, container_options=_UNFINISHED[container_format]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engines import bundle_writer
+from engines import bundle as bundle_module
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
-from engines.errors import BundleError, OutputError
+from engines.errors import BundleError, DiskError, OutputError
 from tests.engines.bundles import key_of, make_bundle, make_graph, manifest_of
 
 
@@ -84,8 +84,8 @@ def test_a_kill_at_any_point_of_the_commit_leaves_one_good_bundle(tmp_path, monk
     with suppress(Killed), BundleWriter(tmp_path) as writer:
         records = [make_graph(writer, "a", b"new a"), make_graph(writer, "b", b"new b")]
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", counted(Path.rename))
-            patch.setattr(Path, "replace", counted(Path.replace))
+            patch.setattr(os, "rename", counted(os.rename))
+            patch.setattr(os, "replace", counted(os.replace))
             patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
             writer.commit(manifest_of(*records))
     content = {Bundle.open(tmp_path).model_path(name).read_bytes()[:3] for name in "ab"}
@@ -160,7 +160,7 @@ def test_a_second_build_is_told_who_is_building(tmp_path):
 
 
 def test_a_full_disk_is_said_in_one_line_and_its_space_given_back(tmp_path):
-    with pytest.raises(OutputError, match="No space left on device: the disk is full; free some space"):
+    with pytest.raises(OutputError, match=r"No space left on device; free some space.*Finished graphs are kept"):
         stop_half_way(tmp_path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert [p.name.split("-")[0] for p in (tmp_path / ".build").iterdir()] == ["onnx+a"]
 
@@ -168,16 +168,16 @@ def test_a_full_disk_is_said_in_one_line_and_its_space_given_back(tmp_path):
 def test_a_full_disk_while_the_manifest_is_written_keeps_the_old_one(tmp_path, monkeypatch):
     make_bundle(tmp_path, a=b"old a")
 
-    def full(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def build():
         with BundleWriter(tmp_path) as writer:
             record = make_graph(writer, "a", b"new a")
-            monkeypatch.setattr(bundle_writer, "_sync", full)
+            monkeypatch.setattr(os, "fsync", full)
             writer.commit(manifest_of(record))
 
-    with pytest.raises(OutputError, match="the disk is full"):
+    with pytest.raises(OutputError, match="No space left"):
         build()
     assert Bundle.open(tmp_path).model_path("a").read_bytes() == b"old a"
     assert not list(tmp_path.glob(".manifest*"))
@@ -201,3 +201,76 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="is not writable"):
         make_bundle(tmp_path, a=b"")
+
+
+LINKS = [
+    ".build", ".lock", ".lock.holder", "onnx", "engines", "manifest.json", ".manifest.json.new",
+    "engines/x/timing.cache", ".build/onnx+a-0123456789ab", "onnx/a-0123456789ab", "onnx/a-0123456789ab/a.onnx",
+    "onnx/a-0123456789ab/record.json", ".manifest.json.0123456789abcdef.part",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "nothing"])
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_that_a_build_would_write_or_delete_through_is_refused(tmp_path, name, kind):
+    mine = tmp_path / "mine"
+    (mine / "photos").mkdir(parents=True)
+    (mine / "photos" / "sea.jpg").write_bytes(b"sea")
+    (mine / "letter").write_bytes(b"dear")
+    before = sorted(mine.rglob("*"))
+    link = tmp_path / "b" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to({"folder": mine, "file": mine / "letter", "nothing": mine / "gone"}[kind])
+    with pytest.raises(BundleError, match=r"is a link, and a bundle has folders and files alone.*remove it"):
+        make_bundle(tmp_path / "b", a=b"graph a")
+    assert sorted(mine.rglob("*")) == before and (mine / "letter").read_bytes() == b"dear"
+    assert (mine / "photos" / "sea.jpg").read_bytes() == b"sea" and link.is_symlink()
+
+
+def test_a_pipe_in_a_bundle_is_refused_and_not_waited_for(tmp_path):
+    (tmp_path / ".build").mkdir()
+    os.mkfifo(tmp_path / ".build" / "x")
+    with pytest.raises(BundleError, match="is no regular file"):
+        make_bundle(tmp_path, a=b"graph a")
+
+
+def test_a_bundle_may_be_reached_through_a_link_of_the_users(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "b").symlink_to(tmp_path / "disk")
+    make_bundle(tmp_path / "b", a=b"graph a")
+    assert Bundle.open(tmp_path / "disk").model_path("a").read_bytes() == b"graph a"
+
+
+def test_a_failing_disk_is_told_as_the_disks(tmp_path):
+    with pytest.raises(DiskError, match="Input/output error; the disk fails") as found:
+        stop_half_way(tmp_path, OSError(errno.EIO, os.strerror(errno.EIO)))
+    assert found.value.exit_code == 1
+
+
+def build_again_and_again(path: Path, count: int) -> None:
+    for number in range(count):
+        make_bundle(path, a=b"graph %d" % number, b=b"the same")
+
+
+def test_a_reader_beside_a_writer_always_sees_a_whole_bundle(tmp_path):
+    """Another process commits one bundle after the other; what was swept under a reader's hands is read anew."""
+    make_bundle(tmp_path, a=b"graph 0", b=b"the same")
+    writer = multiprocessing.get_context("spawn").Process(target=build_again_and_again, args=(tmp_path, 25))
+    writer.start()
+    seen = []
+    try:
+        while writer.is_alive():
+            seen.append(Bundle.open(tmp_path).manifest.graphs["a"].key)
+    finally:
+        writer.terminate()
+        writer.join()
+    assert len(set(seen)) > 3, f"{len(seen)} reads met {len(set(seen))} of 25 bundles"
+    assert seen[-1] == key_of(b"graph 24") or Bundle.open(tmp_path)
+
+
+def test_a_bundle_that_changes_at_every_look_names_its_writer(tmp_path, monkeypatch):
+    make_bundle(tmp_path, a=b"graph a")
+    real, numbers = bundle_module.read_manifest, iter(range(1000))
+    monkeypatch.setattr(bundle_module, "read_manifest", lambda path: real(path) | {"created": str(next(numbers))})
+    with pytest.raises(BundleError, match="is being built: it changed 20 times while it was read; wait for the build"):
+        Bundle.open(tmp_path)

@@ -82,7 +82,7 @@ def test_the_report_has_the_documented_keys(fake_runtime, monkeypatch, tmp_path)
     file, picture = tmp_path / "bench.json", tmp_path / "timeline.png"
     arguments = [
         "--bundle",
-        tmp_path,
+        tmp_path / "bundle",
         "--json",
         file,
         "--timeline",
@@ -160,7 +160,7 @@ def test_a_bundle_that_is_none_is_one_line_and_the_users_turn(monkeypatch, tmp_p
         (["--reference-frames", 0], "--reference-frames must be at least 1, got 0"),
         (["--portrait", "p.png"], "only a portrait was given"),
         (["--timeline", "t.gif"], "t.gif names no kind of picture; end its name in .png, .svg, .pdf"),
-        (["--json", "nowhere/f.json"], "there is no folder nowhere to write f.json into"),
+        (["--json", "nowhere/f.json"], "nowhere is no folder; make it first"),
         (["--weight-budget", 2], "a weight budget is for TensorRT's plans, the family is onnxruntime"),
         (["--provider", "abacus"], "there is no provider 'abacus'"),
     ],
@@ -168,7 +168,7 @@ def test_a_bundle_that_is_none_is_one_line_and_the_users_turn(monkeypatch, tmp_p
 def test_a_mistake_is_told_before_anything_is_measured(fake_runtime, monkeypatch, tmp_path, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(FakeRuntime, "animate", None)
-    assert run_command(monkeypatch, "--bundle", tmp_path, *arguments) == 2
+    assert run_command(monkeypatch, "--bundle", tmp_path / "bundle", *arguments) == 2
     assert message in capsys.readouterr().err
 
 

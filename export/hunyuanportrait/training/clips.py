@@ -9,7 +9,6 @@ learn by heart whose brows are high and whose head is large, and of a new one th
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,8 +19,9 @@ from typing import Self
 import numpy as np
 import torch
 
+from engines.part_file import whole_folder
+from engines.safe_output import refusing
 from export.training.data_parallel import end_with_parent
-from export.training.files import rename_into_place
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, motion_ids, portrait_box
 from procedural.clip import FIRST_TRAINING_SEED
@@ -48,10 +48,11 @@ class Arrays:
 
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """One file each, all of them or none."""
-    with rename_into_place(folder) as hidden:
-        os.makedirs(hidden)
-        for name, array in arrays.items():
-            np.save(hidden / f"{name}.npy", array)
+    with refusing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(folder) as hidden:
+            for name, array in arrays.items():
+                np.save(hidden / f"{name}.npy", array)
 
 
 @dataclass(frozen=True, kw_only=True)

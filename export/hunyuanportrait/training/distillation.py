@@ -28,7 +28,7 @@ from export.hunyuanportrait.training.recorded import INDEX, RecordedClips
 from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.thinning import thinned
 from export.hunyuanportrait.training.tiny_decoder import CHUNK, TinyDecoderPhase, psnr
-from export.training.files import save_state
+from export.training.files import new_file, save_state
 from export.training.phase import Settings, Tell
 from export.training.run import Run
 from export.weights.packed import write_weights
@@ -97,11 +97,11 @@ class Distillation:
                 raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
         elif any(self.run.has_ended(phase) for phase in LEAVES):
             raise InputError(f"{path.parent} is a run of export.train; give the run another folder")
+        with new_file(path) as file:  # first: ends without it are another run's
+            file.write(json.dumps(teacher).encode())
         for phase, names in LEAVES.items():
             if not self.run.has_ended(phase):
                 save_state(self.run.end_path(phase), {n: dict(self.weights.state(n)) for n in names})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(teacher))
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
         """What comes between the clips and the weights, in its order: False of a phase that has not ended."""

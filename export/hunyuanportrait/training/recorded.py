@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from engines.part_file import write_whole
+from engines.safe_output import refusing
 from export.hunyuanportrait.training.clips import Arrays, in_bytes, save_arrays
-from export.whole_file import write_whole
 from hp_trt.faces.align import aligned_face, arcface_input
 from hp_trt.faces.arcface import ID_DIM, Embed, open_arcface
 from hp_trt.faces.face import Face, FaceLocator, largest_face
@@ -220,8 +221,9 @@ class RecordedClips:
         return found
 
     def _write(self, found: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / INDEX, json.dumps({"asked": self._asked(), **found}, indent=1).encode())
+        with refusing(self.folder / INDEX):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / INDEX, json.dumps({"asked": self._asked(), **found}, indent=1).encode())
 
 
 def clip_arrays(

@@ -6,7 +6,6 @@ The runs that are measured come first, so that their memory is theirs: PyTorch i
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.errors import InputError
 from engines.families import FamilyName, Provider
+from engines.temporary import temporary_folder
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import find_profile, sampling_of
 from hp_trt.measure.bench import machine
@@ -97,10 +97,10 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     with (
         # Stages of a live profile run beside each other: to wait after each would be another program.
         Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,
-        tempfile.TemporaryDirectory(prefix="hp-trt-bench-") as temporary,
+        temporary_folder("bench") as folder,
     ):
         own = runtime.bundle.manifest.sampling
-        folder, sampling = Path(temporary), sampling_of(own, chosen, steps=config.steps, seed=config.seed)
+        sampling = sampling_of(own, chosen, steps=config.steps, seed=config.seed)
         portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
         opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
         runs, walls_s = [], []

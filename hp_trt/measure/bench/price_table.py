@@ -67,8 +67,11 @@ def cell(value: Any, digits: int) -> str:
     return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}"
 
 
-def draw_pareto(report: Mapping[str, Any], out: Path) -> None:
-    """Speed from left to right, PSNR upwards; who is neither slower nor worse than another is named in red."""
+def draw_pareto(report: Mapping[str, Any], out: Path, kind: str) -> None:
+    """A picture of `kind` (".png", ...). Raises OSError.
+
+    Speed from left to right, PSNR upwards; who is neither slower nor worse than another is named in red.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -101,4 +104,4 @@ def draw_pareto(report: Mapping[str, Any], out: Path) -> None:
     axes.set_axisbelow(True)
     axes.margins(x=0.1, y=0.1)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(out, dpi=160)
+    figure.savefig(out, dpi=160, format=kind.lstrip("."))

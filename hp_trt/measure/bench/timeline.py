@@ -25,8 +25,8 @@ def titles(report: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def draw_timeline(spans: Sequence[Event], out: Path, *, title: str, subtitle: str, wall_s: float) -> None:
-    """Write the spans of one run that took `wall_s` as a picture, of the kind that its name says. Raises OSError."""
+def draw_timeline(spans: Sequence[Event], out: Path, kind: str, *, title: str, subtitle: str, wall_s: float) -> None:
+    """Write the spans of one run that took `wall_s` as a picture of `kind` (".png", ...). Raises OSError."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -62,7 +62,7 @@ def draw_timeline(spans: Sequence[Event], out: Path, *, title: str, subtitle: st
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.savefig(out, dpi=160)
+    figure.savefig(out, dpi=160, format=kind.lstrip("."))
 
 
 def _hue(lane: int, lanes: int) -> tuple[float, float, float]:

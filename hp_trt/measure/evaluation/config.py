@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -56,6 +56,15 @@ class EvaluateConfig:
             raise InputError(f"--frames must be at least {LEAST_FRAMES}, got {self.frames}: fewer show no motion")
         if not self.bundles:  # the one place for a bundle of our own, once there is one
             raise InputError("no bundle given; needed is --bundle DIR, made by python -m export.build_engines")
+
+    def files(self) -> dict[str, Path | str | None]:
+        """The files and folders that are read, which no output may replace: by what a message calls each."""
+        return {
+            "the pairs' folder": self.pairs,
+            **{f"the bundle {path}": path for path in self.bundles},
+            **{f"the network {name}": path for name, path in asdict(self.networks).items()},
+            **{f"{name} ({number})": p for number, r in enumerate(self.runtimes) for name, p in r.inputs().items()},
+        }
 
 
 def parse_seeds(text: str) -> range:

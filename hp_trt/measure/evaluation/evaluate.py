@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from engines.errors import InputError, how_to_install
+from engines.safe_output import refusing
+from engines.temporary import temporary_folder
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.measure.evaluation.config import DRAWN_FRAMES, EvaluateConfig, parse_seeds
@@ -87,8 +88,8 @@ def run_columns(
     """Contestants one after the other, so that one bundle is open at a time; each makes every pair's clip."""
     columns: list[Column] = []
     clips = len(source.names)
-    with TemporaryDirectory(prefix="hp-trt-evaluate-") as folder:
-        first = FirstClips(Path(folder))
+    with temporary_folder("evaluate") as folder:
+        first = FirstClips(folder)
         for contestant in contestants:
             start, before = time.perf_counter(), len(columns) * clips
             by_clip, correlations = [], []
@@ -130,7 +131,8 @@ class FirstClips:
         file = self._folder / f"{index}.npy"
         self._name = self._name or name
         if name == self._name:
-            np.save(file, np.stack(list(clip)))
+            with refusing(file):
+                np.save(file, np.stack(list(clip)))
             return {}
         return {TO_FIRST.key: psnr(clip, np.load(file, mmap_mode="r"))}
 

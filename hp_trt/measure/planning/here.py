@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ import numpy as np
 from engines.backend import Session
 from engines.cores import available_cores
 from engines.spec import NetworkSpec, plain_name
+from engines.temporary import temporary_folder
 from hp_trt.hunyuanportrait.counts import LIKE
 from hp_trt.measure.planning.planned_model import PlannedModel
 from hp_trt.measure.planning.predict import Timed
@@ -219,8 +219,7 @@ def host_pieces(runtime: Runtime, *, make: bool, follow: bool) -> dict[str, Piec
     """
     from hp_trt.sample import write_driving, write_portrait
 
-    with tempfile.TemporaryDirectory(prefix="hp-trt-plan-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder("plan") as folder:
         portrait, driving = folder / "portrait.png", folder / "driving.mp4"
         write_portrait(portrait, seed=0)
         write_driving(driving, seed=1, frames=CLIP_FRAMES)

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from engines.errors import CheckpointError
+from engines.errors import CheckpointError, DiskError
 from engines.manifest import OWN_SOURCE
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, NETWORKS
 from export.hunyuanportrait.presets import POCKET
@@ -129,8 +129,8 @@ def test_a_file_that_is_not_as_it_was_written_is_refused(path, harm, says):
 
 def test_a_write_that_fails_leaves_the_file_that_was_there(path, states, monkeypatch):
     before = path.read_bytes()
-    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError("no space left")))
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(DiskError, match="could not be written: Input/output error; the disk fails"):
         write_weights(path, states, preset="another")
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]

@@ -100,7 +100,7 @@ def test_the_portrait_is_no_driving_video(animate, sample):
         (["--locator=yunet"], "needs a file"),
         (["--arcface=/no/such.onnx"], "/no/such.onnx"),
         (["--portrait-landmarks=/no/such.json"], "/no/such.json"),
-        (["--sheet=s.mp4"], "s.mp4: a contact sheet is written as .png"),
+        (["--sheet=s.mp4"], "s.mp4: the contact sheet is written as .png"),
         (["--sheet=/no/such/s.png"], "/no/such is no folder"),
         (["--stepz=3"], "--stepz"),
     ],
@@ -116,7 +116,7 @@ def test_an_option_that_cannot_be_is_refused(animate, words, says):
     [
         ("no/such/o.mp4", "is no folder"),
         ("o.avi", ".mp4, .mov, .mkv"),
-        ("", "choose one"),
+        ("", "is a folder; give a file name in it"),
         ("a" * 252 + ".mp4", "name"),
     ],
     ids=["no-folder", "ending", "folder", "long"],
@@ -138,6 +138,6 @@ def test_a_result_never_replaces_what_it_is_made_of(animate, sample, tmp_path):
     refused(animate(crop_out=animate.folder / ".." / "result" / "o.mp4"), "would be one file")
     (tmp_path / "link.png").symlink_to(driving)
     refused(animate(driving=driving, sheet=tmp_path / "link.png"), "another name")
-    refused(animate(portrait=sample[0], sheet=sample[0]), f"{sample[0]} is {sample[0]} itself")
+    refused(animate(portrait=sample[0], sheet=sample[0]), f"{sample[0]} is the portrait itself")
     assert (portrait.read_bytes(), driving.read_bytes()) == whole
     assert empty(animate.folder)

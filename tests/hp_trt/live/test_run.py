@@ -166,10 +166,12 @@ def test_the_source_is_not_overwritten(live, tmp_path):
     whole = driving.read_bytes()
     for out in (driving, tmp_path / "link.mp4"):
         assert "is the driving source itself" in str(live(driving, out).error)
-    assert "of which the result is made" in str(live(driving, tmp_path / "p.mp4", apart=(other,)).error)
+    assert "p.mp4 is the portrait itself" in str(
+        live(driving, tmp_path / "p.mp4", inputs={"the portrait": other}).error
+    )
     assert driving.read_bytes() == other.read_bytes() == whole
     with pytest.raises(InputError, match="is the driving source itself"):
-        check_apart("udp://127.0.0.1:5000", "udp://127.0.0.1:5000")
+        check_apart("udp://127.0.0.1:5000", "udp://127.0.0.1:5000", {})
 
 
 def test_a_source_that_stalls_ends_the_run_and_the_recording_is_whole(live, tmp_path):

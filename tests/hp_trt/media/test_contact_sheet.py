@@ -109,20 +109,21 @@ def test_only_thumbnails_of_the_chosen_frames_are_held(files, tmp_path, monkeypa
         ("s.jpg", OutputError, "is written as .png"),
         ("no/s.png", OutputError, "is no folder; make it first"),
         ("folder.png", OutputError, "is a folder"),
-        ("p.png", InputError, "p.png itself; give the contact sheet another name"),
-        ("link.png", InputError, "d.mp4 itself; give the contact sheet another name"),
+        ("p.png", InputError, "p.png is the portrait itself; give the contact sheet another name"),
+        ("link.png", InputError, "link.png is the driving video itself; give the contact sheet another name"),
     ],
 )
 def test_a_sheet_that_cannot_or_must_not_be_written_is_refused(files, tmp_path, name, error, says):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.png").symlink_to(files["driving"])
+    inputs = {"the portrait": files["portrait"], "the driving video": files["driving"], "the bundle": None}
     with pytest.raises(error, match=says):
-        check_sheet(tmp_path / name, (files["portrait"], files["driving"], tmp_path / "not there"))
+        check_sheet(tmp_path / name, inputs)
 
 
 def test_a_new_name_and_an_old_sheet_may_be_written(files, tmp_path):
     for _ in range(2):
-        check_sheet(tmp_path / "s.png", files.values())
+        check_sheet(tmp_path / "s.png", files)
         write_sheet(tmp_path / "s.png", **files, frames=12)
 
 

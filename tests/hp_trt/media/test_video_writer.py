@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines import safe_output
 from engines.errors import InputError, OutputError
 from hp_trt.media.video import VideoReader, probe
 from hp_trt.media.video_writer import VideoWriter
@@ -155,8 +156,11 @@ def test_a_folder_that_does_not_exist_says_so(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
-    with pytest.raises(OutputError, match="cannot be written; change its permissions"):
+    def refused(path):  # root may write everywhere
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(safe_output, "try_place", refused)
+    with pytest.raises(OutputError, match="could not be written: Permission denied; it is not writable: change the"):
         VideoWriter(tmp_path / "a.mp4", width=64, height=48)
 
 
@@ -201,6 +205,7 @@ def test_a_full_disk_while_finishing_leaves_nothing(tmp_path, monkeypatch):
 WRITE_TOO_MUCH = """
 import resource, signal, sys
 import numpy as np
+from engines import safe_output
 from engines.errors import OutputError
 from hp_trt.media.video_writer import VideoWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing past the limit then fails as on a full disk

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from fractions import Fraction
 
 import pytest
 
+from engines import safe_output
 from engines.errors import OutputError
 from hp_trt.streams.sink import Shape
 from hp_trt.streams.sinks import plan_sink
@@ -37,8 +39,11 @@ def test_what_cannot_be_written_is_told_before_anything_is_made(tmp_path, monkey
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
-    with pytest.raises(OutputError, match="cannot be written; change its permissions"):
+    def refused(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(safe_output, "try_place", refused)
+    with pytest.raises(OutputError, match=r"could not be written: Read-only file system; .* write somewhere else"):
         plan(tmp_path / "o.mp4")
 
 

@@ -103,7 +103,7 @@ def test_the_documents_table_has_a_line_a_profile():
 
 
 def test_the_picture_is_drawn(tmp_path):
-    draw_pareto(REPORT, tmp_path / "p.png")
+    draw_pareto(REPORT, tmp_path / "p.png", ".png")
     with Image.open(tmp_path / "p.png") as picture:
         colours = {c for _, c in picture.convert("RGB").quantize(64).convert("RGB").getcolors(1 << 20)}
     assert len(colours) > 4  # points of both kinds on white

@@ -78,7 +78,7 @@ def test_ones_own_pairs_are_measured(evaluate, tmp_path, protocol):
         ({"seeds": "0:2", "profile": "fast"}, "there is no profile 'fast'"),
         ({"seeds": "0:2", "lpips": "/no/such.onnx"}, "/no/such.onnx: no such file"),
         ({"seeds": "0:2", "plot": "p.txt"}, "names no kind of picture"),
-        ({"seeds": "0:2", "json": "/no/such/r.json"}, "there is no folder"),
+        ({"seeds": "0:2", "json": "/no/such/r.json"}, "/no/such is no folder"),
         ({"pairs": "/no/such"}, "/no/such is no folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from engines.errors import InputError, OutputError
 from hp_trt.measure.evaluation import outputs
-from hp_trt.measure.evaluation.outputs import check_outputs, put_out
+from hp_trt.measure.evaluation.outputs import check_report, put_out
 from hp_trt.measure.evaluation.plot import draw_plot
 from hp_trt.measure.evaluation.table import show
 
@@ -102,20 +102,20 @@ def test_what_fails_while_writing_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(outputs, "draw_plot", full)
     (tmp_path / "p.png").write_text("old")
-    with pytest.raises(OutputError, match="cannot be written: No space left"):
+    with pytest.raises(OutputError, match="could not be written: No space left"):
         put_out(REPORT, None, tmp_path / "p.png")
     assert (tmp_path / "p.png").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
 
 
 def test_outputs_that_cannot_be_are_told_before_the_long_work(tmp_path):
-    with pytest.raises(OutputError, match="there is no folder"):
-        check_outputs(tmp_path / "no" / "r.json", None)
+    with pytest.raises(OutputError, match="is no folder; make it first"):
+        check_report(tmp_path / "no" / "r.json", None, {})
     with pytest.raises(OutputError, match="is a folder"):
-        check_outputs(tmp_path, None)
+        check_report(tmp_path, None, {})
     with pytest.raises(InputError, match="names no kind of picture"):
-        check_outputs(None, tmp_path / "plot.txt")
-    check_outputs(outputs.STDOUT, tmp_path / "plot.svg")
+        check_report(None, tmp_path / "plot.txt", {})
+    check_report(outputs.STDOUT, tmp_path / "plot.svg", {})
 
 
 def test_without_numbers_there_is_still_a_picture(tmp_path):

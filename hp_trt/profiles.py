@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError
+from hp_trt.interface import arguments
 from runtime.live_windows import LiveWindows
 
 Mode = Literal["clip", "live"]
@@ -58,9 +59,20 @@ class Profile:
     windows: LiveWindows | None = None  # of mode "live"
 
     def __post_init__(self) -> None:
+        arguments.words("a profile's name", self.name)
+        with naming(self.name):
+            arguments.words("about", self.about)
+            if not isinstance(self.sampling, Mapping) or not all(isinstance(key, str) for key in self.sampling):
+                raise InputError(f"sampling must be options by name, got {arguments.shown(self.sampling)}")
+            if self.windows is not None:
+                arguments.instance("windows", self.windows, LiveWindows)
         for name, choices in (("mode", Mode), ("denoiser", Denoiser), ("decoder", Decoder), ("quantize", Quantize)):
-            if (value := getattr(self, name)) not in get_args(choices):
-                raise InputError(f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, got {value!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in get_args(choices):
+                raise InputError(
+                    f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, "
+                    f"got {arguments.shown(value)}"
+                )
         if (self.mode == "live") != (self.windows is not None):
             raise InputError(f"profile {self.name}: live windows are for mode live, the mode is {self.mode}")
 
@@ -97,7 +109,7 @@ class Profiles:
 
         Raises InputError with the nearest name.
         """
-        text = str(name)
+        text = str(arguments.path("a profile, where it is no Profile,", name))
         if ".toml" not in text:
             return _chosen(self.own(), text, "profile")
         path, _, inside = text.partition(".toml:")

@@ -24,6 +24,7 @@ from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.model import Clip, Driver, Driving
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
+from runtime.hunyuanportrait.denoise import check_window
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
 from runtime.work import Work
@@ -64,6 +65,7 @@ class HunyuanPortrait:
     def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
         sampling, geometry = self._sampling(profile), self._manifest.geometry
         sessions = self._sessions(profile)
+        check_window(sessions["denoiser"], sampling.window)  # before the driving video is read
         motion = read_motion(
             self._backend,
             sessions["motion"],

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.errors import InputError
+from hp_trt.interface.arguments import shown
 
 if TYPE_CHECKING:
     from PIL import Image
 
 # 64 megapixels decode to 192 MB: more than any camera's portrait needs, less than hurts a small machine.
 MAX_PIXELS = 64_000_000
+MAX_SIDE = 32_766  # what OpenCV can warp: it counts pixels in 16 bits
 
 
 def load_image(source: Path | str | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -82,13 +84,32 @@ def _on_black(rgba: np.ndarray) -> np.ndarray:
     return ((rgba[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
 
 
-def _from_array(array: np.ndarray) -> np.ndarray:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4) or 0 in array.shape:
+def checked_picture(found: object, what: str, *, channels: tuple[int, ...] = (3,)) -> np.ndarray:
+    """An array that an application has handed in as a picture, `what` for a message: (H, W, C) uint8, contiguous.
+
+    The very array where it is contiguous: whoever keeps it copies it. Raises InputError.
+    """
+    need = " or ".join(f"(H, W, {count})" for count in channels)
+    if not isinstance(found, np.ndarray):
+        raise InputError(f"{what} must be an array {need} of uint8, red first, got {shown(found)}; convert it first")
+    if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] not in channels:
         raise InputError(
-            f"a picture given as an array must be (H, W, 3) or (H, W, 4) uint8 RGB, got {array.shape} {array.dtype}; "
-            "convert it first"
+            f"{what} must be {need} of uint8, red first, got {found.shape} {found.dtype}; convert it first"
         )
-    return _on_black(array) if array.shape[2] == 4 else np.array(array, order="C")
+    height, width = found.shape[:2]
+    if not found.size:
+        raise InputError(f"{what} has no pixels: it is {found.shape}; hand in none where there is none")
+    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{what} has {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS / 1e6:.0f} megapixels "
+            "are taken: make it smaller first"
+        )
+    return np.ascontiguousarray(found)
+
+
+def _from_array(array: np.ndarray) -> np.ndarray:
+    checked = checked_picture(array, "a picture that is an array", channels=(3, 4))
+    return _on_black(checked) if checked.shape[2] == 4 else np.array(checked, order="C")
 
 
 def _too_large(path: Path, found: str, max_pixels: int) -> InputError:

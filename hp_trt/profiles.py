@@ -7,7 +7,7 @@
 
     mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
     denoiser            "full" | "distilled": made for few steps, and for windows of any length
-    decoder             "full" | "tiny"
+    decoder             "full" | "tiny" | "tiny-or-full": the small one where the bundle has it, and a note where not
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
@@ -37,7 +37,7 @@ from runtime.live_windows import LiveWindows
 
 Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
-Decoder = Literal["full", "tiny"]
+Decoder = Literal["full", "tiny", "tiny-or-full"]
 Quantize = Literal["none", "int8", "fp8"]
 
 

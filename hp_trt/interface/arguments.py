@@ -38,11 +38,12 @@ def shown(value: Any) -> str:
 
 def whole(name: str, value: Any, *, least: int, most: int | None = None) -> int:
     """A whole number, of Python or NumPy."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if number is None or number < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {shown(value)}")
-    if most is not None and value > most:
+    if most is not None and number > most:
         raise InputError(f"{name} can be at most {most}, got {shown(value)}")
-    return int(value)
+    return number
 
 
 def flag(name: str, value: Any) -> bool:

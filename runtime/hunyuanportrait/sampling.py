@@ -69,9 +69,9 @@ class Sampling:
                 f"there is no schedule {_shown(self.schedule)}; {hint} are: {', '.join(schedule.SCHEDULES)}"
             )
         for name, (low, most) in _WHOLE_NUMBERS.items():
-            value = getattr(self, name)
+            value: Any = getattr(self, name)
             _check(
-                isinstance(value, Integral) and not isinstance(value, bool) and value >= low,
+                _is(value, Integral) and value >= low,
                 f"{name} needs a whole number of at least {low}, got {_shown(value)}",
             )
             _check(value <= most, f"{name} can be at most {most}, got {_shown(value)}")
@@ -172,12 +172,17 @@ _WHOLE_NUMBERS = {  # name -> least, most
 
 def _finite(value: Any) -> bool:
     """A number that a float holds; the networks compute in 32 bits."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return _is(value, Real) and abs(value) <= _LARGEST
+
+
+def _is(value: Any, kind: type) -> bool:
+    """A number of that kind, Python's or NumPy's; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _shown(value: Any) -> str:
     """A value for a message: one that was never meant for a number may be of any length."""
-    if isinstance(value, Integral) and abs(value) > _MOST:
+    if _is(value, Integral) and abs(value) > _MOST:
         return f"a number of {int(value).bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:56]} ..."

@@ -23,7 +23,7 @@ MODULES = {
 DOORS = {
     "animate": "hp_trt animate --bundle {bundle} --portrait {portrait} --driving {driving} --out {out}/o.mp4",
     "live": "hp_trt live --bundle {bundle} --portrait {portrait} --driving {driving} --out {out}/o.mp4",
-    "evaluate": "hp_trt evaluate {bundle} --seeds 0:1 --frames 2",
+    "evaluate": "hp_trt evaluate --bundle {bundle} --protocol self --seeds 0:1 --frames 2",
     "inspect": "hp_trt inspect {bundle}",
     "doctor": "hp_trt doctor",
     "plan": "hp_trt plan --gpu here --bundle {bundle}",
@@ -32,7 +32,7 @@ DOORS = {
     "build, dry": "export.build_engines --preset pocket --bundle {out}/b --dry-run",
     "build, TensorRT": "export.build_engines --family tensorrt --bundle {bundle}",
     "build, RTX": "export.build_engines --family tensorrt-rtx --capability 8.9 --bundle {bundle}",
-    "train": "export.train --preset pocket --run {out}/run --out {out}/w.safetensors",
+    "train": "export.train --run {out}/run --minutes 0.01",
     "distill": "export.distill --preset pocket --run {out}/run --out {out}/w.safetensors",
     "bench": "runtime.bench --bundle {bundle} --frames 2 --runs 1 --warmup 0",
     "bench, race": "runtime.bench --bundle {bundle} --reference",
@@ -63,7 +63,7 @@ def ended(door: str, files: dict[str, Path], *libraries: str) -> subprocess.Comp
 
 def fine(found: subprocess.CompletedProcess[str]) -> bool:
     """Ended well, or by one line that says what to install."""
-    told = found.returncode == 2 and re.search(r"^error: .*pip install .*$", found.stderr, re.MULTILINE)
+    told = found.returncode == 2 and re.search(r"^(error: |--  ).*pip install ", found.stdout + found.stderr, re.M)
     return bool(
         "Traceback" not in found.stderr and "our mistake" not in found.stderr and (found.returncode == 0 or told)
     )
@@ -72,14 +72,12 @@ def fine(found: subprocess.CompletedProcess[str]) -> bool:
 @pytest.mark.parametrize("door", DOORS)
 def test_a_door_without_any_of_them_ends_well_or_says_what_to_install(door, files):
     found = ended(door, files, *EXTRAS)
-    assert fine(found) or (door == "doctor" and found.returncode == 1 and "Traceback" not in found.stderr), found.stderr
+    assert fine(found), found.stderr
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("library", EXTRAS)
-@pytest.mark.parametrize(
-    "door", ["build", "build, dry", "bench, race", "bench, timeline", "evaluate", "animate", "train"]
-)
+@pytest.mark.heavy  # a build in which nothing is missing after all goes on to its end
+@pytest.mark.parametrize("library", [name for name, extra in EXTRAS.items() if extra in ("export", "cpu")])
+@pytest.mark.parametrize("door", ["build", "build, dry", "bench, race", "train"])
 def test_a_door_without_one_of_them_ends_well_or_says_what_to_install(door, library, files, tmp_path):
     assert fine(found := ended(door, {**files, "out": tmp_path}, library)), found.stderr
 

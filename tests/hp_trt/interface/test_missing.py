@@ -23,7 +23,7 @@ MODULES = {
 DOORS = {
     "animate": "hp_trt animate --bundle {bundle} --portrait {portrait} --driving {driving} --out {out}/o.mp4",
     "live": "hp_trt live --bundle {bundle} --portrait {portrait} --driving {driving} --out {out}/o.mp4",
-    "evaluate": "hp_trt evaluate --bundle {bundle} --protocol self --seeds 0:1 --frames 2",
+    "evaluate": "hp_trt evaluate --bundle {bundle} --protocol self --seeds 0:1 --frames 3",
     "inspect": "hp_trt inspect {bundle}",
     "doctor": "hp_trt doctor",
     "plan": "hp_trt plan --gpu here --bundle {bundle}",

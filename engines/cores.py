@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine
+
 
 def available_cores() -> int:
     """The cores this process may run on; a container's cpuset counts."""

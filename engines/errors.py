@@ -39,7 +39,7 @@ class HpTrtError(Exception):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(bounded(message))
+        super().__init__(bounded(str(message)))
 
 
 class InputError(HpTrtError):
@@ -48,6 +48,10 @@ class InputError(HpTrtError):
 
 class FaceNotFound(InputError):
     """No face where one is needed."""
+
+
+class LiveTimeout(HpTrtError, TimeoutError):
+    """No frame came out of a live session in time; the session goes on. Also a TimeoutError of Python's."""
 
 
 class OutputError(HpTrtError):

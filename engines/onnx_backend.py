@@ -17,7 +17,7 @@ import numpy as np
 
 from engines import families
 from engines.backend import Buffer, Pending, StreamName
-from engines.cores import available_cores
+from engines.cores import MOST_THREADS, available_cores
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
 from engines.spec import NetworkSpec, TensorSpec, plain_name
@@ -26,7 +26,6 @@ families.load(families.ONNXRUNTIME)  # where it is missing, the error says what 
 import onnxruntime as ort  # noqa: E402
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_MOST_THREADS = 1024  # every graph has a pool of its own: a mistyped number would exhaust the machine
 # Fewer threads are not divided among graphs: these take turns, each with all of them. Two threads made 12 to 25 % more
 # frames of a live pocket session so (docs/performance.md): halves do not fit stages that are not equally long.
 _ENOUGH_TO_SHARE = 4
@@ -57,9 +56,9 @@ class OnnxBackend:
             raise InputError(f"there is no provider {provider!r}; choose one of {', '.join(_PROVIDERS)}")
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
-        if threads is not None and threads > _MOST_THREADS:
+        if threads is not None and threads > MOST_THREADS:
             raise InputError(
-                f"threads can be at most {_MOST_THREADS}, got {threads}; this process may use {available_cores()} cores"
+                f"threads can be at most {MOST_THREADS}, got {threads}; this process may use {available_cores()} cores"
             )
         self.provider = provider
         self.threads = threads or available_cores()

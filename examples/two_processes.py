@@ -1,4 +1,4 @@
-"""Two processes that share the clips: one Runtime each, because a Runtime is for one thread at a time.
+"""Two processes that share the clips: one Runtime each, because threads of one Runtime take turns.
 
     python examples/two_processes.py BUNDLE PORTRAIT OUT_FOLDER VIDEO [VIDEO ...]
 

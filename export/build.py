@@ -178,7 +178,7 @@ def graph_steps(config: BuildConfig, writer: BundleWriter, fingerprint: Callable
     leaves out.
     """
     standing = writer.manifest()
-    steps = []
+    steps, lacking = [], []
     for name, graph in config.graphs().items():
         networks = deciding_networks(graph, config.model)
         facts = content_facts(graph, config, {network: fingerprint(network) for network in networks})
@@ -186,11 +186,15 @@ def graph_steps(config: BuildConfig, writer: BundleWriter, fingerprint: Callable
         if record is None and not config.parity:  # one that was compared is as good
             record = writer.find(name, digest(facts | {"parity": True}))
         if record is None and config.only and name not in config.only:
-            raise InputError(
-                f"{config.bundle} has no {name} of these settings and --only leaves it out; build without --only"
-            )
+            lacking.append(name)
         before = standing.graphs.get(name) if standing else None
         steps.append(GraphStep(graph=graph, facts=facts, record=record, before=before))
+    if lacking:
+        held = "is not there yet" if standing is None else f"holds none of these settings of {', '.join(lacking)}"
+        raise InputError(
+            f"--only builds some graphs of a bundle that holds the others, and {config.bundle} {held}; leave --only "
+            "out once, and from then on only what has changed is built"
+        )
     return steps
 
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
         HpTrtError,
         InputError,
         InternalError,
+        LiveTimeout,
         NonFiniteError,
         OutputError,
         ParityError,
     )
-    from hp_trt.api import Animation, Frame, Runtime
+    from hp_trt.api import Runtime
     from hp_trt.config import RuntimeConfig
+    from hp_trt.interface.results import Animation, Frame
     from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
     from hp_trt.media.portrait import Portrait
     from hp_trt.model import SamplingOptions
@@ -52,6 +54,7 @@ __all__ = [
     "LiveFrame",
     "LiveSession",
     "LiveStats",
+    "LiveTimeout",
     "NonFiniteError",
     "OutputError",
     "ParityError",
@@ -66,15 +69,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engines.errors": (
-        "BundleError CheckpointError EngineMismatch FaceNotFound HpTrtError InputError InternalError NonFiniteError "
-        "OutputError ParityError"
+        "BundleError CheckpointError EngineMismatch FaceNotFound HpTrtError InputError InternalError LiveTimeout "
+        "NonFiniteError OutputError ParityError"
     ),
-    "hp_trt.api": "Animation Frame Runtime",
+    "hp_trt.api": "Runtime",
     "hp_trt.config": "RuntimeConfig",
     "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
     "hp_trt.media.portrait": "Portrait",
     "hp_trt.model": "SamplingOptions",
     "hp_trt.profiles": "Profile",
+    "hp_trt.interface.results": "Animation Frame",
     "runtime.stages": "Event",
 }
 

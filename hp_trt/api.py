@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -20,11 +21,14 @@ import numpy as np
 from engines.backend import Backend
 from engines.bundle import Bundle
 from engines.safe_output import check_outputs
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
+from hp_trt.interface import arguments
+from hp_trt.interface.results import Animation, Frame, frames_of
+from hp_trt.interface.turns import Turns
 from hp_trt.live.live_clip import animate_clip
-from hp_trt.live.queues import Policy
+from hp_trt.live.queues import POLICIES, Policy
 from hp_trt.live.session import LiveSession
 from hp_trt.live.stream import Stream
 from hp_trt.media.driving_frames import DrivingFrames
@@ -43,34 +47,12 @@ DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 
 Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_file`), or any locator
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """One animated frame."""
-
-    index: int  # of the driving frame, from 0
-    time_s: Fraction | None  # of the driving frame on its file's clock; None when the driving frames are arrays
-    crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
-    _paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)
-
-    def full(self) -> np.ndarray:
-        """The whole portrait with this frame in its place: (H, W, 3) uint8 RGB, made on each call."""
-        return self._paste(self.crop)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Animation:
-    """What `animate` did."""
-
-    out: Path
-    crop_out: Path | None
-    frames: int
-    rate: Fraction  # frames per second of the driving video
-    notes: tuple[str, ...]
-    stages: Stages = field(repr=False)  # every span of the run, for a timeline
-
-
 class Runtime:
-    """Graphs of one bundle, opened on one device. A context manager; not for use from two threads at once.
+    """Graphs of one bundle, opened on one device. A context manager; for use from any thread.
+
+    Threads take turns at the graphs: a portrait is encoded, and a clip read and denoised, while the others wait; then
+    clips go on side by side, some frames of each at a time. Each is what it would be alone, and a clip whose frames
+    nobody takes any more holds up nobody. Sessions of `live` run beside each other where the backend can.
 
     Raises BundleError for a bundle that is not what its manifest says, EngineMismatch when it cannot run here,
     InputError for a configuration that cannot be. `on_event` hears of every piece of work (`runtime.stages.Event`).
@@ -78,7 +60,7 @@ class Runtime:
     `backend`: what runs the graphs, in place of the configuration's; the runtime closes it.
 
     `bundle`, `config` and `profile` are what it was opened with. `model`, `graphs` and `backend` are what it is made
-    of, for programs that measure them.
+    of, for programs that measure them. After `close` every method raises InputError.
     """
 
     def __init__(
@@ -90,8 +72,15 @@ class Runtime:
         settle_stages: bool = False,
         backend: Backend | None = None,
     ) -> None:
-        self.config = config or RuntimeConfig()
-        self._on_event, self._settle_stages = on_event, settle_stages
+        self.config = arguments.instance("config", config or RuntimeConfig(), RuntimeConfig)
+        if not isinstance(bundle, Bundle):
+            bundle = arguments.path("bundle", bundle)
+        if backend is not None:
+            arguments.having("backend", backend, "Backend", "load", "close", "concurrent")
+        if on_event is not None:
+            arguments.having("on_event", on_event, "function", "__call__")
+        self._on_event, self._settle_stages = on_event, arguments.flag("settle_stages", settle_stages)
+        self._turns = Turns()
         self._locator = open_locator(self.config.locator, self.config.locator_file)
         self.profile = profile_of(bundle, self.config)  # of a clip, and of a live session that names no other
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
@@ -127,22 +116,26 @@ class Runtime:
     ) -> LiveSession:
         """Animate frames as they come: `push` driving frames, `pull` animated ones (`hp_trt.live.session`).
 
+        Leaving `with` forgets what is still inside: `close()` the session and iterate to its end to have the rest.
+
         `policy`: what happens to frames that are late, those that wait to be animated and those that wait for `pull`:
-        "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go). `queue_in`,
+        "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go). "block" is the default
+        because it loses nothing; the command, whose drivers are mostly cameras, has "drop-oldest". `queue_in`,
         `queue_out`: how many may wait [a window, two]. `profile`: one of mode live [the runtime's, else "live"].
-        `landmarks`: who says where the driving faces are. While the session is open the runtime is its own. Raises
-        InputError, FaceNotFound, BundleError.
+        `landmarks`: who says where the driving faces are. Several sessions may run at once, and clips beside them: they
+        share the cores or the card. Raises InputError, FaceNotFound, BundleError.
         """
-        locator = open_locator(self.config.locator, self.config.locator_file) if landmarks is None else None
-        opener = _Opener(self, locator or self._locator_of(landmarks), {"seed": seed})
-        chosen = opener.profile(profile or (self.profile if self.profile.mode == "live" else "live"))
+        self._turns.check_open()
+        own = self.profile if self.profile.mode == "live" else "live"
+        chosen = self._live_profile(own if profile is None else profile, {"seed": seed})
+        opener = _Opener(self, self._locator_for(chosen, landmarks), {"seed": seed})
         return opener.session(
             self._encoded(portrait),
             chosen,
             policy=policy,
             queue_in=queue_in,
             queue_out=queue_out,
-            stages=stages or Stages(self._on_event, most_spans=_LIVE_SPANS),
+            stages=_stages_of(stages) or Stages(self._on_event, most_spans=_LIVE_SPANS),
         )
 
     def portrait(self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None) -> Portrait:
@@ -151,7 +144,10 @@ class Runtime:
         `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
-        return self.model.portrait(image, self._locator_of(landmarks), stages or self._stages())
+        locator, stages = self._locator_of(landmarks), _stages_of(stages) or self._stages()
+        picture = image if isinstance(image, np.ndarray) else arguments.path("a portrait, where it is no array,", image)
+        with self._turns.taken():
+            return self.model.portrait(picture, locator, stages)
 
     def animate(
         self,
@@ -173,6 +169,10 @@ class Runtime:
         """
         from hp_trt.media.video_writer import SUFFIXES, VideoWriter
 
+        self._turns.check_open()
+        profile, stages = self._with(self.profile, sampling), self._stages()
+        driving, out = arguments.path("driving", driving), arguments.path("out", out)
+        crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)
         inputs = self.config.inputs(
             bundle=self.bundle.path,
             portrait=portrait.path if isinstance(portrait, Portrait) else _file(portrait),
@@ -181,7 +181,7 @@ class Runtime:
             portrait_landmarks=_file(portrait_landmarks),
         )
         check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
-        profile, stages = self._with(self.profile, sampling), self._stages()
+        locator = self._locator_for(profile, landmarks)
         reader = VideoReader(driving)
         images = self._driving(reader, profile)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
@@ -193,9 +193,9 @@ class Runtime:
             if crop_out is not None:
                 side = self.bundle.manifest.geometry["crop_px"]
                 crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            clip = self._clip(who, images, self._locator_of(landmarks), profile, stages)
+            clip = self._clip(who, images, locator, profile, stages)
             # Closed first, whatever fails: a live session's threads work until then.
-            made = files.enter_context(closing(_frames(clip, who)))
+            made = files.enter_context(closing(frames_of(clip, who)))
             for frame in made:
                 with stages.unit("write"):
                     full.write(frame.full(), frame.time_s)
@@ -231,15 +231,24 @@ class Runtime:
         then on they come chunk by chunk, and memory grows with the clip by its tokens and latents alone. With one of
         mode live frames come window by window while the video is read, and memory does not grow; its threads work until
         the last frame is taken or the generator is closed.
+
+        What is wrong with what was given is told at once, and the portrait is encoded then: InputError, FaceNotFound.
+        What is wrong with the driving frames is told as they are read.
         """
+        self._turns.check_open()
         profile, stages = self._with(self.profile, sampling), self._stages()
-        images = self._driving(driving, profile)
+        images = self._driving(driving if _is_frames(driving) else arguments.path("driving", driving), profile)
+        locator = self._locator_for(profile, landmarks)
         who = self._encoded(portrait, stages=stages)
-        yield from _frames(self._clip(who, images, self._locator_of(landmarks), profile, stages), who)
+
+        def made() -> Generator[Frame, None, None]:
+            yield from frames_of(self._clip(who, images, locator, profile, stages), who)
+
+        return made()
 
     def close(self) -> None:
-        """Let go of the graphs and of the device. Twice is fine."""
-        self._opened.close()
+        """End live sessions, let go of the graphs and of the device. Waits for whose turn it is. Twice is fine."""
+        self._turns.close(self._opened.close)
 
     def __enter__(self) -> Self:
         return self
@@ -256,6 +265,7 @@ class Runtime:
         self, portrait: Portrait | Picture, *, landmarks: Faces | None = None, stages: Stages | None = None
     ) -> Portrait:
         """The portrait itself, or that of a picture. Raises InputError for one that another model has encoded."""
+        self._turns.check_open()
         if not isinstance(portrait, Portrait):
             return self.portrait(portrait, landmarks=landmarks, stages=stages)
         self.model.check_portrait(portrait)
@@ -264,7 +274,17 @@ class Runtime:
     def _locator_of(self, landmarks: Faces | None) -> FaceLocator:
         if landmarks is None:
             return self._locator
-        return open_locator("landmarks", landmarks) if isinstance(landmarks, Path | str) else landmarks
+        if isinstance(landmarks, Path | str):
+            return open_locator("landmarks", arguments.path("landmarks", landmarks))
+        members = ("locate", "name", "reads_pixels", "steadiness")
+        found: FaceLocator = arguments.having("landmarks", landmarks, "path, or a locator,", *members)
+        return found
+
+    def _locator_for(self, profile: Profile, landmarks: Faces | None) -> FaceLocator:
+        """A live session's thread takes no turns at its locator, which is for one thread: it has one of its own."""
+        if profile.mode == "live" and landmarks is None:
+            return open_locator(self.config.locator, self.config.locator_file)
+        return self._locator_of(landmarks)
 
     def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
         """The profile with a caller's sampling options; None is no option.
@@ -284,13 +304,20 @@ class Runtime:
             images.check_length(self.config.max_frames)
         return images
 
+    def _live_profile(self, profile: Profile | str, sampling: Mapping[str, Any]) -> Profile:
+        """One of mode live, with a caller's options. Raises InputError."""
+        found = profile if isinstance(profile, Profile) else self.model.profiles.find(profile)
+        return self._with(require_live(found), sampling)
+
     def _clip(
         self, portrait: Portrait, driving: DrivingFrames, locator: FaceLocator, profile: Profile, stages: Stages
     ) -> Clip:
         """A clip's frames, as they come: all windows together, or by a live session that drops nothing."""
         if profile.mode == "clip":
             whole = Driving(frames=driving, locator=locator, max_frames=self.config.max_frames)
-            return self.model.clip(portrait, whole, profile, stages)
+            with self._turns.taken():
+                clip = self.model.clip(portrait, whole, profile, stages)
+            return replace(clip, frames=self._turns.one_by_one(clip.frames))
         notes: list[str] = []
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
@@ -301,6 +328,7 @@ class Runtime:
             ):
                 for frame, time_s in made:
                     yield frame.index, time_s, frame.crop
+                self._turns.check_open()  # closing it has ended the session
                 notes.extend((*driving.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
@@ -323,13 +351,12 @@ class _Opener:
         return self.runtime._encoded(portrait)
 
     def profile(self, profile: Profile | str) -> Profile:
-        """One of mode live, with the caller's options. Raises InputError."""
-        model = self.runtime.model
-        found = profile if isinstance(profile, Profile) else model.profiles.find(profile)
-        return self.runtime._with(require_live(found), self.sampling)
+        return self.runtime._live_profile(profile, self.sampling)
 
     def stream(self, portrait: Portrait, profile: Profile | str, after: Stream) -> Stream:
-        return self.runtime.model.stream(portrait, self.locator, self.profile(profile), after)
+        chosen = self.profile(profile)
+        with self.runtime._turns.taken():
+            return self.runtime.model.stream(portrait, self.locator, chosen, after)
 
     def session(
         self,
@@ -341,20 +368,29 @@ class _Opener:
         queue_out: int | None = None,
         stages: Stages,
     ) -> LiveSession:
-        stream = self.runtime.model.stream(portrait, self.locator, profile)
         assert profile.windows is not None, f"{profile.name} is no profile of mode live"
-        return LiveSession(
-            stream,
-            portrait,
-            opener=self,
-            policy=policy,
-            queue_in=profile.windows.size if queue_in is None else queue_in,
-            queue_out=2 * profile.windows.size if queue_out is None else queue_out,
-            stages=stages,
-        )
+        most_in = profile.windows.size if queue_in is None else arguments.whole("queue_in", queue_in, least=1)
+        most_out = 2 * profile.windows.size if queue_out is None else arguments.whole("queue_out", queue_out, least=1)
+        one_of("policy", policy, POLICIES)
+        with self.runtime._turns.taken():
+            session = LiveSession(
+                self.runtime.model.stream(portrait, self.locator, profile),
+                portrait,
+                opener=self,
+                policy=policy,
+                queue_in=most_in,
+                queue_out=most_out,
+                stages=stages,
+                turn=self.runtime._turns.lock,
+            )
+            self.runtime._turns.end_with_it(session)
+        return session
 
 
-def _frames(clip: Clip, portrait: Portrait) -> Generator[Frame, None, None]:
-    with closing(clip.frames):
-        for index, time_s, crop in clip.frames:
-            yield Frame(index=index, time_s=time_s, crop=crop, _paste=portrait.paste)
+def _is_frames(driving: object) -> bool:
+    """Whether it is meant for frames, and not for a file."""
+    return not isinstance(driving, str | bytes | PathLike)
+
+
+def _stages_of(given: Stages | None) -> Stages | None:
+    return None if given is None else arguments.instance("stages", given, Stages)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from engines.cores import MOST_THREADS
 from engines.errors import InputError
 from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
 from hp_trt.faces.locators import LOCATORS, Locator
+from hp_trt.interface import arguments
 from hp_trt.profiles import Profile, profiles_file
 
 Choice = TypeVar("Choice")
+_MOST_GPUS = 1024  # far more than a machine has; CUDA counts them in 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +58,15 @@ class RuntimeConfig:
         one_of("family", self.family, FAMILY_NAMES)
         one_of("provider", self.provider, PROVIDERS)
         one_of("locator", self.locator, LOCATORS)
+        self._check_types()
         if self.family != "onnxruntime" and self.provider != "cpu":
             raise InputError(
                 f"the provider {self.provider} is ONNX Runtime's, the family is {self.family}; leave the provider out"
             )
         if self.weight_budget_bytes is not None and self.family == "onnxruntime":
             raise InputError("a weight budget is for TensorRT's plans, the family is onnxruntime; leave it out")
-        if self.weight_budget_bytes is not None and self.weight_budget_bytes < 0:
-            raise InputError(f"weight_budget_bytes must be at least 0, got {self.weight_budget_bytes}")
         if self.overlap_decode and self.family == "onnxruntime":
             raise InputError("overlap_decode is for TensorRT's plans, the family is onnxruntime; leave it out")
-        if self.device_id < 0:
-            raise InputError(f"device_id counts GPUs from 0, got {self.device_id}")
-        if self.max_frames < 1:
-            raise InputError(f"max_frames must be at least 1, got {self.max_frames}")
         if self.locator == "haar" and self.locator_file is not None:
             raise InputError(
                 f"the locator haar takes no file, got {self.locator_file}; "
@@ -96,13 +94,32 @@ class RuntimeConfig:
             "arcface.onnx": self.arcface,
         }
 
+    def _check_types(self) -> None:
+        """What is no choice: numbers, files, and the profile. Each becomes the plain type that its field names."""
+        known = {
+            "device_id": arguments.whole("device_id (of GPUs, from 0)", self.device_id, least=0, most=_MOST_GPUS),
+            "overlap_decode": arguments.flag("overlap_decode", self.overlap_decode),
+            "max_frames": arguments.whole("max_frames", self.max_frames, least=1),
+        }
+        if self.threads is not None:
+            known["threads"] = arguments.whole("threads", self.threads, least=1, most=MOST_THREADS)
+        if self.weight_budget_bytes is not None:
+            known["weight_budget_bytes"] = arguments.whole("weight_budget_bytes", self.weight_budget_bytes, least=0)
+        for name in ("locator_file", "arcface"):
+            if getattr(self, name) is not None:
+                arguments.path(name, getattr(self, name))
+        if not isinstance(self.profile, Profile):
+            arguments.path("profile, where it is no Profile,", self.profile)
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
+
 
 def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     """The choice that `value` is. Raises InputError, which says what `name` there are."""
     for choice in choices:
-        if choice == value:
+        if isinstance(value, type(choice)) and choice == value:
             return choice
-    words = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(str(value), words, n=1)
+    words, found = [str(choice) for choice in choices], arguments.shown(value)
+    near = difflib.get_close_matches(value if isinstance(value, str) else found, words, n=1)
     hint = f"did you mean {near[0]}? There" if near else "there"
-    raise InputError(f"there is no {name} {value!r}; {hint} are: {', '.join(words)}")
+    raise InputError(f"there is no {name} {found}; {hint} are: {', '.join(words)}")

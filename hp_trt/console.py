@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from engines.errors import HpTrtError
 from engines.safe_output import BROKEN
+from hp_trt.interface.missing import missing_library
 from runtime.stages import Event
 
 if TYPE_CHECKING:
@@ -154,8 +155,9 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         return error.exit_code
     if hasattr(error, "format_message") and not error.format_message():  # no arguments: the help was shown
         return getattr(error, "exit_code", 2)
+    error = missing_library(error) or error
     if isinstance(error, HpTrtError):
-        code = error.exit_code
+        message, code = str(error), error.exit_code
     elif isinstance(error, _Terminated):
         message, code = "terminated; what was complete before is untouched", TERMINATED
     elif isinstance(error, KeyboardInterrupt | typer.Abort):

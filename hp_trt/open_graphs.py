@@ -105,8 +105,7 @@ class OpenGraphs:
         bundle, config = self._bundle, self._config
         for name in names:
             if name not in bundle:
-                plain, kind = plain_name(name)
-                option = f"--quantize {kind}" if kind else self._added_by.get(plain, "")
+                option = option_for(name, self._added_by)
                 raise BundleError(
                     f"{bundle.path} has no graph {name}, which this profile needs; build it: "
                     + f"{build_command(bundle.path, bundle.manifest.to_json())} {option}".rstrip()
@@ -139,6 +138,12 @@ class OpenGraphs:
         for opened, content in ahead(plans, read):
             self._backend.prepare(opened.file, content)
             yield opened
+
+
+def option_for(graph: str, added_by: Mapping[str, str]) -> str:
+    """What a build is asked for `graph` with, beside what every build makes; empty: nothing."""
+    plain, kind = plain_name(graph)
+    return f"--quantize {kind}" if kind else added_by.get(plain, "")
 
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:

@@ -7,7 +7,7 @@
 
     mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
     denoiser            "full" | "distilled": made for few steps, and for windows of any length
-    decoder             "full" | "tiny"
+    decoder             "full" | "tiny" | "tiny-or-full": the small one where the bundle has it, and a note where not
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
@@ -32,11 +32,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError
+from hp_trt.interface import arguments
 from runtime.live_windows import LiveWindows
 
 Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
-Decoder = Literal["full", "tiny"]
+Decoder = Literal["full", "tiny", "tiny-or-full"]
 Quantize = Literal["none", "int8", "fp8"]
 
 
@@ -58,9 +59,20 @@ class Profile:
     windows: LiveWindows | None = None  # of mode "live"
 
     def __post_init__(self) -> None:
+        arguments.words("a profile's name", self.name)
+        with naming(self.name):
+            arguments.words("about", self.about)
+            if not isinstance(self.sampling, Mapping) or not all(isinstance(key, str) for key in self.sampling):
+                raise InputError(f"sampling must be options by name, got {arguments.shown(self.sampling)}")
+            if self.windows is not None:
+                arguments.instance("windows", self.windows, LiveWindows)
         for name, choices in (("mode", Mode), ("denoiser", Denoiser), ("decoder", Decoder), ("quantize", Quantize)):
-            if (value := getattr(self, name)) not in get_args(choices):
-                raise InputError(f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, got {value!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in get_args(choices):
+                raise InputError(
+                    f"profile {self.name}: {name} is one of {', '.join(get_args(choices))}, "
+                    f"got {arguments.shown(value)}"
+                )
         if (self.mode == "live") != (self.windows is not None):
             raise InputError(f"profile {self.name}: live windows are for mode live, the mode is {self.mode}")
 
@@ -106,7 +118,7 @@ class Profiles:
 
         Raises InputError with the nearest name.
         """
-        text = str(name)
+        text = str(arguments.path("a profile, where it is no Profile,", name))
         if (file := profiles_file(text)) is None:
             return _chosen(self.own(), text, "profile")
         inside = text.partition(".toml:")[2]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from hp_trt.commands import options
 from hp_trt.console import Reporter
+from hp_trt.interface.tables import print_table
 
 if TYPE_CHECKING:
     from engines.bundle import Bundle, Record
@@ -61,11 +61,11 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
         ("built", f"{manifest.created} with " + ", ".join(f"{k} {v}" for k, v in manifest.versions.items())),
     ):
         console.print(f"  {name:10} {text}", markup=False, soft_wrap=True)
-    table = Table("graph", "dtype", "MB", "GFLOP", "worst error / rms", "built in s")
+    rows = []
     for record in manifest.graphs.values():
         size = sum(f.bytes for f in record.files.values()) / 1e6
         worst = record.parity.get("max")
-        table.add_row(
+        row = (
             record.name,
             record.precision,
             f"{size:.1f}",
@@ -73,7 +73,9 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
             "not checked" if worst is None else f"{worst:.1e}",
             f"{record.built.get('seconds', 0):.0f}",
         )
-    console.print(table)
+        rows.append(row)
+    headings = ("graph", "dtype", "MB", "GFLOP", "worst error / rms", "built in s")
+    print_table(console, headings, rows, left=("dtype",))
     console.print("GFLOP: one call with every run-time dimension at 1 (a row, a frame, a step).", soft_wrap=True)
     for record in manifest.graphs.values():
         inputs, outputs = _tensors(record.spec.inputs), _tensors(record.spec.outputs)
@@ -91,12 +93,12 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
         f"{', ' + ', '.join(chosen) if chosen else ''}",
         soft_wrap=True,
     )
-    table = Table("plan", "MB", "worst error / rms", "built in s", "peak GiB", "fused attention")
+    rows = []
     for plan in engines.plans.values():
         worst = plan.parity.get("max")
         # A plan without weights stays when the weights change.
         other = "" if plan.built["graph"] == graphs[plan.name].key else ", other weights"
-        table.add_row(
+        row = (
             plan.name,
             f"{sum(f.bytes for f in plan.files.values()) / 1e6:.1f}",
             "not checked" if worst is None else f"{worst:.1e}{other}",
@@ -104,7 +106,9 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
             f"{plan.built['peak_bytes'] / 2**30:.1f}",
             f"{plan.attention['fused']} of {plan.attention['count']}",
         )
-    console.print(table)
+        rows.append(row)
+    headings = ("plan", "MB", "worst error / rms", "built in s", "peak GiB", "fused attention")
+    print_table(console, headings, rows, left=("fused attention",))
     for plan in engines.plans.values():
         if plan.attention["fused"] < plan.attention["count"]:
             console.print(f"{plan.name}: {plan.attention['text']}", markup=False, soft_wrap=True)

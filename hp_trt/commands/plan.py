@@ -20,7 +20,7 @@ def plan(
     frames: Annotated[int, typer.Option(help="Of the driving video.")] = 100,
     steps: Annotated[int | None, typer.Option(help="Denoising steps [the profile's].")] = None,
     precision: Annotated[str | None, typer.Option(help="fp16 or fp32 [fp16, or the bundle's].")] = None,
-    rate: Annotated[float, typer.Option(help="Frames a second of the driving video.")] = 25.0,
+    rate: Annotated[float | None, typer.Option(help="Frames a second of the driving video [--fps, or 25].")] = None,
     fps: Annotated[float | None, typer.Option(help="A wish: frames a second. Says what would meet it.")] = None,
     latency: Annotated[float | None, typer.Option(help="A wish: seconds. Says what would meet it.")] = None,
     attainable: Annotated[float, typer.Option(help="Part of a card's peaks that networks reach: assumed.")] = 0.55,

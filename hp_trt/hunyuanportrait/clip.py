@@ -16,6 +16,7 @@ from itertools import islice
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
+from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_face
 from hp_trt.hunyuanportrait.geometry import motion_ids
@@ -61,9 +62,16 @@ def read_motion(
     for stage in ("read", "crop", "motion"):
         stages.begin(stage, total=driving.total)
     images = driving.timed(stages)
+    size: tuple[int, ...] = ()
     while True:
         group: list[DrivingCrop] = []
         for image, time_s in islice(images, window):
+            size = size or image.shape
+            if image.shape != size:
+                raise InputError(
+                    f"driving frame {len(motion.times)} has {image.shape[1]} x {image.shape[0]} pixels, those before "
+                    f"have {size[1]} x {size[0]}; frames of one clip are of one size: make them so"
+                )
             with stages.unit("crop"):
                 group.append(cropper.crop(image))
             motion.times.append(time_s)

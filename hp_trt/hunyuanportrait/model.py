@@ -16,7 +16,17 @@ from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder, encoded
-from hp_trt.hunyuanportrait.profiles import ADDED_BY, PROFILES, STREAMED, check_choices, roles, sampling_of
+from hp_trt.hunyuanportrait.profiles import (
+    ADDED_BY,
+    PROFILES,
+    SMALL_DECODER,
+    STREAMED,
+    check_choices,
+    fitted,
+    misses_small_decoder,
+    roles,
+    sampling_of,
+)
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.live.stream import Stream
@@ -24,6 +34,7 @@ from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.model import Clip, Driver, Driving
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
+from runtime.hunyuanportrait.denoise import check_window
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
 from runtime.work import Work
@@ -43,17 +54,22 @@ class HunyuanPortrait:
         self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed)
 
     def roles(self, profile: Profile) -> Mapping[str, str]:
-        return roles(profile)
+        return roles(fitted(profile, self._manifest.graphs))
 
     def check(self, profile: Profile) -> None:
         check_choices(profile)
         self._sampling(profile)
 
     def notes(self, profile: Profile) -> tuple[str, ...]:
-        fingerprints = self._manifest.weights["fingerprint"]
+        notes, fingerprints = [], self._manifest.weights["fingerprint"]
         if profile.denoiser == "distilled" and "live_unet" not in fingerprints:
-            return ("this bundle's live denoiser is not distilled: one step of it may blur; try a profile of more",)
-        return ()
+            notes.append("this bundle's live denoiser is not distilled: one step of it may blur; try a profile of more")
+        if misses_small_decoder(profile, self._manifest.graphs):
+            notes.append(
+                "this bundle has no small decoder: the full one takes its place, several times as slow; build with "
+                + SMALL_DECODER
+            )
+        return tuple(notes)
 
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
         return self._portraits.portrait(image, locator, stages)
@@ -64,6 +80,7 @@ class HunyuanPortrait:
     def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
         sampling, geometry = self._sampling(profile), self._manifest.geometry
         sessions = self._sessions(profile)
+        check_window(sessions["denoiser"], sampling.window)  # before the driving video is read
         motion = read_motion(
             self._backend,
             sessions["motion"],
@@ -110,10 +127,12 @@ class HunyuanPortrait:
         return stream
 
     def work(self, profile: Profile, frames: int) -> Work:
-        return profile_work(profile, Sampling.from_manifest(self._manifest.sampling), frames)
+        return profile_work(
+            fitted(profile, self._manifest.graphs), Sampling.from_manifest(self._manifest.sampling), frames
+        )
 
     def _sampling(self, profile: Profile) -> Sampling:
         return sampling_of(self._manifest.sampling, profile)
 
     def _sessions(self, profile: Profile) -> Mapping[str, Session]:
-        return self._graphs.of(profile, roles(profile))
+        return self._graphs.of(profile, self.roles(profile))

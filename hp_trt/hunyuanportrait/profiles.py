@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,29 @@ ADDED_BY = {
     "denoiser_outer": "--reuse",
     "live_denoiser": "--live",
     "live_stitch": "--live",
-    "tiny_decoder": "--live",
+    "tiny_decoder": "--live-weights FILE, which python -m export.distill makes",
 }
 
 
+SMALL_DECODER = ADDED_BY["tiny_decoder"]  # what brings one, for messages
+# Of a preset, the graphs that not all weights make, where there are such weights without a training of one's own.
+DISTILLED: Mapping[str, Container[str]] = {"pocket": frozenset({"tiny_decoder"})}
+
+
+def fitted(profile: Profile, has: Container[str]) -> Profile:
+    """`profile` for a bundle that has these graphs: what "tiny-or-full" stands for there."""
+    if profile.decoder != "tiny-or-full":
+        return profile
+    return replace(profile, decoder="tiny" if "tiny_decoder" in has else "full")
+
+
+def misses_small_decoder(profile: Profile, has: Container[str]) -> bool:
+    """Whether the full decoder takes the place of a small one there."""
+    return profile.decoder == "tiny-or-full" and fitted(profile, has).decoder == "full"
+
+
 def roles(profile: Profile) -> dict[str, str]:
-    """By what the loops call it: the graph that does it."""
+    """By what the loops call it: the graph that does it, where the bundle has all that can be asked for."""
     live = profile.mode == "live"
     if profile.sampling.get("deep_every", 1) > 1:
         denoiser = {"inner": "denoiser_inner", "denoiser": "denoiser_outer"}
@@ -38,7 +56,7 @@ def roles(profile: Profile) -> dict[str, str]:
         "step_embedding": "step_embedding",
         **denoiser,
         "stitch": "live_stitch" if live else "stitch",
-        "decoder": "tiny_decoder" if profile.decoder == "tiny" else "vae_decoder",
+        "decoder": "vae_decoder" if profile.decoder == "full" else "tiny_decoder",
     }
 
 

@@ -7,7 +7,8 @@ import time
 from collections import deque
 from typing import Generic, Literal, TypeVar, get_args
 
-from engines.errors import InputError
+from engines.errors import InputError, LiveTimeout
+from hp_trt.interface import arguments
 
 Policy = Literal["block", "drop-oldest", "latest"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -27,8 +28,8 @@ class BoundedQueue(Generic[Item]):
     """
 
     def __init__(self, most: int, policy: Policy = "block") -> None:
-        if policy not in POLICIES:
-            raise InputError(f"there is no policy {policy!r}; there are: {', '.join(POLICIES)}")
+        if not isinstance(policy, str) or policy not in POLICIES:
+            raise InputError(f"there is no policy {arguments.shown(policy)}; there are: {', '.join(POLICIES)}")
         if most < 1:
             raise InputError(f"a queue holds at least 1 item, got {most}")
         self.most, self.policy = most, policy
@@ -39,6 +40,11 @@ class BoundedQueue(Generic[Item]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more goes in."""
+        return self._closed
 
     @property
     def full(self) -> bool:
@@ -68,7 +74,7 @@ class BoundedQueue(Generic[Item]):
                 raise Ended
 
     def get(self, timeout_s: float | None = None) -> Item:
-        """The oldest item, as soon as there is one. Raises Ended, TimeoutError."""
+        """The oldest item, as soon as there is one. Raises Ended, LiveTimeout."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while not self._items:
@@ -76,8 +82,8 @@ class BoundedQueue(Generic[Item]):
                     raise Ended
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
-                    raise TimeoutError(f"nothing came within {timeout_s} s")
-                self._changed.wait(left)
+                    raise LiveTimeout(f"nothing came within {timeout_s:g} s; pull again, or see the session's stats")
+                self._changed.wait(left if left is None else min(left, threading.TIMEOUT_MAX))
             item = self._items.popleft()
             self._changed.notify_all()
             return item

@@ -28,8 +28,10 @@ import numpy as np
 
 from engines.backend import Buffer
 from engines.errors import InputError
+from hp_trt.interface import arguments
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
 from hp_trt.live.stream import Stream
+from hp_trt.media.images import checked_picture
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.profiles import Profile
 from runtime.stages import Stages
@@ -109,10 +111,11 @@ class Opener(Protocol):
 
 
 class LiveSession:
-    """Made by `Runtime.live`; a context manager, for use from any thread. The runtime is its own until it ends.
+    """Made by `Runtime.live`; a context manager, for use from any thread. Leaving it aborts: see `close` for the rest.
 
     `stream` animates `portrait`, `opener` makes another of each. `queue_in`, `queue_out`: how many frames may wait to
-    be animated, and to be pulled. A stage that fails ends the session: whoever pushes or pulls next gets its error.
+    be animated, and to be pulled. `turn`: held by whoever runs graphs, where one thread at a time may: that of all that
+    share them [its own]. A stage that fails ends the session: whoever pushes or pulls next gets its error.
     """
 
     def __init__(
@@ -125,10 +128,11 @@ class LiveSession:
         queue_in: int,
         queue_out: int,
         stages: Stages,
+        turn: threading.RLock | None = None,
     ) -> None:
         self._stream, self._portrait, self._opener, self._stages = stream, portrait, opener, stages
         # Reentrant: a listener of `stages` is called in the middle of a turn, and may call `change`, which takes one.
-        self._turn: AbstractContextManager[Any] = nullcontext() if stream.concurrent else threading.RLock()
+        self._turn: AbstractContextManager[Any] = nullcontext() if stream.concurrent else turn or threading.RLock()
         self._in: BoundedQueue[_Driving] = BoundedQueue(queue_in, policy)
         self._seen: BoundedQueue[_Group] = BoundedQueue(1)
         self._denoised: BoundedQueue[_Group] = BoundedQueue(1)
@@ -160,34 +164,34 @@ class LiveSession:
         has failed with.
         """
         taken_s = time.monotonic()
-        if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
-            found = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise InputError(f"a driving frame is an array (H, W, 3) of uint8, red first; got {found}")
-        if not image.size:
-            raise InputError(f"a driving frame has no pixels: {image.shape}; hand in none where there is none")
         with self._pushing:
             self._raise_error()
+            image = checked_picture(image, f"driving frame {self._pushed}")
+            given = None if pts_s is None else arguments.moment(f"pts_s of driving frame {self._pushed}", pts_s)
             if self._started_s is None:
                 self._started_s = taken_s
-            pts = Fraction(taken_s - self._started_s) if pts_s is None else Fraction(pts_s)
+            pts = Fraction(taken_s - self._started_s) if given is None else given
             if self._last_pts is not None and pts <= self._last_pts:
                 raise InputError(
-                    f"a driving frame at {float(pts):.3f} s came after one at {float(self._last_pts):.3f} s; times "
-                    "must increase: start another session where a source jumps back"
+                    f"driving frame {self._pushed} at {float(pts):.3f} s came after one at "
+                    f"{float(self._last_pts):.3f} s; times must increase: start another session where a "
+                    "source jumps back"
                 )
             try:
                 dropped = self._in.put(_Driving(index=self._pushed, image=image, pts_s=pts, taken_s=taken_s))
             except Ended:
                 self._raise_error()
-                raise InputError("the live session is closed; open another one") from None
+                raise _closed() from None
             self._pushed, self._last_pts = self._pushed + 1, pts
         return not dropped
 
     def pull(self, timeout_s: float | None = None) -> LiveFrame | None:
         """The next animated frame, in order; None when the session has ended and all of it is out.
 
-        Raises TimeoutError, and what a stage has failed with.
+        Raises LiveTimeout, which is also a TimeoutError, when none came in time: the session goes on; and what a stage
+        has failed with.
         """
+        timeout_s = None if timeout_s is None else arguments.seconds("timeout_s", timeout_s)
         try:
             return self._out.get(timeout_s)
         except Ended:
@@ -214,9 +218,9 @@ class LiveSession:
         """Another portrait, or another profile, from the next window on. Returns when it is ready to be used.
 
         `portrait` is one of `Runtime.portrait`, or whatever that takes. Raises InputError for what cannot be taken,
-        such as a portrait of another model; the session then goes on as it was.
+        such as a portrait of another model, and the session then goes on as it was; and after `close`.
         """
-        self._raise_error()
+        self._check_open()
         if portrait is not None:
             with self._turn:
                 self._portrait = self._opener.portrait(portrait)
@@ -225,7 +229,11 @@ class LiveSession:
                 self._stream = self._opener.stream(self._portrait, profile, self._stream)
 
     def reanchor(self) -> None:
-        """The next face that is found sets the crop anew: for another speaker, or a camera that was moved."""
+        """The next face that is found sets the crop anew: for another speaker, or a camera that was moved.
+
+        Raises InputError after `close`.
+        """
+        self._check_open()
         self._stream.reanchor()
 
     @property
@@ -349,6 +357,15 @@ class LiveSession:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+    def _check_open(self) -> None:
+        self._raise_error()
+        if self._in.closed:
+            raise _closed()
+
+
+def _closed() -> InputError:
+    return InputError("the live session is closed; open another one")
 
 
 def _drained(queue: BoundedQueue[_Group]) -> Iterator[_Group]:

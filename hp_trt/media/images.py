@@ -20,6 +20,7 @@ import numpy as np
 
 from engines.errors import InputError
 from engines.foreign import foreign
+from hp_trt.interface.arguments import shown
 from hp_trt.media.colour import Convert, UnusableProfileError, to_srgb
 from hp_trt.media.files import check_file
 from hp_trt.media.heif_boxes import is_heif
@@ -48,6 +49,7 @@ _BASE_MODES = {
     "I": "L",
 }
 _BASE_MODES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "L")
+MAX_SIDE = 32_766  # what OpenCV can warp: it counts pixels in 16 bits
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,30 @@ def _on_black(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return ((colours * alpha.astype(np.uint16) + 127) // 255).astype(np.uint8)
 
 
-def _from_array(array: np.ndarray) -> np.ndarray:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4) or 0 in array.shape:
+def checked_picture(found: object, what: str, *, channels: tuple[int, ...] = (3,)) -> np.ndarray:
+    """An array that an application has handed in as a picture, `what` for a message: (H, W, C) uint8, contiguous.
+
+    The very array where it is contiguous: whoever keeps it copies it. Raises InputError.
+    """
+    need = " or ".join(f"(H, W, {count})" for count in channels)
+    if not isinstance(found, np.ndarray):
+        raise InputError(f"{what} must be an array {need} of uint8, red first, got {shown(found)}; convert it first")
+    if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] not in channels:
         raise InputError(
-            f"a picture given as an array must be (H, W, 3) or (H, W, 4) uint8 RGB, got {array.shape} {array.dtype}; "
-            "convert it first"
+            f"{what} must be {need} of uint8, red first, got {found.shape} {found.dtype}; convert it first"
         )
-    return _on_black(array[:, :, :3], array[:, :, 3:]) if array.shape[2] == 4 else np.array(array, order="C")
+    height, width = found.shape[:2]
+    if not found.size:
+        raise InputError(f"{what} has no pixels: it is {found.shape}; hand in none where there is none")
+    most = most_pixels(PICTURE_BYTES)
+    if max(height, width) > MAX_SIDE or height * width > most:
+        raise InputError(
+            f"{what} has {width} x {height} pixels; at most {MAX_SIDE} a side and {most / 1e6:.0f} megapixels "
+            "are taken: make it smaller first"
+        )
+    return np.ascontiguousarray(found)
+
+
+def _from_array(array: np.ndarray) -> np.ndarray:
+    checked = checked_picture(array, "a picture that is an array", channels=(3, 4))
+    return _on_black(checked[:, :, :3], checked[:, :, 3:]) if checked.shape[2] == 4 else np.array(checked, order="C")

@@ -138,12 +138,7 @@ class StepNumbers:
 
 def check_fits(sessions: Mapping[str, Session], sampling: Sampling, *, frames: int, windows: int) -> None:
     """Hold a clip of `frames` frames, padding included, against what the graphs were built for."""
-    built = sessions["denoiser"].spec.input("latents").dims[0]
-    if isinstance(built, int) and built != sampling.window:
-        raise BundleError(
-            f"the bundle was built for windows of {built} frames, asked for {sampling.window}; "
-            f"use window {built}, or build another bundle with --frames {sampling.window}"
-        )
+    check_window(sessions["denoiser"], sampling.window)
     ranges = sessions["stitch"].spec.ranges
     for dim, word, count in (("total", "frames", frames), ("windows", "windows", windows)):
         if dim in ranges and count > ranges[dim].max:
@@ -165,3 +160,21 @@ def _look(backend: Backend, velocities: Buffer, step: int, on_step: OnStep | Non
         require_finite(latents, f"stitch: latents after step {step}")
     if on_step is not None:
         on_step(step, latents)
+
+
+def check_window(denoiser: Session, window: int) -> None:
+    """Hold a window's length against what a denoiser was built for. Raises BundleError."""
+    built = denoiser.spec.input("latents").dims[0]
+    if isinstance(built, int):
+        if built != window:
+            raise BundleError(
+                f"this denoiser was built for windows of {built} frames, asked for {window}; use a window of {built}, "
+                f"the denoiser with windows of any length, or build another bundle with --frames {window}"
+            )
+        return
+    limits = denoiser.spec.ranges[built]
+    if not limits.min <= window <= limits.max:
+        raise BundleError(
+            f"the bundle takes windows of {limits.min} to {limits.max} frames, asked for {window}; "
+            f"choose one of these, or build another bundle with --frames {window}"
+        )

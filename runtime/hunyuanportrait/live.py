@@ -24,10 +24,9 @@ from functools import partial
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
-from engines.errors import BundleError
 from runtime import schedule
 from runtime.finite import require_finite
-from runtime.hunyuanportrait.denoise import StepNumbers
+from runtime.hunyuanportrait.denoise import StepNumbers, check_window
 from runtime.hunyuanportrait.estimate import Estimator
 from runtime.hunyuanportrait.memory_bank import Conditions, Identity, LiveBank
 from runtime.hunyuanportrait.noise import NoiseStream
@@ -56,7 +55,7 @@ class LiveLoop:
         windows: LiveWindows,
         side_px: int,
     ) -> None:
-        check_fits(sessions["denoiser"], windows)
+        check_window(sessions["denoiser"], windows.size)
         self._backend, self._sessions = backend, sessions
         self._sampling, self.windows = sampling, windows
         self._guard = Guard(backend)
@@ -189,21 +188,3 @@ def joining_matrix(windows: LiveWindows) -> np.ndarray:
         given = 1 - np.arange(windows.size - windows.overlap + 1) / (windows.size - windows.overlap + 1)
         matrix[windows.overlap - 1 :, :2] = given[:, None] * [1, -1]
     return matrix
-
-
-def check_fits(denoiser: Session, windows: LiveWindows) -> None:
-    """Hold a window against what the denoiser was built for. Raises BundleError."""
-    built = denoiser.spec.input("latents").dims[0]
-    if isinstance(built, int):
-        if built != windows.size:
-            raise BundleError(
-                f"this denoiser was built for windows of {built} frames, asked for {windows.size}; "
-                f"use a window of {built}, or the denoiser with windows of any length"
-            )
-        return
-    limits = denoiser.spec.ranges[built]
-    if not limits.min <= windows.size <= limits.max:
-        raise BundleError(
-            f"the bundle takes windows of {limits.min} to {limits.max} frames, asked for {windows.size}; "
-            f"choose one of these, or build another bundle with --frames {windows.size}"
-        )

@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Sampling:
             pair = getattr(self, name)
             _check(
                 isinstance(pair, tuple | list) and len(pair) == 2 and all(_finite(g) for g in pair),
-                f"{name} needs two numbers, for the first and the last step, got {pair!r}",
+                f"{name} needs two numbers, for the first and the last step, got {_shown(pair)}",
             )
             object.__setattr__(self, name, (float(pair[0]), float(pair[1])))
         if self.guidance_interval is not None:
@@ -58,26 +59,31 @@ class Sampling:
                 and len(pair) == 2
                 and all(_finite(s) for s in pair)
                 and pair[0] < pair[1],
-                f"guidance_interval needs two noise levels, the lower one first, got {pair!r}",
+                f"guidance_interval needs two noise levels, the lower one first, got {_shown(pair)}",
             )
             object.__setattr__(self, "guidance_interval", (float(pair[0]), float(pair[1])))
-        if self.schedule not in schedule.SCHEDULES:
-            near = difflib.get_close_matches(str(self.schedule), schedule.SCHEDULES, n=1)
+        if not isinstance(self.schedule, str) or self.schedule not in schedule.SCHEDULES:
+            near = difflib.get_close_matches(str(self.schedule)[:100], schedule.SCHEDULES, n=1)
             hint = f"did you mean {near[0]}? There" if near else "there"
-            raise InputError(f"there is no schedule {self.schedule!r}; {hint} are: {', '.join(schedule.SCHEDULES)}")
-        for name, low in _WHOLE_NUMBERS.items():
-            value = getattr(self, name)
-            _check(
-                isinstance(value, int) and not isinstance(value, bool) and value >= low,
-                f"{name} needs a whole number of at least {low}, got {value!r}",
+            raise InputError(
+                f"there is no schedule {_shown(self.schedule)}; {hint} are: {', '.join(schedule.SCHEDULES)}"
             )
+        for name, (low, most) in _WHOLE_NUMBERS.items():
+            value: Any = getattr(self, name)
+            _check(
+                _is(value, Integral) and value >= low,
+                f"{name} needs a whole number of at least {low}, got {_shown(value)}",
+            )
+            _check(value <= most, f"{name} can be at most {most}, got {_shown(value)}")
+            object.__setattr__(self, name, int(value))
         _check(
             self.steps <= _MOST_STEPS,
             f"steps can be at most {_MOST_STEPS}, the network's own count of noise levels, got {self.steps}; "
             "25 is the released choice",
         )
         for name in ("strength", "noise_aug_strength", "fps", "scaling_factor"):
-            _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {getattr(self, name)!r}")
+            _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {_shown(getattr(self, name))}")
+            object.__setattr__(self, name, float(getattr(self, name)))
         _check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
         _check(
             self.skip_last < self.steps,
@@ -147,22 +153,39 @@ class Sampling:
 
 
 _MOST_STEPS = 1000  # trained with so many; more would only wait, and a mistyped number would wait for ever
-_WHOLE_NUMBERS = {  # name -> least
-    "steps": 1,
-    "skip_last": 0,
-    "deep_every": 1,
-    "window": 1,
-    "overlap": 0,
-    "shift": 0,
-    "pad_frames": 0,
-    "decode_chunk": 1,
-    "motion_bucket_id": 0,
-    "seed": 0,
+_MOST = 2**63 - 1  # what a graph's whole numbers hold
+_LARGEST = float(np.finfo(np.float32).max)
+_MOST_PADDING = 10_000  # as many frames as the released program takes of a clip
+_WHOLE_NUMBERS = {  # name -> least, most
+    "steps": (1, _MOST),
+    "skip_last": (0, _MOST),
+    "deep_every": (1, _MOST),
+    "window": (1, _MOST),
+    "overlap": (0, _MOST),
+    "shift": (0, _MOST),
+    "pad_frames": (0, _MOST_PADDING),
+    "decode_chunk": (1, _MOST),
+    "motion_bucket_id": (0, _MOST),
+    "seed": (0, 2**64 - 1),
 }
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that a float holds; the networks compute in 32 bits."""
+    return _is(value, Real) and abs(value) <= _LARGEST
+
+
+def _is(value: Any, kind: type) -> bool:
+    """A number of that kind, Python's or NumPy's; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: one that was never meant for a number may be of any length."""
+    if _is(value, Integral) and abs(value) > _MOST:
+        return f"a number of {int(value).bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def _check(fine: bool, message: str) -> None:

@@ -99,7 +99,7 @@ def trained(tiny_preset, tmp_path):
         ((*POCKET, "--frames", "0"), "choose 2 to 256"),
         ((*POCKET, "--frames", "x"), "--frames"),
         ((*POCKET, "--only", "denoise"), "there is no graph denoise"),
-        ((*POCKET, "--only", "stitch"), "build without --only"),
+        ((*POCKET, "--only", "stitch"), "is not there yet; leave --only out once"),
         (("--preset", "pocket", "--weights", "/no/such/folder"), "/no/such/folder is not a folder"),
         (("--preset", "pocket", "--weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read: No such"),
     ],

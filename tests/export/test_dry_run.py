@@ -54,7 +54,7 @@ class TestGraphs:
         assert not (tmp_path / "new").exists()
 
     def test_what_the_build_would_refuse_the_dry_run_refuses_too(self, path):
-        with pytest.raises(InputError, match="has no motion of these settings and --only leaves it out"):
+        with pytest.raises(InputError, match="holds none of these settings of motion"):
             graph_lines(BuildConfig(preset=TINY.name, bundle=path, frames=4, only=("denoiser",)))
         (path / "letters.txt").write_text("mine")
         with pytest.raises(BundleError, match=r"holds letters\.txt, which is no part of a bundle"):

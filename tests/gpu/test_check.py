@@ -13,10 +13,12 @@ import pytest
 from tests.gpu import check, children
 from tests.gpu.examples import clips, line
 
+PATIENCE_S = 300  # of a machine that others keep busy: nothing here is about time
+
 
 def test_on_a_cpu_the_check_exports_runs_compares_and_reports(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads of many processes on few cores would wait for each other
-    options = "--device cpu --sizes mini --minutes 12 --graphs vae_decoder step_embedding --commit abc"
+    options = "--device cpu --sizes mini --minutes 120 --graphs vae_decoder step_embedding --commit abc"
     code = check.main(["--out", str(tmp_path), *options.split()])
     report = json.loads((tmp_path / "report.json").read_text())
     found = {(one["section"], one["name"]): one for one in report["lines"]}
@@ -87,12 +89,12 @@ def test_a_stopped_check_leaves_its_report_and_no_process(tmp_path):
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.time() + 30
+        deadline = time.time() + PATIENCE_S
         while time.time() < deadline and "versions" not in _text(tmp_path / "report.md"):
             time.sleep(0.05)
     finally:
         running.send_signal(signal.SIGTERM)
-        code = running.wait(timeout=30)
+        code = running.wait(timeout=PATIENCE_S)
     assert code == 143
     report = json.loads((tmp_path / "report.json").read_text())
     assert not report["finished"] and report["lines"][0]["name"] == "versions"

@@ -9,8 +9,8 @@ import pytest
 
 from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import ADDED_BY, STREAMED, find_profile, graphs, roles
-from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend
+from hp_trt.hunyuanportrait.profiles import ADDED_BY, STREAMED, find_profile, fitted, graphs, roles
+from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend, option_for
 from tests.engines.bundles import make_bundle, spec_of
 
 EXACT, LIVE = find_profile("exact"), find_profile("live")
@@ -93,6 +93,23 @@ def test_a_graph_that_the_bundle_lacks_is_named_with_the_command_that_builds_it(
     with pytest.raises(BundleError, match=r"has no graph live_denoiser, which this profile needs; .* --live"):
         opened.of(LIVE, roles(LIVE))
     assert backend.loaded == []
+
+
+def test_a_small_decoder_that_was_asked_for_by_name_is_refused_with_what_makes_one(tmp_path):
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT), "live_denoiser", "live_stitch")
+    asked = replace(LIVE, decoder="tiny")
+    with pytest.raises(BundleError, match=r"no graph tiny_decoder, .* --live-weights FILE, which python -m export"):
+        opened.of(asked, roles(asked))
+    assert backend.loaded == []
+    whole = fitted(LIVE, {"live_denoiser"})
+    assert opened.of(whole, roles(whole))["decoder"].spec.name == "vae_decoder"
+
+
+@pytest.mark.parametrize(
+    ("graph", "option"), [("denoiser_int8", "--quantize int8"), ("live_stitch", "--live"), ("motion", "")]
+)
+def test_what_adds_a_graph_to_a_bundle_is_known_by_its_name(graph, option):
+    assert option_for(graph, ADDED_BY) == option
 
 
 def test_products_that_a_family_lacks_are_refused_before_a_graph_is_opened(tmp_path):

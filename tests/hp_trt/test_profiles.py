@@ -44,7 +44,7 @@ def test_a_file_may_hold_several_that_build_on_each_other(tmp_path):
         ("[p]\nstep = 3\n", "profile p has no key step; did you mean steps?"),
         ("[p]\nsteps = 0\n", "profile p: steps needs a whole number of at least 1, got 0"),
         ('[p]\nmode = "life"\n', "profile p: mode is one of clip, live, got 'life'"),
-        ('[p]\ndecoder = "small"\n', "profile p: decoder is one of full, tiny, got 'small'"),
+        ('[p]\ndecoder = "small"\n', "profile p: decoder is one of full, tiny, tiny-or-full, got 'small'"),
         ('[p]\nschedule = "ay"\n', "profile p: there is no schedule 'ay'; did you mean ays?"),
         ('[p]\nbase = "liv"\n', "profile p: its base 'liv' does not exist; did you mean live?"),
         ('[p]\nbase = "q"\n[q]\nbase = "p"\n', "its base '.' leads back to itself"),

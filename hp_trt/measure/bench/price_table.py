@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from hp_trt.hunyuanportrait.profiles import ADDED_BY
+from hp_trt.interface.tables import print_table
 from hp_trt.measure.bench.prices import pareto
+from hp_trt.open_graphs import option_for
 
 INK, FAINT, BEST = "#2b2d33", "#b9b6ae", "#c2513a"
 _COLUMNS = (  # key, heading, digits
@@ -29,20 +31,18 @@ _COLUMNS = (  # key, heading, digits
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what stands around it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("profile")
-    table.add_column("steps", justify="right")
-    for _, heading, _ in _COLUMNS:
-        table.add_column(heading, justify="right")
+    headings, rows = ["profile", "steps", *(heading for _, heading, _ in _COLUMNS)], []
     best = pareto(report["rows"])
     for row in report["rows"]:
         name = f"{row['profile']} *" if row["profile"] in best else row["profile"]
-        table.add_row(name, str(row["steps"]), *(cell(row[key], digits) for key, _, digits in _COLUMNS))
-    console.print(table)
+        rows.append([name, str(row["steps"]), *(cell(row[key], digits) for key, _, digits in _COLUMNS)])
+    print_table(console, headings, rows)
     clips, machine, bundle = report["clips"], report["machine"], report["bundle"]
     console.print("* none of the others is both faster and better (PSNR)", markup=False)
     for name, graphs in report["left_out"].items():
-        console.print(f"{name}: left out, there is no {', '.join(graphs)}", markup=False)
+        options = " ".join(dict.fromkeys(filter(None, (option_for(graph, ADDED_BY) for graph in graphs))))
+        how = f"; build with {options}" if options else ""
+        console.print(f"{name}: left out, there is no {', '.join(graphs)}{how}", markup=False, soft_wrap=True)
     console.print(
         f"{bundle['preset']} {bundle['precision']}, {bundle['weights']} weights; drawn clips {clips['seeds']} of "
         f"{clips['frames']} frames, self-reenactment; frames/s from arrays to arrays with known faces; "

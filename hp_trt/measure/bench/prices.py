@@ -19,7 +19,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.families import FamilyName, Provider
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import find_profile, graphs, own_profiles, read_profiles, sampling_of
+from hp_trt.hunyuanportrait.profiles import find_profile, fitted, graphs, own_profiles, read_profiles, sampling_of
 from hp_trt.measure.bench import machine
 from hp_trt.profiles import Profile
 
@@ -68,7 +68,7 @@ class PriceConfig:
         named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
         family = families.find(self.family)
         lacks = {
-            p.name: [graph for graph in graphs(p) if graph not in has]
+            p.name: [graph for graph in graphs(fitted(p, has)) if graph not in has]
             if family.computes(p.quantize)
             else [f"{p.quantize} products in {family.name}"]
             for p in self.chosen()

@@ -9,19 +9,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from hp_trt.interface.tables import print_table
 
 _MIB = 2**20
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and its lines."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("stage")
-    for name in ("count", "p50 ms", "p90 ms", "p99 ms", "total s", "share", "GFLOP", "GFLOP/s"):
-        table.add_column(name, justify="right")
-    for stage in report["stages"]:
-        table.add_row(
+    headings = ("stage", "count", "p50 ms", "p90 ms", "p99 ms", "total s", "share", "GFLOP", "GFLOP/s")
+    rows = [
+        (
             stage["stage"],
             str(stage["count"]),
             *(f"{stage[name]:.1f}" for name in ("p50_ms", "p90_ms", "p99_ms")),
@@ -30,7 +28,9 @@ def show(report: Mapping[str, Any], console: Console) -> None:
             f"{stage['flops'] / 1e9:.1f}" if stage["flops"] else "",
             f"{stage['flops_per_s'] / 1e9:.1f}" if stage["flops"] else "",
         )
-    console.print(table)
+        for stage in report["stages"]
+    ]
+    print_table(console, headings, rows)
     for line in lines(report):
         console.print(line, markup=False, soft_wrap=True)
 

@@ -9,24 +9,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from hp_trt.interface.tables import print_table
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what it does not hold."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(report["protocol"] + "-reenactment")
-    table.add_column("better", no_wrap=True)
+    headings, rows = [report["protocol"] + "-reenactment", "better"], []
     for column in report["columns"]:
-        table.add_column(column["name"], justify="right", no_wrap=True)
-        if column["kind"] == "bundle":
-            table.add_column("worst", justify="right", no_wrap=True)
+        headings += [column["name"], "worst"] if column["kind"] == "bundle" else [column["name"]]
     for measure in report["measures"]:
         cells = [cell for column in report["columns"] for cell in _cells(column, measure)]
         if any(cells):
             name = measure["title"] + (f", {measure['unit']}" if measure["unit"] else "")
-            table.add_row(name, measure["better"], *(cell or "-" for cell in cells))
-    console.print(table)
+            rows.append((name, measure["better"], *(cell or "-" for cell in cells)))
+    print_table(console, headings, rows, left=("better",))
     for line in lines(report):
         console.print(line, markup=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,17 +18,26 @@ from engines.families import FamilyName, Provider
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import find_profile, graphs, own_profiles
+from hp_trt.hunyuanportrait.profiles import (
+    ADDED_BY,
+    SMALL_DECODER,
+    find_profile,
+    fitted,
+    graphs,
+    misses_small_decoder,
+    own_profiles,
+)
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
 from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
 from hp_trt.measure.planning.wishes import LEAST_PX, STEP_PX, Answer, Choice, Wish, answer
+from hp_trt.open_graphs import option_for
 from hp_trt.profiles import Profile
 from runtime.work import Work
 
-FRAMES = 100
+FRAMES, RATE = 100, 25.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +52,7 @@ class PredictConfig:
     frames: int = FRAMES  # of the driving video
     steps: int | None = None  # None: the profile's, or the preset's
     precision: str | None = None  # "fp16" | "fp32"; None: fp16, or the bundle's
-    rate: float = 25.0  # driving frames a second
+    rate: float | None = None  # driving frames a second; None: as many as are wished for, or 25
     fps: float | None = None  # a wish
     latency_s: float | None = None  # a wish
     attainable: float = ATTAINABLE  # of a card's peaks
@@ -70,6 +79,11 @@ class PredictConfig:
             raise InputError(
                 f"--attainable is a part of the card's peaks, above 0 and at most 1, got {self.attainable}"
             )
+
+    @property
+    def driving_rate(self) -> float:
+        """Frames a second of the driver, which a live window waits for: a wish for so many is one for such a driver."""
+        return self.rate or self.fps or RATE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +136,8 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         model = model_of_preset(
             config.preset or "hunyuanportrait", size=config.size, precision=config.precision or "fp16"
         )
-    profile = find_profile(config.profile)
+    asked = find_profile(config.profile)
+    profile = fitted(asked, model.has)
     work = profile_work(profile, model.sampling, config.frames, steps=config.steps)
     speed, notes = _speed(config, model, profile, work, bundle, tell or (lambda text: None))
     now = Choice(profile=config.profile, size=model.size, steps=config.steps or _steps(profile, model))
@@ -131,9 +146,9 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
     def predicted(choice: Choice) -> Prediction:
         sized = model if choice.size == model.size else model.resized(choice.size)
         assert sized is not None, "sizes of a bundle that nobody else knows are not tried"
-        chosen = find_profile(choice.profile)
+        chosen = fitted(find_profile(choice.profile), model.has)
         done = profile_work(chosen, sized.sampling, config.frames, steps=choice.steps)
-        return predict(sized, done, speed, rate=config.rate)
+        return predict(sized, done, speed, rate=config.driving_rate)
 
     prediction = predicted(now)
     answers = []
@@ -151,7 +166,7 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         memory_bytes=speed.memory_bytes,
         prediction=prediction,
         answers=tuple(answers),
-        notes=(*notes, *_notes(prediction, speed, config)),
+        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config)),
     )
 
 
@@ -208,6 +223,16 @@ def _measured(
         return measure(runtime, opened, model, work, memory_bytes=card_bytes if on_card else None)
 
 
+def _of_graphs(asked: Profile, planned: Profile, model: PlannedModel, config: PredictConfig) -> Iterator[str]:
+    """Where the graphs are not those that the profile's name leads one to expect."""
+    if misses_small_decoder(asked, model.has):
+        where = f"{config.bundle} has" if config.bundle is not None else f"the weights of {model.preset} have"
+        yield f"{where} no small decoder: the full one is planned; it comes with {SMALL_DECODER}"
+    if config.bundle is not None and (lacking := [name for name in graphs(planned) if name not in model.graphs]):
+        options = " ".join(dict.fromkeys(filter(None, (option_for(name, ADDED_BY) for name in lacking))))
+        yield f"{config.bundle} has no {', '.join(lacking)}: planned as if it had; build with {options}"
+
+
 def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[str]:
     notes = []
     if isinstance(speed, Card):
@@ -230,9 +255,9 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[
             f"it does not fit: about {prediction.memory.total / 2**30:.1f} GiB are needed, {speed.name} has "
             f"{speed.memory_bytes / 2**30:.0f}; plan a smaller --size, or build with --weight-streaming"
         )
-    if prediction.work.mode == "live" and prediction.frames_per_s < config.rate:
+    if prediction.work.mode == "live" and prediction.frames_per_s < config.driving_rate:
         notes.append(
-            f"slower than a driver of {config.rate:g} frames/s: frames would wait ever longer, or be dropped; the "
-            "latency is that of a frame that did not wait"
+            f"slower than a driver of {config.driving_rate:g} frames/s: frames would wait ever longer, or be dropped; "
+            "the latency is that of a frame that did not wait"
         )
     return notes

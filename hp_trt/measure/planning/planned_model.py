@@ -7,7 +7,7 @@ everything of a preset alone, is known in the room of the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.hunyuanportrait.counts import CELL_PX, TOKENS, counts_of, tokens_of
+from hp_trt.hunyuanportrait.profiles import DISTILLED
 from runtime.hunyuanportrait.presets import HALF, PRESETS
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.work import Call
@@ -47,6 +48,11 @@ class PlannedModel:
     sampling: Sampling  # the preset's own
     token_shape: tuple[int, int]  # of a frame's motion tokens: m, D
     graphs: Mapping[str, Any]  # a bundle's records; empty without one
+
+    @property
+    def has(self) -> Container[str]:
+        """Graphs of live mode that not all weights make: the bundle's, or those that the preset's own weights make."""
+        return self.graphs or DISTILLED.get(self.preset, frozenset())
 
     @property
     def cells(self) -> int:

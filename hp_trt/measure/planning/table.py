@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 
+from hp_trt.interface.tables import print_table
 from hp_trt.measure.planning.plan import Plan
 
 
 def show(plan: Plan, console: Console | None = None) -> None:
     """Print the table and its lines."""
     console = console or Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("stage")
-    for name in ("TFLOP", "GB moved", "s", "s a window", "share", "bound by"):
-        table.add_column(name, justify="right" if name != "bound by" else "left")
+    rows = []
     prediction = plan.prediction
     known_s = sum(stage.seconds or 0.0 for stage in prediction.stages)
     for stage in prediction.stages:
         seconds = stage.seconds
-        table.add_row(
+        row = (
             stage.stage,
             f"{stage.flops / 1e12:.4g}" if stage.flops else "",
             f"{stage.bytes / 1e9:.4g}" if stage.bytes else "",
@@ -30,7 +27,9 @@ def show(plan: Plan, console: Console | None = None) -> None:
             "" if seconds is None else f"{seconds / known_s:.1%}",
             stage.bound,
         )
-    console.print(table)
+        rows.append(row)
+    headings = ("stage", "TFLOP", "GB moved", "s", "s a window", "share", "bound by")
+    print_table(console, headings, rows, left=("bound by",))
     for line in lines(plan):
         console.print(line, markup=False, soft_wrap=True)
 

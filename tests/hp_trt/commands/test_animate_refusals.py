@@ -92,7 +92,7 @@ def test_the_portrait_is_no_driving_video(animate, sample):
         (["--seed=-1"], "seed"),
         (["--weight-budget=-1"], "--weight-budget is a number of GiB of at least 0, got -1.0"),
         (["--weight-budget=1"], "a weight budget is for TensorRT's plans, the family is onnxruntime"),
-        (["--threads=0"], "threads must be at least 1"),
+        (["--threads=0"], "threads must be a whole number of at least 1"),
         (["--threads=1000000"], "at most 1024"),
         (["--appearance-scale=nan"], "guidance_appearance needs two numbers"),
         (["--profile=fast"], "there is no profile 'fast'"),

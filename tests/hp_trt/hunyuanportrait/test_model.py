@@ -20,9 +20,9 @@ from tests.fakes import FakeBackend
 from tests.hp_trt.live.fake_stream import portrait
 
 
-def model_of(*networks: str) -> HunyuanPortrait:
+def model_of(*networks: str, graphs: tuple[str, ...] = ("tiny_decoder",)) -> HunyuanPortrait:
     weights = {"kind": "trained", "fingerprint": dict.fromkeys(networks, ""), "source": "a test"}
-    bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights))
+    bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights, graphs=dict.fromkeys(graphs)))
     return HunyuanPortrait(bundle, RuntimeConfig(), FakeBackend(), SimpleNamespace(sessions={}))
 
 
@@ -37,6 +37,18 @@ def model_of(*networks: str) -> HunyuanPortrait:
 def test_one_step_of_a_denoiser_that_is_not_distilled_is_told_of(profile, networks, told):
     notes = model_of(*networks).notes(find_profile(profile))
     assert bool(notes) == told == any("is not distilled" in note for note in notes)
+
+
+@pytest.mark.parametrize(("graphs", "decoder"), [((), "vae_decoder"), (("tiny_decoder",), "tiny_decoder")])
+def test_a_bundle_without_a_small_decoder_is_told_of_and_runs_live_with_the_full_one(graphs, decoder):
+    """Such as one of the published weights: nobody has published a small decoder for them."""
+    model, live = model_of("unet", "live_unet", graphs=("live_denoiser", *graphs)), find_profile("live")
+    assert model.roles(live)["decoder"] == decoder
+    assert {call.graph for call in model.work(live, 20).graphs["decode"]} == {decoder}
+    told = "this bundle has no small decoder: the full one takes its place, several times as slow; build with --live-w"
+    assert [note.startswith(told) for note in model.notes(live)] == ([] if graphs else [True])
+    asked = replace(live, decoder="tiny")
+    assert model.roles(asked)["decoder"] == "tiny_decoder" and not model.notes(asked)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from engines.errors import InputError
 from hp_trt.hunyuanportrait.profiles import (
     STREAMED,
     find_profile,
+    fitted,
     graphs,
     own_profiles,
     read_profiles,
@@ -32,6 +33,21 @@ def test_live_needs_the_graphs_of_live_mode():
         "tiny_decoder",
     ]
     assert all(named[role] == role for role in ("appearance", "motion", "vae_encoder", "step_embedding"))
+
+
+def test_live_takes_the_full_decoder_where_a_bundle_has_no_small_one():
+    live = find_profile("live")
+    assert fitted(live, {"live_denoiser", "vae_decoder"}).decoder == "full"
+    assert fitted(live, {"live_denoiser", "vae_decoder", "tiny_decoder"}).decoder == "tiny"
+    assert roles(fitted(live, ()))["decoder"] == "vae_decoder"
+
+
+def test_who_asks_for_the_small_decoder_by_name_is_given_no_other(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[mine]\nbase = "live"\ndecoder = "tiny"\n[same]\nbase = "live"\nsteps = 2\n')
+    mine, same = read_profiles(file).values()
+    assert roles(fitted(mine, ()))["decoder"] == "tiny_decoder"
+    assert roles(fitted(same, ()))["decoder"] == "vae_decoder"  # its base's words hold for it too
 
 
 def test_deep_features_are_reused_by_the_denoiser_in_two_parts_in_either_mode(tmp_path):

@@ -275,9 +275,9 @@ def test_whoever_waits_is_let_go_by_abort():
 @pytest.mark.parametrize(
     ("image", "says"),
     [
-        (np.zeros((4, 4), np.uint8), r"an array \(H, W, 3\) of uint8, red first; got \(4, 4\) uint8"),
+        (np.zeros((4, 4), np.uint8), r"driving frame 0 must be \(H, W, 3\) of uint8, red first, got \(4, 4\) uint8"),
         (np.zeros((4, 4, 3), np.float32), r"got \(4, 4, 3\) float32"),
-        ([[1, 2]], "got list"),
+        ([[1, 2]], "driving frame 0 must be an array .* got a list"),
         (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
     ],
 )

@@ -184,7 +184,7 @@ def test_a_nan_names_its_step_and_window(bad):
 def test_a_window_the_bundle_was_not_built_for_says_which_it_was():
     backend = FakeBackend()
     sessions = fake_sessions(backend, window=6)
-    with pytest.raises(BundleError, match="built for windows of 6 frames, asked for 4; use window 6, or build another"):
+    with pytest.raises(BundleError, match="built for windows of 6 frames, asked for 4; use a window of 6"):
         run(fake_clip(9), Sampling(steps=3, window=4, overlap=1), backend=backend, sessions=sessions)
 
 

@@ -30,7 +30,11 @@ REPORT = {
     "machine": {"cpu": "A CPU", "cores": 2, "onnxruntime": "1.31.1"},
     "bundle": {"bundle": "out/pocket", "preset": "pocket", "precision": "fp32", "weights": "trained"},
     "clips": {"seeds": "0:4", "frames": 50},
-    "left_out": {"deep-every-2": ["denoiser_inner", "denoiser_outer"]},
+    "left_out": {
+        "deep-every-2": ["denoiser_inner", "denoiser_outer"],
+        "int8": ["denoiser_int8"],
+        "fp8": ["fp8 products in onnxruntime"],
+    },
     "rows": ROWS,
 }
 
@@ -91,7 +95,9 @@ def test_the_table_marks_what_is_worth_its_price_and_shows_a_missing_number_as_a
     by_name = {line[:18].strip(): line for line in lines}
     assert "live *" in by_name["live *             "[:18].strip()]
     assert by_name["exact *"].rstrip().endswith("-")
-    assert "deep-every-2: left out, there is no denoiser_inner, denoiser_outer" in lines
+    assert "deep-every-2: left out, there is no denoiser_inner, denoiser_outer; build with --reuse" in lines
+    assert "int8: left out, there is no denoiser_int8; build with --quantize int8" in lines
+    assert "fp8: left out, there is no fp8 products in onnxruntime" in lines
     assert "slow and worse" in by_name and "self-reenactment" in lines[-1]
 
 

@@ -62,6 +62,29 @@ def test_a_stream_slower_than_its_driver_is_told():
     assert any(note.startswith("slower than a driver of 60 frames/s") for note in made.notes)
 
 
+def test_live_mode_of_the_published_weights_is_planned_with_the_decoder_that_they_have():
+    """Nobody has published a small decoder for them; pocket's own weights have one."""
+    full, pocket = (plan(PredictConfig(gpu="H200", profile="live", preset=name)) for name in (None, "pocket"))
+    decoders = [{call.graph for call in made.prediction.work.graphs["decode"]} for made in (full, pocket)]
+    assert decoders == [{"vae_decoder"}, {"tiny_decoder"}]
+    assert full.notes[0] == (
+        "the weights of hunyuanportrait have no small decoder: the full one is planned; it comes with --live-weights "
+        "FILE, which python -m export.distill makes"
+    )
+    assert not any("small decoder" in note for note in pocket.notes)
+    # A window's eight frames: at 512 px the full decoder is 26 TFLOP of them, the small one 0.4.
+    assert full.prediction.flops > 2 * 15 * 10.25e12
+
+
+def test_a_wish_for_frames_a_second_is_one_for_a_driver_of_so_many():
+    """Six of a window's seven new frames are waited for: 6 / 25 s are 0.240, 6 / 30 s are 0.200."""
+    usual, wished, given = (
+        plan(PredictConfig(gpu="H200", profile="live", preset="pocket", **options)).prediction.latency_s
+        for options in ({}, {"fps": 30.0}, {"fps": 30.0, "rate": 25.0})
+    )
+    assert usual - wished == pytest.approx(0.040, abs=1e-4) and given == usual
+
+
 def test_the_json_holds_every_number_of_the_table():
     data = json.loads(json.dumps(plan(PredictConfig(gpu="H200", latency_s=0.2)).to_json()))
     assert data["prediction"]["row_forwards"] == 300

@@ -29,9 +29,11 @@ from filelock import FileLock, Timeout
 
 from engines.bundle import Bundle, Record, read_manifest, read_record, visible_files
 from engines.errors import BundleError, OutputError
+from engines.fields import read_json
 from engines.file_record import hash_file
 from engines.manifest import (
     FORMAT,
+    MANIFEST_BYTES,
     MANIFEST_NAME,
     RECORD_NAME,
     SCHEMA,
@@ -39,7 +41,6 @@ from engines.manifest import (
     Manifest,
     graph_folder,
     is_graph_folder,
-    parse_json,
     to_text,
 )
 from engines.plans import (
@@ -143,7 +144,7 @@ class BundleWriter:
         """The manifest that stands, whatever became of the files it names; None where it cannot be read."""
         try:
             return Manifest.from_json(read_manifest(self.path))
-        except (BundleError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except (BundleError, ValueError):
             return None
 
     def timing_cache(self, target: Target) -> Path:
@@ -238,7 +239,7 @@ class BundleWriter:
         data: Any = None
         if file.exists():
             try:
-                data = parse_json(file.read_bytes())
+                data = read_json(file, most_bytes=MANIFEST_BYTES).found
             except ValueError:
                 # Damaged: a rebuild replaces it. Without our graphs beside it, it may be anybody's.
                 data = {"format": FORMAT} if (self.path / "onnx").is_dir() else None

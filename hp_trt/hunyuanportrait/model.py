@@ -17,6 +17,7 @@ from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder, encoded
 from hp_trt.hunyuanportrait.profiles import ADDED_BY, PROFILES, STREAMED, check_choices, roles, sampling_of
+from hp_trt.hunyuanportrait.promises import check_bundle
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.live.stream import Stream
@@ -36,6 +37,7 @@ class HunyuanPortrait:
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
     added_by: ClassVar[Mapping[str, str]] = ADDED_BY
+    check_bundle = staticmethod(check_bundle)
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
         self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs

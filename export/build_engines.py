@@ -59,15 +59,15 @@ Family = Annotated[
     ),
 ]
 Precision = Annotated[str | None, typer.Option(help="fp32 or fp16 [fp16 for TensorRT, else fp32].")]
-Size = Annotated[int | None, typer.Option(help="Pixels along a side [512; pocket 128].")]
-Frames = Annotated[int | None, typer.Option(help="Frames denoised together [25].")]
+Size = Annotated[int | None, typer.Option(min=1, help="Pixels along a side [512; pocket 128].")]
+Frames = Annotated[int | None, typer.Option(min=1, max=256, help="Frames denoised together [25].")]
 Only = Annotated[list[str] | None, typer.Option(help="Build at most this graph or plan; may be repeated.")]
 Parity = Annotated[bool, typer.Option(help="Compare graphs and engines with their networks.")]
 GraphParity = Annotated[
     bool, typer.Option(help="Compare graphs, on this CPU; without it engines still are, on the GPU.")
 ]
 Capability = Annotated[str | None, typer.Option(help="GPUs to build tensorrt-rtx plans for: 8.9,12.0 [the GPU here].")]
-Workspace = Annotated[float | None, typer.Option(help="Most scratch memory of one layer, in GiB.")]
+Workspace = Annotated[float | None, typer.Option(max=1 << 20, help="Most scratch memory of one layer, in GiB.")]
 VersionCompatible = Annotated[
     bool, typer.Option("--version-compatible", help="Plans also run on later releases of this major version.")
 ]
@@ -80,8 +80,8 @@ WeightStreaming = Annotated[
 Strip = Annotated[
     bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
 ]
-OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
-Device = Annotated[int, typer.Option(help="Which GPU to build plans on, from 0.")]
+OptimizationLevel = Annotated[int | None, typer.Option(min=0, max=5, help="0 (fast build) to 5 [the family's own].")]
+Device = Annotated[int, typer.Option(min=0, max=1023, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

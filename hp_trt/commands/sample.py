@@ -13,8 +13,8 @@ from hp_trt.console import Reporter
 
 def sample(
     out: Annotated[Path, typer.Option(help="Folder to write portrait.png, driving.mp4 and driving-2.mp4 into.")],
-    seed: Annotated[int, typer.Option(min=0, help="Who is drawn, and how they move.")] = 0,
-    frames: Annotated[int, typer.Option(min=1, help="Length of the driving videos.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, max=options.MOST_SEED, help="Who is drawn, and how they move.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, max=10_000, help="Length of the driving videos.")] = 50,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

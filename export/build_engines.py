@@ -59,8 +59,8 @@ Family = Annotated[
     ),
 ]
 Precision = Annotated[str | None, typer.Option(help="fp32 or fp16 [fp16 for TensorRT, else fp32].")]
-Size = Annotated[int | None, typer.Option(min=1, help="Pixels along a side [512; pocket 128].")]
-Frames = Annotated[int | None, typer.Option(min=1, max=256, help="Frames denoised together [25].")]
+Size = Annotated[int | None, typer.Option(help="Pixels along a side [512; pocket 128].")]
+Frames = Annotated[int | None, typer.Option(help="Frames denoised together [25].")]
 Only = Annotated[list[str] | None, typer.Option(help="Build at most this graph or plan; may be repeated.")]
 Parity = Annotated[bool, typer.Option(help="Compare graphs and engines with their networks.")]
 GraphParity = Annotated[
@@ -80,7 +80,7 @@ WeightStreaming = Annotated[
 Strip = Annotated[
     bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
 ]
-OptimizationLevel = Annotated[int | None, typer.Option(min=0, max=5, help="0 (fast build) to 5 [the family's own].")]
+OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
 Device = Annotated[int, typer.Option(min=0, max=1023, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 

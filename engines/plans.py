@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -43,10 +43,13 @@ class PlanOptions:
     def from_json(cls, data: Any) -> PlanOptions:
         """`data`: a mapping or a Field. ValueError."""
         field = Field.of(data)
-        numbers = {"workspace_bytes": (1, (1 << 63) - 1), "optimization_level": (0, 5)}
         return cls(
-            **{name: _whole_or_none(field, name, *limits) for name, limits in numbers.items()},
-            **{option.name: field[option.name].flag() for option in fields(cls) if option.name not in numbers},
+            workspace_bytes=_whole_or_none(field["workspace_bytes"], 1, (1 << 63) - 1),
+            version_compatible=field["version_compatible"].flag(),
+            hardware_compatible=field["hardware_compatible"].flag(),
+            weight_streaming=field["weight_streaming"].flag(),
+            strip=field["strip"].flag(),
+            optimization_level=_whole_or_none(field["optimization_level"], 0, 5),
         )
 
 
@@ -204,8 +207,8 @@ def numbers_from_json(field: Field) -> dict[str, float]:
     return {name: value.number(0, 1e30) for name, value in field.entries(most=100)}
 
 
-def _whole_or_none(field: Field, name: str, least: int, most: int) -> int | None:
-    return None if field[name].found is None else field[name].whole(least, most)
+def _whole_or_none(field: Field, least: int, most: int) -> int | None:
+    return None if field.found is None else field.whole(least, most)
 
 
 def plan_folder(target: Target, name: str, key: str) -> str:

@@ -62,3 +62,21 @@ def test_a_plan_without_weights_says_that_it_was_compared_with_others(tmp_path):
             text = text_of(Bundle(path=tmp_path, manifest=with_plans(manifest_of(graph), plan, target=stripped)))
             assert ("1.0e-02, other weights" in text) == (graph is not old)
             assert "1.0e-02" in text and "strip" in text
+
+
+def test_words_of_a_bundle_are_shown_and_obeyed_by_nobody(tmp_path):
+    bundle = make_bundle_with_plans(tmp_path, replace(TARGET, gpu="[/bold]\x1b[2J", version="[red]"), unet=b"graph")
+    odd = {"kind": "random", "source": "\x1b]0;title\x07 [/]" + "x" * 5000, "fingerprint": {}}
+    shown = Bundle(path=tmp_path, manifest=replace(bundle.manifest, weights=odd, created="[/]"))
+    text = text_of(shown)
+    assert "\x1b" not in text and "\\x1b]0;title" in text
+    assert "[/bold]" in text and "[red]" in text
+    assert max(map(len, text.splitlines())) < 700
+
+
+def test_a_plan_of_which_nothing_was_written_down_is_shown(tmp_path):
+    bundle = make_bundle_with_plans(tmp_path, unet=b"graph")
+    [(folder, engines)] = bundle.manifest.engines.items()
+    bare = {name: replace(plan, attention={}, built={}) for name, plan in engines.plans.items()}
+    shown = replace(bundle.manifest, engines={folder: replace(engines, plans=bare)})
+    assert "not known" in text_of(Bundle(path=tmp_path, manifest=shown))

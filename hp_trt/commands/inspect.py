@@ -30,8 +30,11 @@ def inspect(
 ) -> None:
     """Check every file of a bundle and say what is in it."""
     from engines.bundle import Bundle
+    from hp_trt.models import MODELS, find_model
 
     opened = Bundle.open(bundle)
+    if opened.manifest.model in MODELS:  # of another version's model the files can be checked all the same
+        find_model(opened)
     with Reporter(as_json=json) as report:
         if json:
             report.result("", **summary(opened))

@@ -160,7 +160,7 @@ _WHOLE_NUMBERS = {  # name -> least, most
     "window": (1, 10_000),
     "overlap": (0, 10_000),
     "shift": (0, 10_000),
-    "pad_frames": (0, 10_000),
+    "pad_frames": (0, 1000),  # each has motion tokens of its own
     "decode_chunk": (1, 10_000),
     "motion_bucket_id": (0, 1_000_000),
     "seed": (0, 2**64 - 1),

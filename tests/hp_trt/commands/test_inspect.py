@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 from rich.console import Console
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
-from engines.manifest import OWN_SOURCE
+from engines.manifest import OWN_SOURCE, own_hash
 from engines.plans import PlanOptions
 from hp_trt.commands.inspect import show, summary
 from tests.engines.bundles import (
@@ -21,6 +22,7 @@ from tests.engines.bundles import (
     manifest_of,
     with_plans,
 )
+from tests.hp_trt.command_line import refused
 
 
 def text_of(bundle: Bundle) -> str:
@@ -80,3 +82,10 @@ def test_a_plan_of_which_nothing_was_written_down_is_shown(tmp_path):
     bare = {name: replace(plan, attention={}, built={}) for name, plan in engines.plans.items()}
     shown = replace(bundle.manifest, engines={folder: replace(engines, plans=bare)})
     assert "not known" in text_of(Bundle(path=tmp_path, manifest=shown))
+
+
+def test_a_bundle_that_its_model_cannot_work_with_is_refused_as_when_it_is_opened(hp_trt, tmp_path):
+    bundle = make_bundle(tmp_path / "b", unet=b"graph")
+    data = bundle.manifest.to_json() | {"geometry": {"crop_px": 10**6, "appearance_px": 28, "motion_px": 32}}
+    (bundle.path / "manifest.json").write_text(json.dumps(data | {"sha256": own_hash(data)}))
+    refused(hp_trt("inspect", bundle.path), "geometry.crop_px must be a whole number of 8 to 2048, got 1000000")

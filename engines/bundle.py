@@ -12,8 +12,9 @@
         timing.cache                    what the builder has measured; worth time only
       .lock  .build/                    a build in progress
 
-Opening checks everything before anything is loaded: schema, missing, foreign and changed files. Plans of a family that
-is not asked for do not count: without them the graphs are as good, and plans are built of them again.
+Opening checks everything before anything is loaded: schema, missing, foreign and changed files, links in the place of
+files, graphs whose weights lie elsewhere (`engines/external_data.py`). The bundle itself may lie behind a link. Plans
+of a family that is not asked for do not count: without them the graphs are as good, and plans are built of them again.
 A folder that the manifest does not name but whose record vouches for it is what a build killed around its last rename
 leaves behind: harmless, never loaded, swept by the next build.
 """
@@ -21,6 +22,7 @@ leaves behind: harmless, never loaded, swept by the next build.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +30,12 @@ from typing import Any
 
 from engines.checked_files import check_files
 from engines.errors import BundleError
+from engines.external_data import outside
+from engines.fields import read_bytes, read_json, shown
 from engines.file_record import FileRecord
 from engines.manifest import (
     FORMAT,
+    MANIFEST_BYTES,
     MANIFEST_NAME,
     RECORD_NAME,
     SCHEMA,
@@ -38,7 +43,6 @@ from engines.manifest import (
     Manifest,
     build_command,
     own_hash,
-    parse_json,
     plan_command,
     to_text,
 )
@@ -84,9 +88,8 @@ class Bundle:
             raise BundleError(f"{path / MANIFEST_NAME} was changed after the build; rebuild it: {command}")
         try:
             manifest = Manifest.from_json(data)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            reason = f"no field {error}" if isinstance(error, KeyError) else error
-            raise BundleError(f"{path / MANIFEST_NAME} cannot be used: {reason}; rebuild it: {command}") from error
+        except ValueError as error:
+            raise BundleError(f"{path / MANIFEST_NAME} cannot be used: {error}; rebuild it: {command}") from error
         if preset is not None and manifest.preset != preset:
             raise BundleError(
                 f"{path} is a bundle of preset {manifest.preset}, needed {preset}; "
@@ -123,16 +126,20 @@ class Bundle:
 def read_manifest(bundle: Path) -> dict[str, Any]:
     """The manifest's json, known to be ours and of a schema this program reads. Raises BundleError."""
     command = build_command(bundle)
-    if not bundle.exists():
-        raise BundleError(f"there is no bundle at {bundle}; build one: {command}")
-    if not bundle.is_dir():
-        raise BundleError(f"{bundle} is a file, a bundle is a folder; build one: {build_command(Path('NEW_FOLDER'))}")
     file = bundle / MANIFEST_NAME
-    if not file.is_file():
+    try:
+        there, is_folder, has_manifest = bundle.exists(), bundle.is_dir(), file.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise BundleError(f"{bundle} cannot be read: {error.strerror}; give a bundle's folder") from error
+    if not there:
+        raise BundleError(f"there is no bundle at {bundle}; build one: {command}")
+    if not is_folder:
+        raise BundleError(f"{bundle} is a file, a bundle is a folder; build one: {build_command(Path('NEW_FOLDER'))}")
+    if not has_manifest:
         state = "holds an unfinished build" if (bundle / ".build").is_dir() else "is not a bundle"
         raise BundleError(f"{bundle} {state}: it has no {MANIFEST_NAME}; build one: {command}")
     try:
-        data = parse_json(file.read_text(encoding="utf-8"))
+        data = read_json(file, most_bytes=MANIFEST_BYTES).found
     except OSError as error:
         raise BundleError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
     except ValueError as error:
@@ -143,13 +150,17 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
             f"build one in a new folder: {build_command(Path('NEW_FOLDER'))}"
         )
     schema = data.get("schema")
-    if not isinstance(schema, int) or schema < SCHEMA:
-        raise BundleError(f"{file} has schema {schema!r}, needed {SCHEMA}; rebuild it: {build_command(bundle, data)}")
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < SCHEMA:
+        raise BundleError(
+            f"{file} has schema {shown(schema)}, needed {SCHEMA}; rebuild it: {build_command(bundle, data)}"
+        )
     if schema > SCHEMA:
         versions = data.get("versions")
         writer = versions.get("hp_trt") if isinstance(versions, Mapping) else None
+        writer = writer if isinstance(writer, str) else None
         raise BundleError(
-            f"{file} has schema {schema}, this program reads {SCHEMA}; install hp-trt {writer or 'of a later version'}"
+            f"{file} has schema {shown(schema)}, this program reads {SCHEMA}; "
+            f"install hp-trt {writer or 'of a later version'}"
             f"{' or later' if writer else ''}, or build one in a new folder: "
             f"{build_command(Path('NEW_FOLDER'), data)}"
         )
@@ -185,9 +196,9 @@ def foreign_files(bundle: Path, known: set[str]) -> list[str]:
 def read_record(file: Path) -> Record | None:
     """The record.json of a graph or a plan, or None where there is none that can be read."""
     try:
-        data = parse_json(file.read_text(encoding="utf-8"))
-        return PlanRecord.from_json(data) if "target_folder" in data else GraphRecord.from_json(data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        field = read_json(file, most_bytes=MANIFEST_BYTES)
+        return PlanRecord.from_json(field) if "target_folder" in field.mapping() else GraphRecord.from_json(field)
+    except (OSError, ValueError):
         return None
 
 
@@ -214,22 +225,45 @@ def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | N
         if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
             mend = (expected | records)[missing[0]][1]
             raise BundleError(f"{bundle} lacks {_some(missing)}; rebuild it: {mend}")
+        if links := [p for p in (MANIFEST_NAME, *expected, *records) if not _is_plain(bundle / p)]:
+            raise BundleError(
+                f"{bundle} holds {_some(links)} as a link, its files must lie in it; put the file itself there, or "
+                f"rebuild it: {command}"
+            )
         if foreign := foreign_files(bundle, {MANIFEST_NAME, *expected, *records, *others}):
             raise BundleError(
                 f"{bundle} holds {_some(foreign)}, which the build did not write; "
                 f"move it elsewhere, or build in a new folder: {build_command(Path('NEW_FOLDER'), manifest.to_json())}"
             )
         for path, (record, mend) in records.items():
-            if (bundle / path).read_bytes() != to_text(record.to_json()).encode():
+            if not _holds(bundle / path, to_text(record.to_json()).encode()):
                 raise BundleError(f"{bundle / path} was changed after the build; rebuild it: {mend}")
         for path, (file, mend) in expected.items():
             if (size := (bundle / path).stat().st_size) != file.bytes:
                 raise BundleError(f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; rebuild it: {mend}")
         check_files(bundle, {path: wanted for path, wanted in expected.items() if path in hashed})
+        for graph in manifest.graphs.values():
+            if graph.main in hashed and (elsewhere := outside(bundle / graph.main, graph.files)):
+                raise BundleError(
+                    f"{bundle / graph.main} takes weights from {shown(elsewhere)}, needed is a file beside it that the "
+                    f"manifest names; rebuild it: {command}"
+                )
     except OSError as error:
         raise BundleError(
             f"{error.filename or bundle} cannot be read: {error.strerror}; check its permissions"
         ) from error
+
+
+def _is_plain(file: Path) -> bool:
+    """Of a file that there is: whether it lies here and not behind a link."""
+    return stat.S_ISREG(file.lstat().st_mode)
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    try:
+        return read_bytes(file, most_bytes=len(content)) == content
+    except ValueError:  # longer
+        return False
 
 
 def _some(names: list[str], most: int = 3) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from engines.bundle import read_manifest, visible_files
 from engines.errors import BundleError, OutputError
-from engines.manifest import FORMAT, MANIFEST_NAME, SCHEMA, is_graph_folder, parse_json
+from engines.fields import read_json
+from engines.manifest import FORMAT, MANIFEST_BYTES, MANIFEST_NAME, SCHEMA, is_graph_folder
 from engines.plans import ENGINES, is_target_folder, is_timing_cache
 
 
@@ -56,7 +57,7 @@ def _check_manifest(path: Path, preset: str | None) -> None:
     if not file.exists():
         return
     try:
-        data = parse_json(file.read_bytes())
+        data = read_json(file, most_bytes=MANIFEST_BYTES).found
     except ValueError:
         # Damaged: a rebuild replaces it. Without our graphs beside it, it may be anybody's.
         data = {"format": FORMAT} if (path / "onnx").is_dir() else None

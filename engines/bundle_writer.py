@@ -126,7 +126,7 @@ class BundleWriter:
         """The manifest that stands, whatever became of the files it names; None where it cannot be read."""
         try:
             return Manifest.from_json(read_manifest(self.path))
-        except (BundleError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except (BundleError, ValueError):
             return None
 
     def timing_cache(self, target: Target) -> Path:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from engines.fields import Field, shown
+
+_MOST_BYTES = 1 << 50  # of a file: what no disk holds is no size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +33,24 @@ def files_to_json(files: Mapping[str, FileRecord]) -> dict[str, Any]:
     return {path: asdict(file) for path, file in files.items()}
 
 
-def files_from_json(data: Mapping[str, Any]) -> dict[str, FileRecord]:
-    return {path: FileRecord(sha256=file["sha256"], bytes=file["bytes"]) for path, file in data.items()}
+def files_from_json(data: Any) -> dict[str, FileRecord]:
+    """`data`: a mapping or a Field. ValueError."""
+    return {path: _file_from_json(file) for path, file in Field.of(data).entries(most=100)}
+
+
+def _file_from_json(file: Field) -> FileRecord:
+    sha256 = file["sha256"].text()
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise file["sha256"].wrong("64 lower-case hex digits")
+    return FileRecord(sha256=sha256, bytes=file["bytes"].whole(0, _MOST_BYTES))
 
 
 def check_record(name: str, key: str, folder: str, files: Mapping[str, FileRecord]) -> None:
     """What every record of a bundle keeps: it becomes folder names. Raises ValueError."""
-    if not name.isidentifier():
-        raise ValueError(f"a graph's name must be an identifier, got {name!r}")
-    if len(key) < 12 or set(key) - set("0123456789abcdef"):
-        raise ValueError(f"{name}: need a key of at least 12 lower-case hex digits, got {key!r}")
+    if not (name.isidentifier() and name.isascii() and len(name) <= 100):
+        raise ValueError(f"a graph's name must be an identifier, got {shown(name)}")
+    if not re.fullmatch(r"[0-9a-f]{12,128}", key):
+        raise ValueError(f"{name}: need a key of at least 12 lower-case hex digits, got {shown(key)}")
     for path in files:
-        if PurePosixPath(path).parent != PurePosixPath(folder):
-            raise ValueError(f"{name}: a file must lie in {folder}, got {path!r}")
+        if PurePosixPath(path).parent != PurePosixPath(folder) or not re.fullmatch(r"[\w.-]{1,150}", Path(path).name):
+            raise ValueError(f"{name}: a file must lie in {folder}, got {shown(path)}")

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines.fields import Field, shown
 from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
-from engines.plans import EngineSet, Target
-from engines.spec import NetworkSpec
+from engines.plans import EngineSet, Target, check_built, numbers_from_json
+from engines.spec import PRECISIONS, QUANTIZATIONS, NetworkSpec
 
 SCHEMA = 3
 OWN_SOURCE = "came with hp-trt"  # of trained weights that need no --weights
@@ -26,6 +27,9 @@ FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"
 _BUILD = "python -m export.build_engines"
 RECORD_NAME = "record.json"
+MANIFEST_BYTES = 64 << 20  # more is none of ours: those of the published model have 1 MB
+LARGEST_PX = 4096  # along a side
+LONGEST_WINDOW = 4096  # frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +83,20 @@ class GraphRecord:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> GraphRecord:
+    def from_json(cls, data: Any) -> GraphRecord:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
+        check_built(field["built"])
         return cls(
-            name=data["name"],
-            key=data["key"],
-            precision=data["precision"],
-            structure=data["structure"],
-            files=files_from_json(data["files"]),
-            spec=NetworkSpec.from_json(data["spec"]),
-            parity=data["parity"],
-            flops=data["flops"],
-            built=data["built"],
+            name=field["name"].text(most=100),
+            key=field["key"].text(),
+            precision=field["precision"].choice((*PRECISIONS, *QUANTIZATIONS)),
+            structure=field["structure"].text(),
+            files=files_from_json(field["files"]),
+            spec=NetworkSpec.from_json(field["spec"]),
+            parity=numbers_from_json(field["parity"]),
+            flops=numbers_from_json(field["flops"]),
+            built=field["built"].mapping(),
         )
 
 
@@ -118,11 +125,16 @@ class Manifest:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
+        for name, record in self.graphs.items():
+            if name != record.name or name != record.spec.name:
+                raise ValueError(f"the graph {shown(name)} calls itself {record.name}, its promise {record.spec.name}")
         for folder, engines in self.engines.items():
             if folder != engines.target.folder:
                 raise ValueError(f"the plans for {engines.target} belong in {engines.target.folder}, got {folder!r}")
             stripped = engines.target.options.strip
             for name, plan in engines.plans.items():
+                if name != plan.name:
+                    raise ValueError(f"{folder}: the plan {shown(name)} calls itself {plan.name}")
                 if plan.target_folder != folder:
                     raise ValueError(f"{name}: a plan of {folder} must lie there, got {plan.target_folder!r}")
                 if name not in self.graphs or plan.graph_key != self.graphs[name].decides_plan(stripped=stripped):
@@ -149,25 +161,33 @@ class Manifest:
         return data | {"sha256": own_hash(data)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
-        for name in ("weights", "sampling", "geometry", "versions"):
-            if not isinstance(data[name], Mapping):
-                raise ValueError(f"{name} must be an object, got {data[name]!r}")
+    def from_json(cls, data: Any) -> Manifest:
+        """`data`: a mapping or a Field. What a model alone can judge, sampling and geometry, is kept as it is.
+
+        ValueError that names the field.
+        """
+        field = Field.of(data)
+        weights = field["weights"]
+        for name in ("kind", "source"):
+            weights[name].text(most=10_000)
+        for _, fingerprint in weights["fingerprint"].entries():
+            fingerprint.text()
+        height, width = (side.whole(1, LARGEST_PX) for side in field["size"].listed(least=2, most=2))
         return cls(
-            schema=data["schema"],
-            model=data["model"],
-            command=_words(data["command"]),
-            preset=data["preset"],
-            precision=data["precision"],
-            size=(data["size"][0], data["size"][1]),
-            frames=data["frames"],
-            weights=data["weights"],
-            sampling=data["sampling"],
-            geometry=data["geometry"],
-            versions=data["versions"],
-            created=data["created"],
-            graphs={name: GraphRecord.from_json(record) for name, record in data["graphs"].items()},
-            engines={folder: EngineSet.from_json(engines) for folder, engines in data["engines"].items()},
+            schema=field["schema"].whole(SCHEMA, SCHEMA),
+            model=field["model"].text(most=100),
+            command=field["command"].words(),
+            preset=field["preset"].text(most=100),
+            precision=field["precision"].choice(PRECISIONS),
+            size=(height, width),
+            frames=field["frames"].whole(1, LONGEST_WINDOW),
+            weights=weights.mapping(),
+            sampling=field["sampling"].mapping(),
+            geometry=field["geometry"].mapping(),
+            versions={name: version.text() for name, version in field["versions"].entries()},
+            created=field["created"].text(most=100),
+            graphs={name: GraphRecord.from_json(record) for name, record in field["graphs"].entries(most=1000)},
+            engines={folder: EngineSet.from_json(engines) for folder, engines in field["engines"].entries(most=1000)},
         )
 
 
@@ -193,39 +213,24 @@ def to_text(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def parse_json(text: str | bytes) -> Any:
-    """What `to_text` wrote. ValueError for everything else, NaN and bottomless nesting included."""
-
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is not json")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
     """The command that makes the graphs of `bundle` (again): with the words that its manifest says built them, or, of
     one that does not say, as precisely as what is left of it allows."""
     known = manifest if isinstance(manifest, Mapping) else {}
     try:
-        words = [shlex.join(_words(known["command"]))]
-    except (KeyError, ValueError):
-        words = [f"--preset {known.get('preset', 'pocket|hunyuanportrait')}"]
+        words = [shlex.join(Field.of(known)["command"].words())]
+    except ValueError:
+        preset = known.get("preset")
+        words = [f"--preset {preset if isinstance(preset, str) else 'pocket|hunyuanportrait'}"]
         weights = known.get("weights")
         if not isinstance(weights, Mapping) or weights.get("source") != OWN_SOURCE:
             words.append("[--weights PATH | --random-weights]")
-        words += [f"--{name} {known[name]}" for name in ("precision", "frames") if name in known]
-        if isinstance(size := known.get("size"), list | tuple) and size:
+        words += [
+            f"--{name} {known[name]}" for name in ("precision", "frames") if isinstance(known.get(name), str | int)
+        ]
+        if isinstance(size := known.get("size"), list | tuple) and size and isinstance(size[0], int):
             words.append(f"--size {size[0]}")
     return " ".join([_BUILD, *words, f"--bundle {shlex.quote(str(bundle))}"])
-
-
-def _words(data: Any) -> tuple[str, ...]:
-    if not isinstance(data, list | tuple) or not all(isinstance(word, str) for word in data):
-        raise ValueError(f"command must be a list of words, got {data!r}")
-    return tuple(data)
 
 
 def plan_command(bundle: Path, family: str, target: Target | None = None) -> str:

@@ -190,6 +190,13 @@ class OnnxSession:
             needs = {tensor.name: tensor.dtype for tensor in promised}
             if has != needs:
                 raise BundleError(f"{path} has the {kind} {has}, its manifest promises {needs}; rebuild the bundle")
+            shapes = {node.name: node.shape for node in found}
+            for tensor in promised:
+                if not _fits(shape := shapes[tensor.name], tensor.dims):
+                    raise BundleError(
+                        f"{path} has {tensor.name} of {shape}, its manifest promises {list(tensor.dims)}; "
+                        "rebuild the bundle"
+                    )
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
         """See `engines.backend.Session.run`."""
@@ -223,6 +230,13 @@ def _output(spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], giv
             f"needs {shape} {tensor.dtype}, contiguous"
         )
     return array
+
+
+def _fits(found: Sequence[int | str | None], promised: Sequence[int | str]) -> bool:
+    """Whether a graph's shape can be the promised one. What ONNX Runtime does not know has a name, or nothing."""
+    if len(found) != len(promised):
+        return not found  # an output of which not even that is known
+    return all(not isinstance(size, int) or size == dim for size, dim in zip(found, promised, strict=True))
 
 
 def _array(buffer: Buffer) -> np.ndarray:

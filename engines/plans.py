@@ -11,10 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from engines.fields import Field
 from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
 
 ENGINES = "engines"  # the folder inside a bundle
@@ -39,8 +40,17 @@ class PlanOptions:
             raise ValueError(f"the workspace must be 1 byte to 8 EiB, got {self.workspace_bytes} bytes")
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PlanOptions:
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
+    def from_json(cls, data: Any) -> PlanOptions:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
+        return cls(
+            workspace_bytes=_whole_or_none(field["workspace_bytes"], 1, (1 << 63) - 1),
+            version_compatible=field["version_compatible"].flag(),
+            hardware_compatible=field["hardware_compatible"].flag(),
+            weight_streaming=field["weight_streaming"].flag(),
+            strip=field["strip"].flag(),
+            optimization_level=_whole_or_none(field["optimization_level"], 0, 5),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +91,19 @@ class Target:
         return asdict(self) | {"capabilities": list(self.capabilities)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Target:
+    def from_json(cls, data: Any) -> Target:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
+        family = field["family"].text(most=100)
+        if not re.fullmatch(r"[a-z-]+", family):  # it becomes a folder's name
+            raise field["family"].wrong("lower-case letters and hyphens")
         return cls(
-            family=data["family"],
-            version=data["version"],
-            capabilities=tuple(data["capabilities"]),
-            gpu=data["gpu"],
-            platform=data["platform"],
-            options=PlanOptions.from_json(data["options"]),
+            family=family,
+            version=field["version"].text(most=100),
+            capabilities=field["capabilities"].words(most=100),
+            gpu=field["gpu"].text(most=200),
+            platform=field["platform"].text(most=100),
+            options=PlanOptions.from_json(field["options"]),
         )
 
 
@@ -131,16 +146,24 @@ class PlanRecord:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PlanRecord:
+    def from_json(cls, data: Any) -> PlanRecord:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
+        attention, built = field["attention"], field["built"]
+        for name in ("count", "fused") if attention.mapping() else ():
+            attention[name].whole(0, 1_000_000)
+        if (text := attention.get("text")) is not None:
+            text.text(most=10_000)
+        check_built(built)
         return cls(
-            name=data["name"],
-            key=data["key"],
-            graph_key=data["graph_key"],
-            target_folder=data["target_folder"],
-            files=files_from_json(data["files"]),
-            parity=data["parity"],
-            attention=data["attention"],
-            built=data["built"],
+            name=field["name"].text(most=100),
+            key=field["key"].text(),
+            graph_key=field["graph_key"].text(),
+            target_folder=field["target_folder"].text(),
+            files=files_from_json(field["files"]),
+            parity=numbers_from_json(field["parity"]),
+            attention=attention.mapping(),
+            built=built.mapping(),
         )
 
 
@@ -155,11 +178,37 @@ class EngineSet:
         return {"target": self.target.to_json(), "plans": {n: r.to_json() for n, r in self.plans.items()}}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> EngineSet:
+    def from_json(cls, data: Any) -> EngineSet:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
         return cls(
-            target=Target.from_json(data["target"]),
-            plans={n: PlanRecord.from_json(r) for n, r in data["plans"].items()},
+            target=Target.from_json(field["target"]),
+            plans={name: PlanRecord.from_json(plan) for name, plan in field["plans"].entries(most=1000)},
         )
+
+
+def check_built(built: Field) -> None:
+    """What of the facts about a build is read again: a graph's, or a plan's. ValueError."""
+    for name in ("seconds", "export_seconds"):
+        if (found := built.get(name)) is not None:
+            found.number(0, 1e9)
+    for name in ("peak_bytes", "weights_bytes"):
+        if (found := built.get(name)) is not None:
+            found.whole(0, 1 << 60)
+    for name in ("graph", "not_compared"):
+        if (found := built.get(name)) is not None:
+            found.text(most=10_000)
+    if (found := built.get("facts")) is not None:
+        found.mapping()
+
+
+def numbers_from_json(field: Field) -> dict[str, float]:
+    """An object of finite numbers of at least 0. ValueError."""
+    return {name: value.number(0, 1e30) for name, value in field.entries(most=100)}
+
+
+def _whole_or_none(field: Field, least: int, most: int) -> int | None:
+    return None if field.found is None else field.whole(least, most)
 
 
 def plan_folder(target: Target, name: str, key: str) -> str:

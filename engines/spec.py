@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
+from engines.fields import Field
+
 Dim = int | str
 Precision = Literal["fp32", "fp16"]  # what a bundle is exported in
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -18,6 +20,8 @@ Quantization = Literal["int8", "fp8"]  # products in 8 bits; fp8: e4m3
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 Lane = Literal["denoise", "decode"]  # what runs beside each other: each has a stream, and may have an arena
 LANES: tuple[Lane, ...] = get_args(Lane)
+DTYPES = ("float32", "float16", "int64", "int32", "int8", "uint8", "bool")  # of inputs and outputs, numpy's names
+_LARGEST_DIM = 2**31 - 1
 
 
 def plain_name(graph: str) -> tuple[str, Quantization | None]:
@@ -49,8 +53,14 @@ class TensorSpec:
         return {"name": self.name, "dims": list(self.dims), "dtype": self.dtype}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
-        return cls(name=data["name"], dims=tuple(data["dims"]), dtype=data["dtype"])
+    def from_json(cls, data: Any) -> TensorSpec:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
+        dims = tuple(
+            dim.text(most=100) if isinstance(dim.found, str) else dim.whole(1, _LARGEST_DIM)
+            for dim in field["dims"].listed(most=8)
+        )
+        return cls(name=field["name"].text(most=100), dims=dims, dtype=field["dtype"].choice(DTYPES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,12 @@ class DimRange:
     def __post_init__(self) -> None:
         if not 0 < self.min <= self.opt <= self.max:
             raise ValueError(f"need 0 < min <= opt <= max, got {self}")
+
+    @classmethod
+    def from_json(cls, data: Any) -> DimRange:
+        """`data`: a list or a Field. ValueError."""
+        least, opt, most = (size.whole(1, _LARGEST_DIM) for size in Field.of(data).listed(least=3, most=3))
+        return cls(min=least, opt=opt, max=most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +99,9 @@ class NetworkSpec:
     context: int = 0  # frames before its own that it looks back over, at the beginning of a chunk; 0: not causal
 
     def __post_init__(self) -> None:
+        for tensors in (self.inputs, self.outputs):
+            if len({tensor.name for tensor in tensors}) < len(tensors):
+                raise ValueError(f"{self.name}: two tensors of one name in {[tensor.name for tensor in tensors]}")
         named = {d for t in (*self.inputs, *self.outputs) for d in t.dims if isinstance(d, str)}
         if named != set(self.ranges):
             raise ValueError(f"{self.name}: dimensions {sorted(named)} need ranges, got {sorted(self.ranges)}")
@@ -151,14 +170,16 @@ class NetworkSpec:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> NetworkSpec:
+    def from_json(cls, data: Any) -> NetworkSpec:
+        """`data`: a mapping or a Field. ValueError."""
+        field = Field.of(data)
         return cls(
-            name=data["name"],
-            inputs=tuple(TensorSpec.from_json(t) for t in data["inputs"]),
-            outputs=tuple(TensorSpec.from_json(t) for t in data["outputs"]),
-            ranges={k: DimRange(min=r[0], opt=r[1], max=r[2]) for k, r in data["ranges"].items()},
-            unit=data["unit"],
-            lane=data["lane"],
-            repeated=data["repeated"],
-            context=data["context"],
+            name=field["name"].text(most=100),
+            inputs=tuple(TensorSpec.from_json(tensor) for tensor in field["inputs"].listed(least=1, most=64)),
+            outputs=tuple(TensorSpec.from_json(tensor) for tensor in field["outputs"].listed(least=1, most=64)),
+            ranges={name: DimRange.from_json(sizes) for name, sizes in field["ranges"].entries(most=64)},
+            unit=field["unit"].text(most=100),
+            lane=field["lane"].choice(LANES),
+            repeated=field["repeated"].flag(),
+            context=field["context"].whole(0, 1000),
         )

@@ -71,7 +71,7 @@ GraphParity = Annotated[
     bool, typer.Option(help="Compare graphs, on this CPU; without it engines still are, on the GPU.")
 ]
 Capability = Annotated[str | None, typer.Option(help="GPUs to build tensorrt-rtx plans for: 8.9,12.0 [the GPU here].")]
-Workspace = Annotated[float | None, typer.Option(help="Most scratch memory of one layer, in GiB.")]
+Workspace = Annotated[float | None, typer.Option(max=1 << 20, help="Most scratch memory of one layer, in GiB.")]
 VersionCompatible = Annotated[
     bool, typer.Option("--version-compatible", help="Plans also run on later releases of this major version.")
 ]
@@ -85,7 +85,7 @@ Strip = Annotated[
     bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
 ]
 OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
-Device = Annotated[int, typer.Option(help="Which GPU to build plans on, from 0.")]
+Device = Annotated[int, typer.Option(min=0, max=1023, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

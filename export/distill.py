@@ -45,19 +45,25 @@ def distill(
     arcface: Annotated[Path | None, typer.Option(help=ARCFACE)] = None,
     stage: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(DISTILLATION)}.")] = None,
     minutes: command.Minutes = math.inf,
-    clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn, or cut at most.")] = None,
-    frames: Annotated[int | None, typer.Option(min=25, help="Of each clip.")] = None,
-    student_steps: Annotated[int | None, typer.Option(min=1, help="[1700, hunyuanportrait 4000]")] = None,
-    student_rate: Annotated[float | None, typer.Option(min=1e-9, help=RATE)] = None,
-    batch_frames: Annotated[int | None, typer.Option(min=5, help=BATCH_FRAMES)] = None,
+    clips: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn, or cut at most.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=25, max=command.MOST_FRAMES, help="Of each clip.")] = None,
+    student_steps: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="[1700, hunyuanportrait 4000]")
+    ] = None,
+    student_rate: Annotated[float | None, typer.Option(min=1e-9, max=1, help=RATE)] = None,
+    batch_frames: Annotated[int | None, typer.Option(min=5, max=command.MOST_FRAMES, help=BATCH_FRAMES)] = None,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help=CHECKPOINTING)] = False,
-    made: Annotated[int | None, typer.Option(min=1, help="Clips that the teacher makes for the decoder.")] = None,
+    made: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="Clips that the teacher makes for the decoder.")
+    ] = None,
     decoder_steps: command.Count = None,
-    held_out: Annotated[int | None, typer.Option(min=1, help="Other clips, to measure with.")] = None,
+    held_out: Annotated[int | None, typer.Option(min=1, max=command.MOST, help="Other clips, to measure with.")] = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes that draw.")] = 1,
     half: command.Half = True,
     out: Annotated[Path | None, typer.Option(help="The weights [RUN/PRESET_live.safetensors].")] = None,
     json: options.Json = False,

@@ -22,18 +22,22 @@ def train(
     folder: command.RunFolder,
     stage: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(TRAINING)}.")] = None,
     minutes: command.Minutes = math.inf,
-    clips: Annotated[int | None, typer.Option(min=1, help="How many are drawn.")] = None,
-    frames: Annotated[int | None, typer.Option(min=8, help="Of each clip.")] = None,
-    drivers: Annotated[int | None, typer.Option(min=1, help="How many are drawn for the motion networks.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn.")] = None,
+    frames: Annotated[int | None, typer.Option(min=8, max=command.MOST_FRAMES, help="Of each clip.")] = None,
+    drivers: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn for the motion networks.")
+    ] = None,
     autoencoder_steps: command.Count = None,
     motion_steps: command.Count = None,
     denoiser_steps: command.Count = None,
-    made: Annotated[int | None, typer.Option(min=1, help="Clips that the denoiser makes for the decoder.")] = None,
+    made: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="Clips that the denoiser makes for the decoder.")
+    ] = None,
     decoder_steps: command.Count = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
-    workers: Annotated[int, typer.Option(min=1, help=WORKERS)] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=1024, help=WORKERS)] = 1,
     half: command.Half = True,
     out: Annotated[Path | None, typer.Option(help="The weights [RUN/pocket.safetensors].")] = None,
     json: options.Json = False,

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typer.main import get_command
 
 from engines.errors import HpTrtError
 from engines.safe_output import BROKEN
+from hp_trt.config import check_value
 from hp_trt.interface.missing import missing_library
 from runtime.stages import Event
 
@@ -123,7 +125,7 @@ def run(app: typer.Typer, *, json_events: bool = True) -> None:
     try:
         with suppress(ValueError):  # not in the main thread: an application has its own way with signals
             signal.signal(signal.SIGTERM, _terminate)
-        code = app(standalone_mode=False)
+        code = checked_command(app)(standalone_mode=False)
         if sys.stdout is not None:  # None: closed by whoever started us
             sys.stdout.flush()
         if code == INTERRUPTED:  # typer turns Ctrl-C into its code, without a word
@@ -133,6 +135,25 @@ def run(app: typer.Typer, *, json_events: bool = True) -> None:
             traceback.print_exc()
         code = _explain(error, as_json=as_json)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def checked_command(app: typer.Typer) -> Any:
+    """The command of `app`, with all its commands, whose values are first held to
+    `hp_trt.config.check_value`: a path and a number are refused before any work. Called, it raises InputError."""
+    command = get_command(app)
+    for one in [command, *getattr(command, "commands", {}).values()]:
+        for param in one.params:
+            param.callback = _then(param.opts[-1], param.default, param.callback)
+    return command
+
+
+def _then(option: str, default: Any, callback: Callable[..., Any] | None) -> Callable[..., Any]:
+    def check_then(context: Any, param: Any, value: Any) -> Any:
+        if value != default:  # a default may be infinite
+            check_value(option, value)
+        return value if callback is None else callback(context, param, value)
+
+    return check_then
 
 
 class _Terminated(BaseException):

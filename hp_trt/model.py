@@ -85,6 +85,11 @@ class Model(Protocol):
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None: ...
 
+    @staticmethod
+    def check_bundle(bundle: Bundle) -> None:
+        """Raises BundleError for a bundle whose numbers, or graphs, are not what this model can work with. Only the
+        manifest is looked at."""
+
     def roles(self, profile: Profile) -> Mapping[str, str]:
         """The graphs that `profile` needs: by what the loops call each, its name."""
 

@@ -17,7 +17,10 @@ MODELS = {  # name -> module:class
 
 
 def find_model(bundle: Bundle) -> type[Model]:
-    """The model that the bundle was built for. Raises BundleError for one that is not known here."""
+    """The model that the bundle was built for.
+
+    Raises BundleError for one that is not known here, and for a bundle that it cannot work with (`Model.check_bundle`).
+    """
     name = bundle.manifest.model
     if name not in MODELS:
         raise BundleError(
@@ -26,6 +29,7 @@ def find_model(bundle: Bundle) -> type[Model]:
         )
     module, _, found = MODELS[name].partition(":")
     model: type[Model] = getattr(import_module(module), found)
+    model.check_bundle(bundle)
     return model
 
 

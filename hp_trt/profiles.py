@@ -23,7 +23,6 @@ was chosen, and which names there are, which sampling options, and which graphs 
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError
+from engines.fields import Field, read_toml, shown
 from hp_trt.interface import arguments
 from runtime.live_windows import LiveWindows
 
@@ -39,6 +39,10 @@ Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny", "tiny-or-full"]
 Quantize = Literal["none", "int8", "fp8"]
+
+_MOST_BYTES = 256 << 10  # of a file
+_MOST_PROFILES = 100  # in it
+_LONGEST_WINDOW = 10_000  # frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +150,19 @@ class Profiles:
         known = (*sorted(own), *self.sampling, "window", "overlap", "lead_in", "base")
         for key in table:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
+                near = difflib.get_close_matches(key[:100], known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-                raise InputError(f"profile {name} has no key {key}; {hint}")
+                raise InputError(f"profile {name} has no key {key if key.isidentifier() else shown(key)}; {hint}")
         live = table.get("mode") == "live"
-        windows = {
-            option: table[key]
-            for key, option in (("window", "size"), ("overlap", "overlap"), ("lead_in", "lead_in"))
-            if live and key in table
-        }
+        try:
+            about = Field(table.get("about", ""), f"profile {name}: about").text()
+            windows = {
+                option: Field(table[key], f"profile {name}: {key}").whole(0, _LONGEST_WINDOW)
+                for key, option in (("window", "size"), ("overlap", "overlap"), ("lead_in", "lead_in"))
+                if live and key in table
+            }
+        except ValueError as error:
+            raise InputError(str(error)) from error
         if not live and (stray := [key for key in ("window", "lead_in") if key in table]):
             raise InputError(
                 f"profile {name}: only mode live has {' and '.join(stray)}; in mode clip the window is the bundle's"
@@ -162,8 +170,8 @@ class Profiles:
         sampling = {key: table[key] for key in (*self.sampling, *(() if live else ("overlap",))) if key in table}
         with naming(name):
             made = LiveWindows(**windows) if live else None
-        chosen = {key: table[key] for key in own if key in table}
-        profile = Profile(name=name, sampling=sampling, windows=made, **chosen)
+        chosen = {key: table[key] for key in own - {"about"} if key in table}
+        profile = Profile(name=name, about=about, sampling=sampling, windows=made, **chosen)
         with naming(name):
             self.check(profile)
         return profile
@@ -174,18 +182,22 @@ def _own(profiles: Profiles) -> dict[str, Profile]:
     return profiles._parsed(profiles.own_file, {})
 
 
-def _tables(file: Path) -> dict[str, dict[str, Any]]:
+def _tables(file: Path) -> dict[str, Mapping[str, Any]]:
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        found = read_toml(file, most_bytes=_MOST_BYTES).mapping()
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}); give a TOML file of profiles") from error
     except ValueError as error:  # not UTF-8, not TOML
         raise InputError(f"{file} is no TOML: {error}; see hp_trt/profiles.py for what it holds") from error
     if loose := [key for key, value in found.items() if not isinstance(value, dict)]:
-        raise InputError(f"{file} has {', '.join(loose)} outside a table; begin it with [NAME], the profile's name")
+        names = ", ".join(key if key.isidentifier() else shown(key) for key in loose[:5])
+        more = f" and {len(loose) - 5} more" if len(loose) > 5 else ""
+        raise InputError(f"{file} has {names}{more} outside a table; begin it with [NAME], the profile's name")
     if not found:
         raise InputError(f"{file} holds no profile; a table is one: [NAME]")
-    return found
+    if len(found) > _MOST_PROFILES:
+        raise InputError(f"{file} holds {len(found)} profiles, at most {_MOST_PROFILES} are read; divide it")
+    return dict(found)
 
 
 def _with_base(name: str, tables: Mapping[str, Mapping[str, Any]], below: tuple[str, ...]) -> dict[str, Any]:
@@ -194,11 +206,13 @@ def _with_base(name: str, tables: Mapping[str, Mapping[str, Any]], below: tuple[
     base = table.pop("base", None)
     if base is None:
         return table
+    if not isinstance(base, str):
+        raise InputError(f"profile {name}: base is the name of another profile, got {shown(base)}")
     if base not in tables or base in (*below, name):
-        near = difflib.get_close_matches(str(base), [other for other in tables if other != name], n=1)
+        near = difflib.get_close_matches(base[:100], [other for other in tables if other != name], n=1)
         hint = f"; did you mean {near[0]}?" if near and base not in tables else ""
         why = "leads back to itself" if base in tables else "does not exist"
-        raise InputError(f"profile {name}: its base {base!r} {why}{hint}")
+        raise InputError(f"profile {name}: its base {shown(base)} {why}{hint}")
     inherited = _with_base(base, tables, (*below, name))
     inherited.pop("about", None)
     return {**inherited, **table}
@@ -206,7 +220,7 @@ def _with_base(name: str, tables: Mapping[str, Mapping[str, Any]], below: tuple[
 
 def _chosen(profiles: Mapping[str, Profile], name: str, what: str) -> Profile:
     if name not in profiles:
-        near = difflib.get_close_matches(name, profiles, n=1)
+        near = difflib.get_close_matches(name[:100], profiles, n=1)
         hint = f"did you mean {near[0]}? There" if near else "there"
-        raise InputError(f"there is no {what} {name!r}; {hint} are: {', '.join(profiles)}, or give a FILE.toml")
+        raise InputError(f"there is no {what} {shown(name)}; {hint} are: {', '.join(profiles)}, or give a FILE.toml")
     return profiles[name]

@@ -64,6 +64,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
+Frames = Annotated[int | None, typer.Option(max=10_000, help="Frames of the driving video [50 drawn ones, or all].")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads, of the reference too [every core].")]
 Weights = Annotated[
     Path | None, typer.Option(help="What the bundle was built from, for the race [random, or pocket's own].")
 ]
@@ -72,9 +74,12 @@ Profiles = Annotated[
     typer.Option(help="Instead: the speed and the quality of these, with commas between; all: shortcuts too."),
 ]
 Soak = Annotated[
-    float | None, typer.Option("--soak", help="Instead: a live session for so many seconds: rate, latency, memory.")
+    float | None,
+    typer.Option("--soak", max=1e7, help="Instead: a live session for so many seconds: rate, latency, memory."),
 ]
-Rate = Annotated[float | None, typer.Option(help="With --soak: frames pushed a second [as fast as they are taken].")]
+Rate = Annotated[
+    float | None, typer.Option(max=1e6, help="With --soak: frames pushed a second [as fast as they are taken].")
+]
 Picture = Annotated[Path | None, typer.Option(help="With --profiles: draw speed against quality (.png, .svg).")]
 
 
@@ -128,19 +133,19 @@ def command(
     timeline: Annotated[Path | None, typer.Option(help="Draw the stages of the median run (.png, .svg).")] = None,
     portrait: Annotated[Path | None, typer.Option(help="Picture with one face [drawn].")] = None,
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [drawn].")] = None,
-    frames: Annotated[int | None, typer.Option(help="Frames of the driving video [50 drawn ones, or all].")] = None,
+    frames: Frames = None,
     steps: options.Steps = None,
     seed: options.Seed = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads, of the reference too [every core].")] = None,
+    threads: Threads = None,
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
     weight_budget: options.WeightBudget = None,
-    warmup: Annotated[int, typer.Option(help="Runs before the measured ones.")] = 1,
-    runs: Annotated[int, typer.Option(help="Measured runs.")] = 3,
+    warmup: Annotated[int, typer.Option(max=1000, help="Runs before the measured ones.")] = 1,
+    runs: Annotated[int, typer.Option(max=1000, help="Measured runs.")] = 3,
     reference: Annotated[bool, typer.Option(help="Race the released algorithm in eager PyTorch, by turns.")] = False,
-    reference_frames: Annotated[int | None, typer.Option(help="Frames of that race [as many].")] = None,
-    reference_steps: Annotated[int | None, typer.Option(help="Steps of that race [as many].")] = None,
+    reference_frames: Annotated[int | None, typer.Option(max=10_000, help="Frames of that race [as many].")] = None,
+    reference_steps: Annotated[int | None, typer.Option(max=1000, help="Steps of that race [as many].")] = None,
     weights: Weights = None,
     profile: options.Profile = "exact",
     profiles: Profiles = None,

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[1]
 MOST_BYTES = 6 << 30
 YOUNG_S = 2 * 3600  # a session that runs beside may still need it
 # What decides an exported graph, beside its promise and its module; and what more decides a bundle.
-GRAPH_CODE = ("export/graphs", "export/weights", "export/hunyuanportrait", "export/hunyuanportrait/networks")
-BUNDLE_CODE = (*GRAPH_CODE, "engines", "export", "runtime/hunyuanportrait/presets.py")
+GRAPH_CODE = ("export/graphs", "export/weights/random.py", "export/hunyuanportrait", "export/hunyuanportrait/networks")
+BUNDLE_CODE = (*GRAPH_CODE, "export/weights", "engines", "export", "runtime/hunyuanportrait/presets.py")
 PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
 
 

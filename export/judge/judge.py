@@ -41,10 +41,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def command(
     out: Annotated[Path, typer.Option(help="The network; its card goes beside it.")] = JUDGE,
-    faces: Annotated[int, typer.Option(min=BATCH, help="Drawn faces to learn from.")] = 12_000,
-    steps: Annotated[int, typer.Option(min=1, help="Of 32 faces each.")] = 2_400,
-    seed: Annotated[int, typer.Option(help="Of the parameters at the start and of everything random later.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    faces: Annotated[int, typer.Option(min=BATCH, max=10_000_000, help="Drawn faces to learn from.")] = 12_000,
+    steps: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of 32 faces each.")] = 2_400,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the parameters at the start and of everything random later.")
+    ] = 0,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads.")] = 1,
     debug: options.Debug = False,
 ) -> None:
     """Train the network that reads landmarks and parameters from drawn faces."""

@@ -16,11 +16,13 @@ from typing import Any
 from engines import families
 from engines.errors import BundleError
 from engines.families import Family
+from engines.fields import parse_json, read_bytes
 from engines.part_file import write_whole
 from engines.safe_output import refusing
 
 MAGIC = "hp-trt timing cache"
 _LONGEST_HEADER = 1000  # bytes; ours is under 200
+_MOST_BYTES = 1 << 30
 
 
 def load_timing_cache(family: Family, trt: ModuleType, config, path: Path | None) -> Any | None:
@@ -50,14 +52,16 @@ def read_timing_cache(family: Family, version: str, path: Path) -> bytes:
     if path.is_dir():
         raise BundleError(f"{path} should be a timing cache and is a folder; {delete}")
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return b""
     except OSError as error:
         raise BundleError(f"the timing cache {path} cannot be read: {error.strerror}; {delete}") from error
+    except ValueError as error:
+        raise BundleError(f"{path} is not a timing cache ({error}); {delete}") from error
     line, _, blob = content.partition(b"\n")
     try:
-        found = json.loads(line) if len(line) < _LONGEST_HEADER else None
+        found = parse_json(line).found if len(line) < _LONGEST_HEADER else None
     except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("magic") != MAGIC:

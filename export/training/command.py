@@ -15,7 +15,7 @@ import typer
 
 from engines.errors import InputError
 from engines.safe_output import check_folder, check_outputs
-from hp_trt.commands.options import folder
+from hp_trt.commands.options import MOST_SEED, folder
 from hp_trt.console import Reporter
 
 if TYPE_CHECKING:
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 
     from export.training.phase import Settings, Tell
 
+MOST = 100_000_000  # of anything that is counted
+MOST_FRAMES = 10_000  # of a clip
+
 RunFolder = Annotated[
     Path,
     typer.Option(
         "--run", parser=folder, metavar="PATH", help="Folder of this run; started again, it goes on from there."
     ),
 ]
-Minutes = Annotated[float, typer.Option(help="Stop each stage after so long; the next call goes on.")]
-RunSeed = Annotated[int, typer.Option(min=0)]
+Minutes = Annotated[float, typer.Option(min=0, help="Stop each stage after so long; the next call goes on.")]
+RunSeed = Annotated[int, typer.Option(min=0, max=MOST_SEED)]
 TorchDevice = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
-TorchThreads = Annotated[int | None, typer.Option(min=1, help="CPU threads [every core].")]
+TorchThreads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads [every core].")]
 Half = Annotated[bool, typer.Option(help="Compute in bfloat16.")]
-Count = Annotated[int | None, typer.Option(min=1)]
+Count = Annotated[int | None, typer.Option(min=1, max=MOST)]
 
 
 def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[str, ...]:

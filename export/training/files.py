@@ -10,8 +10,10 @@ from typing import IO, Any
 import torch
 
 from engines.errors import InputError
+from engines.foreign import foreign
 from engines.part_file import sweep_below
 from engines.safe_output import refusing, safe_output
+from export.weights.pickles import archive_problem
 
 
 def make_run_folder(folder: Path) -> None:
@@ -65,9 +67,12 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """What `save_state` wrote. Raises InputError for a file that is something else."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a torn or foreign file: torch raises half a dozen kinds
-        raise InputError(
-            f"{path} is no training state ({type(error).__name__}); delete it to begin this stage again"
-        ) from error
+    advice = "delete it to begin this stage again"
+    if not path.is_file() or (problem := archive_problem(path)):
+        why = problem.split(";")[0] if path.is_file() else "no regular file"
+        raise InputError(f"{path} is no training state ({why}); {advice}")
+    with foreign(f"{path} is no training state", advice):
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no training state, it holds a {type(found).__name__}; {advice}")
+    return found

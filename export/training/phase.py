@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import InputError
+from engines.foreign import reason
 from engines.safe_output import refusing
 from export.training.data_parallel import Share
 from export.training.files import load_state, save_state
@@ -158,8 +159,8 @@ def _resume(path: Path, phase: Phase, average: dict, optimizer: torch.optim.Opti
             average[name] = {k: v.to(settings.device) for k, v in state["average"][name].items()}
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        first = str(error).splitlines()[0]
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        first = reason(error)
         raise InputError(f"{path} belongs to other networks ({first}); give the run another folder") from error
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from engines.errors import InputError
+from engines.foreign import foreign
 from export.training.files import load_state, new_file, save_state
 from export.training.phase import Phase, Settings, Tell, train
 
@@ -75,7 +76,7 @@ class Run:
         paths = [self.seen_path(what, phase, number) for number in numbers]
         if missing := [path for path in paths if not path.exists()]:
             raise InputError(f"{what} of {len(missing)} of {len(paths)} clips are missing; run --stage {what} first")
-        return [np.load(path) for path in paths]
+        return [_array(path) for path in paths]
 
     def seen_path(self, what: str, phase: str, number: int) -> Path:
         """Named by the weights that looked, so that other weights look again. Raises InputError before their end."""
@@ -83,3 +84,8 @@ class Run:
             with open(self._ended(phase), "rb") as file:
                 self._hashes[phase] = hashlib.file_digest(file, "sha256").hexdigest()[:12]
         return self.settings.folder / what / self._hashes[phase] / f"{number}.npy"
+
+
+def _array(path: Path) -> np.ndarray:
+    with foreign(f"{path} is damaged", "delete it, and the stage that made it makes it again"):
+        return np.asarray(np.load(path, mmap_mode="r"))  # a map: a header cannot claim more than the file

@@ -1,15 +1,15 @@
 """Files of tensors: read strictly, compared with the keys and shapes that a network needs, and fingerprinted.
 
-A .pth file is a pickle, and a pickle can be a program: only tensors are read from it, and a file
-that asks for more is refused without being run. Large files are mapped, not read: memory comes when a
-tensor is used.
+A .pth file is a pickle, and a pickle can be a program: only plain tensors are read from it, and a file
+that asks for more is refused without being run (`export/weights/pickles.py`). Large files are mapped, not
+read: memory comes when a tensor is used, and no tensor is larger than its part of the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pickle
-import pickletools
+import stat
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,14 @@ import torch
 from torch import nn
 
 from engines.errors import CheckpointError
-
-# What torch.save writes for a state dict, besides the helpers of torch._utils.
-TENSOR_GLOBALS = {"collections.OrderedDict"} | {
-    f"torch.{kind}Storage" for kind in "Float Half BFloat16 Double Long Int Short Char Byte Bool".split()
-}
+from engines.fields import shown
+from engines.foreign import foreign
+from export.weights.pickles import archive_problem, foreign_global
 
 COUNTER = "num_batches_tracked"  # BatchNorm's, the one published entry that is a whole number
 
-PICKLE_HEAD_BYTES = 64 << 20  # where code is looked for in a file of torch's old format
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_NAMED = 3  # of many keys: a wrong file is wrong in every one of them
 
 Shapes = Mapping[str, Sequence[int]]
 StateDict = dict[str, torch.Tensor]
@@ -41,7 +40,7 @@ def module_shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def mismatches(state: Mapping[str, torch.Tensor], expected: Shapes) -> list[str]:
-    """What is wrong with a state dict, each kind of mistake with all its keys; empty where nothing is."""
+    """What is wrong with a state dict, each kind of mistake with some of its keys; empty where nothing is."""
     missing = [key for key in expected if key not in state]
     unexpected = [key for key in state if key not in expected]
     misshapen = [
@@ -50,7 +49,7 @@ def mismatches(state: Mapping[str, torch.Tensor], expected: Shapes) -> list[str]
         if key in state and tuple(state[key].shape) != tuple(shape)
     ]
     return [
-        f"{len(keys)} {kind} {'key' if len(keys) == 1 else 'keys'}: {', '.join(keys)}"
+        f"{len(keys)} {kind} {'key' if len(keys) == 1 else 'keys'}: {_some(keys)}"
         for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
         if keys
     ]
@@ -61,11 +60,11 @@ def unusable(state: Mapping[str, torch.Tensor]) -> list[str]:
     whole = [
         f"{key} is {value.dtype}"
         for key, value in state.items()
-        if not value.is_floating_point() and key.rsplit(".", 1)[-1] != COUNTER
+        if value.dtype not in FLOATS and key.rsplit(".", 1)[-1] != COUNTER
     ]
-    wild = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    wild = [k for k, v in state.items() if v.dtype in FLOATS and not bool(torch.isfinite(v).all())]
     return [
-        f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {kind}: {', '.join(keys)}"
+        f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {kind}: {_some(keys)}"
         for kind, keys in (("not of a floating-point type", whole), ("with NaN or infinity", wild))
         if keys
     ]
@@ -73,81 +72,100 @@ def unusable(state: Mapping[str, torch.Tensor]) -> list[str]:
 
 def read_checkpoint(path: Path) -> StateDict:
     """One file of tensors, .pth or .safetensors. Raises CheckpointError, one line, for anything else."""
+    head = head_of(path)
+    loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, head)
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, needed a state dict (key -> tensor)")
+    if strange := [key for key, value in loaded.items() if not isinstance(value, torch.Tensor)]:
+        raise CheckpointError(
+            f"{path}: not a plain state dict, these entries are no tensors: {_some(strange)}; "
+            "save the inner state dict alone"
+        )
+    if odd := [key for key in loaded if not isinstance(key, str)]:
+        raise CheckpointError(f"{path}: not a state dict, these keys are no text: {_some(odd)}; save the state dict")
+    if special := [f"{_some([key])} is {kind}" for key, value in loaded.items() if (kind := _special(value))]:
+        more = f" and {len(special) - 1} more" if len(special) > 1 else ""
+        raise CheckpointError(f"{path}: needed are plain tensors, {special[0]}{more}; save them dense, on the CPU")
+    return dict(loaded)
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of what may be a checkpoint. Raises CheckpointError for what cannot be one."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CheckpointError(f"{path}: is no regular file; give a file of tensors")
         with path.open("rb") as file:
             head = file.read(64)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}; check the file and its permission") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no system has
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CheckpointError(f"{path}: cannot be read: {why}; check the file and its permission") from error
     if not head:
         raise CheckpointError(f"{path}: is empty; download it again")
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path}: is a Git LFS pointer, not the weights; fetch them: git lfs pull")
-    loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, head)
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, needed a state dict (key -> tensor)")
-    if strange := [str(key) for key, value in loaded.items() if not isinstance(value, torch.Tensor)]:
-        raise CheckpointError(
-            f"{path}: not a plain state dict, these entries are no tensors: {', '.join(strange)}; "
-            "save the inner state dict alone"
-        )
-    return dict(loaded)
+    return head
+
+
+def _special(tensor: torch.Tensor) -> str:
+    """What keeps a tensor from being plain: all of its elements in memory of its own. "" for a plain one."""
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return f"a {type(tensor).__name__}"
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return f"sparse ({tensor.layout})"
+    if tensor.device.type != "cpu":
+        return f"without values, on the device {tensor.device}"
+    if tensor.is_quantized:
+        return f"quantised ({tensor.dtype})"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"{tuple(tensor.shape)} of fewer values, expanded"
+    return ""
+
+
+def _some(keys: Sequence[object]) -> str:
+    """A few of many, none of them long."""
+    words = [key if isinstance(key, str) and len(key) <= 100 else shown(key) for key in keys[:_NAMED]]
+    return ", ".join(words) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
 
 
 def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with foreign(f"{path}: truncated, or not a safetensors file", "download it again", error=CheckpointError):
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: truncated, or not a safetensors file ({error}); download it again") from error
 
 
 def _read_pickle(path: Path, head: bytes) -> Any:
-    archive = zipfile.is_zipfile(path)  # what torch.save writes since 1.6, and all that can be mapped
+    archive = _is_archive(path)  # what torch.save writes since 1.6, and all that can be mapped
     if head.startswith(b"PK") and not archive:
         raise CheckpointError(f"{path}: truncated, its table of contents is cut off; download it again")
+    if archive and (problem := archive_problem(path)):
+        raise CheckpointError(f"{path}: {problem}")
+    code = foreign_global(path, archive)
+    if code and code.startswith("torch.") and code.rpartition(".")[0] in ("torch", "torch._utils"):
+        raise CheckpointError(
+            f"{path}: needed are plain tensors, these ask for {code[:100]}; save them dense, as floats"
+        )
+    if code:
+        raise CheckpointError(
+            f"{path}: a pickle that holds code or objects ({shown(code)[1:-1]}), not just tensors; it was not run. "
+            "Use the published file, or save the state dict alone"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about the kind of file; the error below says it once
             return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except Exception as error:  # torch raises many kinds; each of them means that this is no file of tensors
-        if "TorchScript" in str(error):
-            raise CheckpointError(f"{path}: a TorchScript program, needed a state dict") from error
-        if code := foreign_global(path, archive):
-            raise CheckpointError(
-                f"{path}: a pickle that holds code or objects ({code}), not just tensors; it was not run. "
-                "Use the published file, or save the state dict alone"
-            ) from error
         if isinstance(error, pickle.UnpicklingError):
             raise CheckpointError(f"{path}: not a checkpoint; download it again") from error
         reason = str(error).splitlines()[0][:160].rstrip(". ") if str(error) else "it ends too early"
         raise CheckpointError(f"{path}: truncated, or not a checkpoint ({reason}); download it again") from error
 
 
-def foreign_global(path: Path, archive: bool) -> str | None:
-    """The first name a pickle asks for that a file of tensors would not, read without running it."""
+def _is_archive(path: Path) -> bool:
     try:
-        if archive:
-            with zipfile.ZipFile(path) as members:
-                data = members.read(next(n for n in members.namelist() if n.endswith("/data.pkl")))
-        else:
-            with path.open("rb") as file:
-                data = file.read(PICKLE_HEAD_BYTES)
-        strings: list[str] = []
-        for opcode, argument, _ in pickletools.genops(data):
-            name = None
-            if opcode.name == "GLOBAL" and argument is not None:
-                name = argument.replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL":  # module and name are the two strings pushed before
-                name = ".".join(strings[-2:])
-            elif isinstance(argument, str):
-                strings.append(argument)
-            if name and not name.startswith(("torch._utils.", "torch.storage.")) and name not in TENSOR_GLOBALS:
-                return name
-    except (ValueError, StopIteration, OSError, zipfile.BadZipFile):
-        return None  # not a pickle at all
-    return None
+        return zipfile.is_zipfile(path)
+    except Exception:  # a table of contents over several disks, a record that is cut off
+        return False
 
 
 def fingerprint(state: Mapping[str, torch.Tensor]) -> str:

@@ -8,21 +8,31 @@ another's, and the hash of its entries, so that a damaged one is noticed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from engines.errors import CheckpointError
+from engines.fields import parse_json
+from engines.foreign import foreign
 from engines.manifest import OWN_SOURCE
 from engines.part_file import write_whole
 from engines.safe_output import refusing
-from export.weights.checkpoints import Build, fingerprint, mismatches, module_shapes, read_checkpoint, unusable
+from export.weights.checkpoints import (
+    Build,
+    fingerprint,
+    head_of,
+    mismatches,
+    module_shapes,
+    read_checkpoint,
+    unusable,
+)
 from hp_trt.shipped import POCKET, POCKET_LIVE
 
 ABOUT = "hp-trt"  # one entry of metadata: of several, safetensors does not keep the order
 SHOWN = 300  # characters of what is wrong with a network
+MOST_NETWORKS = 3  # of which it is said
 
 
 def write_weights(
@@ -54,9 +64,9 @@ class PackedWeights:
 
     def __init__(self, path: Path, *, preset: str, networks: Sequence[str], build: Build) -> None:
         self.source = OWN_SOURCE if path == POCKET else str(path)
-        states, _ = _read(path, preset)
+        states, about = _read(path, preset)
         self._states = {**{network: {} for network in networks}, **states}
-        _check(path, preset, self._states, networks, build)
+        _check(path, about, self._states, networks, build)
 
     def fingerprint(self, network: str) -> str:
         return fingerprint(self._states[network])
@@ -74,7 +84,8 @@ class LiveWeights:
 
     def __init__(self, path: Path, *, preset: str, known: Sequence[str], build: Build) -> None:
         self.source = OWN_SOURCE if path == POCKET_LIVE else str(path)
-        self._states, self.teacher = _read(path, preset)
+        self._states, about = _read(path, preset)
+        self.teacher = about["teacher"]
         if unknown := [network[:SHOWN] for network in self._states if network not in known]:
             raise CheckpointError(
                 f"{path} holds {', '.join(unknown)}; live weights are {' and '.join(known)} alone: "
@@ -82,7 +93,7 @@ class LiveWeights:
             )
         if not self._states:
             raise CheckpointError(f"{path} is empty; live weights are {' and '.join(known)}, or one of them")
-        _check(path, preset, self._states, known, build)
+        _check(path, about, self._states, known, build)
         self.known = tuple(known)
         self.networks = tuple(network for network in known if network in self._states)
 
@@ -98,22 +109,22 @@ def networks_in(path: Path, known: Sequence[str]) -> tuple[str, ...]:
 
     Raises CheckpointError for no such file.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = {key.partition("/")[0] for key in file.keys()}  # noqa: SIM118  # no mapping
-    except (SafetensorError, OSError) as error:
-        read_checkpoint(path)  # says what is wrong with it, in one line
-        raise CheckpointError(f"{path}: cannot be read ({error}); give a file of export.distill") from error
+    head_of(path)
+    with (
+        foreign(
+            f"{path}: truncated, or not a safetensors file", "give a file of export.distill", error=CheckpointError
+        ),
+        safe_open(path, framework="pt") as file,
+    ):
+        names = {key.partition("/")[0] for key in file.keys()}  # noqa: SIM118  # no mapping
     return tuple(network for network in known if network in names)
 
 
-def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], str]:
-    """The entries of a file by network, and its teacher's fingerprint."""
+def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], Mapping[str, str]]:
+    """The entries of a file by network, whose values nobody has looked at, and what it says about itself."""
     tensors, about = read_checkpoint(path), _about(path)
-    if about["sha256"] != fingerprint(tensors):
-        raise CheckpointError(f"{path} is damaged: its weights are not those that were written; fetch it again")
     if about["preset"] != preset:
         raise CheckpointError(
             f"{path} holds weights of preset {about['preset']}, asked for is {preset}; "
@@ -123,38 +134,62 @@ def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], 
     for name, tensor in tensors.items():
         network, _, key = name.partition("/")
         states.setdefault(network, {})[key] = tensor
-    return states, about["teacher"]
+    return states, about
 
 
 def _check(
-    path: Path, preset: str, states: Mapping[str, Mapping[str, torch.Tensor]], known: Sequence[str], build: Build
+    path: Path,
+    about: Mapping[str, str],
+    states: Mapping[str, Mapping[str, torch.Tensor]],
+    known: Sequence[str],
+    build: Build,
 ) -> None:
-    if problems := list(_problems(states, known, build)):
-        raise CheckpointError(
-            f"{path} is not what preset {preset} needs: {'; '.join(problems)}; use those of this version"
-        )
+    """Keys and shapes first: of a file that is larger than its networks nothing is read."""
+    if problems := list(
+        _problems(states, known, lambda network, state: mismatches(state, module_shapes(build(network))))
+    ):
+        raise _unfit(path, about, problems)
+    tensors = {f"{network}/{key}": value for network, state in states.items() for key, value in state.items()}
+    if about["sha256"] != fingerprint(tensors):
+        raise CheckpointError(f"{path} is damaged: its weights are not those that were written; fetch it again")
+    if problems := list(_problems(states, known, lambda network, state: unusable(state))):
+        raise _unfit(path, about, problems)
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _unfit(path: Path, about: Mapping[str, str], problems: Sequence[str]) -> CheckpointError:
+    more = f"; and {len(problems) - MOST_NETWORKS} more networks" if len(problems) > MOST_NETWORKS else ""
+    return CheckpointError(
+        f"{path} is not what preset {about['preset']} needs: {'; '.join(problems[:MOST_NETWORKS])}{more}; "
+        "use those of this version"
+    )
+
+
+def _about(path: Path) -> dict[str, str]:
     """{"preset": name, "sha256": of the entries, "teacher": see `write_weights`}, of a readable safetensors file."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         text = (file.metadata() or {}).get(ABOUT)
     try:
-        about = json.loads(text or "")
-        return {"preset": about["preset"], "sha256": about["sha256"], "teacher": about.get("teacher", "")}
-    except (TypeError, ValueError, KeyError, AttributeError):  # no JSON, no object, no such fields
+        about = parse_json(text or "")
+        teacher = about.get("teacher", "").text()
+        return {"preset": about["preset"].text(), "sha256": about["sha256"].text(), "teacher": teacher}
+    except ValueError:  # no JSON, no object, no such fields
         raise CheckpointError(
             f"{path} is no file of export.train: it does not name its preset; give one, or upstream's folder"
         ) from None
 
 
-def _problems(states: Mapping[str, Mapping[str, torch.Tensor]], known: Sequence[str], build: Build) -> Iterator[str]:
+def _problems(
+    states: Mapping[str, Mapping[str, torch.Tensor]],
+    known: Sequence[str],
+    look: Callable[[str, Mapping[str, torch.Tensor]], Sequence[str]],
+) -> Iterator[str]:
     """What is wrong with each network, cut short: weights of other sizes are wrong in every key."""
-    for network, state in states.items():
+    for network in sorted(states, key=lambda network: network in known):  # what says most comes first
+        state = states[network]
         if network not in known:
             yield f"{network[:SHOWN]}: unknown network"
-        elif wrong := mismatches(state, module_shapes(build(network))) or unusable(state):
+        elif wrong := look(network, state):
             text = "; ".join(wrong)
             yield f"{network}: {text if len(text) <= SHOWN else text[:SHOWN] + '...'}"

@@ -19,7 +19,9 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="self: a clip drives its own first frame; cross: another's.")],
     seeds: Annotated[str | None, typer.Option(help="Drawn clips A to B - 1, as A:B.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="Folder of your own pairs, a subfolder each.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Of each clip [50 drawn ones, or all of yours].")] = None,
+    frames: Annotated[
+        int | None, typer.Option(max=10_000, help="Of each clip [50 drawn ones, or all of yours].")
+    ] = None,
     bundle: Annotated[list[Path] | None, typer.Option(help="Again for each to be compared.")] = None,
     profile: Annotated[list[str] | None, typer.Option(help="Again for each to be compared [exact].")] = None,
     steps: options.Steps = None,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from engines.errors import bounded
 from hp_trt.commands import options
 from hp_trt.console import Reporter
 from hp_trt.interface.tables import print_table
@@ -28,8 +30,11 @@ def inspect(
 ) -> None:
     """Check every file of a bundle and say what is in it."""
     from engines.bundle import Bundle
+    from hp_trt.models import MODELS, find_model
 
     opened = Bundle.open(bundle)
+    if opened.manifest.model in MODELS:  # of another version's model the files can be checked all the same
+        find_model(opened)
     with Reporter(as_json=json) as report:
         if json:
             report.result("", **summary(opened))
@@ -51,7 +56,7 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     manifest = bundle.manifest
     height, width = manifest.size
-    console.print(f"[bold]{bundle.path}[/]: every file is as it was built", soft_wrap=True)
+    console.print(f"[bold]{_quoted(bundle.path)}[/]: every file is as it was built", soft_wrap=True)
     for name, text in (
         ("preset", manifest.preset),
         ("size", f"{width} x {height} pixels, windows of {manifest.frames} frames"),
@@ -60,7 +65,7 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
         ("sampling", ", ".join(f"{k} {v}" for k, v in manifest.sampling.items())),
         ("built", f"{manifest.created} with " + ", ".join(f"{k} {v}" for k, v in manifest.versions.items())),
     ):
-        console.print(f"  {name:10} {text}", markup=False, soft_wrap=True)
+        console.print(f"  {name:10} {bounded(text)}", markup=False, soft_wrap=True)
     rows = []
     for record in manifest.graphs.values():
         size = sum(f.bytes for f in record.files.values()) / 1e6
@@ -79,7 +84,7 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
     console.print("GFLOP: one call with every run-time dimension at 1 (a row, a frame, a step).", soft_wrap=True)
     for record in manifest.graphs.values():
         inputs, outputs = _tensors(record.spec.inputs), _tensors(record.spec.outputs)
-        console.print(f"{record.name}: {inputs} -> {outputs}", markup=False, soft_wrap=True)
+        console.print(bounded(f"{record.name}: {inputs} -> {outputs}"), markup=False, soft_wrap=True)
     for engines in manifest.engines.values():
         _show_engines(engines, manifest.graphs, console)
 
@@ -89,7 +94,8 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
     chosen = [k.replace("_", " ") for k, v in asdict(target.options).items() if v is True]
     where = target.gpu or f"capability {', '.join(target.capabilities)}"
     console.print(
-        f"[bold]{target.folder}[/]: {target.family} {target.version} for {where} on {target.platform}"
+        f"[bold]{target.folder}[/]: {target.family} {_quoted(target.version)} for {_quoted(where)} on "
+        f"{_quoted(target.platform)}"
         f"{', ' + ', '.join(chosen) if chosen else ''}",
         soft_wrap=True,
     )
@@ -97,23 +103,28 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
     for plan in engines.plans.values():
         worst = plan.parity.get("max")
         # A plan without weights stays when the weights change.
-        other = "" if plan.built["graph"] == graphs[plan.name].key else ", other weights"
+        other = "" if plan.built.get("graph") == graphs[plan.name].key else ", other weights"
         row = (
             plan.name,
             f"{sum(f.bytes for f in plan.files.values()) / 1e6:.1f}",
             "not checked" if worst is None else f"{worst:.1e}{other}",
-            f"{plan.built['seconds']:.0f}",
-            f"{plan.built['peak_bytes'] / 2**30:.1f}",
-            f"{plan.attention['fused']} of {plan.attention['count']}",
+            f"{plan.built.get('seconds', 0):.0f}",
+            f"{plan.built.get('peak_bytes', 0) / 2**30:.1f}",
+            f"{plan.attention['fused']} of {plan.attention['count']}" if plan.attention else "not known",
         )
         rows.append(row)
     headings = ("plan", "MB", "worst error / rms", "built in s", "peak GiB", "fused attention")
     print_table(console, headings, rows, left=("fused attention",))
     for plan in engines.plans.values():
-        if plan.attention["fused"] < plan.attention["count"]:
-            console.print(f"{plan.name}: {plan.attention['text']}", markup=False, soft_wrap=True)
-    for reason in dict.fromkeys(p.built["not_compared"] for p in engines.plans.values() if not p.parity):
-        console.print(f"not checked: {reason}", markup=False, soft_wrap=True)
+        if plan.attention and plan.attention["fused"] < plan.attention["count"]:
+            console.print(bounded(f"{plan.name}: {plan.attention.get('text', '')}"), markup=False, soft_wrap=True)
+    for reason in dict.fromkeys(p.built.get("not_compared", "") for p in engines.plans.values() if not p.parity):
+        console.print(bounded(f"not checked: {reason}"), markup=False, soft_wrap=True)
+
+
+def _quoted(text: object) -> str:
+    """Words of a bundle's own, which may mean something to a terminal, or to what prints in colours."""
+    return escape(bounded(str(text)))
 
 
 def _tensors(tensors: Sequence[TensorSpec]) -> str:

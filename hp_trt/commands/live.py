@@ -29,13 +29,15 @@ def live(
         str | None, typer.Option(help="When it is late: drop-oldest, latest, block (so at --pace fast).")
     ] = None,
     pace: Annotated[str, typer.Option(help="Of a recording: own, or fast (as quick as it can be animated).")] = "own",
-    seconds: Annotated[float | None, typer.Option(help="Stop after so much of the source.")] = None,
+    seconds: Annotated[float | None, typer.Option(max=1e9, help="Stop after so much of the source.")] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Only the square around the face.")] = False,
     container: Annotated[
         str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
     ] = None,
     allow_playlist: options.AllowPlaylist = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a source or receiver that does nothing.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(max=1e6, help="Seconds to wait for a source or receiver that does nothing.")
+    ] = 10.0,
     seed: options.Seed = None,
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",

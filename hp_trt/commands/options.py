@@ -18,21 +18,28 @@ from engines.errors import InputError
 from hp_trt import config
 from hp_trt.faces import locators
 
+MOST_SEED = 2**63 - 1
+
 Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
 Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
-Steps = Annotated[int | None, typer.Option(help="Denoising steps [bundle's own].")]
-Seed = Annotated[int | None, typer.Option(help="Of the initial noise [72580].")]
-AppearanceScale = Annotated[float | None, typer.Option(help="Guidance to the portrait [bundle's own].")]
-MotionScale = Annotated[float | None, typer.Option(help="Guidance to the motion [bundle's own].")]
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps [bundle's own].")]
+Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Of the initial noise [72580].")]
+AppearanceScale = Annotated[
+    float | None, typer.Option(min=-1000, max=1000, help="Guidance to the portrait [bundle's own].")
+]
+MotionScale = Annotated[float | None, typer.Option(min=-1000, max=1000, help="Guidance to the motion [bundle's own].")]
 Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
 Family = Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")]
 Provider = Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
-Device = Annotated[int, typer.Option(help="Which GPU, from 0.")]
+Device = Annotated[int, typer.Option(min=0, max=1023, help="Which GPU, from 0.")]
 WeightBudget = Annotated[
-    float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
+    float | None,
+    typer.Option(
+        min=0, max=1 << 20, help="GiB of each graph's weights to keep on the GPU, if plans stream them [all]."
+    ),
 ]
-MaxFrames = Annotated[int, typer.Option(help="The longest driving video that is taken.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads [every core].")]
+MaxFrames = Annotated[int, typer.Option(min=1, max=1_000_000, help="The longest driving video that is taken.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads [every core].")]
 Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")]
 LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file.")]
 PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]

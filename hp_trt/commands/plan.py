@@ -16,13 +16,19 @@ def plan(
     profile: options.Profile = "exact",
     preset: Annotated[str | None, typer.Option(help="Without a bundle: hunyuanportrait or pocket.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels of a side [the preset's, or the bundle's].")] = None,
-    frames: Annotated[int, typer.Option(help="Of the driving video.")] = 100,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps [the profile's].")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Pixels of a side [the preset's, or the bundle's].")
+    ] = None,
+    frames: Annotated[int, typer.Option(max=1_000_000, help="Of the driving video.")] = 100,
+    steps: Annotated[int | None, typer.Option(max=1000, help="Denoising steps [the profile's].")] = None,
     precision: Annotated[str | None, typer.Option(help="fp16 or fp32 [fp16, or the bundle's].")] = None,
-    rate: Annotated[float | None, typer.Option(help="Frames a second of the driving video [--fps, or 25].")] = None,
-    fps: Annotated[float | None, typer.Option(help="A wish: frames a second. Says what would meet it.")] = None,
-    latency: Annotated[float | None, typer.Option(help="A wish: seconds. Says what would meet it.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(max=1e6, help="Frames a second of the driving video [--fps, or 25].")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(max=1e6, help="A wish: frames a second. Says what would meet it.")
+    ] = None,
+    latency: Annotated[float | None, typer.Option(max=1e6, help="A wish: seconds. Says what would meet it.")] = None,
     attainable: Annotated[float, typer.Option(help="Part of a card's peaks that networks reach: assumed.")] = 0.55,
     family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, tensorrt...")] = "onnxruntime",
     provider: options.Provider = "cpu",

@@ -15,8 +15,8 @@ OUT = "Folder to write portrait.png, driving.mp4 and driving-2.mp4 into."
 
 def sample(
     out: Annotated[Path, typer.Option(parser=options.folder, metavar="PATH", help=OUT)],
-    seed: Annotated[int, typer.Option(min=0, help="Who is drawn, and how they move.")] = 0,
-    frames: Annotated[int, typer.Option(min=1, help="Length of the driving videos.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, max=options.MOST_SEED, help="Who is drawn, and how they move.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, max=10_000, help="Length of the driving videos.")] = 50,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

@@ -27,6 +27,7 @@ from hp_trt.hunyuanportrait.profiles import (
     roles,
     sampling_of,
 )
+from hp_trt.hunyuanportrait.promises import check_bundle
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.live.stream import Stream
@@ -47,6 +48,7 @@ class HunyuanPortrait:
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
     added_by: ClassVar[Mapping[str, str]] = ADDED_BY
+    check_bundle = staticmethod(check_bundle)
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
         self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs

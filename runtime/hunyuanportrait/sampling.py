@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from engines.fields import shown
 from runtime import schedule
 from runtime.hunyuanportrait import guidance
 from runtime.hunyuanportrait.guidance import StepGuidance
@@ -49,7 +50,11 @@ class Sampling:
             pair = getattr(self, name)
             _check(
                 isinstance(pair, tuple | list) and len(pair) == 2 and all(_finite(g) for g in pair),
-                f"{name} needs two numbers, for the first and the last step, got {_shown(pair)}",
+                f"{name} needs two numbers, for the first and the last step, got {shown(pair)}",
+            )
+            _check(
+                all(abs(g) <= _MOST_GUIDANCE for g in pair),
+                f"{name} can be {-_MOST_GUIDANCE} to {_MOST_GUIDANCE}, got {shown(pair)}; 2 is the released choice",
             )
             object.__setattr__(self, name, (float(pair[0]), float(pair[1])))
         if self.guidance_interval is not None:
@@ -59,30 +64,26 @@ class Sampling:
                 and len(pair) == 2
                 and all(_finite(s) for s in pair)
                 and pair[0] < pair[1],
-                f"guidance_interval needs two noise levels, the lower one first, got {_shown(pair)}",
+                f"guidance_interval needs two noise levels, the lower one first, got {shown(pair)}",
             )
             object.__setattr__(self, "guidance_interval", (float(pair[0]), float(pair[1])))
         if not isinstance(self.schedule, str) or self.schedule not in schedule.SCHEDULES:
             near = difflib.get_close_matches(str(self.schedule)[:100], schedule.SCHEDULES, n=1)
             hint = f"did you mean {near[0]}? There" if near else "there"
             raise InputError(
-                f"there is no schedule {_shown(self.schedule)}; {hint} are: {', '.join(schedule.SCHEDULES)}"
+                f"there is no schedule {shown(self.schedule)}; {hint} are: {', '.join(schedule.SCHEDULES)}"
             )
-        for name, (low, most) in _WHOLE_NUMBERS.items():
+        for name, (low, high) in _WHOLE_NUMBERS.items():
             value: Any = getattr(self, name)
             _check(
                 _is(value, Integral) and value >= low,
-                f"{name} needs a whole number of at least {low}, got {_shown(value)}",
+                f"{name} needs a whole number of at least {low}, got {shown(value)}",
             )
-            _check(value <= most, f"{name} can be at most {most}, got {_shown(value)}")
+            why = "; the network was trained with so many noise levels, 25 is the released choice" * (name == "steps")
+            _check(value <= high, f"{name} can be at most {high}, got {shown(value)}{why}")
             object.__setattr__(self, name, int(value))
-        _check(
-            self.steps <= _MOST_STEPS,
-            f"steps can be at most {_MOST_STEPS}, the network's own count of noise levels, got {self.steps}; "
-            "25 is the released choice",
-        )
         for name in ("strength", "noise_aug_strength", "fps", "scaling_factor"):
-            _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {_shown(getattr(self, name))}")
+            _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {shown(getattr(self, name))}")
             object.__setattr__(self, name, float(getattr(self, name)))
         _check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
         _check(
@@ -98,9 +99,9 @@ class Sampling:
             self.overlap < self.window,
             f"overlap must be shorter than the window, got {self.overlap} of {self.window}; lower the overlap",
         )
-        _check(self.noise_aug_strength >= 0, f"noise_aug_strength must not be negative, got {self.noise_aug_strength}")
-        _check(self.fps > 0, f"fps must be above 0, got {self.fps}")
-        _check(self.scaling_factor > 0, f"scaling_factor must be above 0, got {self.scaling_factor}")
+        for name, (least, most) in _NUMBERS.items():
+            value = getattr(self, name)
+            _check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")
 
     @property
     def executed_steps(self) -> int:
@@ -146,27 +147,31 @@ class Sampling:
         given = {**defaults, **{k: v for k, v in overrides.items() if v is not None}}
         for name in given:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+                near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.4)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
                 raise InputError(f"there is no sampling option {name}; {hint}")
         return cls(**given)
 
 
-_MOST_STEPS = 1000  # trained with so many; more would only wait, and a mistyped number would wait for ever
-_MOST = 2**63 - 1  # what a graph's whole numbers hold
 _LARGEST = float(np.finfo(np.float32).max)
-_MOST_PADDING = 10_000  # as many frames as the released program takes of a clip
+# A number beyond these is a slip: it would wait for ever, take all memory, or make infinity of every picture.
+_MOST_GUIDANCE = 1000
 _WHOLE_NUMBERS = {  # name -> least, most
-    "steps": (1, _MOST),
-    "skip_last": (0, _MOST),
-    "deep_every": (1, _MOST),
-    "window": (1, _MOST),
-    "overlap": (0, _MOST),
-    "shift": (0, _MOST),
-    "pad_frames": (0, _MOST_PADDING),
-    "decode_chunk": (1, _MOST),
-    "motion_bucket_id": (0, _MOST),
+    "steps": (1, 1000),
+    "skip_last": (0, 1000),
+    "deep_every": (1, 1000),
+    "window": (1, 10_000),
+    "overlap": (0, 10_000),
+    "shift": (0, 10_000),
+    "pad_frames": (0, 1000),  # each has motion tokens of its own
+    "decode_chunk": (1, 10_000),
+    "motion_bucket_id": (0, 1_000_000),
     "seed": (0, 2**64 - 1),
+}
+_NUMBERS = {  # likewise; strength has a check of its own
+    "noise_aug_strength": (0, 700),
+    "fps": (1e-3, 1e6),
+    "scaling_factor": (1e-6, 1e6),
 }
 
 
@@ -178,14 +183,6 @@ def _finite(value: Any) -> bool:
 def _is(value: Any, kind: type) -> bool:
     """A number of that kind, Python's or NumPy's; True and False are none."""
     return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    """A value for a message: one that was never meant for a number may be of any length."""
-    if _is(value, Integral) and abs(value) > _MOST:
-        return f"a number of {int(value).bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def _check(fine: bool, message: str) -> None:

@@ -13,6 +13,7 @@ from engines.bundle import Bundle
 from engines.errors import BundleError
 from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, own_hash
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
+from tests.engines.test_external_data import graph_with_weights_in
 
 COMMAND = "python -m export.build_engines --preset pocket --random-weights --size 64 --bundle "
 
@@ -45,7 +46,7 @@ def test_a_good_bundle_gives_back_what_was_committed(path):
     assert bundle.manifest.size == (64, 64)
     assert bundle.spec("denoiser") == spec_of("denoiser")
     assert bundle.model_path("denoiser").read_bytes() == b"denoiser graph"
-    assert bundle.manifest.sampling == {"steps": 4}
+    assert bundle.manifest.sampling == {"steps": 4, "window": 5}
     assert "stitch" in bundle
     assert "motion" not in bundle
 
@@ -111,20 +112,27 @@ def test_a_manifest_edited_by_hand_is_noticed(path):
 
 def test_a_manifest_without_a_field_names_it(path):
     edit_manifest(path, lambda data: data.pop("frames"))
-    assert "cannot be used: no field 'frames'; rebuild it" in refusal(path)
+    assert "cannot be used: frames is missing; rebuild it" in refusal(path)
 
 
-@pytest.mark.parametrize("command", ["--preset pocket", [1], None])
-def test_a_command_that_is_no_words_is_not_accepted_and_not_quoted(path, command):
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("--preset pocket", "command must be a list, got '--preset pocket'"),
+        ([1], "command[0] must be text, got 1"),
+        (None, "command must be a list, got null"),
+    ],
+)
+def test_a_command_that_is_no_words_is_not_accepted_and_not_quoted(path, command, says):
     edit_manifest(path, lambda data: data.update(command=command))
     message = refusal(path)
-    assert f"cannot be used: command must be a list of words, got {command!r}; rebuild it: " in message
+    assert f"cannot be used: {says}; rebuild it: " in message
     assert "--preset pocket [--weights PATH | --random-weights] --precision fp32" in message
 
 
 def test_a_file_outside_its_folder_is_not_accepted():
     record = GraphRecord(name="x", key=key_of(b""), spec=spec_of("x"), precision="fp32").to_json()
-    record["files"] = {"../../etc/passwd": {"sha256": "", "bytes": 1}}
+    record["files"] = {"../../etc/passwd": {"sha256": "0" * 64, "bytes": 1}}
     with pytest.raises(ValueError, match="a file must lie in onnx/x-"):
         GraphRecord.from_json(record)
 
@@ -202,3 +210,42 @@ def test_a_manifest_survives_its_own_json():
     record = GraphRecord(name="x", key=key_of(b""), spec=spec_of("x"), precision="fp16", parity={"max": 1e-6})
     manifest = manifest_of(record)
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+
+
+def test_a_link_in_the_place_of_a_file_is_refused(path, tmp_path):
+    for pattern in ("onnx/denoiser-*/denoiser.onnx.data", "onnx/stitch-*/record.json", "manifest.json"):
+        [file] = path.glob(pattern)
+        file.rename(tmp_path / "elsewhere")
+        file.symlink_to(tmp_path / "elsewhere")
+        assert f"{path} holds {file.relative_to(path)} as a link, its files must lie in it" in refusal(path)
+        file.unlink()
+        (tmp_path / "elsewhere").rename(file)
+    Bundle.open(path)
+
+
+def test_a_graph_whose_weights_lie_elsewhere_is_refused(tmp_path):
+    content = graph_with_weights_in("../../secret.data").SerializeToString()
+    assert "denoiser.onnx takes weights from '../../secret.data', needed is a file beside it" in refusal(
+        make_bundle(tmp_path / "odd", denoiser=content).path
+    )
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 60, True, 1.0, None, "9"])
+def test_a_size_that_no_file_has_is_refused(path, size):
+    def edit(data):
+        [first, *_] = data["graphs"]["stitch"]["files"].values()
+        first["bytes"] = size
+
+    edit_manifest(path, edit)
+    assert ".bytes must be a whole number of 0 to 1125899906842624" in refusal(path)
+
+
+def test_a_manifest_larger_than_any_is_not_read(path):
+    with (path / "manifest.json").open("r+b") as file:
+        file.truncate(1 << 40)
+    assert "at most 67108864 are read" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "no\0name", "a/" * 3000])
+def test_a_path_that_can_be_none_is_refused(name):
+    assert "bundle" in refusal(Path(name))

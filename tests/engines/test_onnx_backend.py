@@ -15,6 +15,7 @@ from engines import onnx_backend
 from engines.errors import BundleError, EngineMismatch, InputError
 from engines.onnx_backend import OnnxBackend
 from engines.spec import NetworkSpec
+from tests.engines.test_external_data import graph_with_weights_in
 from tests.fakes import spec
 
 ONNX_TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
@@ -188,3 +189,36 @@ def test_without_onnx_runtime_it_says_which_of_the_two_to_install():
         "engines.errors.EngineMismatch: onnxruntime is not installed; pip install '.[cpu]' in a checkout of hp-trt, "
         "or '.[cuda]' for CUDA: the two share their files, never install both"
     )
+
+
+@pytest.mark.parametrize(
+    ("made", "promised"),
+    [
+        (("rows", 4), ("rows", 5)),
+        ((3, 4), ("rows", 4)),
+        (("rows", 4), ("rows", 4, 1)),
+    ],
+)
+def test_a_graph_of_other_shapes_than_its_promise_is_refused_when_it_is_opened(backend, tmp_path, made, promised):
+    graph = spec("same", {"x": made}, {"y": made})
+    path = save(tmp_path / "same.onnx", graph, [helper.make_node("Identity", ["x"], ["y"])])
+    backend.load(graph, path)
+    with pytest.raises(BundleError, match=r"same\.onnx has x of .*, its manifest promises \["):
+        backend.load(spec("same", {"x": promised}, {"y": promised}), path)
+
+
+@pytest.mark.parametrize("place", ["/etc/hostname", "../w.data"])
+def test_weights_that_lie_elsewhere_are_not_read(backend, tmp_path, place):
+    (tmp_path / "g").mkdir()
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "w.data")
+    onnx.save(graph_with_weights_in(place), tmp_path / "g" / "g.onnx")
+    with pytest.raises(EngineMismatch, match=r"g\.onnx does not load"):
+        backend.load(spec("g", {"x": (4,)}, {"y": (4,)}), tmp_path / "g" / "g.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x0b:\x00", b"\xff" * 1000])
+def test_a_file_that_is_no_graph_is_an_error_of_ours(backend, tmp_path, content):
+    (tmp_path / "g.onnx").write_bytes(content)
+    with pytest.raises((EngineMismatch, BundleError)) as caught:
+        backend.load(AXPY, tmp_path / "g.onnx")
+    assert "\n" not in str(caught.value)

@@ -44,6 +44,10 @@ class Brighter:
     def __init__(self, bundle, config, backend, graphs):
         self.backend = backend
 
+    @staticmethod
+    def check_bundle(bundle):
+        pass
+
     def roles(self, profile):
         return {}
 

@@ -78,3 +78,49 @@ def test_a_profile_for_whole_clips_is_refused_where_frames_come_live():
     assert require_live(find_profile("live")).name == "live"
     with pytest.raises(InputError, match="the profile exact is for whole clips, live needs one whose windows"):
         require_live(find_profile("exact"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[p]\nbase = [1]\n", "profile p: base is the name of another profile, got [1]"),
+        ("[p]\nbase = 1979-05-27\n", "profile p: base is the name of another profile, got datetime.date(1979"),
+        ("[p]\nschedule = []\n", "profile p: there is no schedule []; there are: karras"),
+        ("[p]\nmode = ['clip']\n", "profile p: mode is one of clip, live, got ['clip']"),
+        ("[p]\nabout = 7\n", "profile p: about must be text, got 7"),
+        (f"[p]\nsteps = {'9' * 400}\n", "profile p: steps can be at most 1000, got a number of more than 60 digits"),
+        (f"[p]\nsteps = {'9' * 5000}\n", "mine.toml is no TOML: Exceeds the limit (4300 digits)"),
+        (f"[p]\nguidance_motion = [{'9' * 400}, 1]\n", "profile p: guidance_motion needs two numbers"),
+        ("[p]\nguidance_motion = [inf, nan]\n", "profile p: guidance_motion needs two numbers"),
+        ("[p]\nguidance_interval = [[], 1]\n", "profile p: guidance_interval needs two noise levels"),
+        ('[p]\nbase = "live"\nwindow = "8"\n', "profile p: window must be a whole number of 0 to 10000, got '8'"),
+        ('[p]\nbase = "live"\nlead_in = 1e9\n', "profile p: lead_in must be a whole number of 0 to 10000"),
+        ('[p]\nbase = "live"\noverlap = true\n', "profile p: overlap must be a whole number of 0 to 10000, got True"),
+        ("[p]\nsteps = 1979-05-27T07:32:00Z\n", "profile p: steps needs a whole number of at least 1"),
+        ("[p]\ndeep_every = true\n", "profile p: deep_every needs a whole number"),
+        (f"[p]\nsteps = {'[' * 5000}", "mine.toml is no TOML: it is nested too deeply"),
+        (f"[p]\nx.{'y.' * 70}z = 1\n", "mine.toml is no TOML: it is nested more than 64 deep"),
+        ("".join(f"k{n} = {n}\n" for n in range(1000)), "k0, k1, k2, k3, k4 and 995 more outside a table"),
+        ("".join(f"[p{n}]\n" for n in range(1000)), "holds 1000 profiles, at most 100 are read"),
+        ("#" * 300_000, "it has 300000 bytes, at most 262144 are read"),
+    ],
+)
+def test_values_of_other_kinds_and_sizes_are_refused_with_their_key(tmp_path, text, says):
+    with pytest.raises(InputError) as caught:
+        find_profile(write(tmp_path, text))
+    assert says in str(caught.value)
+
+
+def test_a_file_that_is_no_utf8_is_refused_and_a_mark_of_byte_order_is_not(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_bytes('[p]\nabout = "für"\n'.encode("latin-1"))
+    with pytest.raises(InputError, match="is no TOML: 'utf-8' codec can't decode byte 0xfc"):
+        find_profile(file)
+    file.write_bytes(b"\xef\xbb\xbf[p]\nsteps = 2\n")
+    assert find_profile(file).sampling == {"steps": 2}
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".toml", "no\0name.toml", "\udcff.toml"])
+def test_a_name_that_no_file_can_have_is_refused(name):
+    with pytest.raises(InputError):
+        find_profile(name)

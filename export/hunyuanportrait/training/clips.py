@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from engines.foreign import foreign
 from engines.part_file import whole_folder
 from engines.safe_output import refusing
 from export.training.data_parallel import end_with_parent
@@ -43,7 +44,8 @@ class Arrays:
     def load(cls, folder: Path) -> Self:
         """Maps of the files that `save_arrays` wrote: read only."""
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # those below are dataclasses
-        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
+        with foreign(f"the arrays in {folder} are damaged", "delete the folder, and the stage clips makes it again"):
+            return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
 
 
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:

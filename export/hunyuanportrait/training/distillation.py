@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from engines.errors import InputError
+from engines.fields import read_json
+from engines.foreign import foreign
 from export.hunyuanportrait.architecture import LIVE_NETWORKS
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoder
 from export.hunyuanportrait.networks.unet import UNet
@@ -93,7 +95,9 @@ class Distillation:
         teacher = {n: self.weights.fingerprint(n) for names in LEAVES.values() for n in names}
         path = self.settings.folder / "teacher.json"
         if path.exists():
-            if json.loads(path.read_text()) != teacher:
+            with foreign(f"{path} is damaged", "give the run another folder"):
+                found = read_json(path, most_bytes=1 << 20).found
+            if found != teacher:
                 raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
         elif any(self.run.has_ended(phase) for phase in LEAVES):
             raise InputError(f"{path.parent} is a run of export.train; give the run another folder")

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from engines.fields import Field, read_json
+from engines.foreign import foreign
 from engines.part_file import write_whole
 from engines.safe_output import refusing
 from export.hunyuanportrait.training.clips import Arrays, in_bytes, save_arrays
@@ -211,7 +213,8 @@ class RecordedClips:
         path = self.folder / INDEX
         if not path.is_file():
             return None
-        found = json.loads(path.read_text(encoding="utf-8"))
+        with foreign(f"{path} is damaged", "delete it, and the videos are looked through again"):
+            found = _index(read_json(path, most_bytes=64 << 20))
         asked = self._asked()
         if other := [name for name, value in asked.items() if found["asked"].get(name) != value]:
             raise InputError(
@@ -224,6 +227,18 @@ class RecordedClips:
         with refusing(self.folder / INDEX):
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self.folder / INDEX, json.dumps({"asked": self._asked(), **found}, indent=1).encode())
+
+
+def _index(field: Field) -> dict[str, Any]:
+    """What `RecordedClips._write` wrote. ValueError."""
+    most = 10_000_000
+    return {
+        "asked": field["asked"].mapping(),
+        "gives": {video: clips.whole(0, most) for video, clips in field["gives"].entries(most=most)},
+        "why": {video: reason.text(most=10_000) for video, reason in field["why"].entries(most=most)},
+        "training": [number.whole(0, most) for number in field["training"].listed(most=most)],
+        "held_out": [number.whole(0, most) for number in field["held_out"].listed(most=most)],
+    }
 
 
 def clip_arrays(

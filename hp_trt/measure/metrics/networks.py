@@ -23,7 +23,10 @@ import numpy as np
 
 from engines import families
 from engines.errors import InputError
+from engines.foreign import foreign, reason
 from hp_trt.media.pixels import unit_planes
+
+_LARGEST = 4096  # pixels along a side, or frames, that a file may ask for: more would fill the memory
 
 PictureDistance = Callable[[np.ndarray, np.ndarray], float]
 Features = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -76,16 +79,19 @@ class _Network:
         if not path.is_file():
             raise InputError(f"{path}: no such file; give an .onnx network that takes {takes}, or leave it out")
         onnxruntime = families.load(families.ONNXRUNTIME)
-        try:
+        with foreign(f"{path} is not an ONNX network that onnxruntime can open", "convert it again"):
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions share no public base
-            raise InputError(f"{path} is not an ONNX network that onnxruntime can open; convert it again") from error
+        self._length = 0  # of `vector`, once there was one
         self.path, self._inputs = path, self._session.get_inputs()
         found = [(tensor.type, len(tensor.shape)) for tensor in self._inputs]
         if found != [("tensor(float)", rank) for rank in ranks] or self.fixed(1) not in (None, 3):
             raise InputError(
                 f"{path} takes {', '.join(f'{t.type} {t.shape}' for t in self._inputs)}; needed is a network "
                 f"that takes {takes} of float32: see hp_trt/measure/metrics/networks.py"
+            )
+        if large := [size for axis in range(ranks[0]) if (size := self.fixed(axis) or 0) > _LARGEST]:
+            raise InputError(
+                f"{path} takes {large[0]} pixels or frames at once, at most {_LARGEST} are tried; convert it"
             )
 
     def fixed(self, axis: int) -> int | None:
@@ -105,8 +111,12 @@ class _Network:
         return unit_planes(picture)
 
     def vector(self, tensor: np.ndarray) -> np.ndarray:
-        """(D,) float64 of one picture or piece."""
-        return self(tensor).reshape(-1).astype(np.float64)
+        """(D,) float64 of one picture or piece; of every one of as many numbers."""
+        found = self(tensor).reshape(-1).astype(np.float64)
+        self._length = self._length or len(found)
+        if len(found) != self._length:
+            raise InputError(f"{self.path} gave {self._length} numbers, then {len(found)}; give another file")
+        return found
 
     def __call__(self, *tensors: np.ndarray) -> np.ndarray:
         feeds = {tensor.name: value for tensor, value in zip(self._inputs, tensors, strict=True)}
@@ -114,8 +124,10 @@ class _Network:
             result: Any = self._session.run([self._session.get_outputs()[0].name], feeds)[0]
         except Exception as error:
             shapes = ", ".join(str(tensor.shape) for tensor in tensors)
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{self.path} does not run on {shapes}: {reason}; give another file") from error
+            raise InputError(f"{self.path} does not run on {shapes}: {reason(error)}; give another file") from error
+        if not isinstance(result, np.ndarray) or result.dtype.kind not in "fiu" or not result.size:
+            kind = f"{result.dtype} {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
+            raise InputError(f"{self.path} gives {kind}, needed are numbers; give another file")
         if not np.isfinite(result).all():
             raise InputError(f"{self.path} gave a number that is not finite; give another file")
-        return np.asarray(result)
+        return result

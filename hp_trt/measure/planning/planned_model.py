@@ -16,6 +16,7 @@ from engines.errors import InputError
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.hunyuanportrait.counts import CELL_PX, TOKENS, counts_of, tokens_of
 from hp_trt.hunyuanportrait.profiles import DISTILLED
+from hp_trt.models import find_model
 from runtime.hunyuanportrait.presets import HALF, PRESETS
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.work import Call
@@ -134,7 +135,8 @@ def model_of_preset(
 
 
 def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> PlannedModel:
-    """A bundle's graphs. Raises InputError for a `size` that it was not built for."""
+    """A bundle's graphs. Raises InputError for a `size` that it was not built for, BundleError."""
+    find_model(bundle)  # whose numbers are used
     manifest = bundle.manifest
     height, width = manifest.size
     if size is not None and (height, width) != (size, size):

@@ -86,13 +86,13 @@ def test_the_portrait_is_no_driving_video(animate, sample):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--steps=0"], "steps needs a whole number of at least 1, got 0"),
+        (["--steps=0"], "Invalid value for '--steps'"),
         (["--steps=99999999999"], "at most 1000"),
         (["--steps=nan"], "'--steps'"),
         (["--seed=-1"], "seed"),
-        (["--weight-budget=-1"], "--weight-budget is a number of GiB of at least 0, got -1.0"),
+        (["--weight-budget=-1"], "Invalid value for '--weight-budget'"),
         (["--weight-budget=1"], "a weight budget is for TensorRT's plans, the family is onnxruntime"),
-        (["--threads=0"], "threads must be a whole number of at least 1"),
+        (["--threads=0"], "Invalid value for '--threads'"),
         (["--threads=1000000"], "at most 1024"),
         (["--appearance-scale=nan"], "guidance_appearance needs two numbers"),
         (["--profile=fast"], "there is no profile 'fast'"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 from rich.console import Console
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
-from engines.manifest import OWN_SOURCE
+from engines.manifest import OWN_SOURCE, own_hash
 from engines.plans import PlanOptions
 from hp_trt.commands.inspect import show, summary
 from tests.engines.bundles import (
@@ -21,6 +22,7 @@ from tests.engines.bundles import (
     manifest_of,
     with_plans,
 )
+from tests.hp_trt.command_line import refused
 
 
 def text_of(bundle: Bundle) -> str:
@@ -62,3 +64,28 @@ def test_a_plan_without_weights_says_that_it_was_compared_with_others(tmp_path):
             text = text_of(Bundle(path=tmp_path, manifest=with_plans(manifest_of(graph), plan, target=stripped)))
             assert ("1.0e-02, other weights" in text) == (graph is not old)
             assert "1.0e-02" in text and "strip" in text
+
+
+def test_words_of_a_bundle_are_shown_and_obeyed_by_nobody(tmp_path):
+    bundle = make_bundle_with_plans(tmp_path, replace(TARGET, gpu="[/bold]\x1b[2J", version="[red]"), unet=b"graph")
+    odd = {"kind": "random", "source": "\x1b]0;title\x07 [/]" + "x" * 5000, "fingerprint": {}}
+    shown = Bundle(path=tmp_path, manifest=replace(bundle.manifest, weights=odd, created="[/]"))
+    text = text_of(shown)
+    assert "\x1b" not in text and "\\x1b]0;title" in text
+    assert "[/bold]" in text and "[red]" in text
+    assert max(map(len, text.splitlines())) < 700
+
+
+def test_a_plan_of_which_nothing_was_written_down_is_shown(tmp_path):
+    bundle = make_bundle_with_plans(tmp_path, unet=b"graph")
+    [(folder, engines)] = bundle.manifest.engines.items()
+    bare = {name: replace(plan, attention={}, built={}) for name, plan in engines.plans.items()}
+    shown = replace(bundle.manifest, engines={folder: replace(engines, plans=bare)})
+    assert "not known" in text_of(Bundle(path=tmp_path, manifest=shown))
+
+
+def test_a_bundle_that_its_model_cannot_work_with_is_refused_as_when_it_is_opened(hp_trt, tmp_path):
+    bundle = make_bundle(tmp_path / "b", unet=b"graph")
+    data = bundle.manifest.to_json() | {"geometry": {"crop_px": 10**6, "appearance_px": 28, "motion_px": 32}}
+    (bundle.path / "manifest.json").write_text(json.dumps(data | {"sha256": own_hash(data)}))
+    refused(hp_trt("inspect", bundle.path), "geometry.crop_px must be a whole number of 8 to 2048, got 1000000")

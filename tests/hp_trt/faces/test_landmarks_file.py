@@ -39,7 +39,7 @@ def test_a_video_longer_than_its_landmarks_is_refused():
         ("not json", "cannot be read as JSON"),
         ("[]", "is no landmarks file"),
         ('{"format": "hp-trt-landmarks", "version": 2}', '"version": 1'),
-        ('{"format": "hp-trt-landmarks", "version": 1, "width": 4, "height": 4}', "KeyError: 'frames'"),
+        ('{"format": "hp-trt-landmarks", "version": 1, "width": 4, "height": 4}', "frames is missing; needed are"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path, text, message):
@@ -49,11 +49,63 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path, text, message):
         LandmarksFile.read(path)
 
 
-@pytest.mark.parametrize("change", [{"box": [0, 0, 0, 5]}, {"landmarks": [[0, 0]]}, {"box": [float("nan"), 0, 1, 1]}])
-def test_a_face_that_is_none_is_refused(tmp_path, change):
-    face = {"box": [0, 0, 5, 5], "landmarks": [[0, 0]] * 5} | change
-    data = {"format": "hp-trt-landmarks", "version": 1, "width": 4, "height": 4, "frames": [[face]]}
-    path = tmp_path / "faces.json"
+GOOD = {"box": [10, 12, 20, 24], "landmarks": [[12, 20], [26, 20], [19, 26], [14, 31], [24, 31]]}
+
+
+def written(path, **change):
+    """A file of one good face in the second of two frames, with the face's fields changed."""
+    frames = [[], [{key: value for key, value in (GOOD | change).items() if value is not ...}]]
+    data = {"format": "hp-trt-landmarks", "version": 1, "width": 64, "height": 48, "frames": frames}
     path.write_text(json.dumps(data))
-    with pytest.raises(InputError, match="needed are width, height and frames"):
-        LandmarksFile.read(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"box": [0, 0, 0, 5]}, "frames[1][0].box[2] must be a number of 1 to 192, got 0"),
+        ({"box": [-3e4, 0, 6e4, 20]}, "frames[1][0].box[0] must be a number of -64 to 128, got -30000.0"),
+        ({"box": [0, 0, 20, 1e300]}, "frames[1][0].box[3] must be a number of 1 to 144, got 1e+300"),
+        ({"box": [60, 0, 100, 20]}, "frames[1][0].box must be a box in or near its picture of 64 x 48"),
+        ({"box": [0, 0, 10**90, 20]}, "frames[1][0].box[2] must be a number of 1 to 192, got a number of more than"),
+        ({"box": [0, 0, 10**400, 20]}, "a number of 401 digits"),
+        ({"box": [0, 0, True, 20]}, "frames[1][0].box[2] must be a number, got True"),
+        ({"box": [0, 0, 20]}, "frames[1][0].box must be a list of 4, got 3"),
+        ({"box": None}, "frames[1][0].box must be a list, got null"),
+        ({"box": ...}, "frames[1][0].box is missing"),
+        ({"box": [float("nan"), 0, 9, 9]}, "NaN is not JSON"),
+        ({"landmarks": [[0, 0]]}, "frames[1][0].landmarks must be a list of 5, got 1"),
+        ({"landmarks": [[20, 20]] * 5}, "must be five points of a face, got five within a pixel of [20.0, 20.0]"),
+        ({"landmarks": [[1, 2, 3]] * 5}, "frames[1][0].landmarks[0] must be a list of 2, got 3"),
+        (
+            {"landmarks": [[0, 0], [9, 9], [1, 1], [2, 2], [3, 2000]]},
+            "frames[1][0].landmarks[4][1] must be a number of -48",
+        ),
+        ({"score": "high"}, "frames[1][0].score must be a number, got 'high'"),
+    ],
+)
+def test_a_face_that_is_none_is_refused_with_its_frame_and_field(tmp_path, change, says):
+    with pytest.raises(InputError) as caught:
+        LandmarksFile.read(written(tmp_path / "faces.json", **change))
+    assert says in str(caught.value)
+
+
+def test_a_face_may_lie_partly_outside_of_its_picture(tmp_path):
+    file = LandmarksFile.read(written(tmp_path / "faces.json", box=[-10, -12, 20, 24]))
+    assert file.frames[1][0].box == (-10.0, -12.0, 20.0, 24.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "[" * 200_000, '{"format": "hp-trt-landmarks", "version": [[[]]]}', "\ufeff{}"]
+)
+def test_nesting_without_end_is_no_landmarks_file(tmp_path, text):
+    (tmp_path / "faces.json").write_text(text)
+    with pytest.raises(InputError):
+        LandmarksFile.read(tmp_path / "faces.json")
+
+
+def test_a_file_of_more_than_can_be_needed_is_not_read(tmp_path):
+    with (tmp_path / "faces.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InputError, match="at most 33554432 are read"):
+        LandmarksFile.read(tmp_path / "faces.json")

@@ -96,7 +96,7 @@ def edited(change):
 
 def move_away(frames):
     face = frames[2][0]
-    face["landmarks"] = [[x + 400, y] for x, y in face["landmarks"]]
+    face["landmarks"] = [[x + 140, y] for x, y in face["landmarks"]]
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,13 @@ def test_an_open_length_is_one_piece(tmp_path):
         (lambda p: network(p, "ReduceSum", {"a": [1, 3, 8]}, axes=[2]), r"takes tensor\(float\) \[1, 3, 8\]; needed"),
         (lambda p: network(p, "ReduceSum", {"a": [1, 1, 8, 8]}, axes=[2]), "needed is a network that takes a picture"),
         (lambda p: network(p, "ReduceSum", {"a": [1, 3, 8, 8]}, axes=[2], kind=TensorProto.DOUBLE), "of float32"),
+        (
+            lambda p: network(p, "ReduceSum", {"a": [1, 3, 10**6, 8]}, axes=[2]),
+            "1000000 pixels or frames at once, at most",
+        ),
         (lambda p: network(p, "ReduceSum", {"a": [1, 3, 8, 8], "b": [1, 3, 8, 8]}, axes=[2]), "needed is a network"),
     ],
-    ids="none text rank colours double two".split(),
+    ids="none text rank colours double large two".split(),
 )
 def test_what_is_no_such_network_gets_one_line(tmp_path, make, says):
     make(tmp_path / "f.onnx")
@@ -90,6 +94,13 @@ def test_what_it_cannot_run_on_and_what_is_not_finite_is_told(tmp_path):
     nan = network(tmp_path / "n.onnx", "ReduceLogSum", {"a": shape}, axes=[2, 3])  # the logarithm of nothing
     with pytest.raises(InputError, match="not finite"):
         open_picture_features(nan)([np.zeros((4, 4, 3), np.uint8)])
+
+
+def test_features_that_are_not_as_many_for_every_picture_are_refused(tmp_path):
+    path = network(tmp_path / "f.onnx", "ReduceSum", {"a": [1, 3, "h", "w"]}, axes=[1])
+    features = open_picture_features(path)
+    with pytest.raises(InputError, match=r"f\.onnx gave 16 numbers, then 25; give another file"):
+        features([np.zeros((4, 4, 3), np.uint8), np.zeros((5, 5, 3), np.uint8)])
 
 
 @pytest.mark.usefixtures("no_onnx_runtime")

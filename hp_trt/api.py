@@ -65,8 +65,9 @@ class Animation:
     out: Path
     crop_out: Path | None
     frames: int
-    rate: Fraction  # frames per second of the driving video
+    rate: Fraction  # frames per second of the driving video: the mean where `rate_varies`
     notes: tuple[str, ...]
+    rate_varies: bool = False  # frames keep the driving video's times, which are at all distances
     stages: Stages = field(repr=False)  # every span of the run, for a timeline
 
 
@@ -211,7 +212,8 @@ class Runtime:
             crop_out=None if crop_out is None else Path(crop_out),
             frames=full.frames,
             rate=reader.info.rate,
-            notes=(*self.notes, *who.notes, *clip.notes(), *self.backend.notes),
+            rate_varies=reader.info.rate_varies,
+            notes=(*self.notes, *who.notes, *clip.notes(), *full.notes, *self.backend.notes),
             stages=stages,
         )
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from hp_trt.media.clock import FrameTimes, SteadyClock, measured
 
 # FFmpeg opens text as an ANSI terminal, and pictures as one-frame videos.
 NO_VIDEO_FORMATS = ("tty", "image2", "_pipe")
-_FALLBACK_RATE = Fraction(25)
 _ADVICE = "give an mp4, mov, mkv or webm with a picture track"
 
 
@@ -35,6 +35,9 @@ class VideoInfo:
     frames: int | None  # promised by the header; None when it does not say
     duration_s: float | None
     audio_codec: str | None  # None: no audio that FFmpeg knows
+    has_sound: bool = False  # whether FFmpeg knows it or not
+    rate_varies: bool = False  # frames come at all distances
+    end_s: float | None = None  # of the last packet, on the file's clock; None: not looked at so far
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +62,19 @@ class VideoReader:
         return (frame.image for frame in self.timed())
 
     def timed(self) -> Iterator[VideoFrame]:
-        """Every frame, in order of display; times strictly increase."""
+        """Every frame, in order of display; times strictly increase, with the jumps of a broken clock closed."""
         info = self.info
-        count, previous = 0, None
+        count, last = 0, None
+        clock = SteadyClock(1 / info.rate)
         with _opened(info.path) as container:
             stream = video_stream(container, info.path)
             stream.thread_type = "AUTO"
-            damage = _Damage()
+            damage, times = _Damage(), FrameTimes(container)
             for frame in _decoded(container, stream, damage):
-                time = Fraction(frame.pts) * frame.time_base if frame.pts is not None else None
-                if time is None or (previous is not None and time <= previous):
-                    time = Fraction(0) if previous is None else previous + 1 / info.rate
-                previous = time
+                last = clock.at(times.of(frame))
                 count += 1
-                yield VideoFrame(image=_rgb(frame, info), time_s=time)
-        self.notes = _walk_notes(info, count, previous, damage)
+                yield VideoFrame(image=_rgb(frame, info), time_s=last)
+        self.notes = _walk_notes(info, count, last, damage) + _clock_notes(info, clock)
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -93,15 +94,20 @@ def probe(path: Path | str) -> VideoInfo:
         turned = quarter_turns(first) % 2
         duration = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)
         audio = audio_stream(container)
+        with _opened(path) as again:
+            pace = measured(again, again.streams[stream.index])
         return VideoInfo(
             path=path,
             width=first.height if turned else first.width,
             height=first.width if turned else first.height,
-            rate=frame_rate(stream),
+            rate=pace.rate,
+            rate_varies=pace.varies,
+            end_s=pace.end_s,
             time_base=Fraction(stream.time_base),
             frames=stream.frames or None,
             duration_s=float(duration) or None,
             audio_codec=audio.codec_context.codec.canonical_name if audio else None,
+            has_sound=bool(container.streams.audio),
         )
 
 
@@ -113,11 +119,6 @@ def audio_stream(container: Any) -> Any:
 def reason(error: BaseException) -> str:
     """What FFmpeg or the system says is wrong, without a number."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def frame_rate(stream: Any) -> Fraction:
-    """Frames per second of a stream of pictures: the mean where it varies, 25 where nothing says."""
-    return Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE)
 
 
 @dataclass
@@ -192,9 +193,17 @@ def _walk_notes(info: VideoInfo, count: int, last_s: Fraction | None, damage: _D
     if count < promised or damage.cut_off or damage.packets:
         of = f" of {promised}" if promised else ""
         return [f"{info.path} is damaged or cut off: the {count}{of} frames that can be decoded are used"]
-    missing_s = (info.duration_s or 0.0) - float((last_s or 0) + 1 / info.rate)
+    ended_s = max(float((last_s or 0) + 1 / info.rate), info.end_s or 0.0)  # sound may outlast the pictures
+    missing_s = (info.duration_s or 0.0) - ended_s
     if not promised and missing_s > 1:  # a header without a frame count: only its duration tells
         return [
             f"the pictures of {info.path} end {missing_s:.1f} s before the file should: its {count} frames are used"
         ]
     return []
+
+
+def _clock_notes(info: VideoInfo, clock: SteadyClock) -> list[str]:
+    if not clock.jumps:
+        return []
+    often = "once" if clock.jumps == 1 else f"{clock.jumps} times"
+    return [f"the clock of {info.path} jumps {often}: its frames go on there without a gap"]

@@ -22,7 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.media.video import NO_VIDEO_FORMATS, audio_stream, frame_rate, probe, quarter_turns, reason, video_stream
+from hp_trt.media.clock import FrameTimes, frame_rate
+from hp_trt.media.video import NO_VIDEO_FORMATS, audio_stream, probe, quarter_turns, reason, video_stream
 from hp_trt.streams.pipes import PipeReader
 
 STDIN = "-"
@@ -78,7 +79,9 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
         return _open_url(what, sound=sound, timeout_s=timeout_s)
     info = probe(what)
     container = _opened(str(info.path.absolute()), what, timeout_s=timeout_s)
-    return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True)
+    media = Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True)
+    media.rate = info.rate if info.rate <= _HIGHEST_RATE else _USUAL_RATE  # by its times, of which a stream tells none
+    return media
 
 
 def is_url(what: str) -> bool:
@@ -124,7 +127,7 @@ class Media:
         import av
         from av.video.reformatter import VideoReformatter
 
-        reformat = VideoReformatter()
+        reformat, times = VideoReformatter(), FrameTimes(self._container)
         damaged, last_s, first_s = 0, None, None
         for packet in self._demuxed():
             if packet.stream is self.sound:
@@ -138,9 +141,8 @@ class Media:
                 damaged += 1
                 continue
             for frame in frames:
-                if frame.pts is not None:
-                    time_s = Fraction(frame.pts) * frame.time_base
-                else:
+                time_s = times.of(frame)
+                if time_s is None:
                     time_s = Fraction(0) if last_s is None else last_s + 1 / self.rate
                 first_s, last_s = time_s if first_s is None else first_s, time_s
                 image = reformat.reformat(frame, format="rgb24").to_ndarray()

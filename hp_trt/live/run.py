@@ -226,12 +226,15 @@ class _Run:
 
 def claim_stdout() -> int:
     """A descriptor of standard output for the sink alone: what else is printed goes to standard error from now on."""
-    with suppress(AttributeError, OSError, ValueError):  # closed by whoever started us
+    closed = "standard output is closed; open it, or write to a file"
+    if sys.stdout is None:  # by whoever started us: it leads nowhere now
+        raise OutputError(closed)
+    with suppress(OSError, ValueError):
         sys.stdout.flush()
     try:
         mine = os.dup(1)
     except OSError as error:
-        raise OutputError("standard output is closed; open it, or write to a file") from error
+        raise OutputError(closed) from error
     os.dup2(2, 1)
     return mine
 

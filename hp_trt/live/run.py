@@ -26,6 +26,7 @@ from hp_trt.live.session import LiveSession, LiveStats
 from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
 from hp_trt.media.part_file import same_file
+from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
@@ -172,6 +173,8 @@ class _Run:
                     finish()
                 except BaseException as caught:
                     error = error or caught
+        if isinstance(error, CutOff):
+            self._frames = error.frames
         if error is None:
             error = self.feeder.error
         if self._waiting and self._waiting.lost:

@@ -6,7 +6,7 @@ from collections import deque
 from fractions import Fraction
 
 _REMEMBERED = 100  # frames: some windows, so that a moment's delay does not stay for ever
-_LONGEST_HOLD_S = 5  # no window's frames are so far apart: the driver's clock has jumped ahead
+_LONGEST_HOLD_S = 30  # no frames of a session are so far apart: the driver's clock has jumped ahead
 
 
 class Playout:

@@ -142,9 +142,11 @@ def _mean(said: Fraction, ticks: list[int], tick_s: Fraction) -> tuple[Fraction,
     blur = mean * 2 / sum(steps)  # the first time and the last are rounded to a tick
     varies = (max(steps) - min(steps) - 2) * mean * tick_s > _IRREGULAR
     if not varies:
-        for usual in (said, *_usual(mean)):
-            if abs(usual - mean) <= blur:
-                return usual, False
+        usual = [rate for rate in _usual(mean) if abs(rate - mean) <= blur]
+        if usual:  # a header may have been guessed from times with the same blur: it only helps to choose
+            return min(usual, key=lambda rate: abs(rate - said)), False
+        if abs(said - mean) <= blur:
+            return said, False
     elif abs(said / mean - 1) < Fraction(1, 1000):
         return said, True
     return mean.limit_denominator(1000), varies

@@ -14,14 +14,12 @@ class FailingFile:
     """`file`, which takes `most` bytes in all, the last write in part, and then refuses with `code`."""
 
     def __init__(self, file: Any, most: int, code: int) -> None:
-        self._file, self._rest, self._code = file, most, code
-        self.refused = 0
+        self._file, self.left, self._code = file, most, code
 
     def write(self, data: bytes) -> int:
-        taken = self._file.write(data[: self._rest]) if self._rest else 0
-        self._rest -= taken
+        taken = self._file.write(data[: self.left]) if self.left else 0
+        self.left -= taken
         if not taken and len(data):
-            self.refused += 1
             raise OSError(self._code, os.strerror(self._code))
         return taken
 

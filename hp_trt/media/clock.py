@@ -19,7 +19,7 @@ LONGEST_PAUSE_S = 10_000
 _BACK_S = 1  # what goes back further is another recording; less is a sloppy clock, or pictures out of order
 _SLOWEST, _FASTEST = Fraction(1, 3600), 1000  # frames per second that are a rate
 _PAUSE_S = 10  # a longer one says nothing of the rate
-_MOST_PACKETS = 50_000  # that are looked through
+_MOST_PACKETS, _MOST_BYTES = 50_000, 2**28  # that are looked through
 _IRREGULAR = Fraction(1, 2)  # of a period: who is so far apart keeps no rate
 
 
@@ -104,27 +104,28 @@ def frame_rate(stream: Any) -> Fraction:
 def measured(container: Any, stream: Any) -> Pace:
     """The pace of the pictures `stream`, from the times of all packets of `container`, which is at its beginning.
 
-    Reads at most 50 000 packets, and decodes none.
+    Reads at most 50 000 packets or 256 MB, and decodes none.
     """
     import av
 
     ticks: list[int] = []
-    end_s, packets = Fraction(0), 0
+    end_s, packets, bytes_read, whole = Fraction(0), 0, 0, False
     demuxed, counted = container.demux(), _counts_chunks(container)
-    while packets < _MOST_PACKETS:
+    while packets < _MOST_PACKETS and bytes_read < _MOST_BYTES:
         try:
             packet = next(demuxed)
         except (StopIteration, av.FFmpegError, OSError):  # what is missing is told when the pictures are read
+            whole = True
             break
-        packets += 1
+        packets, bytes_read = packets + 1, bytes_read + packet.size
         tick = packet.dts if counted or packet.pts is None else packet.pts
-        if tick is None or not packet.size:  # the end, or an empty chunk of an AVI
+        if tick is None or not packet.size or not packet.time_base:  # the end, or an empty chunk of an AVI
             continue
         end_s = max(end_s, (tick + (packet.duration or 0)) * packet.time_base)
         if packet.stream_index == stream.index:
             ticks.append(tick)
     rate, varies = _mean(frame_rate(stream), ticks, Fraction(stream.time_base))
-    return Pace(rate=rate, varies=varies, end_s=float(end_s) if packets < _MOST_PACKETS else None)
+    return Pace(rate=rate, varies=varies, end_s=float(end_s) if whole else None)
 
 
 def _counts_chunks(container: Any) -> bool:

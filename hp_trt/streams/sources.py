@@ -120,6 +120,8 @@ class Media:
         self.rate = rate if rate <= _HIGHEST_RATE else _USUAL_RATE
         self.sound = audio_stream(container) if sound else None
         self.notes: list[str] = []
+        if sound and container.streams.audio and not self.sound:
+            self.notes.append(f"the sound of {name} is missing in the result: this FFmpeg has no decoder for it")
         if self.sound and len(container.streams.audio) > 1:
             self.notes.append(f"{name} has {len(container.streams.audio)} sound tracks: the first is carried")
 

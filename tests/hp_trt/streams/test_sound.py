@@ -88,3 +88,23 @@ def test_a_clock_that_jumps_ahead_by_days_is_closed_for_pictures_and_sound(live,
     start_s = heard(tmp_path / "1.ts").pictures_s[0]
     assert len(after.pictures_s) == 80 and after.pictures_s[-1] < 4.1
     assert after.clicks_s == pytest.approx([heard(tmp_path / "1.ts").clicks_s[0] - start_s, 2.5], abs=0.09)
+
+
+def test_sound_of_which_nothing_can_be_decoded_leaves_the_pictures_and_a_note(live, tmp_path):
+    driving = clip_with_click(tmp_path / "a.avi", codec="adpcm_ms", video="mpeg4")
+    data = bytearray(driving.read_bytes())
+    header = data.index(b"strf", data.index(b"auds"))
+    data[header + 8 : header + 10] = (0x2001).to_bytes(2, "little")  # DTS
+    driving.write_bytes(data)
+    ran = live(driving, tmp_path / "o.mkv", session=FakeSession(size=SIZE))
+    assert ran.error is None and len(ran.notes) == 1 and "sound" in ran.notes[0]
+    after = heard(tmp_path / "o.mkv")
+    assert len(after.pictures_s) == 40 and after.clicks_s == []
+
+
+def test_sound_that_nobody_knows_leaves_the_pictures_and_a_note(live, tmp_path):
+    driving = clip_with_click(tmp_path / "a.mkv", codec="flac")
+    driving.write_bytes(driving.read_bytes().replace(b"A_FLAC", b"A_QQQQ"))
+    ran = live(driving, tmp_path / "o.mp4", session=FakeSession(size=SIZE))
+    assert ran.error is None
+    assert ran.notes == [f"the sound of {driving} is missing in the result: this FFmpeg has no decoder for it"]

@@ -49,12 +49,13 @@ class SoundCarrier:
         codec = stream.codec_context.codec.canonical_name
         self._copies = may_be_copied(stream, container_format) if copies is None else copies
         self._early = _holds_early(stream, container_format, self._copies) if early is None else early
+        self._block_s = Fraction(1024, stream.rate or 48_000)  # of a packet that does not say how long it is
         self._filter: Any = None
         self._encoder: SoundEncoder | None = None
         self.damaged = self.carried = 0  # packets: those that nobody can decode, and those that came out
         if self._copies:
             self._track = output.add_stream_from_template(stream)
-            self._clock = SteadyClock(Fraction(1024, stream.rate))
+            self._clock = SteadyClock(self._block_s)
             self._period_s: Fraction | None = None
             self._heading = Heading(codec)
             if codec == "aac" and container_format in _NEEDS_AAC_HEADER and not stream.codec_context.extradata:
@@ -109,8 +110,8 @@ class SoundCarrier:
 
     def _is_before(self, start_s: Fraction, time_s: Fraction, packet: Any) -> bool:
         """A codec needs the packet before its first to begin without a gap: it stays where a container can hold it."""
-        lasts_s = Fraction(packet.duration or 0) * packet.time_base if self._early else 0
-        return time_s + lasts_s < start_s
+        lasts_s = Fraction(packet.duration or 0) * packet.time_base or self._block_s
+        return time_s + (lasts_s if self._early else 0) < start_s
 
     def _encoded(self, packet: Any) -> Iterator[tuple[Fraction, Any]]:
         import av

@@ -44,7 +44,9 @@ def settled_streams() -> Iterator[None]:
 def discard(fd: int) -> None:
     """What goes to the descriptor `fd` goes nowhere from now on, what is held back for it too."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    if nowhere != fd:
+    if nowhere == fd:
+        os.set_inheritable(fd, True)  # as standard streams are
+    else:
         os.dup2(nowhere, fd)
         os.close(nowhere)
 

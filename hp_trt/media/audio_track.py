@@ -96,7 +96,7 @@ class AudioTrack:
 def _opened(source: Path) -> Any:
     import av
 
-    return av.open(str(source.absolute()))
+    return av.open(str(source.absolute()), metadata_errors="replace")  # a title may be of any encoding
 
 
 def _demuxed(container: Any, stream: Any) -> Iterator[Any]:

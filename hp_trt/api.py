@@ -211,7 +211,8 @@ class Runtime:
             crop_out=None if crop_out is None else Path(crop_out),
             frames=full.frames,
             rate=reader.info.rate,
-            notes=(*self.notes, *who.notes, *clip.notes(), *self.backend.notes),
+            rate_varies=reader.info.rate_varies,
+            notes=(*self.notes, *who.notes, *clip.notes(), *full.notes, *self.backend.notes),
             stages=stages,
         )
 

@@ -3,14 +3,14 @@
 People get bars on a terminal and one line at the end; without a terminal only that line and the notes. `--json` makes
 every event a line of JSON on standard output. Errors are one line on standard error: exit code 2 is the user's
 turn, 1 is a failure of ours, 130 is Ctrl-C and 143 a kill, both of which clean up; a traceback comes only with
-`--debug`. A reader that goes away (`| head`) ends a command quietly, as the shell expects: 141.
+`--debug`. A reader that goes away (`| head`) ends a command quietly, as the shell expects: 141. Notes and errors are
+bounded, and whatever is printed can be (`hp_trt.streams.standard_streams`).
 """
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import signal
 import sys
 import traceback
@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typer.main import get_command
 
-from engines.errors import HpTrtError
+from engines.errors import HpTrtError, OutputError, bounded
 from engines.safe_output import BROKEN
 from hp_trt.config import check_value
 from hp_trt.interface.missing import missing_library
+from hp_trt.streams.standard_streams import STDOUT, discard, settled_streams
 from runtime.stages import Event
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Reporter:
     def note(self, text: str) -> None:
         """Something the user should know."""
         self._clear_status()
+        text = bounded(text)
         if self.as_json:
             self._line({"event": "note", "text": text})
         else:
@@ -121,12 +123,19 @@ def run(app: typer.Typer, *, json_events: bool = True) -> None:
 
     `json_events`: the command's --json asks for events, so an error is one of them.
     """
-    debug, as_json = "--debug" in sys.argv, json_events and "--json" in sys.argv
+    with settled_streams():
+        code = _run(app, debug="--debug" in sys.argv, as_json=json_events and "--json" in sys.argv)
+    sys.exit(code)
+
+
+def _run(app: typer.Typer, *, debug: bool, as_json: bool) -> int:
     try:
+        if as_json and sys.stdout is None:  # closed by whoever started us
+            raise OutputError("standard output is closed, where --json writes its lines; open it, or leave --json out")
         with suppress(ValueError):  # not in the main thread: an application has its own way with signals
             signal.signal(signal.SIGTERM, _terminate)
         code = checked_command(app)(standalone_mode=False)
-        if sys.stdout is not None:  # None: closed by whoever started us
+        if sys.stdout is not None:
             sys.stdout.flush()
         if code == INTERRUPTED:  # typer turns Ctrl-C into its code, without a word
             raise KeyboardInterrupt
@@ -134,7 +143,7 @@ def run(app: typer.Typer, *, json_events: bool = True) -> None:
         if debug and not isinstance(error, SystemExit | typer.Exit):
             traceback.print_exc()
         code = _explain(error, as_json=as_json)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def checked_command(app: typer.Typer) -> Any:
@@ -168,7 +177,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     message, code = str(error), 1
     typers_own = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     if isinstance(error, BrokenPipeError) or typers_own:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes at exit
+        discard(STDOUT)  # or the interpreter complains when it flushes at exit
         return NO_READER
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
@@ -194,9 +203,14 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     else:
         name = type(error).__name__
         message = f"this is our mistake: {name}: {message or 'no message'}. Run it again with --debug and report it"
-    message = "; ".join(line for part in message.splitlines() if (line := part.strip().rstrip(";")))  # one line, always
-    if as_json:
-        with suppress(OSError):
+    lines = (line for part in message.splitlines() if (line := part.strip().rstrip(";")))
+    message = bounded("; ".join(lines))  # one line, always
+    try:
+        if as_json:
             print(json.dumps({"event": "error", "code": code, "message": message}), flush=True)
-    print(f"error: {message}", file=sys.stderr)
+        elif sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        discard(STDOUT)
+    print(f"error: {message}", file=sys.stderr, flush=True)
     return code

@@ -38,7 +38,8 @@ def require_siblings(*names: str) -> None:
     try:
         check_siblings(*names)
     except ImportError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if sys.stderr is not None:  # closed by whoever started us: print would take standard output
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -119,13 +119,15 @@ def animate_files(config: AnimateConfig, report: Reporter, start_s: float) -> No
     for note in animation.notes:
         report.note(note)
     seconds = time.perf_counter() - start_s
+    mean = " on average" if animation.rate_varies else ""
     report.result(
-        f"{out}: {animation.frames} frames at {float(animation.rate):g} fps in {seconds:.1f} s "
+        f"{out}: {animation.frames} frames at {float(animation.rate):g} fps{mean} in {seconds:.1f} s "
         f"({animation.frames / seconds:.2f} frames/s)",
         out=out,
         crop_out=config.crop_out,
         sheet=sheet,
         frames=animation.frames,
         rate=float(animation.rate),
+        rate_varies=animation.rate_varies,
         seconds=seconds,
     )

@@ -36,8 +36,9 @@ class Animation:
     out: Path
     crop_out: Path | None
     frames: int
-    rate: Fraction  # frames per second of the driving video
+    rate: Fraction  # frames per second of the driving video: the mean where `rate_varies`
     notes: tuple[str, ...]
+    rate_varies: bool = False  # frames keep the driving video's times, which are at all distances
     stages: Stages = field(repr=False)  # every span of the run, for a timeline
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import InputError
+from hp_trt.media.clock import LONGEST_PAUSE_S, SteadyClock
 from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Picture, SoundPacket, Source
 
@@ -46,6 +47,8 @@ class Feeder:
         self._seconds = None if seconds is None else Fraction(str(seconds))  # as it was written: 0.2 is a fifth
         self._start_s: Fraction | None = None
         self._last_s: Fraction | None = None
+        self._moved_s = Fraction(0)  # where a jump of the source's clock was closed
+        self._heard = SteadyClock(1 / source.rate)  # sound's own
         self._size: tuple[int, ...] = ()
         self._zero_s = 0.0  # what our clock shows when the source's shows 0
         self.reached_end = False  # --seconds are over
@@ -70,7 +73,7 @@ class Feeder:
                     break
                 if isinstance(item, SoundPacket):
                     if self._sound is not None:
-                        self._sound.put(item.time_s, item.packet)
+                        self._sound.put(self._heard.at(item.time_s), item.packet)
                 elif not self._feed(item):
                     break
         except BaseException as error:  # for the thread that waits for our frames
@@ -95,7 +98,18 @@ class Feeder:
         return not self._stop.is_set()
 
     def _going_on(self, time_s: Fraction) -> Fraction:
-        """`time_s`, moved a little where a sloppy clock repeats itself. Raises InputError where it jumps back."""
+        """`time_s`, moved a little where a sloppy clock repeats itself. Raises InputError where it jumps back.
+
+        What is no pause but another clock is closed: nobody waits for days, and no sink fills them.
+        """
+        time_s += self._moved_s
+        if self._last_s is not None and time_s - self._last_s > LONGEST_PAUSE_S:
+            ahead_s = time_s - self._last_s
+            self._note(
+                f"the times of {self._source.name} jump {float(ahead_s):.0f} s ahead: frames go on without a gap"
+            )
+            self._moved_s -= ahead_s - 1 / self._source.rate
+            return self._last_s + 1 / self._source.rate
         if self._last_s is None or time_s > self._last_s:
             return time_s
         if time_s < self._last_s - 1 / self._source.rate:

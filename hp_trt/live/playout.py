@@ -6,6 +6,7 @@ from collections import deque
 from fractions import Fraction
 
 _REMEMBERED = 100  # frames: some windows, so that a moment's delay does not stay for ever
+_LONGEST_HOLD_S = 30  # no frames of a session are so far apart: the driver's clock has jumped ahead
 
 
 class Playout:
@@ -20,5 +21,8 @@ class Playout:
 
     def due_s(self, pts_s: Fraction, ready_s: float) -> float:
         """When to show a frame of that time which was ready at `ready_s`, both on the clock of `ready_s`."""
-        self._needed_s.append(ready_s - float(pts_s))
+        needed_s = ready_s - float(pts_s)
+        if self._needed_s and max(self._needed_s) - needed_s > _LONGEST_HOLD_S:
+            self._needed_s.clear()
+        self._needed_s.append(needed_s)
         return float(pts_s) + max(self._needed_s)

@@ -26,6 +26,7 @@ from hp_trt.live.queues import POLICIES, Policy
 from hp_trt.live.session import LiveSession, LiveStats
 from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
+from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
@@ -181,6 +182,8 @@ class _Run:
                     finish()
                 except BaseException as caught:
                     error = error or caught
+        if isinstance(error, CutOff):
+            self._frames = error.frames
         if error is None:
             error = self.feeder.error
         if self._waiting and self._waiting.lost:
@@ -235,12 +238,15 @@ class _Run:
 
 def claim_stdout() -> int:
     """A descriptor of standard output for the sink alone: what else is printed goes to standard error from now on."""
-    with suppress(AttributeError, OSError, ValueError):  # closed by whoever started us
+    closed = "standard output is closed; open it, or write to a file"
+    if sys.stdout is None:  # by whoever started us: it leads nowhere now
+        raise OutputError(closed)
+    with suppress(OSError, ValueError):
         sys.stdout.flush()
     try:
         mine = os.dup(1)
     except OSError as error:
-        raise OutputError("standard output is closed; open it, or write to a file") from error
+        raise OutputError(closed) from error
     os.dup2(2, 1)
     return mine
 

@@ -18,12 +18,11 @@ import numpy as np
 
 from engines.errors import InputError
 from engines.foreign import foreign
+from hp_trt.media.clock import FrameTimes, SteadyClock, measured
 from hp_trt.media.display import Display
 from hp_trt.media.opening import ADVICE, open_file, video_stream
 from hp_trt.media.pixel_limit import VIDEO_BYTES, most_pixels
 from hp_trt.media.promise import Delivery, Promise, promise_of, shortfall
-
-_FALLBACK_RATE = Fraction(25)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +36,9 @@ class VideoInfo:
     time_base: Fraction  # seconds per tick of the file's clock
     promise: Promise
     audio_codec: str | None  # None: no audio that FFmpeg knows
+    has_sound: bool = False  # whether FFmpeg knows it or not
+    rate_varies: bool = False  # frames come at all distances
+    end_s: float | None = None  # of the last packet, on the file's clock; None: not looked at so far
 
     @property
     def frames(self) -> int | None:
@@ -66,21 +68,21 @@ class VideoReader:
         return (frame.image for frame in self.timed())
 
     def timed(self) -> Iterator[VideoFrame]:
-        """Every frame, in order of display; times strictly increase."""
+        """Every frame, in order of display; times strictly increase, with the jumps of a broken clock closed."""
         info = self.info
-        count, previous = 0, None
+        count, last = 0, None
+        clock = SteadyClock(1 / info.rate)
         with open_file(info.path) as container:
             stream = video_stream(container, info.path)
-            display, delivery = Display(stream, info.path), Delivery()
+            display, delivery, times = Display(stream, info.path), Delivery(), FrameTimes(container)
             for frame in _decoded(container, stream, delivery):
-                time = Fraction(frame.pts) * frame.time_base if frame.pts is not None else None
-                if time is None or (previous is not None and time <= previous):
-                    time = Fraction(0) if previous is None else previous + 1 / info.rate
-                previous = time
+                last = clock.at(times.of(frame))
                 count += 1
-                yield VideoFrame(image=display.rgb(frame, (info.width, info.height)), time_s=time)
-        end_s = (previous or 0) + 1 / info.rate
-        self.notes = [*display.notes, *shortfall(info.path, info.promise, delivery, frames=count, end_s=end_s)]
+                yield VideoFrame(image=display.rgb(frame, (info.width, info.height)), time_s=last)
+        # Sound may outlast the pictures.
+        end_s = max((last or 0) + 1 / info.rate, Fraction(info.end_s or 0))
+        short = shortfall(info.path, info.promise, delivery, frames=count, end_s=end_s)
+        self.notes = [*display.notes, *short, *_clock_notes(info, clock)]
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -98,14 +100,19 @@ def probe(path: Path | str) -> VideoInfo:
             )
         width, height = display.size(first)
         audio = audio_stream(container)
+        with open_file(path) as again:
+            pace = measured(again, again.streams[stream.index])
         return VideoInfo(
             path=path,
             width=width,
             height=height,
-            rate=frame_rate(stream),
+            rate=pace.rate,
+            rate_varies=pace.varies,
+            end_s=pace.end_s,
             time_base=Fraction(stream.time_base),
             promise=promise,
             audio_codec=audio.codec_context.codec.canonical_name if audio else None,
+            has_sound=bool(container.streams.audio),
         )
 
 
@@ -119,9 +126,11 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def frame_rate(stream: Any) -> Fraction:
-    """Frames per second of a stream of pictures: the mean where it varies, 25 where nothing says."""
-    return Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_RATE)
+def _clock_notes(info: VideoInfo, clock: SteadyClock) -> list[str]:
+    if not clock.jumps:
+        return []
+    often = "once" if clock.jumps == 1 else f"{clock.jumps} times"
+    return [f"the clock of {info.path} jumps {often}: its frames go on there without a gap"]
 
 
 def _decoded(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:

@@ -8,6 +8,7 @@ Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,6 +22,8 @@ from engines.errors import OutputError
 from engines.part_file import PartFile
 from engines.safe_output import check_outputs, refusal, refused_by_disk
 from hp_trt.media.audio_track import AudioTrack
+from hp_trt.media.clock import FALLBACK_RATE
+from hp_trt.media.sound_carrier import CannotCarry
 from hp_trt.media.video import VideoInfo, reason
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
@@ -28,13 +31,16 @@ from hp_trt.media.video import VideoInfo, reason
 X264 = {"crf": "17", "x264-params": "mbtree=0"}
 SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
+_LARGEST_SIDE = 16384  # pixels, of libx264
 BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
 
 
 class VideoWriter:
     """A context manager: `write` each frame, and the file appears when the block ends without an error.
 
-    `driving` gives the frame rate, the clock and the sound; without it the video has `rate` and no sound.
+    `driving` gives the frame rate, the clock and the sound; without it the video has `rate` and no sound. The first
+    picture is at 0, wherever the driving video's clock begins, and the sound keeps its distance; what was heard before
+    is left out. `notes` says what became of the sound, complete after `finish`.
     H.264 in yuv420p needs even sides: an odd width or height is padded by repeating its last pixel.
     Raises OutputError for everything that the folder, the disk or the encoder refuses.
     """
@@ -46,16 +52,17 @@ class VideoWriter:
         width: int,
         height: int,
         driving: VideoInfo | None = None,
-        rate: Fraction = Fraction(25),
+        rate: Fraction = FALLBACK_RATE,
     ) -> None:
         self.path = Path(path)
         self._rate = driving.rate if driving else rate
         self._tick_s = driving.time_base if driving else Fraction(0)
         self._time_base = _time_base(self._rate)
         self._size = width, height
-        self._start_s: Fraction | None = None
+        self._start_s: Fraction | None = None  # of the first picture, on the driving video's clock
         self._last_pts: int | None = None
         self.frames = 0
+        self.notes: list[str] = []
         self._finished = False
         check_target(self.path, driving)
         self._part: PartFile | None = None
@@ -68,6 +75,8 @@ class VideoWriter:
         """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"this video has frames of {self._size} (width, height), got an array {image.shape}")
+        if self._start_s is None and time_s is not None:
+            self._start_s = time_s
         frame = yuv_frame(image)
         frame.pts = self._pts(time_s)
         frame.time_base = self._time_base
@@ -75,8 +84,7 @@ class VideoWriter:
         with self._guarded():
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
-            if self._audio:
-                self._audio.mux_until(frame.pts * self._time_base)
+            self._sound_until(frame.pts * self._time_base)
         self._last_pts = frame.pts
         self.frames += 1
 
@@ -88,10 +96,10 @@ class VideoWriter:
         with self._guarded():
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
-            if self._audio:
-                self._audio.finish((self._last_pts or 0) * self._time_base + 1 / self._rate)
+            self._sound_until((self._last_pts or 0) * self._time_base + 1 / self._rate, last=True)
             self._container.close()
         if self._audio:
+            self.notes += self._audio.notes
             self._audio.close()
         self._finished = True
 
@@ -123,13 +131,11 @@ class VideoWriter:
         """`time_s` in ticks: exactly on the frame rate's grid where it is within a tick of the driving clock."""
         if time_s is None:
             return 0 if self._last_pts is None else self._last_pts + self._period
-        if self._start_s is None:
-            self._start_s = time_s
-        since_s = time_s - self._start_s
+        since_s = time_s - (self._start_s or 0)
         on_grid = round(since_s * self._rate) / self._rate
         if abs(since_s - on_grid) <= self._tick_s:
             since_s = on_grid
-        pts = round((self._start_s + since_s) / self._time_base)
+        pts = round(since_s / self._time_base)
         return pts if self._last_pts is None else max(pts, self._last_pts + 1)
 
     def _open(self, driving: VideoInfo | None) -> None:
@@ -144,9 +150,30 @@ class VideoWriter:
         stream.codec_context.time_base = self._time_base
         stream.codec_context.colorspace = BT601
         self._stream = stream
-        if driving and driving.audio_codec:
-            self._audio = AudioTrack(driving.path, self._container)
+        if driving and driving.has_sound:
+            try:
+                self._audio = AudioTrack(driving.path, self._container)
+            except CannotCarry as error:
+                self.notes.append(f"the sound of {driving.path} is missing in the result: {error}")
         self._container.start_encoding()  # so that a refusal comes before the long work, not after
+
+    def _sound_until(self, time_s: Fraction, *, last: bool = False) -> None:
+        """Write what is heard until `time_s` on the result's clock, and at its end a little more."""
+        import av
+
+        if not self._audio:
+            return
+        start_s = self._start_s or Fraction(0)
+        try:
+            (self._audio.finish if last else self._audio.mux_until)(start_s + time_s, start_s=start_s)
+        except (av.FFmpegError, ValueError, OverflowError) as error:
+            if getattr(error, "errno", None) not in (None, errno.EINVAL):
+                raise  # the disk's
+            self._discard()
+            raise OutputError(
+                f"{self.path} could not be written: it does not take the sound ({self._audio.kind}): {reason(error)}; "
+                "animate the pictures alone: ffmpeg -i DRIVING -an -c copy SILENT"
+            ) from error
 
     def _discard(self) -> None:
         """Forget the unfinished file; never raises over the error that brought us here."""
@@ -175,11 +202,11 @@ class VideoWriter:
 
     def _explained(self, error: Any) -> OutputError:
         left = "Nothing was left behind, and what had that name before is untouched"
-        if refused_by_disk(error):
+        if refused_by_disk(error) or max(self._size) <= _LARGEST_SIDE:
             return refusal(self.path, error, left=left)
         return OutputError(
-            f"{self.path} could not be written: {reason(error)}; the encoder takes up to 16384 pixels a side, this "
-            f"video has {self._size[0]} x {self._size[1]}. {left}"
+            f"{self.path} could not be written: {reason(error)}; the encoder takes up to {_LARGEST_SIDE} pixels a "
+            f"side, this video has {self._size[0]} x {self._size[1]}. {left}"
         )
 
 

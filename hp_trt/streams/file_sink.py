@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from engines.errors import OutputError
 from engines.part_file import PartFile, orphans
 from hp_trt.media.video import reason
 from hp_trt.media.video_writer import SUFFIXES
+from hp_trt.streams.cut_off import CutOff, count_pictures, keep_whole
 from hp_trt.streams.pipes import PartWriter
 from hp_trt.streams.recording import Recording, closed_quietly
 from hp_trt.streams.sink import Shape
@@ -23,7 +26,6 @@ from hp_trt.streams.sink import Shape
 # sound's beginning is known.
 _FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 _UNFINISHED = {"mp4": _FRAGMENTS, "mov": _FRAGMENTS, "matroska": {"cluster_time_limit": "1000"}}
-_EMPTY_BYTES = 4096  # a part as small holds no picture
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -48,7 +50,7 @@ class FileSink:
 
         self._see_to_orphans()
         container_format = SUFFIXES[self.path.suffix.lower()]
-        with _refusals(self.name, "nothing was left behind"):
+        with _told(self.name, "nothing was left behind"):
             try:
                 self._part = PartFile(self.path, precious=True)
                 self._writer = PartWriter(self._part.path)
@@ -62,7 +64,7 @@ class FileSink:
 
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         assert self._recording is not None
-        with _refusals(self.name, f"the {self._frames} frames until then are kept"):
+        with self._refusals():
             self._recording.write(image, time_s)
         self._frames += 1
 
@@ -77,40 +79,70 @@ class FileSink:
             closed_quietly(recording.finish)
             self._discard()
             return
-        if self._writer.broken:  # what is there is playable; `write` has said why it ends
-            closed_quietly(recording.finish)
-        else:
-            with _refusals(self.name, "what was written until then is kept"):
-                try:
-                    recording.finish()
-                except BaseException:
-                    self._keep_cut_off()
-                    raise
-        if self._writer.broken:
-            self._keep_cut_off()
-        else:
-            self._writer.shut()
-            with _refusals(self.name, f"the recording is {self._part.path}"):
-                self._part.commit()
+        with self._refusals():
+            recording.finish()
+            self._writer.settle()
+        self.notes += recording.notes
+        self._writer.shut()
+        with _told(self.name, f"the recording is {self._part.path}"):
+            self._part.commit()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Around what the disk or the encoder may refuse. Raises CutOff where the recording ends with it."""
+        import av
+
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            assert self._writer is not None
+            if self._recording is not None and not self._writer.broken:  # the encoder's: `close` completes the rest
+                raise OutputError(
+                    _refused(self.name, error, f"the {self._frames} frames until then are kept")
+                ) from error
+            recording, self._recording = self._recording, None
+            self._writer.broken = self._writer.broken or OSError(error.errno, error.strerror)
+            if recording is not None:
+                closed_quietly(recording.finish)
+            left, frames = self._cut_off()
+            raise CutOff(_refused(self.name, error, left), frames) from error
 
     def _see_to_orphans(self) -> None:
         for part in orphans(self.path):
             with suppress(OSError):
-                if part.stat().st_size <= _EMPTY_BYTES:
+                if not count_pictures(part, SUFFIXES[self.path.suffix.lower()], most=1):
                     part.unlink()
                 else:
                     self.notes.append(f"{part} is what a run left that was killed: play it, keep or remove it")
 
-    def _keep_cut_off(self) -> None:
-        """A file that could not be completed gets a name, but never one that a good file has."""
+    def _cut_off(self) -> tuple[str, int]:
+        """What is left of a file that could not be completed, in words and in frames; without a frame nothing is.
+
+        It gets a name, but never one that another file has.
+        """
         assert self._part is not None and self._writer is not None
         self._writer.shut()
-        if not self.path.exists():
-            self._part.commit()
-            return
-        kept = self.path.with_name(f"{self.path.stem}.cut-off{self.path.suffix}")
-        os.replace(self._part.path, kept)
-        self.notes.append(f"{self.path} was there before and stays; what was recorded is {kept}")
+        try:
+            frames = keep_whole(self._part.path, SUFFIXES[self.path.suffix.lower()])
+            if not frames:
+                self._discard()
+                return "nothing was left behind: not one frame was complete", 0
+            if not os.path.lexists(self.path):
+                self._part.commit()
+                kept = self.path
+            else:
+                kept = self._free_name()
+                os.replace(self._part.path, kept)
+                self.notes.append(f"{self.path} was there before and stays; what was recorded is {kept}")
+        except OSError as error:  # a disk that is gone
+            return f"what is left in {self._part.path} cannot be kept ({reason(error)})", 0
+        until = "one frame is" if frames == 1 else f"the {frames} frames until then are"
+        return f"{until} kept in {kept}", frames
+
+    def _free_name(self) -> Path:
+        names = chain(["cut-off"], (f"cut-off-{number}" for number in count(2)))
+        found = (self.path.with_name(f"{self.path.stem}.{name}{self.path.suffix}") for name in names)
+        return next(path for path in found if not os.path.lexists(path))
 
     def _discard(self) -> None:
         if self._writer:
@@ -120,12 +152,16 @@ class FileSink:
 
 
 @contextmanager
-def _refusals(name: str, left: str) -> Iterator[None]:
+def _told(name: str, left: str) -> Iterator[None]:
     """What the disk or the encoder refuses, explained; `left` says what became of what was there."""
     import av
 
     try:
         yield
     except (OSError, av.FFmpegError) as error:
-        advice = "free some space" if error.errno in _FULL else "see to it, or write somewhere else"
-        raise OutputError(f"{name} could not be written: {reason(error)}; {advice}. {left.capitalize()}") from error
+        raise OutputError(_refused(name, error, left)) from error
+
+
+def _refused(name: str, error: Any, left: str) -> str:
+    advice = "free some space" if error.errno in _FULL else "see to it, or write somewhere else"
+    return f"{name} could not be written: {reason(error)}; {advice}. {left[:1].upper()}{left[1:]}"

@@ -100,6 +100,14 @@ class PartWriter:
     def tell(self) -> int:
         return self._position
 
+    def settle(self) -> None:
+        """Wait until the disk has it all. OSError: it has not, though it took it."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.broken = error
+            raise
+
     def shut(self) -> None:
         """Not `close`: PyAV would call that too early."""
         with suppress(OSError):

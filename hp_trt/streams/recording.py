@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hp_trt.media.sound_carrier import CannotCarry
 from hp_trt.media.video_writer import BT601, yuv_frame
 from hp_trt.streams.sound import LiveSound, WaitingSound
 
@@ -62,15 +63,24 @@ class Recording:
         if container_format != "mpegts":  # every keyframe has the header there, for who joins late
             context.flags |= _GLOBAL_HEADER
         self._stream = stream
-        self._sound = None
+        self._sound: LiveSound | None = None
+        self._notes: list[str] = []
         if sound is not None and waiting is not None:
-            self._sound = LiveSound(sound, waiting, container, container_format)
+            try:
+                self._sound = LiveSound(sound, waiting, container, container_format)
+            except CannotCarry as error:
+                self._notes.append(f"the sound is missing in the result: {error}")
         container.flags |= _FLUSH_PACKETS
         container.start_encoding()
         self._start_s: Fraction | None = None
         self._last_s = Fraction(0)
         self._last_pts = -1
         self._next_keyframe_s = Fraction(0)
+
+    @property
+    def notes(self) -> list[str]:
+        """What became of the sound, where it is not in the result as it came."""
+        return [*self._notes, *(self._sound.notes if self._sound else ())]
 
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         """Append (H, W, 3) uint8 RGB at `time_s` on the source's clock, and what is heard until then."""

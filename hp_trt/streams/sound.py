@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from hp_trt.media.audio_track import SoundCarrier
+from hp_trt.media.sound_carrier import Entry, SoundCarrier
 
 _LONGEST_S = 600  # of waiting sound: more than any session holds of pictures
 _MOST_BYTES = 64 * 2**20
@@ -54,30 +54,38 @@ class WaitingSound:
 
 
 class LiveSound:
-    """The sound `stream`, taken from `waiting` into `output` on a clock that begins with the first picture."""
+    """The sound `stream`, taken from `waiting` into `output` on a clock that begins with the first picture.
+
+    Raises CannotCarry.
+    """
 
     def __init__(self, stream: Any, waiting: WaitingSound, output: Any, container_format: str) -> None:
-        self._waiting, self._output = waiting, output
-        self._carrier = SoundCarrier(stream, output, container_format)
-        self._last_dts: int | None = None
+        self._waiting = waiting
+        # An mp4 that must be playable at any moment has no list yet that says where its sound is entered.
+        early = False if container_format in ("mp4", "mov") else None
+        self._carrier = SoundCarrier(stream, output, container_format, early=early)
+        self._entry = Entry(output)
+
+    @property
+    def notes(self) -> list[str]:
+        """What became of sound that could not be carried, a line each."""
+        found = []
+        if self._carrier.changed:
+            found.append("the sound changes its rate or its channels on the way: it ends there")
+        if self._carrier.damaged:
+            kept = "silent" if self._carrier.carried else "all that there are: the result has no sound"
+            found.append(f"packets of sound that cannot be decoded: {self._carrier.damaged}, {kept}")
+        return found
 
     def mux_until(self, time_s: Fraction, *, start_s: Fraction) -> None:
         """Write what begins from `start_s`, which becomes 0, and before `time_s`, both on the source's clock."""
         for packet in self._waiting.take_until(time_s):
-            self._mux(self._carrier.carry(packet), start_s)
+            self._mux(self._carrier.carry(packet, start_s=start_s), start_s)
 
     def finish(self, end_s: Fraction, *, start_s: Fraction) -> None:
         self.mux_until(end_s, start_s=start_s)
         self._mux(self._carrier.end(), start_s)
 
     def _mux(self, parts: Iterator[tuple[Fraction, Any]], start_s: Fraction) -> None:
-        for time_s, packet in parts:
-            if time_s < start_s:
-                continue
-            shift = round(start_s / packet.time_base)
-            dts = (packet.dts if packet.dts is not None else packet.pts) - shift
-            if self._last_dts is not None and dts <= self._last_dts:
-                continue  # a muxer would refuse what goes back; the pictures' own jump ends the run
-            packet.pts = None if packet.pts is None else packet.pts - shift
-            packet.dts = self._last_dts = dts
-            self._output.mux(packet)
+        for _, packet in parts:
+            self._entry.mux(packet, start_s)

@@ -22,10 +22,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.errors import InputError
+from hp_trt.media.clock import FrameTimes, frame_rate
 from hp_trt.media.display import Display
 from hp_trt.media.opening import open_file, open_stream, video_stream
 from hp_trt.media.promise import Delivery, Promise, shortfall
-from hp_trt.media.video import audio_stream, frame_rate, probe, reason
+from hp_trt.media.video import audio_stream, probe, reason
 from hp_trt.streams.pipes import PipeReader
 
 STDIN = "-"
@@ -82,7 +83,9 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
         return _open_url(what, sound=sound, timeout_s=timeout_s, playlist=playlist)
     info = probe(what[len(_FILE) :] if is_url(what) else what)
     container = open_file(info.path, timeout_s=timeout_s)
-    return Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
+    media = Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
+    media.rate = info.rate if info.rate <= _HIGHEST_RATE else _USUAL_RATE  # by its times, of which a stream tells none
+    return media
 
 
 def is_url(what: str) -> bool:
@@ -120,11 +123,13 @@ class Media:
         self.rate = rate if rate <= _HIGHEST_RATE else _USUAL_RATE
         self.sound = audio_stream(container) if sound else None
         self.notes: list[str] = []
+        if sound and container.streams.audio and not self.sound:
+            self.notes.append(f"the sound of {name} is missing in the result: this FFmpeg has no decoder for it")
         if self.sound and len(container.streams.audio) > 1:
             self.notes.append(f"{name} has {len(container.streams.audio)} sound tracks: the first is carried")
 
     def read(self) -> Iterator[Picture | SoundPacket]:
-        display, delivery = Display(self._pictures, self.name), Delivery()
+        display, delivery, times = Display(self._pictures, self.name), Delivery(), FrameTimes(self._container)
         last_s, first_s, shown = None, None, 0
         for packet in self._demuxed():
             if packet.stream is self.sound:
@@ -139,9 +144,8 @@ class Media:
                 delivery.damaged += 1
                 continue
             for frame in frames:
-                if frame.pts is not None:
-                    time_s = Fraction(frame.pts) * frame.time_base
-                else:
+                time_s = times.of(frame)
+                if time_s is None:
                     time_s = Fraction(0) if last_s is None else last_s + 1 / self.rate
                 first_s, last_s, shown = time_s if first_s is None else first_s, time_s, shown + 1
                 yield Picture(image=display.rgb(frame), time_s=time_s)

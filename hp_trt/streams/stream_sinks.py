@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import OutputError
+from hp_trt.media.clock import SteadyClock
 from hp_trt.media.opening import UNKNOWN_PROTOCOL
 from hp_trt.media.video import reason
 from hp_trt.media.video_writer import yuv_frame
@@ -21,6 +22,7 @@ from hp_trt.streams.sources import shown
 _URL_FORMATS = {"tcp": "mpegts", "udp": "mpegts", "srt": "mpegts", "http": "mpegts", "https": "mpegts"} | dict.fromkeys(
     ("rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpte", "rtmpts"), "flv"
 )
+_LONGEST_REPEAT_S = 60  # of a picture where there are no times; a longer gap is left out
 _UDP_PACKET = 1316  # bytes: seven packets of a transport stream, which fit into one of the network
 
 
@@ -51,6 +53,7 @@ class StreamSink:
         recording, self._recording = self._recording, None
         if recording:
             closed_quietly(recording.finish)
+            self.notes += recording.notes
 
 
 class MpegtsPipe(StreamSink):
@@ -77,6 +80,7 @@ class Y4mPipe:
     def __init__(self, writer: PipeWriter) -> None:
         self._writer = writer
         self.notes: list[str] = []
+        self._clock: SteadyClock | None = None
         self._start_s: Fraction | None = None
         self._count = 0
         self._last = b""
@@ -89,6 +93,9 @@ class Y4mPipe:
             self._writer.write(f"YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C420mpeg2 XCOLORRANGE=LIMITED\n".encode())
 
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
+        if self._clock is None:
+            self._clock = SteadyClock(1 / self._rate, longest_s=_LONGEST_REPEAT_S)
+        time_s = self._clock.at(time_s)
         if self._start_s is None:
             self._start_s = time_s
         number = round((time_s - self._start_s) * self._rate)
@@ -106,7 +113,9 @@ class Y4mPipe:
         return True
 
     def close(self) -> None:
-        return
+        if self._clock and self._clock.jumps:
+            self.notes.append(f"gaps of more than {_LONGEST_REPEAT_S} s that are left out: {self._clock.jumps}")
+            self._clock = None
 
 
 class UrlSink(StreamSink):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from fractions import Fraction
+from itertools import islice
 
+import av
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
 
 from hp_trt.media.contact_sheet import CELL_PX
+from hp_trt.media.video import VideoReader
 from tests.hp_trt.clips import contents
 
 
@@ -115,3 +119,22 @@ def test_names_may_hold_spaces_umlauts_and_quotes(animate, sample, tmp_path):
     out = animate.folder / "-ö %d 日.mp4"
     assert animate(portrait=portrait, driving=driving, out=out).code == 0
     assert list(animate.folder.iterdir()) == [out]
+
+
+def test_a_mean_rate_is_said_to_be_one(animate, tmp_path, sample):
+    driving, at = tmp_path / "irregular.mkv", 0
+    with av.open(str(driving), "w") as output:
+        video = output.add_stream("libx264", rate=60, options={"bf": "0"})
+        for number, image in enumerate(islice(VideoReader(sample[1]), 6)):
+            if not number:
+                video.height, video.width, video.pix_fmt = *image.shape[:2], "yuv420p"
+                video.codec_context.time_base = Fraction(1, 1000)
+            frame = av.VideoFrame.from_ndarray(image)
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            output.mux(video.encode(frame))
+            at += (17, 50, 17)[number % 3]
+        output.mux(video.encode(None))
+    assert " 6 frames at 33.11" in (told := animate(driving=driving).out) and " fps on average in " in told
+    *_, last = animate("--json", driving=driving).out.splitlines()
+    result = json.loads(last)
+    assert result["rate_varies"] and result["rate"] == pytest.approx(5 / 0.151, rel=1e-3)

@@ -75,3 +75,10 @@ def test_a_wait_for_the_clock_ends_when_the_run_does():
 def test_what_breaks_is_kept_for_who_waits():
     feeder, pushed = fed([0, 1], error=InputError("broke off"))
     assert str(feeder.error) == "broke off" and len(pushed) == 2
+
+
+def test_days_that_no_source_can_pause_are_closed_and_told():
+    feeder, pushed = fed([0, "0.04", 10**6, 10**6 + 1], paced=True)
+    assert feeder.error is None
+    assert pushed == [0, Fraction(1, 25), Fraction(2, 25), Fraction(27, 25)]
+    assert feeder.notes == ["the times of the list jump 1000000 s ahead: frames go on without a gap"]

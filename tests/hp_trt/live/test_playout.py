@@ -38,3 +38,10 @@ def test_a_moments_delay_is_forgotten():
     arrivals = [(n, n / 25 + (2.0 if n == 3 else 0.1)) for n in range(400)]
     at = shown(arrivals)
     assert at[399] == pytest.approx(399 / 25 + 0.1)
+
+
+def test_a_clock_that_jumps_ahead_freezes_no_picture():
+    playout = Playout()
+    assert playout.due_s(Fraction(0), 0.1) == pytest.approx(0.1)
+    assert playout.due_s(Fraction(10_000), 0.2) == pytest.approx(0.2)
+    assert playout.due_s(Fraction(10_001), 0.3) == pytest.approx(1.2)

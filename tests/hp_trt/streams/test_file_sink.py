@@ -7,13 +7,15 @@ import subprocess
 import sys
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
 from engines.errors import OutputError
 from hp_trt.streams.file_sink import FileSink
 from hp_trt.streams.sink import Shape
-from tests.hp_trt.clips import contents, picture
+from tests.hp_trt.clips import contents, make_clip, picture
+from tests.hp_trt.streams.failing_disk import failing_after
 
 SHAPE = Shape(width=64, height=48, rate=Fraction(25))
 
@@ -163,3 +165,100 @@ def test_a_picture_of_plain_colour_comes_back_in_its_colour(tmp_path):
 
     # 8-bit YUV is off by a few levels.
     assert np.abs(next(iter(VideoReader(tmp_path / "o.mp4"))).astype(int) - colour).max() <= 6
+
+
+def drawn(number):
+    """A picture that takes some hundred bytes."""
+    tiles = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return tiles.repeat(8, axis=0).repeat(8, axis=1)
+
+
+DRAWN = [drawn(number) for number in range(40)]
+
+
+def recorded(out):
+    """What the run says that records 40 pictures, ten a second; an empty text where nothing is wrong."""
+    sink, said = FileSink(out), []
+    for step in (
+        lambda: sink.open(Shape(width=64, height=48, rate=Fraction(10))),
+        lambda: [sink.write(image, Fraction(number, 10)) for number, image in enumerate(DRAWN)],
+        sink.close,
+    ):
+        try:
+            step()
+        except OutputError as error:
+            said.append(error)
+            break
+    sink.close()
+    return said, sink.notes
+
+
+def readable(path):
+    with av.open(str(path)) as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_wherever_the_disk_fails_the_message_says_how_many_frames_can_be_read(tmp_path, monkeypatch, ending):
+    whole = tmp_path / f"whole.{ending}"
+    with monkeypatch.context() as patch:
+        made = failing_after(patch, 10**9)
+        assert recorded(whole) == ([], [])
+    total = 10**9 - made[0].left
+    seen = set()
+    for most in (*range(0, total, total // 60), *range(total - 1200, total + 60, 20)):
+        folder = tmp_path / str(most)
+        folder.mkdir()
+        out = folder / f"o.{ending}"
+        with monkeypatch.context() as patch:
+            failing_after(patch, most)
+            said, notes = recorded(out)
+        if most >= total:
+            assert said == [] and readable(out) == 40
+            continue
+        (error,) = said
+        assert str(error).startswith(f"{out} could not be written: No space left on device; free some space. ")
+        assert notes == []
+        if not left(folder):
+            assert "Nothing was left behind" in str(error) and (
+                most == 0 or "not one frame" in str(error) or most < 2000
+            )
+            seen.add(0)
+            continue
+        count = readable(out)
+        seen.add(count)
+        kept = "One frame is" if count == 1 else f"The {count} frames until then are"
+        assert str(error).endswith(f" {kept} kept in {out}") and error.frames == count > 0
+        assert left(folder) == [out.name]
+    assert {0, 40} <= seen and len(seen) >= 5
+
+
+def test_an_error_of_the_disk_that_comes_last_keeps_the_whole_file(tmp_path, monkeypatch):
+    def broken(fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    said, _ = recorded(tmp_path / "o.mp4")
+    assert "Input/output error; see to it" in str(said[0])
+    assert str(said[0]).endswith(f"The 40 frames until then are kept in {tmp_path / 'o.mp4'}")
+    assert readable(tmp_path / "o.mp4") == 40
+
+
+def test_what_was_cut_off_before_is_not_replaced_by_the_next(tmp_path, monkeypatch):
+    for name in ("o.mkv", "o.cut-off.mkv"):
+        (tmp_path / name).write_bytes(b"older")
+    failing_after(monkeypatch, 20_000, errno.EIO)
+    said, notes = recorded(tmp_path / "o.mkv")
+    kept = tmp_path / "o.cut-off-2.mkv"
+    assert str(said[0]).endswith(f"frames until then are kept in {kept}")
+    assert notes == [f"{tmp_path / 'o.mkv'} was there before and stays; what was recorded is {kept}"]
+    assert readable(kept) > 10 and left(tmp_path) == ["o.cut-off-2.mkv", "o.cut-off.mkv", "o.mkv"]
+    assert (tmp_path / "o.mkv").read_bytes() == (tmp_path / "o.cut-off.mkv").read_bytes() == b"older"
+
+
+def test_a_live_run_on_a_full_disk_says_one_number(live, tmp_path, monkeypatch):
+    driving = make_clip(tmp_path / "d.mp4", 100)
+    failing_after(monkeypatch, 8_000)
+    ran = live(driving, tmp_path / "o.mp4")
+    count = readable(tmp_path / "o.mp4")
+    assert f"The {count} frames until then are kept in" in str(ran.error) and ran.result["frames"] == count > 0

@@ -1,0 +1,167 @@
+"""Commands whose standard streams are closed, full, or of an encoding that lacks the letters of a name."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hp_trt.console import Reporter
+
+ASCII = {"PYTHONIOENCODING": "ascii:strict"}
+C_LOCALE = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+UMLAUT, NO_UTF8 = "bündel", os.fsdecode(b"b\xff\xfendel")
+
+
+def shell(words: list[object], redirections: str = "", *, module: str = "hp_trt", **environment: str):
+    """The command as a shell starts it; texts as they were written, byte by byte."""
+    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", module, *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, env=os.environ | environment, check=False)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def called(bundle: Path, folder: Path, name: str) -> Path:
+    (folder / name).symlink_to(bundle)
+    return folder / name
+
+
+@pytest.mark.parametrize("environment", [ASCII, C_LOCALE], ids=["ascii", "C"])
+@pytest.mark.parametrize("name", [UMLAUT, NO_UTF8], ids=["umlaut", "no UTF-8"])
+@pytest.mark.parametrize("json_too", [False, True], ids=["text", "json"])
+def test_a_name_that_cannot_be_encoded_is_escaped(small_bundle, tmp_path, name, json_too, environment):
+    bundle = called(small_bundle, tmp_path, name)
+    code, out, err = shell(["inspect", bundle, *(["--json"] if json_too else [])], **environment)
+    assert (code, err) == (0, b"")
+    text = out.decode("ascii")
+    if json_too:
+        assert json.loads(text)["event"] == "result"
+    elif name == NO_UTF8:
+        assert "b\\udcff\\udcfendel" in text
+    else:  # a C locale takes the name for bytes
+        assert ("b\\xfcndel" if environment is ASCII else "b\\udcc3\\udcbcndel") in text
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("hp_trt", ["inspect", "FOLDER/nö"]),
+        ("hp_trt", ["plan", "--bundle", "FOLDER/nö"]),
+        ("hp_trt", ["evaluate", "--bundle", "FOLDER/nö"]),
+        ("hp_trt", ["animate", "--bundle", "FOLDER/nö", "--portrait", "ä", "--driving", "ö", "--out", "FOLDER/o.mp4"]),
+        ("hp_trt", ["live", "--bundle", "FOLDER/nö", "--portrait", "ä", "--driving", "ö", "--out", "FOLDER/o.mp4"]),
+        ("export.build_engines", ["--out", "FOLDER/nö/nö", "--preset", "nö"]),
+        ("runtime.bench", ["--bundle", "FOLDER/nö"]),
+    ],
+    ids=["inspect", "plan", "evaluate", "animate", "live", "build", "bench"],
+)
+def test_an_error_that_cannot_be_encoded_is_one_line_and_its_code(tmp_path, module, words):
+    words = [word.replace("FOLDER", str(tmp_path)) for word in words]
+    code, out, err = shell(words, module=module, **ASCII)
+    assert (code, out) == (2, b"")
+    assert err.decode("ascii").startswith("error: ") and err.count(b"\n") == 1
+    assert b"our mistake" not in err
+
+
+SAYS_MUCH = r"""
+import typer
+from hp_trt.console import Reporter, run
+app = typer.Typer()
+@app.command()
+def speak(json: bool = False) -> None:
+    with Reporter(as_json=json) as report:
+        for done in range(3):
+            report.advance("mot\u00efon", done, 3, label="b\u00e4r \udcff")
+        report.status("st\u00e4tus")
+        report.note("n\u00f6te \udcfe")
+    report.result("r\u00e9sult \udcfd", out="\udcfd")
+run(app)
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
+def test_bars_notes_and_results_are_escaped_on_a_terminal_too(more):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", SAYS_MUCH, *more]
+    ended = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | ASCII | {"TERM": "xterm"}, check=False
+    )
+    os.close(theirs)
+    told = os.read(ours, 100_000) if not more else b""
+    os.close(ours)
+    assert ended.returncode == 0
+    if more:
+        assert [json.loads(line)["event"] for line in ended.stdout.decode("ascii").splitlines()][-1] == "result"
+    else:
+        assert ended.stdout.decode("ascii") == "r\\xe9sult \\udcfd\n"
+        for text in (b"b\\xe4r", b"st\\xe4tus", b"note: n\\xf6te \\udcfe"):
+            assert text in told
+
+
+@pytest.mark.parametrize(
+    ("redirections", "code", "out", "err"),
+    [
+        ("2>&-", 2, [], []),
+        ("2>/dev/full", 2, [], []),
+        ("<&- 2>&-", 2, [], []),
+        (">&-", 2, [], ["error: "]),
+        (">/dev/full", 2, [], ["error: "]),
+        (">&- 2>&-", 2, [], []),
+        (">/dev/full 2>/dev/full", 2, [], []),
+    ],
+)
+def test_an_error_goes_to_standard_error_or_nowhere(tmp_path, redirections, code, out, err):
+    ended = shell(["inspect", tmp_path / "nothing"], redirections)
+    assert ended[0] == code
+    for found, begins in ((ended[1], out), (ended[2], err)):
+        assert [line[:7] for line in found.decode().splitlines()] == begins
+
+
+@pytest.mark.parametrize("redirections", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_lines_of_json_are_alone_on_standard_output(tmp_path, redirections):
+    code, out, err = shell(["inspect", tmp_path / "nothing", "--json"], redirections)
+    assert (code, err) == (2, b"")
+    (line,) = out.decode().splitlines()
+    assert json.loads(line)["code"] == 2
+
+
+@pytest.mark.parametrize(
+    ("redirections", "more", "code", "says"),
+    [
+        ("2>&-", [], 0, ""),
+        ("2>/dev/full", [], 0, ""),
+        (">&-", [], 0, ""),  # who closes it wants no table
+        (
+            ">&-",
+            ["--json"],
+            2,
+            "standard output is closed, where --json writes its lines; open it, or leave --json out",
+        ),
+        (">/dev/full", [], 2, "no space left for what this command prints or writes"),
+        (">/dev/full", ["--json"], 2, "no space left for what this command prints or writes"),
+        (">/dev/full 2>/dev/full", [], 2, ""),
+    ],
+)
+def test_work_is_done_whatever_standard_error_is_and_lost_output_is_told(small_bundle, redirections, more, code, says):
+    ended = shell(["inspect", small_bundle, *more], redirections)
+    assert ended[0] == code
+    assert says in ended[2].decode() and ended[2].count(b"\n") == bool(says)
+
+
+def test_a_closed_standard_output_is_not_given_to_the_next_file(small_bundle, sample, tmp_path):
+    """Of `live --out -`, whose video would go into whatever was opened first."""
+    words = {"bundle": small_bundle, "portrait": sample[0], "driving": sample[1], "out": "-"}
+    code, _, err = shell(["live", *(f"--{key}={value}" for key, value in words.items())], ">&-")
+    assert code == 2 and b"standard output is closed; open it, or write to a file" in err
+
+
+def test_notes_and_foreign_messages_are_bounded(capfd):
+    Reporter(bars=False).note("a\x1b[2J" + "b" * 5000)
+    noted = capfd.readouterr().err
+    assert len(noted) < 620 and "\x1b" not in noted and noted.startswith("note: a\\x1b[2Jb")
+    code, _, err = shell([f"--{'x' * 3000}"])
+    assert code == 2 and len(err) < 620 and err.count(b"\n") == 1

@@ -8,19 +8,19 @@ Source: SPEC 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
 
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
-from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_face
+from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_seen
 from hp_trt.hunyuanportrait.geometry import motion_ids
 from hp_trt.media.driving_frames import DrivingFrames
+from hp_trt.profiles import Cuts
 from runtime.decode import decode, to_uint8
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.denoise import denoise
@@ -49,28 +49,25 @@ def read_motion(
     window: int,
     max_frames: int,
     stages: Stages,
+    cuts: Cuts = "released",
 ) -> Motion:
     """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`.
+
+    Where a cut sets the crop anew, frames before it are a group of their own: their intensity is that of their shot.
 
     Raises InputError for a video without frames or of more than `max_frames`, FaceNotFound, NonFiniteError.
     """
     with stages.unit("first_face"):
-        face = first_face(iter(driving), locator, driving.name)
-    cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+        shown, face = first_seen(iter(driving), locator, driving.name)
+    sizes = {"crop_px": geometry["crop_px"], "size": geometry["motion_px"]}
+    cropper = DrivingCrops(locator, face, shown=shown, cuts=cuts, **sizes)
+    del shown
     motion = Motion(MotionBank(backend))
     for stage in ("read", "crop", "motion"):
         stages.begin(stage, total=driving.total)
-    images = driving.timed(stages)
-    while True:
-        group: list[DrivingCrop] = []
-        for image, time_s in islice(images, window):
-            with stages.unit("crop"):
-                group.append(cropper.crop(image))
-            motion.times.append(time_s)
-        if not group:
-            break
-        if len(motion.times) > max_frames:
-            raise InputError(f"{driving.name} has more than {max_frames} frames; cut it shorter, or raise max_frames")
+    group: list[DrivingCrop] = []
+
+    def encode() -> None:
         with stages.unit("motion", len(group)):
             head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
             tokens = encode_motion(
@@ -84,10 +81,31 @@ def read_motion(
                 guard=motion.bank.guard,
             )
             motion.bank.append(tokens)
+        group.clear()
+
+    for image, time_s in driving.timed(stages):
+        if len(motion.times) == max_frames:
+            raise InputError(f"{driving.name} has more than {max_frames} frames; cut it shorter, or raise max_frames")
+        motion.times.append(time_s)
+        with stages.unit("crop"):
+            crop = cropper.crop(image, _since(motion.times))
+        if crop.anew and group:
+            encode()
+        group.append(crop)
+        if len(group) == window:
+            encode()
+    if group:
+        encode()
     for stage in ("read", "crop", "motion"):
         stages.end(stage)
     motion.notes = [*driving.notes, *cropper.notes()]
     return motion
+
+
+def _since(times: Sequence[Fraction | None]) -> Fraction | None:
+    """The last of the times, from the first one on."""
+    first, last = times[0], times[-1]
+    return None if first is None or last is None else last - first
 
 
 def clip_frames(

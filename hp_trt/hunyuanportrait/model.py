@@ -73,6 +73,7 @@ class HunyuanPortrait:
             window=sampling.window,
             max_frames=driving.max_frames,
             stages=stages,
+            cuts=profile.cuts,
         )
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
@@ -95,11 +96,13 @@ class HunyuanPortrait:
     ) -> PortraitStream:
         assert profile.windows is not None, f"{profile.name} is no profile of mode live"
         before = after if isinstance(after, PortraitStream) else None
+        crops = before.crops if before else LiveCrops(locator, self._manifest.geometry)
+        crops.cuts = profile.cuts
         return PortraitStream(
             self._backend,
             self._sessions(profile),
             portrait=portrait,
-            crops=before.crops if before else LiveCrops(locator, self._manifest.geometry),
+            crops=crops,
             guard=before.guard if before else None,
             sampling=self._sampling(profile),
             windows=profile.windows,

@@ -12,6 +12,7 @@ import numpy as np
 from engines.errors import InputError
 from hp_trt.faces.align import aligned_face, arcface_input
 from hp_trt.faces.face import FaceLocator, largest_face, no_face
+from hp_trt.faces.found import find_faces
 from hp_trt.hunyuanportrait.crops import reference_image, transformed_image
 from hp_trt.hunyuanportrait.geometry import corners, portrait_box
 from hp_trt.media.pixels import crop_resized
@@ -45,7 +46,7 @@ def portrait_crop(
     found in the whole picture is used. Raises FaceNotFound.
     """
     height, width = image.shape[:2]
-    faces = locator.locate(image)
+    faces = find_faces(locator, image)
     if not faces:
         raise no_face(what, locator, height, width)
     face = largest_face(faces)
@@ -58,14 +59,18 @@ def portrait_crop(
             f"{_SMALLEST_CROP_PX}: use a larger picture"
         )
     crop = crop_resized(image, box, crop_px)
-    again = locator.locate(crop) if locator.reads_pixels else []
+    again = find_faces(locator, crop) if locator.reads_pixels else []
     moved = face.moved(x0, y0, (crop_px / (x1 - x0), crop_px / (y1 - y0)))
     landmarks = (largest_face(again) if again else moved).landmarks
+    try:
+        aligned = aligned_face(crop, landmarks)
+    except ValueError as error:
+        raise InputError(f"the face in {what} has no direction: {error}") from error
     return PortraitCrop(
         box=box,
         crop=crop,
         reference=reference_image(crop),
         transformed=transformed_image(crop, appearance_px),
-        arcface=arcface_input(aligned_face(crop, landmarks)),
+        arcface=arcface_input(aligned),
         notes=tuple(notes),
     )

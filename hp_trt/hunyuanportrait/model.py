@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
+from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import no_identity, open_arcface
 from hp_trt.faces.face import FaceLocator
@@ -40,7 +41,8 @@ class HunyuanPortrait:
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
         self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs
         embed = open_arcface(config.arcface) if config.arcface else no_identity
-        self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed)
+        own = self._manifest.weights.get("source") == OWN_SOURCE
+        self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed, drawn=own)
 
     def roles(self, profile: Profile) -> Mapping[str, str]:
         return roles(profile)

@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.faces.align import aligned_face, arcface_input
-from hp_trt.faces.face import FaceLocator, largest_face, no_face
+from hp_trt.faces.face import Face, FaceLocator, largest_face, no_face
 from hp_trt.faces.found import find_faces
 from hp_trt.hunyuanportrait.crops import reference_image, transformed_image
 from hp_trt.hunyuanportrait.geometry import corners, portrait_box
@@ -29,6 +29,7 @@ class PortraitCrop:
     reference: np.ndarray  # (3, S, S) float32 in [-1, 1]: the VAE's
     transformed: np.ndarray  # (3, 224, 224) float32, ImageNet-normalised: the appearance network's
     arcface: np.ndarray  # (3, 112, 112) float32 in [0, 1]: ArcFace's
+    face: np.ndarray  # (h, w, 3) uint8 RGB: the face alone, as it is in the picture
     notes: tuple[str, ...]  # what a user should know, a line each
 
 
@@ -72,5 +73,12 @@ def portrait_crop(
         reference=reference_image(crop),
         transformed=transformed_image(crop, appearance_px),
         arcface=arcface_input(aligned),
+        face=_inside(image, face),
         notes=tuple(notes),
     )
+
+
+def _inside(image: np.ndarray, face: Face) -> np.ndarray:
+    """The part of `image` in the face's box."""
+    x0, y0, x1, y1 = (max(round(edge), 0) for edge in corners(face.box))
+    return image[y0:y1, x0:x1]

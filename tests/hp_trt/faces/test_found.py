@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -85,3 +88,16 @@ def test_lists_of_plain_numbers_become_arrays():
 
 def test_who_follows_nobody_finds_nobody_near():
     assert follow_face(Saying([face(0, 0, 5, 5)]), IMAGE, face(0, 0, 5, 5)) == []
+
+
+def test_nobody_else_calls_a_locator():
+    root = Path(__file__).parents[3]
+    calls = {
+        str(path.relative_to(root)): re.findall(r"(\w*locator)\.(?:locate|near)\(", path.read_text(encoding="utf-8"))
+        for storey in ("hp_trt", "export", "runtime")
+        for path in (root / storey).rglob("*.py")
+    }
+    assert {name: found for name, found in calls.items() if found} == {
+        "hp_trt/faces/found.py": ["locator", "locator"],
+        "export/hunyuanportrait/training/recorded.py": ["_locator"],  # a locator itself, made of another
+    }

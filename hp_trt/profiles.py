@@ -15,6 +15,8 @@
                         own holds
     window, overlap     frames; in mode "live" the window is free, in mode "clip" it is the bundle's
     lead_in             made-up frames before the first, in mode "live"
+    cuts                what a scene cut in the driving video does to its crop: "released": the first face's stays |
+                        "anew": the next face sets it; where it is not given, "anew" in mode "live"
 
 An approximation is on only where a profile says so. Nothing here opens a bundle or knows a graph: a profile keeps what
 was chosen, and which names there are, which sampling options, and which graphs that needs, is its model's to say.
@@ -39,6 +41,7 @@ Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny", "tiny-or-full"]
 Quantize = Literal["none", "int8", "fp8"]
+Cuts = Literal["released", "anew"]
 
 _MOST_BYTES = 256 << 10  # of a file
 _MOST_PROFILES = 100  # in it
@@ -59,6 +62,7 @@ class Profile:
     denoiser: Denoiser = "full"
     decoder: Decoder = "full"
     quantize: Quantize = "none"
+    cuts: Cuts = "released"
     sampling: Mapping[str, Any] = field(default_factory=dict)  # overrides of the bundle's own, by name
     windows: LiveWindows | None = None  # of mode "live"
 
@@ -70,7 +74,8 @@ class Profile:
                 raise InputError(f"sampling must be options by name, got {arguments.shown(self.sampling)}")
             if self.windows is not None:
                 arguments.instance("windows", self.windows, LiveWindows)
-        for name, choices in (("mode", Mode), ("denoiser", Denoiser), ("decoder", Decoder), ("quantize", Quantize)):
+        words = {"mode": Mode, "denoiser": Denoiser, "decoder": Decoder, "quantize": Quantize, "cuts": Cuts}
+        for name, choices in words.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in get_args(choices):
                 raise InputError(
@@ -170,7 +175,7 @@ class Profiles:
         sampling = {key: table[key] for key in (*self.sampling, *(() if live else ("overlap",))) if key in table}
         with naming(name):
             made = LiveWindows(**windows) if live else None
-        chosen = {key: table[key] for key in own - {"about"} if key in table}
+        chosen = {"cuts": "anew" if live else "released"} | {key: table[key] for key in own - {"about"} if key in table}
         profile = Profile(name=name, about=about, sampling=sampling, windows=made, **chosen)
         with naming(name):
             self.check(profile)

@@ -19,7 +19,7 @@ TEMPLATE = np.array(  # x, y; the classic points, 8 px to the right
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(2, 3): the matrix that takes `source` (n, 2) closest to `target` (n, 2).
 
-    Raises ValueError when all source points are one.
+    Raises ValueError when all source points are one, or lie as no face's do, so that nothing turns them upright.
     """
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     centered = source - source_mean
@@ -28,6 +28,8 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         raise ValueError("five landmarks at one place cannot be aligned; detect the face again")
     u, sizes, vt = np.linalg.svd((target - target_mean).T @ centered / len(source))
     sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # a rotation, never a mirror
+    if not (sizes * sign).sum() > 0:
+        raise ValueError("five landmarks that lie as no face's do cannot be aligned; detect the face again")
     turn = (u * sign) @ vt * (float((sizes * sign).sum()) / variance)
     return np.hstack([turn, (target_mean - turn @ source_mean)[:, None]])
 

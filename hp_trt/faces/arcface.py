@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engines import families
 from engines.errors import InputError
+from engines.foreign import foreign
+from hp_trt.faces.networks import fits, open_onnx, require_numbers, signature
 
-ID_DIM = 512
+ID_DIM, _SIDE = 512, 112
 Embed = Callable[[np.ndarray], np.ndarray]
+
+_ADVICE = "give arcface.onnx, or leave it out to animate without identity vector"
 
 
 def no_identity(face: np.ndarray) -> np.ndarray:
@@ -28,28 +31,30 @@ def no_identity(face: np.ndarray) -> np.ndarray:
 def open_arcface(path: Path | str) -> Embed:
     """The network in `path` as a function: (3, 112, 112) float32 in [0, 1] -> (1, 512) float32 of length 1.
 
-    Raises InputError when the file is missing or is not such a network, EngineMismatch where ONNX Runtime is missing.
+    It is tried once. Raises InputError when the file is missing or is not such a network, EngineMismatch where ONNX
+    Runtime is missing.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give arcface.onnx, or leave it out to animate without identity vector")
-    onnxruntime = families.load(families.ONNXRUNTIME)
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no public base
-        raise InputError(f"{path} is not an ONNX network that onnxruntime can open; download it again") from error
+    session = open_onnx(path, "an ArcFace network", _ADVICE)
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or list(inputs[0].shape[1:]) != [3, 112, 112] or outputs[0].shape[-1] != ID_DIM:
+    picture = len(inputs) == 1 and fits(inputs[0], (None, 3, _SIDE, _SIDE))
+    if not picture or len(outputs) != 1 or not fits(outputs[0], (None, ID_DIM)):
         raise InputError(
-            f"{path} takes {[i.shape for i in inputs]} and gives {[o.shape for o in outputs]}; "
-            f"an ArcFace network takes [1, 3, 112, 112] and gives [1, {ID_DIM}]"
+            f"{path} {signature(session)}; an ArcFace network takes floats [1, 3, {_SIDE}, {_SIDE}] and gives "
+            f"[1, {ID_DIM}]: {_ADVICE}"
         )
 
+    def run(face: np.ndarray) -> np.ndarray:
+        with foreign(f"{path} does not run as ArcFace", _ADVICE):
+            result = session.run([outputs[0].name], {inputs[0].name: face[None]})[0]
+        return require_numbers(result, (1, ID_DIM), f"{path}, run as ArcFace,", _ADVICE)
+
     def embed(face: np.ndarray) -> np.ndarray:
-        vector = session.run([outputs[0].name], {inputs[0].name: face[None]})[0].reshape(1, ID_DIM)
+        vector = run(face)
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or length == 0:
             raise InputError(f"{path} gave a vector of length {length} for the portrait; try another picture or file")
         return (vector / np.float32(length)).astype(np.float32)
 
+    run(np.full((3, _SIDE, _SIDE), 0.5, np.float32))
     return embed

@@ -32,7 +32,8 @@ def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> 
         raise InputError(f"the face locator {kind!r} needs a file and none was given; give its path, or use 'haar'")
     path = Path(file)
     if not path.is_file():
-        raise InputError(f"{path}: no such file; the face locator {kind!r} needs it, or use 'haar', which needs none")
+        found = "a folder or a device, and no file" if path.exists() else "no such file"
+        raise InputError(f"{path}: {found}; the face locator {kind!r} needs it, or use 'haar', which needs none")
     if kind == "yunet":
         from hp_trt.faces.yunet import YuNetLocator
 

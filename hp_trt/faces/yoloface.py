@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engines import families
 from engines.errors import InputError
+from engines.foreign import foreign
 from hp_trt.faces.face import Face
+from hp_trt.faces.networks import fits, open_onnx, open_torchscript, require_numbers, signature
 
 STRIDES = (8, 16, 32)
+_ADVICE = "give the published yoloface_v5m.pt, or its conversion to ONNX"
+_TRIAL_PX, _TRIAL_MOST_PX = 64, 4096
 
 # (picture (1, 3, h, w) float32, grids (1, 1, h/s, w/s, 2) float32 for the three strides) -> rows (1, n, 16)
 Network = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
@@ -112,45 +115,55 @@ class YoloFaceLocator:
 
 
 def open_network(path: Path) -> Network:
-    """`path` as a callable: .onnx runs on ONNX Runtime, .pt (TorchScript) on PyTorch.
+    """`path` as a callable: .onnx runs on ONNX Runtime, .pt (TorchScript) on PyTorch. It is tried once.
 
-    Raises InputError when the file cannot be opened, or is TorchScript and PyTorch is not installed; EngineMismatch
-    when it is ONNX and ONNX Runtime is not installed.
+    Raises InputError when the file cannot be opened or is another network, or is TorchScript and PyTorch is not
+    installed; EngineMismatch when it is ONNX and ONNX Runtime is not installed. The callable raises InputError for
+    results that are none of YoloFace's.
     """
-    if path.suffix == ".onnx":
-        return _open_onnx(path)
-    if path.suffix == ".pt":
-        return _open_torchscript(path)
-    raise InputError(f"{path}: a YoloFace network ends in .onnx or .pt (TorchScript), not in {path.suffix!r}")
+    openers = {".onnx": _open_onnx, ".pt": _open_torchscript}
+    if path.suffix not in openers:
+        raise InputError(f"{path}: a YoloFace network ends in .onnx or .pt (TorchScript), not in {path.suffix!r}")
+    network, (height, width) = openers[path.suffix](path)
+
+    def rows(image: np.ndarray, cells: Sequence[np.ndarray]) -> np.ndarray:
+        with foreign(f"{path} does not run as YoloFace on {image.shape[3]} x {image.shape[2]} pixels", _ADVICE):
+            result = network(image, cells)
+        return require_numbers(result, (1, None, 16), f"{path}, run as YoloFace,", _ADVICE)
+
+    rows(np.full((1, 3, height, width), 0.5, np.float32), grids(height, width))
+    return rows
 
 
-def _open_onnx(path: Path) -> Network:
-    onnxruntime = families.load(families.ONNXRUNTIME)
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no public base
-        raise InputError(f"{path} is not an ONNX network that onnxruntime can open; convert it again") from error
-    names = [tensor.name for tensor in session.get_inputs()]
-    if len(names) != 1 + len(STRIDES):
-        raise InputError(f"{path} takes {', '.join(names)}; a YoloFace network takes a picture and three grids")
-    return lambda image, cells: session.run(None, dict(zip(names, [image, *cells], strict=True)))[0]
-
-
-def _open_torchscript(path: Path) -> Network:
-    try:
-        import torch
-    except ImportError as error:
+def _open_onnx(path: Path) -> tuple[Network, tuple[int, int]]:
+    """The network, and the height and width to try it with."""
+    session = open_onnx(path, "a YoloFace network", _ADVICE)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    picture_and_grids = ((None, 3, None, None), *[(None, None, None, None, 2)] * len(STRIDES))
+    taken = len(inputs) == len(picture_and_grids) and all(map(fits, inputs, picture_and_grids))
+    if not taken or not fits(outputs[0], (None, None, 16)):
         raise InputError(
-            f"{path} is TorchScript and needs PyTorch, which is not installed; "
-            "install the export extra, or give the same network as .onnx"
-        ) from error
-    try:
-        module = torch.jit.load(str(path), map_location="cpu").eval()
-    except RuntimeError as error:
-        raise InputError(f"{path} is not a TorchScript file; give the published yoloface_v5m.pt") from error
+            f"{path} {signature(session)}; a YoloFace network takes a picture [1, 3, h, w] and three grids "
+            f"[1, 1, h/s, w/s, 2], and gives rows [1, n, 16], all floats: {_ADVICE}"
+        )
+    names = [tensor.name for tensor in inputs]
+    sides = (inputs[0].shape or [None] * 4)[2:]
+    if all(isinstance(side, int) for side in sides) and not all(0 < side <= _TRIAL_MOST_PX for side in sides):
+        raise InputError(f"{path} takes pictures of {sides} pixels, YoloFace of about 416; {_ADVICE}")
+    height, width = (side if isinstance(side, int) else _TRIAL_PX for side in sides)
+    return (
+        lambda image, cells: session.run([outputs[0].name], dict(zip(names, [image, *cells], strict=True)))[0],
+        (height, width),
+    )
+
+
+def _open_torchscript(path: Path) -> tuple[Network, tuple[int, int]]:
+    module = open_torchscript(path, "a YoloFace network", _ADVICE)
 
     def run(image: np.ndarray, cells: Sequence[np.ndarray]) -> np.ndarray:
+        import torch
+
         with torch.no_grad():
             return module(torch.from_numpy(image), [torch.from_numpy(cell) for cell in cells]).numpy()
 
-    return run
+    return run, (_TRIAL_PX, _TRIAL_PX)

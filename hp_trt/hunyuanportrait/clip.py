@@ -8,19 +8,19 @@ Source: SPEC 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
 
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
-from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_face
+from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_seen
 from hp_trt.hunyuanportrait.geometry import motion_ids
 from hp_trt.media.driving_frames import DrivingFrames
+from hp_trt.profiles import Cuts
 from runtime.decode import decode, to_uint8
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.denoise import denoise
@@ -49,36 +49,26 @@ def read_motion(
     window: int,
     max_frames: int,
     stages: Stages,
+    cuts: Cuts = "released",
 ) -> Motion:
     """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`.
+
+    Where a cut sets the crop anew, frames before it are a group of their own: their intensity is that of their shot.
 
     Raises InputError for a video without frames or of more than `max_frames`, FaceNotFound, NonFiniteError.
     """
     driving.check_length(max_frames)
     with stages.unit("first_face"):
-        face = first_face(iter(driving), locator, driving.name)
-    cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
+        shown, face = first_seen(iter(driving), locator, driving.name)
+    sizes = {"crop_px": geometry["crop_px"], "size": geometry["motion_px"]}
+    cropper = DrivingCrops(locator, face, shown=shown, cuts=cuts, **sizes)
+    del shown
     motion = Motion(MotionBank(backend))
     for stage in ("read", "crop", "motion"):
         stages.begin(stage, total=driving.total)
-    images = driving.timed(stages)
-    size: tuple[int, ...] = ()
-    while True:
-        group: list[DrivingCrop] = []
-        for image, time_s in islice(images, window):
-            size = size or image.shape
-            if image.shape != size:
-                raise InputError(
-                    f"driving frame {len(motion.times)} has {image.shape[1]} x {image.shape[0]} pixels, those before "
-                    f"have {size[1]} x {size[0]}; frames of one clip are of one size: make them so"
-                )
-            with stages.unit("crop"):
-                group.append(cropper.crop(image))
-            motion.times.append(time_s)
-        if not group:
-            break
-        if len(motion.times) > max_frames:
-            raise driving.too_many(f"more than {max_frames} frames")
+    group: list[DrivingCrop] = []
+
+    def encode() -> None:
         with stages.unit("motion", len(group)):
             head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
             tokens = encode_motion(
@@ -92,10 +82,38 @@ def read_motion(
                 guard=motion.bank.guard,
             )
             motion.bank.append(tokens)
+        group.clear()
+
+    size: tuple[int, ...] = ()
+    for image, time_s in driving.timed(stages):
+        if len(motion.times) == max_frames:
+            raise driving.too_many(f"more than {max_frames} frames")
+        size = size or image.shape
+        if image.shape != size:
+            raise InputError(
+                f"driving frame {len(motion.times)} has {image.shape[1]} x {image.shape[0]} pixels, those before have "
+                f"{size[1]} x {size[0]}; frames of one clip are of one size: make them so"
+            )
+        motion.times.append(time_s)
+        with stages.unit("crop"):
+            crop = cropper.crop(image, _since(motion.times))
+        if crop.anew and group:
+            encode()
+        group.append(crop)
+        if len(group) == window:
+            encode()
+    if group:
+        encode()
     for stage in ("read", "crop", "motion"):
         stages.end(stage)
     motion.notes = [*driving.notes, *cropper.notes()]
     return motion
+
+
+def _since(times: Sequence[Fraction | None]) -> Fraction | None:
+    """The last of the times, from the first one on."""
+    first, last = times[0], times[-1]
+    return None if first is None or last is None else last - first
 
 
 def clip_frames(

@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
+from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import no_identity, open_arcface
 from hp_trt.faces.face import FaceLocator
@@ -53,7 +54,8 @@ class HunyuanPortrait:
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
         self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs
         embed = open_arcface(config.arcface) if config.arcface else no_identity
-        self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed)
+        own = self._manifest.weights.get("source") == OWN_SOURCE
+        self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed, drawn=own)
 
     def roles(self, profile: Profile) -> Mapping[str, str]:
         return roles(fitted(profile, self._manifest.graphs))
@@ -92,6 +94,7 @@ class HunyuanPortrait:
             window=sampling.window,
             max_frames=driving.max_frames,
             stages=stages,
+            cuts=profile.cuts,
         )
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
@@ -114,11 +117,13 @@ class HunyuanPortrait:
     ) -> PortraitStream:
         assert profile.windows is not None, f"{profile.name} is no profile of mode live"
         before = after if isinstance(after, PortraitStream) else None
+        crops = before.crops if before else LiveCrops(locator, self._manifest.geometry)
+        crops.cuts = profile.cuts
         stream = PortraitStream(
             self._backend,
             self._sessions(profile),
             portrait=portrait,
-            crops=before.crops if before else LiveCrops(locator, self._manifest.geometry),
+            crops=crops,
             guard=before.guard if before else None,
             sampling=self._sampling(profile),
             windows=profile.windows,

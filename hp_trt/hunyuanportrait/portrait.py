@@ -11,7 +11,8 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.faces.align import aligned_face, arcface_input
-from hp_trt.faces.face import FaceLocator, largest_face, no_face
+from hp_trt.faces.face import Face, FaceLocator, largest_face, no_face
+from hp_trt.faces.found import find_faces
 from hp_trt.hunyuanportrait.crops import reference_image, transformed_image
 from hp_trt.hunyuanportrait.geometry import corners, portrait_box
 from hp_trt.media.pixels import crop_resized
@@ -28,6 +29,7 @@ class PortraitCrop:
     reference: np.ndarray  # (3, S, S) float32 in [-1, 1]: the VAE's
     transformed: np.ndarray  # (3, 224, 224) float32, ImageNet-normalised: the appearance network's
     arcface: np.ndarray  # (3, 112, 112) float32 in [0, 1]: ArcFace's
+    face: np.ndarray  # (h, w, 3) uint8 RGB: the face alone, as it is in the picture
     notes: tuple[str, ...]  # what a user should know, a line each
 
 
@@ -45,7 +47,7 @@ def portrait_crop(
     found in the whole picture is used. Raises FaceNotFound.
     """
     height, width = image.shape[:2]
-    faces = locator.locate(image)
+    faces = find_faces(locator, image)
     if not faces:
         raise no_face(what, locator, height, width)
     face = largest_face(faces)
@@ -58,14 +60,25 @@ def portrait_crop(
             f"{_SMALLEST_CROP_PX}: use a larger picture"
         )
     crop = crop_resized(image, box, crop_px)
-    again = locator.locate(crop) if locator.reads_pixels else []
+    again = find_faces(locator, crop) if locator.reads_pixels else []
     moved = face.moved(x0, y0, (crop_px / (x1 - x0), crop_px / (y1 - y0)))
     landmarks = (largest_face(again) if again else moved).landmarks
+    try:
+        aligned = aligned_face(crop, landmarks)
+    except ValueError as error:
+        raise InputError(f"the face in {what} has no direction: {error}") from error
     return PortraitCrop(
         box=box,
         crop=crop,
         reference=reference_image(crop),
         transformed=transformed_image(crop, appearance_px),
-        arcface=arcface_input(aligned_face(crop, landmarks)),
+        arcface=arcface_input(aligned),
+        face=_inside(image, face),
         notes=tuple(notes),
     )
+
+
+def _inside(image: np.ndarray, face: Face) -> np.ndarray:
+    """The part of `image` in the face's box."""
+    x0, y0, x1, y1 = (max(round(edge), 0) for edge in corners(face.box))
+    return image[y0:y1, x0:x1]

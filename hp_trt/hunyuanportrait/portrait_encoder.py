@@ -15,12 +15,18 @@ from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.portrait import PortraitCrop, portrait_crop
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
+from hp_trt.media.photograph import photographed
 from hp_trt.media.portrait import Picture, Portrait
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.encode import encode_portrait
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
+
+_PHOTOGRAPH = (
+    "the portrait looks like a photograph: this bundle's weights know drawn people in flat colours alone, and make a "
+    "smear of it; take a portrait of `hp-trt sample`, or a bundle of the published weights"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +48,22 @@ def encoded(portrait: Portrait) -> EncodedPortrait:
 
 
 class PortraitEncoder:
-    """Encodes portraits with a bundle's sessions, by graph; `geometry` is its manifest's, `embed` says who it is."""
+    """Encodes portraits with a bundle's sessions, by graph; `geometry` is its manifest's, `embed` says who it is.
+
+    `drawn`: the weights know drawn people alone, and a photograph gets a note.
+    """
 
     def __init__(
-        self, backend: Backend, sessions: Mapping[str, Session], geometry: Mapping[str, int], embed: Embed
+        self,
+        backend: Backend,
+        sessions: Mapping[str, Session],
+        geometry: Mapping[str, int],
+        embed: Embed,
+        *,
+        drawn: bool = False,
     ) -> None:
         self._backend, self._sessions = backend, sessions
-        self._geometry, self._embed = geometry, embed
+        self._geometry, self._embed, self._drawn = geometry, embed, drawn
 
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
         """Of a file, or (H, W, 3) uint8 RGB. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
@@ -66,7 +81,7 @@ class PortraitEncoder:
             image=pixels,
             path=None if isinstance(image, np.ndarray) else Path(image),
             paste=PasteBack(pixels, crop.box),
-            notes=(*picture.notes, *crop.notes),
+            notes=(*picture.notes, *crop.notes, *([_PHOTOGRAPH] if self._drawn and photographed(crop.face) else [])),
             encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages)),
         )
 

@@ -29,6 +29,7 @@ from export.hunyuanportrait.training.clips import Arrays, in_bytes, save_arrays
 from hp_trt.faces.align import aligned_face, arcface_input
 from hp_trt.faces.arcface import ID_DIM, Embed, open_arcface
 from hp_trt.faces.face import Face, FaceLocator, largest_face
+from hp_trt.faces.found import find_faces
 from hp_trt.faces.locators import LocatorKind, open_locator
 from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
 from hp_trt.hunyuanportrait.geometry import motion_ids
@@ -178,7 +179,7 @@ class RecordedClips:
             locator = open_locator("landmarks", beside)
         images: list[np.ndarray] = []
         for number, image in enumerate(reader):
-            if not images and not locator.locate(image, number):
+            if not images and not find_faces(locator, image, number):
                 continue
             images.append(image)
             if len(images) < self.frames:
@@ -276,7 +277,7 @@ def clip_arrays(
 
 def _upright(picture: np.ndarray, points: np.ndarray, locator: FaceLocator) -> np.ndarray:
     """ArcFace's input of a crop, as `portrait_crop` makes it: the face is looked for again in the crop."""
-    again = locator.locate(picture) if locator.reads_pixels else []
+    again = find_faces(locator, picture) if locator.reads_pixels else []
     return arcface_input(aligned_face(picture, largest_face(again).landmarks if again else points))
 
 

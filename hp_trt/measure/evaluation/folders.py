@@ -22,8 +22,10 @@ from typing import overload
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.faces.face import Face, FaceLocator, largest_face
+from hp_trt.faces.face import Face, FaceLocator
+from hp_trt.faces.found import find_faces
 from hp_trt.faces.locators import open_locator
+from hp_trt.faces.track import FaceTrack
 from hp_trt.hunyuanportrait.geometry import corners, portrait_box
 from hp_trt.hunyuanportrait.portrait import portrait_crop
 from hp_trt.measure.evaluation.config import LEAST_FRAMES, Protocol
@@ -158,14 +160,16 @@ def _faces_of(files: _Files, frames: int | None, locator: FaceLocator) -> KnownF
     locator = locator if known is None else open_locator("landmarks", known)
     path, info = files.reader.info.path, files.reader.info
     found: list[list[Face]] = []
+    track = FaceTrack()
     for frame, image in enumerate(islice(iter(files.reader), frames)):
-        faces = locator.locate(image, frame)
-        if not faces:
+        faces = find_faces(locator, image, frame)
+        face = track.choose(faces)
+        if face is None:
+            what = "not the same face" if faces else "no face"
             raise InputError(
-                f"{path}: no face at frame {frame}, looked for with {locator.name}; needed is a clip whose face "
+                f"{path}: {what} at frame {frame}, looked for with {locator.name}; needed is a clip whose face "
                 f"stays in the picture: cut it, or give a better --locator or {files.home / 'driving.landmarks.json'}"
             )
-        face = largest_face(faces)
         middle_x, middle_y = face.landmarks.mean(axis=0)
         require_inside(
             (middle_x, middle_y, 0, 0), width=info.width, height=info.height, clip=str(path), frame=frame

@@ -10,6 +10,7 @@ import numpy as np
 from hp_trt.faces.align import aligned_face, arcface_input
 from hp_trt.faces.arcface import open_arcface
 from hp_trt.faces.face import FaceLocator, largest_face
+from hp_trt.faces.found import find_faces
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.measure.evaluation.config import NetworkFiles
 from hp_trt.measure.evaluation.measures import NEEDED, Measure
@@ -145,7 +146,7 @@ class ClipMeasures:
             if reading is not None:
                 yield (reading.landmarks[index, :5] + 0.5) * len(frame) / JUDGE_PX - 0.5
             else:
-                faces = self._locator.locate(frame)
+                faces = find_faces(self._locator, frame)
                 yield largest_face(faces).landmarks if faces else None
 
 

@@ -245,7 +245,8 @@ def _host_work(
     """
     import cv2
 
-    from hp_trt.faces.face import FaceFollower, largest_face
+    from hp_trt.faces.face import largest_face
+    from hp_trt.faces.found import find_faces, follow_face
     from hp_trt.faces.locators import open_locator
     from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
     from hp_trt.hunyuanportrait.portrait import portrait_crop
@@ -269,8 +270,8 @@ def _host_work(
         with clock.piece("read"):
             frame = next(driven)
         with clock.piece("crop"):
-            faces = locator.near(frame.image, face) if follow and isinstance(locator, FaceFollower) else []
-            faces = faces or locator.locate(frame.image, number)
+            faces = follow_face(locator, frame.image, face) if follow else []
+            faces = faces or find_faces(locator, frame.image, number)
             cropper.crop_of(frame.image, faces)
             face = largest_face(faces) if faces else face
         shown.append((cv2.resize(frame.image, (side, side)) if made is None else made[number], frame.time_s))

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from engines.errors import EngineMismatch, InputError
+from hp_trt.faces.found import find_faces
 from hp_trt.faces.yoloface import YoloFaceLocator, detections, grids, network_input, open_network
+from tests.hp_trt.faces.small_networks import INT64, network
 
 
 def row(cx: float, cy: float, w: float, h: float, objectness: float = 0.9, certainty: float = 1.0) -> np.ndarray:
@@ -90,8 +94,81 @@ def test_a_converted_network_gets_the_picture_and_three_grids(tmp_path):
 
 def test_a_network_with_other_inputs_is_refused(tmp_path):
     onnx_network(tmp_path / "other.onnx", ["data"])
-    with pytest.raises(InputError, match="takes data; a YoloFace network takes a picture and three grids"):
+    with pytest.raises(
+        InputError,
+        match=r"takes data float\[\] .*; a YoloFace network takes a picture .* and three",
+    ):
         open_network(tmp_path / "other.onnx")
+
+
+INPUTS = {
+    "picture": [1, 3, "h", "w"],
+    "grid8": [1, 1, "a", "b", 2],
+    "grid16": [1, 1, "c", "d", 2],
+    "grid32": [1, 1, "e", "f", 2],
+}
+ROWS = {"rows": ([1, 5, 16], 7.0)}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "options", "says"),
+    [
+        (dict(list(INPUTS.items())[:3]), ROWS, {}, "takes picture .*, grid16 .* and gives rows"),
+        (INPUTS | {"picture": [1, 1, "h", "w"]}, ROWS, {}, r"takes picture float\[1, 1, 'h', 'w'\]"),
+        (INPUTS | {"grid16": [1, 1, "c", "d", 4]}, ROWS, {}, r"grid16 float\[1, 1, 'c', 'd', 4\]"),
+        (INPUTS, {"rows": ([1, 5, 85], 7.0)}, {}, r"gives rows float\[1, 5, 85\]"),
+        (INPUTS, ROWS, {"kind": INT64}, "takes picture int64"),
+        (INPUTS | {"picture": [1, 3, 10**6, 10**6]}, ROWS, {}, r"takes pictures of \[1000000, 1000000\] pixels"),
+        (
+            dict.fromkeys(INPUTS),
+            {"rows": ([1, 85], 7.0)},
+            {"said": False},
+            r"as YoloFace, gave numbers of shape \[1, 85\]",
+        ),
+        (INPUTS, ROWS, {"fails": True}, r"does not run as YoloFace on 64 x 64 pixels \("),
+        (INPUTS, {"rows": ([1, 5, 16], np.nan)}, {}, "run as YoloFace, gave numbers that are not finite"),
+        (INPUTS, ROWS, {"domain": "com.example"}, r"is not an ONNX network that onnxruntime can open \("),
+    ],
+)
+def test_another_network_is_refused_at_opening_with_what_it_is(tmp_path, inputs, outputs, options, says):
+    path = network(tmp_path / "other.onnx", inputs, outputs, **options)
+    with pytest.raises(InputError, match=f"other.onnx.*{says}") as told:
+        open_network(path)
+    assert "\n" not in str(told.value) and "give the published yoloface_v5m.pt" in str(told.value)
+
+
+def test_absurd_boxes_are_refused_where_faces_come_in(tmp_path):
+    path = network(tmp_path / "wide.onnx", INPUTS, {"rows": ([1, 5, 16], 6e4)})
+    with pytest.raises(InputError, match=r"YoloFace found a face of .* pixels in frame 3"):
+        find_faces(YoloFaceLocator(open_network(path)), np.zeros((64, 64, 3), np.uint8), 3)
+
+
+def test_another_torchscript_module_is_refused_at_opening(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Other(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image
+
+    path = tmp_path / "other.pt"
+    torch.jit.script(Other()).save(str(path))
+    with pytest.raises(InputError, match=r"other.pt does not run as YoloFace on 64 x 64 pixels \(") as told:
+        open_network(path)
+    assert "\n" not in str(told.value)
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(InputError, match=r"other.pt is not a TorchScript file \("):
+        open_network(path)
+
+
+def test_an_archive_that_unpacks_to_a_thousand_times_its_size_is_not_opened(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr("hp_trt.faces.networks._LARGEST_BYTES", 10**7)
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data/0", bytes(2 * 10**7))
+    assert path.stat().st_size < 10**5
+    with pytest.raises(InputError, match=r"bomb.pt is not a TorchScript file \(it unpacks to 0.0 GB\)"):
+        open_network(path)
 
 
 @pytest.mark.parametrize("name", ["broken.onnx", "broken.pt", "broken.bin"])

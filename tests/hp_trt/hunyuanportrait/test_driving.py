@@ -7,7 +7,7 @@ from engines.errors import FaceNotFound, InputError
 from hp_trt.faces.face import Face
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.faces.landmarks_file import LandmarksFile
-from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
+from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_face, first_seen
 from hp_trt.media.video import VideoReader
 
 SHAPE = np.array([[-8.0, -8], [8, -8], [0, 0], [-6, 8], [6, 8]])
@@ -28,9 +28,19 @@ def locator(*answers: list[Face], steadiness: float = 0.0) -> LandmarksFile:
 
 
 def walk(answers: list[list[Face]], **options) -> tuple[DrivingCrops, list]:
-    clip, where = frames(len(answers)), locator(*answers, **options)
-    crops = DrivingCrops(where, first_face(clip, where), crop_px=32, size=16)
+    return see(frames(len(answers)), answers, **options)
+
+
+def see(clip: list[np.ndarray], answers: list[list[Face]], *, cuts="released", **options):
+    where = locator(*answers, **options)
+    shown, first = first_seen(clip, where)
+    crops = DrivingCrops(where, first, shown=shown, crop_px=32, size=16, cuts=cuts)
     return crops, list(crops.crops(clip))
+
+
+def assert_same(found: list[DrivingCrop], expected: list[DrivingCrop]) -> None:
+    for name in ("face_image", "pose_image", "landmarks"):
+        np.testing.assert_array_equal(*([getattr(crop, name) for crop in crops] for crops in (found, expected)))
 
 
 def test_each_frame_gives_two_images_and_its_landmarks():
@@ -39,6 +49,19 @@ def test_each_frame_gives_two_images_and_its_landmarks():
     assert found[1].landmarks.tolist() == (SHAPE + np.array([45, 40])).tolist()
     assert all(f.face_image.dtype == np.float32 and 0 <= f.face_image.min() <= f.face_image.max() <= 1 for f in found)
     assert crops.notes() == []
+
+
+@pytest.mark.parametrize("steadiness", [0.0, 0.5])
+@pytest.mark.parametrize("lost", [{3, 4, 5}, {0, 1}, {0, 4, 8}, {7, 8}])
+def test_frames_without_a_face_are_seen_as_the_nearest_one_before_or_else_the_first(lost, steadiness):
+    clip, answers = frames(9), [[face(40 + 2 * i), face(15, side=12)] for i in range(9)]
+    first = min(set(range(9)) - lost)
+    nearest = [max((k for k in range(i + 1) if k not in lost), default=first) for i in range(9)]
+    gaps = [[] if i in lost else answers[i] for i in range(9)]
+    crops, found = see(clip, gaps, steadiness=steadiness)
+    assert_same(found, see([clip[i] for i in nearest], [answers[i] for i in nearest], steadiness=steadiness)[1])
+    assert crops.held == len(lost)
+    assert f"{len(lost)} of 9 driving frames show no face: the last frame with one was held" in crops.notes()
 
 
 def test_frames_without_a_face_hold_the_last_one_and_are_counted():
@@ -62,10 +85,36 @@ def test_the_first_face_is_looked_for_no_further_than_needed():
     assert first_face(clip(), locator([], [face(33)])).landmarks[2, 0] == 33
 
 
+def test_a_cut_stays_in_the_first_crop_as_released_and_says_so_or_sets_it_anew():
+    shots = [np.random.default_rng(9 + i // 3).integers(0, 256, (80, 100, 3), dtype=np.uint8) for i in range(6)]
+    answers = [[face(20, 20, 14)]] * 3 + [[face(62, 44, 34)]] * 3
+    crops, released = see(shots, answers)
+    # The released program knows of no cut: what it does is written out here.
+    alone = DrivingCrops(locator(*answers[3:]), face(20, 20, 14), crop_px=32, size=16)
+    assert_same(released[3:], list(alone.crops(shots[3:])))
+    assert crops.notes() == [
+        'a scene cut at frame 3: the crop stays where the first face set it, as released; a profile with cuts = "anew"'
+        ", such as balanced, sets it anew"
+    ]
+    crops, anew = see(shots, answers, cuts="anew")
+    assert_same(anew, [*see(shots[:3], answers[:3])[1], *see(shots[3:], answers[3:])[1]])
+    assert [crop.anew for crop in anew] == [False, False, False, True, False, False]
+    assert crops.notes() == ["a scene cut at frame 3: the crop was set anew"]
+
+
+def test_the_face_that_was_the_largest_is_followed_when_another_grows():
+    answers = [[face(25, side=20 + i), face(70, side=26 - i)] for i in range(8)]
+    crops, found = walk(answers)
+    assert [f.landmarks[2, 0] for f in found] == [70] * 8
+    assert crops.crowded == 8
+
+
 def test_of_several_faces_the_largest_is_used_and_said_so():
     crops, found = walk([[face(20, side=20), face(60, side=40)]])
     assert found[0].landmarks[2, 0] == 60
-    assert "1 of 1 driving frames show several faces: the largest was used" in crops.notes()
+    assert (
+        "1 of 1 driving frames show several faces, up to 2: one was followed, the largest at the start"
+    ) in crops.notes()
 
 
 def test_no_face_anywhere_says_how_many_frames_were_looked_at():

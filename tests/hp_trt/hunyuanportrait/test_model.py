@@ -6,22 +6,27 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 
 from engines.errors import InputError
+from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
+from hp_trt.faces.face import Face
+from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.hunyuanportrait.model import HunyuanPortrait
 from hp_trt.hunyuanportrait.profiles import find_profile, sampling_of
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.model import SamplingOptions
 from runtime.hunyuanportrait.sampling import Sampling
+from runtime.stages import Stages
 from tests.engines.bundles import manifest_of
 from tests.fakes import FakeBackend
 from tests.hp_trt.live.fake_stream import portrait
 
 
-def model_of(*networks: str, graphs: tuple[str, ...] = ("tiny_decoder",)) -> HunyuanPortrait:
-    weights = {"kind": "trained", "fingerprint": dict.fromkeys(networks, ""), "source": "a test"}
+def model_of(*networks: str, graphs: tuple[str, ...] = ("tiny_decoder",), source: str = "a test") -> HunyuanPortrait:
+    weights = {"kind": "trained", "fingerprint": dict.fromkeys(networks, ""), "source": source}
     bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights, graphs=dict.fromkeys(graphs)))
     return HunyuanPortrait(bundle, RuntimeConfig(), FakeBackend(), SimpleNamespace(sessions={}))
 
@@ -67,6 +72,20 @@ def test_a_profile_that_cannot_be_is_refused_in_words(profile, sampling, says):
     with pytest.raises(InputError) as error:
         model_of("unet").check(replace(chosen, sampling={**chosen.sampling, **sampling}))
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(("source", "told"), [(OWN_SOURCE, True), ("a test", False), ("published", False)])
+@pytest.mark.parametrize("photograph", [True, False])
+def test_weights_that_know_drawings_alone_say_so_of_a_photograph(source, told, photograph, monkeypatch):
+    encoder = model_of("unet", source=source)._portraits
+    monkeypatch.setattr(encoder, "_geometry", {"crop_px": 32, "appearance_px": 16})
+    monkeypatch.setattr(encoder, "_encode", lambda crop, stages: None)
+    monkeypatch.setattr("hp_trt.hunyuanportrait.portrait_encoder.photographed", lambda face: photograph)
+    image = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
+    points = np.array([[40.0, 40], [60, 40], [50, 50], [42, 60], [58, 60]])
+    face = Face(box=(30.0, 30.0, 40.0, 40.0), landmarks=points, score=1.0)
+    notes = encoder.portrait(image, LandmarksFile([[face]], height=120, width=100), Stages()).notes
+    assert bool(notes) == (told and photograph) == any("the portrait looks like a photograph" in note for note in notes)
 
 
 def test_a_portrait_that_another_model_has_encoded_is_refused():

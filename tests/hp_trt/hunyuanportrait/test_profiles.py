@@ -92,3 +92,19 @@ def test_sampling_is_the_bundles_then_the_profiles_then_the_callers():
     assert (made.window, made.steps, made.seed) == (5, profile.sampling["steps"], 4)
     with pytest.raises(InputError, match=r"there is no sampling option step; did you mean steps\?"):
         sampling_of(own, profile, step=3)
+
+
+def test_what_a_cut_does_is_released_in_exact_and_anew_elsewhere(tmp_path):
+    assert {name: profile.cuts for name, profile in own_profiles().items()} == {
+        "exact": "released",
+        "balanced": "anew",
+        "live": "anew",
+    }
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[a]\nmode = "live"\n[b]\nbase = "live"\ncuts = "released"\n[c]\nbase = "balanced"\n[d]\nsteps = 2\n'
+    )
+    assert [profile.cuts for profile in read_profiles(file).values()] == ["anew", "released", "anew", "released"]
+    file.write_text('[e]\ncuts = "never"\n')
+    with pytest.raises(InputError, match="cuts is one of released, anew, got 'never'"):
+        read_profiles(file)

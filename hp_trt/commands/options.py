@@ -32,8 +32,8 @@ WeightBudget = Annotated[
     float | None, typer.Option(help="GiB of each graph's weights to keep on the GPU, if plans stream them [all].")
 ]
 Threads = Annotated[int | None, typer.Option(help="CPU threads [every core].")]
-Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet or yoloface.")]
-LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file.")]
+Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet, yoloface or mesh.")]
+LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file [mesh: as fetched].")]
 PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]
 DrivingLandmarks = Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")]
 Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")]

@@ -11,31 +11,38 @@ and the logit of whether there is a face.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from engines.foreign import foreign
-from hp_trt.faces.face import Face, largest_face
+from hp_trt.faces.face import Face
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.faces.mesh_points import INPUT_PX, POINTS, Square, face_of
 from hp_trt.fetch.table import MESH
 
 Read = Callable[[np.ndarray], tuple[np.ndarray, float]]  # (192, 192, 3) uint8 -> (468, 2) in its pixels, a logit
 
-_LEAST_PRESENCE = 0.5
+# The least logit. On photographed and drawn faces it is 10 to 30, a half hidden one 7 to 9; where the network lays its
+# points on a face that lies on its side, or on none, it is -10 to 8. What is followed was a face a moment ago.
+_FOUND, _FOLLOWED = 10.0, 4.0
 # A crop shows a face as the network wants it when the points in it ask for about the same crop again.
 _MOST_CROPS = 8
 # Where an upright search finds nothing, a small copy of the picture is turned by these angles, with a border for a face
 # that fills it. Haar sees a face up to 15 degrees from upright.
 _TURNS_DEG = 0, -30, 30, -60, 60, -90, 90
 _COPY_PX, _CANVAS_PX = 160, 240
+_SMALLEST_PX = 8  # of a crop: what is less shows nobody
 _MOST_SHRINKS = 4
 
 
 class MeshLocator:
-    """The face mesh. A `FaceFollower`: give `near` the face of the frame before."""
+    """The face mesh. A `FaceFollower`: give `near` the face of the frame before.
+
+    `locate` also looks where the faces of the frame before were, so that a video of which each frame is searched has
+    steady points, and faces that have turned away from what a search finds. It forgets them at frame 0.
+    """
 
     name = "the face mesh"
     reads_pixels = True
@@ -44,27 +51,31 @@ class MeshLocator:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._haar = HaarLocator()
+        self._before: tuple[list[Face], tuple[int, ...]] = [], ()  # what was seen last, in a picture of which shape
 
     def locate(self, image: np.ndarray, frame: int = 0) -> list[Face]:
+        before, shape = self._before
+        found = [face for was in before for face in self._look(image, was)] if frame and shape == image.shape else []
         for squares in self._searches(image):
-            found = [face for square in squares if (face := self._seen(image, square)) is not None]
+            found += [face for square in squares if (face := self._seen(image, square, _FOUND)) is not None]
             if found:
-                return _different(found)
-        return []
+                break
+        found = _different(found)
+        if found or not frame:
+            self._before = found, image.shape
+        return found
 
     def near(self, image: np.ndarray, face: Face) -> list[Face]:
         """`face` of the frame before in this one, or nothing where it cannot be seen near there."""
-        square = Square.round_box(face.box) if face.mesh is None else Square.round(face.mesh)
-        found = self._seen(image, square)
-        return [] if found is None else [found]
+        found = self._look(image, face)
+        if found:
+            self._before = found, image.shape
+        return found
 
-    def follow(self, images: Iterable[np.ndarray]) -> Iterator[Face | None]:
-        """The face of each of a clip's `images` in turn: where it was, else the largest; None where there is none."""
-        face: Face | None = None
-        for frame, image in enumerate(images):
-            faces = ([] if face is None else self.near(image, face)) or self.locate(image, frame)
-            face = largest_face(faces) if faces else None
-            yield face
+    def _look(self, image: np.ndarray, face: Face) -> list[Face]:
+        square = Square.round_box(face.box) if face.mesh is None else Square.round(face.mesh)
+        found = self._seen(image, square, _FOLLOWED)
+        return [] if found is None else [found]
 
     def _searches(self, image: np.ndarray) -> Iterator[list[Square]]:
         """What Haar takes for faces, search after search."""
@@ -74,19 +85,21 @@ class MeshLocator:
             squares = [Square.round_box(face.box) for face in self._haar.locate(canvas)]
             yield [_back(square, whole) for square in squares]
 
-    def _seen(self, image: np.ndarray, square: Square) -> Face | None:
+    def _seen(self, image: np.ndarray, square: Square, least: float) -> Face | None:
         """The face in the `square`, or in the one that its points ask for; None where there is none."""
         height, width = image.shape[:2]
         for _ in range(_MOST_CROPS):
             points, logit = self._read(crop(image, square))
-            presence = 1 / (1 + math.exp(-min(max(logit, -50.0), 50.0)))
-            if presence < _LEAST_PRESENCE:
+            if not np.isfinite(points).all():
                 return None
             points = square.from_input(points)
             wanted = Square.round(points)
+            if not (logit >= _FOLLOWED and _SMALLEST_PX <= wanted.side < math.inf):
+                return None
             if wanted.is_near(square):
                 inside = ((points >= 0) & (points <= (width - 1, height - 1))).all(axis=1)
-                return face_of(points, presence) if inside.mean() >= 0.5 else None
+                found = logit >= least and inside.mean() >= 0.5
+                return face_of(points, 1 / (1 + math.exp(-logit))) if found else None
             square = wanted
         return None
 
@@ -157,9 +170,9 @@ def _back(square: Square, canvas: Square) -> Square:
 
 
 def _different(faces: list[Face]) -> list[Face]:
-    """Without those whose middle lies in another's box: Haar may see one face twice."""
+    """Without those whose middle lies in the box of an earlier one: one face is found in several ways."""
     kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.score):
+    for face in faces:
         x, y = face.landmarks.mean(axis=0)
         if not any(f.box[0] < x < f.box[0] + f.box[2] and f.box[1] < y < f.box[1] + f.box[3] for f in kept):
             kept.append(face)

@@ -13,7 +13,7 @@ should come out nobody knows. Clips are of one length and one size, or they coul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,6 @@ import numpy as np
 from engines.errors import InputError
 from hp_trt.faces.face import Face, FaceLocator, largest_face
 from hp_trt.faces.locators import open_locator
-from hp_trt.faces.mesh import MeshLocator
 from hp_trt.hunyuanportrait.geometry import corners, portrait_box
 from hp_trt.hunyuanportrait.portrait import portrait_crop
 from hp_trt.measure.evaluation.config import LEAST_FRAMES, Protocol
@@ -159,7 +158,8 @@ def _faces_of(files: _Files, frames: int | None, locator: FaceLocator) -> KnownF
     locator = locator if known is None else open_locator("landmarks", known)
     path, info = files.reader.info.path, files.reader.info
     found: list[list[Face]] = []
-    for frame, faces in enumerate(_located(locator, islice(iter(files.reader), frames))):
+    for frame, image in enumerate(islice(iter(files.reader), frames)):
+        faces = locator.locate(image, frame)
         if not faces:
             raise InputError(
                 f"{path}: no face at frame {frame}, looked for with {locator.name}; needed is a clip whose face "
@@ -175,11 +175,3 @@ def _faces_of(files: _Files, frames: int | None, locator: FaceLocator) -> KnownF
         needed = f"--frames asks for {frames}" if frames else f"needed are at least {LEAST_FRAMES} to see motion"
         raise InputError(f"{path} has {len(found)} frame{'s' * (len(found) != 1)} and {needed}; use a longer clip")
     return KnownFaces(name=locator.name, frames=found, steadiness=locator.steadiness)
-
-
-def _located(locator: FaceLocator, images: Iterable[np.ndarray]) -> Iterator[Sequence[Face]]:
-    """The faces of each of `images`; the mesh follows one, also where it turns so far that no search would find it."""
-    if isinstance(locator, MeshLocator):
-        yield from ([] if face is None else [face] for face in locator.follow(images))
-    else:
-        yield from (locator.locate(image, frame) for frame, image in enumerate(images))

@@ -131,11 +131,12 @@ class ClipMeasures:
         ours, true = (np.stack(points) for points in zip(*found, strict=True))
         return following.landmark_distance(ours, true) * JUDGE_PX / len(pair.still)
 
-    def _compared(self, frames: Clip) -> Iterator[np.ndarray | None]:
-        """Each frame's points of which LMD is; None: no face."""
+    def _compared(self, frames: Clip) -> list[np.ndarray | None]:
+        """Each frame's points of which LMD is; None: no face. One clip after the other: the mesh follows."""
         if self._mesh is None:
-            return self._points(frames, None)
-        return (None if face is None else face.mesh for face in self._mesh.follow(frames))
+            return list(self._points(frames, None))
+        found = [self._mesh.locate(frame, index) for index, frame in enumerate(frames)]
+        return [largest_face(faces).mesh if faces else None for faces in found]
 
     def _of_identity(self, pair: Pair, clip: Clip, reading: Reading | None) -> Mapping[str, Value]:
         values: dict[str, Value] = {"identity": NEEDED["identity"], "retrieval": _DRAWN_ONLY}

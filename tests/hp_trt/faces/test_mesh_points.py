@@ -39,7 +39,7 @@ def test_the_square_round_a_face_has_level_eyes_and_a_quarter_of_the_face_beside
     assert seen[:, 1].min() == pytest.approx(95.5 - 64) and seen[:, 1].max() == pytest.approx(95.5 + 64)
 
 
-def test_a_face_has_eyes_nose_and_mouth_in_our_order_and_the_box_that_haar_would_draw():
+def test_a_face_has_eyes_nose_and_mouth_in_our_order_and_the_box_of_all_points():
     mesh = points(300, 200, 100)
     face = face_of(mesh, 0.75)
     np.testing.assert_allclose(face.landmarks[:2], [(300 - 17.5, 185), (300 + 17.5, 185)])
@@ -47,13 +47,13 @@ def test_a_face_has_eyes_nose_and_mouth_in_our_order_and_the_box_that_haar_would
     assert face.landmarks[3:].tolist() == mesh[list(MOUTH_CORNERS)].tolist()
     assert face.landmarks[3, 0] < face.landmarks[4, 0], "the picture's left first"
     assert (face.score, face.mesh is mesh) == (0.75, True)
-    x, y, w, h = face.box  # the points are 80 wide, 100 high
-    assert (w, h) == pytest.approx((82.4, 118)) and (x, y) == pytest.approx((300 - 41.2, 150 - 11))
+    assert face.box == pytest.approx((260, 150, 80, 100))
 
 
-def test_from_the_box_alone_comes_the_square_that_the_points_of_an_upright_face_have():
-    mesh = points(90, 80, 60)
-    by_box, by_points = Square.round_box(face_of(mesh, 1.0).box), Square.round(mesh)
+def test_from_haars_box_comes_the_square_that_the_points_of_an_upright_face_have():
+    mesh = points(90, 80, 60)  # high; Haar's box is 1.18 times as high, 0.11 of it above
+    haar = (90 - 28.0, 50 - 0.11 * 60, 56.0, 1.18 * 60)
+    by_box, by_points = Square.round_box(haar), Square.round(mesh)
     np.testing.assert_allclose(by_box.middle, by_points.middle)
     assert (by_box.side, by_box.turn) == pytest.approx((by_points.side, 0))
 

@@ -40,7 +40,7 @@ def distill(
     preset: Annotated[str, typer.Option(help="hunyuanportrait (needs a large GPU) or pocket.")] = "pocket",
     weights: Annotated[Path | None, typer.Option(help=TEACHER)] = None,
     videos: Annotated[Path | None, typer.Option(help=VIDEOS)] = None,
-    locator: Annotated[str, typer.Option(help="Face finder in the videos: haar, yunet or yoloface.")] = "haar",
+    locator: Annotated[str, typer.Option(help="Face finder in the videos: haar, yunet, yoloface or mesh.")] = "haar",
     locator_file: options.LocatorFile = None,
     arcface: Annotated[Path | None, typer.Option(help=ARCFACE)] = None,
     stage: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(DISTILLATION)}.")] = None,

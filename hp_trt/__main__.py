@@ -1,4 +1,4 @@
-"""`hp-trt`: animate, live, evaluate, inspect, doctor, plan, sample. Each is a module of `hp_trt.commands`."""
+"""`hp-trt`: animate, live, evaluate, inspect, doctor, plan, sample, fetch. Each is a module of `hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, doctor, evaluate, inspect, live, plan, sample
+from hp_trt.commands import animate, doctor, evaluate, fetch, inspect, live, plan, sample
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -27,6 +27,7 @@ for command in (
     doctor.doctor,
     plan.plan,
     sample.sample,
+    fetch.fetch,
 ):
     app.command()(command)
 

@@ -40,8 +40,9 @@ class RuntimeConfig:
     threads              of the CPU; None: every core this process may use. The same number gives the same bits
     profile              how much quality for how much speed: "exact", "balanced", "live", "FILE.toml",
                          "FILE.toml:NAME", or a Profile (`hp_trt.profiles`); a name is checked when a bundle is opened
-    locator              who finds the faces: "haar", which comes with OpenCV, "yunet" or "yoloface"
-    locator_file         the network of the face finder; needed by every one but haar
+    locator              who finds the faces: "haar", which comes with OpenCV, "yunet", "yoloface" or "mesh"
+    locator_file         the network of the face finder: needed by yunet and yoloface; of mesh what `hp-trt fetch mesh`
+                         put into the user's data folder, where None is given
     arcface              arcface.onnx, for the identity vector; None: no identity, as upstream allows
     max_frames           the longest driving video that is taken; 10,000 is the released program's limit
     """
@@ -74,7 +75,7 @@ class RuntimeConfig:
         if self.locator == "haar" and self.locator_file is not None:
             raise InputError(
                 f"the locator haar takes no file, got {self.locator_file}; "
-                "name the locator it belongs to: yunet or yoloface"
+                "name the locator it belongs to: yunet, yoloface or mesh"
             )
 
     def inputs(

@@ -32,10 +32,13 @@ def evaluate(
     provider: options.Provider = "cpu",
     device: options.Device = 0,
     threads: options.Threads = None,
-    locator: Annotated[str, typer.Option(help="Face finder in your own pairs: haar, yunet or yoloface.")] = "haar",
+    locator: Annotated[str, typer.Option(help="In your own pairs: haar, yunet, yoloface or mesh.")] = "haar",
     locator_file: options.LocatorFile = None,
     arcface: Annotated[Path | None, typer.Option(help="arcface.onnx: identity score, and identity vector.")] = None,
     lpips: Annotated[Path | None, typer.Option(help="LPIPS as .onnx.")] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="face_landmark.tflite, for LMD in your own pairs [as fetched, if it is].")
+    ] = None,
     fid_features: Annotated[Path | None, typer.Option(help="Inception as .onnx, for FID.")] = None,
     fvd_features: Annotated[Path | None, typer.Option(help="I3D or another as .onnx, for FVD.")] = None,
     expression: Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED.")] = None,
@@ -45,11 +48,14 @@ def evaluate(
     debug: options.Debug = False,
 ) -> None:
     """Animate drawn clips, or your own, and measure how good the result is."""
+    from hp_trt.fetch.table import MESH
     from hp_trt.measure.evaluation.config import PROTOCOLS, EvaluateConfig, NetworkFiles
 
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     user = {"lpips": lpips, "fid_features": fid_features, "fvd_features": fvd_features, "arcface": arcface}
+    if landmarks is None and pairs is not None and MESH.place.is_file():
+        landmarks = MESH.place
     config = EvaluateConfig(
         protocol=one_of("protocol", protocol, PROTOCOLS),
         seeds=seeds,
@@ -58,7 +64,7 @@ def evaluate(
         bundles=tuple(bundle or ()),
         runtimes=tuple(RuntimeConfig(profile=name, **machine, **finder) for name in profile or ["exact"]),
         sampling=options.sampling(steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale),
-        networks=NetworkFiles(**user, expression=expression, pose=pose),
+        networks=NetworkFiles(**user, expression=expression, pose=pose, landmarks=landmarks),
     )
     evaluate_into(config, json, plot)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from engines.cores import available_cores
-from engines.errors import EngineMismatch
+from engines.errors import EngineMismatch, InputError
 from engines.families import ONNXRUNTIME, load
 from hp_trt.doctor.abilities import (
     ability_findings,
@@ -30,6 +30,7 @@ from hp_trt.doctor.abilities import (
     version_or_trouble,
 )
 from hp_trt.doctor.finding import Finding, version
+from hp_trt.fetch.table import MESH
 
 PINNED_OPENCV = 4
 
@@ -120,10 +121,21 @@ def _pictures() -> Iterator[Finding]:
     )
 
 
+def _landmarks() -> Iterator[Finding]:
+    try:
+        MESH.read(MESH.place)
+    except InputError as error:
+        found, _, fix = str(error).rpartition("; ")
+        yield Finding(name="face mesh", fine=False, found=f"{found}; --locator mesh needs it", fix=fix)
+        return
+    yield Finding(name="face mesh", fine=True, found=f"{MESH.place}, for --locator mesh")
+
+
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _system,
     _onnxruntime,
     _pictures,
+    _landmarks,
     gpu_findings,
     family_findings,
     export_findings,

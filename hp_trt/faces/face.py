@@ -22,6 +22,7 @@ class Face:
     box: tuple[float, float, float, float]  # x, y, w, h
     landmarks: np.ndarray  # (5, 2) float64: x, y
     score: float
+    mesh: np.ndarray | None = None  # (468, 2) float64 of the locator `mesh`: x, y of `hp_trt.faces.mesh_points`
 
     @property
     def area(self) -> float:
@@ -35,6 +36,7 @@ class Face:
             box=((left - x) * sx, (top - y) * sy, w * sx, h * sy),
             landmarks=(self.landmarks - (x, y)) * (sx, sy),
             score=self.score,
+            mesh=None if self.mesh is None else (self.mesh - (x, y)) * (sx, sy),
         )
 
 

@@ -1,7 +1,8 @@
 """The face locators, by kind: `open_locator` opens the one that a user names.
 
-`haar` (OpenCV's cascades, always there), `yunet` and `yoloface` (better, with a network file the user brings) and
-`landmarks_file` (no detector: the points come from a file).
+`haar` (OpenCV's cascades, always there), `yunet` and `yoloface` (better, with a network file the user brings), `mesh`
+(sees a mouth and a turned head, with a file that `hp-trt fetch mesh` gets) and `landmarks_file` (no detector: the
+points come from a file).
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from typing import Literal, get_args
 
 from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
+from hp_trt.fetch.table import MESH
 
-Locator = Literal["haar", "yunet", "yoloface"]  # what looks for faces in pictures
+Locator = Literal["haar", "yunet", "yoloface", "mesh"]  # what looks for faces in pictures
 LOCATORS: tuple[Locator, ...] = get_args(Locator)
 LocatorKind = Literal[Locator, "landmarks"]
 
 
 def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> FaceLocator:
-    """The face locator of that kind. All but "haar" need their `file`.
+    """The face locator of that kind. All but "haar" need their `file`; "mesh" finds the one that was fetched itself.
 
     Raises InputError when the file is missing, unreadable or not what the kind needs.
     """
@@ -28,6 +30,10 @@ def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> 
         from hp_trt.faces.haar import HaarLocator
 
         return HaarLocator()
+    if kind == "mesh":
+        from hp_trt.faces.mesh import open_mesh
+
+        return open_mesh(MESH.place if file is None else Path(file))
     if file is None:
         raise InputError(f"the face locator {kind!r} needs a file and none was given; give its path, or use 'haar'")
     path = Path(file)

@@ -23,3 +23,9 @@ def hp_trt(monkeypatch, capfd):
         return as_typed(main, "hp-trt", *words, patch=monkeypatch, capture=capfd)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def no_data_of_the_users(monkeypatch, tmp_path_factory):
+    """What the user has fetched changes no test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "no-data"))

@@ -30,6 +30,8 @@ def test_hp_trt_itself_loads_nothing_and_its_names_load_numpy_alone():
         "__main__",
         "faces.haar",
         "faces.locators",
+        "faces.mesh",
+        "fetch.fetch",
         "hunyuanportrait.portrait",
         "hunyuanportrait.driving",
         "live.run",

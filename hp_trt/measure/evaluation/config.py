@@ -26,6 +26,7 @@ class NetworkFiles:
     fvd_features: Path | None = None
     expression: Path | None = None
     pose: Path | None = None
+    landmarks: Path | None = None  # the face mesh (`hp_trt.fetch.table`), for LMD in one's own pairs
     arcface: Path | None = None  # for the identity score, and for the animated networks themselves, as in `animate`
 
 
@@ -50,8 +51,8 @@ class EvaluateConfig:
             raise InputError(f"{found} given; needed is one: --seeds A:B for drawn clips, or --pairs DIR for your own")
         if self.seeds is not None:
             parse_seeds(self.seeds)
-            if self.networks.expression or self.networks.pose:
-                raise InputError("--expression and --pose are for --pairs: what drawn clips do is known")
+            if self.networks.expression or self.networks.pose or self.networks.landmarks:
+                raise InputError("--expression, --pose and --landmarks are for --pairs: what drawn clips do is known")
         if self.frames is not None and self.frames < LEAST_FRAMES:
             raise InputError(f"--frames must be at least {LEAST_FRAMES}, got {self.frames}: fewer show no motion")
         if not self.bundles:  # the one place for a bundle of our own, once there is one

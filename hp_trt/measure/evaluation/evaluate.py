@@ -64,7 +64,7 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
         "networks": {name: None if file is None else str(file) for name, file in asdict(config.networks).items()},
         "measures": [_described(measure) for measure in wanted],
         "columns": [column.to_json(wanted) for column in columns],
-        "notes": _notes(config, bundles),
+        "notes": _notes(config, bundles, clip_measures.lmd_points),
     }
 
 
@@ -147,7 +147,7 @@ def _described(measure: Measure) -> dict[str, Any]:
     return {name: getattr(measure, name) for name in ("key", "title", "unit", "better", "digits")}
 
 
-def _notes(config: EvaluateConfig, bundles: Sequence[BundleColumn]) -> list[str]:
+def _notes(config: EvaluateConfig, bundles: Sequence[BundleColumn], lmd_points: str) -> list[str]:
     """What a reader of the numbers should know."""
     notes = [
         f"{column.name} has random weights: its face is noise, and so are its numbers"
@@ -156,4 +156,6 @@ def _notes(config: EvaluateConfig, bundles: Sequence[BundleColumn]) -> list[str]
     ]
     if config.seeds is not None and parse_seeds(config.seeds).stop > FIRST_TRAINING_SEED:
         notes.append(f"seeds from {FIRST_TRAINING_SEED} on are trained on: these numbers say less of new faces")
+    if config.pairs is not None and config.protocol == "self" and lmd_points:
+        notes.append(f"the landmark distance (LMD) is of {lmd_points}")
     return notes

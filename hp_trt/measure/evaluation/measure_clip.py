@@ -12,6 +12,8 @@ from hp_trt.faces.arcface import open_arcface
 from hp_trt.faces.face import FaceLocator, largest_face
 from hp_trt.faces.found import find_faces
 from hp_trt.faces.haar import HaarLocator
+from hp_trt.faces.mesh import MeshLocator, open_mesh
+from hp_trt.faces.mesh_points import POINTS
 from hp_trt.measure.evaluation.config import NetworkFiles
 from hp_trt.measure.evaluation.measures import NEEDED, Measure
 from hp_trt.measure.evaluation.pairs import Drawn, Pair
@@ -48,6 +50,9 @@ class ClipMeasures:
     ) -> None:
         self._wanted = {measure.key for measure in wanted}
         self._locator = locator
+        self._mesh = open_mesh(networks.landmarks) if networks.landmarks else None
+        if self._mesh is None and isinstance(locator, MeshLocator):
+            self._mesh = locator
         self._lpips = open_picture_distance(networks.lpips) if networks.lpips else None
         self._coefficients = {
             key: open_picture_features(file)
@@ -56,6 +61,13 @@ class ClipMeasures:
         }
         self._embed = open_arcface(networks.arcface) if networks.arcface else None
         self._read = read
+
+    @property
+    def lmd_points(self) -> str:
+        """Of which points the LMD of one's own pairs is; empty where there is none."""
+        if self._mesh is not None:
+            return f"{POINTS} points of {self._mesh.name}"
+        return "" if isinstance(self._locator, HaarLocator) else f"5 points of {self._locator.name}"
 
     def measure(self, pair: Pair, clip: Clip, joints: Collection[int]) -> Measured:
         """`clip` (N, S, S, 3) uint8, made of `pair`, with its window `joints`. InputError if it is no such clip."""
@@ -105,17 +117,27 @@ class ClipMeasures:
         return following.mean_distance(features(clip), features(pair.driver)) if features else NEEDED[key]
 
     def _located_distance(self, pair: Pair, clip: Clip) -> Value:
-        """Of five points, where the locator finds a face in both pictures."""
+        """Of `lmd_points`, where a face is found in both pictures."""
         if pair.truth is None:
             return _NO_TRUTH
-        if isinstance(self._locator, HaarLocator):
-            return Missing("needs --locator yunet or yoloface: Haar's landmarks are guessed from two eyes")
-        both = zip(self._points(clip, None), self._points(pair.truth, None), strict=True)
+        if not self.lmd_points:
+            return Missing(
+                "needs `hp-trt fetch mesh`, or --locator yunet or yoloface: Haar's landmarks are guessed from two eyes"
+            )
+        finder = self._mesh or self._locator
+        both = zip(self._compared(clip), self._compared(pair.truth), strict=True)
         found = [(a, b) for a, b in both if a is not None and b is not None]
         if not found:
-            return Missing(f"no face found in the result with {self._locator.name}")
+            return Missing(f"no face found in the result with {finder.name}")
         ours, true = (np.stack(points) for points in zip(*found, strict=True))
         return following.landmark_distance(ours, true) * JUDGE_PX / len(pair.still)
+
+    def _compared(self, frames: Clip) -> list[np.ndarray | None]:
+        """Each frame's points of which LMD is; None: no face. One clip after the other: the mesh follows."""
+        if self._mesh is None:
+            return list(self._points(frames, None))
+        found = [self._mesh.locate(frame, index) for index, frame in enumerate(frames)]
+        return [largest_face(faces).mesh if faces else None for faces in found]
 
     def _of_identity(self, pair: Pair, clip: Clip, reading: Reading | None) -> Mapping[str, Value]:
         values: dict[str, Value] = {"identity": NEEDED["identity"], "retrieval": _DRAWN_ONLY}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
+from dataclasses import replace
 from io import StringIO
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from engines.families import ONNXRUNTIME, TENSORRT
 from engines.gpu import Gpu, NoGpu, find_gpu
 from hp_trt.doctor import abilities
 from hp_trt.doctor import examine as doctor
+from hp_trt.fetch.table import MESH
 
 ADA = Gpu(index=0, name="NVIDIA L4", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
 HOPPER = Gpu(index=0, name="NVIDIA H200", capability="9.0", total_bytes=140 << 30, driver_cuda=(13, 0))
@@ -187,6 +190,21 @@ def test_the_lines_are_printed_with_their_fix(machine):
     lines = out.getvalue().splitlines()
     run = next(line for line in lines if " run tensorrt-rtx " in line)
     assert run.startswith("--  ") and run.endswith("not installed; pip install '.[rtx]' in a checkout of hp-trt")
+
+
+def test_the_face_mesh_is_told_where_it_is_or_how_to_get_it(machine, monkeypatch, tmp_path):
+    missing = machine()["face mesh"]
+    assert not missing.fine and not missing.needed and "hp-trt fetch mesh" in missing.fix
+    file = tmp_path / "hp-trt" / "face_landmark.tflite"
+    file.parent.mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    file.write_bytes(b"another file")
+    other = machine()["face mesh"]
+    assert not other.fine and "is not the face_landmark.tflite of mediapipe" in other.found
+    pinned = replace(MESH, size=12, sha256=hashlib.sha256(b"another file").hexdigest())
+    monkeypatch.setattr(doctor, "MESH", pinned)
+    found = machine()["face mesh"]
+    assert found.fine and str(file) in found.found
 
 
 @pytest.mark.gpu

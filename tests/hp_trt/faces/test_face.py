@@ -21,3 +21,10 @@ def test_a_face_moves_with_the_crop_it_is_in():
     moved = face(30, 40, 10, 20).moved(20, 10, (2, 0.5))
     assert moved.box == (20, 15, 20, 10)
     assert moved.landmarks[0].tolist() == [20, 15]
+
+
+def test_a_mesh_moves_with_its_face():
+    mesh = np.array([[30.0, 40.0], [31, 44]])
+    moved = Face(box=(30, 40, 10, 20), landmarks=np.zeros((5, 2)), score=1.0, mesh=mesh).moved(20, 10, (2, 0.5))
+    assert moved.mesh.tolist() == [[20, 15], [22, 17]]
+    assert face(30, 40, 10, 20).moved(20, 10, (2, 0.5)).mesh is None

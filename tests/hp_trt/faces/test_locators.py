@@ -8,7 +8,7 @@ from hp_trt.media.images import load_image
 
 
 def test_a_locator_of_an_unknown_kind_lists_the_kinds():
-    with pytest.raises(InputError, match="choose haar, yunet, yoloface or landmarks"):
+    with pytest.raises(InputError, match="choose haar, yunet, yoloface, mesh or landmarks"):
         open_locator("magic")
 
 

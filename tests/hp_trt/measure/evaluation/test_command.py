@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from hp_trt.commands import evaluate as command
+from hp_trt.fetch.table import MESH
+from hp_trt.measure.evaluation import measure_clip
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.evaluate import evaluate as run_evaluation
 from tests.hp_trt.command_line import refused
 from tests.hp_trt.measure.evaluation.folders import write_pair
+from tests.hp_trt.measure.evaluation.test_measure_clip import Mesh
 
 
 @pytest.fixture
@@ -65,6 +70,32 @@ def test_ones_own_pairs_are_measured(evaluate, tmp_path, protocol):
     assert (found["psnr"]["mean"] is None) == (protocol == "cross")
 
 
+def test_the_mesh_that_was_fetched_is_used_for_ones_own_pairs_and_another_where_it_is_given(
+    evaluate, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(command, "evaluate_into", lambda config, *_: asked.append(config.networks.landmarks))
+    evaluate(pairs=tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    MESH.place.parent.mkdir()
+    MESH.place.write_bytes(b"as if")
+    evaluate(pairs=tmp_path)
+    evaluate(pairs=tmp_path, landmarks="mine.tflite")
+    evaluate(seeds="0:2")
+    assert asked == [None, MESH.place, Path("mine.tflite"), None]
+
+
+def test_a_report_says_of_which_points_its_landmark_distance_is(evaluate, tmp_path, monkeypatch):
+    write_pair(tmp_path / "pairs" / "anna", 7)
+    monkeypatch.setattr(measure_clip, "open_mesh", lambda path: Mesh())
+    ended = evaluate(pairs=tmp_path / "pairs", landmarks="mine.tflite", frames=3, json="-")
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    assert report["networks"]["landmarks"] == "mine.tflite"
+    assert report["columns"][1]["metrics"]["lmd"] == {"mean": 0, "worst": 0, "clips": [0], "why": None}
+    assert report["notes"][-1] == "the landmark distance (LMD) is of 468 points of the face mesh"
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -80,6 +111,8 @@ def test_ones_own_pairs_are_measured(evaluate, tmp_path, protocol):
         ({"seeds": "0:2", "plot": "p.txt"}, "names no kind of picture"),
         ({"seeds": "0:2", "json": "/no/such/r.json"}, "/no/such is no folder"),
         ({"pairs": "/no/such"}, "/no/such is no folder"),
+        ({"seeds": "0:2", "landmarks": "f"}, "--landmarks are for --pairs"),
+        ({"pairs": "/tmp", "landmarks": "/no/such"}, "/no/such: no such file; `hp-trt fetch mesh` gets"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

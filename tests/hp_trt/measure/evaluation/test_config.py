@@ -29,7 +29,8 @@ def test_what_is_no_range_of_seeds_says_what_one_is(text):
         ({"seeds": "9:1"}, "--seeds 9:1 is no range"),
         ({"frames": 1}, "--frames must be at least 3, got 1"),
         ({"bundles": ()}, "no bundle given; needed is --bundle DIR"),
-        ({"networks": NetworkFiles(pose=Path("p.onnx"))}, "--expression and --pose are for --pairs"),
+        ({"networks": NetworkFiles(pose=Path("p.onnx"))}, "--expression, --pose and --landmarks are for --pairs"),
+        ({"networks": NetworkFiles(landmarks=Path("f.tflite"))}, "and --landmarks are for --pairs"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(given, says):

@@ -8,6 +8,9 @@ from onnx import TensorProto, helper, save
 
 from hp_trt.faces.face import Face
 from hp_trt.faces.haar import HaarLocator
+from hp_trt.faces.mesh import MeshLocator
+from hp_trt.faces.mesh_points import POINTS
+from hp_trt.measure.evaluation import measure_clip
 from hp_trt.measure.evaluation.config import NetworkFiles
 from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.folders import FolderPairs
@@ -129,6 +132,47 @@ def test_landmark_distance_of_ones_own_pairs_is_the_locators(pairs):
     shift = np.mean([(t.mean() - d.mean()) / 255 for t, d in zip(pair.truth, darker(pair), strict=True)])
     found = measured(pairs, "self", darker, locator=Finder())["lmd"]
     assert found == pytest.approx(np.hypot(shift, shift) * 128 / 64), "a crop of 64 px in px of 128"
+
+
+class Mesh(MeshLocator):
+    """468 points that lie the further right the brighter the picture; a black one shows nobody."""
+
+    def __init__(self) -> None:
+        self.frames = []
+
+    def locate(self, image, frame=0):
+        self.frames.append(frame)
+        points = np.tile([10 + 3 * image.mean() / 255, 20], (POINTS, 1))
+        face = Face(box=(0.0, 0.0, 1.0, 1.0), landmarks=points[:5] + 99, score=1.0, mesh=points)
+        return [face] if image.any() else []
+
+
+@pytest.mark.parametrize("option", ["landmarks", "locator"])
+def test_landmark_distance_is_of_the_meshs_points_where_there_is_one(pairs, monkeypatch, option, tmp_path):
+    mesh, opened = Mesh(), []
+    monkeypatch.setattr(measure_clip, "open_mesh", lambda path: opened.append(path) or mesh)
+    given = {"landmarks": tmp_path / "f"} if option == "landmarks" else {"locator": mesh}
+    pair = FolderPairs("self", pairs, None, HaarLocator()).pair(0, 64)
+
+    def half_dark(pair):
+        return [frame // 2 if index else frame * 0 for index, frame in enumerate(pair.driver)]
+
+    found = measured(pairs, "self", half_dark, **given)
+    shift = np.mean([(t.mean() - d.mean()) / 255 for t, d in zip(pair.truth[1:], half_dark(pair)[1:], strict=True)])
+    assert found["lmd"] == pytest.approx(3 * shift * 128 / 64), "over the frames in which both show a face"
+    assert mesh.frames[-12:] == [*range(6), *range(6)], "in order, a clip at a time, so that it can follow"
+    assert opened == ([tmp_path / "f"] if option == "landmarks" else [])
+    nobody = measured(pairs, "self", lambda pair: [frame * 0 for frame in pair.driver], **given)
+    assert nobody["lmd"] == Missing("no face found in the result with the face mesh")
+
+
+def test_which_points_landmark_distance_is_of_is_told():
+    def told(locator, **files):
+        return ClipMeasures(measures("self"), NetworkFiles(**files), locator=locator).lmd_points
+
+    assert told(HaarLocator()) == ""
+    assert told(Finder()) == "5 points of a finder"
+    assert told(Mesh()) == "468 points of the face mesh"
 
 
 def test_fid_and_fvd_are_distances_of_all_clips_features(pairs, tmp_path):

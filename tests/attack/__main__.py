@@ -14,6 +14,7 @@ import typer
 from engines.cores import available_cores
 from tests.attack.families import FAMILIES
 from tests.attack.forked import preload
+from tests.attack.kills import kill_all, kill_lines
 from tests.attack.runner import Tally, attack, lines
 from tests.attack.seeds import make_seeds
 
@@ -25,12 +26,17 @@ def main(
     first: Annotated[int, typer.Option(help="The number of the first case: a single one again with --cases 1.")] = 0,
     only: Annotated[list[str] | None, typer.Option(help=f"Families: {', '.join(FAMILIES)}.")] = None,
     jobs: Annotated[int, typer.Option(help="Commands at once.")] = available_cores(),
+    kills: Annotated[int, typer.Option(help="Kills of each of five commands, in place of cases.")] = 0,
 ) -> None:
     """Attack the commands with cases made of a seed; exit code 1 when anything was wrong."""
     chosen = {name: FAMILIES[name] for name in only or FAMILIES}
     most = cases or (sys.maxsize if minutes < math.inf else 1500)
     with tempfile.TemporaryDirectory(prefix="hp-trt-seeds-") as folder:
         seeds = make_seeds(Path(folder))
+        if kills:
+            found = kill_all(seeds, each=kills, seed=seed, tell=lambda text: print(text, file=sys.stderr))
+            print("\n".join((*(fault for each in found.values() for fault in each.faults), *kill_lines(found))))
+            sys.exit(any(each.faults for each in found.values()))
         preload()
         until_s, told = time.monotonic() + minutes * 60, 0
 

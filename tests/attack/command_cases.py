@@ -175,6 +175,8 @@ def surroundings(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
         outputs=outputs,
         codes=codes,
         anew=True,
+        records=words[0] == "live",
+        heard="standard error" not in name,
         environment=environment,
         before=before,
     )

@@ -55,7 +55,9 @@ def picture(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     words, outputs = animate(seeds, folder, portrait=file)
     if rng.random() < 0.3:
         words, outputs = live(seeds, folder, portrait=file)
-    return Case(family="pictures", name=f"{kind}, {how}", words=words, outputs=outputs, codes=codes)
+    return Case(
+        family="pictures", name=f"{kind}, {how}", words=words, outputs=outputs, codes=codes, records=words[0] == "live"
+    )
 
 
 def video(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
@@ -78,7 +80,14 @@ def video(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
         codes = frozenset({DONE})
     file.write_bytes(data)
     words, outputs = make(seeds, folder, driving=file)
-    return Case(family="videos", name=f"{kind} for {words[0]}, {how}", words=words, outputs=outputs, codes=codes)
+    return Case(
+        family="videos",
+        name=f"{kind} for {words[0]}, {how}",
+        words=words,
+        outputs=outputs,
+        codes=codes,
+        records=words[0] == "live",
+    )
 
 
 def piped(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
@@ -86,7 +95,7 @@ def piped(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     kind = rng.choice(("ts", "mkv", "flv", "avi", "mp4"))
     how, data = damaged(seeds.videos[kind].read_bytes(), rng)
     words, outputs = live(seeds, folder, driving="-")
-    return Case(family="pipes", name=f"{kind}, {how}", words=words, outputs=outputs, stdin=data)
+    return Case(family="pipes", name=f"{kind}, {how}", words=words, outputs=outputs, stdin=data, records=True)
 
 
 def special(rng: random.Random, seeds: Seeds, folder: Path) -> Case:

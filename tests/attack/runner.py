@@ -90,7 +90,7 @@ def _begin(families: Mapping[str, Family], seeds: Seeds, seed: int, number: int,
     folder = place / f"case-{number}"
     folder.mkdir()
     case = families[names[number % len(names)]](rng, seeds, folder)
-    around = Around(folder, case.outputs)
+    around = Around(folder, case.outputs, case.records)
     return _Slot(start(case, folder), case, around, number, folder)
 
 

@@ -146,7 +146,7 @@ def _stream(seeds: Seeds, folder: Path) -> Victim:
 
 def _evaluation(seeds: Seeds, folder: Path) -> Victim:
     report, plot = folder / "report.json", folder / "plot.png"
-    words = ("hp_trt", "evaluate", "--protocol=self", "--seeds=0:1", "--frames=2", "--steps=1")
+    words = ("hp_trt", "evaluate", "--protocol=self", "--seeds=0:1", "--frames=3", "--steps=1")
     words = (*words, f"--bundle={seeds.bundle}", f"--json={report}", f"--plot={plot}")
     return Victim(words=words, outputs=(report, plot), seconds=5.0, good=_all_whole((report, plot)))
 

@@ -50,12 +50,15 @@ class PartFile:
         with suppress(OSError):  # no file to replace, or somebody else's
             os.fchmod(handle, stat.S_IMODE(os.stat(self.final).st_mode) & 0o777)
 
-    def commit(self, final: Path | None = None) -> None:
-        """Give the file, which is on the disk then, its name, or another. OSError: what had the name has it still."""
+    def commit(self, final: Path | None = None, *, synced: bool = True) -> None:
+        """Give the file, which is on the disk then, its name, or another. OSError: what had the name has it still.
+
+        `synced=False`: also where the disk does not say that it is there, for what is worth something even so.
+        """
         try:
             os.fsync(self._file)
         except OSError as error:
-            if error.errno not in _NO_SYNC:
+            if synced and error.errno not in _NO_SYNC:
                 raise
         final = self.final if final is None else target_of(final)
         os.replace(self.path, final)

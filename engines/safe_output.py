@@ -139,7 +139,7 @@ def _check_apart(path: Path, what: str, source: Path, name: str) -> None:
     """Raises InputError where `path` is the input `source`, or lies in it."""
     if same_file(path, source):
         raise InputError(f"{path} is {name} itself; give {what} another name")
-    if not source.is_dir():
+    if not os.path.isdir(source):  # which holds for any text
         return
     real = Path(os.path.realpath(path))
     if any(same_file(above, source) for above in real.parents) or _is_named_in(source, real):

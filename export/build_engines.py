@@ -6,7 +6,6 @@ Parses arguments, makes a BuildConfig and a PlanConfig, calls `export.build.buil
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -164,8 +163,6 @@ def plan_options(
     optimization_level: int | None,
 ) -> PlanOptions:
     """How plans are built, by the options of those names. Raises InputError."""
-    if workspace_gib is not None and not math.isfinite(workspace_gib):
-        raise InputError(f"--workspace is a number of GiB, got {workspace_gib}; leave it out for no limit")
     try:
         return PlanOptions(
             workspace_bytes=None if workspace_gib is None else round(workspace_gib * 2**30),

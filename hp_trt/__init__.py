@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from engines.errors import (
         BundleError,
         CheckpointError,
+        DiskError,
         EngineMismatch,
         FaceNotFound,
         HpTrtError,
@@ -44,6 +45,7 @@ __all__ = [
     "Animation",
     "BundleError",
     "CheckpointError",
+    "DiskError",
     "EngineMismatch",
     "Event",
     "FaceNotFound",
@@ -69,8 +71,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engines.errors": (
-        "BundleError CheckpointError EngineMismatch FaceNotFound HpTrtError InputError InternalError LiveTimeout "
-        "NonFiniteError OutputError ParityError"
+        "BundleError CheckpointError DiskError EngineMismatch FaceNotFound HpTrtError InputError InternalError "
+        "LiveTimeout NonFiniteError OutputError ParityError"
     ),
     "hp_trt.api": "Runtime",
     "hp_trt.config": "RuntimeConfig",

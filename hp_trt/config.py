@@ -149,8 +149,8 @@ def check_value(option: str, value: Any) -> None:
 
 def _check_text(option: str, text: str, *, is_path: bool) -> None:
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        os.fsencode(text).decode()  # a locale of plain letters has umlauts as bytes
+    except UnicodeError:
         raise InputError(f"{option} is {text!r}, which is no UTF-8; give the file a name of readable letters") from None
     if "\0" in text:
         raise InputError(f"{option} is {text!r}; no file has a name with a NUL in it")

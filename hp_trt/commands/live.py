@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from hp_trt.live.queues import Policy
     from hp_trt.live.run import Opened
 
+Late = Annotated[str | None, typer.Option(help="When it is late: drop-oldest, latest, block (so at --pace fast).")]
+Container = Annotated[
+    str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
+]
+Timeout = Annotated[float, typer.Option(max=1e6, help="Seconds to wait for a source or receiver that does nothing.")]
+
 
 def live(
     bundle: options.Bundle,
@@ -25,19 +31,13 @@ def live(
     driving: Annotated[str, typer.Option(help="camera:0, a file, a URL that FFmpeg reads, or - (standard input).")],
     out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
     profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",
-    policy: Annotated[
-        str | None, typer.Option(help="When it is late: drop-oldest, latest, block (so at --pace fast).")
-    ] = None,
+    policy: Late = None,
     pace: Annotated[str, typer.Option(help="Of a recording: own, or fast (as quick as it can be animated).")] = "own",
     seconds: Annotated[float | None, typer.Option(max=1e9, help="Stop after so much of the source.")] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Only the square around the face.")] = False,
-    container: Annotated[
-        str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
-    ] = None,
+    container: Container = None,
     allow_playlist: options.AllowPlaylist = False,
-    timeout: Annotated[
-        float, typer.Option(max=1e6, help="Seconds to wait for a source or receiver that does nothing.")
-    ] = 10.0,
+    timeout: Timeout = 10.0,
     seed: options.Seed = None,
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",

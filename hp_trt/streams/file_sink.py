@@ -128,11 +128,11 @@ class FileSink:
                 self._discard()
                 return "nothing was left behind: not one frame was complete", 0
             if not os.path.lexists(self.path):
-                self._part.commit()
+                self._part.commit(synced=False)
                 kept = self.path
             else:
                 kept = self._free_name()
-                os.replace(self._part.path, kept)
+                self._part.commit(kept, synced=False)
                 self.notes.append(f"{self.path} was there before and stays; what was recorded is {kept}")
         except OSError as error:  # a disk that is gone
             return f"what is left in {self._part.path} cannot be kept ({reason(error)})", 0

@@ -86,7 +86,7 @@ def test_a_profile_for_whole_clips_is_refused_where_frames_come_live():
         ("[p]\nbase = [1]\n", "profile p: base is the name of another profile, got [1]"),
         ("[p]\nbase = 1979-05-27\n", "profile p: base is the name of another profile, got datetime.date(1979"),
         ("[p]\nschedule = []\n", "profile p: there is no schedule []; there are: karras"),
-        ("[p]\nmode = ['clip']\n", "profile p: mode is one of clip, live, got ['clip']"),
+        ("[p]\nmode = ['clip']\n", "profile p: mode is one of clip, live, got a list"),
         ("[p]\nabout = 7\n", "profile p: about must be text, got 7"),
         (f"[p]\nsteps = {'9' * 400}\n", "profile p: steps can be at most 1000, got a number of more than 60 digits"),
         (f"[p]\nsteps = {'9' * 5000}\n", "mine.toml is no TOML: Exceeds the limit (4300 digits)"),

@@ -16,6 +16,7 @@ from engines.gpu import Gpu
 from engines.plans import PlanOptions
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
+from hp_trt.hunyuanportrait.model import HunyuanPortrait
 from hp_trt.hunyuanportrait.profiles import find_profile, graphs
 from tests.engines.bundles import TARGET, make_bundle, make_bundle_with_plans
 
@@ -49,6 +50,7 @@ class Opened:
 @pytest.fixture
 def backend(monkeypatch) -> Opened:
     opened = Opened()
+    monkeypatch.setattr(HunyuanPortrait, "check_bundle", staticmethod(lambda bundle: None))  # its graphs are any bytes
     monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
     monkeypatch.setattr(hp_trt.open_graphs, "require_gpu", lambda index: GPU)
     monkeypatch.setattr(hp_trt.open_graphs.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))

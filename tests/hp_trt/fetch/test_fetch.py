@@ -87,7 +87,7 @@ def test_the_wheel_is_never_written_over(pip, tmp_path):
     before, link = wheel.read_bytes(), tmp_path / "link"
     link.symlink_to(wheel)
     for out in (wheel, link):
-        with pytest.raises(OutputError, match="is the wheel itself"):
+        with pytest.raises(InputError, match="is the wheel itself"):
             fetch(WANTED, wheel=wheel, out=out)
     assert wheel.read_bytes() == before
 
@@ -98,7 +98,7 @@ def test_a_place_that_cannot_be_written_is_told(pip, data, tmp_path):
     with pytest.raises(OutputError, match="is a folder; give a file name in it"):
         fetch(WANTED, out=tmp_path)
     data.parent.write_text("a file where a folder should be")
-    with pytest.raises(OutputError, match=r"face_landmark\.tflite cannot be written .*--out FILE"):
+    with pytest.raises(OutputError, match=r"face_landmark\.tflite could not be written: .*--out FILE"):
         fetch(WANTED)
     assert pip() == [], "before the download"
 

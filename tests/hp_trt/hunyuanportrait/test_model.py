@@ -27,7 +27,8 @@ from tests.hp_trt.live.fake_stream import portrait
 
 def model_of(*networks: str, graphs: tuple[str, ...] = ("tiny_decoder",), source: str = "a test") -> HunyuanPortrait:
     weights = {"kind": "trained", "fingerprint": dict.fromkeys(networks, ""), "source": source}
-    bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights, graphs=dict.fromkeys(graphs)))
+    named = {name: SimpleNamespace(name=name, spec=SimpleNamespace(name=name)) for name in graphs}
+    bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights, graphs=named))
     return HunyuanPortrait(bundle, RuntimeConfig(), FakeBackend(), SimpleNamespace(sessions={}))
 
 

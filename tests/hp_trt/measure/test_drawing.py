@@ -18,5 +18,7 @@ def test_a_picture_of_no_kind_is_refused():
 
 def test_without_its_library_the_option_is_named_and_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="--picture draws with matplotlib, which is not installed; pip install matpl"):
+    with pytest.raises(
+        InputError, match=r"--picture draws with matplotlib, which is not installed; pip install '\.\[bench\]' "
+    ):
         check_can_draw(Path("t.png"), "--picture")

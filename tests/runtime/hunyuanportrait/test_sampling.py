@@ -32,7 +32,7 @@ def test_the_defaults_are_the_released_ones():
             {"noise_aug_strength": 10**400},
             "noise_aug_strength needs a finite number, got a number of more than 60 digits",
         ),
-        ({"guidance_appearance": (2.0, 1e308)}, r"guidance_appearance can be -1000 to 1000, got \(2.0, 1e\+308\)"),
+        ({"guidance_appearance": (2.0, 1e308)}, "guidance_appearance needs two numbers"),
         ({"window": 10**9}, "window can be at most 10000, got 1000000000"),
         ({"seed": 10**30}, "seed can be at most 18446744073709551615"),
         ({"schedule": []}, r"there is no schedule \[\]; there are: karras"),

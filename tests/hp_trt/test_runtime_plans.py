@@ -47,10 +47,15 @@ class Opened:
         self.closed.append("backend")
 
 
+@pytest.fixture(autouse=True)
+def any_bundle(monkeypatch) -> None:
+    """Graphs of these bundles are any bytes, which no model can work with."""
+    monkeypatch.setattr(HunyuanPortrait, "check_bundle", staticmethod(lambda bundle: None))
+
+
 @pytest.fixture
 def backend(monkeypatch) -> Opened:
     opened = Opened()
-    monkeypatch.setattr(HunyuanPortrait, "check_bundle", staticmethod(lambda bundle: None))  # its graphs are any bytes
     monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
     monkeypatch.setattr(hp_trt.open_graphs, "require_gpu", lambda index: GPU)
     monkeypatch.setattr(hp_trt.open_graphs.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))

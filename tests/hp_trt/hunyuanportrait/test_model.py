@@ -95,7 +95,7 @@ def test_a_portrait_that_another_model_has_encoded_is_refused():
 
 
 def test_work_is_that_of_the_profile_with_the_bundles_own_sampling():
-    profile, own = find_profile("balanced"), {"steps": 4}  # the bundle's
+    profile, own = find_profile("balanced"), {"steps": 4, "window": 5}  # the bundle's
     work = model_of("unet").work(profile, 50)
     assert work == profile_work(profile, Sampling(**own), 50)
     assert work.steps == sampling_of(own, profile).executed_steps == 3

@@ -6,6 +6,7 @@ asked for and did not load is an error, never a silent fall back to the CPU.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -81,8 +82,9 @@ class OnnxBackend:
         Raises EngineMismatch when it does not load on this provider, BundleError when it is not what `spec` says.
         """
         try:
+            name = os.fsencode(path).decode()  # it wants UTF-8, whatever the locale makes of a name
             session = ort.InferenceSession(
-                str(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
+                name, self._options(threads or self.threads, spec.name), providers=self._provider_options()
             )
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(

@@ -66,8 +66,8 @@ def check_place(path: Path) -> None:
     if not path.name or str(path) in (".", ""):
         raise OutputError(f"{str(path)!r} names no file; give a file name")
     try:
-        str(path.absolute()).encode()
-    except UnicodeEncodeError:
+        os.fsencode(path.absolute()).decode()  # a locale of plain letters has umlauts as bytes
+    except UnicodeError:
         raise OutputError(f"{path} is no UTF-8, which the libraries that write it need; give another name") from None
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")

@@ -72,6 +72,8 @@ NUMBERS = (
 
 def damaged(data: bytes, rng: random.Random) -> tuple[str, bytes]:
     """A name for the damage, and the file with it."""
+    if not data:
+        return "one byte of an empty file", b"x"
     data = bytearray(data)
     kind = rng.choice(("cut", "flips", "zeros", "noise", "insert", "repeat", "head", "tail", "swap", "numbers"))
     at = rng.randrange(max(len(data), 1))

@@ -175,7 +175,7 @@ def surroundings(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
         outputs=outputs,
         codes=codes,
         anew=True,
-        records=words[0] == "live",
+        records=words[0] == "live" or "standard output" in name,  # complete before its line cannot be printed
         heard="standard error" not in name,
         environment=environment,
         before=before,

@@ -90,7 +90,7 @@ class Pace:
 
     rate: Fraction  # per second, the mean; pauses of more than 10 s do not count
     varies: bool
-    end_s: float | None  # where the last packet of any stream ends, on the file's clock; None: not looked at so far
+    end_s: Fraction | None  # where the last packet of any stream ends, on the file's clock; None: not looked at so far
 
 
 def frame_rate(stream: Any) -> Fraction:
@@ -123,7 +123,7 @@ def measured(container: Any, stream: Any) -> Pace:
         if packet.stream_index == stream.index:
             ticks.append(tick)
     rate, varies = _mean(frame_rate(stream), ticks, Fraction(stream.time_base))
-    return Pace(rate=rate, varies=varies, end_s=float(end_s) if whole else None)
+    return Pace(rate=rate, varies=varies, end_s=end_s if whole else None)
 
 
 def _counts_chunks(container: Any) -> bool:

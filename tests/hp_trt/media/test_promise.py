@@ -79,3 +79,10 @@ def test_the_frames_of_a_cut_keep_the_times_of_the_file(tmp_path):
     path = copied_from(make_clip(tmp_path / "whole.mp4", 60), tmp_path / "a.mp4", 10)
     shown = [time_s for time_s in contents(path).times_s if time_s >= 0]
     assert [frame.time_s for frame in VideoReader(path).timed()] == shown
+
+
+@pytest.mark.parametrize("read", MODES)
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.mov"])
+def test_sound_that_outlasts_the_pictures_is_no_missing_picture(tmp_path, read, name):
+    images, notes = read(make_clip(tmp_path / name, 20, audio="aac", audio_s=20))
+    assert len(images) == 20 and notes == []

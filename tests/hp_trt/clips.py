@@ -114,7 +114,7 @@ def contents(path: Path) -> Contents:
 
 
 def two_of_each(path: Path, *, own: int) -> Path:
-    """Two tracks of pictures (dark, and light) and two of sound (a click at 0.5 s, and at 1 s); `own` is the default."""
+    """Two tracks of pictures, dark and light, and two of sound, clicks at 0.5 s and 1 s; `own` is the default."""
     from av.stream import Disposition
 
     with av.open(str(path), "w") as output:

@@ -69,17 +69,18 @@ class VideoReader:
     def timed(self) -> Iterator[VideoFrame]:
         """Every frame, in order of display; times strictly increase, with the jumps of a broken clock closed."""
         info = self.info
-        count, last = 0, None
+        count, first, last = 0, None, None
         clock = SteadyClock(1 / info.rate)
         with open_file(info.path) as container:
             stream = video_stream(container, info.path)
             display, delivery, times = Display(stream, info.path), Delivery(), FrameTimes(container)
             for frame in _decoded(container, stream, delivery):
                 last = clock.at(times.of(frame))
+                first = last if first is None else first
                 count += 1
                 yield VideoFrame(image=display.rgb(frame, (info.width, info.height)), time_s=last)
         end_s = (last or 0) + 1 / info.rate
-        short = shortfall(info.path, info.promise, delivery, frames=count, end_s=end_s)
+        short = shortfall(info.path, info.promise, delivery, frames=count, start_s=first or Fraction(0), end_s=end_s)
         self.notes = [*display.notes, *short, *_clock_notes(info, clock)]
 
 

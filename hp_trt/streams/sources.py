@@ -151,8 +151,10 @@ class Media:
                 yield Picture(image=display.rgb(frame), time_s=time_s)
         self.notes.extend(display.notes)
         if self._promise is not None:
-            end_s = (last_s or 0) + 1 / self.rate
-            self.notes.extend(shortfall(self.name, self._promise, delivery, frames=shown, end_s=end_s))
+            begins_s, end_s = first_s or Fraction(0), (last_s or 0) + 1 / self.rate
+            self.notes.extend(
+                shortfall(self.name, self._promise, delivery, frames=shown, start_s=begins_s, end_s=end_s)
+            )
             return
         if delivery.damaged:
             self.notes.append(

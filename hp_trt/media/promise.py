@@ -73,7 +73,7 @@ def shortfall(
         of = f" of {promise.frames}" if promise.frames else ""
         return [f"{name} is damaged or cut off: the {frames}{of} frames that can be decoded are used"]
     # A duration is counted from 0 where times begin later (Matroska), from the first where they begin below 0.
-    lasted_s = max(end_s, promise.end_s or end_s) - min(start_s, 0)
+    lasted_s = max(end_s, promise.end_s or end_s) - min(start_s, Fraction(0))
     missing_s = float((promise.duration_s or 0) - lasted_s)
     if not promise.frames and missing_s > _CUT_OFF_S:  # a header without a frame count: only its duration tells
         return [f"the pictures of {name} end {missing_s:.1f} s before the file should: its {frames} frames are used"]

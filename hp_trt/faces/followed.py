@@ -170,9 +170,10 @@ class FollowedFace:
                 "frame with it was held"
             )
         if self.crowded:
+            least = "at least " if self._follow else ""  # most of its frames are searched around the face alone
             notes.append(
-                f"{self.crowded} of {self.frames} driving frames show several faces, up to {self._track.most}: one was "
-                "followed, the largest at the start"
+                f"{least}{self.crowded} of {self.frames} driving frames show several faces, up to {self._track.most}: "
+                "one was followed, the largest at the start"
             )
         return [*notes, *(f"{places}: {after_cut}" for places in (self._cuts, self._others) if places.count)]
 

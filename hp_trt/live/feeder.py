@@ -14,8 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from engines.errors import InputError
-from hp_trt.media.clock import LONGEST_PAUSE_S, SteadyClock
+from hp_trt.media.clock import LONGEST_PAUSE_S, LONGEST_SLIP_S, SteadyClock
 from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Picture, SoundPacket, Source
 
@@ -98,27 +97,21 @@ class Feeder:
         return not self._stop.is_set()
 
     def _going_on(self, time_s: Fraction) -> Fraction:
-        """`time_s`, moved a little where a sloppy clock repeats itself. Raises InputError where it jumps back.
+        """`time_s`, moved a little where a sloppy clock repeats itself.
 
         What is no pause but another clock is closed: nobody waits for days, and no sink fills them.
         """
         time_s += self._moved_s
-        if self._last_s is not None and time_s - self._last_s > LONGEST_PAUSE_S:
-            ahead_s = time_s - self._last_s
-            self._note(
-                f"the times of {self._source.name} jump {float(ahead_s):.0f} s ahead: frames go on without a gap"
-            )
-            self._moved_s -= ahead_s - 1 / self._source.rate
-            return self._last_s + 1 / self._source.rate
-        if self._last_s is None or time_s > self._last_s:
+        if self._last_s is None:
             return time_s
-        if time_s < self._last_s - 1 / self._source.rate:
-            back = f"{float(self._last_s):.2f} s to {float(time_s):.2f} s"
-            raise InputError(
-                f"the times of {self._source.name} jump back from {back}; "
-                "start again from there, or mend the file: ffmpeg -fflags +genpts -i IN OUT"
-            )
-        return self._last_s + _NUDGE_S
+        ahead_s, period_s = time_s - self._last_s, 1 / self._source.rate
+        if -LONGEST_SLIP_S <= ahead_s <= LONGEST_PAUSE_S:
+            # Of times that go back a little, the next may be right: half a period leaves room for it.
+            return time_s if ahead_s > 0 else self._last_s + (_NUDGE_S if ahead_s >= -period_s else period_s / 2)
+        jump = f"{float(ahead_s):.0f} s ahead" if ahead_s > 0 else f"{float(-ahead_s):.0f} s back"
+        self._note(f"the times of {self._source.name} jump {jump}: frames go on without a gap")
+        self._moved_s -= ahead_s - period_s
+        return self._last_s + period_s
 
     def _note(self, text: str) -> None:
         if len(self.notes) < _MOST_NOTES:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hp_trt.media.opening import open_file
 from hp_trt.media.sound_carrier import CannotCarry, Entry, Heading, SoundCarrier, check_decoded, may_be_copied
-from hp_trt.media.video import audio_stream, reason
+from hp_trt.media.video import audio_stream, reason, sound_notes
 
 # Sound may outlast the picture by this much; a clip that was cut short takes its sound with it.
 _OVERHANG_S = Fraction(1, 2)
@@ -27,6 +27,7 @@ class AudioTrack:
         self._input = open_file(source)
         try:
             self._stream = audio_stream(self._input)
+            self._several = sound_notes(self._input, source)
             self._carrier = self._carried_by(output, output.format.name)
         except BaseException:
             self._input.close()
@@ -46,9 +47,10 @@ class AudioTrack:
         """What a user should know, once the clip is written."""
         if not self._carrier.carried and self._carrier.damaged:
             return [f"the sound of {self._source} is missing in the result: none of its packets can be used"]
+        notes = list(self._several)
         if self._carrier.damaged:
-            return [f"the sound of {self._source} is damaged: {self._carrier.damaged} packets of it are silent"]
-        return []
+            notes.append(f"the sound of {self._source} is damaged: {self._carrier.damaged} packets of it are silent")
+        return notes
 
     def mux_until(self, time_s: Fraction, *, start_s: Fraction) -> None:
         """Write the packets that begin before `time_s`; `start_s` becomes 0. Both on the driving video's clock."""

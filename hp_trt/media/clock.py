@@ -16,7 +16,7 @@ from typing import Any
 FALLBACK_RATE = Fraction(25)
 # No pause of a recording, and more than an mp4 holds between two frames: 2^31 ticks of our finest clock, 11 930 s.
 LONGEST_PAUSE_S = 10_000
-_BACK_S = 1  # what goes back further is another recording; less is a sloppy clock, or pictures out of order
+LONGEST_SLIP_S = 1  # what goes back further is another recording; less is a sloppy clock, or pictures out of order
 _SLOWEST, _FASTEST = Fraction(1, 3600), 1000  # frames per second that are a rate
 _PAUSE_S = 10  # a longer one says nothing of the rate
 _MOST_PACKETS, _MOST_BYTES = 50_000, 2**28  # that are looked through
@@ -50,7 +50,7 @@ class SteadyClock:
             self._last_s = last_s + period_s
             return self._last_s
         ahead_s = time_s + self._moved_s - last_s
-        if not -_BACK_S <= ahead_s <= self._longest_s:
+        if not -LONGEST_SLIP_S <= ahead_s <= self._longest_s:
             self._moved_s += period_s - ahead_s
             self.jumps += 1
             ahead_s, self._stuck = period_s, False
@@ -90,7 +90,7 @@ class Pace:
 
     rate: Fraction  # per second, the mean; pauses of more than 10 s do not count
     varies: bool
-    end_s: float | None  # where the last packet of any stream ends, on the file's clock; None: not looked at so far
+    end_s: Fraction | None  # where the last packet of any stream ends, on the file's clock; None: not looked at so far
 
 
 def frame_rate(stream: Any) -> Fraction:
@@ -123,7 +123,7 @@ def measured(container: Any, stream: Any) -> Pace:
         if packet.stream_index == stream.index:
             ticks.append(tick)
     rate, varies = _mean(frame_rate(stream), ticks, Fraction(stream.time_base))
-    return Pace(rate=rate, varies=varies, end_s=float(end_s) if whole else None)
+    return Pace(rate=rate, varies=varies, end_s=end_s if whole else None)
 
 
 def _counts_chunks(container: Any) -> bool:
@@ -132,7 +132,12 @@ def _counts_chunks(container: Any) -> bool:
 
 def _mean(said: Fraction, ticks: list[int], tick_s: Fraction) -> tuple[Fraction, bool]:
     """The mean rate, and whether frames come at all distances; `said` where the times agree with it."""
-    steps = [step for run in _runs(ticks, round(_BACK_S / tick_s)) for step in _steps(run) if step * tick_s <= _PAUSE_S]
+    steps = [
+        step
+        for run in _runs(ticks, round(LONGEST_SLIP_S / tick_s))
+        for step in _steps(run)
+        if step * tick_s <= _PAUSE_S
+    ]
     if not steps:
         return said, False
     mean = len(steps) / (sum(steps) * tick_s)

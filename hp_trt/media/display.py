@@ -1,4 +1,4 @@
-"""How a video's frames are to be shown: turned, mirrored and with square pixels, as (H, W, 3) uint8 RGB.
+"""How a video's frames are to be shown: turned, mirrored, with square pixels and in sRGB, as (H, W, 3) uint8 RGB.
 
 A file says it in a display matrix, with each frame, and in the shape of a pixel, which its container or its coded
 pictures give. The container's word holds for all of it; a shape in the pictures may change on the way.
@@ -15,6 +15,7 @@ import numpy as np
 from engines.foreign import foreign
 from hp_trt.media.pixel_limit import PICTURE_BYTES, check_pixels
 from hp_trt.media.turn import NONE, Turn, from_matrix
+from hp_trt.media.wide_colour import WideColour
 
 _WIDEST_PIXEL = 16  # times as wide as high, or the other way round: beyond it is an error in the file
 _SQUARE = Fraction(1)
@@ -29,6 +30,7 @@ class Display:
 
         self._stream, self._name = stream, name
         self._reformat = VideoReformatter().reformat
+        self._colour = WideColour()
         self._container_shape = _known(stream.sample_aspect_ratio)
         self._first_coded_shape: Fraction | None = None
         self._coded_shape: Fraction | None = None
@@ -50,7 +52,8 @@ class Display:
         check_pixels(self._name, stored_width, stored_height, PICTURE_BYTES)
         with foreign(f"{self._name} has pictures that cannot be converted to RGB", "convert it to H.264 first"):
             image = self._reformat(frame, stored_width, stored_height, "rgb24").to_ndarray()
-        image = turn.apply(image)
+        coder = self._stream.codec_context
+        image = turn.apply(self._colour.srgb(image, coder.color_trc, coder.color_primaries))
         return image if within in (None, target) else _framed(image, within)
 
     def _turn(self, frame: Any) -> Turn:

@@ -111,8 +111,8 @@ def _check_tiles(image: Image.Image, path: Path) -> None:
 
 
 def _converted(image: Image.Image, path: Path) -> LoadedPicture:
-    turn = from_exif(image.getexif().get(0x0112))
     image.load()
+    turn = from_exif(image.getexif().get(0x0112))  # now: Pillow turns a TIFF itself, a PNG may say it at its end
     convert, notes = _profile_of(image.info.get("icc_profile"), _BASE_MODES.get(image.mode, image.mode), path)
     mode, to_rgb = convert or ("RGB", _unchanged)
     has_alpha = image.mode in _ALPHA or "transparency" in image.info

@@ -10,7 +10,7 @@ whenever a stream changes its size.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def _open(source: Any, containers: Iterable[str], protocols: Iterable[str], time
 
 
 def video_stream(container: Any, name: Path | str, *, frame_threads: bool = True) -> Any:
-    """The first pictures that are no cover, ready to be decoded. Raises InputError, which calls the source `name`.
+    """The pictures that a player shows, ready to be decoded. Raises InputError, which calls the source `name`.
 
     `frame_threads`: whether frames may be decoded side by side, which holds as many back.
     """
@@ -127,7 +127,7 @@ def video_stream(container: Any, name: Path | str, *, frame_threads: bool = True
     if not streams:
         found = "only audio" if container.streams.audio else "no picture track"
         raise InputError(f"{name} has {found}; {ADVICE}")
-    stream = streams[0]
+    stream = shown_first(streams)
     coder = stream.codec_context
     if coder is None:
         raise InputError(f"{name} has pictures of a kind that this FFmpeg cannot decode; convert it to H.264 first")
@@ -139,6 +139,13 @@ def video_stream(container: Any, name: Path | str, *, frame_threads: bool = True
         fitting = int(MAX_BYTES / max(coder.width * coder.height * pixel_bytes, 1))
         coder.thread_type = "AUTO" if frame_threads and fitting >= min(os.cpu_count() or 1, _MOST_THREADS) else "SLICE"
     return stream
+
+
+def shown_first(streams: Sequence[Any]) -> Any:
+    """Of several tracks of a kind the one that a player takes: the first that the file calls its own."""
+    from av.stream import Disposition
+
+    return next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
 
 
 def _bytes_per_pixel(coder: Any) -> float:

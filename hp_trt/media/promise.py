@@ -21,6 +21,9 @@ class Promise:
     frames: int | None = None  # to be shown; None: it does not say
     listed: bool = False  # each of them by the index, so that the number is true of the whole file
     duration_s: Fraction | None = None
+    end_s: Fraction | None = (
+        None  # of the last packet, of sound too, which may outlast the pictures; None: not looked at
+    )
 
 
 def promise_of(container: Any, stream: Any) -> Promise:
@@ -59,12 +62,19 @@ class Delivery:
             self.packets += 1
 
 
-def shortfall(name: object, promise: Promise, delivery: Delivery, *, frames: int, end_s: Fraction) -> list[str]:
-    """What a user should know of a file of which `frames` came, until `end_s` on its clock: a line, or none."""
+def shortfall(
+    name: object, promise: Promise, delivery: Delivery, *, frames: int, start_s: Fraction, end_s: Fraction
+) -> list[str]:
+    """What a user should know of a file of which `frames` came, from `start_s` until `end_s` on its clock.
+
+    A line, or none.
+    """
     if delivery.cut_off or delivery.damaged or delivery.packets < (promise.frames or 0):
         of = f" of {promise.frames}" if promise.frames else ""
         return [f"{name} is damaged or cut off: the {frames}{of} frames that can be decoded are used"]
-    missing_s = float((promise.duration_s or 0) - end_s)
+    # A duration is counted from 0 where times begin later (Matroska), from the first where they begin below 0.
+    lasted_s = max(end_s, promise.end_s or end_s) - min(start_s, Fraction(0))
+    missing_s = float((promise.duration_s or 0) - lasted_s)
     if not promise.frames and missing_s > _CUT_OFF_S:  # a header without a frame count: only its duration tells
         return [f"the pictures of {name} end {missing_s:.1f} s before the file should: its {frames} frames are used"]
     return []

@@ -117,12 +117,15 @@ class SoundCarrier:
         import av
 
         assert self._encoder is not None
+        ends = packet.pts is None and packet.dts is None and not packet.size
+        if not packet.size and not ends:  # a pause, as NUT writes it
+            return
         try:
             for frame in packet.decode():
                 yield from _timed(self._encoder.encode(frame))
         except (av.FFmpegError, ValueError):  # a damaged packet is a moment of silence
             self.damaged += 1
-        if not packet.size:
+        if ends:
             yield from _timed(self._encoder.end())
 
 

@@ -9,7 +9,7 @@ says so afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from engines.errors import InputError
 from engines.foreign import foreign
 from hp_trt.media.clock import FrameTimes, SteadyClock, measured
 from hp_trt.media.display import Display
-from hp_trt.media.opening import ADVICE, open_file, video_stream
+from hp_trt.media.opening import ADVICE, open_file, shown_first, video_stream
 from hp_trt.media.pixel_limit import VIDEO_BYTES, most_pixels
 from hp_trt.media.promise import Delivery, Promise, promise_of, shortfall
 
@@ -38,7 +38,6 @@ class VideoInfo:
     audio_codec: str | None  # None: no audio that FFmpeg knows
     has_sound: bool = False  # whether FFmpeg knows it or not
     rate_varies: bool = False  # frames come at all distances
-    end_s: float | None = None  # of the last packet, on the file's clock; None: not looked at so far
 
     @property
     def frames(self) -> int | None:
@@ -70,18 +69,18 @@ class VideoReader:
     def timed(self) -> Iterator[VideoFrame]:
         """Every frame, in order of display; times strictly increase, with the jumps of a broken clock closed."""
         info = self.info
-        count, last = 0, None
+        count, first, last = 0, None, None
         clock = SteadyClock(1 / info.rate)
         with open_file(info.path) as container:
             stream = video_stream(container, info.path)
             display, delivery, times = Display(stream, info.path), Delivery(), FrameTimes(container)
             for frame in _decoded(container, stream, delivery):
                 last = clock.at(times.of(frame))
+                first = last if first is None else first
                 count += 1
                 yield VideoFrame(image=display.rgb(frame, (info.width, info.height)), time_s=last)
-        # Sound may outlast the pictures.
-        end_s = max((last or 0) + 1 / info.rate, Fraction(info.end_s or 0))
-        short = shortfall(info.path, info.promise, delivery, frames=count, end_s=end_s)
+        end_s = (last or 0) + 1 / info.rate
+        short = shortfall(info.path, info.promise, delivery, frames=count, start_s=first or Fraction(0), end_s=end_s)
         self.notes = [*display.notes, *short, *_clock_notes(info, clock)]
 
 
@@ -108,17 +107,26 @@ def probe(path: Path | str) -> VideoInfo:
             height=height,
             rate=pace.rate,
             rate_varies=pace.varies,
-            end_s=pace.end_s,
             time_base=Fraction(stream.time_base),
-            promise=promise,
+            promise=replace(promise, end_s=pace.end_s),
             audio_codec=audio.codec_context.codec.canonical_name if audio else None,
             has_sound=bool(container.streams.audio),
         )
 
 
 def audio_stream(container: Any) -> Any:
-    """The first sound that FFmpeg knows how to decode, or None."""
-    return next((s for s in container.streams.audio if s.codec_context is not None), None)
+    """The sound that a player takes, of what FFmpeg knows how to decode; None where there is none."""
+    known = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    return shown_first(known) if known else None
+
+
+def sound_notes(container: Any, name: object) -> list[str]:
+    """Which of several sounds is carried, a line; none where there is one."""
+    tracks = container.streams.audio
+    if len(tracks) < 2 or (taken := audio_stream(container)) is None:
+        return []
+    which = "first" if taken is tracks[0] else f"one that it names as its own, number {tracks.index(taken) + 1},"
+    return [f"{name} has {len(tracks)} sound tracks: the {which} is carried"]
 
 
 def reason(error: BaseException) -> str:
@@ -148,6 +156,6 @@ def _decoded(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
         try:
             frames = packet.decode()
         except Exception:
-            delivery.damaged += 1
+            delivery.damaged += bool(packet.size)  # an empty one repeats a frame
             continue
         yield from frames

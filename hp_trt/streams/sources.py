@@ -26,7 +26,7 @@ from hp_trt.media.clock import FrameTimes, frame_rate
 from hp_trt.media.display import Display
 from hp_trt.media.opening import open_file, open_stream, video_stream
 from hp_trt.media.promise import Delivery, Promise, shortfall
-from hp_trt.media.video import audio_stream, probe, reason
+from hp_trt.media.video import audio_stream, probe, reason, sound_notes
 from hp_trt.streams.pipes import PipeReader
 
 STDIN = "-"
@@ -125,8 +125,8 @@ class Media:
         self.notes: list[str] = []
         if sound and container.streams.audio and not self.sound:
             self.notes.append(f"the sound of {name} is missing in the result: this FFmpeg has no decoder for it")
-        if self.sound and len(container.streams.audio) > 1:
-            self.notes.append(f"{name} has {len(container.streams.audio)} sound tracks: the first is carried")
+        if self.sound:
+            self.notes += sound_notes(container, name)
 
     def read(self) -> Iterator[Picture | SoundPacket]:
         display, delivery, times = Display(self._pictures, self.name), Delivery(), FrameTimes(self._container)
@@ -141,7 +141,7 @@ class Media:
             try:
                 frames = packet.decode()
             except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged stream
-                delivery.damaged += 1
+                delivery.damaged += bool(packet.size)  # an empty one repeats a frame
                 continue
             for frame in frames:
                 time_s = times.of(frame)
@@ -151,8 +151,10 @@ class Media:
                 yield Picture(image=display.rgb(frame), time_s=time_s)
         self.notes.extend(display.notes)
         if self._promise is not None:
-            end_s = (last_s or 0) + 1 / self.rate
-            self.notes.extend(shortfall(self.name, self._promise, delivery, frames=shown, end_s=end_s))
+            begins_s, end_s = first_s or Fraction(0), (last_s or 0) + 1 / self.rate
+            self.notes.extend(
+                shortfall(self.name, self._promise, delivery, frames=shown, start_s=begins_s, end_s=end_s)
+            )
             return
         if delivery.damaged:
             self.notes.append(

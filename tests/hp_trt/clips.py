@@ -111,3 +111,35 @@ def contents(path: Path) -> Contents:
             sound_codec=track.codec_context.name if track else None,
             sound_s=float(sum(p.duration * p.time_base for p in packets)),
         )
+
+
+def two_of_each(path: Path, *, own: int) -> Path:
+    """Two tracks of pictures, dark and light, and two of sound, clicks at 0.5 s and 1 s; `own` is the default."""
+    from av.stream import Disposition
+
+    with av.open(str(path), "w") as output:
+        pictures = [output.add_stream("libx264", rate=20) for _ in range(2)]
+        sounds = [output.add_stream("aac", rate=44100, layout="mono") for _ in range(2)]
+        for stream in pictures:
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for number in range(2):
+            said = Disposition.default if number == own else Disposition(0)
+            pictures[number].disposition = sounds[number].disposition = said
+        for index in range(40):
+            for stream, level in zip(pictures, (40, 200), strict=True):
+                frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), level, np.uint8))
+                frame.pts, frame.time_base = index, Fraction(1, 20)
+                output.mux(stream.encode(frame))
+        wave = np.sin(np.arange(4410) / 44100 * 2 * np.pi * 1000) * 0.8
+        for stream, begins_s in zip(sounds, (0.5, 1.0), strict=True):
+            samples = np.zeros((1, 2 * 44100), np.float32)
+            samples[0, round(begins_s * 44100) :][:4410] = wave
+            for start in range(0, samples.shape[1], 1024):
+                part = np.ascontiguousarray(samples[:, start : start + 1024])
+                block = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+                block.sample_rate, block.pts, block.time_base = 44100, start, Fraction(1, 44100)
+                output.mux(stream.encode(block))
+            output.mux(stream.encode(None))
+        for stream in pictures:
+            output.mux(stream.encode(None))
+    return path

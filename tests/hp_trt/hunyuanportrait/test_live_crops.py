@@ -74,3 +74,11 @@ def test_a_picture_of_another_size_without_a_face_holds_the_last_one():
     live, found = see(images, Resized([], height=0, width=0, name="a test"))
     assert_same([found[2]], [found[1]])
     assert live.held == 1
+
+
+def test_of_frames_that_are_searched_around_the_face_alone_no_count_of_faces_is_claimed(drawn):
+    """Two people in each of 12 frames; after the first only the followed one is looked for."""
+    both = [np.concatenate([first, second], axis=1) for first, second in zip(drawn, drawn[12:24], strict=False)]
+    live, _ = see(both[:12], HaarLocator())
+    (note,) = (note for note in live.notes() if "several faces" in note)
+    assert note.startswith("at least ") and int(note.split()[2]) < 12

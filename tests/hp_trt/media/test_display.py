@@ -43,8 +43,9 @@ ROUND = 0.08  # a disc of 24 pixels across has edges of a pixel
     ids=["as is", "mirror", "flip", "half", "clockwise", "counterclockwise", "transposed", "transversed"],
 )
 def test_every_turn_and_mirror_in_the_track_header_is_applied(tmp_path, read, matrix, expected):
-    plain, _ = read(lopsided(tmp_path / "plain.mp4"))
-    path = with_matrix(lopsided(tmp_path / "a.mp4"), *matrix)
+    path = lopsided(tmp_path / "a.mp4")
+    plain, _ = read(path)
+    with_matrix(path, *matrix)  # the same coded pictures: x264 may make others the next time
     images, notes = read(path)
     assert notes == [] and len(images) == 3
     for image, straight in zip(images, plain, strict=True):

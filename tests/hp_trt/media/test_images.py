@@ -215,3 +215,23 @@ def test_a_damaged_avif_is_our_own_error(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"is a damaged picture .*; save it again, or use another one"):
         load_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg", "a.webp", "a.avif"])
+def test_every_format_is_turned_once(tmp_path, name, orientation):
+    """By EXIF's own table: where the stored picture's first row and first column are to be shown."""
+    shown = np.zeros((40, 60, 3), np.uint8)
+    shown[:20, :30], shown[:20, 30:], shown[20:, :30] = (220, 40, 40), (40, 200, 40), (40, 40, 220)
+    rows_are_columns = orientation >= 5
+    stored = shown.transpose(1, 0, 2) if rows_are_columns else shown
+    first_row_last = orientation in (3, 4, 6, 7)
+    first_column_last = orientation in (2, 3, 7, 8)
+    stored = stored[::-1] if first_row_last else stored
+    stored = stored[:, ::-1] if first_column_last else stored
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), name, exif=exif, quality=95)
+    found = load_image(tmp_path / name)
+    assert found.shape == shown.shape
+    assert abs(found.astype(int) - shown)[[5, 5, 35, 35], [5, 55, 5, 55]].max() < 12

@@ -20,7 +20,7 @@ from hp_trt.media.video import probe
 from hp_trt.media.video_writer import VideoWriter
 from hp_trt.streams.sources import Picture, open_source
 from tests.hp_trt.awkward_clips import MODES, titled
-from tests.hp_trt.clips import contents, make_clip
+from tests.hp_trt.clips import contents, make_clip, two_of_each
 
 LISTS = {
     "ffconcat": "ffconcat version 1.0\nfile secret.mp4\n",
@@ -248,3 +248,12 @@ def test_a_file_that_grows_is_read_as_far_as_it_was_or_is(tmp_path, read):
         file.write(whole[len(whole) // 2 // 188 * 188 :])
     source.close()
     assert len(read(path)[0]) == 100
+
+
+@pytest.mark.parametrize("read", MODES)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+@pytest.mark.parametrize(("own", "level"), [(0, 40), (1, 200)])
+def test_of_two_tracks_of_pictures_the_one_that_players_show_is_read(tmp_path, read, name, own, level):
+    images, _ = read(two_of_each(tmp_path / name, own=own))
+    assert len(images) == 40
+    assert abs(images[20].astype(int) - level).max() < 6

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 import pytest
 
@@ -79,3 +80,19 @@ def test_the_frames_of_a_cut_keep_the_times_of_the_file(tmp_path):
     path = copied_from(make_clip(tmp_path / "whole.mp4", 60), tmp_path / "a.mp4", 10)
     shown = [time_s for time_s in contents(path).times_s if time_s >= 0]
     assert [frame.time_s for frame in VideoReader(path).timed()] == shown
+
+
+@pytest.mark.parametrize("read", MODES)
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.mov"])
+def test_sound_that_outlasts_the_pictures_is_no_missing_picture(tmp_path, read, name):
+    images, notes = read(make_clip(tmp_path / name, 20, audio="aac", audio_s=20))
+    assert len(images) == 20 and notes == []
+
+
+@pytest.mark.parametrize("read", MODES)
+def test_a_transport_stream_whose_clock_begins_again_on_the_way_misses_nothing(tmp_path, read):
+    """Its 33 bits wrap, which FFmpeg undoes with times below 0: the file's length is no end on that clock."""
+    ticks = [2**33 - 120 * 3600 + index * 3600 for index in range(200)]
+    path = make_clip(tmp_path / "a.ts", 200, ticks=ticks, time_base=Fraction(1, 90_000), options={"mpegts_copyts": "1"})
+    images, notes = read(path)
+    assert len(images) == 200 and notes == []

@@ -12,6 +12,7 @@ from engines.errors import OutputError
 from hp_trt.media.audio_track import AudioTrack
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import VideoWriter
+from tests.hp_trt.clips import two_of_each
 from tests.hp_trt.sounding import clip_with_click, heard
 
 SYNC_S = 0.03  # what nobody notices; AAC's block is 21 to 23 ms, and none may be lost or doubled
@@ -205,3 +206,23 @@ def test_a_refusal_that_is_the_sounds_names_the_sound(tmp_path, monkeypatch):
     ):
         copied(clip_with_click(tmp_path / "a.mp4", codec="aac"), tmp_path / "o.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize(
+    ("own", "click_s", "says"), [(0, 0.5, "the first is carried"), (1, 1.0, "number 2, is carried")]
+)
+def test_of_two_sound_tracks_the_one_that_players_take_is_carried_and_told(tmp_path, name, own, click_s, says):
+    notes = copied(two_of_each(tmp_path / name, own=own), tmp_path / "o.mp4")
+    assert heard(tmp_path / "o.mp4").clicks_s == pytest.approx([click_s], abs=SYNC_S)
+    assert len(notes) == 1 and says in notes[0] and "2 sound tracks" in notes[0]
+
+
+@pytest.mark.parametrize("codec", ["flac", "pcm_s16le"])
+def test_an_empty_packet_is_a_pause_and_no_end(tmp_path, codec):
+    """NUT ends a track with a packet of no bytes that has a time."""
+    driving = clip_with_click(tmp_path / "a.nut", codec=codec)
+    with av.open(str(driving)) as file:
+        assert any(not packet.size and packet.pts is not None for packet in file.demux(audio=0)) == (codec == "flac")
+    assert copied(driving, tmp_path / "o.mp4") == []
+    assert heard(tmp_path / "o.mp4").clicks_s == pytest.approx([1], abs=SYNC_S)

@@ -121,11 +121,6 @@ def audio_stream(container: Any) -> Any:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
-def reason(error: BaseException) -> str:
-    """What FFmpeg or the system says is wrong, without a number."""
-    return getattr(error, "strerror", None) or str(error)
-
-
 def _clock_notes(info: VideoInfo, clock: SteadyClock) -> list[str]:
     if not clock.jumps:
         return []

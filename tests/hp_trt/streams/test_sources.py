@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import InputError
 from hp_trt.streams import sources
-from hp_trt.streams.sources import Camera, Picture, SoundPacket, open_source, shown
+from hp_trt.streams.sources import Camera, Picture, SoundPacket, open_source, without_password
 from tests.hp_trt.clips import contents, make_clip, make_sound, picture
 
 
@@ -78,8 +78,8 @@ def test_an_address_that_gives_nothing_is_told(url, says):
 
 
 def test_a_password_is_not_shown():
-    assert shown("rtsp://me:secret@host/x?y") == "rtsp://host/x?y"
-    assert shown("http://host/a@b") == "http://host/a@b"
+    assert without_password("rtsp://me:secret@host/x?y") == "rtsp://host/x?y"
+    assert without_password("http://host/a@b") == "http://host/a@b"
 
 
 @pytest.mark.parametrize(

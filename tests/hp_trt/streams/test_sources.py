@@ -66,7 +66,7 @@ def test_what_is_no_video_is_told(tmp_path, make, says):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1 cannot be opened as a video: Connection refused"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1 cannot be opened as a video (Connection refused); see"),
         ("nosuch://me:secret@host", "nosuch://host: this FFmpeg does not know that kind of address"),
         ("udp://127.0.0.1:19", "udp://127.0.0.1:19 did not answer within 0.3 s"),
     ],

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import InputError
-from hp_trt.config import check_value, one_of
+from hp_trt.config import one_of
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.hunyuanportrait.portrait import portrait_crop
 from hp_trt.hunyuanportrait.profiles import find_profile, roles, sampling_of
+from hp_trt.interface.arguments import check_value
 from hp_trt.measure.evaluation.config import parse_seeds
 from hp_trt.measure.planning.gpus import find_card
 from hp_trt.streams.sources import is_url, without_password

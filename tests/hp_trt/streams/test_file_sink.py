@@ -208,7 +208,7 @@ def test_wherever_the_disk_fails_the_message_says_how_many_frames_can_be_read(tm
         assert recorded(whole) == ([], [])
     total = 10**9 - made[0].left
     seen = set()
-    for most in (*range(0, total, total // 60), *range(total - 1200, total + 60, 20)):
+    for most in (*range(0, total, total // 25), *range(total - 1200, total + 60, 40)):
         folder = tmp_path / str(most)
         folder.mkdir()
         out = folder / f"o.{ending}"

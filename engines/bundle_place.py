@@ -15,6 +15,7 @@ from engines.bundle import read_manifest, visible_files
 from engines.errors import BundleError, OutputError
 from engines.fields import read_json
 from engines.manifest import FORMAT, MANIFEST_BYTES, MANIFEST_NAME, SCHEMA, is_graph_folder
+from engines.part_file import check_no_zero
 from engines.plans import ENGINES, is_target_folder, is_timing_cache
 
 
@@ -23,8 +24,7 @@ def check_bundle_place(path: Path, *, preset: str | None) -> None:
 
     Raises OutputError, BundleError, and OSError for what cannot be looked at.
     """
-    if "\0" in str(path):
-        raise OutputError(f"{path} has a zero in it, which no folder's name may have; choose another --bundle")
+    check_no_zero(path)
     if path.is_dir():
         _check_is_plain(path)
         _check_manifest(path, preset)

@@ -135,8 +135,7 @@ def sweep_below(folder: Path) -> None:
 
 def target_of(path: Path) -> Path:
     """The file that `path` names, through links, there or not. Raises OutputError where that cannot be replaced."""
-    if "\0" in str(path):
-        raise OutputError(f"{path} has a zero in it, which no file's name may have; give another name")
+    check_no_zero(path)
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
     except FileNotFoundError:
@@ -149,6 +148,12 @@ def target_of(path: Path) -> Path:
         what = _KINDS.get(kind, "no regular file")
         raise OutputError(f"{path} is {what}, which a file would replace; give a file name instead")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def check_no_zero(path: Path) -> None:
+    """Raises OutputError for a zero byte in a path, at which the system would only raise a ValueError."""
+    if "\0" in str(path):
+        raise OutputError(f"{path} has a zero in it, which no name may have; give another name")
 
 
 def sync_folder(folder: Path) -> None:

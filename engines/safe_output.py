@@ -15,7 +15,7 @@ from typing import Any
 
 from engines.errors import DiskError, InputError, OutputError
 from engines.foreign import reason
-from engines.part_file import target_of, try_place, whole_file
+from engines.part_file import check_no_zero, target_of, try_place, whole_file
 
 _LONGEST_NAME = 230  # bytes: file systems take 255, and the hidden name is longer
 ELSEWHERE = "or write somewhere else"
@@ -85,8 +85,7 @@ def check_folder(folder: Path, inputs: Mapping[str, Path | str | None], *, apart
 
     `apart`: nor may they lie in it, for what is in it may be deleted. Raises OutputError and InputError.
     """
-    if "\0" in str(folder):
-        raise OutputError(f"{folder} has a zero in it, which no folder's name may have; give another name")
+    check_no_zero(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; a folder is needed: give another name")
     for name, source in inputs.items():

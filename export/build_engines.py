@@ -23,7 +23,7 @@ from export.models import MODELS, find_model
 from export.plans.plan_steps import PlanConfig
 from export.weights.own import WeightsChoice
 from hp_trt.commands.options import Debug, Json, folder
-from hp_trt.config import one_of
+from hp_trt.config import LAST_GPU, one_of
 from hp_trt.console import Reporter, run
 
 if TYPE_CHECKING:  # torch takes seconds: after the arguments are right
@@ -84,7 +84,7 @@ Strip = Annotated[
     bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
 ]
 OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
-Device = Annotated[int, typer.Option(min=0, max=1023, help="Which GPU to build plans on, from 0.")]
+Device = Annotated[int, typer.Option(min=0, max=LAST_GPU, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

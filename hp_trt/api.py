@@ -248,7 +248,10 @@ class Runtime:
         return made()
 
     def close(self) -> None:
-        """End live sessions, let go of the graphs and of the device. Waits for whose turn it is. Twice is fine."""
+        """End live sessions, let go of the graphs and of the device. Waits for whose turn it is. Twice is fine.
+
+        Not for a listener of `on_event`, which is called in the middle of a turn: what it would wait for waits for it.
+        """
         self._turns.close(self._opened.close)
 
     def __enter__(self) -> Self:

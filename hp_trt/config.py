@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from engines.cores import MOST_THREADS
 from engines.errors import InputError
@@ -17,10 +16,7 @@ from hp_trt.interface import arguments
 from hp_trt.profiles import Profile, profiles_file
 
 Choice = TypeVar("Choice")
-_MOST_GPUS = 1024  # far more than a machine has; CUDA counts them in 32 bits
-
-_MOST_WHOLE, _MOST = 2**63 - 1, 1e15  # no arithmetic goes wrong below
-_LONGEST_NAME, _LONGEST_PATH = 255, 4095  # bytes, of every file system that we know
+LAST_GPU = 1023  # far more than a machine has; CUDA counts them in 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +98,7 @@ class RuntimeConfig:
     def _check_types(self) -> None:
         """What is no choice: numbers, files, and the profile. Each becomes the plain type that its field names."""
         known = {
-            "device_id": arguments.whole("device_id (of GPUs, from 0)", self.device_id, least=0, most=_MOST_GPUS),
+            "device_id": arguments.whole("device_id (of GPUs, from 0)", self.device_id, least=0, most=LAST_GPU),
             "overlap_decode": arguments.flag("overlap_decode", self.overlap_decode),
             "max_frames": arguments.whole("max_frames", self.max_frames, least=1),
         }
@@ -128,37 +124,3 @@ def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     near = difflib.get_close_matches(value if isinstance(value, str) else found, words, n=1)
     hint = f"did you mean {near[0]}? There" if near else "there"
     raise InputError(f"there is no {name} {found}; {hint} are: {', '.join(words)}")
-
-
-def check_value(option: str, value: Any) -> None:
-    """Raises InputError, which names `option`, for a value that no command can use."""
-    if isinstance(value, list | tuple):
-        for one in value:
-            check_value(option, one)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > _MOST_WHOLE:
-            raise InputError(
-                f"{option} is a whole number of at most {_MOST_WHOLE}, got one of {len(str(value))} digits"
-            )
-    elif isinstance(value, float):
-        if not abs(value) <= _MOST:
-            raise InputError(f"{option} is a finite number of at most {_MOST:g}, got {value:g}")
-    elif isinstance(value, Path | str):
-        _check_text(option, str(value), is_path=isinstance(value, Path))
-
-
-def _check_text(option: str, text: str, *, is_path: bool) -> None:
-    try:
-        os.fsencode(text).decode()  # a locale of plain letters has umlauts as bytes
-    except UnicodeError:
-        raise InputError(f"{option} is {text!r}, which is no UTF-8; give the file a name of readable letters") from None
-    if "\0" in text:
-        raise InputError(f"{option} is {text!r}; no file has a name with a NUL in it")
-    if not is_path:
-        return
-    longest = max(len(os.fsencode(part)) for part in text.split(os.sep))
-    if longest > _LONGEST_NAME or len(os.fsencode(text)) > _LONGEST_PATH:
-        raise InputError(
-            f"{option} has a name of {longest} bytes in a path of {len(os.fsencode(text))}, file systems take "
-            f"{_LONGEST_NAME} and {_LONGEST_PATH}; choose a shorter one"
-        )

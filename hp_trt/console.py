@@ -4,7 +4,7 @@ People get bars on a terminal and one line at the end; without a terminal only t
 every event a line of JSON on standard output. Errors are one line on standard error: exit code 2 is the user's
 turn, 1 is a failure of ours, 130 is Ctrl-C and 143 a kill, both of which clean up; a traceback comes only with
 `--debug`. A reader that goes away (`| head`) ends a command quietly, as the shell expects: 141. Notes and errors are
-bounded, and whatever is printed can be (`hp_trt.streams.standard_streams`).
+bounded, and whatever is printed can be (`hp_trt.interface.standard_streams`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typer.main import get_command
 
 from engines.errors import HpTrtError, OutputError, bounded
 from engines.safe_output import BROKEN
-from hp_trt.config import check_value
+from hp_trt.interface.arguments import check_value
 from hp_trt.interface.missing import missing_library
-from hp_trt.streams.standard_streams import STDOUT, discard, settled_streams
+from hp_trt.interface.standard_streams import STDOUT, discard, settled_streams
 from runtime.stages import Event
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def _run(app: typer.Typer, *, debug: bool, as_json: bool) -> int:
 
 
 def checked_command(app: typer.Typer) -> Any:
-    """The command of `app`, with all its commands, whose values are first held to
-    `hp_trt.config.check_value`: a path and a number are refused before any work. Called, it raises InputError."""
+    """The command of `app`, with all its commands. Called, it raises InputError for a path or a number that no command
+    can use (`hp_trt.interface.arguments.check_value`), before any work."""
     command = get_command(app)
     for one in [command, *getattr(command, "commands", {}).values()]:
         for param in one.params:

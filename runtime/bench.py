@@ -44,6 +44,7 @@ if not __package__:  # run as a file: its own folder is on the path then, where 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import hp_trt  # noqa: F401  # first: it says so where engines or runtime are not ours
+from engines.cores import MOST_THREADS
 from engines.errors import InputError
 from engines.safe_output import check_outputs, safe_output
 from hp_trt.commands import options
@@ -65,7 +66,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Frames = Annotated[int | None, typer.Option(max=10_000, help="Frames of the driving video [50 drawn ones, or all].")]
-Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads, of the reference too [every core].")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=MOST_THREADS, help="CPU threads, of the reference too [every core].")
+]
 Weights = Annotated[
     Path | None, typer.Option(help="What the bundle was built from, for the race [random, or pocket's own].")
 ]

@@ -136,7 +136,7 @@ def is_whole(ended):
 at_every_write(folder, lambda: write_sample(folder, frames=1),
                prepare=lambda: shutil.rmtree(folder, ignore_errors=True), is_whole=is_whole)
 """,
-    "a training's state": """
+    "what a training writes": """
 import torch
 from export.training.files import load_state, new_file, save_state
 state = {"step": 3, "weights": {"a": torch.arange(3000.0)}}
@@ -152,9 +152,6 @@ def is_seen(ended):
     assert (final.read_bytes() == b"old" and not ended) or np.load(final)[-1] == 8999
     assert os.listdir(folder) == ["final"]
 at_every_write(folder, see, prepare=old, is_whole=is_seen)
-""",
-    "a training's clips and weights": """
-import torch
 from export.hunyuanportrait.training.clips import save_arrays
 from export.weights.packed import write_weights
 arrays = {"a": np.arange(4000), "b": np.ones(3)}

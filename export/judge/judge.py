@@ -17,6 +17,7 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from engines.cores import MOST_THREADS
 from engines.safe_output import check_outputs, safe_output
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from engines.temporary import temporary_folder
@@ -46,7 +47,7 @@ def command(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of the parameters at the start and of everything random later.")
     ] = 0,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads.")] = 1,
     debug: options.Debug = False,
 ) -> None:
     """Train the network that reads landmarks and parameters from drawn faces."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engines.cores import MOST_THREADS
 from engines.errors import InputError
 from engines.safe_output import check_folder, check_outputs
 from hp_trt.commands.options import MOST_SEED, folder
@@ -35,7 +36,7 @@ RunFolder = Annotated[
 Minutes = Annotated[float, typer.Option(min=0, help="Stop each stage after so long; the next call goes on.")]
 RunSeed = Annotated[int, typer.Option(min=0, max=MOST_SEED)]
 TorchDevice = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
-TorchThreads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads [every core].")]
+TorchThreads = Annotated[int | None, typer.Option(min=1, max=MOST_THREADS, help="CPU threads [every core].")]
 Half = Annotated[bool, typer.Option(help="Compute in bfloat16.")]
 Count = Annotated[int | None, typer.Option(min=1, max=MOST)]
 

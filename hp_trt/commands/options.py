@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypedDict
 import typer
 
 from engines import families
+from engines.cores import MOST_THREADS
 from engines.errors import InputError
 from hp_trt import config
 from hp_trt.faces import locators
@@ -31,7 +32,7 @@ MotionScale = Annotated[float | None, typer.Option(min=-1000, max=1000, help="Gu
 Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
 Family = Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")]
 Provider = Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
-Device = Annotated[int, typer.Option(min=0, max=1023, help="Which GPU, from 0.")]
+Device = Annotated[int, typer.Option(min=0, max=config.LAST_GPU, help="Which GPU, from 0.")]
 WeightBudget = Annotated[
     float | None,
     typer.Option(
@@ -39,7 +40,7 @@ WeightBudget = Annotated[
     ),
 ]
 MaxFrames = Annotated[int, typer.Option(min=1, max=1_000_000, help="The longest driving video that is taken.")]
-Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads [every core].")]
+Threads = Annotated[int | None, typer.Option(min=1, max=MOST_THREADS, help="CPU threads [every core].")]
 Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet, yoloface or mesh.")]
 LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file [mesh: as fetched].")]
 PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]

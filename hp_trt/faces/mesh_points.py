@@ -22,7 +22,6 @@ INPUT_PX = 192
 LEFT_EYE, RIGHT_EYE = (33, 133), (362, 263)
 NOSE_TIP = 4
 MOUTH_CORNERS = 61, 291
-INNER_LIPS = 13, 14  # the middle of the upper and of the lower
 
 _MARGIN = 1.5  # of the longer side of the points: a quarter of a face on each side
 # Haar's box of a face in heights of its points: so high, and so much of that above the uppermost. Measured on drawn

@@ -16,21 +16,18 @@ import numpy as np
 from engines import families
 from engines.errors import InputError
 from engines.foreign import foreign
+from hp_trt.media.files import check_file
 
 _LARGEST_BYTES = 2 << 30  # the largest face networks that are published have a quarter of it
 
 
 def require_network_file(path: Path, what: str, advice: str) -> None:
     """Raises InputError unless `path` is a file of a network's size."""
-    with foreign(f"{path} cannot be read", advice):
-        found = "no such file" if not path.exists() else "" if path.is_file() else "a folder or a device, and no file"
-        size = path.stat().st_size if not found else 0
-    if not found and not size:
-        found = "an empty file"
+    size = check_file(path, advice)
+    if not size:
+        raise InputError(f"{path} is an empty file; {advice}")
     if size > _LARGEST_BYTES:
-        found = f"a file of {size / 1e9:.1f} GB, and {what} has at most {_LARGEST_BYTES / 1e9:.1f}"
-    if found:
-        raise InputError(f"{path}: {found}; {advice}")
+        raise InputError(f"{path} has {size / 1e9:.1f} GB, and {what} has at most {_LARGEST_BYTES / 1e9:.1f}; {advice}")
 
 
 def open_onnx(path: Path, what: str, advice: str) -> Any:

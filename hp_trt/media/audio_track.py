@@ -11,9 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from engines.foreign import reason
 from hp_trt.media.opening import open_file
 from hp_trt.media.sound_carrier import CannotCarry, Entry, Heading, SoundCarrier, check_decoded, may_be_copied
-from hp_trt.media.video import audio_stream, reason, sound_notes
+from hp_trt.media.video import audio_stream, sound_notes
 
 # Sound may outlast the picture by this much; a clip that was cut short takes its sound with it.
 _OVERHANG_S = Fraction(1, 2)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import InputError
-from engines.foreign import foreign, reason
+from engines.foreign import foreign
 from hp_trt.media.files import check_file
 from hp_trt.media.heif_boxes import is_still
 from hp_trt.media.mov_index import check_mov_index
@@ -55,18 +55,13 @@ def open_file(path: Path, *, timeout_s: float | None = None, still: bool = False
         raise InputError(f"{path} is a picture or a text, not a video; {ADVICE}")
     import av
 
-    try:
-        return _open(os.fspath(path.absolute()), CONTAINERS, ("file",), timeout_s)  # http:x.mp4 is a file here
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: permission denied; change its permissions") from error
-    except av.error.ArgumentError as error:  # recognised, and not among those named
-        raise InputError(
-            f"{path} is a picture or a text, not a video, or one of a kind that is not opened here; {ADVICE}"
-        ) from error
-    except Exception as error:
-        raise InputError(
-            f"{path} is no video that FFmpeg can open ({reason(error)}), or it is cut off; {ADVICE}"
-        ) from error
+    with foreign(f"{path} is no video that FFmpeg can open, or it is cut off", ADVICE):
+        try:
+            return _open(os.fspath(path.absolute()), CONTAINERS, ("file",), timeout_s)  # http:x.mp4 is a file here
+        except av.error.ArgumentError as error:  # recognised, and not among those named
+            raise InputError(
+                f"{path} is a picture or a text, not a video, or one of a kind that is not opened here; {ADVICE}"
+            ) from error
 
 
 def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", playlist: bool = False) -> Any:
@@ -82,25 +77,22 @@ def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", p
     if playlist:
         containers.extend(PLAYLISTS)
         protocols.append("data")
-    try:
-        return _open(source, containers, protocols, timeout_s)
-    except (av.error.ExitError, TimeoutError) as error:
-        raise InputError(
-            f"{name} did not answer within {timeout_s:g} s; see that it sends, or raise --timeout"
-        ) from error
-    except av.error.ProtocolNotFoundError as error:
-        raise InputError(f"{name}: this FFmpeg does not know that kind of address; {UNKNOWN_PROTOCOL}") from error
-    except av.error.ArgumentError as error:
-        allowed = "" if playlist or not scheme else ". A playlist is opened with --allow-playlist"
-        raise InputError(
-            f"{name} is a picture or a text, not a video, or one of a kind that is not opened here; "
-            f"name a video, a stream or a camera{allowed}"
-        ) from error
-    except Exception as error:
-        raise InputError(
-            f"{name} cannot be opened as a video: {reason(error)}; "
-            "see that the address is right and something sends there"
-        ) from error
+    advice = "see that the address is right and something sends there"
+    with foreign(f"{name} cannot be opened as a video", advice):
+        try:
+            return _open(source, containers, protocols, timeout_s)
+        except (av.error.ExitError, TimeoutError) as error:
+            raise InputError(
+                f"{name} did not answer within {timeout_s:g} s; see that it sends, or raise --timeout"
+            ) from error
+        except av.error.ProtocolNotFoundError as error:
+            raise InputError(f"{name}: this FFmpeg does not know that kind of address; {UNKNOWN_PROTOCOL}") from error
+        except av.error.ArgumentError as error:
+            allowed = "" if playlist or not scheme else ". A playlist is opened with --allow-playlist"
+            raise InputError(
+                f"{name} is a picture or a text, not a video, or one of a kind that is not opened here; "
+                f"name a video, a stream or a camera{allowed}"
+            ) from error
 
 
 def _open(source: Any, containers: Iterable[str], protocols: Iterable[str], timeout_s: float | None) -> Any:

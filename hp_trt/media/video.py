@@ -129,11 +129,6 @@ def sound_notes(container: Any, name: object) -> list[str]:
     return [f"{name} has {len(tracks)} sound tracks: the {which} is carried"]
 
 
-def reason(error: BaseException) -> str:
-    """What FFmpeg or the system says is wrong, without a number."""
-    return getattr(error, "strerror", None) or str(error)
-
-
 def _clock_notes(info: VideoInfo, clock: SteadyClock) -> list[str]:
     if not clock.jumps:
         return []

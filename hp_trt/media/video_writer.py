@@ -1,6 +1,6 @@
 """Writing the result: H.264 in an mp4, each frame at the driving frame's time, with its sound.
 
-The file grows under a hidden name in its folder (`part_file`) and gets its own name when it is complete.
+The file grows under a hidden name in its folder (`engines.part_file`) and gets its own name when it is complete.
 Until then whatever had that name stays; on an error or Ctrl-C the hidden file goes.
 
 Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from engines.errors import OutputError
+from engines.foreign import reason
 from engines.part_file import PartFile
 from engines.safe_output import check_outputs, refusal, refused_by_disk
 from hp_trt.media.audio_track import AudioTrack
 from hp_trt.media.clock import FALLBACK_RATE
 from hp_trt.media.sound_carrier import CannotCarry
-from hp_trt.media.video import VideoInfo, reason
+from hp_trt.media.video import VideoInfo
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
 # one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
@@ -64,7 +65,8 @@ class VideoWriter:
         self.frames = 0
         self.notes: list[str] = []
         self._finished = False
-        check_target(self.path, driving)
+        inputs = {"the driving video": driving.path if driving else None}
+        check_outputs({"the result": self.path}, inputs, suffixes=tuple(SUFFIXES))
         self._part: PartFile | None = None
         self._container: Any = None
         self._audio: AudioTrack | None = None
@@ -229,9 +231,3 @@ def yuv_frame(image: np.ndarray, reformatter: Any = None) -> Any:
     frame = av.VideoFrame.from_ndarray(image, format="rgb24")
     convert = reformatter.reformat if reformatter else av.VideoFrame.reformat
     return convert(frame, format="yuv420p", dst_colorspace=BT601)
-
-
-def check_target(path: Path, driving: VideoInfo | None = None) -> None:
-    """Raise OutputError when no video can be written there, InputError when `driving` itself is there."""
-    inputs = {"the driving video": driving.path if driving else None}
-    check_outputs({"the result": path}, inputs, suffixes=tuple(SUFFIXES))

@@ -15,11 +15,11 @@ from engines.errors import OutputError
 
 
 class CutOff(OutputError):
-    """A recording that ends where its disk did. `frames`: how many of it are kept."""
+    """A recording that ends where its disk did, for the reason `why`. `frames`: how many of it are kept."""
 
-    def __init__(self, message: str, frames: int) -> None:
-        super().__init__(message)
-        self.frames = frames
+    def __init__(self, why: OutputError, frames: int) -> None:
+        super().__init__(str(why))
+        self.exit_code, self.frames = why.exit_code, frames
 
 
 def keep_whole(path: Path, container_format: str) -> int:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from engines.errors import OutputError
+from engines.foreign import reason
 from engines.part_file import PartFile, orphans
-from hp_trt.media.video import reason
+from engines.safe_output import refusal
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.streams.cut_off import CutOff, count_pictures, keep_whole
 from hp_trt.streams.pipes import PartWriter
@@ -26,7 +24,6 @@ from hp_trt.streams.sink import Shape
 # sound's beginning is known.
 _FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 _UNFINISHED = {"mp4": _FRAGMENTS, "mov": _FRAGMENTS, "matroska": {"cluster_time_limit": "1000"}}
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileSink:
@@ -50,7 +47,7 @@ class FileSink:
 
         self._see_to_orphans()
         container_format = SUFFIXES[self.path.suffix.lower()]
-        with _told(self.name, "nothing was left behind"):
+        with _told(self.name, "Nothing was left behind"):
             try:
                 self._part = PartFile(self.path, precious=True)
                 self._writer = PartWriter(self._part.path)
@@ -84,7 +81,7 @@ class FileSink:
             self._writer.settle()
         self.notes += recording.notes
         self._writer.shut()
-        with _told(self.name, f"the recording is {self._part.path}"):
+        with _told(self.name, f"The recording is {self._part.path}"):
             self._part.commit()
 
     @contextmanager
@@ -97,15 +94,13 @@ class FileSink:
         except (OSError, av.FFmpegError) as error:
             assert self._writer is not None
             if self._recording is not None and not self._writer.broken:  # the encoder's: `close` completes the rest
-                raise OutputError(
-                    _refused(self.name, error, f"the {self._frames} frames until then are kept")
-                ) from error
+                raise refusal(self.name, error, left=f"The {self._frames} frames until then are kept") from error
             recording, self._recording = self._recording, None
             self._writer.broken = self._writer.broken or OSError(error.errno, error.strerror)
             if recording is not None:
                 closed_quietly(recording.finish)
             left, frames = self._cut_off()
-            raise CutOff(_refused(self.name, error, left), frames) from error
+            raise CutOff(refusal(self.name, error, left=left), frames) from error
 
     def _see_to_orphans(self) -> None:
         for part in orphans(self.path):
@@ -126,7 +121,7 @@ class FileSink:
             frames = keep_whole(self._part.path, SUFFIXES[self.path.suffix.lower()])
             if not frames:
                 self._discard()
-                return "nothing was left behind: not one frame was complete", 0
+                return "Nothing was left behind: not one frame was complete", 0
             if not os.path.lexists(self.path):
                 self._part.commit(synced=False)
                 kept = self.path
@@ -135,8 +130,8 @@ class FileSink:
                 self._part.commit(kept, synced=False)
                 self.notes.append(f"{self.path} was there before and stays; what was recorded is {kept}")
         except OSError as error:  # a disk that is gone
-            return f"what is left in {self._part.path} cannot be kept ({reason(error)})", 0
-        until = "one frame is" if frames == 1 else f"the {frames} frames until then are"
+            return f"What is left in {self._part.path} cannot be kept ({reason(error)})", 0
+        until = "One frame is" if frames == 1 else f"The {frames} frames until then are"
         return f"{until} kept in {kept}", frames
 
     def _free_name(self) -> Path:
@@ -159,9 +154,4 @@ def _told(name: str, left: str) -> Iterator[None]:
     try:
         yield
     except (OSError, av.FFmpegError) as error:
-        raise OutputError(_refused(name, error, left)) from error
-
-
-def _refused(name: str, error: Any, left: str) -> str:
-    advice = "free some space" if error.errno in _FULL else "see to it, or write somewhere else"
-    return f"{name} could not be written: {reason(error)}; {advice}. {left[:1].upper()}{left[1:]}"
+        raise refusal(name, error, left=left) from error

@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 
 from engines.errors import OutputError
-from hp_trt.media.video_writer import SUFFIXES, check_target
+from engines.safe_output import check_place
+from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.streams.file_sink import FileSink
 from hp_trt.streams.pipes import PipeWriter
 from hp_trt.streams.sink import NullSink, Sink
@@ -47,5 +48,5 @@ def plan_sink(
     path = Path(out)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{out}: a file is written as {', '.join(SUFFIXES)}; --out takes {_KINDS}")
-    check_target(path)
+    check_place(path)
     return FileSink(path)

@@ -22,11 +22,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.errors import InputError
+from engines.foreign import reason
 from hp_trt.media.clock import FrameTimes, frame_rate
 from hp_trt.media.display import Display
 from hp_trt.media.opening import open_file, open_stream, video_stream
 from hp_trt.media.promise import Delivery, Promise, shortfall
-from hp_trt.media.video import audio_stream, probe, reason, sound_notes
+from hp_trt.media.video import audio_stream, probe, sound_notes
 from hp_trt.streams.pipes import PipeReader
 
 STDIN = "-"
@@ -93,8 +94,8 @@ def is_url(what: str) -> bool:
     return bool(_URL.match(what))
 
 
-def shown(url: str) -> str:
-    """`url` without its password."""
+def without_password(url: str) -> str:
+    """`url`, for people: without the name and the password in it."""
     return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
@@ -241,9 +242,11 @@ class Camera:
 
 def _open_url(url: str, *, sound: bool, timeout_s: float, playlist: bool) -> Media:
     scheme = url.partition("://")[0].lower()
-    container = open_stream(url, shown(url), timeout_s=timeout_s, scheme=scheme, playlist=playlist)
+    container = open_stream(url, without_password(url), timeout_s=timeout_s, scheme=scheme, playlist=playlist)
     # A stream that goes on has no end to tell; a recording that lies elsewhere has.
-    return Media(container, shown(url), sound=sound, timeout_s=timeout_s, recorded=container.duration is not None)
+    return Media(
+        container, without_password(url), sound=sound, timeout_s=timeout_s, recorded=container.duration is not None
+    )
 
 
 def _open_stdin(*, sound: bool, timeout_s: float, stop: threading.Event) -> Media:

@@ -10,14 +10,14 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import OutputError
+from engines.foreign import reason
 from hp_trt.media.clock import SteadyClock
 from hp_trt.media.opening import UNKNOWN_PROTOCOL
-from hp_trt.media.video import reason
 from hp_trt.media.video_writer import yuv_frame
 from hp_trt.streams.pipes import PipeWriter
 from hp_trt.streams.recording import INTERLEAVE, Recording, closed_quietly
 from hp_trt.streams.sink import Shape
-from hp_trt.streams.sources import shown
+from hp_trt.streams.sources import without_password
 
 _URL_FORMATS = {"tcp": "mpegts", "udp": "mpegts", "srt": "mpegts", "http": "mpegts", "https": "mpegts"} | dict.fromkeys(
     ("rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpte", "rtmpts"), "flv"
@@ -126,8 +126,10 @@ class UrlSink(StreamSink):
 
         scheme = url.partition(":")[0].lower()
         if scheme in ("rtsp", "rtsps"):  # seen: it waits for a server that says nothing without end
-            raise OutputError(f"{shown(url)}: rtsp is read here, and not sent; send rtmp, which such servers take too")
-        super().__init__(shown(url), container_format or _URL_FORMATS.get(scheme, ""))
+            raise OutputError(
+                f"{without_password(url)}: rtsp is read here, and not sent; send rtmp, which such servers take too"
+            )
+        super().__init__(without_password(url), container_format or _URL_FORMATS.get(scheme, ""))
         if not self._format:
             raise OutputError(
                 f"{self.name}: nothing is known of {scheme}:// but how FFmpeg may send there; name the container: "

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from engines import families
+from engines.errors import BundleError
 from engines.fields import parse_json
 from export.hunyuanportrait.training.recorded import _index
 from export.plans.timing_cache import MAGIC, read_timing_cache
@@ -79,7 +80,7 @@ def test_a_safetensors_file_of_another_header_is_read_or_refused(tmp_path, heade
         unusable(read_checkpoint(tmp_path / "w.safetensors"))
 
 
-@fuzz(100)
+@fuzz(60)
 @given(data=st.data())
 def test_a_training_state_of_other_bytes_is_read_or_refused(good, tmp_path, data):
     path = tmp_path / "phase.pt"
@@ -102,14 +103,14 @@ def test_an_index_of_clips_is_read_or_a_value_error(found):
     assert all(isinstance(number, int) for number in (*index["training"], *index["gives"].values()))
 
 
-@fuzz(150)
+@fuzz(80)
 @given(data=st.data())
-def test_a_timing_cache_of_other_bytes_is_none(tmp_path, data):
+def test_a_timing_cache_of_other_bytes_is_refused(tmp_path, data):
     family = families.TENSORRT
     facts = {"magic": MAGIC, "family": family.name, "version": "11.4", "sha256": "0" * 64}
     line = data.draw(st.one_of(spoiled(facts).map(lambda found: json.dumps(found).encode()), st.binary(max_size=99)))
     (tmp_path / "timing.cache").write_bytes(line + b"\n" + data.draw(st.binary(max_size=9)))
-    with refused_or_right():
+    with pytest.raises(BundleError, match="timing cache"):  # no bytes have that hash
         read_timing_cache(family, "11.4", tmp_path / "timing.cache")
 
 
@@ -137,7 +138,7 @@ def test_a_file_that_unpacks_to_a_thousand_times_its_size_takes_no_memory(tmp_pa
         for name, content in parts.items():
             with archive.open(name, "w", force_zip64=True) as part:
                 if name.endswith("/data/0"):
-                    for _ in range(25):  # of 16 MiB each
+                    for _ in range(10):  # of 16 MiB each
                         part.write(bytes(16 << 20))
                 else:
                     part.write(content)

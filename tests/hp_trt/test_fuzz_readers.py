@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import InputError
-from hp_trt.config import check_value, one_of
+from hp_trt.config import one_of
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.hunyuanportrait.portrait import portrait_crop
 from hp_trt.hunyuanportrait.profiles import find_profile, roles, sampling_of
+from hp_trt.interface.arguments import check_value
 from hp_trt.measure.evaluation.config import parse_seeds
 from hp_trt.measure.planning.gpus import find_card
-from hp_trt.streams.sources import is_url, shown
+from hp_trt.streams.sources import is_url, without_password
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.hostile import damaged, fuzz, refused_or_right, spoiled, values
 
@@ -128,7 +129,7 @@ def test_a_word_of_a_command_is_understood_or_refused(word):
             read(word)
     with refused_or_right():
         check_value("--x", word)
-    assert isinstance(is_url(word), bool) and isinstance(shown(word), str)
+    assert isinstance(is_url(word), bool) and isinstance(without_password(word), str)
 
 
 @fuzz(200)

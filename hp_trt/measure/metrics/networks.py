@@ -23,7 +23,7 @@ import numpy as np
 
 from engines import families
 from engines.errors import InputError
-from engines.foreign import foreign, reason
+from engines.foreign import foreign
 from hp_trt.media.pixels import unit_planes
 
 _LARGEST = 4096  # pixels along a side, or frames, that a file may ask for: more would fill the memory
@@ -120,11 +120,9 @@ class _Network:
 
     def __call__(self, *tensors: np.ndarray) -> np.ndarray:
         feeds = {tensor.name: value for tensor, value in zip(self._inputs, tensors, strict=True)}
-        try:
+        shapes = ", ".join(str(tensor.shape) for tensor in tensors)
+        with foreign(f"{self.path} does not run on {shapes}", "give another file"):
             result: Any = self._session.run([self._session.get_outputs()[0].name], feeds)[0]
-        except Exception as error:
-            shapes = ", ".join(str(tensor.shape) for tensor in tensors)
-            raise InputError(f"{self.path} does not run on {shapes}: {reason(error)}; give another file") from error
         if not isinstance(result, np.ndarray) or result.dtype.kind not in "fiu" or not result.size:
             kind = f"{result.dtype} {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
             raise InputError(f"{self.path} gives {kind}, needed are numbers; give another file")

@@ -15,9 +15,9 @@ def test_a_file_that_is_no_yunet_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="not a YuNet network"):
         YuNetLocator(path)
     path.write_bytes(b"")
-    with pytest.raises(InputError, match="an empty file; give a face_detection_yunet file"):
+    with pytest.raises(InputError, match="is an empty file; give a face_detection_yunet file"):
         YuNetLocator(path)
-    with pytest.raises(InputError, match="a folder or a device, and no file"):
+    with pytest.raises(InputError, match="is not a file; give a face_detection_yunet"):
         YuNetLocator(tmp_path)
 
 

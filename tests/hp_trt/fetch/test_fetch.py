@@ -113,6 +113,15 @@ def test_a_full_disk_leaves_nothing(pip, data, monkeypatch):
     assert list(data.iterdir()) == []
 
 
+def test_a_fault_of_our_own_is_not_told_as_the_networks(data, monkeypatch):
+    def broken(wanted, folder):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(fetching, "download", broken)
+    with pytest.raises(KeyError, match="ours"):
+        fetch(WANTED)
+
+
 def test_the_command_tells_the_licence_and_prints_the_place(hp_trt, pip, data, monkeypatch, tmp_path):
     monkeypatch.setattr(table, "FETCHED", {"mesh": WANTED})
     ended = hp_trt("fetch", "mesh")

@@ -242,6 +242,26 @@ def test_a_listener_may_change_the_portrait_in_the_middle_of_a_turn(stage):
     session.abort()
 
 
+def test_a_listener_may_end_the_session_in_the_middle_of_a_turn():
+    """Another stage waits for that turn: who has it must not wait for that stage."""
+    stream, aborted = FakeStream(concurrent=False), threading.Event()
+
+    def end():
+        deadline = time.monotonic() + PATIENCE_S
+        while len(stream.asked) < 7 and time.monotonic() < deadline:  # the next window is seen, and needs the turn
+            time.sleep(0.001)
+        session.abort()
+        aborted.set()
+
+    stream.before_denoise = end
+    # Not in a `with`, which would wait for ever for a thread that hangs.
+    session = open_session(stream, queue_in=10)
+    for number in range(7):
+        session.push(picture(100), number)
+    assert aborted.wait(PATIENCE_S)
+    session.abort()
+
+
 def test_what_fails_in_a_stage_reaches_whoever_pushes_or_pulls():
     def fail():
         raise NonFiniteError("live window 0: not finite")

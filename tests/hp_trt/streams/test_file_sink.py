@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engines.errors import OutputError
+from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.file_sink import FileSink
 from hp_trt.streams.sink import Shape
 from tests.hp_trt.clips import contents, make_clip, picture
@@ -111,6 +112,7 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from engines.errors import OutputError
+from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.file_sink import FileSink
 from hp_trt.streams.sink import Shape
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing past the limit then fails as on a full disk
@@ -206,7 +208,7 @@ def test_wherever_the_disk_fails_the_message_says_how_many_frames_can_be_read(tm
         assert recorded(whole) == ([], [])
     total = 10**9 - made[0].left
     seen = set()
-    for most in (*range(0, total, total // 60), *range(total - 1200, total + 60, 20)):
+    for most in (*range(0, total, total // 25), *range(total - 1200, total + 60, 40)):
         folder = tmp_path / str(most)
         folder.mkdir()
         out = folder / f"o.{ending}"
@@ -217,7 +219,9 @@ def test_wherever_the_disk_fails_the_message_says_how_many_frames_can_be_read(tm
             assert said == [] and readable(out) == 40
             continue
         (error,) = said
-        assert str(error).startswith(f"{out} could not be written: No space left on device; free some space. ")
+        assert str(error).startswith(
+            f"{out} could not be written: No space left on device; free some space, or write somewhere else. "
+        )
         assert notes == []
         if not left(folder):
             assert "Nothing was left behind" in str(error) and (
@@ -239,7 +243,8 @@ def test_an_error_of_the_disk_that_comes_last_keeps_the_whole_file(tmp_path, mon
 
     monkeypatch.setattr(os, "fsync", broken)
     said, _ = recorded(tmp_path / "o.mp4")
-    assert "Input/output error; see to it" in str(said[0])
+    assert "Input/output error; the disk fails, or the connection to it: see to it" in str(said[0])
+    assert said[0].exit_code == 1 and isinstance(said[0], CutOff)
     assert str(said[0]).endswith(f"The 40 frames until then are kept in {tmp_path / 'o.mp4'}")
     assert readable(tmp_path / "o.mp4") == 40
 

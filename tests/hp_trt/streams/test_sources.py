@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import InputError
 from hp_trt.streams import sources
-from hp_trt.streams.sources import Camera, Picture, SoundPacket, open_source, shown
+from hp_trt.streams.sources import Camera, Picture, SoundPacket, open_source, without_password
 from tests.hp_trt.clips import contents, make_clip, make_sound, picture
 
 
@@ -66,7 +66,7 @@ def test_what_is_no_video_is_told(tmp_path, make, says):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1 cannot be opened as a video: Connection refused"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1 cannot be opened as a video (Connection refused); see"),
         ("nosuch://me:secret@host", "nosuch://host: this FFmpeg does not know that kind of address"),
         ("udp://127.0.0.1:19", "udp://127.0.0.1:19 did not answer within 0.3 s"),
     ],
@@ -78,8 +78,8 @@ def test_an_address_that_gives_nothing_is_told(url, says):
 
 
 def test_a_password_is_not_shown():
-    assert shown("rtsp://me:secret@host/x?y") == "rtsp://host/x?y"
-    assert shown("http://host/a@b") == "http://host/a@b"
+    assert without_password("rtsp://me:secret@host/x?y") == "rtsp://host/x?y"
+    assert without_password("http://host/a@b") == "http://host/a@b"
 
 
 @pytest.mark.parametrize(

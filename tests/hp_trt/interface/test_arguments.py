@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import InputError
-from hp_trt.config import check_value
+from hp_trt.interface.arguments import check_value
 from tests.hp_trt.command_line import refused
 
 
@@ -22,7 +22,7 @@ from tests.hp_trt.command_line import refused
         (Path("/tmp") / ("x" * 256), "--x has a name of 256 bytes in a path of 261, file systems take 255 and 4095"),
         (Path("ü" * 128), "--x has a name of 256 bytes"),
         (Path("a/" * 2500), "in a path of 4999"),
-        ((Path("ok"), Path("no\0name")), "no file has a name with a NUL in it"),
+        ((Path("ok"), Path("no\0name")), "no name may have a zero in it"),
         (Path("\udcff.png"), "which is no UTF-8; give the file a name of readable letters"),
         ("camera:\udcff", "which is no UTF-8"),
     ],

@@ -55,11 +55,11 @@ def test_a_name_that_is_no_text_is_refused_in_plain_letters(small_bundle, tmp_pa
     ("module", "words"),
     [
         ("hp_trt", ["inspect", "FOLDER/nö"]),
-        ("hp_trt", ["plan", "--bundle", "FOLDER/nö"]),
-        ("hp_trt", ["evaluate", "--bundle", "FOLDER/nö"]),
+        ("hp_trt", ["plan", "--gpu", "H200", "--bundle", "FOLDER/nö"]),
+        ("hp_trt", ["evaluate", "--protocol", "self", "--seeds", "0:1", "--bundle", "FOLDER/nö"]),
         ("hp_trt", ["animate", "--bundle", "FOLDER/nö", "--portrait", "ä", "--driving", "ö", "--out", "FOLDER/o.mp4"]),
         ("hp_trt", ["live", "--bundle", "FOLDER/nö", "--portrait", "ä", "--driving", "ö", "--out", "FOLDER/o.mp4"]),
-        ("export.build_engines", ["--out", "FOLDER/nö/nö", "--preset", "nö"]),
+        ("export.build_engines", ["--bundle", "FOLDER/b", "--preset", "nö"]),
         ("runtime.bench", ["--bundle", "FOLDER/nö"]),
     ],
     ids=["inspect", "plan", "evaluate", "animate", "live", "build", "bench"],
@@ -68,7 +68,7 @@ def test_an_error_that_cannot_be_encoded_is_one_line_and_its_code(tmp_path, modu
     words = [word.replace("FOLDER", str(tmp_path)) for word in words]
     code, out, err = shell(words, module=module, **ASCII)
     assert (code, out) == (2, b"")
-    assert err.decode("ascii").startswith("error: ") and err.count(b"\n") == 1
+    assert err.decode("ascii").startswith("error: ") and err.count(b"\n") == 1 and b"n\\xf6" in err
     assert b"our mistake" not in err
 
 
@@ -112,11 +112,9 @@ def test_bars_notes_and_results_are_escaped_on_a_terminal_too(more):
     [
         ("2>&-", 2, [], []),
         ("2>/dev/full", 2, [], []),
-        ("<&- 2>&-", 2, [], []),
         (">&-", 2, [], ["error: "]),
         (">/dev/full", 2, [], ["error: "]),
         (">&- 2>&-", 2, [], []),
-        (">/dev/full 2>/dev/full", 2, [], []),
     ],
 )
 def test_an_error_goes_to_standard_error_or_nowhere(tmp_path, redirections, code, out, err):
@@ -126,7 +124,7 @@ def test_an_error_goes_to_standard_error_or_nowhere(tmp_path, redirections, code
         assert [line[:7] for line in found.decode().splitlines()] == begins
 
 
-@pytest.mark.parametrize("redirections", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+@pytest.mark.parametrize("redirections", ["2>/dev/full", "<&- 2>&-"])
 def test_lines_of_json_are_alone_on_standard_output(tmp_path, redirections):
     code, out, err = shell(["inspect", tmp_path / "nothing", "--json"], redirections)
     assert (code, err) == (2, b"")
@@ -137,7 +135,6 @@ def test_lines_of_json_are_alone_on_standard_output(tmp_path, redirections):
 @pytest.mark.parametrize(
     ("redirections", "more", "code", "says"),
     [
-        ("2>&-", [], 0, ""),
         ("2>/dev/full", [], 0, ""),
         (">&-", [], 0, ""),  # who closes it wants no table
         (

@@ -20,6 +20,7 @@ from engines.backend import Buffer, Pending, StreamName
 from engines.cores import MOST_THREADS, available_cores
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
+from engines.file_names import utf8_name
 from engines.spec import NetworkSpec, TensorSpec, plain_name
 
 families.load(families.ONNXRUNTIME)  # where it is missing, the error says what to install; `import` would not
@@ -82,7 +83,7 @@ class OnnxBackend:
         """
         try:
             session = ort.InferenceSession(
-                str(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
+                utf8_name(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
             )
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import DiskError, InputError, OutputError
+from engines.file_names import utf8_name
 from engines.foreign import reason
 from engines.part_file import target_of, try_place, whole_file
 
@@ -66,8 +67,8 @@ def check_place(path: Path) -> None:
     if not path.name or str(path) in (".", ""):
         raise OutputError(f"{str(path)!r} names no file; give a file name")
     try:
-        str(path.absolute()).encode()
-    except UnicodeEncodeError:
+        utf8_name(path.absolute())
+    except UnicodeError:
         raise OutputError(f"{path} is no UTF-8, which the libraries that write it need; give another name") from None
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")

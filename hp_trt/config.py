@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from engines.cores import MOST_THREADS
 from engines.errors import InputError
 from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
+from engines.file_names import utf8_name
 from hp_trt.faces.locators import LOCATORS, Locator
 from hp_trt.interface import arguments
 from hp_trt.profiles import Profile, profiles_file
@@ -149,7 +150,7 @@ def check_value(option: str, value: Any) -> None:
 
 def _check_text(option: str, text: str, *, is_path: bool) -> None:
     try:
-        os.fsencode(text).decode()  # a locale of plain letters has umlauts as bytes
+        utf8_name(text)
     except UnicodeError:
         raise InputError(f"{option} is {text!r}, which is no UTF-8; give the file a name of readable letters") from None
     if "\0" in text:

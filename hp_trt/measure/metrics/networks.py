@@ -23,6 +23,7 @@ import numpy as np
 
 from engines import families
 from engines.errors import InputError
+from engines.file_names import utf8_name
 from engines.foreign import foreign, reason
 from hp_trt.media.pixels import unit_planes
 
@@ -80,7 +81,7 @@ class _Network:
             raise InputError(f"{path}: no such file; give an .onnx network that takes {takes}, or leave it out")
         onnxruntime = families.load(families.ONNXRUNTIME)
         with foreign(f"{path} is not an ONNX network that onnxruntime can open", "convert it again"):
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(utf8_name(path), providers=["CPUExecutionProvider"])
         self._length = 0  # of `vector`, once there was one
         self.path, self._inputs = path, self._session.get_inputs()
         found = [(tensor.type, len(tensor.shape)) for tensor in self._inputs]

@@ -51,6 +51,36 @@ def test_a_name_that_is_no_text_is_refused_in_plain_letters(small_bundle, tmp_pa
     assert "b\\udcff\\udcfendel" in text and "which is no UTF-8" in text and text.count("\n") == 1
 
 
+def test_files_whose_names_have_umlauts_are_read_and_written_in_a_plain_locale(small_bundle, sample, tmp_path):
+    """Its names are bytes there, of which OpenCV dies, and which ONNX Runtime does not take."""
+    folder = tmp_path / "ünder"
+    folder.mkdir()
+    bundle = called(small_bundle, folder, UMLAUT)
+    inputs = {"portrait": "portrait.png", "driving": "driving.mp4"}
+    for path, name in zip(sample, inputs.values(), strict=False):
+        (folder / name).write_bytes(Path(path).read_bytes())
+    words = [f"--{option}={folder / name}" for option, name in inputs.items()]
+    outputs = {"out": "ä.mp4", "crop-out": "ö.mp4", "sheet": "ü.png"}
+    words += [f"--{option}={folder / name}" for option, name in outputs.items()]
+    code, _, err = shell(["animate", f"--bundle={bundle}", "--steps=1", *words], **C_LOCALE)
+    assert code == 0, err
+    assert all((folder / name).stat().st_size for name in outputs.values())
+
+
+@pytest.mark.parametrize("option", ["--locator=yunet", "--locator=yoloface", "--arcface", "--lpips"])
+def test_a_network_whose_name_has_umlauts_is_opened_in_a_plain_locale(small_bundle, sample, tmp_path, option):
+    """It is told for what it is: another network."""
+    other = tmp_path / "nötz.onnx"
+    other.write_bytes(next(small_bundle.glob("onnx/stitch-*/stitch.onnx")).read_bytes())
+    words = ["animate", f"--portrait={sample[0]}", f"--driving={sample[1]}", f"--out={tmp_path / 'o.mp4'}"]
+    if option == "--lpips":
+        words = ["evaluate", "--protocol=self", "--seeds=0:1", "--frames=3"]
+    words += [option, f"--locator-file={other}"] if "locator" in option else [f"{option}={other}"]
+    code, _, err = shell([*words, f"--bundle={small_bundle}"], **C_LOCALE)
+    assert code == 2, err
+    assert b"error: " in err and b"n\\udcc3\\udcb6tz.onnx" in err and b"incompatible constructor" not in err
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [

@@ -26,6 +26,7 @@ _ADVICE = {
     errno.EFBIG: f"free some space, or raise the limit on a file's size, {ELSEWHERE}",
     errno.EACCES: f"it is not writable: change the permissions, {ELSEWHERE}",
     errno.EPERM: f"it is not writable: change the permissions, {ELSEWHERE}",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EROFS: "the file system is read-only: write somewhere else",
     errno.ENOENT: f"make its folder first (mkdir -p), {ELSEWHERE}",
     errno.ENOTDIR: f"a part of its path is a file; make a folder, {ELSEWHERE}",
@@ -70,6 +71,8 @@ def check_place(path: Path) -> None:
         utf8_name(path.absolute())
     except UnicodeError:
         raise OutputError(f"{path} is no UTF-8, which the libraries that write it need; give another name") from None
+    except OSError as error:  # of a relative one, when the current folder is gone
+        raise refusal(path, error) from error
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")
     try:

@@ -194,6 +194,45 @@ def test_a_closed_standard_output_is_not_given_to_the_next_file(small_bundle, sa
     assert code == 2 and b"standard output is closed; open it, or write to a file" in err
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("hp_trt", ["sample", "--out", "s"]),
+        ("hp_trt", ["evaluate", "--protocol=self", "--seeds=0:1", "--bundle=/tmp", "--json", "o.json"]),
+        ("export.build_engines", ["--preset", "pocket", "--bundle", "/nowhere/b"]),
+        ("runtime.bench", ["--bundle", "b"]),
+    ],
+    ids=["sample", "evaluate", "build", "bench"],
+)
+def test_a_current_folder_that_is_gone_is_told(tmp_path, module, words):
+    """PyTorch's libraries end the process when they are loaded there."""
+    gone, here = tmp_path / "gone", Path(__file__).parents[3]
+    gone.mkdir()
+    start = 'cd "$0" && rmdir "$0" && exec "$@"'
+    ended = subprocess.run(
+        ["sh", "-c", start, gone, sys.executable, "-m", module, *words],
+        capture_output=True, env=os.environ | {"PYTHONPATH": str(here)}, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.decode() == (
+        "error: the current folder cannot be used (No such file or directory); change into one that exists\n"
+    )
+
+
+def test_a_library_that_memory_is_too_small_for_is_no_mistake_of_ours():
+    limits = ("failed to map segment", "cannot allocate memory")
+    for words in limits:
+        program = (
+            "import sys, types, typer; from hp_trt.console import run; app = typer.Typer()\n"
+            "@app.command()\n"
+            f"def load() -> None: raise ImportError('libx.so: {words} from shared object')\n"
+            "run(app)"
+        )
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+        assert ended.returncode == 1
+        assert ended.stderr.decode().startswith("error: out of memory; close other programs")
+
+
 def test_notes_and_foreign_messages_are_bounded(capfd):
     Reporter(bars=False).note("a\x1b[2J" + "b" * 5000)
     noted = capfd.readouterr().err

@@ -19,6 +19,6 @@ def test_the_file_is_the_one_that_numpy_writes(tmp_path, array):
 
 
 def test_a_full_disk_is_told_with_its_reason():
-    with pytest.raises(OSError) as told:
+    with pytest.raises(OSError, match="No space left") as told:
         save_array(Path("/dev/full"), np.zeros(1 << 20))
     assert told.value.errno == errno.ENOSPC

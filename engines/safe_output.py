@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +154,19 @@ def _is_named_in(folder: Path, file: Path) -> bool:
     """Whether a file that exists has another name in `folder` or below: a hard link, or a link that leads to it."""
     if not file.is_file():
         return False
-    seen = set()
-    for where, folders, names in os.walk(folder, followlinks=True):
+    waiting, seen = [str(folder)], set()  # no recursion: a stranger's folders are as deep as they like
+    while waiting:
+        where = waiting.pop()
         if (place := os.path.realpath(where)) in seen:  # a link that leads back
-            folders.clear()
             continue
         seen.add(place)
-        if any(same_file(file, os.path.join(where, name)) for name in names):
-            return True
+        with suppress(OSError):  # not ours to read
+            for name in os.listdir(where):
+                path = os.path.join(where, name)
+                if os.path.isdir(path):
+                    waiting.append(path)
+                elif same_file(file, path):
+                    return True
     return False
 
 

@@ -14,7 +14,7 @@ import numpy as np
 def save_array(path: Path, array: np.ndarray) -> None:
     """As `np.save`. Raises OSError with the system's reason."""
     with path.open("wb") as file:
-        np.save(_Through(file), array)  # type: ignore[arg-type]  # all that it asks of what is no file of C's
+        np.save(_Through(file), array)  # all that it asks of what is no file of C's
 
 
 class _Through:

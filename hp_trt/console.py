@@ -176,6 +176,18 @@ def _then(option: str, default: Any, callback: Callable[..., Any] | None) -> Cal
     return check_then
 
 
+def _interruption(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or the kill that a library was met by, which then failed at something else; None: nobody asked."""
+    found: BaseException | None = None if isinstance(error, HpTrtError) else error
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
+        if isinstance(found, KeyboardInterrupt | _Terminated):
+            return found
+        seen.add(id(found))
+        found = found.__cause__ or found.__context__
+    return None
+
+
 def _is_memory(error: BaseException) -> bool:
     """Whether there was too little of it, or a limit on it was met; loading a library says so in the loader's words."""
     if isinstance(error, ImportError):
@@ -203,7 +215,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         return error.exit_code
     if hasattr(error, "format_message") and not error.format_message():  # no arguments: the help was shown
         return getattr(error, "exit_code", 2)
-    error = missing_library(error) or error
+    error = missing_library(error) or _interruption(error) or error
     if isinstance(error, HpTrtError):
         message, code = str(error), error.exit_code
     elif isinstance(error, _Terminated):

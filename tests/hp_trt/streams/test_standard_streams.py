@@ -233,6 +233,22 @@ def test_a_library_that_memory_is_too_small_for_is_no_mistake_of_ours():
         assert ended.stderr.decode().startswith("error: out of memory; close other programs")
 
 
+@pytest.mark.parametrize(("error", "code"), [("KeyboardInterrupt", 130), ("console._Terminated", 143)])
+def test_what_a_library_does_wrong_when_it_is_interrupted_is_the_interruption(error, code):
+    """PyTorch's own clean-up fails when Ctrl-C comes while it is loaded."""
+    program = (
+        "import typer; from hp_trt import console; app = typer.Typer()\n"
+        "@app.command()\n"
+        "def load() -> None:\n"
+        f"    try: raise {error}\n"
+        "    finally: typer.exc\n"
+        "console.run(app)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert b"what was complete before is untouched" in ended.stderr
+
+
 def test_notes_and_foreign_messages_are_bounded(capfd):
     Reporter(bars=False).note("a\x1b[2J" + "b" * 5000)
     noted = capfd.readouterr().err

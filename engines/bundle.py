@@ -50,6 +50,7 @@ from engines.plans import EngineSet, PlanRecord, is_timing_cache
 from engines.spec import NetworkSpec
 
 Record = GraphRecord | PlanRecord
+DEEPEST = 8  # folders inside each other: those of a bundle are half as deep, those of strangers without end
 _READS = 20  # of a bundle that is built anew while it is opened
 
 
@@ -167,8 +168,11 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     return data
 
 
-def visible_files(folder: Path) -> Iterator[str]:
-    """Every file below `folder` as a posix path relative to it; hidden files and folders are nobody's business."""
+def visible_files(folder: Path, *, deepest: int = DEEPEST) -> Iterator[str]:
+    """Every file below `folder` as a posix path relative to it; hidden files and folders are nobody's business.
+
+    A folder that lies deeper than a bundle's files is given as if it were one.
+    """
     try:
         entries = sorted(folder.iterdir())
     except FileNotFoundError:  # swept by a build just now
@@ -176,8 +180,8 @@ def visible_files(folder: Path) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            yield from (f"{entry.name}/{below}" for below in visible_files(entry))
+        if deepest and entry.is_dir() and not entry.is_symlink():
+            yield from (f"{entry.name}/{below}" for below in visible_files(entry, deepest=deepest - 1))
         else:
             yield entry.name
 

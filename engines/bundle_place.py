@@ -11,7 +11,7 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from engines.bundle import read_manifest, visible_files
+from engines.bundle import DEEPEST, read_manifest, visible_files
 from engines.errors import BundleError, OutputError
 from engines.fields import read_json
 from engines.manifest import FORMAT, MANIFEST_BYTES, MANIFEST_NAME, SCHEMA, is_graph_folder
@@ -37,6 +37,11 @@ def check_bundle_place(path: Path, *, preset: str | None) -> None:
 def _check_is_plain(path: Path) -> None:
     """Refuse links, pipes and devices, wherever they are: nothing is opened or deleted through one."""
     for where, folders, files in os.walk(path):
+        if folders and len(Path(where).relative_to(path).parts) >= DEEPEST:
+            raise BundleError(
+                f"{path} has folders inside each other more than {DEEPEST} deep, a bundle has fewer; remove them, or "
+                "choose another --bundle folder"
+            )
         for name in (*folders, *files):
             found = Path(where, name)
             try:

@@ -32,15 +32,13 @@ def outside(file: Path, known: Collection[str]) -> str:
     names = {PurePosixPath(path).name for path in known} - {file.name}
     if not file.stat().st_size:
         return ""
-    with (
-        file.open("rb") as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        memoryview(content) as data,
-    ):
-        try:
-            return next((place for place in _locations(data, "model", 0) if place not in names), "")
-        except (ValueError, IndexError):
-            return ""
+    with file.open("rb") as stream:
+        # Not closed by hand: of what Ctrl-C interrupts, pieces are still held, and closing would be another error.
+        data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        return next((place for place in _locations(data, "model", 0) if place not in names), "")
+    except (ValueError, IndexError):
+        return ""
 
 
 def _locations(data: memoryview, kind: str, depth: int) -> Iterator[str]:

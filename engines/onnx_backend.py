@@ -6,7 +6,6 @@ asked for and did not load is an error, never a silent fall back to the CPU.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from engines.backend import Buffer, Pending, StreamName
 from engines.cores import MOST_THREADS, available_cores
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
+from engines.file_names import utf8_name
 from engines.spec import NetworkSpec, TensorSpec, plain_name
 
 families.load(families.ONNXRUNTIME)  # where it is missing, the error says what to install; `import` would not
@@ -82,9 +82,8 @@ class OnnxBackend:
         Raises EngineMismatch when it does not load on this provider, BundleError when it is not what `spec` says.
         """
         try:
-            name = os.fsencode(path).decode()  # it wants UTF-8, whatever the locale makes of a name
             session = ort.InferenceSession(
-                name, self._options(threads or self.threads, spec.name), providers=self._provider_options()
+                utf8_name(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
             )
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(

@@ -23,6 +23,7 @@ from pathlib import Path
 from engines.errors import OutputError
 from engines.held import TOKEN, is_left, let_go, make_held, new_folder, remove, remove_left
 
+_DEEPEST = 8  # folders inside each other in which something of ours can lie
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -128,6 +129,8 @@ def orphans(final: Path) -> list[Path]:
 def sweep_below(folder: Path) -> None:
     """Remove what killed processes left half written in `folder` and its subfolders; links are not followed."""
     for where, folders, files in os.walk(folder):
+        if len(Path(where).relative_to(folder).parts) >= _DEEPEST:
+            folders.clear()
         for name in (*folders, *files):
             if re.fullmatch(rf"\..+\.{TOKEN}\.part", name):
                 remove_left(Path(where, name))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from engines.errors import DiskError, InputError, OutputError
+from engines.file_names import utf8_name
 from engines.foreign import reason
 from engines.part_file import check_no_zero, target_of, try_place, whole_file
 
@@ -25,6 +26,7 @@ _ADVICE = {
     errno.EFBIG: f"free some space, or raise the limit on a file's size, {ELSEWHERE}",
     errno.EACCES: f"it is not writable: change the permissions, {ELSEWHERE}",
     errno.EPERM: f"it is not writable: change the permissions, {ELSEWHERE}",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EROFS: "the file system is read-only: write somewhere else",
     errno.ENOENT: f"make its folder first (mkdir -p), {ELSEWHERE}",
     errno.ENOTDIR: f"a part of its path is a file; make a folder, {ELSEWHERE}",
@@ -66,9 +68,11 @@ def check_place(path: Path) -> None:
     if not path.name or str(path) in (".", ""):
         raise OutputError(f"{str(path)!r} names no file; give a file name")
     try:
-        os.fsencode(path.absolute()).decode()  # a locale of plain letters has umlauts as bytes
+        utf8_name(path.absolute())
     except UnicodeError:
         raise OutputError(f"{path} is no UTF-8, which the libraries that write it need; give another name") from None
+    except OSError as error:  # of a relative one, when the current folder is gone
+        raise refusal(path, error) from error
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise OutputError(f"{path.name[:20]}... is too long for a file's name; choose one of at most 200 letters")
     try:
@@ -149,14 +153,19 @@ def _is_named_in(folder: Path, file: Path) -> bool:
     """Whether a file that exists has another name in `folder` or below: a hard link, or a link that leads to it."""
     if not file.is_file():
         return False
-    seen = set()
-    for where, folders, names in os.walk(folder, followlinks=True):
+    waiting, seen = [str(folder)], set()  # no recursion: a stranger's folders are as deep as they like
+    while waiting:
+        where = waiting.pop()
         if (place := os.path.realpath(where)) in seen:  # a link that leads back
-            folders.clear()
             continue
         seen.add(place)
-        if any(same_file(file, os.path.join(where, name)) for name in names):
-            return True
+        with suppress(OSError):  # not ours to read
+            for name in os.listdir(where):
+                path = os.path.join(where, name)
+                if os.path.isdir(path):
+                    waiting.append(path)
+                elif same_file(file, path):
+                    return True
     return False
 
 

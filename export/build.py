@@ -155,7 +155,11 @@ def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | 
     source = open_weights(config)
     fingerprint = functools.cache(source.fingerprint)
     records: dict[str, GraphRecord] = {}
-    with BundleWriter(config.bundle, preset=config.preset) as writer:
+    writer = BundleWriter(config.bundle, preset=config.preset)
+    if not config.bundle.exists():  # what this refuses leaves no empty folder
+        writer.check()
+        graph_steps(config, writer, fingerprint)
+    with writer:
         steps = graph_steps(config, writer, fingerprint)
         build = _Builder(config, source, writer)
         for number, step in enumerate(steps, start=1):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import sys
 import traceback
@@ -24,7 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typer.main import get_command
 
-from engines.errors import HpTrtError, OutputError, bounded
+from engines.errors import HpTrtError, InputError, OutputError, bounded
+from engines.foreign import reason
 from engines.safe_output import BROKEN
 from hp_trt.interface.arguments import check_value
 from hp_trt.interface.missing import missing_library
@@ -132,6 +134,7 @@ def _run(app: typer.Typer, *, debug: bool, as_json: bool) -> int:
     try:
         if as_json and sys.stdout is None:  # closed by whoever started us
             raise OutputError("standard output is closed, where --json writes its lines; open it, or leave --json out")
+        _require_current_folder()
         with suppress(ValueError):  # not in the main thread: an application has its own way with signals
             signal.signal(signal.SIGTERM, _terminate)
         code = checked_command(app)(standalone_mode=False)
@@ -144,6 +147,14 @@ def _run(app: typer.Typer, *, debug: bool, as_json: bool) -> int:
             traceback.print_exc()
         code = _explain(error, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _require_current_folder() -> None:
+    """Relative names lead nowhere without one, and libraries end the process when they are loaded. InputError."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(f"the current folder cannot be used ({reason(error)}); change into one that exists") from error
 
 
 def checked_command(app: typer.Typer) -> Any:
@@ -163,6 +174,25 @@ def _then(option: str, default: Any, callback: Callable[..., Any] | None) -> Cal
         return value if callback is None else callback(context, param, value)
 
     return check_then
+
+
+def _interruption(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or the kill that a library was met by, which then failed at something else; None: nobody asked."""
+    found: BaseException | None = None if isinstance(error, HpTrtError) else error
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
+        if isinstance(found, KeyboardInterrupt | _Terminated):
+            return found
+        seen.add(id(found))
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether there was too little of it, or a limit on it was met; loading a library says so in the loader's words."""
+    if isinstance(error, ImportError):
+        return any(words in str(error) for words in ("failed to map segment", "cannot allocate memory"))
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 
 class _Terminated(BaseException):
@@ -185,7 +215,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         return error.exit_code
     if hasattr(error, "format_message") and not error.format_message():  # no arguments: the help was shown
         return getattr(error, "exit_code", 2)
-    error = missing_library(error) or error
+    error = missing_library(error) or _interruption(error) or error
     if isinstance(error, HpTrtError):
         message, code = str(error), error.exit_code
     elif isinstance(error, _Terminated):
@@ -194,7 +224,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
         message, code = "interrupted; what was complete before is untouched", INTERRUPTED
     elif hasattr(error, "format_message"):  # the argument parser's own: typer does not export their base class
         message, code = f"{error.format_message().rstrip('.')}. See --help", getattr(error, "exit_code", 2)
-    elif isinstance(error, MemoryError):
+    elif _is_memory(error):
         message = "out of memory; close other programs, or use a smaller size or fewer frames"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         message, code = f"no space left for {error.filename or 'what this command prints or writes'}; free some", 2

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engines.file_names import utf8_name
 from hp_trt.faces.align import TEMPLATE, similarity
 from hp_trt.faces.face import Face
 
@@ -43,7 +44,7 @@ class HaarLocator:
     def __init__(self) -> None:
         import cv2
 
-        folder = cv2.data.haarcascades  # type: ignore[attr-defined]  # missing from OpenCV's stubs
+        folder = utf8_name(cv2.data.haarcascades)  # type: ignore[attr-defined]  # missing from OpenCV's stubs
         self._faces = cv2.CascadeClassifier(folder + "haarcascade_frontalface_alt2.xml")
         # Evens out dark and pale pictures tile by tile; over the whole picture, a plain wall would eat the range.
         self._contrast = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(4, 4))

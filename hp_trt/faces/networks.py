@@ -15,6 +15,7 @@ import numpy as np
 
 from engines import families
 from engines.errors import InputError
+from engines.file_names import utf8_name
 from engines.foreign import foreign
 from hp_trt.media.files import check_file
 
@@ -37,7 +38,7 @@ def open_onnx(path: Path, what: str, advice: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it would print is in the error
     with foreign(f"{path} is not an ONNX network that onnxruntime can open", advice):
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(utf8_name(path), options, providers=["CPUExecutionProvider"])
 
 
 def open_torchscript(path: Path, what: str, advice: str) -> Any:
@@ -55,7 +56,8 @@ def open_torchscript(path: Path, what: str, advice: str) -> Any:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > _LARGEST_BYTES:
             raise ValueError(f"it unpacks to {unpacked / 1e9:.1f} GB")
-        return torch.jit.load(str(path), map_location="cpu").eval()
+        with path.open("rb") as file:  # by name only in the locale's letters
+            return torch.jit.load(file, map_location="cpu").eval()
 
 
 def signature(session: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.errors import InputError
+from engines.file_names import utf8_name
 from engines.foreign import foreign
 from hp_trt.faces.face import Face
 from hp_trt.faces.networks import require_network_file, require_numbers
@@ -34,11 +35,11 @@ class YuNetLocator:
         require_network_file(path, "a YuNet network", _ADVICE)
         not_one = f"{path} is not a YuNet network that OpenCV {cv2.__version__} can open"
         with foreign(not_one, _ADVICE):
-            network = cv2.dnn.readNetFromONNX(str(path))
+            network = cv2.dnn.readNetFromONNX(utf8_name(path))
             names = list(network.getUnconnectedOutLayersNames())
         _require_outputs(path, network, names)
         with foreign(not_one, _ADVICE):
-            self._detector = cv2.FaceDetectorYN.create(str(path), "", (_TRIAL_PX, _TRIAL_PX), score_threshold)
+            self._detector = cv2.FaceDetectorYN.create(utf8_name(path), "", (_TRIAL_PX, _TRIAL_PX), score_threshold)
         self._path = path
         self.locate(np.full((_TRIAL_PX, _TRIAL_PX, 3), 128, np.uint8))
 

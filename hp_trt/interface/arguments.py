@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
+from engines.file_names import utf8_name
 from engines.foreign import reason
 
 _LONGEST_S = 10**12  # 30 000 years: nanoseconds since 1970, taken for seconds, are more
@@ -135,7 +136,7 @@ def _is_number(value: Any) -> bool:
 
 def _check_text(option: str, text: str, *, is_path: bool) -> None:
     try:
-        os.fsencode(text).decode()  # a locale of plain letters has umlauts as bytes
+        utf8_name(text)
     except UnicodeError:
         raise InputError(f"{option} is {text!r}, which is no UTF-8; give the file a name of readable letters") from None
     if "\0" in text:

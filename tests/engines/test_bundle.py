@@ -12,6 +12,7 @@ import pytest
 from engines.bundle import Bundle
 from engines.errors import BundleError
 from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, own_hash
+from tests.deep_folders import deep_folders
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
 from tests.engines.test_external_data import graph_with_weights_in
 
@@ -176,6 +177,12 @@ def test_a_foreign_file_is_named(path, name):
     (path / name).write_text("mine")
     assert f"{path} holds {name}, which the build did not write; move it elsewhere" in (message := refusal(path))
     assert message.endswith(f"{COMMAND}NEW_FOLDER")  # where it stands, a build refuses the same file
+
+
+def test_folders_without_end_are_no_part_of_a_bundle(path):
+    (path / "onnx" / "mine").mkdir()
+    with deep_folders(path / "onnx" / "mine"):
+        assert "which the build did not write" in refusal(path)
 
 
 def test_a_graph_that_a_killed_build_left_behind_does_no_harm(path, tmp_path):

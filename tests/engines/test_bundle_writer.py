@@ -16,6 +16,7 @@ from engines import bundle as bundle_module
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.errors import BundleError, DiskError, OutputError
+from tests.deep_folders import deep_folders
 from tests.engines.bundles import key_of, make_bundle, make_graph, manifest_of
 
 
@@ -225,6 +226,13 @@ def test_a_link_that_a_build_would_write_or_delete_through_is_refused(tmp_path, 
         make_bundle(tmp_path / "b", a=b"graph a")
     assert sorted(mine.rglob("*")) == before and (mine / "letter").read_bytes() == b"dear"
     assert (mine / "photos" / "sea.jpg").read_bytes() == b"sea" and link.is_symlink()
+
+
+@pytest.mark.parametrize("name", [".build", "onnx", "engines"])
+def test_folders_without_end_are_no_place_for_a_bundle(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with deep_folders(tmp_path / name), pytest.raises(BundleError, match="inside each other more than 8 deep"):
+        make_bundle(tmp_path, a=b"graph a")
 
 
 def test_a_pipe_in_a_bundle_is_refused_and_not_waited_for(tmp_path):

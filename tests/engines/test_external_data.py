@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines import external_data
 from engines.external_data import outside
 
 onnx = pytest.importorskip("onnx")
@@ -50,3 +51,18 @@ def test_weights_in_a_file_beside_the_graph_are_right(tmp_path, where):
 def test_what_is_no_graph_is_left_to_whoever_loads_it(tmp_path, content):
     (tmp_path / "g.onnx").write_bytes(content)
     assert outside(tmp_path / "g.onnx", ["g.onnx"]) == ""
+
+
+def test_an_interruption_passes_as_it_is(tmp_path, monkeypatch):
+    """The pieces that were being read are still held then."""
+    onnx.save(graph_with_weights_in("g.onnx.data"), tmp_path / "g.onnx")
+    read, left = external_data._varint, iter(range(8))
+
+    def interrupted(data, at):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return read(data, at)
+
+    monkeypatch.setattr(external_data, "_varint", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        outside(tmp_path / "g.onnx", ["onnx/g-0/g.onnx", "onnx/g-0/g.onnx.data"])

@@ -16,6 +16,7 @@ import pytest
 from engines import held
 from engines.errors import OutputError
 from engines.part_file import PartFile, orphans, sweep_below, whole_file, whole_folder, write_whole
+from tests.deep_folders import deep_folders
 
 
 @pytest.fixture
@@ -251,3 +252,12 @@ def test_an_ordinary_end_of_the_process_removes_what_it_has_begun(tmp_path):
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert [name.split(".")[1] for name in os.listdir(tmp_path)] == ["p"], "nobody can tidy after kill -9 at once"
+
+
+def test_sweeping_does_not_follow_folders_without_end(tmp_path):
+    (tmp_path / "clips").mkdir()
+    left = tmp_path / "clips" / ".a.npy.0123456789abcdef.part"
+    left.write_bytes(b"half")
+    with deep_folders(tmp_path / "clips"):
+        sweep_below(tmp_path)
+    assert not left.exists()

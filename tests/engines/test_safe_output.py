@@ -11,6 +11,7 @@ import pytest
 
 from engines.errors import DiskError, InputError, OutputError
 from engines.safe_output import check_folder, check_outputs, refusal, safe_output
+from tests.deep_folders import deep_folders
 
 
 @pytest.fixture
@@ -47,6 +48,15 @@ def test_what_a_link_in_a_folder_that_is_read_leads_to_is_read_too(tmp_path, bun
     with pytest.raises(InputError, match="lies in"):
         check(tmp_path / "d.mp4", bundle)
     check(tmp_path / "e.mp4", bundle)
+
+
+def test_folders_without_end_are_read_without_end(tmp_path, bundle):
+    (tmp_path / "mine.mp4").write_bytes(b"mine")
+    with deep_folders(bundle):
+        check(tmp_path / "mine.mp4", bundle)
+        os.link(tmp_path / "mine.mp4", bundle / "hard.mp4")
+        with pytest.raises(InputError, match="lies in"):
+            check(tmp_path / "mine.mp4", bundle)
 
 
 def test_beside_what_is_read_there_is_room(tmp_path, bundle):

@@ -106,6 +106,7 @@ def test_without_parity_a_graph_that_was_compared_is_kept_and_a_new_one_says_so(
 def test_only_one_graph_of_a_bundle_that_is_not_there_says_what_to_do(tmp_path, exported):
     with pytest.raises(InputError, match=r"is not there yet; leave --only out once"):
         build_bundle(BuildConfig(preset=TINY.name, bundle=tmp_path / "bundle", only=("stitch",)))
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_weights_in_upstreams_layout_build_and_say_where_they_came_from(tiny_preset, tmp_path, exported):

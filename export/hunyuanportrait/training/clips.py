@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from engines.array_file import save_array
 from engines.foreign import foreign
 from engines.part_file import whole_folder
 from engines.safe_output import refusing
@@ -54,7 +55,7 @@ def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(folder) as hidden:
             for name, array in arrays.items():
-                np.save(hidden / f"{name}.npy", array)
+                save_array(hidden / f"{name}.npy", array)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from engines.array_file import save_array
 from engines.errors import InputError, how_to_install
 from engines.safe_output import refusing
 from engines.temporary import temporary_folder
@@ -132,7 +133,7 @@ class FirstClips:
         self._name = self._name or name
         if name == self._name:
             with refusing(file):
-                np.save(file, np.stack(list(clip)))
+                save_array(file, np.stack(list(clip)))
             return {}
         return {TO_FIRST.key: psnr(clip, np.load(file, mmap_mode="r"))}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from engines import families
+from engines.file_names import utf8_name
 from engines.foreign import foreign
 from hp_trt.media.pixels import resized, unit_planes
 from hp_trt.shipped import JUDGE
@@ -38,7 +39,7 @@ class Judge:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         with foreign(f"{file}, which comes with hp-trt, cannot be opened", "install hp-trt again"):
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(utf8_name(file), options, providers=["CPUExecutionProvider"])
 
     def read(self, frames: Sequence[np.ndarray]) -> Reading:
         """`frames` (S, S, 3) uint8, whole pictures of one drawn face each; of any size S, resized to JUDGE_PX."""

@@ -23,9 +23,11 @@ import numpy as np
 
 from engines import families
 from engines.errors import InputError
+from engines.file_names import utf8_name
 from engines.foreign import foreign
 from hp_trt.media.pixels import unit_planes
 
+_MOST_NUMBERS = 4096  # of a picture or a piece: their covariance is the square of it; Inception gives 2048, I3D 400
 _LARGEST = 4096  # pixels along a side, or frames, that a file may ask for: more would fill the memory
 
 PictureDistance = Callable[[np.ndarray, np.ndarray], float]
@@ -80,7 +82,7 @@ class _Network:
             raise InputError(f"{path}: no such file; give an .onnx network that takes {takes}, or leave it out")
         onnxruntime = families.load(families.ONNXRUNTIME)
         with foreign(f"{path} is not an ONNX network that onnxruntime can open", "convert it again"):
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(utf8_name(path), providers=["CPUExecutionProvider"])
         self._length = 0  # of `vector`, once there was one
         self.path, self._inputs = path, self._session.get_inputs()
         found = [(tensor.type, len(tensor.shape)) for tensor in self._inputs]
@@ -113,6 +115,11 @@ class _Network:
     def vector(self, tensor: np.ndarray) -> np.ndarray:
         """(D,) float64 of one picture or piece; of every one of as many numbers."""
         found = self(tensor).reshape(-1).astype(np.float64)
+        if len(found) > _MOST_NUMBERS:
+            raise InputError(
+                f"{self.path} gives {len(found)} numbers for a picture or a piece, at most {_MOST_NUMBERS} are "
+                "compared; give a network that ends in features"
+            )
         self._length = self._length or len(found)
         if len(found) != self._length:
             raise InputError(f"{self.path} gave {self._length} numbers, then {len(found)}; give another file")

@@ -51,6 +51,36 @@ def test_a_name_that_is_no_text_is_refused_in_plain_letters(small_bundle, tmp_pa
     assert "b\\udcff\\udcfendel" in text and "which is no UTF-8" in text and text.count("\n") == 1
 
 
+def test_files_whose_names_have_umlauts_are_read_and_written_in_a_plain_locale(small_bundle, sample, tmp_path):
+    """Its names are bytes there, of which OpenCV dies, and which ONNX Runtime does not take."""
+    folder = tmp_path / "ünder"
+    folder.mkdir()
+    bundle = called(small_bundle, folder, UMLAUT)
+    inputs = {"portrait": "portrait.png", "driving": "driving.mp4"}
+    for path, name in zip(sample, inputs.values(), strict=False):
+        (folder / name).write_bytes(Path(path).read_bytes())
+    words = [f"--{option}={folder / name}" for option, name in inputs.items()]
+    outputs = {"out": "ä.mp4", "crop-out": "ö.mp4", "sheet": "ü.png"}
+    words += [f"--{option}={folder / name}" for option, name in outputs.items()]
+    code, _, err = shell(["animate", f"--bundle={bundle}", "--steps=1", *words], **C_LOCALE)
+    assert code == 0, err
+    assert all((folder / name).stat().st_size for name in outputs.values())
+
+
+@pytest.mark.parametrize("option", ["--locator=yunet", "--locator=yoloface", "--arcface", "--lpips"])
+def test_a_network_whose_name_has_umlauts_is_opened_in_a_plain_locale(small_bundle, sample, tmp_path, option):
+    """It is told for what it is: another network."""
+    other = tmp_path / "nötz.onnx"
+    other.write_bytes(next(small_bundle.glob("onnx/stitch-*/stitch.onnx")).read_bytes())
+    words = ["animate", f"--portrait={sample[0]}", f"--driving={sample[1]}", f"--out={tmp_path / 'o.mp4'}"]
+    if option == "--lpips":
+        words = ["evaluate", "--protocol=self", "--seeds=0:1", "--frames=3"]
+    words += [option, f"--locator-file={other}"] if "locator" in option else [f"{option}={other}"]
+    code, _, err = shell([*words, f"--bundle={small_bundle}"], **C_LOCALE)
+    assert code == 2, err
+    assert b"error: " in err and b"n\\udcc3\\udcb6tz.onnx" in err and b"incompatible constructor" not in err
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [
@@ -159,6 +189,61 @@ def test_a_closed_standard_output_is_not_given_to_the_next_file(small_bundle, sa
     words = {"bundle": small_bundle, "portrait": sample[0], "driving": sample[1], "out": "-"}
     code, _, err = shell(["live", *(f"--{key}={value}" for key, value in words.items())], ">&-")
     assert code == 2 and b"standard output is closed; open it, or write to a file" in err
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("hp_trt", ["sample", "--out", "s"]),
+        ("hp_trt", ["evaluate", "--protocol=self", "--seeds=0:1", "--bundle=/tmp", "--json", "o.json"]),
+        ("export.build_engines", ["--preset", "pocket", "--bundle", "/nowhere/b"]),
+        ("runtime.bench", ["--bundle", "b"]),
+    ],
+    ids=["sample", "evaluate", "build", "bench"],
+)
+def test_a_current_folder_that_is_gone_is_told(tmp_path, module, words):
+    """PyTorch's libraries end the process when they are loaded there."""
+    gone, here = tmp_path / "gone", Path(__file__).parents[3]
+    gone.mkdir()
+    start = 'cd "$0" && rmdir "$0" && exec "$@"'
+    ended = subprocess.run(
+        ["sh", "-c", start, gone, sys.executable, "-m", module, *words],
+        capture_output=True, env=os.environ | {"PYTHONPATH": str(here)}, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.decode() == (
+        "error: the current folder cannot be used (No such file or directory); change into one that exists\n"
+    )
+
+
+def test_a_library_that_memory_is_too_small_for_is_no_mistake_of_ours():
+    limits = ("failed to map segment", "cannot allocate memory")
+    for words in limits:
+        program = (
+            "import sys, types, typer; from hp_trt.console import run; app = typer.Typer()\n"
+            "@app.command()\n"
+            f"def load() -> None: raise ImportError('libx.so: {words} from shared object')\n"
+            "run(app)"
+        )
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+        assert ended.returncode == 1
+        assert ended.stderr.decode().startswith("error: out of memory; close other programs")
+
+
+@pytest.mark.parametrize(("error", "code"), [("KeyboardInterrupt", 130), ("console._Terminated", 143)])
+def test_what_a_library_does_wrong_when_it_is_interrupted_is_the_interruption(error, code):
+    """PyTorch's own clean-up fails when Ctrl-C comes while it is loaded."""
+    program = (
+        "import typer; from hp_trt import console; app = typer.Typer()\n"
+        "@app.command()\n"
+        "def load() -> None:\n"
+        f"    try: raise {error}\n"
+        "    finally: typer.exc\n"
+        "console.run(app)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert b"what was complete before is untouched" in ended.stderr
 
 
 def test_notes_and_foreign_messages_are_bounded(capfd):

@@ -108,3 +108,9 @@ def test_without_onnx_runtime_it_says_how_to_install_it(tmp_path):
     (tmp_path / "f.onnx").touch()
     with pytest.raises(EngineMismatch, match="onnxruntime is not installed; pip install"):
         open_picture_features(tmp_path / "f.onnx")
+
+
+def test_a_network_of_pictures_again_is_refused_before_their_covariance_fills_the_memory(tmp_path):
+    path = network(tmp_path / "f.onnx", "ReduceSum", {"a": [1, 3, 64, 65]}, axes=[1])
+    with pytest.raises(InputError, match="gives 4160 numbers for a picture or a piece, at most 4096 are compared"):
+        open_picture_features(path)([np.zeros((8, 8, 3), np.uint8)])

@@ -1,8 +1,8 @@
 """How well face locators see, side by side: docs/quality.md has what this prints.
 
     hp-trt fetch mesh
-    python -m tests.quality.compare_locators --seeds 0:8 --video VIDEO.mp4
-    python -m tests.quality.compare_locators --seeds 0:4 --frames 30 --bundle out/pocket
+    python -m tests.quality.compare_locators --seeds 8:16 --video VIDEO.mp4
+    python -m tests.quality.compare_locators --seeds 8:16 --frames 30 --bundle out/pocket
 
 Drawn clips have known landmarks; of a video only the trembling and the lost frames can be told. What is measured is
 what the networks of the product see: the landmarks of `hp_trt.hunyuanportrait.driving`, a locator's steadying applied.

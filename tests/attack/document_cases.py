@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from engines.manifest import own_hash
+from engines.manifest import own_hash, to_text
 from tests.attack.case import REFUSED, Case
 from tests.attack.hostile import VALUES, as_json, changed, damaged
 from tests.attack.media_cases import animate, live
@@ -24,8 +24,11 @@ def manifest(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     if rng.random() < 0.9 and isinstance(document, dict):
         with suppress(ValueError, RecursionError, OverflowError):  # what is no JSON has no hash
             document["sha256"] = own_hash(json.loads(as_json(document)))
-    (bundle / "manifest.json").unlink()  # it is a link to the good one
-    (bundle / "manifest.json").write_text(as_json(document), encoding="utf-8", errors="surrogatepass")
+    _replace(bundle / "manifest.json", document)
+    graphs = document.get("graphs") if isinstance(document, dict) else None
+    for name, graph in graphs.items() if isinstance(graphs, dict) else ():  # as whoever wrote it has written these
+        for record in bundle.glob(f"onnx/{name}-*/record.json"):
+            _replace(record, graph)
     words, outputs = make(seeds, folder, bundle=bundle)
     door = rng.choice(("inspect", "inspect", "run", "plan", "doctor"))
     if door == "inspect":
@@ -33,6 +36,15 @@ def manifest(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     elif door == "plan":
         words, outputs = ("plan", "--gpu=H200", f"--bundle={bundle}"), ()
     return Case(family="manifests", name=f"{words[0]}: {how}", words=words, outputs=outputs)
+
+
+def _replace(file: Path, document: object) -> None:
+    """As the program writes it, where it can be written so."""
+    file.unlink()  # it is a link to the good one
+    text = as_json(document)
+    with suppress(ValueError, RecursionError):
+        text = to_text(json.loads(text))
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
 
 
 def bundle_files(rng: random.Random, seeds: Seeds, folder: Path) -> Case:

@@ -127,7 +127,7 @@ def changed(document: Any, rng: random.Random, *, times: int = 1) -> tuple[str, 
         holder = document
         for key in way[:-1]:
             holder = holder[key]
-        kind = rng.choice(("value", "value", "value", "gone", "other", "negative"))
+        kind = rng.choice(("value", "value", "value", "gone", "other", "negative", "near", "near"))
         if kind == "gone":
             del holder[way[-1]]
         elif kind == "other":
@@ -135,6 +135,11 @@ def changed(document: Any, rng: random.Random, *, times: int = 1) -> tuple[str, 
             for key in rng.choice(ways):
                 other = other[key]
             holder[way[-1]] = copy.deepcopy(other)
+        elif kind == "near":  # of the right type: what only a range or another field can refuse
+            found = holder[way[-1]]
+            holder[way[-1]] = (
+                rng.choice((found * 2, found + 1, found * 1000, 1)) if type(found) in (int, float) else f"{found}x"
+            )
         elif kind == "negative" and isinstance(holder[way[-1]], int | float):
             holder[way[-1]] = -holder[way[-1]]
         else:

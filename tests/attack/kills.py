@@ -42,7 +42,7 @@ class Kills:
     """How often a command was killed, and what was wrong then."""
 
     count: int = 0
-    done: int = 0  # that were over before the kill
+    done: int = 0  # runs beside that were over before
     faults: list[str] = field(default_factory=list)
 
 
@@ -76,8 +76,9 @@ def _killed(
         for _ in range(in_a_row):
             before = {path: seen(path) for path in victim.outputs if path.exists()}
             number, after_s = rng.choice(_SIGNALS), rng.uniform(0, victim.seconds)
-            kills.done += _kill(victim.words, number, after_s)
-            kills.count += 1
+            over = _kill(victim.words, number, after_s)
+            kills.done += over
+            kills.count += not over
             for path in victim.outputs:
                 if path in before and not path.exists():
                     kills.faults.append(

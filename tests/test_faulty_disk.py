@@ -25,6 +25,14 @@ def old_or(new):
         assert found == new or (found == b"old" and not ended), found[:40]
         assert os.listdir(folder) == ["final"], os.listdir(folder)
     return is_whole
+
+def old_or_a_picture(ended):
+    from PIL import Image
+    if final.read_bytes() != b"old":
+        Image.open(final).load()
+    else:
+        assert not ended
+    assert os.listdir(folder) == ["final"]
 """
 
 PROGRAMS = {
@@ -80,32 +88,18 @@ at_every_write(folder, lambda: runtime.bench._hand_out(report, final), prepare=o
     "a plot": """
 from engines.safe_output import safe_output
 from hp_trt.measure.evaluation.plot import draw_plot
-from PIL import Image
 report = {"measures": [], "columns": [], "clips": [], "protocol": "self", "frames": 1}
 def work():
     with safe_output(final) as part:
         draw_plot(report, part, ".png")
-def is_whole(ended):
-    if final.read_bytes() != b"old":
-        Image.open(final).load()
-    else:
-        assert not ended
-    assert os.listdir(folder) == ["final"]
-at_every_write(folder, work, prepare=old, is_whole=is_whole)
+at_every_write(folder, work, prepare=old, is_whole=old_or_a_picture)
 """,
     "a contact sheet": """
-from PIL import Image
 from hp_trt.media import contact_sheet
 contact_sheet.load_image = lambda path: np.zeros((8, 8, 3), np.uint8)
 contact_sheet._row = lambda video, chosen: []
-def is_whole(ended):
-    if final.read_bytes() != b"old":
-        Image.open(final).load()
-    else:
-        assert not ended
-    assert os.listdir(folder) == ["final"]
 at_every_write(folder, lambda: contact_sheet.write_sheet(final, portrait=final, driving=final, result=final, frames=1),
-               prepare=old, is_whole=is_whole)
+               prepare=old, is_whole=old_or_a_picture)
 """,
     "a video": """
 from hp_trt.media.video import VideoReader

@@ -40,7 +40,7 @@ from export.weights.source import WeightsSource, WithLive
 from hp_trt import __version__
 from hp_trt.config import one_of
 
-GRAPH_CODE = ("graphs", "weights/random.py")  # of `export/`: what decides a graph of any model
+GRAPH_CODE = ("graphs", "weights/random.py", "blocks.py")  # of `export/`: what decides a graph of any model
 EXPORTERS = ("torch", "onnx", "onnxscript")  # whose versions, and ONNX Runtime's, change a graph or its verdict
 
 

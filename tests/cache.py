@@ -25,10 +25,19 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 6 << 30
 YOUNG_S = 2 * 3600  # a session that runs beside may still need it
-# What decides an exported graph, beside its promise and its module; and what more decides a bundle.
-GRAPH_CODE = ("export/graphs", "export/weights/random.py", "export/hunyuanportrait", "export/hunyuanportrait/networks")
-BUNDLE_CODE = (*GRAPH_CODE, "export/weights", "engines", "export", "runtime/hunyuanportrait/presets.py")
+# What decides a graph of any model, beside its promise and its module, and a bundle; each model's rooms do beside them.
+GRAPH_CODE = ("export/graphs", "export/weights/random.py", "export/blocks.py")
+BUNDLE_CODE = (*GRAPH_CODE, "export/weights", "engines", "export")
 PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
+
+
+def model_code(*models: str) -> tuple[str, ...]:
+    """The rooms of models that decide their graphs and bundles."""
+    return tuple(
+        place
+        for model in models
+        for place in (f"export/{model}", f"export/{model}/networks", f"runtime/{model}/presets.py")
+    )
 
 
 @functools.cache

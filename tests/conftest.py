@@ -16,7 +16,7 @@ from engines.cores import available_cores
 from engines.onnx_backend import OnnxBackend
 from hp_trt import shipped
 from tests.cache import Cache
-from tests.export.hunyuanportrait.onnx_cache import OnnxCache
+from tests.export.onnx_cache import OnnxCache
 
 # Each worker of pytest-xdist has cores of its own, and so has whatever it starts. All libraries make as many threads as
 # there are cores: those of two workers on two cores would wait for each other, busily.

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from export.blocks import VAEConfig
 from export.hunyuanportrait.networks.appearance import Appearance, ImageProjection
 from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose
@@ -22,7 +23,7 @@ from export.hunyuanportrait.networks.motion_refiner import MotionRefiner
 from export.hunyuanportrait.networks.pose_guider import PoseGuider
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoder, TinyDecoderConfig
 from export.hunyuanportrait.networks.unet import UNet, UNetConfig
-from export.hunyuanportrait.networks.vae import VAE, VAEConfig
+from export.hunyuanportrait.networks.vae import VAE
 
 NETWORKS = ("appearance", "image_proj", "expression", "head_pose", "motion_refiner", "pose_guider", "unet", "vae")
 LIVE_NETWORKS = ("live_unet", "tiny_decoder")  # of live mode: a distilled UNet, and a small decoder

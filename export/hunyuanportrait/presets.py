@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from export.blocks import VAEConfig
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoderConfig
 from export.hunyuanportrait.networks.unet import UNetConfig
-from export.hunyuanportrait.networks.vae import VAEConfig
 from runtime.hunyuanportrait import presets as facts
 
 

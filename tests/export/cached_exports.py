@@ -21,7 +21,7 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from engines.spec import NetworkSpec
 from export.graphs import trace
-from tests.cache import GRAPH_CODE, Cache
+from tests.cache import GRAPH_CODE, ROOT, Cache, model_code
 
 LARGE_BYTES = 500 << 20  # more is not kept: a full-size network would fill the disk of a small machine
 _OF_ANY_MODULE = vars(nn.Module()).keys() - {"training"}
@@ -39,14 +39,13 @@ def cached_exports(cache: Cache) -> Iterator[None]:
         large = sum(tensor.nbytes for tensor in module.state_dict().values()) > LARGE_BYTES
         if large or path.name != f"{spec.name}.onnx":  # the graph names the file of its weights
             return real(module, spec, example, path)
+        code = (*GRAPH_CODE, *model_code(*rooms(module)))
         facts = {
             "spec": spec.to_json(),
             "example": {name: [list(value.shape), str(value.dtype)] for name, value in example.items()},
             "module": fingerprint(module),
         }
-        made = cache.entry(
-            "graph", facts, lambda folder: real(module, spec, example, folder / path.name), code=GRAPH_CODE
-        )
+        made = cache.entry("graph", facts, lambda folder: real(module, spec, example, folder / path.name), code=code)
         for file in made.iterdir():
             shutil.copy(file, path.with_name(file.name))
 
@@ -58,6 +57,13 @@ def cached_exports(cache: Cache) -> Iterator[None]:
             if name.startswith("export") and getattr(module, "export_onnx", None) is real:
                 patch.setattr(module, "export_onnx", export_onnx)
         yield
+
+
+def rooms(module: nn.Module) -> list[str]:
+    """The models in whose rooms of `export/` parts of it stand."""
+    places = [type(part).__module__.split(".") for part in module.modules()]
+    names = {place[1] for place in places if place[0] == "export" and len(place) > 2}
+    return sorted(name for name in names if (ROOT / "export" / name / "graphs.py").is_file())
 
 
 def fingerprint(module: nn.Module) -> str:

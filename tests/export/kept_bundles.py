@@ -9,7 +9,8 @@ import pytest
 
 from engines.file_record import hash_file
 from export.build import BuildConfig, build_bundle
-from tests.cache import BUNDLE_CODE, Cache
+from export.models import find_model
+from tests.cache import BUNDLE_CODE, Cache, model_code
 from tests.export.cached_exports import cached_exports
 from tests.export.tiny import SMALL, TINY, make_known
 
@@ -23,4 +24,8 @@ def kept_bundle(cache: Cache, **options: Any) -> Path:
             make_known(patch, TINY, SMALL)
             build_bundle(BuildConfig(bundle=folder / "bundle", **options))
 
-    return cache.entry("bundle", facts, build, code=(*BUNDLE_CODE, "tests/export/tiny.py")) / "bundle"
+    with pytest.MonkeyPatch.context() as patch:
+        make_known(patch, TINY, SMALL)
+        model = find_model(options["preset"]).name
+    code = (*BUNDLE_CODE, *model_code(model), "tests/export/tiny.py")
+    return cache.entry("bundle", facts, build, code=code) / "bundle"

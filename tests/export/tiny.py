@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from export import models
+from export.blocks import VAEConfig
 from export.hunyuanportrait import presets
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.tiny_decoder import TinyDecoderConfig
 from export.hunyuanportrait.networks.unet import UNetConfig
-from export.hunyuanportrait.networks.vae import VAEConfig
 from export.hunyuanportrait.presets import Preset
 
 TINY = Preset(

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from export.blocks import attend
 from export.hunyuanportrait.architecture import Architecture
-from export.hunyuanportrait.networks.blocks import attend
 from export.hunyuanportrait.networks.unet import Context, CrossAttention, StepEmbedding, TemporalBlock, UNet
 from export.hunyuanportrait.networks.vae import VAE
 

@@ -1,4 +1,4 @@
-"""Residual blocks and attention, shared by the UNet and the VAE.
+"""Residual blocks through space and time, shared by the UNet and the VAE.
 
 Parameter names are diffusers' (and so the published ones); the forward passes are cut for the graph:
 
@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from export.blocks import SpatialResBlock
 
 
 class TimeMixer(nn.Module):
@@ -39,29 +41,6 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight.squeeze(-1), self.bias, padding=(1, 0))
-
-
-class SpatialResBlock(nn.Module):
-    """GN-SiLU-conv3x3, + Linear(SiLU(emb)), GN-SiLU-conv3x3, + shortcut; on (N, C, h, w)."""
-
-    def __init__(self, channels_in: int, channels_out: int, *, embedding: int | None, eps: float, groups: int = 32):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels_in, eps=eps)
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        if embedding is not None:
-            self.time_emb_proj = nn.Linear(embedding, channels_out)
-        self.norm2 = nn.GroupNorm(groups, channels_out, eps=eps)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        if channels_in != channels_out:
-            self.conv_shortcut = nn.Conv2d(channels_in, channels_out, 1)
-
-    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
-        """`emb` is (1, E) or (N, E), already through SiLU."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        if emb is not None:
-            h = h + self.time_emb_proj(emb)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
-        return (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x) + h
 
 
 class TemporalResBlock(nn.Module):
@@ -115,63 +94,3 @@ class SpatioTemporalResBlock(nn.Module):
         residual = self.temporal_res_block(by_frame.transpose(1, 2), emb).transpose(1, 2)
         mix = self.time_mixer.weight()
         return x + (mix if self.switched else 1 - mix) * residual.reshape(-1, channels, height, width)
-
-
-class Downsample(nn.Module):
-    """Halve the sides. `asymmetric` is the VAE encoder's: padded right and below only."""
-
-    def __init__(self, channels: int, *, asymmetric: bool = False):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=0 if asymmetric else 1)
-        self.asymmetric = asymmetric
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1, 0, 1)) if self.asymmetric else x)
-
-
-class Upsample(nn.Module):
-    """Double the sides: nearest, then a 3x3 convolution."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-
-
-def group_norms_by(module: nn.Module, groups: int) -> None:
-    """Let every group norm of `module` take its channels in so many groups. The published networks have 32.
-
-    A norm removes its groups' means. Of 32 channels in 32 groups nothing is left that says how bright or of what
-    colour a whole picture is; a narrow network needs fewer groups. No key and no shape depends on it.
-    """
-    for norm in module.modules():
-        if isinstance(norm, nn.GroupNorm):
-            norm.num_groups = groups
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(N, S, heads*d) -> (N, heads, S, d)."""
-    batch, length, _ = x.shape
-    return x.reshape(batch, length, heads, -1).transpose(1, 2)
-
-
-def merge_heads(x: Tensor) -> Tensor:
-    """(N, heads, S, d) -> (N, S, heads*d)."""
-    batch, heads, length, width = x.shape
-    return x.transpose(1, 2).reshape(batch, length, heads * width)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Softmax attention; q (N, S, C), k and v (N, K, C), all heads side by side. Returns (N, S, C)."""
-    attended = F.scaled_dot_product_attention(split_heads(q, heads), split_heads(k, heads), split_heads(v, heads))
-    return merge_heads(attended)
-
-
-def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Cosines, then sines, of `positions` (N,) at width/2 frequencies 10000^(-2i/width): (N, width) float32."""
-    half = width // 2
-    frequencies = torch.exp(-torch.log(torch.tensor(10000.0)) * torch.arange(half, dtype=torch.float32) / half)
-    angles = positions.to(torch.float32)[:, None] * frequencies[None]
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)

@@ -23,15 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.hunyuanportrait.networks.blocks import (
-    Downsample,
-    SpatioTemporalResBlock,
-    TimeMixer,
-    Upsample,
-    attend,
-    group_norms_by,
-    sinusoids,
-)
+from export.blocks import MLP, Downsample, FeedForward, Upsample, attend, group_norms_by, sinusoids
+from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock, TimeMixer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,45 +112,6 @@ class Context:
         """The window's mean over frames: (R, n, D) and (R, m, D), the temporal layers' context."""
         image = self.image if self.image.dim() == 3 else self.image.mean(dim=1)
         return Context(image, self.motion.mean(dim=1))
-
-
-class MLP(nn.Module):
-    """Linear, SiLU, Linear: time, added-id and frame-position embeddings."""
-
-    def __init__(self, width_in: int, width: int, width_out: int):
-        super().__init__()
-        self.linear_1 = nn.Linear(width_in, width)
-        self.linear_2 = nn.Linear(width, width_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear_2(F.silu(self.linear_1(x)))
-
-
-class GEGLU(nn.Module):
-    """One Linear's halves are a value and a gate: value * gelu(gate), exact GELU.
-
-    The weights are split, not their product: splitting that copies the widest tensor of a block, a tenth of the
-    pocket denoiser's time on ONNX Runtime's CPU provider. Every element is the same sum.
-    """
-
-    def __init__(self, width: int, width_out: int):
-        super().__init__()
-        self.proj = nn.Linear(width, width_out * 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        value, gate = zip(self.proj.weight.chunk(2), self.proj.bias.chunk(2), strict=True)
-        return F.linear(x, *value) * F.gelu(F.linear(x, *gate))
-
-
-class FeedForward(nn.Module):
-    """GEGLU four times as wide, then Linear. `net.1` is the published dropout's empty place."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.net = nn.ModuleList([GEGLU(width, width * 4), nn.Identity(), nn.Linear(width * 4, width)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](self.net[0](x))
 
 
 class SelfAttention(nn.Module):

@@ -1,4 +1,4 @@
-"""SVD's VAE: an image encoder, and a decoder that also looks along time.
+"""SVD's VAE: the image encoder of `export/blocks.py`, and a decoder that also looks along time.
 
 State-dict keys and shapes are the published ones. The decoder's frames are one chunk: its temporal
 convolutions pad with zeros at the chunk's ends, so where chunks begin and end decides the picture (SPEC 6.1).
@@ -8,138 +8,13 @@ Source: SPEC 6.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.hunyuanportrait.networks.blocks import (
-    Downsample,
-    SpatialResBlock,
-    SpatioTemporalResBlock,
-    TemporalConv,
-    Upsample,
-    group_norms_by,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class VAEConfig:
-    """SVD's constructor facts; channels run from the finest level to the coarsest."""
-
-    in_channels: int = 3
-    out_channels: int = 3
-    latent_channels: int = 4
-    block_out_channels: tuple[int, ...] = (128, 256, 512, 512)
-    layers_per_block: int = 2
-    scaling_factor: float = 0.18215
-    norm_groups: int = 32
-
-    @classmethod
-    def from_diffusers(cls, config: Mapping[str, Any]) -> VAEConfig:
-        """From the dict that diffusers and the published `vae/config.json` use."""
-        return cls(
-            in_channels=config["in_channels"],
-            out_channels=config["out_channels"],
-            latent_channels=config["latent_channels"],
-            block_out_channels=tuple(config["block_out_channels"]),
-            layers_per_block=config["layers_per_block"],
-            scaling_factor=config["scaling_factor"],
-            norm_groups=config.get("norm_num_groups", 32),
-        )
-
-    def to_diffusers(self) -> dict[str, Any]:
-        """The same facts as diffusers names them."""
-        return {
-            "in_channels": self.in_channels,
-            "out_channels": self.out_channels,
-            "latent_channels": self.latent_channels,
-            "block_out_channels": list(self.block_out_channels),
-            "layers_per_block": self.layers_per_block,
-            "scaling_factor": self.scaling_factor,
-            "down_block_types": ["DownEncoderBlock2D"] * len(self.block_out_channels),
-            "norm_num_groups": self.norm_groups,
-        }
-
-    @property
-    def downscale(self) -> int:
-        """Pixels a latent cell covers, along a side."""
-        return 2 ** (len(self.block_out_channels) - 1)
-
-
-class PixelAttention(nn.Module):
-    """One head over all cells of a frame, around a residual; on (N, C, h, w)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.group_norm = nn.GroupNorm(32, width, eps=1e-6)
-        self.to_q = nn.Linear(width, width)
-        self.to_k = nn.Linear(width, width)
-        self.to_v = nn.Linear(width, width)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.group_norm(x).flatten(2).transpose(1, 2)[:, None]
-        attended = F.scaled_dot_product_attention(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
-        return x + self.to_out[0](attended[:, 0]).transpose(1, 2).reshape(x.shape)
-
-
-class Level(nn.Module):
-    """One level's residual blocks, and the change of size after them."""
-
-    def __init__(self, resnets: Sequence[nn.Module], sampler: tuple[str, nn.Module] | None = None):
-        super().__init__()
-        self.resnets = nn.ModuleList(resnets)
-        if sampler is not None:
-            setattr(self, sampler[0], nn.ModuleList([sampler[1]]))
-
-
-class MidBlock(nn.Module):
-    """Residual blocks with one attention among them."""
-
-    def __init__(self, resnets: Sequence[nn.Module], width: int):
-        super().__init__()
-        self.attentions = nn.ModuleList([PixelAttention(width)])
-        self.resnets = nn.ModuleList(resnets)
-
-
-class Encoder(nn.Module):
-    """(N, 3, H, W) -> (N, 2*latent, h, w), one image at a time: no time in it."""
-
-    def __init__(self, config: VAEConfig):
-        super().__init__()
-        channels = config.block_out_channels
-        self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList()
-        for level, width in enumerate(channels):
-            before = channels[max(level - 1, 0)]
-            self.down_blocks.append(
-                Level(
-                    [
-                        SpatialResBlock(before if i == 0 else width, width, embedding=None, eps=1e-6)
-                        for i in range(config.layers_per_block)
-                    ],
-                    ("downsamplers", Downsample(width, asymmetric=True)) if level < len(channels) - 1 else None,
-                )
-            )
-        top = channels[-1]
-        self.mid_block = MidBlock([SpatialResBlock(top, top, embedding=None, eps=1e-6) for _ in range(2)], top)
-        self.conv_norm_out = nn.GroupNorm(32, top, eps=1e-6)
-        self.conv_out = nn.Conv2d(top, 2 * config.latent_channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        block: Any  # a Level; a ModuleList does not know what it holds
-        x = self.conv_in(x)
-        for block in self.down_blocks:
-            for resnet in block.resnets:
-                x = resnet(x)
-            if hasattr(block, "downsamplers"):
-                x = block.downsamplers[0](x)
-        x = self.mid_block.resnets[0](x)
-        x = self.mid_block.resnets[1](self.mid_block.attentions[0](x))
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+from export.blocks import Encoder, Level, MidBlock, Upsample, VAEConfig, group_norms_by
+from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock, TemporalConv
 
 
 class Decoder(nn.Module):

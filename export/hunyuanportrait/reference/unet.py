@@ -22,7 +22,7 @@ from diffusers.models import UNetSpatioTemporalConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
-from export.hunyuanportrait.networks.blocks import group_norms_by
+from export.blocks import group_norms_by
 
 
 class Context:

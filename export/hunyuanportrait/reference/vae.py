@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from diffusers.models import AutoencoderKLTemporalDecoder
 
-from export.hunyuanportrait.networks.blocks import group_norms_by
+from export.blocks import group_norms_by
 
 
 def build_vae(*, norm_num_groups: int = 32, **config: Any) -> AutoencoderKLTemporalDecoder:

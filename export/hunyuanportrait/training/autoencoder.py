@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.hunyuanportrait.networks.blocks import SpatialResBlock, SpatioTemporalResBlock
+from export.blocks import SpatialResBlock
+from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock
 from export.hunyuanportrait.networks.vae import VAE, Decoder
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.recorded import RecordedClips

@@ -18,20 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from export.blocks import Downsample, Encoder, PixelAttention, SpatialResBlock, Upsample, VAEConfig
 from export.hunyuanportrait.networks.appearance import Appearance, Block
-from export.hunyuanportrait.networks.blocks import (
-    Downsample,
-    SpatialResBlock,
-    TemporalConv,
-    TemporalResBlock,
-    TimeMixer,
-    Upsample,
-)
+from export.hunyuanportrait.networks.blocks import TemporalConv, TemporalResBlock, TimeMixer
 from export.hunyuanportrait.networks.expression import Bottleneck
 from export.hunyuanportrait.networks.head_pose import BasicBlock
 from export.hunyuanportrait.networks.motion_refiner import Connector
 from export.hunyuanportrait.networks.unet import SpatioTemporalTransformer, StepEmbedding, TemporalBlock, UNet
-from export.hunyuanportrait.networks.vae import VAE, Decoder, Encoder, PixelAttention, VAEConfig
+from export.hunyuanportrait.networks.vae import VAE, Decoder
 from runtime import schedule
 
 ADDED_IDS = (12.5, 0.0, 0.0)  # frames a second, bucket, noise: as released, for every clip

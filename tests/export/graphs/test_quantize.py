@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from engines.errors import InputError, NonFiniteError
 from engines.onnx_backend import OPTIONS_OF_KIND
 from engines.spec import DimRange, NetworkSpec, TensorSpec
+from export.blocks import GEGLU
 from export.graphs.quantize import LARGEST, encode, quantize, scales
 from export.graphs.trace import export_onnx
 from export.hunyuanportrait.graphs import bundle_graphs
-from export.hunyuanportrait.networks.unet import GEGLU
 from export.weights.random import load_random
 from tests.export.tiny import TINY
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from engines.onnx_backend import OnnxBackend
+from export.blocks import VAEConfig
 from export.graphs.graph import Graph
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.unet import UNet, UNetConfig
-from export.hunyuanportrait.networks.vae import VAEConfig
 from export.weights.random import load_random
-from tests.export.hunyuanportrait.onnx_cache import OnnxCache, OnnxSession
+from tests.export.onnx_cache import OnnxCache, OnnxSession
 
 
 def architecture_of(config: Mapping[str, Mapping[str, Any]], **defaults: Mapping[str, Any]) -> Architecture:

@@ -7,7 +7,7 @@ from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.presets import POCKET, Preset
 from export.hunyuanportrait.weights import open_source
 from export.weights.own import OWN_WEIGHTS
-from tests.export.hunyuanportrait.onnx_cache import OnnxCache
+from tests.export.onnx_cache import OnnxCache
 
 NAMES = ("appearance", "motion", "vae_encoder", "step_embedding", "denoiser", "stitch", "vae_decoder")
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from engines.onnx_backend import OnnxBackend, OnnxSession
 from engines.spec import DimRange, NetworkSpec, TensorSpec
+from export.blocks import VAEConfig
 from export.hunyuanportrait.graphs import VaeDecoder, VaeEncoder
 from export.hunyuanportrait.networks.appearance import Appearance, FoldedAdapter, FoldedAppearance, ImageProjection
 from export.hunyuanportrait.networks.expression import Expression
@@ -28,10 +29,10 @@ from export.hunyuanportrait.networks.head_pose import HeadPose, rotation_deg, tr
 from export.hunyuanportrait.networks.motion_refiner import MotionRefiner
 from export.hunyuanportrait.networks.pose_guider import PoseGuider
 from export.hunyuanportrait.networks.unet import Context, CrossAttention, StepEmbedding, UNet, UNetConfig
-from export.hunyuanportrait.networks.vae import VAE, VAEConfig
+from export.hunyuanportrait.networks.vae import VAE
 from export.weights.random import load_random
 from runtime.decode import chunks
-from tests.export.hunyuanportrait.onnx_cache import OnnxCache
+from tests.export.onnx_cache import OnnxCache
 from tests.golden_cases import NETWORK_TOLERANCE, SHIPPED, Case, check, discover, facts, golden_cases, load_case
 
 

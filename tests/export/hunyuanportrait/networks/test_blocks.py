@@ -6,14 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from export.hunyuanportrait.networks.blocks import (
-    Downsample,
-    SpatioTemporalResBlock,
-    TemporalConv,
-    Upsample,
-    attend,
-    sinusoids,
-)
+from export.blocks import Downsample, Upsample, attend, sinusoids
+from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock, TemporalConv
 from export.weights.random import load_random
 
 ROUNDING = 1e-5  # float32, two orders of summation over at most some hundred terms of size one

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from export.hunyuanportrait.networks.vae import VAE, VAEConfig
+from export.blocks import VAEConfig
+from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.training.autoencoder import Autoencoder, near, space_only
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.initial_weights import with_initial_weights

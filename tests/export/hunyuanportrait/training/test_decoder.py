@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from export.hunyuanportrait.networks.vae import VAE, VAEConfig
+from export.blocks import VAEConfig
+from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.training.decoder import DecoderPhase
 from export.hunyuanportrait.training.initial_weights import with_initial_weights
 

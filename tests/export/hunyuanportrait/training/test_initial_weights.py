@@ -7,8 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from export.blocks import VAEConfig
 from export.hunyuanportrait.networks.unet import Context, StepEmbedding
-from export.hunyuanportrait.networks.vae import VAE, VAEConfig
+from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.presets import POCKET
 from export.hunyuanportrait.training.initial_weights import ADDED_IDS, with_initial_weights
 

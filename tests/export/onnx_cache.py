@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from engines.onnx_backend import OnnxBackend, OnnxSession
 from engines.spec import NetworkSpec
-from tests.cache import GRAPH_CODE, Cache
+from tests.cache import GRAPH_CODE, Cache, model_code
 
 if TYPE_CHECKING:  # tests that export nothing start without torch
     from torch import Tensor, nn
 
-_CODE = (*GRAPH_CODE, "tests/export/hunyuanportrait")  # where cases wrap networks
-
 
 class OnnxCache:
-    """Exports on demand, and opens what it exported."""
+    """Exports on demand the graphs of one model, and opens what it exported."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, model: str = "hunyuanportrait") -> None:
         self._cache = cache
+        self._code = (*GRAPH_CODE, *model_code(model), f"tests/export/{model}")  # where cases wrap networks
 
     def path(
         self,
@@ -40,7 +39,7 @@ class OnnxCache:
 
             export_onnx(make().eval().requires_grad_(False), spec, example(), folder / f"{spec.name}.onnx")
 
-        folder = self._cache.entry("case", {"spec": spec.to_json(), "facts": facts}, export, code=_CODE)
+        folder = self._cache.entry("case", {"spec": spec.to_json(), "facts": facts}, export, code=self._code)
         return folder / f"{spec.name}.onnx"
 
     def session(

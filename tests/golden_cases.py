@@ -1,6 +1,7 @@
-"""Golden cases: find them, load them, compare with them. The format is in `golden/README.md`.
+"""Golden cases: find them, load them, compare with them. The format is in `golden/README.md`, that of the second model's
+in `golden_hallo2/README.md`.
 
-`HP_TRT_GOLDEN` points the same tests at another folder of the same form, so nothing here and in
+`HP_TRT_GOLDEN` (`HP_TRT_GOLDEN_HALLO2`) points the same tests at another folder of the same form, so nothing here and in
 the tests that use it knows a case by its name.
 """
 
@@ -23,7 +24,9 @@ from export.weights.random import random_weight
 
 SHIPPED = Path(__file__).parent / "golden"
 FOLDER = Path(os.environ.get("HP_TRT_GOLDEN") or SHIPPED)
+HALLO2_FOLDER = Path(os.environ.get("HP_TRT_GOLDEN_HALLO2") or Path(__file__).parent / "golden_hallo2")
 MANIFESTS = Path(__file__).parent / "manifests"
+HALLO2_MANIFESTS = Path(__file__).parent / "manifests_hallo2"
 
 NETWORK_TOLERANCE = 5e-5  # relative to an output's rms; fp32 against fp64 alone costs up to 1.3e-5 on these networks
 LOOP_TOLERANCE = 5e-4  # a loop feeds a network's rounding back into it, once a step

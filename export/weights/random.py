@@ -28,9 +28,11 @@ def random_weight(key: str, shape: Sequence[int], *, integer: bool = False, pref
     if integer:
         return np.zeros(shape, np.int64)
     last = key.rsplit(".", 1)[-1]
+    if last == "pe":
+        return position_table(shape)
     seed = zlib.crc32((prefix + key).encode())
     z = np.random.RandomState(seed).standard_normal(math.prod(shape)).astype(np.float32).reshape(shape)
-    if last == "running_var":
+    if last in ("running_var", "weight_g"):
         z = np.abs(1 + 0.1 * z)
     elif last == "running_mean":
         z = 0.1 * z
@@ -43,6 +45,18 @@ def random_weight(key: str, shape: Sequence[int], *, integer: bool = False, pref
     else:
         z = 0.05 * z
     return np.asarray(z, np.float32)
+
+
+def position_table(shape: Sequence[int]) -> np.ndarray:
+    """Sinusoids (1, positions, width) float32: P[p, 2j] = sin(p / 10000^(2j/width)), P[p, 2j+1] the cosine.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", 3.5. Motion modules store it among their weights, as `pe`.
+    """
+    _, positions, width = shape
+    angles = np.arange(positions)[:, None] * np.exp(np.arange(0, width, 2) * (-math.log(10000.0) / width))
+    table = np.zeros(shape, np.float32)
+    table[0, :, 0::2], table[0, :, 1::2] = np.sin(angles), np.cos(angles)
+    return table
 
 
 def random_state_dict(

@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack, get_args
@@ -191,11 +190,11 @@ class Runtime:
         crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)
         inputs = self.config.inputs(
             bundle=self.bundle.path,
-            portrait=portrait.path if isinstance(portrait, Portrait) else _file(portrait),
-            driving=_file(driving),
-            audio=_file(audio),
-            landmarks=_file(landmarks),
-            portrait_landmarks=_file(portrait_landmarks),
+            portrait=portrait.path if isinstance(portrait, Portrait) else arguments.file_of(portrait),
+            driving=arguments.file_of(driving),
+            audio=arguments.file_of(audio),
+            landmarks=arguments.file_of(landmarks),
+            portrait_landmarks=arguments.file_of(portrait_landmarks),
         )
         check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
         where = {"out": out, "crop_out": crop_out, "side_px": self.bundle.manifest.geometry["crop_px"]}
@@ -209,9 +208,11 @@ class Runtime:
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-            facts = run_facts(self.bundle, self.config, profile, who, speech, _file(portrait_landmarks))
+            facts = run_facts(self.bundle, self.config, profile, who, speech, arguments.file_of(portrait_landmarks))
             go_on = partial(self._spoken, who, speech, profile, stages)
-            made = render_resumable(go_on, who, sound=_file(audio), facts=facts, resume=resume, stages=stages, **where)
+            made = render_resumable(
+                go_on, who, sound=arguments.file_of(audio), facts=facts, resume=resume, stages=stages, **where
+            )
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(
@@ -265,7 +266,7 @@ class Runtime:
         self._turns.check_open()
         check_driver(self.bundle, video=driving)
         profile, stages = self._with(self.profile, sampling), self._stages()
-        images = self._driving(driving if _is_frames(driving) else arguments.path("driving", driving), profile)
+        images = self._driving(driving if arguments.is_frames(driving) else arguments.path("driving", driving), profile)
         locator = self._locator_for(profile, landmarks)
         who = self._encoded(portrait, stages=stages)
 
@@ -385,16 +386,6 @@ class Runtime:
                 notes.extend((*driving.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
-
-
-def _file(source: Any) -> Path | None:
-    """The file that an argument names; None for arrays, locators and nothing."""
-    return Path(source) if isinstance(source, Path | str) else None
-
-
-def _is_frames(driving: object) -> bool:
-    """Whether it is meant for frames, and not for a file."""
-    return not isinstance(driving, str | bytes | PathLike)
 
 
 def _stages_of(given: Stages | None) -> Stages | None:

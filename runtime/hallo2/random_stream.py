@@ -9,6 +9,7 @@ Source: SPEC 6.
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class TorchStream:
         if words < 0:
             raise ValueError(f"words are those used up before, at least 0, got {words}")
         self._bits = np.random.MT19937()
-        self._bits.state = np.random.RandomState(seed).get_state(legacy=False)
+        self._bits.state = cast(Any, np.random.RandomState(seed).get_state(legacy=False))
         for start in range(0, words, _BLOCK):
             self._bits.random_raw(min(_BLOCK, words - start), output=False)
         self._words = words

@@ -20,7 +20,7 @@ _BLOCK = 1 << 24  # words skipped at once: a tenth of a second, after which Ctrl
 class TorchStream:
     """What `torch.rand` and `torch.randn` give on a CPU after `torch.manual_seed(seed)`.
 
-    `seed` 0 to 2^32 - 1. `words`: how many were used up before; they are passed over without being kept, 400 million a
+    `seed` 0 to 2^32 - 1. `words`: how many were used up before; they are passed over without being kept, 300 million a
     second. The next words come from where the last draw ended.
     """
 

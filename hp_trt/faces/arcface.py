@@ -34,6 +34,17 @@ def open_arcface(path: Path | str) -> Embed:
     It is tried once. Raises InputError when the file is missing or is not such a network, EngineMismatch where ONNX
     Runtime is missing.
     """
+    embed_raw = open_raw_arcface(path)
+
+    def embed(face: np.ndarray) -> np.ndarray:
+        vector = embed_raw(face)
+        return (vector / np.float32(np.linalg.norm(vector))).astype(np.float32)
+
+    return embed
+
+
+def open_raw_arcface(path: Path | str) -> Embed:
+    """`open_arcface` of which the vector is left as the network gives it, and the picture is given as the model wants it."""
     path = Path(path)
     session = open_onnx(path, "an ArcFace network", _ADVICE)
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -54,7 +65,7 @@ def open_arcface(path: Path | str) -> Embed:
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or length == 0:
             raise InputError(f"{path} gave a vector of length {length} for the portrait; try another picture or file")
-        return (vector / np.float32(length)).astype(np.float32)
+        return vector.astype(np.float32)
 
     run(np.full((3, _SIDE, _SIDE), 0.5, np.float32))
     return embed

@@ -1,9 +1,10 @@
 """Who the portrait is, as one vector: ArcFace, from the user's own arcface.onnx.
 
-Without the file the vector is zero, as the released program allows. The picture goes in as
-upstream gives it: RGB in [0, 1], no mean, no scale of 255.
+Without the file the vector is zero, as the released programs allow. The picture goes in as the model's upstream gives
+it: RGB in [0, 1], no mean, no scale of 255, for the first model; in [-1, 1] for the second, which also wants the vector
+as it is, of any length (`open_raw_arcface`).
 
-Source: SPEC 7.2, step 5.
+Source: SPEC 7.2, step 5; the second model's SPEC 7, portrait.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def open_arcface(path: Path | str) -> Embed:
 
 
 def open_raw_arcface(path: Path | str) -> Embed:
-    """`open_arcface` of which the vector is left as the network gives it, and the picture is given as the model wants it."""
+    """`open_arcface` without its last step: the vector is as long as the network makes it.
+
+    What range the picture has is the caller's: the function passes it on.
+    """
     path = Path(path)
     session = open_onnx(path, "an ArcFace network", _ADVICE)
     inputs, outputs = session.get_inputs(), session.get_outputs()

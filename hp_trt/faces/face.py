@@ -14,7 +14,6 @@ import numpy as np
 
 from engines.errors import FaceNotFound
 
-
 MESH_POINTS = (468, 478)  # of the face mesh; the last ten of 478 are the irises
 
 

@@ -1,7 +1,8 @@
 """Where in a picture the face and the lips are: the two boxes that every mask of this model is made from.
 
-A box here is x0, y0, x1, y1 in whole pixels, ends exclusive; it grows from the `Edges` of points. The released arithmetic of `expand_box` is kept with its quirks: a box that grows larger than its picture begins at a
-negative number, which an array slice then takes for something else. `inside` is what the product does with such a box.
+A box here is x0, y0, x1, y1 in whole pixels, ends exclusive; it grows from the `Edges` of points. The released
+arithmetic of `expand_box` is kept with its quirks: a box that grows larger than its picture begins at a negative
+number, which an array slice then takes for something else. `inside` is what the product makes of such a box.
 
 Source: SPEC 7, boxes.
 """
@@ -29,10 +30,10 @@ LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 3
 GUESSED = "the face region is a guess from five points; --locator mesh (hp-trt fetch mesh) or a landmarks file knows it"
 
 # Our own approximation, for locators that know five points alone: two ellipses in ArcFace's 112 pixels, upon which the
-# five points are laid. The mean of 32 measurements of the mesh's points: a photographed portrait, six frames of a
-# photographic video of another person and ten drawn people, with the mesh's five points and with Haar's (in which nose
-# and mouth are themselves guessed). Standard deviations are 2 to 4 pixels for the edges of the outline, 1 to 2 for those
-# of the lips. A mouth that is open wide reaches farther down.
+# five points are laid. The mean of 34 measurements of the mesh's points: a photographed portrait, six frames of a
+# photographic video and ten drawn people, with the mesh's five points and with Haar's (in which nose and mouth are
+# themselves guessed). Standard deviations are 2 to 4 pixels for the edges of the outline, 1 to 2 for those of the lips.
+# A mouth that is open wide reaches farther down.
 _OUTLINE_MIDDLE, _OUTLINE_HALF = (57.5, 65.9), (40.9, 45.2)
 _LIPS_MIDDLE, _LIPS_HALF = (56.8, 90.6), (15.5, 4.2)
 _ROUND = np.linspace(0, 2 * np.pi, 72, endpoint=False)

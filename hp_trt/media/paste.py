@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-
 ALL_SIDES = frozenset({"left", "top", "right", "bottom"})
 
 
@@ -38,9 +37,9 @@ def soft_mask(width: int, height: int, border_ratio: float = 0.1, sides: Collect
 class PasteBack:
     """One portrait, prepared so that each frame costs a resize, a multiply and an add.
 
-    `image` (H, W, 3) uint8 RGB and `box` x0, y0, x1, y1 inside it, in whole pixels. `fade_at_edges`: fade out also where
-    the box ends with the picture, as the first model's release does; a box that is the whole picture is wholly the made
-    one without it.
+    `image` (H, W, 3) uint8 RGB and `box` x0, y0, x1, y1 inside it, in whole pixels. `fade_at_edges`: fade out also
+    where the box ends with the picture, as the first model's release does; without it, of a box that is the whole
+    picture all is the made one.
     """
 
     def __init__(

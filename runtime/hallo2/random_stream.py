@@ -9,6 +9,7 @@ Source: SPEC 6.
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _BLOCK = 1 << 24  # words skipped at once: a tenth of a second, after which Ctrl
 class TorchStream:
     """What `torch.rand` and `torch.randn` give on a CPU after `torch.manual_seed(seed)`.
 
-    `seed` 0 to 2^32 - 1. `words`: how many were used up before; they are passed over without being kept, 400 million a
+    `seed` 0 to 2^32 - 1. `words`: how many were used up before; they are passed over without being kept, 300 million a
     second. The next words come from where the last draw ended.
     """
 
@@ -29,7 +30,7 @@ class TorchStream:
         if words < 0:
             raise ValueError(f"words are those used up before, at least 0, got {words}")
         self._bits = np.random.MT19937()
-        self._bits.state = np.random.RandomState(seed).get_state(legacy=False)
+        self._bits.state = cast(Any, np.random.RandomState(seed).get_state(legacy=False))
         for start in range(0, words, _BLOCK):
             self._bits.random_raw(min(_BLOCK, words - start), output=False)
         self._words = words

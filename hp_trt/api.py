@@ -27,7 +27,7 @@ from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.interface import arguments
 from hp_trt.interface.opener import LiveOpener
-from hp_trt.interface.render import Resume, render_resumable, render_whole
+from hp_trt.interface.render import render_resumable, render_whole
 from hp_trt.interface.results import Animation, Frame, frames_of
 from hp_trt.interface.speech import run_facts, speech_of
 from hp_trt.interface.turns import Turns
@@ -42,7 +42,8 @@ from hp_trt.model import Clip, Driving, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
-from runtime.loop_state import LoopState
+from hp_trt.resume.loop_state import LoopState
+from hp_trt.resume.store import Mode
 from runtime.stages import Event, Stages
 
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
@@ -165,7 +166,7 @@ class Runtime:
         landmarks: Faces | None = None,
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
-        resume: Resume = "new",
+        resume: Mode = "new",
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
@@ -184,7 +185,7 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, video=driving, audio=audio)
-        one_of("resume", resume, get_args(Resume))
+        one_of("resume", resume, get_args(Mode))
         profile, stages = self._with(self.profile, sampling), self._stages()
         out = arguments.path("out", out)
         crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)

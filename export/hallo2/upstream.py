@@ -85,7 +85,9 @@ def load_checkpoints(folder: str | Path, shapes: Mapping[str, Shapes]) -> dict[s
 
 def weights_root(folder: str | Path) -> Path:
     """The folder that holds `hallo2/` and `wav2vec/`: `folder`, or `folder/pretrained_models`."""
-    return root_of(folder, nested="pretrained_models", preset="hallo2", holds="hallo2/net.pth, sd-vae-ft-mse/, wav2vec/")
+    return root_of(
+        folder, nested="pretrained_models", preset="hallo2", holds="hallo2/net.pth, sd-vae-ft-mse/, wav2vec/"
+    )
 
 
 def find_user_files(folder: str | Path) -> dict[str, Path]:
@@ -102,9 +104,7 @@ def speech_spelling(state: StateDict) -> StateDict:
 
 def vae_spelling(state: StateDict) -> StateDict:
     """The attention of both middles as linear layers called `to_q`, `to_k`, `to_v` and `to_out.0`."""
-    old = {
-        f".attentions.0.{old}.{kind}": f".attentions.0.{new}.{kind}" for old, new in _VAE.items() for kind in _KINDS
-    }
+    old = {f".attentions.0.{old}.{kind}": f".attentions.0.{new}.{kind}" for old, new in _VAE.items() for kind in _KINDS}
     new = _renamed(state, old)
     places = tuple(f".attentions.0.{name}.weight" for name in _VAE.values())
     return {

@@ -50,7 +50,9 @@ def test_motion_weights_are_three_numbers():
     asked = {"steps": None, "seed": None, "appearance_scale": None, "motion_scale": None}
     assert options.sampling(**asked, motion_weights="1, 0.5,1.2")["motion_weights"] == (1.0, 0.5, 1.2)
     for wrong in ("1,1", "1,1,x", "", "1 1 1"):
-        with pytest.raises(InputError, match="--motion-weights is three numbers, for pose, face and lips, as 1,1,1.2"):
+        with pytest.raises(
+            InputError, match=re.escape("--motion-weights is three numbers, for pose, face and lips, as 1,1,1.2")
+        ):
             options.sampling(**asked, motion_weights=wrong)
 
 

@@ -67,7 +67,16 @@ def bundle_graphs(
         **condition_graphs(
             architecture, pixels=pixels, latent=latent, frames=frames, motion_frames=motion_frames, half=half
         ),
-        **denoiser_graphs(architecture, latent=latent, frames=frames, motion_frames=motion_frames, half=half),
+        **denoiser_graphs(
+            architecture.reference_unet,
+            architecture.denoising_unet,
+            latent=latent,
+            frames=frames,
+            motion_frames=motion_frames,
+            audio_tokens=architecture.audioproj.tokens,
+            image_tokens=architecture.imageproj.tokens,
+            half=half,
+        ),
         "stitch": stitch_graph(
             architecture.vae.latent_channels,
             latent,

@@ -45,7 +45,7 @@ def test_a_raw_vector_is_as_long_as_the_network_makes_it(tmp_path):
 @pytest.mark.parametrize("opened", [open_arcface, open_raw_arcface])
 def test_a_vector_without_a_length_says_nothing_of_anybody(tmp_path, opened):
     embed = opened(network(tmp_path / "arcface.onnx", PICTURE, {"embedding": ([1, 512], 0.0)}))
-    with pytest.raises(InputError, match="gave a vector of length 0.0 for the portrait"):
+    with pytest.raises(InputError, match=r"gave a vector of length 0\.0 for the portrait"):
         embed(np.zeros((3, 112, 112), np.float32))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from engines.backend import Backend, Buffer, Session
 from runtime.finite import require_finite
 from runtime.hallo2.audio_plan import AudioPlan, Piece, conv_outputs, planned
-from runtime.hallo2.presets import AUDIO_WINDOW, FPS, PIECE_S, SAMPLE_RATE, SAMPLES_PER_FRAME
+from runtime.hallo2.presets import AUDIO_WINDOW, FPS, PIECE_S, SAMPLES_PER_FRAME
 from runtime.stages import Stages
 
 RADIUS = AUDIO_WINDOW // 2  # frames before and behind a frame that its tokens hear

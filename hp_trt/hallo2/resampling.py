@@ -55,12 +55,17 @@ class Resampler:
         self._waiting = [self._nothing]
         if self._resampler is not None and samples.size:
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-            frame.sample_rate, frame.pts, frame.time_base = self._source_rate, self._taken, Fraction(1, self._source_rate)
+            frame.sample_rate, frame.pts, frame.time_base = (
+                self._source_rate,
+                self._taken,
+                Fraction(1, self._source_rate),
+            )
             parts = (found.to_ndarray() for found in self._resampler.resample(frame))
             samples = np.concatenate([self._nothing, *parts], axis=1)
         self._taken = self.fed
         self.given += samples.shape[1]
         return samples
+
 
 class Timeline:
     """Blocks put where their times say, from time 0 on: silence where there are none, and what overlaps is left out.

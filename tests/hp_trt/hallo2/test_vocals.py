@@ -117,7 +117,12 @@ def test_without_onnx_runtime_it_says_how_to_install_it(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "outputs", "kind", "found"),
     [
-        ({"x": [1, 3, 64, 12]}, {"y": ([1, 4, 64, 12], 0.5)}, FLOAT, r"takes x float\[1, 3, 64, 12\].*; an MDX network"),
+        (
+            {"x": [1, 3, 64, 12]},
+            {"y": ([1, 4, 64, 12], 0.5)},
+            FLOAT,
+            r"takes x float\[1, 3, 64, 12\].*; an MDX network",
+        ),
         ({"x": [1, 4, 64, 12]}, {"y": ([1, 512], 0.5)}, FLOAT, r"gives y float\[1, 512\]; an MDX network"),
         ({"x": [1, 4, 64, 12]}, {"y": ([1, 4, 64, 12], 0.5)}, DOUBLE, "takes x double"),
         ({"x": [2, 4, 64, 12]}, {"y": ([2, 4, 64, 12], 0.5)}, FLOAT, "one sound at a time"),

@@ -170,7 +170,7 @@ class LiveSpeech:
     piece: where its end is no whole frame, its frames are up to one closer together, as released.
 
     At the end, silence fills the last clip, and the last frame stands in for those behind it, as in a file.
-    Memory is what waits to be taken, and the context.
+    Memory is what waits to be taken, and the context. One thread at a time.
     """
 
     def __init__(

@@ -191,7 +191,7 @@ def live(samples: int, **options):
 def test_live_speech_within_its_context_ends_as_the_file_does(samples):
     """All of it is heard when the last clip is made. (A file whose end is no whole frame is encoded as released: its
     frames are up to one closer together.)"""
-    backend, sessions, speech, wave = live(samples, clip=16, context_s=60)
+    backend, _, speech, wave = live(samples, clip=16, context_s=60)
     speech.push(wave)
     speech.end()
     made = [backend.download(speech.tokens()) for _ in range(speech.ready)]
@@ -239,7 +239,7 @@ def test_live_speech_hears_its_context_and_nothing_before():
 
 
 def test_live_speech_is_the_plain_way_over_its_context():
-    backend, sessions, speech, wave = live(100_000, clip=8, context_s=1.2)
+    backend, _, speech, wave = live(100_000, clip=8, context_s=1.2)
     speech.push(wave)
     speech.end()
     made = [backend.download(speech.tokens()) for _ in range(speech.ready)]

@@ -255,6 +255,17 @@ def test_frames_that_nobody_took_in_time_are_kept_for_whoever_holds_the_clip(asy
     assert [list(clip.frames) for clip in clips] == [[], [], []]
 
 
+def test_frames_that_nobody_took_are_decoded_before_the_next_clip_begins():
+    made, sessions = begin(frames=6, clips=2)
+    next(made)
+    assert len(sessions["decoder"].runs) == 1
+    encoder, seen = sessions["vae_encoder"], []
+    real = encoder.formula
+    encoder.formula = lambda **inputs: (seen.append(len(sessions["decoder"].runs)), real(**inputs))[1]
+    next(made)
+    assert seen == [3]
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_the_bits_do_not_depend_on_what_runs_beside_what(asynchronous):
     backend = FakeBackend()
@@ -295,6 +306,22 @@ def test_a_nan_names_its_clip_and_costs_no_frame_of_the_clip_before(asynchronous
     first = next(made)
     assert len(list(first.frames)) == 4
     with pytest.raises(NonFiniteError, match=message):
+        next(made)
+
+
+def test_ctrl_c_in_the_next_clip_is_not_kept_for_later_and_does_not_end_the_video_quietly():
+    backend = FakeBackend()
+    backend.asynchronous = True
+    made, sessions = begin(backend=backend)
+    first = next(made)
+
+    def interrupted(**inputs):
+        raise KeyboardInterrupt
+
+    sessions["denoiser"].formula = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        list(first.frames)
+    with pytest.raises(KeyboardInterrupt):
         next(made)
 
 

@@ -153,11 +153,12 @@ def run_clip(
     face_features = networks.face_locator(regions).transpose(0, 1)  # (C0, F, h, w), all frames alike
     both_features = torch.stack([torch.zeros_like(face_features), face_features])
     schedule = scheduler(options.num_inference_steps)
-    latents, after, velocities = noise * schedule.init_noise_sigma, [], []
+    latents = noise * schedule.init_noise_sigma
+    velocities: list[torch.Tensor] = []
+    after: list[torch.Tensor] = []
     for timestep in schedule.timesteps:
         v = networks.denoising_unet(latents.repeat(2, 1, 1, 1, 1), timestep, both_features, given)
-        if not velocities:
-            velocities.append(v)
+        velocities.append(v)
         unconditional, conditional = v
         guided = unconditional + options.guidance_scale * (conditional - unconditional)
         latents = schedule.step(guided, timestep, latents, eta=options.eta).prev_sample

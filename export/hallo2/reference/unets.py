@@ -88,7 +88,7 @@ class Conditions:
 class ResidualBlock(ResnetBlock2D):
     """diffusers' block on every frame; the time embedding is projected once for all frames of a half."""
 
-    def forward(self, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """hidden (2, C, F, h, w), embedding (2, E)."""
         pair, frames = hidden.shape[0], hidden.shape[2]
         x = fold(hidden)

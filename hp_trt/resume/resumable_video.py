@@ -37,7 +37,6 @@ from hp_trt.resume.joining import join_chunks, open_sound
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import ChunkStore, Mode
 
-
 _FORMAT = 1  # of the store: what an older program left is gone on with by that program alone
 
 

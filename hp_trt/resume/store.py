@@ -90,6 +90,7 @@ class ChunkStore:
         self.chunks: list[Chunk] = []
         self.state: LoopState | None = None
         self.notes: list[str] = []
+        self._removed = False
         self._names, self._rate, self._facts = names, rate, as_json(facts)
         self._lock = FileLock(folder / _LOCK, thread_local=False)
         with refusing(self._shown):
@@ -141,6 +142,7 @@ class ChunkStore:
 
         Never raises: a note says what stays.
         """
+        self._removed = True
         try:
             self._clear()
             for name in (_HOLDER, _LOCK):
@@ -157,10 +159,11 @@ class ChunkStore:
         if not self._lock.is_locked:
             return
         try:
-            with suppress(OSError):  # it may be gone
-                if not self.chunks and not self._numbers("json"):
-                    self.remove()
-                (self.folder / _HOLDER).unlink(missing_ok=True)
+            with suppress(OSError):
+                if not self._removed:
+                    (self.folder / _HOLDER).unlink(missing_ok=True)
+                    if not self.chunks and not self._numbers("json"):
+                        self.remove()
         finally:
             self._lock.release()
 

@@ -9,41 +9,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from os import PathLike
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, get_args
 
 import numpy as np
 
 from engines.backend import Backend
 from engines.bundle import Bundle
+from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.interface import arguments
+from hp_trt.interface.opener import LiveOpener
+from hp_trt.interface.render import render_resumable, render_whole
 from hp_trt.interface.results import Animation, Frame, frames_of
+from hp_trt.interface.speech import run_facts, speech_of
 from hp_trt.interface.turns import Turns
 from hp_trt.live.live_clip import animate_clip
-from hp_trt.live.queues import POLICIES, Policy
+from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
-from hp_trt.live.stream import Stream
 from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video import VideoReader
-from hp_trt.model import Clip, Driving, Model, SamplingOptions
-from hp_trt.models import find_model, profile_of
+from hp_trt.media.video_writer import SUFFIXES
+from hp_trt.model import Clip, Driving, Model, SamplingOptions, Speech
+from hp_trt.models import check_driver, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
+from hp_trt.resume.loop_state import LoopState
+from hp_trt.resume.store import Mode
 from runtime.stages import Event, Stages
 
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
 
 _LIVE_SPANS = 10_000  # of a session that may never end
 DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
+Samples = tuple[np.ndarray, int]  # (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate in Hz
 Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_file`), or any locator
 
 
@@ -128,8 +135,7 @@ class Runtime:
         self._turns.check_open()
         own = self.profile if self.profile.mode == "live" else "live"
         chosen = self._live_profile(own if profile is None else profile, {"seed": seed})
-        opener = _Opener(self, self._locator_for(chosen, landmarks), {"seed": seed})
-        return opener.session(
+        return self._opener(self._locator_for(chosen, landmarks), {"seed": seed}).session(
             self._encoded(portrait),
             chosen,
             policy=policy,
@@ -152,69 +158,91 @@ class Runtime:
     def animate(
         self,
         portrait: Portrait | Picture,
-        driving: Path | str,
-        out: Path | str,
+        driving: Path | str | None = None,
+        out: Path | str | None = None,
         *,
+        audio: Path | str | Samples | None = None,
         crop_out: Path | str | None = None,
         landmarks: Faces | None = None,
         portrait_landmarks: Faces | None = None,
+        released_plan: bool = False,
+        resume: Mode = "new",
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
 
-        Both have the driving video's frames, times and sound. `landmarks`: who says where the driving faces are,
-        instead of the configured locator, `portrait_landmarks` the same for the portrait. Other keywords override the
-        bundle's sampling. Nothing is written under a final name before the clip is complete. Raises InputError,
-        FaceNotFound, OutputError.
-        """
-        from hp_trt.media.video_writer import SUFFIXES, VideoWriter
+        What moves the portrait is one of two, and the bundle says which: a `driving` video, whose frames, times and
+        sound both files have, or `audio`, a file with speech or samples with their rate in Hz, which makes 25 frames a
+        second, with its sound where it is a file. `landmarks`: who says where the driving faces are, instead of the
+        configured locator, `portrait_landmarks` the same for the portrait. Other keywords override the bundle's
+        sampling. Nothing is written under a final name before the clip is complete.
 
+        Of `audio`: `released_plan` cuts and pads the sound as the released program does, which may lose the end.
+        `resume`: what becomes of an earlier run that did not end, whose parts lie in the folder OUT.resume: "new"
+        refuses to begin beside one, "resume" goes on with it, "restart" lets go of it.
+
+        Raises InputError, FaceNotFound, OutputError.
+        """
         self._turns.check_open()
+        check_driver(self.bundle, video=driving, audio=audio)
+        one_of("resume", resume, get_args(Mode))
         profile, stages = self._with(self.profile, sampling), self._stages()
-        driving, out = arguments.path("driving", driving), arguments.path("out", out)
+        out = arguments.path("out", out)
         crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)
         inputs = self.config.inputs(
             bundle=self.bundle.path,
-            portrait=portrait.path if isinstance(portrait, Portrait) else _file(portrait),
-            driving=driving,
-            landmarks=_file(landmarks),
-            portrait_landmarks=_file(portrait_landmarks),
+            portrait=portrait.path if isinstance(portrait, Portrait) else arguments.file_of(portrait),
+            driving=arguments.file_of(driving),
+            audio=arguments.file_of(audio),
+            landmarks=arguments.file_of(landmarks),
+            portrait_landmarks=arguments.file_of(portrait_landmarks),
         )
         check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
-        locator = self._locator_for(profile, landmarks)
-        reader = VideoReader(driving)
-        images = self._driving(reader, profile)
+        where = {"out": out, "crop_out": crop_out, "side_px": self.bundle.manifest.geometry["crop_px"]}
+        if audio is None:
+            locator = self._locator_for(profile, landmarks)
+            reader = VideoReader(arguments.path("driving", driving))
+            images = self._driving(reader, profile)
+            who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
+            begin = partial(self._clip, who, images, locator, profile, stages)
+            made = render_whole(begin, who, driving=reader.info, stages=stages, **where)
+        else:
+            speech = speech_of(audio, released_plan)
+            who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
+            facts = run_facts(self.bundle, self.config, profile, who, speech, arguments.file_of(portrait_landmarks))
+            go_on = partial(self._spoken, who, speech, profile, stages)
+            made = render_resumable(
+                go_on, who, sound=arguments.file_of(audio), facts=facts, resume=resume, stages=stages, **where
+            )
+        return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
+
+    def talk(
+        self,
+        portrait: Portrait | Picture,
+        audio: Path | str | Samples,
+        *,
+        portrait_landmarks: Faces | None = None,
+        released_plan: bool = False,
+        **sampling: Unpack[SamplingOptions],
+    ) -> Generator[Frame, None, None]:
+        """The frames of a portrait that speaks, as arrays, in order, 25 a second: `time_s` is theirs in the sound.
+
+        `audio` is a file, or samples (n,) or (n, channels) with their rate in Hz. Frames come clip by clip while the
+        sound is read, so memory does not grow with it, and a clip is as late as it takes to make.
+
+        What is wrong with what was given is told at once, and the portrait is encoded then: InputError, FaceNotFound.
+        What is wrong with the sound is told as it is read.
+        """
+        self._turns.check_open()
+        check_driver(self.bundle, audio=audio)
+        profile, stages = self._with(self.profile, sampling), self._stages()
+        speech = speech_of(audio, released_plan)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-        height, width = who.image.shape[:2]
-        with ExitStack() as files:
-            # Opened before the long work: a folder that cannot be written is told now.
-            full = files.enter_context(VideoWriter(out, width=width, height=height, driving=reader.info))
-            crop = None
-            if crop_out is not None:
-                side = self.bundle.manifest.geometry["crop_px"]
-                crop = files.enter_context(VideoWriter(crop_out, width=side, height=side, driving=reader.info))
-            clip = self._clip(who, images, locator, profile, stages)
-            # Closed first, whatever fails: a live session's threads work until then.
-            made = files.enter_context(closing(frames_of(clip, who)))
-            for frame in made:
-                with stages.unit("write"):
-                    full.write(frame.full(), frame.time_s)
-                    if crop is not None:
-                        crop.write(frame.crop, frame.time_s)
-            with stages.unit("finish"):  # the encoder holds frames back until then, and the sound comes last
-                full.finish()
-                if crop is not None:
-                    crop.finish()
-                files.close()  # both are complete: now they get their names
-        return Animation(
-            out=Path(out),
-            crop_out=None if crop_out is None else Path(crop_out),
-            frames=full.frames,
-            rate=reader.info.rate,
-            rate_varies=reader.info.rate_varies,
-            notes=(*self.notes, *who.notes, *clip.notes(), *full.notes, *self.backend.notes),
-            stages=stages,
-        )
+
+        def made() -> Generator[Frame, None, None]:
+            yield from frames_of(self._spoken(who, speech, profile, stages), who)
+
+        return made()
 
     def frames(
         self,
@@ -237,8 +265,9 @@ class Runtime:
         What is wrong with the driving frames is told as they are read.
         """
         self._turns.check_open()
+        check_driver(self.bundle, video=driving)
         profile, stages = self._with(self.profile, sampling), self._stages()
-        images = self._driving(driving if _is_frames(driving) else arguments.path("driving", driving), profile)
+        images = self._driving(driving if arguments.is_frames(driving) else arguments.path("driving", driving), profile)
         locator = self._locator_for(profile, landmarks)
         who = self._encoded(portrait, stages=stages)
 
@@ -296,6 +325,12 @@ class Runtime:
         Raises InputError for what cannot be, with the profile's name where the caller gave no option.
         """
         given = {name: value for name, value in sampling.items() if value is not None}
+        foreign = (given.keys() & SamplingOptions.__annotations__.keys()) - self.model.options
+        if foreign:
+            raise InputError(
+                f"{', '.join(sorted(foreign))}: no sampling option of {self.bundle.manifest.model}, which this bundle "
+                "is for; leave it out"
+            )
         chosen = replace(profile, sampling={**profile.sampling, **given})
         with nullcontext() if given else naming(profile.name):
             self.model.check(chosen)
@@ -313,6 +348,23 @@ class Runtime:
         found = profile if isinstance(profile, Profile) else self.model.profiles.find(profile)
         return self._with(require_live(found), sampling)
 
+    def _opener(self, locator: FaceLocator, sampling: Mapping[str, Any]) -> LiveOpener:
+        """`sampling`: the caller's options, whatever the profile."""
+        return LiveOpener(
+            portrait=self._encoded,
+            profile=lambda profile: self._live_profile(profile, sampling),
+            open=lambda portrait, profile, after: self.model.stream(portrait, locator, profile, after),
+            turns=self._turns,
+        )
+
+    def _spoken(
+        self, portrait: Portrait, speech: Speech, profile: Profile, stages: Stages, state: LoopState | None = None
+    ) -> Clip:
+        """A clip of speech, as it comes; `state`: of one that was left, which goes on."""
+        with self._turns.taken():
+            clip = self.model.clip(portrait, replace(speech, state=state), profile, stages)
+        return replace(clip, frames=self._turns.one_by_one(clip.frames))
+
     def _clip(
         self, portrait: Portrait, driving: DrivingFrames, locator: FaceLocator, profile: Profile, stages: Stages
     ) -> Clip:
@@ -325,9 +377,8 @@ class Runtime:
         notes: list[str] = []
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
-            opener = _Opener(self, locator, {})
             with (
-                opener.session(portrait, profile, stages=stages) as session,
+                self._opener(locator, {}).session(portrait, profile, stages=stages) as session,
                 closing(animate_clip(session, driving.timed(stages))) as made,
             ):
                 for frame, time_s in made:
@@ -336,64 +387,6 @@ class Runtime:
                 notes.extend((*driving.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
-
-
-def _file(source: Any) -> Path | None:
-    """The file that an argument names; None for arrays, locators and nothing."""
-    return Path(source) if isinstance(source, Path | str) else None
-
-
-@dataclass(frozen=True)
-class _Opener:
-    """What a live session of `runtime` opens: `hp_trt.live.session.Opener`."""
-
-    runtime: Runtime
-    locator: FaceLocator
-    sampling: Mapping[str, Any]  # the caller's options, whatever the profile
-
-    def portrait(self, portrait: Portrait | Picture) -> Portrait:
-        return self.runtime._encoded(portrait)
-
-    def profile(self, profile: Profile | str) -> Profile:
-        return self.runtime._live_profile(profile, self.sampling)
-
-    def stream(self, portrait: Portrait, profile: Profile | str, after: Stream) -> Stream:
-        chosen = self.profile(profile)
-        with self.runtime._turns.taken():
-            return self.runtime.model.stream(portrait, self.locator, chosen, after)
-
-    def session(
-        self,
-        portrait: Portrait,
-        profile: Profile,
-        *,
-        policy: Policy = "block",
-        queue_in: int | None = None,
-        queue_out: int | None = None,
-        stages: Stages,
-    ) -> LiveSession:
-        assert profile.windows is not None, f"{profile.name} is no profile of mode live"
-        most_in = profile.windows.size if queue_in is None else arguments.whole("queue_in", queue_in, least=1)
-        most_out = 2 * profile.windows.size if queue_out is None else arguments.whole("queue_out", queue_out, least=1)
-        one_of("policy", policy, POLICIES)
-        with self.runtime._turns.taken():
-            session = LiveSession(
-                self.runtime.model.stream(portrait, self.locator, profile),
-                portrait,
-                opener=self,
-                policy=policy,
-                queue_in=most_in,
-                queue_out=most_out,
-                stages=stages,
-                turn=self.runtime._turns.lock,
-            )
-            self.runtime._turns.end_with_it(session)
-        return session
-
-
-def _is_frames(driving: object) -> bool:
-    """Whether it is meant for frames, and not for a file."""
-    return not isinstance(driving, str | bytes | PathLike)
 
 
 def _stages_of(given: Stages | None) -> Stages | None:

@@ -39,7 +39,9 @@ class RuntimeConfig:
     locator              who finds the faces: "haar", which comes with OpenCV, "yunet", "yoloface" or "mesh"
     locator_file         the network of the face finder: needed by yunet and yoloface; of mesh what `hp-trt fetch mesh`
                          put into the user's data folder, where None is given
-    arcface              arcface.onnx, for the identity vector; None: no identity, as upstream allows
+    arcface              the network of the identity vector, of HunyuanPortrait arcface.onnx, of Hallo2 glintr100.onnx;
+                         None: no identity, as upstream allows
+    vocals               Kim_Vocal_2.onnx, which takes music and noise away from speech; None: speech is taken as it is
     max_frames           the longest driving video that is taken; 10,000 is the released program's limit
     """
 
@@ -53,6 +55,7 @@ class RuntimeConfig:
     locator: Locator = "haar"
     locator_file: Path | str | None = None
     arcface: Path | str | None = None
+    vocals: Path | str | None = None
     max_frames: int = 10_000
 
     def __post_init__(self) -> None:
@@ -80,6 +83,7 @@ class RuntimeConfig:
         bundle: Path | None = None,
         portrait: Path | str | None = None,
         driving: Path | str | None = None,
+        audio: Path | str | None = None,
         landmarks: Path | str | None = None,
         portrait_landmarks: Path | str | None = None,
     ) -> dict[str, Path | str | None]:
@@ -87,12 +91,14 @@ class RuntimeConfig:
         return {
             "the portrait": portrait,
             "the driving video": driving,
+            "the sound": audio,
             "the bundle": bundle,
             "the driving faces' file": landmarks,
             "the portrait's face's file": portrait_landmarks,
             "the file of profiles": None if isinstance(self.profile, Profile) else profiles_file(self.profile),
             "the face finder's network": self.locator_file,
-            "arcface.onnx": self.arcface,
+            "the network of the identity vector": self.arcface,
+            "the network that separates vocals": self.vocals,
         }
 
     def _check_types(self) -> None:
@@ -106,7 +112,7 @@ class RuntimeConfig:
             known["threads"] = arguments.whole("threads", self.threads, least=1, most=MOST_THREADS)
         if self.weight_budget_bytes is not None:
             known["weight_budget_bytes"] = arguments.whole("weight_budget_bytes", self.weight_budget_bytes, least=0)
-        for name in ("locator_file", "arcface"):
+        for name in ("locator_file", "arcface", "vocals"):
             if getattr(self, name) is not None:
                 arguments.path(name, getattr(self, name))
         if not isinstance(self.profile, Profile):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol, TypedDict
 
 import numpy as np
@@ -23,12 +24,14 @@ from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
+from hp_trt.resume.loop_state import LoopState
 from runtime.stages import Stages
 from runtime.work import Work
 
-__all__ = ["Clip", "Driver", "Driving", "Model", "SamplingOptions"]
+__all__ = ["AudioSource", "Clip", "Driver", "Driving", "Model", "SamplingOptions", "Speech"]
 
 Driver = Literal["video", "audio"]  # what moves the portrait
+AudioSource = Path | tuple[np.ndarray, int]  # a file, or samples (n,) or (n, channels) and their rate in Hz
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -55,15 +58,28 @@ class SamplingOptions(TypedDict, total=False):
     motion_bucket_id: int | None
     seed: int | None
     scaling_factor: float | None
+    guidance: float | None
+    motion_weights: tuple[float, float, float] | None
+    mask_rate: float | None
+    mood: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Driving:
-    """What a clip follows."""
+    """A video that a clip follows."""
 
     frames: DrivingFrames  # with their times, where they have any
     locator: FaceLocator  # says where the faces are
     max_frames: int  # more are refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """Sound that a clip follows."""
+
+    source: AudioSource
+    released_plan: bool = False  # cut and padded as the released program does it, which may lose the end
+    state: LoopState | None = None  # of a clip that was left: it goes on behind this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +89,17 @@ class Clip:
     # Each frame's index, from 0, its time on the driving file's clock, and its square (S, S, 3) uint8 RGB.
     frames: Generator[tuple[int, Fraction | None, np.ndarray], None, None]
     notes: Callable[[], Sequence[str]]
+    # Where such a clip may be left and gone on with: after each frame that ends a chunk, the loop's state; None after
+    # the others.
+    state: Callable[[], LoopState | None] = lambda: None
+    begins_s: Fraction | None = None  # of a file of sound that drives it: where frame 0 is, on that file's clock
 
 
 class Model(Protocol):
     """One algorithm over the opened graphs of one bundle. Not for use from two threads at once."""
 
     driver: ClassVar[Driver]
+    options: ClassVar[frozenset[str]]  # of `SamplingOptions`, those that it knows
     profiles: ClassVar[Profiles]
     streamed: ClassVar[frozenset[str]]  # roles that the threads of a live session run
     added_by: ClassVar[Mapping[str, str]]  # graphs that not every bundle has -> the build's option that adds them
@@ -108,8 +129,9 @@ class Model(Protocol):
     def check_portrait(self, portrait: Portrait) -> None:
         """Raises InputError for a portrait that another model has encoded."""
 
-    def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
-        """A whole clip, by a profile of mode clip. Raises InputError, FaceNotFound, BundleError, NonFiniteError."""
+    def clip(self, portrait: Portrait, driving: Driving | Speech, profile: Profile, stages: Stages) -> Clip:
+        """A whole clip, by a profile of mode clip, of what `driver` says. Raises InputError, FaceNotFound, BundleError,
+        NonFiniteError."""
 
     def stream(self, portrait: Portrait, locator: FaceLocator, profile: Profile, after: Stream | None = None) -> Stream:
         """A stream by a profile of mode live. `after`: the stream that it takes the place of, and sees on from.

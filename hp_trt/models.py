@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
 from engines.bundle import Bundle
-from engines.errors import BundleError
+from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
-from hp_trt.model import Model
+from hp_trt.model import Driver, Model
 from hp_trt.profiles import Profile
 
 MODELS = {  # name -> module:class
     "hunyuanportrait": "hp_trt.hunyuanportrait.model:HunyuanPortrait",
+    "hallo2": "hp_trt.hallo2.model:Hallo2",
+}
+# What moves a portrait -> the words that build a bundle which it moves, to begin with.
+BUILDS: Mapping[Driver, str] = {
+    "video": "python -m export.build_engines --preset pocket --bundle BUNDLE",
+    "audio": "python -m export.build_engines --preset talk_pocket --random-weights --bundle BUNDLE",
 }
 
 
@@ -31,6 +38,25 @@ def find_model(bundle: Bundle) -> type[Model]:
     model: type[Model] = getattr(import_module(module), found)
     model.check_bundle(bundle)
     return model
+
+
+def check_driver(bundle: Bundle, *, video: object = None, audio: object = None) -> None:
+    """Raises InputError unless the one of two that moves this bundle's portraits was given, and the other was not."""
+    driver = find_model(bundle).driver
+    if (video is None) == (audio is None):
+        raise InputError(
+            f"a portrait is moved by a driving video or by speech, got {'neither' if video is None else 'both'}; this "
+            f"bundle's are moved by {_NAMES[driver]}: give that alone"
+        )
+    given: Driver = "audio" if video is None else "video"
+    if given != driver:
+        raise InputError(
+            f"{bundle.path} is for {bundle.manifest.model}, whose portraits are moved by {_NAMES[driver]}, not by "
+            f"{_NAMES[given]}; give that, or build another bundle: {BUILDS[given]}"
+        )
+
+
+_NAMES: Mapping[Driver, str] = {"video": "a driving video", "audio": "speech (audio)"}
 
 
 def profile_of(bundle: Bundle | Path | str, config: RuntimeConfig) -> Profile:

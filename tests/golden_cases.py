@@ -1,8 +1,8 @@
-"""Golden cases: find them, load them, compare with them. The format is in `golden/README.md`, that of the second model's
-in `golden_hallo2/README.md`.
+"""Golden cases: find them, load them, compare with them. The format is in `golden/README.md`, with some additions for
+the second model in `golden_hallo2/README.md`.
 
-`HP_TRT_GOLDEN` (`HP_TRT_GOLDEN_HALLO2`) points the same tests at another folder of the same form, so nothing here and in
-the tests that use it knows a case by its name.
+`HP_TRT_GOLDEN`, and `HP_TRT_GOLDEN_HALLO2`, point the same tests at another folder of the same form, so nothing here
+and in the tests that use it knows a case by its name.
 """
 
 from __future__ import annotations

@@ -1,18 +1,28 @@
-"""`hp-trt animate`: a portrait, moved by a driving video."""
+"""`hp-trt animate`: a portrait, moved by a driving video or by speech."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
+
+Sheet = Annotated[
+    Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
+]
+ReleasedPlan = Annotated[
+    bool, typer.Option("--released-plan", help="Of speech: cut it as released, which may lose the end.")
+]
+GoOn = Annotated[bool, typer.Option("--resume", help="Of speech: go on with a run that did not end.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Of speech: let go of a run that did not end.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,21 +32,31 @@ class AnimateConfig:
     bundle: Path
     runtime: RuntimeConfig
     portrait: Path
-    driving: Path
+    driving: Path | None = None
+    audio: Path | None = None
     out: Path
     crop_out: Path | None = None
     sheet: Path | None = None  # a contact sheet
     landmarks: Path | None = None  # of the driving faces
     portrait_landmarks: Path | None = None
+    released_plan: bool = False
+    resume: Literal["new", "resume", "restart"] = "new"
     sampling: dict[str, Any]  # overrides by name; None leaves the bundle's own
 
     def __post_init__(self) -> None:
         from hp_trt.media.contact_sheet import check_sheet
 
+        if (self.driving is None) == (self.audio is None):
+            given = "neither" if self.driving is None else "both"
+            raise InputError(
+                f"a portrait is moved by one of two, got {given}: --driving VIDEO, for a bundle of HunyuanPortrait, or "
+                "--audio FILE with speech, for one of Hallo2"
+            )
         inputs = self.runtime.inputs(
             bundle=self.bundle,
             portrait=self.portrait,
             driving=self.driving,
+            audio=self.audio,
             landmarks=self.landmarks,
             portrait_landmarks=self.portrait_landmarks,
         )
@@ -48,16 +68,21 @@ class AnimateConfig:
 def animate(
     bundle: options.Bundle,
     portrait: options.Portrait,
-    driving: Annotated[Path, typer.Option(help="Video of the face to follow.")],
     out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
+    driving: Annotated[Path | None, typer.Option(help="Video of the face to follow.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Speech to follow: a sound file, or a video with sound.")] = None,
     crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
-    ] = None,
+    sheet: Sheet = None,
     steps: options.Steps = None,
     seed: options.Seed = None,
     appearance_scale: options.AppearanceScale = None,
     motion_scale: options.MotionScale = None,
+    guidance: options.Guidance = None,
+    motion_weights: options.MotionWeights = None,
+    mood: options.Mood = None,
+    released_plan: ReleasedPlan = False,
+    resume: GoOn = False,
+    restart: Restart = False,
     profile: options.Profile = "exact",
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
@@ -70,35 +95,48 @@ def animate(
     portrait_landmarks: options.PortraitLandmarks = None,
     driving_landmarks: options.DrivingLandmarks = None,
     arcface: options.Arcface = None,
+    vocals: options.Vocals = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Animate a portrait with a driving video."""
-    start_s = time.perf_counter()
+    """Animate a portrait with a driving video, or with speech."""
+    scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
     config = AnimateConfig(
         bundle=bundle,
         runtime=RuntimeConfig(
             profile=profile,
             weight_budget_bytes=options.weight_budget_bytes(weight_budget),
             max_frames=max_frames,
+            vocals=vocals,
             **options.machine(family=family, provider=provider, device=device, threads=threads),
             **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
         ),
         portrait=portrait,
         driving=driving,
+        audio=audio,
         out=out,
         crop_out=crop_out,
         sheet=sheet,
         landmarks=driving_landmarks,
         portrait_landmarks=portrait_landmarks,
-        sampling=options.sampling(steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale),
+        released_plan=released_plan,
+        resume=resumed(resume, restart),
+        sampling=options.sampling(steps=steps, seed=seed, motion_weights=motion_weights, mood=mood, **scales),
     )
     with Reporter(as_json=json) as report:
-        animate_files(config, report, start_s)
+        animate_files(config, report)
 
 
-def animate_files(config: AnimateConfig, report: Reporter, start_s: float) -> None:
-    """Write what is asked for, and say what was done since `start_s`. Raises what `hp_trt.Runtime` raises."""
+def resumed(resume: bool, restart: bool) -> Literal["new", "resume", "restart"]:
+    """What becomes of a run that did not end. Raises InputError for both at once."""
+    if resume and restart:
+        raise InputError("--resume goes on with an unfinished run, --restart lets go of it; give one of them")
+    return "resume" if resume else "restart" if restart else "new"
+
+
+def animate_files(config: AnimateConfig, report: Reporter) -> None:
+    """Write what is asked for, and say what was done. Raises what `hp_trt.Runtime` raises."""
+    start_s = time.perf_counter()
     from hp_trt.api import Runtime
     from hp_trt.media.contact_sheet import write_sheet
 
@@ -109,6 +147,9 @@ def animate_files(config: AnimateConfig, report: Reporter, start_s: float) -> No
             config.portrait,
             config.driving,
             out,
+            audio=config.audio,
+            released_plan=config.released_plan,
+            resume=config.resume,
             crop_out=config.crop_out,
             landmarks=config.landmarks,
             portrait_landmarks=config.portrait_landmarks,

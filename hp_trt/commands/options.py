@@ -24,11 +24,19 @@ MOST_SEED = 2**63 - 1
 Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
 Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps [bundle's own].")]
-Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Of the initial noise [72580].")]
+Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Of the initial noise [bundle's own].")]
 AppearanceScale = Annotated[
     float | None, typer.Option(min=-1000, max=1000, help="Guidance to the portrait [bundle's own].")
 ]
 MotionScale = Annotated[float | None, typer.Option(min=-1000, max=1000, help="Guidance to the motion [bundle's own].")]
+Guidance = Annotated[
+    float | None, typer.Option(min=1, max=1000, help="Of speech: guidance to sound and portrait [3.5].")
+]
+MotionWeights = Annotated[
+    str | None, typer.Option(help="Of speech: how much of it moves pose, face and lips, as 1,1,1.2 [1,1,1].")
+]
+Mood = Annotated[str | None, typer.Option(help="Of speech: where the weights know moods.")]
+Vocals = Annotated[Path | None, typer.Option(help="Kim_Vocal_2.onnx, which takes music away from speech.")]
 Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
 Family = Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")]
 Provider = Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
@@ -45,7 +53,7 @@ Locator = Annotated[str, typer.Option(help="Face finder: haar, yunet, yoloface o
 LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own file [mesh: as fetched].")]
 PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]
 DrivingLandmarks = Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")]
-Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx, for the identity vector.")]
+Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx or glintr100.onnx, for the identity vector.")]
 ReportFile = Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")]
 AllowPlaylist = Annotated[
     bool, typer.Option("--allow-playlist", help="Open a URL's HLS or DASH playlist, and the addresses in it.")
@@ -104,12 +112,31 @@ def weight_budget_bytes(gib: float | None) -> int | None:
 
 
 def sampling(
-    *, steps: int | None, seed: int | None, appearance_scale: float | None, motion_scale: float | None
+    *,
+    steps: int | None,
+    seed: int | None,
+    appearance_scale: float | None,
+    motion_scale: float | None,
+    guidance: float | None = None,
+    motion_weights: str | None = None,
+    mood: str | None = None,
 ) -> dict[str, Any]:
     """What `Runtime.animate` takes for the options of those names; None leaves the bundle's own."""
     return {
         "steps": steps,
         "seed": seed,
+        "guidance": guidance,
+        "motion_weights": None if motion_weights is None else three_numbers("--motion-weights", motion_weights),
+        "mood": mood,
         "guidance_appearance": None if appearance_scale is None else (appearance_scale, appearance_scale),
         "guidance_motion": None if motion_scale is None else (motion_scale, motion_scale),
     }
+
+
+def three_numbers(option: str, text: str) -> tuple[float, float, float]:
+    """What an option of three numbers says. Raises InputError."""
+    try:
+        first, second, third = (float(word) for word in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} is three numbers, for pose, face and lips, as 1,1,1.2; got {text[:60]!r}") from None
+    return first, second, third

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import fields
 from fractions import Fraction
 from typing import ClassVar
 
@@ -33,7 +34,7 @@ from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.live.stream import Stream
 from hp_trt.media.portrait import Picture, Portrait
-from hp_trt.model import Clip, Driver, Driving
+from hp_trt.model import Clip, Driver, Driving, Speech
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
 from runtime.hunyuanportrait.denoise import check_window
@@ -46,6 +47,7 @@ class HunyuanPortrait:
     """A `hp_trt.model.Model`. Raises what the networks of `config.arcface` raise when they are opened."""
 
     driver: ClassVar[Driver] = "video"
+    options: ClassVar[frozenset[str]] = frozenset(option.name for option in fields(Sampling))
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
     added_by: ClassVar[Mapping[str, str]] = ADDED_BY
@@ -81,7 +83,8 @@ class HunyuanPortrait:
     def check_portrait(self, portrait: Portrait) -> None:
         encoded(portrait)
 
-    def clip(self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages) -> Clip:
+    def clip(self, portrait: Portrait, driving: Driving | Speech, profile: Profile, stages: Stages) -> Clip:
+        assert isinstance(driving, Driving), "of another driver: `Runtime` looks at that"
         sampling, geometry = self._sampling(profile), self._manifest.geometry
         sessions = self._sessions(profile)
         check_window(sessions["denoiser"], sampling.window)  # before the driving video is read

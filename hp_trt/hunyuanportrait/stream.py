@@ -11,6 +11,7 @@ from engines.backend import Backend, Buffer, Pending, Session
 from hp_trt.hunyuanportrait.driving import DrivingCrop
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import encoded
+from hp_trt.live.stream import DrivenByPictures
 from hp_trt.media.portrait import Portrait
 from runtime.decode import to_uint8
 from runtime.hunyuanportrait.encode import encode_motion
@@ -21,7 +22,7 @@ from runtime.live_windows import LiveWindows
 from runtime.streams import Guard
 
 
-class PortraitStream:
+class PortraitStream(DrivenByPictures):
     """A `hp_trt.live.stream.Stream`. Sessions by role: those of `LiveLoop`, `motion` and `decoder`.
 
     `crops` and `guard` outlive a stream: the next one goes on where the face was. Raises what `LiveLoop` raises.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Generic, Literal, TypeVar, get_args
 
 from engines.errors import InputError, LiveTimeout
@@ -88,9 +89,11 @@ class BoundedQueue(Generic[Item]):
             self._changed.notify_all()
             return item
 
-    def close(self) -> None:
-        """Nothing more goes in; what is inside still comes out. Twice is fine."""
+    def close(self, last: Iterable[Item] = ()) -> None:
+        """Nothing more goes in but `last`, room or not; what is inside still comes out. Twice is fine."""
         with self._changed:
+            if not self._closed:
+                self._items.extend(last)
             self._closed = True
             self._changed.notify_all()
 

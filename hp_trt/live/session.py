@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,7 +31,6 @@ from engines.errors import InputError
 from hp_trt.interface import arguments
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
 from hp_trt.live.stream import Stream
-from hp_trt.media.images import checked_picture
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.profiles import Profile
 from runtime.stages import Stages
@@ -49,6 +48,7 @@ class LiveFrame:
     crop: np.ndarray  # (S, S, 3) uint8 RGB: the square that the networks made; yours to keep
     latency_s: float  # glass to glass: from the push of its driving frame until it could be pulled
     ready_s: float  # when that was, on the monotonic clock: a window's frames are ready one soon after the other
+    sound: np.ndarray | None = None  # of a portrait that speaks: (n,) float32 in [-1, 1] at 16 kHz, a 25th of a second
     _paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)
 
     def full(self) -> np.ndarray:
@@ -79,8 +79,8 @@ class LiveStats:
 class _Driving:
     """A driving frame on its way."""
 
-    index: int  # of the pushed frames
-    image: np.ndarray
+    index: int  # of the driving frames
+    item: Any  # a picture (H, W, 3) uint8 RGB, or a frame's samples
     pts_s: Fraction
     taken_s: float  # on the monotonic clock
 
@@ -95,6 +95,7 @@ class _Group:
     seen: list[Any] = field(default_factory=list)
     pts_s: list[Fraction] = field(default_factory=list)
     taken_s: list[float] = field(default_factory=list)
+    sound: list[np.ndarray | None] = field(default_factory=list)
     tokens: Buffer | None = None  # then
     latents: Buffer | None = None  # then
 
@@ -140,7 +141,8 @@ class LiveSession:
         self._out: BoundedQueue[LiveFrame] = BoundedQueue(queue_out, "block" if policy == "block" else "drop-oldest")
         self._queues = (self._in, self._seen, self._denoised, self._out)
         self._pushing = threading.Lock()
-        self._pushed = 0
+        self._pushes = 0  # calls
+        self._pushed = 0  # frames
         self._last_pts: Fraction | None = None
         self._started_s: float | None = None
         self._latencies: deque[float] = deque(maxlen=_LATEST)
@@ -155,22 +157,35 @@ class LiveSession:
         for thread in self._threads:
             thread.start()
 
-    def push(self, image: np.ndarray, pts_s: Fraction | float | None = None) -> bool:
-        """Hand in the next driving frame, (H, W, 3) uint8 RGB; the array must stay as it is.
+    def push(self, item: Any, pts_s: Fraction | float | None = None) -> bool:
+        """Hand in what moves the portrait next; arrays must stay as they are.
 
-        `pts_s`: its time on the driver's own clock; None: now. Returns False when an older frame was dropped for it.
-        Under the policy "block" it waits for room. A frame of another size sets the crop anew. Raises InputError for
-        what is no such frame, for a time that does not come after the last one's, and after `close`; and what a stage
-        has failed with.
+        A driving frame, (H, W, 3) uint8 RGB: one of another size sets the crop anew. Or, of a portrait that speaks,
+        the next samples of the sound, any number of them: (n,) or (n, channels), float32 in [-1, 1] or int16, at
+        16 kHz, or a pair of them and their rate in Hz. They become frames, 25 a second, as they fill them.
+
+        `pts_s`: its time on the driver's own clock; None: now, and of samples: right after those before. Returns False
+        when older frames were dropped for it. Under the policy "block" it waits for room. Raises InputError for what is
+        neither, for a time that does not come after the last one's, and after `close`; and what a stage has failed
+        with.
         """
         taken_s = time.monotonic()
         with self._pushing:
             self._raise_error()
-            image = checked_picture(image, f"driving frame {self._pushed}")
-            given = None if pts_s is None else arguments.moment(f"pts_s of driving frame {self._pushed}", pts_s)
+            given = None if pts_s is None else arguments.moment(f"pts_s of push {self._pushes}", pts_s)
             if self._started_s is None:
                 self._started_s = taken_s
-            pts = Fraction(taken_s - self._started_s) if given is None else given
+            now_s = Fraction(taken_s - self._started_s)
+            frames = self._stream.taken(item, given, now_s, self._pushes)
+            self._pushes += 1
+            if not frames and self._in.closed:
+                raise _closed()
+            return self._put(frames, taken_s)
+
+    def _put(self, frames: Sequence[tuple[Any, Fraction]], taken_s: float) -> bool:
+        """Hand driving frames to the first thread; whether none was dropped for them."""
+        dropped = 0
+        for item, pts in frames:
             if self._last_pts is not None and pts <= self._last_pts:
                 raise InputError(
                     f"driving frame {self._pushed} at {float(pts):.3f} s came after one at "
@@ -178,7 +193,7 @@ class LiveSession:
                     "source jumps back"
                 )
             try:
-                dropped = self._in.put(_Driving(index=self._pushed, image=image, pts_s=pts, taken_s=taken_s))
+                dropped += self._in.put(_Driving(index=self._pushed, item=item, pts_s=pts, taken_s=taken_s))
             except Ended:
                 self._raise_error()
                 raise _closed() from None
@@ -204,7 +219,9 @@ class LiveSession:
 
     def close(self) -> None:
         """No more frames go in; those inside still come out. Twice is fine."""
-        self._in.close()
+        if not self._in.closed:
+            rest, now_s = enumerate(self._stream.rest(), start=self._pushed), time.monotonic()
+            self._in.close(_Driving(index=n, item=item, pts_s=pts_s, taken_s=now_s) for n, (item, pts_s) in rest)
 
     def abort(self) -> None:
         """Forget what is inside and end all threads. Twice is fine.
@@ -296,7 +313,7 @@ class LiveSession:
                 break
             newest = self._stream if group is None else group.stream
             with self._stages.unit("crop"):
-                seen = newest.see(driving.image, driving.index)
+                seen = newest.see(driving.item, driving.index)
             if seen is None:
                 continue
             if group is None:
@@ -306,6 +323,7 @@ class LiveSession:
             group.seen.append(seen)
             group.pts_s.append(driving.pts_s)
             group.taken_s.append(driving.taken_s)
+            group.sound.append(newest.sound(driving.item))
             if len(group.seen) == group.wanted:
                 self._hand_on(group)
                 group = None
@@ -338,7 +356,7 @@ class LiveSession:
                 begun = group.stream.begin(group.latents)
             group.latents = None
             crops = group.stream.frames(begun)
-            for pts_s, taken_s in zip(group.pts_s, group.taken_s, strict=True):
+            for pts_s, taken_s, sound in zip(group.pts_s, group.taken_s, group.sound, strict=True):
                 with self._stages.unit("decode"):  # the first one waits for the graph, each is turned into pixels
                     crop = next(crops)
                 now_s = time.monotonic()
@@ -351,6 +369,7 @@ class LiveSession:
                         crop=crop,
                         latency_s=now_s - taken_s,
                         ready_s=now_s,
+                        sound=sound,
                         _paste=group.portrait.paste,
                     )
                 )

@@ -8,11 +8,13 @@ at a time into the methods that run graphs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
 
 from engines.backend import Buffer
+from hp_trt.media.images import checked_picture
 from hp_trt.media.portrait import Portrait
 
 
@@ -25,6 +27,19 @@ class Stream(Protocol):
 
     def new_frames(self, window: int) -> int:
         """How many frames window number `window`, from 0, takes in and gives out."""
+
+    def taken(self, item: Any, pts_s: Fraction | None, now_s: Fraction, number: int) -> Sequence[tuple[Any, Fraction]]:
+        """Whoever pushes: what was handed in as push number `number`, checked, as driving frames with their times.
+
+        A picture is one; samples of sound are as many as they fill, with what was left of those before. `pts_s` is the
+        driver's own time, where it says one; `now_s` is the time since the first push. Raises InputError.
+        """
+
+    def rest(self) -> Sequence[tuple[Any, Fraction]]:
+        """Whoever closes the input: the frames that were held back, not being full."""
+
+    def sound(self, item: Any) -> np.ndarray | None:
+        """The samples of a driving frame, which its animated frame has beside it; None where pictures drive."""
 
     def see(self, item: Any, index: int) -> Any | None:
         """Thread 1, the host: what the networks see of a picture (H, W, 3) uint8 RGB, or of a frame's samples of sound.
@@ -69,3 +84,17 @@ class Stream(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """What a user should know so far, a line each."""
+
+
+class DrivenByPictures:
+    """The part of a `Stream` that says what is pushed: pictures, each of them a frame."""
+
+    def taken(self, item: Any, pts_s: Fraction | None, now_s: Fraction, number: int) -> Sequence[tuple[Any, Fraction]]:
+        image = checked_picture(item, f"driving frame {number}")
+        return [(image, now_s if pts_s is None else pts_s)]
+
+    def rest(self) -> Sequence[tuple[Any, Fraction]]:
+        return ()
+
+    def sound(self, item: Any) -> np.ndarray | None:
+        return None

@@ -1,4 +1,5 @@
-"""A clip at a glance: one picture with the portrait, and evenly spaced frames of the driving video above the result's.
+"""A clip at a glance: one picture with the portrait, and evenly spaced frames of the driving video, where there is one,
+above the result's.
 
 It is made from the files, after the result is complete: each video is walked through once more, and of a clip of any
 length only the thumbnails of the chosen frames are held. The picture appears whole or not at all.
@@ -30,10 +31,11 @@ def check_sheet(path: Path, inputs: Mapping[str, Path | str | None]) -> None:
     check_outputs({"the contact sheet": path}, inputs, suffixes=(".png",))
 
 
-def write_sheet(path: Path, *, portrait: Path, driving: Path, result: Path, frames: int) -> None:
-    """Write the PNG `path`; `frames` is how many both videos have. Raises OutputError, InputError as the readers do."""
+def write_sheet(path: Path, *, portrait: Path, driving: Path | None, result: Path, frames: int) -> None:
+    """Write the PNG `path`; `frames` is how many each video has. Raises OutputError, InputError as the readers do."""
     chosen = evenly_spaced(frames, COLUMNS)
-    sheet = _draw(thumbnail(load_image(portrait)), _row(driving, chosen), _row(result, chosen))
+    rows = {} if driving is None else {"driving": _row(driving, chosen)}
+    sheet = _draw(thumbnail(load_image(portrait)), {**rows, "result": _row(result, chosen)})
     with safe_output(path, left=f"{result} is complete") as part:
         sheet.save(part, format="PNG")
 
@@ -62,14 +64,14 @@ def thumbnail(image: np.ndarray) -> Image.Image:
     return ImageOps.contain(Image.fromarray(image), (CELL_PX, CELL_PX))
 
 
-def _draw(
-    portrait: Image.Image, driving: list[tuple[str, Image.Image]], result: list[tuple[str, Image.Image]]
-) -> Image.Image:
+def _draw(portrait: Image.Image, rows: Mapping[str, list[tuple[str, Image.Image]]]) -> Image.Image:
+    """`rows` by name, of equal lengths; the first one's times stand above them."""
     from PIL import Image, ImageDraw, ImageFont
 
     step = CELL_PX + _GAP
     left = _GAP + step + _WORD  # of the first frame
-    sheet = Image.new("RGB", (left + len(driving) * step, _LINE + 2 * step), _PAPER)
+    timed = next(iter(rows.values()))
+    sheet = Image.new("RGB", (left + len(timed) * step, _LINE + len(rows) * step), _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
 
     def put(image: Image.Image, x: int, y: int) -> None:
@@ -79,13 +81,14 @@ def _draw(
     def say(text: str, x: int, y: int) -> None:
         pen.text((x, y), text, fill=_INK, font=font, anchor="mm")
 
-    middle = _LINE + (step - CELL_PX) // 2 + step // 2
+    middle = _LINE + (step - CELL_PX) // 2 + (len(rows) - 1) * step // 2
     put(portrait, _GAP, middle)
     say("portrait", _GAP + CELL_PX // 2, middle - _LINE // 2)
-    for y, name, row in ((_LINE, "driving", driving), (_LINE + step, "result", result)):
+    for number, (name, row) in enumerate(rows.items()):
+        y = _LINE + number * step
         say(name, left - _GAP - _WORD // 2, y + CELL_PX // 2)
         for column, (_, image) in enumerate(row):
             put(image, left + column * step, y)
-    for column, (time, _) in enumerate(driving):
+    for column, (time, _) in enumerate(timed):
         say(time, left + column * step + CELL_PX // 2, _LINE // 2)
     return sheet

@@ -90,9 +90,7 @@ class UNetConfig:
 
 
 def _place(block: str, layer: int, bank: int, index: int, channels: int, audio_channels: int) -> Place:
-    return Place(
-        block=block, layer=layer, bank=bank, index=index, channels=channels, audio_channels=audio_channels
-    )
+    return Place(block=block, layer=layer, bank=bank, index=index, channels=channels, audio_channels=audio_channels)
 
 
 @dataclass(frozen=True, kw_only=True)

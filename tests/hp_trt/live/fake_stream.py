@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hp_trt.live.session import LiveSession
+from hp_trt.live.stream import DrivenByPictures
 from hp_trt.media.portrait import Portrait
 from runtime.stages import Stages
 
@@ -26,7 +27,7 @@ def portrait(number: int = 0) -> Portrait:
 
 
 @dataclass
-class FakeStream:
+class FakeStream(DrivenByPictures):
     """A frame is its driving picture, brighter by the portrait's number; black ones show no face."""
 
     size: int = WINDOW

@@ -1,0 +1,82 @@
+"""Hallo2's profiles: which there are, what they may hold, and which graphs each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.hallo2.sampling import Sampling
+
+from engines.errors import InputError
+from hp_trt.profiles import Profile, Profiles
+from runtime.live_windows import LiveWindows
+
+# Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
+STREAMED = frozenset({"speech_encoder", "audio_tokens", "vae_encoder", "reference", "denoiser", "stitch", "decoder"})
+
+# Sampling options that no weights of this model know, and why.
+_NO_MOOD = (
+    "these weights know no moods: the released model has no text input (the labels of its paper are not in the "
+    "released program); leave the mood out"
+)
+
+
+def roles(profile: Profile, sampling: Sampling) -> dict[str, str]:
+    """By what the loops call it: the graph that does it. A guidance of 1 is the conditional half alone."""
+    return {
+        "speech_encoder": "speech_encoder",
+        "audio_tokens": "audio_tokens",
+        "identity": "talk_identity",
+        "vae_encoder": "talk_vae_encoder",
+        "reference": "reference",
+        "bank_kv": "bank_kv",
+        "steps": "talk_steps",
+        "denoiser": "talk_denoiser_one" if sampling.guidance == 1 else "talk_denoiser",
+        "stitch": "stitch",
+        "decoder": "talk_vae_decoder",
+    }
+
+
+def sampling_of(own: Mapping[str, Any], profile: Profile) -> Sampling:
+    """A bundle's `own` sampling with the profile's shortcuts and overrides by name; None is no override.
+
+    Raises InputError for a name that does not exist, or numbers that cannot be.
+    """
+    given = dict(profile.sampling)
+    if given.pop("mood", None) is not None:
+        raise InputError(_NO_MOOD)
+    if profile.denoiser == "distilled":
+        given.setdefault("guidance", 1.0)
+    return Sampling.from_manifest(own, **given)
+
+
+def check_choices(profile: Profile) -> None:
+    """Raises InputError for shortcuts that this model has not."""
+    if profile.decoder != "full":
+        raise InputError(
+            f'there is no small decoder of this model yet, got decoder = "{profile.decoder}"; leave it out'
+        )
+    if profile.quantize != "none":
+        raise InputError(f'this model is not quantised yet, got quantize = "{profile.quantize}"; leave it out')
+    if profile.windows is not None and profile.windows != LiveWindows():
+        raise InputError(
+            "a clip is as long as its bundle's: leave window, overlap and lead_in out, and build with --frames for "
+            "shorter clips, which come sooner"
+        )
+    if profile.denoiser == "distilled" and profile.sampling.get("guidance", 1) != 1:
+        raise InputError(
+            "a distilled denoiser has its guidance in it, and is the conditional half alone; set guidance = 1.0"
+        )
+
+
+def _check(profile: Profile) -> None:
+    sampling_of({}, profile)
+    check_choices(profile)
+
+
+PROFILES = Profiles(
+    own_file=Path(__file__).with_name("profiles.toml"),
+    sampling=("steps", "guidance", "motion_weights"),
+    check=_check,
+)

@@ -1,0 +1,77 @@
+"""The sound that an application hands in, and all that decides the frames which are made of it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.bundle import Bundle
+from engines.errors import InputError
+from engines.file_record import hash_file
+from hp_trt.config import RuntimeConfig
+from hp_trt.interface import arguments
+from hp_trt.media.portrait import Portrait
+from hp_trt.model import AudioSource, Speech
+from hp_trt.profiles import Profile
+
+_MOST_HZ = 1_000_000  # of sound; no file has more
+
+
+def speech_of(audio: Any, released_plan: Any) -> Speech:
+    """What `audio` names: a file, or a pair of samples and their rate in Hz. Raises InputError."""
+    source: AudioSource
+    if isinstance(audio, tuple):
+        if len(audio) != 2 or not isinstance(audio[0], np.ndarray):
+            raise InputError("audio is a file, or an array of samples with its rate in Hz, got another tuple")
+        source = audio[0], arguments.whole("the rate of audio", audio[1], least=1, most=_MOST_HZ)
+    else:
+        source = arguments.path("audio, where it is no samples,", audio)
+    return Speech(source=source, released_plan=arguments.flag("released_plan", released_plan))
+
+
+def run_facts(
+    bundle: Bundle,
+    config: RuntimeConfig,
+    profile: Profile,
+    portrait: Portrait,
+    speech: Speech,
+    portrait_landmarks: Path | None,
+) -> dict[str, Any]:
+    """Everything that decides the frames of a render, as JSON: another value makes other frames.
+
+    Threads are not among them, nor what runs the graphs: these change a rounding, and nobody sees where a render was
+    left and gone on with.
+    """
+    files = {
+        "the locator's file": config.locator_file,
+        "the network of the identity vector": config.arcface,
+        "the network that separates vocals": config.vocals,
+        "the portrait's landmarks": portrait_landmarks,
+    }
+    sound = speech.source if isinstance(speech.source, Path) else None
+    return {
+        "the portrait": hashlib.sha256(portrait.image.tobytes()).hexdigest(),
+        "the sound": _of_array(*speech.source) if isinstance(speech.source, tuple) else _of_file(sound),
+        "the bundle's graphs": {name: record.key for name, record in bundle.manifest.graphs.items()},
+        "sampling": {**bundle.manifest.sampling, **_plain(profile.sampling)},
+        "the denoiser": profile.denoiser,
+        "the released plan": speech.released_plan,
+        "the locator": config.locator,
+        **{name: _of_file(path) for name, path in files.items()},
+    }
+
+
+def _of_file(path: Path | str | None) -> str:
+    return "" if path is None else hash_file(Path(path)).sha256
+
+
+def _of_array(samples: np.ndarray, rate: int) -> str:
+    head = f"{samples.shape} {samples.dtype} {rate}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(samples).tobytes()).hexdigest()
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

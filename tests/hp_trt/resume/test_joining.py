@@ -116,6 +116,13 @@ def test_time_0_is_where_a_video_with_sound_begins(tmp_path, second, pictures_s,
     assert click_s(tmp_path / "o.mp4") == pytest.approx(1.2, abs=0.03)
 
 
+@pytest.mark.parametrize("at_s", [Fraction(1, 2), Fraction(6, 5), Fraction(-1, 4)])
+def test_the_first_picture_may_be_anywhere_in_the_sound(tmp_path, second, at_s):
+    sound, out = sound_with_click(tmp_path / "a.wav", codec="pcm_s16le"), tmp_path / "o.mp4"
+    join_chunks([second] * 3, out, result=out, rate=RATE, sound=sound, begins_s=at_s)
+    assert click_s(out) == pytest.approx(1.3 - float(at_s), abs=0.008)
+
+
 def test_sound_longer_than_the_pictures_by_less_than_a_frame_stays_and_more_is_cut(tmp_path, second):
     for seconds, kept_s in ((1.03, 1.03), (6, 1.5)):
         sound = sound_with_click(tmp_path / "a.wav", codec="pcm_s16le", click_s=0.2, seconds=seconds)

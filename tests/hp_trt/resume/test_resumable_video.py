@@ -36,7 +36,8 @@ def test_a_run_that_was_left_goes_on_and_its_result_is_that_of_a_whole_one(tmp_p
     assert sorted(os.listdir(tmp_path)) == ["talk.mp4.resume"]
     video = render(tmp_path, mode="resume", until=2)
     assert video.notes == []
-    render(tmp_path, mode="resume")
+    video = render(tmp_path, mode="resume")
+    assert (video.frames, video.chunks) == (3 * FRAMES, 3)  # of a store that is gone
     assert sorted(os.listdir(tmp_path)) == ["crop.mkv", "talk.mp4"]
     for name in ("talk.mp4", "crop.mkv"):
         assert decoded(tmp_path / name) == decoded(whole / name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.errors import InputError, OutputError
+from engines.errors import DiskError, InputError, OutputError
+from hp_trt.resume import store as store_module
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import ChunkStore
 
@@ -105,6 +107,21 @@ def test_both_states_damaged_begins_at_the_first_frame(tmp_path):
     assert (store.frames, store.state) == (0, None)
     assert sorted(os.listdir(folder)) == [".lock", ".lock.holder", "facts.json"]
     store.close()
+
+
+@pytest.mark.parametrize("call", ["hash_file", "read_bytes", "read_json"])
+def test_what_a_disk_cannot_read_now_is_told_and_not_given_up(tmp_path, monkeypatch, call):
+    folder = with_chunks(tmp_path / "a", 3)
+    before = sorted(os.listdir(folder))
+
+    def failing(*given, **named):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, call, failing)
+        with pytest.raises(DiskError, match="Input/output error; the disk fails"):
+            opened(folder, "resume")
+    assert sorted(os.listdir(folder)) == before and opened(folder, "resume").frames == 15
 
 
 def test_a_record_whose_numbers_were_changed_does_not_count(tmp_path):

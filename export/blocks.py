@@ -1,4 +1,5 @@
-"""What the networks of several models are made of: residual blocks, attention, the autoencoder's encoder.
+"""What the networks of several models are made of: residual blocks, attention, the autoencoder's encoder; and how a
+network is made without content, and given its parameters.
 
 Parameter names are diffusers' (and so the published ones). Both models come from Stable Diffusion: one picture a batch
 entry, (N, C, h, w), or its cells as tokens, (N, S, C) with S = h*w.
@@ -6,13 +7,43 @@ entry, (N, C, h, w), or its cells as tokens, (N, S, C) with S = h*w.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+class _NothingToInitialise(TorchFunctionMode):
+    """Draws no numbers: there are none on the meta device, and PyTorch would import its compiler to draw them there,
+    which takes a second."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)
+
+
+def made_on(device: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """What `make` makes, there, in eval mode. On the "meta" device it has shapes and no memory."""
+    with torch.device(device), _NothingToInitialise() if device == "meta" else nullcontext():
+        return make().eval()
+
+
+def with_parameters(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """`module`, which has no content yet, with exactly these parameters in float32, owned by the caller.
+
+    fp16 checkpoints are widened, as upstream does before it encodes: the values are the stored ones.
+    """
+    widened = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    module.load_state_dict(widened, strict=True, assign=True)
+    return module.requires_grad_(False)
 
 
 class SpatialResBlock(nn.Module):
@@ -61,6 +92,28 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
+class HalvingConvolutions(nn.Module):
+    """3x3 convolutions with SiLU between them; every second one halves the sides, three in all at full size."""
+
+    def __init__(self, *, out_channels: int, block_out_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, block_out_channels[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for channels, wider in pairwise(block_out_channels):
+            self.blocks.append(nn.Conv2d(channels, channels, 3, padding=1))
+            self.blocks.append(nn.Conv2d(channels, wider, 3, padding=1, stride=2))
+        self.conv_out = nn.Conv2d(block_out_channels[-1], out_channels, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(..., 3, H, W) -> (..., out_channels, H/8, W/8), each image by itself."""
+        leading = image.shape[:-3]
+        x = F.silu(self.conv_in(image.reshape(-1, *image.shape[-3:])))
+        for conv in self.blocks:
+            x = F.silu(conv(x))
+        x = self.conv_out(x)
+        return x.reshape(*leading, *x.shape[1:])
+
+
 def group_norms_by(module: nn.Module, groups: int) -> None:
     """Let every group norm of `module` take its channels in so many groups. The published networks have 32.
 
@@ -100,7 +153,7 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig:
-    """SVD's constructor facts; channels run from the finest level to the coarsest."""
+    """The autoencoder's constructor facts, SVD's by default; channels run from the finest level to the coarsest."""
 
     in_channels: int = 3
     out_channels: int = 3

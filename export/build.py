@@ -74,8 +74,6 @@ class BuildConfig:
             one_of("quantisation", kind, QUANTIZATIONS)
         if self.size is not None and self.size > 2048:
             raise InputError(f"a size of {self.size} pixels cannot be built; choose at most 2048 (released: 512)")
-        if self.frames is not None and not 2 <= self.frames <= 256:
-            raise InputError(f"a window of {self.frames} frames cannot be built; choose 2 to 256 (released: 25)")
         if self.live_weights is not None and not self.live:
             raise InputError("live weights were given for a bundle without live mode; ask for both or for neither")
         if self.calibration is not None and not self.quantize:

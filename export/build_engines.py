@@ -35,11 +35,11 @@ BundleFolder = Annotated[
     typer.Option(parser=folder, metavar="PATH", help="Folder to build into; what it holds already is not built again."),
 ]
 Preset = Annotated[
-    str | None, typer.Option(help=f"What to export: {' or '.join(MODELS)}; pocket is small, for CPUs and tests.")
+    str | None, typer.Option(help=f"What to export: {' or '.join(MODELS)}; those called pocket are small, for CPUs and tests.")
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="Upstream's pretrained_weights folder, or a file of export.train [pocket: its own]."),
+    typer.Option(help="Upstream's folder of weights, or a file of export.train [pocket: its own]."),
 ]
 RandomWeights = Annotated[bool, typer.Option("--random-weights", help="Noise, for benchmarks only.")]
 Live = Annotated[
@@ -62,8 +62,8 @@ Family = Annotated[
     ),
 ]
 Precision = Annotated[str | None, typer.Option(help="fp32 or fp16 [fp16 for TensorRT, else fp32].")]
-Size = Annotated[int | None, typer.Option(help="Pixels along a side [512; pocket 128].")]
-Frames = Annotated[int | None, typer.Option(help="Frames denoised together [25].")]
+Size = Annotated[int | None, typer.Option(help="Pixels along a side [512; the pocket ones 128].")]
+Frames = Annotated[int | None, typer.Option(help="Frames denoised together [the preset's].")]
 Only = Annotated[list[str] | None, typer.Option(help="Build at most this graph or plan; may be repeated.")]
 Parity = Annotated[bool, typer.Option(help="Compare graphs and engines with their networks.")]
 GraphParity = Annotated[
@@ -307,7 +307,7 @@ def _report_notes(report: Reporter, graphs: BuildConfig | None, *, parity: bool)
         trained, asked = (graphs.usual_sizes.size, graphs.usual_sizes.frames), (graphs.size_px, graphs.window)
         if asked != trained:
             report.note(
-                f"the weights were trained at {trained[0]} pixels and windows of {trained[1]} frames, the bundle "
+                f"the weights were trained at {trained[0]} pixels and {trained[1]} frames together, the bundle "
                 f"is for {asked[0]} and {asked[1]}: its pictures may be worse"
             )
     if not parity:

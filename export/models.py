@@ -2,7 +2,7 @@
 is opened when one of its presets is asked for.
 
 A build names no model and no graph. What it asks of one is the protocol here; `export/MODEL/model.py` answers, and
-imports nothing of this module. A second model is one more line in `MODELS`.
+imports nothing of this module. Another model is one more line in `MODELS`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.errors import InputError
 from engines.spec import Quantization
+from runtime.hallo2 import presets as hallo2
 from runtime.hunyuanportrait import presets as hunyuanportrait
 
 if TYPE_CHECKING:  # torch
@@ -104,8 +105,16 @@ def _hunyuanportrait(preset: str) -> Model:
     return HunyuanPortrait(preset=PRESETS[preset])
 
 
+def _hallo2(preset: str) -> Model:
+    from export.hallo2.model import Hallo2
+    from export.hallo2.presets import PRESETS
+
+    return Hallo2(preset=PRESETS[preset])
+
+
 MODELS: Mapping[str, Callable[[str], Model]] = {  # preset -> what makes its model
     **dict.fromkeys(hunyuanportrait.PRESETS, _hunyuanportrait),
+    **dict.fromkeys(hallo2.PRESETS, _hallo2),
 }
 
 

@@ -28,10 +28,12 @@ def graph_flops(graph: Graph, build: Networks) -> dict[str, int]:
     """FLOPs of one call with every named dimension at 1: a row, a frame, a step, all being linear in it.
 
     A decoder chunk has no terms across frames but convolutions, which are linear as well. Dimensions that are not are
-    counted at their usual size, and divided by it: a frame of a usual window. `build` makes networks without content.
+    counted at their usual size, and divided by it: a frame of a usual window. One that is tied to those is as usual
+    with them, and nothing is divided by it. `build` makes networks without content.
     """
     usual = {name: graph.spec.ranges[name].opt for name in graph.uneven}
-    sizes = {**dict.fromkeys(graph.spec.ranges, 1), **usual}
+    tied = {name: graph.spec.ranges[name].opt for name in graph.tied}
+    sizes = {**dict.fromkeys(graph.spec.ranges, 1), **usual, **tied}
     with torch.device("meta"):
         module = graph.make(build)
         inputs = [t.to("meta") for t in graph.example(sizes).values()]

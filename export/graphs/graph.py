@@ -27,6 +27,7 @@ class Graph:
     half: bool = False
     ranges_of_input: Mapping[str, tuple[float, float]] | None = None  # uniform inputs; the rest are normal
     uneven: tuple[str, ...] = ()  # named dimensions in which the work is not quite linear
+    tied: tuple[str, ...] = ()  # named dimensions that grow with an uneven one, as a wave does with its frames
     quantized: Quantization | None = None  # made from the exported graph `source`, not from the networks
     shares: str = ""  # the graph whose file on the disk holds this one's weights too
 

@@ -36,6 +36,7 @@ KEPT = {
     aten.expand.default,
     aten.gelu.default,
     aten.group_norm.default,
+    aten.index_select.default,
     aten.layer_norm.default,
     aten.linear.default,
     aten.log.default,

@@ -7,15 +7,13 @@ vectors are values of it. State-dict keys depend on it alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from export.blocks import VAEConfig
+from export.blocks import VAEConfig, made_on, with_parameters
 from export.hunyuanportrait.networks.appearance import Appearance, ImageProjection
 from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose
@@ -28,17 +26,6 @@ from export.hunyuanportrait.networks.vae import VAE
 NETWORKS = ("appearance", "image_proj", "expression", "head_pose", "motion_refiner", "pose_guider", "unet", "vae")
 LIVE_NETWORKS = ("live_unet", "tiny_decoder")  # of live mode: a distilled UNet, and a small decoder
 DISTILLED = {"live_unet": "unet"}  # network of live mode -> the one that it was distilled from
-
-
-class _NothingToInitialise(TorchFunctionMode):
-    """Draws no numbers: there are none on the meta device, and PyTorch would import its compiler to draw them there,
-    which takes a second."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if getattr(function, "__module__", None) == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +62,11 @@ class Architecture:
             "live_unet": lambda: UNet(self.live_unet),
             "tiny_decoder": lambda: TinyDecoder(self.tiny_decoder),
         }
-        with torch.device(device), _NothingToInitialise() if device == "meta" else nullcontext():
-            return makers[network]().eval()
+        return made_on(device, makers[network])
 
     def load(self, network: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
-        """One network with these parameters in float32, owned by the caller.
-
-        fp16 checkpoints are widened, as upstream does before it encodes: the values are the stored ones.
-        """
-        module = self.build(network)
-        widened = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-        module.load_state_dict(widened, strict=True, assign=True)
-        return module.requires_grad_(False)
+        """One network with these parameters in float32, owned by the caller."""
+        return with_parameters(self.build(network), state)
 
     def facts(self, network: str) -> dict[str, Any]:
         """One network's facts as JSON data: part of what decides whether a graph must be rebuilt."""

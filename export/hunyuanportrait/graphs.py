@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from engines.spec import Dim, TensorSpec
+from export.graphs.autoencoder import VaeDecoder, VaeEncoder
 from export.graphs.graph import Graph, Networks, spec, tensor
+from export.graphs.stitch import stitch_graph
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.appearance import FoldedAppearance
 from export.hunyuanportrait.networks.motion import Motion
 from export.hunyuanportrait.networks.unet import Context, StepEmbedding, UNet
-from export.hunyuanportrait.networks.vae import VAE
 from runtime.hunyuanportrait.presets import HALF
 
 # The runtime's limit of 10 000 frames, and room for 120 padded ones at either end. TensorRT holds memory for the most
@@ -30,31 +31,6 @@ from runtime.hunyuanportrait.presets import HALF
 LONGEST_CLIP = 10_240
 
 QUANTIZABLE = ("denoiser", "live_denoiser")  # of most of the work, and far from the picture
-
-
-class VaeEncoder(nn.Module):
-    """The mean of the latent distribution; the variance half of the last convolution is not computed."""
-
-    def __init__(self, vae: VAE):
-        super().__init__()
-        self.encoder, self.quant_conv, self.channels = vae.encoder, vae.quant_conv, vae.config.latent_channels
-
-    def forward(self, image: Tensor) -> Tensor:
-        assert self.quant_conv.bias is not None
-        weight, bias = self.quant_conv.weight[: self.channels], self.quant_conv.bias[: self.channels]
-        return torch.nn.functional.conv2d(self.encoder(image), weight, bias)
-
-
-class VaeDecoder(nn.Module):
-    """Scaled latents, as the loop holds them, to frames, not clamped."""
-
-    def __init__(self, vae: VAE):
-        super().__init__()
-        self.vae, self.scale = vae, 1.0 / vae.config.scaling_factor
-
-    def forward(self, latents: Tensor) -> Tensor:
-        dtype = self.vae.decoder.conv_in.weight.dtype
-        return self.vae.decode((latents * self.scale).to(dtype)).float()
 
 
 class Denoiser(nn.Module):
@@ -100,14 +76,6 @@ def guided(v: Tensor, row_weights: Tensor, frames: int) -> Tensor:
     """(R*F, 4, h, w) and (R,) to sum_r w_r v_r, (F, 4, h, w), in float32."""
     by_row = v.float().reshape(-1, frames, *v.shape[1:])
     return (by_row * row_weights[:, None, None, None, None]).sum(dim=0)
-
-
-class Stitch(nn.Module):
-    """X' = a X + b M V: Euler's step and the average over windows, in one product."""
-
-    def forward(self, latents: Tensor, velocities: Tensor, matrix: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        mean = matrix.flatten(1) @ velocities.flatten(2).flatten(0, 1)
-        return a * latents + b * mean.reshape(latents.shape)
 
 
 def denoiser_inputs(
@@ -242,23 +210,12 @@ def bundle_graphs(
             networks=("unet",) if pose_input else ("unet", "pose_guider"),
             make=make_denoiser,
         ),
-        Graph(
-            spec=spec(
-                "stitch",
-                [
-                    tensor("latents", "total", channels, *latent),
-                    tensor("velocities", "windows", frames, channels, *latent),
-                    tensor("matrix", "total", "windows", frames),
-                    tensor("a", 1),
-                    tensor("b", 1),
-                ],
-                [tensor("next_latents", "total", channels, *latent)],
-                unit="windows",
-                total=(1, 130, LONGEST_CLIP),
-                windows=(1, 6, most_windows(frames)),
-            ),
-            networks=(),
-            make=lambda networks: Stitch(),
+        stitch_graph(
+            channels,
+            latent,
+            frames,
+            total=(1, 130, LONGEST_CLIP),
+            windows=(1, 6, most_windows(frames)),
         ),
         Graph(
             spec=spec(

@@ -27,6 +27,7 @@ from export.weights.packed import networks_in
 from export.weights.source import WeightsSource
 from runtime.hunyuanportrait.presets import MODEL
 
+LEAST_WINDOW, MOST_WINDOW = 2, 256  # frames
 _USES = {"arcface": "--arcface FILE", "yoloface": "--locator yoloface --locator-file FILE"}
 
 
@@ -51,6 +52,10 @@ class HunyuanPortrait:
         quantize: Sequence[Quantization] = (),
     ) -> dict[str, Graph]:
         architecture, motion_px = self.preset.architecture, self.preset.motion_px
+        if not LEAST_WINDOW <= frames <= MOST_WINDOW:
+            raise ValueError(
+                f"a window of {frames} frames cannot be built; choose {LEAST_WINDOW} to {MOST_WINDOW} (released: 25)"
+            )
         graphs = bundle_graphs(architecture, size=size, frames=frames, motion_px=motion_px, half=half)
         if reuse:
             graphs |= reuse_graphs(architecture, size=size, frames=frames, half=half)

@@ -16,19 +16,11 @@ from pathlib import Path
 
 import torch
 
-from engines.errors import CheckpointError
 from export.hunyuanportrait.architecture import NETWORKS, Architecture
-from export.weights.checkpoints import (
-    Shapes,
-    StateDict,
-    fingerprint,
-    mismatches,
-    module_shapes,
-    read_checkpoint,
-    unusable,
-)
+from export.weights.checkpoints import Shapes, StateDict, fingerprint, module_shapes
+from export.weights.folder import PublishedFile, read_folder, root_of
 
-NETWORK_FILES: Mapping[str, tuple[str, ...]] = {
+NETWORK_FILES: Mapping[str, tuple[str, ...]] = {  # where there are two, upstream uses the first
     "unet": ("hyportrait/unet.pth",),
     "appearance": ("hyportrait/dino.pth",),
     "image_proj": ("hyportrait/image_proj.pth",),  # the inner linear alone: keys `weight`, `bias`
@@ -61,54 +53,15 @@ class Checkpoints:
 def load_checkpoints(folder: str | Path, shapes: Mapping[str, Shapes]) -> dict[str, StateDict]:
     """Read the networks named in `shapes` (network -> key -> shape) and check every key and shape.
 
-    Tensors keep the dtype they were stored in and are mapped from disk where the file allows it:
-    leave the files alone while the result lives. Raises one CheckpointError that lists all missing
-    and unreadable files and all missing, unexpected and misshapen keys of all files, a line a file.
+    The same promises and the same CheckpointError as `read_folder`.
     """
-    root = weights_root(folder)
-    states: dict[str, StateDict] = {}
-    problems: list[str] = []
-    for network, expected in shapes.items():
-        path = find_file(root, network)
-        if path is None:
-            problems.append(f"{network}: no file, needed {' or '.join(NETWORK_FILES[network])}")
-            continue
-        try:
-            state = read_checkpoint(path)
-        except CheckpointError as error:
-            problems.append(str(error))
-            continue
-        if wrong := mismatches(state, expected) or unusable(state):
-            problems.append(f"{path}: {'; '.join(wrong)}")
-        states[network] = state
-    if problems:
-        raise CheckpointError(
-            "\n  ".join(
-                [
-                    f"the weights in {root} do not fit ({len(problems)} of {len(shapes)} files); "
-                    "download the published files again, or choose the preset they belong to",
-                    *problems,
-                ]
-            )
-        )
-    return states
+    files = [PublishedFile(name=n, places=NETWORK_FILES[n], shapes=expected) for n, expected in shapes.items()]
+    return read_folder(weights_root(folder), files)
 
 
 def weights_root(folder: str | Path) -> Path:
     """The folder that holds `hyportrait/` and `vae/`: `folder`, or `folder/pretrained_weights`."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder} is not a folder; give the one that holds hyportrait/ and vae/ (upstream's pretrained_weights), "
-            "or a .safetensors file of export.train"
-        )
-    nested = folder / "pretrained_weights"
-    return nested if nested.is_dir() else folder
-
-
-def find_file(root: Path, network: str) -> Path | None:
-    """The file of one network, None where there is none. The fp16 VAE is the one upstream uses, so it goes first."""
-    return next((root / name for name in NETWORK_FILES[network] if (root / name).is_file()), None)
+    return root_of(folder, nested="pretrained_weights", preset="hunyuanportrait", holds="hyportrait/ and vae/")
 
 
 def find_user_files(folder: str | Path) -> dict[str, Path]:

@@ -31,21 +31,27 @@ class WeightsSource(Protocol):
 
 
 class RandomWeights:
-    """The rule decides everything: the fingerprint is that of its seed prefix and the shapes of what `build` makes."""
+    """The rule decides everything: the fingerprint is that of its seed prefix and the shapes of what `build` makes.
+
+    `published`: network -> what its keys begin with in the published file, where that is something: part of the seed.
+    """
 
     kind = "random"
 
-    def __init__(self, build: Build, prefix: str = "") -> None:
-        self._build, self._prefix = build, prefix
+    def __init__(self, build: Build, prefix: str = "", *, published: Mapping[str, str] | None = None) -> None:
+        self._build, self._prefix, self._published = build, prefix, dict(published or {})
         self.source = f"random weights by the golden rule, seed prefix {prefix!r}: noise, for benchmarks only"
 
     def fingerprint(self, network: str) -> str:
         shapes: dict[str, Any] = {k: list(s) for k, s in module_shapes(self._build(network)).items()}
-        text = json.dumps({"prefix": self._prefix, "shapes": shapes}, sort_keys=True)
+        text = json.dumps({"prefix": self._prefix_of(network), "shapes": shapes}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def state(self, network: str) -> Mapping[str, torch.Tensor]:
-        return random_state_dict(self._build(network), self._prefix)
+        return random_state_dict(self._build(network), self._prefix_of(network))
+
+    def _prefix_of(self, network: str) -> str:
+        return self._prefix + self._published.get(network, "")
 
 
 class WithLive:

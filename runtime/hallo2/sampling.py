@@ -1,0 +1,119 @@
+"""Every number that steers sampling, checked once, when it is made.
+
+The defaults are those of the released configuration (SPEC 8). A bundle carries its own, and a caller overrides any of
+them by name.
+
+There is no `skip_last` here. The first model skips a last noise level of 0.002, where a whole evaluation removes next
+to nothing; these steps are spaced evenly over the training's thousand, and the last of forty still stands at t = 24.
+Whoever wants fewer evaluations takes fewer steps.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from engines.errors import InputError
+from engines.fields import shown
+from runtime.hallo2 import ddim
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the clips of a video are denoised."""
+
+    steps: int = 40
+    guidance: float = 3.5  # g of v = v_u + g (v_c - v_u); at 1 only the conditional half counts
+    motion_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of what sound moves: pose, face, lips
+    mask_rate: float = 0.25  # share of the motion frames' pixels that are dropped outside of the face
+    seed: int = 42  # one generator for the whole video
+    decode_chunk: int = 8  # frames decoded together
+    scaling_factor: float = 0.18215  # of the autoencoder's latents
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _WHOLE_NUMBERS.items():
+            value: Any = getattr(self, name)
+            _check(
+                _is(value, Integral) and value >= low,
+                f"{name} needs a whole number of at least {low}, got {shown(value)}",
+            )
+            _check(value <= high, f"{name} can be at most {high}, got {shown(value)}{_WHY_NOT_MORE.get(name, '')}")
+            object.__setattr__(self, name, int(value))
+        for name in ("guidance", "mask_rate", "scaling_factor"):
+            value = getattr(self, name)
+            _check(_finite(value), f"{name} needs a finite number, got {shown(value)}")
+            object.__setattr__(self, name, float(value))
+        _check(
+            1 <= self.guidance <= _MOST_GUIDANCE,
+            f"guidance can be 1 to {_MOST_GUIDANCE}, got {shown(self.guidance)}; 1 is the conditional half alone, and "
+            "below it sound and face would be pushed away from; 3.5 is the released choice",
+        )
+        weights: Any = self.motion_weights
+        _check(
+            isinstance(weights, tuple | list) and len(weights) == 3 and all(_finite(w) for w in weights),
+            f"motion_weights needs three numbers, for pose, face and lips, got {shown(weights)}",
+        )
+        _check(
+            all(abs(w) <= _MOST_WEIGHT for w in weights),
+            f"motion_weights can be {-_MOST_WEIGHT} to {_MOST_WEIGHT}, got {shown(weights)}; 1 is the released choice",
+        )
+        object.__setattr__(self, "motion_weights", tuple(float(w) for w in weights))
+        for name, (least, most) in _NUMBERS.items():
+            value = getattr(self, name)
+            _check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")
+
+    @property
+    def row_weights(self) -> tuple[float, float]:
+        """Of the unconditional and the conditional half: their weighted sum is the guided velocity."""
+        return (1 - self.guidance, self.guidance)
+
+    @classmethod
+    def from_manifest(cls, defaults: Mapping[str, Any], **overrides: Any) -> Sampling:
+        """A bundle's defaults with the caller's overrides; an override of None is not one.
+
+        Raises InputError for a name that does not exist, with the nearest that does.
+        """
+        known = [f.name for f in fields(cls)]
+        given = {**defaults, **{k: v for k, v in overrides.items() if v is not None}}
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.4)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                raise InputError(f"there is no sampling option {name}; {hint}")
+        return cls(**given)
+
+
+_LARGEST = float(np.finfo(np.float32).max)
+# A number beyond these is a slip: it would wait for ever, take all memory, or make infinity of every picture.
+_MOST_GUIDANCE = 1000
+_MOST_WEIGHT = 1000
+_WHOLE_NUMBERS = {  # name -> least, most
+    "steps": (1, ddim.TRAINED_STEPS),
+    "seed": (0, 2**32 - 1),
+    "decode_chunk": (1, 10_000),
+}
+_WHY_NOT_MORE = {
+    "steps": "; the network was trained with so many noise levels, 40 is the released choice",
+    "seed": "; the generator, MT19937, is seeded with one number of 32 bits, as the released program's is",
+}
+_NUMBERS = {"mask_rate": (0, 1), "scaling_factor": (1e-6, 1e6)}  # likewise
+
+
+def _finite(value: Any) -> bool:
+    """A number that a float holds; the networks compute in 32 bits."""
+    return _is(value, Real) and abs(value) <= _LARGEST
+
+
+def _is(value: Any, kind: type) -> bool:
+    """A number of that kind, Python's or NumPy's; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _check(fine: bool, message: str) -> None:
+    if not fine:
+        raise InputError(message)

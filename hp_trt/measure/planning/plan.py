@@ -18,16 +18,6 @@ from engines.families import FamilyName, Provider
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import (
-    ADDED_BY,
-    SMALL_DECODER,
-    find_profile,
-    fitted,
-    graphs,
-    misses_small_decoder,
-    own_profiles,
-)
-from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
@@ -51,6 +41,7 @@ class PredictConfig:
     size: int | None = None  # pixels; None: the preset's, or the bundle's
     frames: int = FRAMES  # of the driving video
     steps: int | None = None  # None: the profile's, or the preset's
+    guidance: float | None = None  # likewise; of models that have one scale
     precision: str | None = None  # "fp16" | "fp32"; None: fp16, or the bundle's
     rate: float | None = None  # driving frames a second; None: as many as are wished for, or 25
     fps: float | None = None  # a wish
@@ -136,9 +127,10 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         model = model_of_preset(
             config.preset or "hunyuanportrait", size=config.size, precision=config.precision or "fp16"
         )
-    asked = find_profile(config.profile)
-    profile = fitted(asked, model.has)
-    work = profile_work(profile, model.sampling, config.frames, steps=config.steps)
+    room, rate = model.room, _rate(config, model)
+    asked = _guided(room.profiles.find(config.profile), model, config)
+    profile = room.fitted(asked, model)
+    work = room.work(profile, model, config.frames, steps=config.steps)
     speed, notes = _speed(config, model, profile, work, bundle, tell or (lambda text: None))
     now = Choice(profile=config.profile, size=model.size, steps=config.steps or _steps(profile, model))
 
@@ -146,9 +138,9 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
     def predicted(choice: Choice) -> Prediction:
         sized = model if choice.size == model.size else model.resized(choice.size)
         assert sized is not None, "sizes of a bundle that nobody else knows are not tried"
-        chosen = fitted(find_profile(choice.profile), model.has)
-        done = profile_work(chosen, sized.sampling, config.frames, steps=choice.steps)
-        return predict(sized, done, speed, rate=config.driving_rate)
+        chosen = room.fitted(_guided(room.profiles.find(choice.profile), model, config), model)
+        done = room.work(chosen, sized, config.frames, steps=choice.steps)
+        return predict(sized, done, speed, rate=rate)
 
     prediction = predicted(now)
     answers = []
@@ -156,7 +148,9 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         if value is not None:
             sizes = range(LEAST_PX, model.size, STEP_PX) if model.resized(model.size) is not None else ()
             # In the package's own order: the more exact first
-            others = [(name, _steps(other, model)) for name, other in own_profiles().items() if name != profile.name]
+            others = [
+                (name, _steps(other, model)) for name, other in room.profiles.own().items() if name != profile.name
+            ]
             wish = Wish(kind=kind, value=value)
             answers.append(answer(wish, now, predicted, profiles=others, sizes=tuple(sizes)))
     return Plan(
@@ -166,8 +160,31 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         memory_bytes=speed.memory_bytes,
         prediction=prediction,
         answers=tuple(answers),
-        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config)),
+        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config, rate)),
     )
+
+
+def _guided(profile: Profile, model: PlannedModel, config: PredictConfig) -> Profile:
+    """The profile with --guidance. Raises InputError where there is no such scale."""
+    if config.guidance is None:
+        return profile
+    if "guidance" not in model.room.profiles.sampling:
+        raise InputError(
+            f"{model.preset} has no one scale of guidance; leave --guidance out, or take a profile of your own that "
+            f"sets {' and '.join(name for name in model.room.profiles.sampling if name.startswith('guidance_'))}"
+        )
+    return replace(profile, sampling={**profile.sampling, "guidance": config.guidance})
+
+
+def _rate(config: PredictConfig, model: PlannedModel) -> float:
+    """Frames a second that a live window waits for. Raises InputError for one that the model does not know."""
+    if model.room.driver == "video":
+        return config.driving_rate
+    if config.rate is not None and config.rate != RATE:
+        raise InputError(
+            f"{model.preset} makes {RATE:g} frames of a second of sound, --rate asks for {config.rate:g}; leave it out"
+        )
+    return RATE
 
 
 def _steps(profile: Profile, model: PlannedModel) -> int:
@@ -209,7 +226,8 @@ def _measured(
 ) -> Measured:
     from hp_trt.api import Runtime
 
-    there = profile if set(graphs(profile)) <= set(bundle.manifest.graphs) else find_profile("exact")
+    room = model.room
+    there = profile if set(room.graphs(profile, model)) <= set(bundle.manifest.graphs) else room.profiles.find("exact")
     setup = RuntimeConfig(
         profile=there,
         family=config.family,
@@ -225,15 +243,14 @@ def _measured(
 
 def _of_graphs(asked: Profile, planned: Profile, model: PlannedModel, config: PredictConfig) -> Iterator[str]:
     """Where the graphs are not those that the profile's name leads one to expect."""
-    if misses_small_decoder(asked, model.has):
-        where = f"{config.bundle} has" if config.bundle is not None else f"the weights of {model.preset} have"
-        yield f"{where} no small decoder: the full one is planned; it comes with {SMALL_DECODER}"
-    if config.bundle is not None and (lacking := [name for name in graphs(planned) if name not in model.graphs]):
-        options = " ".join(dict.fromkeys(filter(None, (option_for(name, ADDED_BY) for name in lacking))))
+    yield from model.room.notes(asked, model, config.bundle)
+    needed = model.room.graphs(planned, model)
+    if config.bundle is not None and (lacking := [name for name in needed if name not in model.graphs]):
+        options = " ".join(dict.fromkeys(filter(None, (option_for(name, model.room.added_by) for name in lacking))))
         yield f"{config.bundle} has no {', '.join(lacking)}: planned as if it had; build with {options}"
 
 
-def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[str]:
+def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, rate: float) -> list[str]:
     notes = []
     if isinstance(speed, Card):
         notes.append(
@@ -255,9 +272,9 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[
             f"it does not fit: about {prediction.memory.total / 2**30:.1f} GiB are needed, {speed.name} has "
             f"{speed.memory_bytes / 2**30:.0f}; plan a smaller --size, or build with --weight-streaming"
         )
-    if prediction.work.mode == "live" and prediction.frames_per_s < config.driving_rate:
+    if prediction.work.mode == "live" and prediction.frames_per_s < rate:
         notes.append(
-            f"slower than a driver of {config.driving_rate:g} frames/s: frames would wait ever longer, or be dropped; "
+            f"slower than a driver of {rate:g} frames/s: frames would wait ever longer, or be dropped; "
             "the latency is that of a frame that did not wait"
         )
     return notes

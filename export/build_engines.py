@@ -35,7 +35,8 @@ BundleFolder = Annotated[
     typer.Option(parser=folder, metavar="PATH", help="Folder to build into; what it holds already is not built again."),
 ]
 Preset = Annotated[
-    str | None, typer.Option(help=f"What to export: {' or '.join(MODELS)}; those called pocket are small, for CPUs and tests.")
+    str | None,
+    typer.Option(help=f"What to export: {' or '.join(MODELS)}; those called pocket are small, for CPUs and tests."),
 ]
 Weights = Annotated[
     Path | None,

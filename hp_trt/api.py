@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack, get_args
@@ -28,7 +27,7 @@ from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.interface import arguments
 from hp_trt.interface.opener import LiveOpener
-from hp_trt.interface.render import Resume, render_resumable, render_whole
+from hp_trt.interface.render import render_resumable, render_whole
 from hp_trt.interface.results import Animation, Frame, frames_of
 from hp_trt.interface.speech import run_facts, speech_of
 from hp_trt.interface.turns import Turns
@@ -43,7 +42,8 @@ from hp_trt.model import Clip, Driving, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
-from runtime.loop_state import LoopState
+from hp_trt.resume.loop_state import LoopState
+from hp_trt.resume.store import Mode
 from runtime.stages import Event, Stages
 
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
@@ -166,7 +166,7 @@ class Runtime:
         landmarks: Faces | None = None,
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
-        resume: Resume = "new",
+        resume: Mode = "new",
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
@@ -185,17 +185,17 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, video=driving, audio=audio)
-        one_of("resume", resume, get_args(Resume))
+        one_of("resume", resume, get_args(Mode))
         profile, stages = self._with(self.profile, sampling), self._stages()
         out = arguments.path("out", out)
         crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)
         inputs = self.config.inputs(
             bundle=self.bundle.path,
-            portrait=portrait.path if isinstance(portrait, Portrait) else _file(portrait),
-            driving=_file(driving),
-            audio=_file(audio),
-            landmarks=_file(landmarks),
-            portrait_landmarks=_file(portrait_landmarks),
+            portrait=portrait.path if isinstance(portrait, Portrait) else arguments.file_of(portrait),
+            driving=arguments.file_of(driving),
+            audio=arguments.file_of(audio),
+            landmarks=arguments.file_of(landmarks),
+            portrait_landmarks=arguments.file_of(portrait_landmarks),
         )
         check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
         where = {"out": out, "crop_out": crop_out, "side_px": self.bundle.manifest.geometry["crop_px"]}
@@ -209,9 +209,11 @@ class Runtime:
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-            facts = run_facts(self.bundle, self.config, profile, who, speech, _file(portrait_landmarks))
+            facts = run_facts(self.bundle, self.config, profile, who, speech, arguments.file_of(portrait_landmarks))
             go_on = partial(self._spoken, who, speech, profile, stages)
-            made = render_resumable(go_on, who, sound=_file(audio), facts=facts, resume=resume, stages=stages, **where)
+            made = render_resumable(
+                go_on, who, sound=arguments.file_of(audio), facts=facts, resume=resume, stages=stages, **where
+            )
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(
@@ -265,7 +267,7 @@ class Runtime:
         self._turns.check_open()
         check_driver(self.bundle, video=driving)
         profile, stages = self._with(self.profile, sampling), self._stages()
-        images = self._driving(driving if _is_frames(driving) else arguments.path("driving", driving), profile)
+        images = self._driving(driving if arguments.is_frames(driving) else arguments.path("driving", driving), profile)
         locator = self._locator_for(profile, landmarks)
         who = self._encoded(portrait, stages=stages)
 
@@ -385,16 +387,6 @@ class Runtime:
                 notes.extend((*driving.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
-
-
-def _file(source: Any) -> Path | None:
-    """The file that an argument names; None for arrays, locators and nothing."""
-    return Path(source) if isinstance(source, Path | str) else None
-
-
-def _is_frames(driving: object) -> bool:
-    """Whether it is meant for frames, and not for a file."""
-    return not isinstance(driving, str | bytes | PathLike)
 
 
 def _stages_of(given: Stages | None) -> Stages | None:

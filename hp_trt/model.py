@@ -24,7 +24,7 @@ from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
-from runtime.loop_state import LoopState
+from hp_trt.resume.loop_state import LoopState
 from runtime.stages import Stages
 from runtime.work import Work
 
@@ -92,6 +92,7 @@ class Clip:
     # Where such a clip may be left and gone on with: after each frame that ends a chunk, the loop's state; None after
     # the others.
     state: Callable[[], LoopState | None] = lambda: None
+    begins_s: Fraction | None = None  # of a file of sound that drives it: where frame 0 is, on that file's clock
 
 
 class Model(Protocol):

@@ -21,11 +21,11 @@ import numpy as np
 
 from engines.part_file import whole_file
 from engines.safe_output import check_folder, refusal
-from hp_trt.faces.face import Face
+from hp_trt.faces.face import Face, FaceParts
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.media.video_writer import X264
 from procedural.identity import Identity
-from procedural.landmarks import POINTS, face_box, landmarks
+from procedural.landmarks import POINTS, face_box, landmarks, lips_box, outline_box
 from procedural.motion import NAMES, State, motion
 
 if TYPE_CHECKING:
@@ -129,8 +129,12 @@ def _sound(loudness: Sequence[float], fps: int) -> Iterator[Any]:
 
 
 def _faces(who: Identity, states: Sequence[State], px: int) -> LandmarksFile:
-    faces = (Face(box=face_box(who, s, px), landmarks=landmarks(who, s, px)[:5], score=1.0) for s in states)
-    return LandmarksFile([[face] for face in faces], height=px, width=px)
+    frames = []
+    for state in states:
+        parts = FaceParts(face=outline_box(who, state, px), lips=lips_box(who, state, px))
+        points = landmarks(who, state, px)[:5]
+        frames.append([Face(box=face_box(who, state, px), landmarks=points, score=1.0, parts=parts)])
+    return LandmarksFile(frames, height=px, width=px)
 
 
 def _known(clip: Clip, seed: int, fps: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from procedural.canvas import Canvas
-from procedural.head import MIDDLE, Head
+from procedural.head import HAIRLINE, MIDDLE, Head
 from procedural.identity import shade
 
 _HANGING = ("bob", "long")
@@ -44,7 +44,7 @@ def _behind(down: np.ndarray) -> np.ndarray:
 
 def _dome(across: np.ndarray) -> np.ndarray:
     """How far up the forehead reaches, as the middle coordinate on the unit sphere."""
-    return -0.60 + 0.68 * np.abs(across) ** 3
+    return HAIRLINE + 0.68 * np.abs(across) ** 3
 
 
 def back(canvas: Canvas, head: Head) -> None:

@@ -21,6 +21,7 @@ MIDDLE = np.array([0.5, 0.46])  # of the head, looking straight
 _DEPTH = 0.225
 _PIVOT = np.array([0.0, 0.14, -0.05])
 _RIM = np.linspace(0, 2 * pi, 120, endpoint=False)
+HAIRLINE = -0.60  # how far up the forehead reaches in its middle, on the unit sphere
 JAW_DROP = 0.045  # of the chin, at jaw = 1
 
 

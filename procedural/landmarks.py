@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from procedural import features
-from procedural.head import Head
+from procedural.head import HAIRLINE, Head
 from procedural.identity import Identity
 from procedural.motion import State
 
@@ -43,3 +43,22 @@ def face_box(identity: Identity, state: State, px: int) -> tuple[float, float, f
     top = float(head.at(0, identity.eye_y - identity.brow_y - 0.03)[0, 1]) * px
     left, right, bottom = (float(edge) for edge in (outline[:, 0].min(), outline[:, 0].max(), outline[:, 1].max()))
     return left, top, right - left, bottom - top
+
+
+def outline_box(identity: Identity, state: State, px: int) -> tuple[float, float, float, float]:
+    """x, y, width, height in pixels of the face's outline: hairline to chin, cheek to cheek; an open jaw is in it."""
+    head = Head(identity, state)
+    rim = head.place(head.surface(head.rim))
+    hairline = head.at(0, HAIRLINE * identity.crown)
+    below = rim[rim[:, 1] > hairline[0, 1]]
+    return _bounding(np.concatenate([below, hairline]) * px - 0.5)
+
+
+def lips_box(identity: Identity, state: State, px: int) -> tuple[float, float, float, float]:
+    """x, y, width, height in pixels of the lips, as open as they are."""
+    return _bounding(features.mouth(Head(identity, state)).lips * px - 0.5)
+
+
+def _bounding(points: np.ndarray) -> tuple[float, float, float, float]:
+    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return x0, y0, x1 - x0, y1 - y0

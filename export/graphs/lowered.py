@@ -73,7 +73,8 @@ def lowered(module: nn.Module, example: Sequence[Tensor], dynamic_shapes: Sequen
 
     Raises torch._dynamo.exc.UserError where tracing fixes one of these.
     """
-    program = torch.export.export(module, tuple(example), dynamic_shapes=tuple(dynamic_shapes), strict=False)
+    free = tuple(dynamic_shapes) if any(dynamic_shapes) else None  # told of a `*rest` PyTorch wants it nested
+    program = torch.export.export(module, tuple(example), dynamic_shapes=free, strict=False)
     if not _has_only(program, KEPT | REWRITTEN.keys()):
         return program
     for node in list(program.graph.nodes):

@@ -38,8 +38,9 @@ def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tens
     the exporter takes a 1 for a constant. Raises InternalError when the graph is not what `spec` promises.
     """
     names = [t.name for t in spec.inputs]
-    # Never of 1, which tracing takes for a size that spreads. What it finds for two and more holds for one.
-    dims = {n: torch.export.Dim(n, min=max(r.min, 2), max=max(r.max, 3)) for n, r in spec.ranges.items()}
+    # Never at its least, where a size is 1, or one that follows from it: tracing takes a 1 for a size that spreads.
+    # What it finds for two and more holds for one.
+    dims = {n: torch.export.Dim(n, min=2 * r.min, max=max(r.max, 2 * r.min + 1)) for n, r in spec.ranges.items()}
     shapes = tuple({i: dims[d] for i, d in enumerate(t.dims) if isinstance(d, str)} for t in spec.inputs)
     with torch.no_grad(), _quiet(), _quick():
         try:

@@ -33,7 +33,7 @@ class ReferenceBanks(nn.Module):
 
     def __init__(self, unet: ReferenceUNet):
         super().__init__()
-        self.unet = unet.folded()
+        self.unet = unet
 
     def forward(self, latents: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
         return self.unet(latents.to(self.unet.conv_in.weight.dtype), tokens)
@@ -85,7 +85,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, unet: DenoisingUNet, *, both: bool):
         super().__init__()
-        self.unet, self.both = unet.folded(), both
+        self.unet, self.both = unet, both
 
     def forward(
         self,
@@ -157,7 +157,7 @@ def denoiser_graphs(
                 repeated=True,
             ),
             networks=("denoising_unet",),
-            make=lambda networks: Denoiser(networks("denoising_unet"), both=both),
+            make=lambda networks: Denoiser(networks("denoising_unet").folded(), both=both),
             ranges_of_input={f"mask_{i}": (0, 1) for i in range(config.top + 1)},
             shares="" if both else "talk_denoiser",
         )
@@ -175,7 +175,7 @@ def denoiser_graphs(
                 rows=(1, min(4, 2 * (1 + motion_frames)), 2 * (1 + motion_frames)),
             ),
             networks=("reference_unet",),
-            make=lambda networks: ReferenceBanks(networks("reference_unet")),
+            make=lambda networks: ReferenceBanks(networks("reference_unet").folded()),
         ),
         Graph(
             spec=spec(

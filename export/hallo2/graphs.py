@@ -37,7 +37,9 @@ def sides(architecture: Architecture, size: int | tuple[int, int]) -> tuple[tupl
     vae, halvings = architecture.vae, architecture.denoising_unet.top
     height, width = (size, size) if isinstance(size, int) else size
     if height != width:
-        raise ValueError(f"size {width}x{height} is not square, and this model knows square pictures alone; give a side")
+        raise ValueError(
+            f"size {width}x{height} is not square, and this model knows square pictures alone; give a side"
+        )
     step = vae.downscale << halvings
     if height < 1 or height % step:
         raise ValueError(
@@ -65,7 +67,16 @@ def bundle_graphs(
         **condition_graphs(
             architecture, pixels=pixels, latent=latent, frames=frames, motion_frames=motion_frames, half=half
         ),
-        **denoiser_graphs(architecture, latent=latent, frames=frames, motion_frames=motion_frames, half=half),
+        **denoiser_graphs(
+            architecture.reference_unet,
+            architecture.denoising_unet,
+            latent=latent,
+            frames=frames,
+            motion_frames=motion_frames,
+            audio_tokens=architecture.audioproj.tokens,
+            image_tokens=architecture.imageproj.tokens,
+            half=half,
+        ),
         "stitch": stitch_graph(
             architecture.vae.latent_channels,
             latent,

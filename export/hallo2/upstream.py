@@ -14,16 +14,14 @@ Source: SPEC 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from export.hallo2.architecture import NETWORKS, PREFIXES, Architecture
 from export.weights.checkpoints import Shapes, StateDict, fingerprint, module_shapes
 from export.weights.folder import PublishedFile, read_folder, root_of
-from export.weights.random import position_table
 
 NET, VAE, SPEECH = "hallo2", "sd-vae-ft-mse", "wav2vec2-base-960h"  # the files, for people
 PLACES: Mapping[str, tuple[str, ...]] = {
@@ -36,10 +34,10 @@ USER_FILES: Mapping[str, str] = {
     "arcface": "face_analysis/models/glintr100.onnx",
     "vocals": "audio_separator/Kim_Vocal_2.onnx",
 }
-TABLE_ROUNDING = 1e-3  # of a position table that was stored in half precision
 
 # Spellings -> ours. Of the weight-normed position convolution, and of the autoencoder's attention.
 _SPEECH = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+_KINDS = ("weight", "bias")
 _VAE = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
@@ -66,16 +64,12 @@ def load_checkpoints(folder: str | Path, shapes: Mapping[str, Shapes]) -> dict[s
     State dicts come without the prefixes of the files, in our spelling. The same promises and the same CheckpointError
     as `read_folder`.
     """
-    spellings = {NET: dict, VAE: vae_spelling, SPEECH: speech_spelling}
+    spellings: dict[str, Callable[[StateDict], StateDict]] = {NET: dict, VAE: vae_spelling, SPEECH: speech_spelling}
     files = []
     for file in dict.fromkeys(FILE_OF[network] for network in shapes):
         held = {n: expected for n, expected in shapes.items() if FILE_OF[n] == file}
         keys = {PREFIXES[n] + key: shape for n, expected in held.items() for key, shape in expected.items()}
-        files.append(
-            PublishedFile(
-                name=file, places=PLACES[file], shapes=keys, spelling=spellings[file], doubts=wrong_position_tables
-            )
-        )
+        files.append(PublishedFile(name=file, places=PLACES[file], shapes=keys, spelling=spellings[file]))
     states = read_folder(weights_root(folder), files)
     return {
         network: {key: states[FILE_OF[network]][PREFIXES[network] + key] for key in expected}
@@ -85,7 +79,9 @@ def load_checkpoints(folder: str | Path, shapes: Mapping[str, Shapes]) -> dict[s
 
 def weights_root(folder: str | Path) -> Path:
     """The folder that holds `hallo2/` and `wav2vec/`: `folder`, or `folder/pretrained_models`."""
-    return root_of(folder, nested="pretrained_models", preset="hallo2", holds="hallo2/net.pth, sd-vae-ft-mse/, wav2vec/")
+    return root_of(
+        folder, nested="pretrained_models", preset="hallo2", holds="hallo2/net.pth, sd-vae-ft-mse/, wav2vec/"
+    )
 
 
 def find_user_files(folder: str | Path) -> dict[str, Path]:
@@ -102,29 +98,13 @@ def speech_spelling(state: StateDict) -> StateDict:
 
 def vae_spelling(state: StateDict) -> StateDict:
     """The attention of both middles as linear layers called `to_q`, `to_k`, `to_v` and `to_out.0`."""
-    old = {
-        f".attentions.0.{old}.{kind}": f".attentions.0.{new}.{kind}" for old, new in _VAE.items() for kind in _KINDS
-    }
+    old = {f".attentions.0.{old}.{kind}": f".attentions.0.{new}.{kind}" for old, new in _VAE.items() for kind in _KINDS}
     new = _renamed(state, old)
     places = tuple(f".attentions.0.{name}.weight" for name in _VAE.values())
     return {
         key: value[:, :, 0, 0] if key.endswith(places) and value.shape[2:] == (1, 1) else value
         for key, value in new.items()
     }
-
-
-def wrong_position_tables(state: Mapping[str, torch.Tensor]) -> list[str]:
-    """Keys of stored position tables that hold something else: they follow from a formula (SPEC 4.5)."""
-    wrong = [
-        key
-        for key, value in state.items()
-        if key.endswith(".pe")
-        and not np.allclose(value.float().numpy(), position_table(tuple(value.shape)), rtol=0, atol=TABLE_ROUNDING)
-    ]
-    return [f"{len(wrong)} position tables are not sinusoids, {wrong[0]} the first"] if wrong else []
-
-
-_KINDS = ("weight", "bias")
 
 
 def _renamed(state: StateDict, endings: Mapping[str, str]) -> StateDict:

@@ -24,7 +24,6 @@ class PublishedFile:
     places: Sequence[str]  # below the root; of several that are there, the first one is read
     shapes: Shapes  # the keys that it must hold, no others
     spelling: Callable[[StateDict], StateDict] = lambda state: state  # keys and shapes as this model has them
-    doubts: Callable[[StateDict], list[str]] = lambda state: []  # of one that fits: what else is wrong with it
 
     def find(self, root: Path) -> Path | None:
         return next((root / place for place in self.places if (root / place).is_file()), None)
@@ -71,7 +70,7 @@ def read_folder(root: Path, files: Sequence[PublishedFile]) -> dict[str, StateDi
         except CheckpointError as error:
             problems.append(str(error))
             continue
-        if wrong := mismatches(state, file.shapes) or unusable(state) or file.doubts(state):
+        if wrong := mismatches(state, file.shapes) or unusable(state):
             problems.append(f"{path}: {'; '.join(wrong)}")
         states[file.name] = state
     if problems:

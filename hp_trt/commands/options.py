@@ -29,7 +29,9 @@ AppearanceScale = Annotated[
     float | None, typer.Option(min=-1000, max=1000, help="Guidance to the portrait [bundle's own].")
 ]
 MotionScale = Annotated[float | None, typer.Option(min=-1000, max=1000, help="Guidance to the motion [bundle's own].")]
-Guidance = Annotated[float | None, typer.Option(help="Of speech: guidance to sound and portrait, from 1 [3.5].")]
+Guidance = Annotated[
+    float | None, typer.Option(min=1, max=1000, help="Of speech: guidance to sound and portrait [3.5].")
+]
 MotionWeights = Annotated[
     str | None, typer.Option(help="Of speech: how much of it moves pose, face and lips, as 1,1,1.2 [1,1,1].")
 ]

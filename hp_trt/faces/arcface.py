@@ -1,9 +1,10 @@
 """Who the portrait is, as one vector: ArcFace, from the user's own arcface.onnx.
 
-Without the file the vector is zero, as the released program allows. The picture goes in as
-upstream gives it: RGB in [0, 1], no mean, no scale of 255.
+Without the file the vector is zero, as the released programs allow. The picture goes in as the model's upstream gives
+it: RGB in [0, 1], no mean, no scale of 255, for the first model; in [-1, 1] for the second, which also wants the vector
+as it is, of any length (`open_raw_arcface`).
 
-Source: SPEC 7.2, step 5.
+Source: SPEC 7.2, step 5; the second model's SPEC 7, portrait.
 """
 
 from __future__ import annotations
@@ -34,6 +35,20 @@ def open_arcface(path: Path | str) -> Embed:
     It is tried once. Raises InputError when the file is missing or is not such a network, EngineMismatch where ONNX
     Runtime is missing.
     """
+    embed_raw = open_raw_arcface(path)
+
+    def embed(face: np.ndarray) -> np.ndarray:
+        vector = embed_raw(face)
+        return (vector / np.float32(np.linalg.norm(vector))).astype(np.float32)
+
+    return embed
+
+
+def open_raw_arcface(path: Path | str) -> Embed:
+    """`open_arcface` without its last step: the vector is as long as the network makes it.
+
+    What range the picture has is the caller's: the function passes it on.
+    """
     path = Path(path)
     session = open_onnx(path, "an ArcFace network", _ADVICE)
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -54,7 +69,7 @@ def open_arcface(path: Path | str) -> Embed:
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or length == 0:
             raise InputError(f"{path} gave a vector of length {length} for the portrait; try another picture or file")
-        return (vector / np.float32(length)).astype(np.float32)
+        return vector.astype(np.float32)
 
     run(np.full((3, _SIDE, _SIDE), 0.5, np.float32))
     return embed

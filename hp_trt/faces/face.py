@@ -14,6 +14,19 @@ import numpy as np
 
 from engines.errors import FaceNotFound
 
+MESH_POINTS = (468, 478)  # of the face mesh; the last ten of 478 are the irises
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceParts:
+    """Where in a picture a face's outline (hairline to chin, cheek to cheek) and its lips are: x, y, w, h each."""
+
+    face: tuple[float, float, float, float]
+    lips: tuple[float, float, float, float]
+
+    def moved(self, x: float, y: float, scale: tuple[float, float]) -> FaceParts:
+        return FaceParts(face=_moved(self.face, x, y, scale), lips=_moved(self.lips, x, y, scale))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
@@ -22,7 +35,8 @@ class Face:
     box: tuple[float, float, float, float]  # x, y, w, h
     landmarks: np.ndarray  # (5, 2) float64: x, y
     score: float
-    mesh: np.ndarray | None = None  # (468, 2) float64 of the locator `mesh`: x, y of `hp_trt.faces.mesh_points`
+    mesh: np.ndarray | None = None  # (468 or 478, 2) float64: x, y of `hp_trt.faces.mesh_points`, where they are known
+    parts: FaceParts | None = None  # where they are known, as of drawn people
 
     @property
     def area(self) -> float:
@@ -30,13 +44,12 @@ class Face:
 
     def moved(self, x: float, y: float, scale: tuple[float, float]) -> Face:
         """The same face in the picture that is cut at (x, y) and then resized by `scale` in x and y."""
-        sx, sy = scale
-        left, top, w, h = self.box
         return Face(
-            box=((left - x) * sx, (top - y) * sy, w * sx, h * sy),
-            landmarks=(self.landmarks - (x, y)) * (sx, sy),
+            box=_moved(self.box, x, y, scale),
+            landmarks=(self.landmarks - (x, y)) * scale,
             score=self.score,
-            mesh=None if self.mesh is None else (self.mesh - (x, y)) * (sx, sy),
+            mesh=None if self.mesh is None else (self.mesh - (x, y)) * scale,
+            parts=None if self.parts is None else self.parts.moved(x, y, scale),
         )
 
 
@@ -59,6 +72,13 @@ class FaceFollower(FaceLocator, Protocol):
     def near(self, image: np.ndarray, face: Face) -> list[Face]:
         """`face` of the frame before in this one, or nothing where it cannot be seen near there."""
         ...
+
+
+def _moved(
+    box: tuple[float, float, float, float], x: float, y: float, scale: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    left, top, w, h = box
+    return (left - x) * scale[0], (top - y) * scale[1], w * scale[0], h * scale[1]
 
 
 def largest_face(faces: Sequence[Face]) -> Face:

@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 
 from engines.errors import InputError
-from hp_trt.faces.face import Face, FaceFollower, FaceLocator
+from hp_trt.faces.face import MESH_POINTS, Face, FaceFollower, FaceLocator, FaceParts
 
 _MOST_FACES = 1000
 # A face that fills a picture and more may be twice as wide as the square of as many pixels. The largest crop that the
@@ -72,8 +72,46 @@ def _face(face: Face, locator: FaceLocator, image: np.ndarray, where: str) -> Fa
         raise _refusal(locator, f"a face whose landmarks are {apart:.5g} pixels from its box", where, image, needed)
     if not np.ptp(points, axis=0).any():
         raise _refusal(locator, "a face with five landmarks at one place", where, image, "needed are five places")
-    whole = isinstance(face.box, tuple) and isinstance(face.landmarks, np.ndarray)
-    return face if whole else Face(box=tuple(box.tolist()), landmarks=points, score=float(face.score))
+    mesh, parts = _mesh(face, points, locator, image, where), _parts(face, box, locator, image, where)
+    whole = isinstance(face.box, tuple) and isinstance(face.landmarks, np.ndarray) and face.mesh is mesh
+    if whole:
+        return face
+    return Face(box=tuple(box.tolist()), landmarks=points, score=float(face.score), mesh=mesh, parts=parts)
+
+
+def _mesh(face: Face, landmarks: np.ndarray, locator: FaceLocator, image: np.ndarray, where: str) -> np.ndarray | None:
+    """The face's many points, where it has them: about the five."""
+    if face.mesh is None:
+        return None
+    counts = " or ".join(map(str, MESH_POINTS))
+    try:
+        mesh = np.asarray(face.mesh, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _refusal(locator, f"a mesh of no numbers ({error})", where, image, "needed are floats") from error
+    if mesh.ndim != 2 or mesh.shape[1] != 2 or len(mesh) not in MESH_POINTS:
+        found = f"landmarks of {len(mesh) if mesh.ndim else 0} points in a mesh of shape {mesh.shape}"
+        raise _refusal(locator, found, where, image, f"needed are {counts} points of x and y")
+    if not np.isfinite(mesh).all() or np.abs(mesh - landmarks.mean(axis=0)).max() > _FARTHEST * max(image.shape[:2]):
+        raise _refusal(locator, "a mesh far from its face", where, image, "needed are finite points about the face")
+    return mesh
+
+
+def _parts(face: Face, box: np.ndarray, locator: FaceLocator, image: np.ndarray, where: str) -> FaceParts | None:
+    """The boxes of its outline and lips, where it has them: about its own."""
+    if face.parts is None:
+        return None
+    for name in ("face", "lips"):
+        try:
+            part = np.array([float(number) for number in getattr(face.parts, name)])
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise _refusal(
+                locator, f"a {name} box of no numbers ({error})", where, image, "needed are floats"
+            ) from error
+        if part.shape != (4,) or not np.isfinite(part).all() or part[2:].min() <= 0:
+            raise _refusal(locator, f"the {name} box {_plain(part)}", where, image, "needed are x, y, w, h of a box")
+        if np.abs(part - box).max() > _FARTHEST * max(image.shape[:2]):
+            raise _refusal(locator, f"the {name} box {_plain(part)}", where, image, "needed is one about the face")
+    return face.parts
 
 
 def _overlaps(face: Face, height: int, width: int) -> bool:

@@ -11,6 +11,12 @@ One JSON file describes one picture or video, so any tool can make it:
 `frames` has one list of faces for every frame, empty where there is none; a picture is one frame.
 Landmarks: eye, eye, nose, mouth corner, mouth corner, in pixels. `score` may be left out. A face may lie partly outside
 of its picture, by no more than the picture's own size: what is cut out is as large as the box says.
+
+A face may also say more, for models that need to know where outline and lips are:
+
+    "mesh": [[x, y], ...]                            the face mesh's 468 or 478 points (`hp_trt.faces.mesh_points`);
+                                                     box and landmarks may then be left out, they are read from it
+    "face": [x, y, w, h], "lips": [x, y, w, h]       the boxes of outline (hairline to chin) and lips, both or none
 """
 
 from __future__ import annotations
@@ -18,13 +24,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engines.errors import InputError
 from engines.fields import Field, read_json, shown
 from engines.safe_output import safe_output
-from hp_trt.faces.face import Face
+from hp_trt.faces.face import MESH_POINTS, Face, FaceParts
+from hp_trt.faces.mesh_points import face_of
 
 _FORMAT, _VERSION = "hp-trt-landmarks", 1
 _MOST_BYTES = 32 << 20  # seven faces in each of 10,000 frames
@@ -93,25 +101,65 @@ class LandmarksFile:
             "version": _VERSION,
             "width": self.width,
             "height": self.height,
-            "frames": [
-                [{"box": list(f.box), "landmarks": f.landmarks.tolist(), "score": f.score} for f in faces]
-                for faces in self.frames
-            ],
+            "frames": [[_told(face) for face in faces] for faces in self.frames],
         }
         return json.dumps(data)
 
 
+def _told(face: Face) -> dict[str, Any]:
+    """A face as the file has it."""
+    told: dict[str, Any] = {"box": list(face.box), "landmarks": face.landmarks.tolist(), "score": face.score}
+    if face.mesh is not None:
+        told["mesh"] = face.mesh.tolist()
+    if face.parts is not None:
+        told |= {"face": list(face.parts.face), "lips": list(face.parts.lips)}
+    return told
+
+
 def _face(face: Field, width: int, height: int) -> Face:
     """One face of a picture of that size. ValueError."""
-    box = face["box"].listed(least=4, most=4)
-    x, y = (float(place.number(-side, 2 * side)) for place, side in zip(box, (width, height), strict=False))
-    w, h = (float(size.number(_LEAST_PX, 3 * side)) for size, side in zip(box[2:], (width, height), strict=True))
+    score = float(face.get("score", 1.0).number(-1e9, 1e9))
+    mesh = _mesh(found, width, height) if (found := face.get("mesh")) is not None else None
+    of_mesh = None if mesh is None else face_of(mesh, score)
+    box = of_mesh.box if of_mesh is not None and face.get("box") is None else _box(face["box"], width, height)
+    if of_mesh is not None and face.get("landmarks") is None:
+        landmarks = of_mesh.landmarks
+    else:
+        points = face["landmarks"].listed(least=5, most=5)
+        landmarks = _points(points, width, height)
+        if np.ptp(landmarks, axis=0).max() < _LEAST_PX:
+            one = shown(landmarks[0].tolist())
+            raise face["landmarks"].wrong("five points of a face", f"five within a pixel of {one}")
+    parts = None
+    if face.get("face") is not None or face.get("lips") is not None:
+        outline, lips = (_box(face[name], width, height) for name in ("face", "lips"))
+        parts = FaceParts(face=outline, lips=lips)
+    return Face(box=box, landmarks=landmarks, score=score, mesh=mesh, parts=parts)
+
+
+def _box(box: Field, width: int, height: int) -> tuple[float, float, float, float]:
+    """x, y, w, h in or near a picture of that size. ValueError."""
+    numbers = box.listed(least=4, most=4)
+    x, y = (float(place.number(-side, 2 * side)) for place, side in zip(numbers, (width, height), strict=False))
+    w, h = (float(size.number(_LEAST_PX, 3 * side)) for size, side in zip(numbers[2:], (width, height), strict=True))
     if x + w > 2 * width or y + h > 2 * height:
-        raise face["box"].wrong(f"a box in or near its picture of {width} x {height}")
-    points = [point.listed(least=2, most=2) for point in face["landmarks"].listed(least=5, most=5)]
-    landmarks = np.array(
-        [[px.number(-width, 2 * width), py.number(-height, 2 * height)] for px, py in points], dtype=np.float64
-    )
-    if np.ptp(landmarks, axis=0).max() < _LEAST_PX:
-        raise face["landmarks"].wrong("five points of a face", f"five within a pixel of {shown(landmarks[0].tolist())}")
-    return Face(box=(x, y, w, h), landmarks=landmarks, score=float(face.get("score", 1.0).number(-1e9, 1e9)))
+        raise box.wrong(f"a box in or near its picture of {width} x {height}")
+    return x, y, w, h
+
+
+def _mesh(mesh: Field, width: int, height: int) -> np.ndarray:
+    """(468 or 478, 2) float64. ValueError."""
+    found = mesh.listed(most=10_000)
+    if len(found) not in MESH_POINTS:
+        raise mesh.wrong(f"landmarks of {' or '.join(map(str, MESH_POINTS))} points", f"{len(found)}")
+    points = _points(found, width, height)
+    if np.ptp(points, axis=0).min() < _LEAST_PX:
+        raise mesh.wrong("points of a face", "points within a pixel of a line")
+    return points
+
+
+def _points(points: Sequence[Field], width: int, height: int) -> np.ndarray:
+    """(n, 2) float64 in or near a picture of that size. ValueError."""
+    pairs = [point.listed(least=2, most=2) for point in points]
+    placed = [[px.number(-width, 2 * width), py.number(-height, 2 * height)] for px, py in pairs]
+    return np.array(placed, dtype=np.float64)

@@ -89,6 +89,16 @@ def path(name: str, value: Any) -> Path:
     return Path(text)
 
 
+def file_of(source: Any) -> Path | None:
+    """The file that an argument names; None for arrays, locators and nothing."""
+    return Path(source) if isinstance(source, Path | str) else None
+
+
+def is_frames(driving: object) -> bool:
+    """Whether it is meant for frames, and not for a file."""
+    return not isinstance(driving, str | bytes | os.PathLike)
+
+
 def words(name: str, value: Any) -> str:
     """A text."""
     if not isinstance(value, str):

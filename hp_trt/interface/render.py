@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hp_trt.interface.results import Animation, frames_of
 from hp_trt.media.portrait import Portrait
 from hp_trt.media.video import VideoInfo
 from hp_trt.media.video_writer import VideoWriter
 from hp_trt.model import Clip
-from runtime.loop_state import LoopState
+from hp_trt.resume.loop_state import LoopState
+from hp_trt.resume.resumable_video import ResumableVideo, Track
+from hp_trt.resume.store import Mode
 from runtime.stages import Stages
 
 RATE = Fraction(25)  # frames a second of portraits that speak
-Resume = Literal["new", "resume", "restart"]  # what becomes of an earlier run that did not end
 
 
 def render_whole(
@@ -74,7 +75,7 @@ def render_resumable(
     side_px: int,
     sound: Path | None,
     facts: Mapping[str, Any],
-    resume: Resume,
+    resume: Mode,
     stages: Stages,
 ) -> Animation:
     """A clip that speech drives, in chunks that are kept in the folder OUT.resume until all of it is there.
@@ -82,21 +83,20 @@ def render_resumable(
     `begin` takes the state behind the last whole chunk of a run that is gone on with, None for a new one. `facts`
     decide the frames: a run of others is not gone on with. Raises OutputError, InputError, and what the clip raises.
     """
-    from hp_trt.media.resumable import ResumableVideo
-
     height, width = portrait.image.shape[:2]
-    sizes = {"the result": (width, height)} | ({} if crop_out is None else {"the crop": (side_px, side_px)})
-    files = {"the result": out} | ({} if crop_out is None else {"the crop": crop_out})
-    with ResumableVideo(files, sizes=sizes, facts=facts, mode=resume, rate=RATE, sound=sound) as video:
+    tracks = {"out": Track(path=out, width=width, height=height)}
+    if crop_out is not None:
+        tracks["crop"] = Track(path=crop_out, width=side_px, height=side_px)
+    with ResumableVideo(tracks, facts=facts, mode=resume, rate=RATE, sound=sound) as video:
         clip = begin(video.state)
         with closing(frames_of(clip, portrait)) as made:
             for frame in made:
                 with stages.unit("write"):
-                    video.write({"the result": frame.full(), "the crop": frame.crop})
+                    video.write({"out": frame.full()} | ({} if crop_out is None else {"crop": frame.crop}))
                     if (state := clip.state()) is not None:
                         video.close_chunk(state)
         with stages.unit("finish"):
-            video.finish()
+            video.finish(begins_s=clip.begins_s)
     return Animation(
         out=out,
         crop_out=crop_out,

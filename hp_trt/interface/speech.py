@@ -11,7 +11,6 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.file_record import hash_file
-from hp_trt import __version__
 from hp_trt.config import RuntimeConfig
 from hp_trt.interface import arguments
 from hp_trt.media.portrait import Portrait
@@ -54,7 +53,6 @@ def run_facts(
     }
     sound = speech.source if isinstance(speech.source, Path) else None
     return {
-        "hp-trt": __version__,
         "the portrait": hashlib.sha256(portrait.image.tobytes()).hexdigest(),
         "the sound": _of_array(*speech.source) if isinstance(speech.source, tuple) else _of_file(sound),
         "the bundle's graphs": {name: record.key for name, record in bundle.manifest.graphs.items()},

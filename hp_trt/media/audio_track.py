@@ -1,4 +1,4 @@
-"""The driving video's sound, carried into the result packet by packet.
+"""The sound of a driving video, or of a file of sound alone, carried into the result packet by packet.
 
 Packets are read only as far as the pictures have come, so nothing is buffered whole. Sound that cannot be carried is
 left out and told (`notes`): the pictures are what was asked for, and a result without sound is better than none.
@@ -6,12 +6,16 @@ left out and told (`notes`): the pictures are what was asked for, and a result w
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from engines.errors import OutputError
 from engines.foreign import reason
+from hp_trt.media.clock import begins_s
 from hp_trt.media.opening import open_file
 from hp_trt.media.sound_carrier import CannotCarry, Entry, Heading, SoundCarrier, check_decoded, may_be_copied
 from hp_trt.media.video import audio_stream, sound_notes
@@ -36,6 +40,11 @@ class AudioTrack:
         self._entry = Entry(output)
         self._packets: Iterator[tuple[Fraction, Any]] | None = None
         self._waiting: tuple[Fraction, Any] | None = None
+
+    @property
+    def begins_s(self) -> Fraction:
+        """Where its file begins on its own clock, in seconds: time 0 of pictures that are made for the sound."""
+        return begins_s(self._input)
 
     @property
     def kind(self) -> str:
@@ -79,7 +88,8 @@ class AudioTrack:
 
         stream = self._stream
         if stream is None:
-            raise CannotCarry("this FFmpeg has no decoder for it")
+            known = self._input.streams.audio
+            raise CannotCarry("this FFmpeg has no decoder for it" if known else "the file has none")
         copies = may_be_copied(stream, container_format) and not self._changes()
         if not copies:
             with open_file(self._source) as ahead:
@@ -95,6 +105,24 @@ class AudioTrack:
             return False
         with open_file(self._source) as ahead:
             return any(heading.differs(packet) for packet in _demuxed(ahead, ahead.streams[self._stream.index]))
+
+
+@contextmanager
+def naming_sound(path: Path, track: AudioTrack, advice: str) -> Iterator[None]:
+    """Where the container of the result `path` refuses the sound of `track` in the block, an OutputError says so.
+
+    What the disk refuses passes. `advice`: what to do then.
+    """
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        if getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise  # the disk's
+        raise OutputError(
+            f"{path} could not be written: it does not take the sound ({track.kind}): {reason(error)}; {advice}"
+        ) from error
 
 
 def _demuxed(container: Any, stream: Any) -> Iterator[Any]:

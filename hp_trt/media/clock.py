@@ -93,6 +93,14 @@ class Pace:
     end_s: Fraction | None  # where the last packet of any stream ends, on the file's clock; None: not looked at so far
 
 
+def begins_s(container: Any) -> Fraction:
+    """Where an open file begins on its own clock, in seconds: with whichever of its streams is first; 0: it says not.
+
+    An MP3 begins a little after 0, with what is heard first, and a recording may begin at any time.
+    """
+    return Fraction(container.start_time or 0, 10**6)
+
+
 def frame_rate(stream: Any) -> Fraction:
     """Frames per second that a header says, or FFmpeg's guess from the first frames; 25 where neither can be."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):

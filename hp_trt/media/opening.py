@@ -28,7 +28,7 @@ PLAYLISTS = ("hls", "dash")
 CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "live_flv", "asf", "ogg", "mxf", "nut", "ivf", "dv", "gif",
     "apng", "h264", "hevc", "obu", "m4v", "mpegvideo", "yuv4mpegpipe", "mjpeg", "mpjpeg",
-    "mp3", "aac", "flac", "wav", "aiff",
+    "mp3", "aac", "flac", "wav", "aiff", "w64", "caf", "amr", "au",
 )  # fmt: skip
 # What one address needs below it: a camera's rtsp its tcp, https its tls.
 _NETWORK = (
@@ -40,27 +40,35 @@ _MOST_THREADS = 16  # that FFmpeg takes by itself
 _LISTS = (b"#EXTM3U", b"ffconcat", b"file ", b"[playlist]", b"v=0", b"<?xml", b"<MPD", b"#EXT")
 
 
-def open_file(path: Path, *, timeout_s: float | None = None, still: bool = False) -> Any:
+def open_file(
+    path: Path,
+    *,
+    timeout_s: float | None = None,
+    still: bool = False,
+    kind: str = "video",
+    advice: str = ADVICE,
+) -> Any:
     """PyAV's container of a local file, for its owner to close. Raises InputError for all that is none.
 
-    `still`: whether it may be a still picture in a video's container, as HEIC is.
+    `still`: whether it may be a still picture in a video's container, as HEIC is. `kind`, `advice`: what a message says
+    is needed.
     """
-    size = check_file(path, ADVICE)
-    with foreign(f"{path} cannot be read", ADVICE), open(path, "rb") as file:
+    size = check_file(path, advice)
+    with foreign(f"{path} cannot be read", advice), open(path, "rb") as file:
         head = file.read(64)
         check_mov_index(file, path, size)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_LISTS):
-        raise InputError(f"{path} is a list of other files, or a text: nothing is opened that it names; {ADVICE}")
+        raise InputError(f"{path} is a list of other files, or a text: nothing is opened that it names; {advice}")
     if is_still(head) and not still:
-        raise InputError(f"{path} is a picture or a text, not a video; {ADVICE}")
+        raise InputError(f"{path} is a picture or a text, not a {kind}; {advice}")
     import av
 
-    with foreign(f"{path} is no video that FFmpeg can open, or it is cut off", ADVICE):
+    with foreign(f"{path} is no {kind} that FFmpeg can open, or it is cut off", advice):
         try:
             return _open(os.fspath(path.absolute()), CONTAINERS, ("file",), timeout_s)  # http:x.mp4 is a file here
         except av.error.ArgumentError as error:  # recognised, and not among those named
             raise InputError(
-                f"{path} is a picture or a text, not a video, or one of a kind that is not opened here; {ADVICE}"
+                f"{path} is a picture or a text, not a {kind}, or one of a kind that is not opened here; {advice}"
             ) from error
 
 

@@ -8,7 +8,6 @@ Source of the encoder's settings: SPEC 9 (libx264, crf 17, yuv420p).
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -22,7 +21,7 @@ from engines.errors import OutputError
 from engines.foreign import reason
 from engines.part_file import PartFile
 from engines.safe_output import check_outputs, refusal, refused_by_disk
-from hp_trt.media.audio_track import AudioTrack
+from hp_trt.media.audio_track import AudioTrack, naming_sound
 from hp_trt.media.clock import FALLBACK_RATE
 from hp_trt.media.sound_carrier import CannotCarry
 from hp_trt.media.video import VideoInfo
@@ -31,6 +30,7 @@ from hp_trt.media.video import VideoInfo
 # one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
 X264 = {"crf": "17", "x264-params": "mbtree=0"}
 SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_LEFT = "Nothing was left behind, and what had that name before is untouched"
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
 _LARGEST_SIDE = 16384  # pixels, of libx264
 BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
@@ -58,7 +58,7 @@ class VideoWriter:
         self.path = Path(path)
         self._rate = driving.rate if driving else rate
         self._tick_s = driving.time_base if driving else Fraction(0)
-        self._time_base = _time_base(self._rate)
+        self._time_base = time_base(self._rate)
         self._size = width, height
         self._start_s: Fraction | None = None  # of the first picture, on the driving video's clock
         self._last_pts: int | None = None
@@ -146,12 +146,7 @@ class VideoWriter:
         container_format = SUFFIXES[self.path.suffix.lower()]
         self._part = PartFile(self.path)
         self._container = av.open(str(self._part.path.absolute()), "w", format=container_format)
-        stream = self._container.add_stream("libx264", rate=self._rate, options=dict(X264))
-        stream.width, stream.height = (side + side % 2 for side in self._size)
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = self._time_base
-        stream.codec_context.colorspace = BT601
-        self._stream = stream
+        self._stream = add_h264(self._container, self._size, self._rate)
         if driving and driving.has_sound:
             try:
                 self._audio = AudioTrack(driving.path, self._container)
@@ -161,21 +156,11 @@ class VideoWriter:
 
     def _sound_until(self, time_s: Fraction, *, last: bool = False) -> None:
         """Write what is heard until `time_s` on the result's clock, and at its end a little more."""
-        import av
-
         if not self._audio:
             return
         start_s = self._start_s or Fraction(0)
-        try:
+        with naming_sound(self.path, self._audio, "animate the pictures alone: ffmpeg -i DRIVING -an -c copy SILENT"):
             (self._audio.finish if last else self._audio.mux_until)(start_s + time_s, start_s=start_s)
-        except (av.FFmpegError, ValueError, OverflowError) as error:
-            if getattr(error, "errno", None) not in (None, errno.EINVAL):
-                raise  # the disk's
-            self._discard()
-            raise OutputError(
-                f"{self.path} could not be written: it does not take the sound ({self._audio.kind}): {reason(error)}; "
-                "animate the pictures alone: ffmpeg -i DRIVING -an -c copy SILENT"
-            ) from error
 
     def _discard(self) -> None:
         """Forget the unfinished file; never raises over the error that brought us here."""
@@ -197,22 +182,42 @@ class VideoWriter:
             yield
         except (OSError, av.FFmpegError) as error:
             self._discard()
-            raise self._explained(error) from error
+            raise encoding_refused(self.path, error, self._size, left=_LEFT) from error
         except BaseException:
             self._discard()
             raise
 
-    def _explained(self, error: Any) -> OutputError:
-        left = "Nothing was left behind, and what had that name before is untouched"
-        if refused_by_disk(error) or max(self._size) <= _LARGEST_SIDE:
-            return refusal(self.path, error, left=left)
-        return OutputError(
-            f"{self.path} could not be written: {reason(error)}; the encoder takes up to {_LARGEST_SIDE} pixels a "
-            f"side, this video has {self._size[0]} x {self._size[1]}. {left}"
-        )
+
+def add_h264(container: Any, size: tuple[int, int], rate: Fraction, *, threads: int = 0) -> Any:
+    """PyAV's stream for pictures of `size` (width, height) in an open container, with a result's settings.
+
+    It counts in `time_base(rate)` and takes what `yuv_frame` makes. `threads`: of the encoder, which cuts a picture in
+    as many slices, so that another number gives other bytes; 0: what the cores suggest.
+    """
+    stream = container.add_stream("libx264", rate=rate, options=dict(X264))
+    stream.width, stream.height = (side + side % 2 for side in size)
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = time_base(rate)
+    stream.codec_context.colorspace = BT601
+    if threads:
+        stream.codec_context.thread_count = threads
+    return stream
 
 
-def _time_base(rate: Fraction) -> Fraction:
+def encoding_refused(path: Path, error: Any, size: tuple[int, int], *, left: str) -> OutputError:
+    """The error to raise for an OSError, or FFmpeg's, met while pictures of `size` were written into `path`.
+
+    `left`: what became of it.
+    """
+    if refused_by_disk(error) or max(size) <= _LARGEST_SIDE:
+        return refusal(path, error, left=left)
+    return OutputError(
+        f"{path} could not be written: {reason(error)}; the encoder takes up to {_LARGEST_SIDE} pixels a "
+        f"side, this video has {size[0]} x {size[1]}. {left}"
+    )
+
+
+def time_base(rate: Fraction) -> Fraction:
     """A clock on which every frame of a constant `rate` falls exactly on a tick."""
     if rate.numerator > _TICKS_PER_S:  # a mean of varying times: no grid to keep
         return Fraction(1, _TICKS_PER_S)

@@ -12,6 +12,7 @@ from export.build import BuildConfig, build_bundle
 from export.models import find_model
 from tests.cache import BUNDLE_CODE, Cache, model_code
 from tests.export.cached_exports import cached_exports
+from tests.export.hallo2 import tiny as talk
 from tests.export.tiny import SMALL, TINY, make_known
 
 
@@ -22,10 +23,12 @@ def kept_bundle(cache: Cache, **options: Any) -> Path:
     def build(folder: Path) -> None:
         with cached_exports(cache), pytest.MonkeyPatch.context() as patch:
             make_known(patch, TINY, SMALL)
+            talk.make_known(patch, talk.TINY_TALK)
             build_bundle(BuildConfig(bundle=folder / "bundle", **options))
 
     with pytest.MonkeyPatch.context() as patch:
         make_known(patch, TINY, SMALL)
+        talk.make_known(patch, talk.TINY_TALK)
         model = find_model(options["preset"]).name
-    code = (*BUNDLE_CODE, *model_code(model), "tests/export/tiny.py")
+    code = (*BUNDLE_CODE, *model_code(model), "tests/export/tiny.py", "tests/export/hallo2/tiny.py")
     return cache.entry("bundle", facts, build, code=code) / "bundle"

@@ -288,7 +288,9 @@ def test_weights_used_at_another_size_than_they_were_trained_at_are_said_to_be(t
     )
     for words, said in (((), 0), (("--size", "32"), 1), (("--frames", "4"), 1)):
         events = told("--preset", tiny_preset, "--weights", trained, "--bundle", trained.parent / "b", *words)
-        notes = [event["text"] for event in events if "trained at 16 pixels and 3 frames together" in event.get("text", "")]
+        notes = [
+            event["text"] for event in events if "trained at 16 pixels and 3 frames together" in event.get("text", "")
+        ]
         assert len(notes) == said, events
 
 

@@ -37,6 +37,7 @@ class Brighter:
     """A model: frames are the driving pictures, brighter by `steps`. It runs no graph."""
 
     driver = "video"
+    options = frozenset({"steps", "seed"})
     profiles: Profiles
     streamed = frozenset()
     added_by = {}  # noqa: RUF012 - as the protocol has it

@@ -19,7 +19,7 @@ from hp_trt.media.video import VideoReader
 from hp_trt.sample import DRIVING, landmarks_beside, parameters_beside, write_driving, write_sample
 from procedural.draw import draw
 from procedural.identity import Identity
-from procedural.landmarks import POINTS, landmarks
+from procedural.landmarks import POINTS, landmarks, lips_box, outline_box
 from procedural.motion import NAMES, State, motion
 from tests.hp_trt.clips import contents
 
@@ -52,6 +52,8 @@ def test_landmarks_lie_beside_the_portrait_and_each_video(tmp_path):
     portrait, driving = write_sample(tmp_path, seed=8, frames=3)
     (face,) = LandmarksFile.read(landmarks_beside(portrait)).locate(load_image(portrait))
     assert np.allclose(face.landmarks, landmarks(Identity.random(8), State(), 512)[:5])
+    assert np.allclose(face.parts.face, outline_box(Identity.random(8), State(), 512))
+    assert np.allclose(face.parts.lips, lips_box(Identity.random(8), State(), 512))
     for seed, name in enumerate(DRIVING, start=9):
         video = driving.with_name(name)
         known = LandmarksFile.read(landmarks_beside(video))

@@ -7,7 +7,7 @@ import pytest
 
 from procedural.draw import draw
 from procedural.identity import Identity
-from procedural.landmarks import POINTS, face_box, landmarks
+from procedural.landmarks import POINTS, face_box, landmarks, lips_box, outline_box
 from procedural.motion import State, motion
 
 SEEDS = (0, 7, 19, 33)
@@ -171,3 +171,27 @@ def test_all_of_a_moving_face_stays_in_the_picture(seed):
     points = np.array([landmarks(who, state, 1) + 0.5 for state in motion(seed, 120)])
     assert points.min() > 0.08
     assert points.max() < 0.95
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("state", [State(), State(jaw=0.9, yaw_deg=20), State(roll_deg=15, pitch_deg=-8)])
+def test_the_outline_holds_brows_and_chin_and_the_lips_hold_the_mouth(seed, state):
+    who = Identity.random(seed)
+    points = landmarks(who, state, 256)
+    for box, names in (
+        (outline_box(who, state, 256), [n for n in POINTS if "ear" not in n.split()]),
+        (lips_box(who, state, 256), ["left mouth corner", "right mouth corner", "upper lip", "lower lip"]),
+    ):
+        x, y, w, h = box
+        inner = points[[POINTS.index(name) for name in names]]
+        # The nose's tip stands out of a head that is turned far; a corner's curve ends at it.
+        assert (inner > (x - 1, y - 1)).all() and (inner < (x + w + 1, y + h + 1)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_open_jaw_lengthens_outline_and_lips_and_leaves_the_hairline(seed):
+    who = Identity.random(seed)
+    for box in (outline_box, lips_box):
+        shut, opened = box(who, State(), 256), box(who, State(jaw=1.0), 256)
+        assert opened[1] + opened[3] > shut[1] + shut[3] + 5
+    assert outline_box(who, State(jaw=1.0), 256)[1] == pytest.approx(outline_box(who, State(), 256)[1])

@@ -52,7 +52,7 @@ def reference_inputs(case: Case) -> list[np.ndarray]:
     return [latents, case.inputs["image_tokens"][np.arange(len(latents)) % 2]]
 
 
-def banks_of(case: Case, config: UNetConfig, banks: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def banks_of(config: UNetConfig, banks: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Stacked banks by the names of the case's outputs."""
     return {
         f"bank.{place.name}": banks[bank][place.index] for bank, places in enumerate(config.banks) for place in places
@@ -96,6 +96,13 @@ def halves(denoiser: Run, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """v of each half, (2, 4, F, h, w): each with a weight of 1 beside a 0."""
     apart = [denoiser([*inputs, np.eye(2, dtype=np.float32)[half]])[0] for half in range(2)]
     return np.stack(apart).swapaxes(1, 2)
+
+
+def one_half(inputs: Sequence[np.ndarray], config: UNetConfig) -> list[np.ndarray]:
+    """The same for `talk_denoiser_one`: of the motion features the second half's rows."""
+    first = len(inputs) - 1 - (config.top + 1)
+    motion = [np.ascontiguousarray(rows[:, rows.shape[1] // 2 :]) for rows in inputs[first:-1]]
+    return [*inputs[:first], *motion, inputs[-1]]
 
 
 def in_torch(module: nn.Module) -> Run:

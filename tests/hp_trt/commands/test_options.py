@@ -42,7 +42,18 @@ def test_a_word_that_is_no_choice_is_refused_with_those_there_are(of, given, say
 
 def test_one_guidance_scale_is_the_least_and_the_most_and_what_is_not_given_is_the_bundles_own():
     found = options.sampling(steps=3, seed=None, appearance_scale=1.5, motion_scale=None)
-    assert found == {"steps": 3, "seed": None, "guidance_appearance": (1.5, 1.5), "guidance_motion": None}
+    scales = {"guidance_appearance": (1.5, 1.5), "guidance_motion": None}
+    assert found == {"steps": 3, "seed": None, "guidance": None, "motion_weights": None, "mood": None} | scales
+
+
+def test_motion_weights_are_three_numbers():
+    asked = {"steps": None, "seed": None, "appearance_scale": None, "motion_scale": None}
+    assert options.sampling(**asked, motion_weights="1, 0.5,1.2")["motion_weights"] == (1.0, 0.5, 1.2)
+    for wrong in ("1,1", "1,1,x", "", "1 1 1"):
+        with pytest.raises(
+            InputError, match=re.escape("--motion-weights is three numbers, for pose, face and lips, as 1,1,1.2")
+        ):
+            options.sampling(**asked, motion_weights=wrong)
 
 
 def test_a_weight_budget_is_a_number_of_gib():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineMismatch, InputError
-from hp_trt.faces.arcface import open_arcface
+from hp_trt.faces.arcface import open_arcface, open_raw_arcface
 from tests.hp_trt.faces.small_networks import DOUBLE, FLOAT, INT64, network
 
 PICTURE, VECTOR = {"input": [1, 3, 112, 112]}, {"embedding": ([1, 512], 0.5)}
@@ -33,6 +33,20 @@ def test_a_network_that_takes_a_face_and_gives_512_numbers_is_taken(tmp_path, in
     embed = open_arcface(network(tmp_path / "arcface.onnx", inputs, VECTOR, said=said))
     vector = embed(np.zeros((3, 112, 112), np.float32))
     np.testing.assert_allclose(vector, np.full((1, 512), 512**-0.5), rtol=1e-6)
+
+
+def test_a_raw_vector_is_as_long_as_the_network_makes_it(tmp_path):
+    embed = open_raw_arcface(network(tmp_path / "glintr100.onnx", PICTURE, VECTOR))
+    vector = embed(np.zeros((3, 112, 112), np.float32))
+    assert (vector.dtype, vector.shape) == (np.float32, (1, 512))
+    assert (vector == 0.5).all()
+
+
+@pytest.mark.parametrize("opened", [open_arcface, open_raw_arcface])
+def test_a_vector_without_a_length_says_nothing_of_anybody(tmp_path, opened):
+    embed = opened(network(tmp_path / "arcface.onnx", PICTURE, {"embedding": ([1, 512], 0.0)}))
+    with pytest.raises(InputError, match=r"gave a vector of length 0\.0 for the portrait"):
+        embed(np.zeros((3, 112, 112), np.float32))
 
 
 @pytest.mark.parametrize(

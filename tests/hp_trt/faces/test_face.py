@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hp_trt.faces.face import Face, largest_face
+from hp_trt.faces.face import Face, FaceParts, largest_face
 
 
 def face(*box: float) -> Face:
@@ -28,3 +28,10 @@ def test_a_mesh_moves_with_its_face():
     moved = Face(box=(30, 40, 10, 20), landmarks=np.zeros((5, 2)), score=1.0, mesh=mesh).moved(20, 10, (2, 0.5))
     assert moved.mesh.tolist() == [[20, 15], [22, 17]]
     assert face(30, 40, 10, 20).moved(20, 10, (2, 0.5)).mesh is None
+
+
+def test_outline_and_lips_move_with_their_face():
+    parts = FaceParts(face=(30, 40, 10, 20), lips=(32, 54, 6, 2))
+    face_of_parts = Face(box=(30, 40, 10, 20), landmarks=np.zeros((5, 2)), score=1.0, parts=parts)
+    moved = face_of_parts.moved(20, 10, (2, 0.5)).parts
+    assert (moved.face, moved.lips) == ((20, 15, 20, 10), (24, 22, 12, 1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError
-from hp_trt.faces.face import Face
+from hp_trt.faces.face import Face, FaceParts
 from hp_trt.faces.found import find_faces, follow_face
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
@@ -16,6 +16,11 @@ SHAPE = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
 
 def face(x: float, y: float, w: float, h: float) -> Face:
     return Face(box=(x, y, w, h), landmarks=SHAPE * (w, h) + np.array([x, y]), score=1.0)
+
+
+def more(**known) -> Face:
+    """One that also says where its mesh or its parts are."""
+    return Face(box=(10, 10, 50, 60), landmarks=SHAPE * (50, 60) + 10.0, score=1.0, **known)
 
 
 class Saying:
@@ -43,6 +48,15 @@ def test_a_face_in_the_picture_or_across_its_edge_is_handed_on_as_it_is(box):
     assert find_faces(Saying([given]), IMAGE) == [given]
 
 
+@pytest.mark.parametrize("count", [468, 478])
+def test_a_mesh_and_the_parts_of_a_face_are_handed_on(count):
+    parts = FaceParts(face=(12, 14, 40, 50), lips=(25, 50, 15, 5))
+    given = more(mesh=np.linspace((10, 10), (60, 70), count), parts=parts)
+    assert find_faces(Saying([given]), IMAGE) == [given]
+    (listed,) = find_faces(Saying([more(mesh=given.mesh.tolist(), parts=parts)]), IMAGE)
+    assert np.array_equal(listed.mesh, given.mesh) and listed.parts == parts
+
+
 def test_a_face_wholly_outside_of_the_picture_is_none():
     outside = [face(-61, 10, 60, 60), face(201, 10, 60, 60), face(10, 101, 60, 60)]
     assert find_faces(Saying(outside), IMAGE) == []
@@ -64,6 +78,15 @@ def test_a_face_wholly_outside_of_the_picture_is_none():
         ([Face(box=(0, 0, 5, 5), landmarks=SHAPE[:4], score=1.0)], r"landmarks of shape \(4, 2\)"),
         ([Face(box=(0, 0, 50, 50), landmarks=SHAPE * 50 - 3200, score=1.0)], "landmarks are 3185 pixels from its box"),
         ([Face(box=(0, 0, 5, 5), landmarks=np.ones((5, 2)), score=1.0)], "five landmarks at one place"),
+        ([more(mesh=np.ones((300, 2)))], r"landmarks of 300 points .*needed are 468 or 478 points"),
+        ([more(mesh=np.ones((468, 3)))], r"a mesh of shape \(468, 3\)"),
+        ([more(mesh=np.full((478, 2), np.nan))], "a mesh far from its face"),
+        ([more(mesh=np.full((478, 2), 1e9))], "a mesh far from its face"),
+        ([more(mesh="points")], "a mesh of no numbers"),
+        ([more(parts=FaceParts(face=(1, 2, 3, 0), lips=(1, 2, 3, 4)))], r"the face box \[1, 2, 3, 0\]"),
+        ([more(parts=FaceParts(face=(1, 2, 3, 4), lips=(1, 2)))], r"the lips box \[1, 2\]"),
+        ([more(parts=FaceParts(face=(1, 2, 3, 4), lips=(9e9, 2, 3, 4)))], "the lips box .*about the face"),
+        ([more(parts=(1, 2, 3, 4))], "a face box of no numbers"),
         ([(0, 0, 5, 5)], "a tuple in frame 7"),
         (None, "a NoneType in frame 7"),
         ([face(0, 0, 5, 5)] * 1001, "1001 faces in frame 7"),

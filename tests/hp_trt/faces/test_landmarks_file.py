@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError
-from hp_trt.faces.face import Face
+from hp_trt.faces.face import Face, FaceParts
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.faces.locators import open_locator
+from hp_trt.faces.mesh_points import face_of
+from tests.hp_trt.faces import meshes
 
 FACE = Face(box=(10.0, 20.0, 30.0, 40.0), landmarks=np.arange(10.0).reshape(5, 2), score=0.75)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -109,3 +111,52 @@ def test_a_file_of_more_than_can_be_needed_is_not_read(tmp_path):
         file.truncate(1 << 40)
     with pytest.raises(InputError, match="at most 33554432 are read"):
         LandmarksFile.read(tmp_path / "faces.json")
+
+
+MESH = meshes.points(32, 24, 40)
+
+
+@pytest.mark.parametrize("count", [468, 478])
+def test_a_mesh_and_the_boxes_of_outline_and_lips_are_read_again_as_they_were_written(tmp_path, count):
+    points = np.vstack([MESH, MESH[:10]])[:count]
+    parts = FaceParts(face=(1.0, 2.0, 30.0, 40.0), lips=(12.5, 30.0, 9.0, 3.0))
+    face = Face(box=FACE.box, landmarks=FACE.landmarks, score=0.75, mesh=points, parts=parts)
+    LandmarksFile([[face]], height=48, width=64).write(tmp_path / "faces.json")
+    found = LandmarksFile.read(tmp_path / "faces.json").locate(IMAGE)[0]
+    assert (found.box, found.score, found.parts) == (face.box, face.score, parts)
+    assert np.array_equal(found.mesh, points)
+    assert np.array_equal(found.landmarks, FACE.landmarks)
+
+
+def test_a_file_without_them_says_nothing_of_them(tmp_path):
+    LandmarksFile([[FACE]], height=48, width=64).write(tmp_path / "faces.json")
+    assert set(json.loads((tmp_path / "faces.json").read_text())["frames"][0][0]) == {"box", "landmarks", "score"}
+    face = LandmarksFile.read(tmp_path / "faces.json").frames[0][0]
+    assert (face.mesh, face.parts) == (None, None)
+
+
+def test_box_and_landmarks_are_read_from_the_mesh_where_they_are_left_out(tmp_path):
+    path = written(tmp_path / "faces.json", mesh=MESH.tolist(), box=..., landmarks=...)
+    face, expected = LandmarksFile.read(path).frames[1][0], face_of(MESH, 1.0)
+    assert face.box == expected.box
+    assert np.array_equal(face.landmarks, expected.landmarks)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"mesh": MESH[:300].tolist()}, "frames[1][0].mesh must be landmarks of 468 or 478 points, got 300"),
+        ({"mesh": []}, "landmarks of 468 or 478 points, got 0"),
+        ({"mesh": [[1, 2, 3]] * 468}, "frames[1][0].mesh[0] must be a list of 2, got 3"),
+        ({"mesh": [[1, 1e9]] * 468}, "frames[1][0].mesh[0][1] must be a number of -48 to 96"),
+        ({"mesh": [[5, 5]] * 478}, "frames[1][0].mesh must be points of a face, got points within a pixel of a line"),
+        ({"mesh": "points"}, "frames[1][0].mesh must be a list, got 'points'"),
+        ({"face": [10, 12, 20, 24]}, "frames[1][0].lips is missing"),
+        ({"lips": [10, 12, 20, 4]}, "frames[1][0].face is missing"),
+        ({"face": [10, 12, 20, 24], "lips": [0, 0, 0, 0]}, "frames[1][0].lips[2] must be a number of 1 to 192, got 0"),
+    ],
+)
+def test_a_mesh_or_a_part_that_is_none_is_refused_with_its_frame_and_field(tmp_path, change, says):
+    with pytest.raises(InputError) as caught:
+        LandmarksFile.read(written(tmp_path / "faces.json", **change))
+    assert says in str(caught.value)

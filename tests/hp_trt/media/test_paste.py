@@ -54,6 +54,30 @@ def test_each_frame_is_a_fresh_array_and_the_portrait_stays_as_it_was():
     assert np.array_equal(image, before)
 
 
+def test_a_square_that_is_the_whole_picture_is_wholly_made_where_edges_do_not_fade():
+    image, generated = noise(64, 64), noise(64, 64, seed=1)
+    assert np.array_equal(PasteBack(image, (0, 0, 64, 64), fade_at_edges=False)(generated), generated)
+
+
+@pytest.mark.parametrize(
+    ("box", "open_sides"),
+    [
+        ((0, 0, 40, 40), ("left", "top")),
+        ((24, 8, 64, 48), ("right", "bottom")),
+        ((0, 4, 64, 44), ("left", "right")),
+        ((10, 4, 50, 44), ()),
+    ],
+)
+def test_only_sides_inside_the_picture_fade_where_edges_do_not(box, open_sides):
+    image, generated = np.zeros((48, 64, 3), np.uint8), np.full((40, 40, 3), 255, np.uint8)
+    x0, y0, x1, y1 = box
+    made = PasteBack(image, box, fade_at_edges=False)(generated)[y0:y1, x0:x1, 0]
+    middle = made.shape[0] // 2
+    ends = {"left": made[middle, 0], "right": made[middle, -1], "top": made[0, middle], "bottom": made[-1, middle]}
+    assert {side for side, value in ends.items() if value == 255} == set(open_sides)
+    assert all(value == 0 for side, value in ends.items() if side not in open_sides)
+
+
 def test_a_box_that_leaves_the_picture_is_refused():
     with pytest.raises(ValueError, match="must lie inside the picture of 64 x 48 pixels"):
         PasteBack(noise(48, 64), (0, 0, 64, 64))

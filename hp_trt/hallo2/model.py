@@ -1,0 +1,131 @@
+"""Hallo2 behind `hp_trt.model.Model`: a portrait and speech, whole clips or live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import ClassVar
+
+from engines.backend import Backend, Session
+from engines.bundle import Bundle
+from engines.manifest import OWN_SOURCE
+from hp_trt.config import RuntimeConfig
+from hp_trt.faces.arcface import open_raw_arcface
+from hp_trt.faces.face import FaceLocator
+from hp_trt.hallo2.clip import SpokenClip
+from hp_trt.hallo2.portrait_encoder import TalkPortraitEncoder, encoded
+from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of
+from hp_trt.hallo2.promises import check_bundle, levels_of
+from hp_trt.hallo2.sound import Sound
+from hp_trt.hallo2.stream import TalkStream
+from hp_trt.hallo2.vocals import open_separator
+from hp_trt.live.stream import Stream
+from hp_trt.media.portrait import Picture, Portrait
+from hp_trt.model import Clip, Driver, Driving, Speech
+from hp_trt.open_graphs import OpenGraphs
+from hp_trt.profiles import Profile, Profiles
+from runtime.hallo2.sampling import Sampling
+from runtime.hallo2.work import clip_work
+from runtime.stages import Stages
+from runtime.work import Work
+
+_NO_SEPARATOR = (
+    "the sound is taken as it is, music and noise move the face too; the published Kim_Vocal_2.onnx, given as --vocals, "
+    "takes them away"
+)
+
+
+class Hallo2:
+    """A `hp_trt.model.Model`. Raises what the networks of `config.arcface` and `config.vocals` raise when opened."""
+
+    driver: ClassVar[Driver] = "audio"
+    options: ClassVar[frozenset[str]] = frozenset({*(option.name for option in fields(Sampling)), "mood"})
+    profiles: ClassVar[Profiles] = PROFILES
+    streamed: ClassVar[frozenset[str]] = STREAMED
+    added_by: ClassVar[Mapping[str, str]] = {}
+    check_bundle = staticmethod(check_bundle)
+
+    def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
+        self._manifest, self._backend, self._graphs = bundle.manifest, backend, graphs
+        self._separator = None if config.vocals is None else open_separator(config.vocals)
+        self._embed = None if config.arcface is None else open_raw_arcface(config.arcface)
+
+    def roles(self, profile: Profile) -> Mapping[str, str]:
+        return roles(profile, self._sampling(profile))
+
+    def check(self, profile: Profile) -> None:
+        check_choices(profile)
+        self._sampling(profile)
+
+    def notes(self, profile: Profile) -> tuple[str, ...]:
+        return () if self._separator else (_NO_SEPARATOR,)
+
+    def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
+        exact = PROFILES.find("exact")
+        encoder = TalkPortraitEncoder(
+            self._backend,
+            self._graphs.of(exact, {role: self.roles(exact)[role] for role in _OF_PORTRAIT}),
+            self._manifest.geometry,
+            self._embed,
+            levels=levels_of(self._manifest),
+            scaling_factor=self._manifest.sampling["scaling_factor"],
+            drawn=self._manifest.weights.get("source") == OWN_SOURCE,
+        )
+        return encoder.portrait(image, locator, stages)
+
+    def check_portrait(self, portrait: Portrait) -> None:
+        encoded(portrait)
+
+    def clip(self, portrait: Portrait, driving: Driving | Speech, profile: Profile, stages: Stages) -> Clip:
+        assert isinstance(driving, Speech), "of another driver: `Runtime` looks at that"
+        source = driving.source
+        sound = (
+            Sound(source, separator=self._separator)
+            if isinstance(source, Path)
+            else Sound.of_array(*source, separator=self._separator)
+        )
+        spoken = SpokenClip(
+            self._backend,
+            self._sessions(profile),
+            conditions=encoded(portrait).conditions,
+            sound=sound,
+            sampling=self._sampling(profile),
+            clip=self._manifest.frames,
+            released_plan=driving.released_plan,
+            state=driving.state,
+            stages=stages,
+        )
+        return Clip(frames=spoken.frames(), notes=spoken.notes, state=spoken.state, begins_s=sound.start_s)
+
+    def stream(
+        self, portrait: Portrait, locator: FaceLocator, profile: Profile, after: Stream | None = None
+    ) -> TalkStream:
+        return TalkStream(
+            self._backend,
+            self._sessions(profile),
+            portrait=portrait,
+            sampling=self._sampling(profile),
+            clip=self._manifest.frames,
+            pushed=after.pushed if isinstance(after, TalkStream) else None,
+        )
+
+    def work(self, profile: Profile, frames: int) -> Work:
+        sampling = self._sampling(profile)
+        return clip_work(
+            frames,
+            sampling,
+            clip=self._manifest.frames,
+            motion_frames=self._manifest.geometry["motion_frames"],
+            denoiser=self.roles(profile)["denoiser"],
+            both=sampling.guidance != 1,
+        )
+
+    def _sampling(self, profile: Profile) -> Sampling:
+        return sampling_of(self._manifest.sampling, profile)
+
+    def _sessions(self, profile: Profile) -> Mapping[str, Session]:
+        return self._graphs.of(profile, self.roles(profile))
+
+
+_OF_PORTRAIT = ("identity", "vae_encoder", "reference", "bank_kv", "denoiser")

@@ -1,0 +1,109 @@
+"""The portrait: from a picture to what the networks keep of it for a video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from runtime.hallo2.conditions import Conditions, encode_conditions
+
+from engines.backend import Backend, Session
+from engines.errors import InputError
+from hp_trt.faces.arcface import Embed, no_identity
+from hp_trt.faces.face import FaceLocator
+from hp_trt.hallo2.portrait import TalkPortrait, talk_portrait
+from hp_trt.media.images import load_picture
+from hp_trt.media.paste import PasteBack
+from hp_trt.media.photograph import photographed
+from hp_trt.media.portrait import Picture, Portrait
+from runtime.stages import Stages
+
+_PHOTOGRAPH = (
+    "the portrait looks like a photograph: this bundle's weights know drawn people in flat colours alone, and make a "
+    "smear of it; take a portrait of `hp-trt sample`, or a bundle of the published weights"
+)
+_NO_IDENTITY = (
+    "no identity network is given: the face's identity vector is zero, and the person may be less like the portrait; "
+    "give the published glintr100.onnx as --arcface"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedTalkPortrait:
+    """What Hallo2 keeps of a portrait: the model's part of a `hp_trt.media.portrait.Portrait`."""
+
+    crop: TalkPortrait
+    conditions: Conditions
+
+
+def encoded(portrait: Portrait) -> EncodedTalkPortrait:
+    """The model's part of `portrait`. Raises InputError for a portrait that another model has encoded."""
+    if not isinstance(portrait.encoded, EncodedTalkPortrait):
+        raise InputError(
+            f"{portrait.path or 'this portrait'} was encoded by another model than this bundle's; encode it with the "
+            "portrait() of the Runtime that animates it"
+        )
+    return portrait.encoded
+
+
+class TalkPortraitEncoder:
+    """Encodes portraits with a bundle's sessions, by role; `geometry` is its manifest's.
+
+    `levels` of masks, as the denoiser takes them. `embed` says who it is, by a vector as the network gives it
+    (`hp_trt.faces.arcface.open_raw_arcface`); None: nobody does, and a note says so. `drawn`: the weights know drawn
+    people alone, and a photograph gets a note.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        sessions: Mapping[str, Session],
+        geometry: Mapping[str, Any],
+        embed: Embed | None,
+        *,
+        levels: int,
+        scaling_factor: float,
+        drawn: bool = False,
+    ) -> None:
+        self._backend, self._sessions, self._geometry = backend, sessions, geometry
+        self._embed, self._levels, self._scaling_factor, self._drawn = embed, levels, scaling_factor, drawn
+
+    def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
+        """Of a file, or (H, W, 3) uint8 RGB. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
+        with stages.unit("portrait_crop"):
+            picture = load_picture(image)
+            crop = talk_portrait(
+                picture.pixels,
+                locator,
+                side_px=self._geometry["crop_px"],
+                levels=self._levels,
+                face_ratio=self._geometry["face_ratio"],
+                lip_ratio=self._geometry["lip_ratio"],
+                what="the portrait" if isinstance(image, np.ndarray) else str(image),
+            )
+        return Portrait(
+            image=picture.pixels,
+            path=None if isinstance(image, np.ndarray) else Path(image),
+            paste=PasteBack(picture.pixels, crop.box, fade_at_edges=False),
+            notes=(*picture.notes, *crop.notes, *self._notes(crop)),
+            encoded=EncodedTalkPortrait(crop=crop, conditions=self._encode(crop, stages)),
+        )
+
+    def _notes(self, crop: TalkPortrait) -> tuple[str, ...]:
+        no_identity_note = () if self._embed else (_NO_IDENTITY,)
+        return (*no_identity_note, _PHOTOGRAPH) if self._drawn and photographed(crop.face) else no_identity_note
+
+    def _encode(self, crop: TalkPortrait, stages: Stages) -> Conditions:
+        return encode_conditions(
+            self._backend,
+            self._sessions,
+            picture=crop.source,
+            embedding=(self._embed or no_identity)(crop.arcface),
+            face_region=crop.masks.face_region,
+            masks=crop.masks.levels,
+            scaling_factor=self._scaling_factor,
+            stages=stages,
+        )

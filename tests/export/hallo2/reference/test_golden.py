@@ -1,0 +1,195 @@
+"""The literal released program against the golden vectors: networks, schedule, plan, masks, clips, everything."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from export.hallo2.networks.config import UNetConfig
+from export.hallo2.reference.autoencoder import encode
+from export.hallo2.reference.schedule import previous_timestep, scheduler
+from export.hallo2.reference.speech import normalise
+from export.hallo2.reference.transformers import AudioTransformer, MotionModule, SpatialTransformer, unfold
+from export.hallo2.reference.unets import MASKS, Conditions, reference_banks
+from export.hallo2.reference.weights import random_network
+from export.weights.random import load_random
+from tests.golden_cases import HALLO2_FOLDER, Case, check, check_intermediates, golden_cases, load_case
+
+NETWORK = 1e-4  # relative to an output's rms: what the vectors recommend, ten times what restating the SPEC cost
+BLOCK_PREFIX = "block."
+
+
+def tensors(case: Case) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(value) for name, value in case.inputs.items()}
+
+
+def load(case_name: str) -> Case:
+    return load_case(case_name, HALLO2_FOLDER)
+
+
+def halves(x: torch.Tensor) -> torch.Tensor:
+    """The conditional half's tensor, and zeros for the other."""
+    return torch.stack([torch.zeros_like(x), x])
+
+
+def masks(inputs: dict[str, torch.Tensor], levels: int) -> dict[str, list[torch.Tensor]]:
+    return {name: [inputs[f"mask.{name}.{level}"] for level in range(levels)] for name in MASKS}
+
+
+def assert_keys(case: Case, network: nn.Module, prefix: str) -> None:
+    """The state dict is that of the case's manifest, where it has one of this network alone."""
+    manifest = case.manifest()
+    if manifest is not None:
+        assert {prefix + key: list(value.shape) for key, value in network.state_dict().items()} == manifest
+
+
+@golden_cases(kind="network", targets=["reference_unet"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_reference_unet_fills_the_banks_of_its_golden_case(case_name):
+    case = load(case_name)
+    unet, inputs = random_network("reference_unet", case.config, case.weight_prefix), tensors(case)
+    assert_keys(case, unet, "reference_unet.")
+    latents = inputs["latents"].repeat(2, 1, 1, 1)
+    banks = reference_banks(unet, UNetConfig.of(case.config), latents, inputs["image_tokens"])
+    check(case, {f"bank.{name}": bank for name, bank in banks.items()}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["denoising_unet"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_denoising_unet_matches_its_golden_case(case_name):
+    case = load(case_name)
+    unet, inputs = random_network("denoising_unet", case.config, case.weight_prefix), tensors(case)
+    assert_keys(case, unet, "denoising_unet.")
+    banks = {name.removeprefix("bank."): bank for name, bank in inputs.items() if name.startswith("bank.")}
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(name):
+        def hook(module, arguments, output):
+            output = output[0] if isinstance(output, tuple) else output
+            seen[name] = unfold(output, 2) if output.ndim == 4 else output
+
+        return hook
+
+    modules = dict(unet.named_modules())
+    hooks = [modules[name].register_forward_hook(keep(name)) for name in case.intermediates if name in modules]
+
+    def velocity(banks):
+        given = Conditions(
+            image_tokens=inputs["image_tokens"],
+            audio_tokens=halves(inputs["audio_tokens"]),
+            masks=masks(inputs, len(case.config["channels"])),
+            motion_scale=case.options["motion_scale"],
+            banks=banks,
+        )
+        face = inputs["face_features"][:, None].expand(-1, inputs["latents"].shape[1], -1, -1)
+        latents = torch.stack([inputs["latents"]] * 2)
+        return unet(latents, torch.tensor(case.options["timestep"]), halves(face), given)
+
+    v = velocity(banks)
+    for hook in hooks:
+        hook.remove()
+    check(case, {"v": v}, NETWORK)
+    assert len(seen) == len([name for name in case.intermediates if name != "v_half_bank"])
+    check_intermediates(case, seen, NETWORK)
+    if "v_half_bank" in case.intermediates:
+        rounded = velocity({name: bank.half().float() for name, bank in banks.items()})
+        check_intermediates(case, {"v_half_bank": rounded}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["spatial_transformer"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_spatial_transformer_matches_its_golden_case(case_name):
+    case = load(case_name)
+    block, inputs = load_random(SpatialTransformer(**case.config), case.weight_prefix + BLOCK_PREFIX), tensors(case)
+    assert_keys(case, block, BLOCK_PREFIX)
+    hidden, features = block(inputs["hidden"], inputs["image_tokens"], inputs["bank"])
+    check(case, {"hidden": hidden, "motion_features": features}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["audio_transformer"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_audio_transformer_matches_its_golden_case(case_name):
+    case = load(case_name)
+    block, inputs = load_random(AudioTransformer(**case.config), case.weight_prefix + BLOCK_PREFIX), tensors(case)
+    assert_keys(case, block, BLOCK_PREFIX)
+    given = [inputs[f"mask.{name}"] for name in MASKS]
+    tokens = halves(inputs["audio_tokens"])
+    check(case, {"hidden": block(inputs["hidden"], tokens, given, case.options["motion_scale"])}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["motion_module"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_motion_module_matches_its_golden_case(case_name):
+    case = load(case_name)
+    config = {name: case.config[name] for name in ("channels", "heads", "positions")}  # its groups are always 32
+    block = load_random(MotionModule(**config), case.weight_prefix + BLOCK_PREFIX)
+    assert_keys(case, block, BLOCK_PREFIX)
+    check(case, {"hidden": block(tensors(case)["hidden"])}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["face_tokens"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_image_projection_matches_its_golden_case(case_name):
+    case = load(case_name)
+    network, embedding = random_network("imageproj", case.config, case.weight_prefix), tensors(case)["embedding"]
+    zero, tokens = network(halves(embedding))
+    check(case, {"tokens": tokens, "tokens_of_zero": zero}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["face_locator"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_face_locator_matches_its_golden_case(case_name):
+    case = load(case_name)
+    network = random_network("face_locator", case.config, case.weight_prefix)
+    check(case, {"features": network(tensors(case)["face_region"][None])[0]}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["vae_encoder", "vae_decoder"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_autoencoder_matches_its_golden_case(case_name):
+    case = load(case_name)
+    vae, inputs = random_network("vae", case.config, case.weight_prefix), tensors(case)
+    assert_keys(case, vae, "")
+    if case.facts["target"] == "vae_encoder":
+        check(case, {"mean": encode(vae, inputs["picture"]) / case.config["scaling_factor"]}, NETWORK)
+    else:
+        check(case, {"picture": vae.decode(inputs["latents"]).sample}, NETWORK)
+
+
+@golden_cases(kind="network", targets=["speech_encoder"], folder=HALLO2_FOLDER)
+@torch.no_grad()
+def test_the_speech_encoder_matches_its_golden_case(case_name):
+    case = load(case_name)
+    network, options = random_network("speech_encoder", case.config, case.weight_prefix), case.options
+    assert_keys(case, network, "wav2vec2.")
+    frame_samples = options["sample_rate"] // options["fps"]
+    normalised = normalise(case.inputs["wave"])
+    padded = torch.nn.functional.pad(torch.from_numpy(normalised), (0, options["padding_frames"] * frame_samples))
+    results = {"normalised": padded, "features": network(padded, options["frames"])}
+    check(case, results, NETWORK)
+    check_intermediates(case, {"conv_features_interpolated": network.conv_features(padded, options["frames"])}, NETWORK)
+
+
+@golden_cases(kind="schedule", targets=["ddim"], folder=HALLO2_FOLDER)
+def test_the_schedule_matches_its_golden_case(case_name):
+    case = load(case_name)
+    inputs, steps = tensors(case), case.options["num_inference_steps"]
+    schedule = scheduler(steps, **case.config)
+    x, after, clean, previous = inputs["latents"], [], [], []
+    for timestep, v in zip(schedule.timesteps, inputs["model_outputs"], strict=True):
+        step = schedule.step(v, timestep, x, eta=case.options["eta"])
+        x = step.prev_sample
+        after.append(x)
+        clean.append(step.pred_original_sample)
+        previous.append(previous_timestep(schedule, int(timestep)))
+    alphas = schedule.alphas_cumprod
+    results = {
+        "timesteps": schedule.timesteps,
+        "previous_timesteps": torch.tensor(previous),
+        "alphas_cumprod": alphas,
+        "alpha_t": alphas[schedule.timesteps],
+        "alpha_previous": torch.stack([alphas[t] if t >= 0 else schedule.final_alpha_cumprod for t in previous]),
+        "latents_after_step": torch.stack(after),
+        "pred_x0": torch.stack(clean),
+    }
+    check(case, results, NETWORK)

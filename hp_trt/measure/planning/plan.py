@@ -98,7 +98,7 @@ class Plan:
             "preset": self.model.preset,
             "size": self.choice.size,
             "precision": self.model.precision,
-            "prediction": self.prediction.to_json(),
+            "prediction": self.prediction.to_json() | self._spoken(),
             "wishes": [
                 {
                     "kind": found.wish.kind,
@@ -113,6 +113,13 @@ class Plan:
             ],
             "notes": list(self.notes),
         }
+
+    def _spoken(self) -> dict[str, float]:
+        """What more there is to say of a portrait that speaks."""
+        if self.model.room.driver != "audio":
+            return {}
+        made = self.prediction
+        return {"clips_per_s": made.frames_per_s / made.work.window, "real_time": made.frames_per_s / RATE}
 
 
 def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Plan:
@@ -160,7 +167,7 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         memory_bytes=speed.memory_bytes,
         prediction=prediction,
         answers=tuple(answers),
-        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config, rate)),
+        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config, model, rate)),
     )
 
 
@@ -250,8 +257,12 @@ def _of_graphs(asked: Profile, planned: Profile, model: PlannedModel, config: Pr
         yield f"{config.bundle} has no {', '.join(lacking)}: planned as if it had; build with {options}"
 
 
-def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, rate: float) -> list[str]:
+def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, model: PlannedModel, rate: float) -> list[str]:
     notes = []
+    spoken = model.room.driver == "audio"
+    grows = (
+        "it does not grow with the sound" if spoken else "of it only tokens, latents and velocities grow with the clip"
+    )
     if isinstance(speed, Card):
         notes.append(
             f"{config.attainable:.0%} of the card's dense peaks are taken to be reached: an assumption, "
@@ -263,8 +274,7 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, rate: fl
             "--gpu here --bundle DIR measures it"
         )
     notes.append(
-        "memory is an estimate: weights, and activations as if only attention were fused; of it only tokens, latents "
-        "and velocities grow with the clip"
+        f"memory is an estimate: weights, and activations as if only attention were fused; {grows}"
         + ("" if speed.memory_bytes is not None else "; the program's own, and the video's, come on top")
     )
     if speed.memory_bytes is not None and prediction.memory.total > speed.memory_bytes:
@@ -274,7 +284,7 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, rate: fl
         )
     if prediction.work.mode == "live" and prediction.frames_per_s < rate:
         notes.append(
-            f"slower than a driver of {rate:g} frames/s: frames would wait ever longer, or be dropped; "
-            "the latency is that of a frame that did not wait"
+            f"slower than {'speech at' if spoken else 'a driver of'} {rate:g} frames/s: frames would wait ever longer, "
+            "or be dropped; the latency is that of a frame that did not wait"
         )
     return notes

@@ -278,7 +278,12 @@ def model_of_bundle(bundle: Bundle, *, size: int | None = None) -> PlannedModel:
 
 def rounds(work: Work) -> int:
     """How often what is said of a clip's windows is done, one time after the other: a long video is made in pieces."""
-    return -(-work.frames // work.new_frames) if work.mode == "clip" else 1
+    return clips_of(work) if work.mode == "clip" else 1
+
+
+def clips_of(work: Work) -> int:
+    """Pieces of new frames that leave together."""
+    return -(-work.frames // work.new_frames)
 
 
 def _counts_a_frame(spec: NetworkSpec) -> bool:

@@ -15,15 +15,13 @@ def plan(
     gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
     profile: options.Profile = "exact",
     preset: Annotated[
-        str | None, typer.Option(help="Without a bundle [hunyuanportrait]; pocket, hallo2, talk_pocket.")
+        str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket [hunyuanportrait].")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
     size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Pixels of a side [the preset's, or the bundle's].")
     ] = None,
-    frames: Annotated[
-        int, typer.Option(max=1_000_000, help="Of the driving video; of sound there are 25 a second.")
-    ] = 100,
+    frames: Annotated[int, typer.Option(max=1_000_000, help="Of the driving video; of sound 25 a second.")] = 100,
     steps: Annotated[int | None, typer.Option(max=1000, help="Denoising steps [the profile's].")] = None,
     guidance: Annotated[
         float | None, typer.Option(help="Of hallo2 [the profile's]; 1: the conditional half alone.")

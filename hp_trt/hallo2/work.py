@@ -23,7 +23,8 @@ def profile_work(
     """`own`: the sampling of the bundle or preset, which the profile overrides, and `steps` both.
 
     `frames`: of the sound, 25 a second. `clip`: F, `motion_frames`: m. A live session makes the same clips, and encodes
-    what was heard last anew for each of them: once it has heard so much. Raises InputError for a profile that this model cannot do.
+    what was heard last anew for each of them: once it has heard so much. Raises InputError for a profile that this
+    model cannot do.
     """
     sampling = sampling_of(vars(own), profile)
     if steps is not None:

@@ -119,7 +119,7 @@ class Plan:
         if self.model.room.driver != "audio":
             return {}
         made = self.prediction
-        return {"clips_per_s": made.frames_per_s / made.work.window, "real_time": made.frames_per_s / RATE}
+        return {"clips_per_s": made.clips_per_s, "real_time": made.frames_per_s / RATE}
 
 
 def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Plan:
@@ -178,7 +178,7 @@ def _guided(profile: Profile, model: PlannedModel, config: PredictConfig) -> Pro
     if "guidance" not in model.room.profiles.sampling:
         raise InputError(
             f"{model.preset} has no one scale of guidance; leave --guidance out, or take a profile of your own that "
-            f"sets {' and '.join(name for name in model.room.profiles.sampling if name.startswith('guidance_'))}"
+            f"sets {', '.join(name for name in model.room.profiles.sampling if name.startswith('guidance_'))}"
         )
     return replace(profile, sampling={**profile.sampling, "guidance": config.guidance})
 
@@ -260,9 +260,8 @@ def _of_graphs(asked: Profile, planned: Profile, model: PlannedModel, config: Pr
 def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, model: PlannedModel, rate: float) -> list[str]:
     notes = []
     spoken = model.room.driver == "audio"
-    grows = (
-        "it does not grow with the sound" if spoken else "of it only tokens, latents and velocities grow with the clip"
-    )
+    grows = "of it only tokens, latents and velocities grow with the clip"
+    grows = "it does not grow with the sound" if spoken else grows
     if isinstance(speed, Card):
         notes.append(
             f"{config.attainable:.0%} of the card's dense peaks are taken to be reached: an assumption, "

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from hp_trt.measure.planning.gpus import ATTAINABLE, LAUNCH_S, Gpu
-from hp_trt.measure.planning.planned_model import Order, PlannedModel, rounds
+from hp_trt.measure.planning.planned_model import Order, PlannedModel, clips_of, rounds
 from runtime.work import Call, Work
 
 CUDA_CONTEXT_BYTES = 500 * 2**20  # of the driver and its libraries: an assumption
@@ -123,6 +123,11 @@ class Prediction:
     @property
     def flops(self) -> float:
         return sum(stage.flops for stage in self.stages)
+
+    @property
+    def clips_per_s(self) -> float:
+        """Of what is made in clips, one after the other."""
+        return clips_of(self.work) / self.total_s if self.work.mode == "clip" else 1 / self.window_s
 
     def to_json(self) -> dict[str, Any]:
         """JSON data."""

@@ -87,11 +87,10 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _spoken(prediction: Prediction) -> Iterator[str]:
     """Speed and latency of a portrait that speaks: real time is as many frames a second as the video shows."""
-    work, clips_per_s = prediction.work, prediction.frames_per_s / prediction.work.window
-    ratio = prediction.frames_per_s / RATE
+    work, ratio = prediction.work, prediction.frames_per_s / RATE
     how = "stages one after the other" if work.mode == "clip" else "stages overlap"
     yield (
-        f"speed        {clips_per_s:.3g} clips/s, {prediction.frames_per_s:.3g} frames/s, {ratio:.3g} of real time "
+        f"speed        {prediction.clips_per_s:.3g} clips/s, {prediction.frames_per_s:.3g} frames/s, {ratio:.3g} of real time "
         f"({RATE:g} frames/s); {how}"
     )
     if work.mode == "clip":

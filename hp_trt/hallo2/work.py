@@ -6,7 +6,9 @@ no time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from hp_trt.hallo2.profiles import roles, sampling_of
 from hp_trt.profiles import Profile
@@ -47,3 +49,34 @@ def profile_work(
         stages["speech"] = (encoder, *made.graphs["audio_tokens"])
         made = replace(made, mode="live", windows=clips)
     return replace(made, graphs=stages, host={"portrait_crop": 1, **made.host})
+
+
+def released_flops(
+    frames: int, sampling: Sampling, flops: Mapping[str, Mapping[str, Any]], *, clip: int, motion_frames: int
+) -> dict[str, int]:
+    """FLOPs of the released program for a video, by our stages; `flops`: by graph, as its record has them.
+
+    It makes everything of the portrait anew for every clip, the face locator's features for each of its frames, and
+    always runs both halves of guidance. What its networks compute in the place of a call of ours stands in the record
+    as "released", where that is another number. Its DDIM step and its image tokens are no sum that counts.
+    """
+    clips = -(-frames // clip)
+    whole = clip_work(frames, sampling, clip=clip, motion_frames=motion_frames)
+
+    def of(graph: str) -> int:
+        found = flops[graph]
+        return int(found.get("released", found["call"]))
+
+    def calls(stage: str) -> int:
+        """What is the same network, as often, in both."""
+        return sum(call.units * call.times * of(call.graph) for call in whole.graphs[stage])
+
+    return {
+        "portrait": clips * (clip * of("talk_identity") + of("talk_vae_encoder") + 2 * of("reference")),
+        "speech": calls("speech") + calls("audio_tokens"),
+        "motion_frames": calls("motion_frames"),
+        "reference": clips * 2 * motion_frames * of("reference"),
+        "denoise": clips * sampling.steps * of("talk_denoiser"),
+        "stitch": 0,
+        "decode": calls("decode"),
+    }

@@ -90,8 +90,8 @@ def _spoken(prediction: Prediction) -> Iterator[str]:
     work, ratio = prediction.work, prediction.frames_per_s / RATE
     how = "stages one after the other" if work.mode == "clip" else "stages overlap"
     yield (
-        f"speed        {prediction.clips_per_s:.3g} clips/s, {prediction.frames_per_s:.3g} frames/s, {ratio:.3g} of real time "
-        f"({RATE:g} frames/s); {how}"
+        f"speed        {prediction.clips_per_s:.3g} clips/s, {prediction.frames_per_s:.3g} frames/s, {ratio:.3g} of "
+        f"real time ({RATE:g} frames/s); {how}"
     )
     if work.mode == "clip":
         yield f"latency      {prediction.latency_s:.3g} s from the call to the first frame"

@@ -69,12 +69,12 @@ def talk_portrait(
                 f"the face in {what} leaves a square of {x1 - x0} x {y1 - y0} pixels; needed are at least "
                 f"{_SMALLEST_PX}: use a larger picture"
             )
-        square, face = np.ascontiguousarray(image[y0:y1, x0:x1]), face.moved(x0, y0, (1, 1))
-        aligned = aligned_face(square, face.landmarks)
+        square, in_square = np.ascontiguousarray(image[y0:y1, x0:x1]), face.moved(x0, y0, (1, 1))
+        aligned = aligned_face(square, in_square.landmarks)
     except ValueError as error:
         raise InputError(f"the face in {what} has no direction: {error}") from error
     side = x1 - x0
-    tight, _ = tight_of(face)
+    tight, _ = tight_of(in_square)
     part = tight.longer_side / side
     if height != width:
         notes.append(
@@ -93,7 +93,7 @@ def talk_portrait(
         regions=regions,
         masks=masks(regions, height=side, width=side, side_px=side_px, levels=levels, whole_face=True),
         arcface=(2 * arcface_input(aligned) - 1).astype(np.float32),
-        face=_inside(square, face),
+        face=_inside(image, face),
         notes=(*notes, *cut, *guessed),
     )
 

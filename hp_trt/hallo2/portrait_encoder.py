@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runtime.hallo2.conditions import Conditions, encode_conditions
 
 from engines.backend import Backend, Session
 from engines.errors import InputError
@@ -19,6 +18,7 @@ from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.photograph import photographed
 from hp_trt.media.portrait import Picture, Portrait
+from runtime.hallo2.conditions import Conditions, encode_conditions
 from runtime.stages import Stages
 
 _PHOTOGRAPH = (

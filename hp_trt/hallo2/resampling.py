@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from hp_trt.media.sound_encoder import resampler
 
 SLOPPY_S = Fraction(1, 50)  # how far a clock may be off before sound is moved: half a frame
 _SILENCE = 1 << 20  # samples of silence that are made at a time
-_AT_ONCE = 1 << 15  # samples that are resampled at a time
+_AT_ONCE = 1 << 15  # samples of a file that are resampled at a time
 
 
 class Resampler:
@@ -26,45 +27,31 @@ class Resampler:
         self._layout = "mono" if channels == 1 else "stereo"
         self._resampler = None if source_rate == rate else resampler(self._layout, rate)
         self._nothing = np.zeros((channels, 0), np.float32)
-        self._waiting = [self._nothing]  # decoders give some hundred samples at a time, and each call costs
-        self._taken = 0
         self.fed = self.given = 0
 
     def take(self, samples: np.ndarray) -> np.ndarray:
-        """What can be given so far of the sound up to and with `samples` (c, n) float32."""
-        self._waiting.append(samples)
-        self.fed += samples.shape[1]
-        return self._resampled() if self.fed - self._taken >= _AT_ONCE else self._nothing
+        """What can be given so far of the sound up to and with `samples` (c, n) float32: all but some milliseconds."""
+        import av
+
+        start, self.fed = self.fed, self.fed + samples.shape[1]
+        if self._resampler is not None and samples.size:
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+            frame.sample_rate, frame.pts, frame.time_base = self._source_rate, start, Fraction(1, self._source_rate)
+            samples = self._joined(self._resampler.resample(frame))
+        self.given += samples.shape[1]
+        return samples
 
     def end(self) -> np.ndarray:
         """The rest. Nothing may be fed behind it."""
-        rest = self._resampled()
-        if self._resampler is not None and self.fed:
-            missing = -(-self.fed * self._rate // self._source_rate) - self.given
-            tail = np.concatenate([self._nothing, *(f.to_ndarray() for f in self._resampler.resample(None))], axis=1)
-            tail = np.pad(tail[:, :missing], [(0, 0), (0, max(missing - tail.shape[1], 0))])
-            self.given += missing
-            rest = np.concatenate([rest, tail], axis=1)
-        return rest
+        if self._resampler is None or not self.fed:
+            return self._nothing
+        missing = max(-(-self.fed * self._rate // self._source_rate) - self.given, 0)
+        rest = self._joined(self._resampler.resample(None))[:, :missing]
+        self.given += missing
+        return np.pad(rest, [(0, 0), (0, missing - rest.shape[1])])
 
-    def _resampled(self) -> np.ndarray:
-        """What waits."""
-        import av
-
-        samples = np.concatenate(self._waiting, axis=1)
-        self._waiting = [self._nothing]
-        if self._resampler is not None and samples.size:
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-            frame.sample_rate, frame.pts, frame.time_base = (
-                self._source_rate,
-                self._taken,
-                Fraction(1, self._source_rate),
-            )
-            parts = (found.to_ndarray() for found in self._resampler.resample(frame))
-            samples = np.concatenate([self._nothing, *parts], axis=1)
-        self._taken = self.fed
-        self.given += samples.shape[1]
-        return samples
+    def _joined(self, frames: Iterable[Any]) -> np.ndarray:
+        return np.concatenate([self._nothing, *(frame.to_ndarray() for frame in frames)], axis=1)
 
 
 class Timeline:
@@ -78,12 +65,14 @@ class Timeline:
         self._begun = 0  # samples before what `_resampler` gives
         self._kind = (0, 0)
         self._resampler: Resampler | None = None
+        self._waiting: list[np.ndarray] = []  # decoders give some hundred samples at a time, and each call costs
+        self._held = 0
 
     def take(self, samples: np.ndarray, *, source_rate: int, time_s: Fraction) -> Iterator[np.ndarray]:
         """What `samples` (c, n) that begin at `time_s` complete."""
         heard_s = Fraction(self._begun, self._rate)
         if self._resampler is not None:
-            heard_s += Fraction(self._resampler.fed, self._kind[0])
+            heard_s += Fraction(self._resampler.fed + self._held, self._kind[0])
         ahead_s = time_s - heard_s
         if abs(ahead_s) <= (SLOPPY_S if heard_s else 0):
             ahead_s = Fraction(0)
@@ -99,16 +88,24 @@ class Timeline:
         if self._resampler is None:
             self._kind = (source_rate, len(samples))
             self._resampler = Resampler(source_rate=source_rate, rate=self._rate, channels=len(samples))
-        given = self._resampler.take(samples)
-        if given.size:
-            yield given
+        self._waiting.append(samples)
+        self._held += samples.shape[1]
+        if self._held >= _AT_ONCE:
+            yield self._given(self._resampler)
 
     def end(self) -> Iterator[np.ndarray]:
         """What is held back."""
         if self._resampler is not None:
+            if self._held:
+                yield self._given(self._resampler)
             yield self._resampler.end()
             self._begun += self._resampler.given
             self._resampler = None
+
+    def _given(self, resampler: Resampler) -> np.ndarray:
+        samples = np.concatenate(self._waiting, axis=1)
+        self._waiting, self._held = [], 0
+        return resampler.take(samples)
 
     def _silence(self, samples: int, channels: int) -> Iterator[np.ndarray]:
         while samples > 0:

@@ -126,7 +126,7 @@ class Sound:
             heard += part.shape[1]
             if heard > self._longest_h * 3600 * rate:
                 raise _too_long(self.name, self._longest_h)
-            yield _in_16_bits(part)
+            yield in_16_bits(part)
 
     def _mono(self) -> Iterator[np.ndarray]:
         return (part.mean(axis=0, dtype=np.float32) for part in self._placed(SAMPLE_RATE))
@@ -137,7 +137,7 @@ class Sound:
             voice = np.trunc(separator.separate(piece) * 32767) / np.float32(32768)  # as the separator's 16-bit file
             down = Resampler(source_rate=vocals.RATE, rate=SAMPLE_RATE, channels=2)
             resampled = np.concatenate([down.take(voice.astype(np.float32)), down.end()], axis=1)
-            yield _in_16_bits(resampled).mean(axis=0, dtype=np.float32)
+            yield in_16_bits(resampled).mean(axis=0, dtype=np.float32)
 
 
 class _File:
@@ -238,7 +238,7 @@ class _Array:
 
     def __init__(self, samples: np.ndarray, rate: int, longest_h: float) -> None:
         self._rate = arguments.whole("rate (of the samples, a second)", rate, least=LOWEST_RATE, most=HIGHEST_RATE)
-        self._samples = _checked(samples)
+        self._samples = checked_samples(samples)
         self.duration_s: Fraction | None = Fraction(len(self._samples), self._rate)
         if self.duration_s > longest_h * 3600:
             raise _too_long(self.name, longest_h)
@@ -246,9 +246,8 @@ class _Array:
 
     def blocks(self) -> Iterator[_Block]:
         for start in range(0, len(self._samples), _BLOCK):
-            part = self._samples[start : start + _BLOCK].T
-            levels = part / np.float32(32768) if part.dtype == np.int16 else part.astype(np.float32)
-            yield _Block(samples=_two_at_most(levels), rate=self._rate, time_s=Fraction(start, self._rate))
+            levels = levels_of(self._samples[start : start + _BLOCK])
+            yield _Block(samples=levels, rate=self._rate, time_s=Fraction(start, self._rate))
 
 
 @dataclass
@@ -260,7 +259,7 @@ class _Walk:
     cut_off: bool = False
 
 
-def _checked(samples: np.ndarray) -> np.ndarray:
+def checked_samples(samples: np.ndarray) -> np.ndarray:
     """(n, channels). Raises InputError."""
     needed = "needed are (n,) or (n, channels) floats in [-1, 1], or int16"
     if not isinstance(samples, np.ndarray) or (samples.dtype.kind != "f" and samples.dtype != np.int16):
@@ -281,6 +280,12 @@ def _checked(samples: np.ndarray) -> np.ndarray:
     return samples
 
 
+def levels_of(samples: np.ndarray) -> np.ndarray:
+    """`checked_samples` (n, channels) as (1 or 2, n) float32 with 1 for the loudest."""
+    levels = samples.T / np.float32(32768) if samples.dtype == np.int16 else samples.T.astype(np.float32)
+    return two_at_most(levels)
+
+
 def _levels(frame: Any, walk: _Walk) -> np.ndarray:
     """A decoded frame's samples, (1 or 2, n) float32 with 1 for the loudest. Raises ValueError and what PyAV does."""
     samples = frame.to_ndarray()
@@ -295,14 +300,14 @@ def _levels(frame: Any, walk: _Walk) -> np.ndarray:
             walk.no_numbers = True
             samples = np.nan_to_num(samples, nan=0, posinf=0, neginf=0)
         levels = np.clip(samples, -_LOUDEST, _LOUDEST).astype(np.float32)
-    return _two_at_most(levels)
+    return two_at_most(levels)
 
 
-def _two_at_most(levels: np.ndarray) -> np.ndarray:
+def two_at_most(levels: np.ndarray) -> np.ndarray:
     return levels if len(levels) <= 2 else levels.mean(axis=0, dtype=np.float32, keepdims=True)
 
 
-def _in_16_bits(levels: np.ndarray) -> np.ndarray:
+def in_16_bits(levels: np.ndarray) -> np.ndarray:
     """The values that a 16-bit file would have."""
     return (np.clip(np.rint(levels * 32768), -32768, 32767) / 32768).astype(np.float32)
 

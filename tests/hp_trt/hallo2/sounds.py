@@ -25,8 +25,8 @@ def write_sound(
     start_s: float = 0,
     holes: tuple[tuple[float, float], ...] = (),
 ) -> Path:
-    """`channels` (c, n) or (n,), floats in [-1, 1], as they are in `form`. `holes`: what is not written, from and to, in
-    seconds."""
+    """`channels` (c, n) or (n,), floats in [-1, 1], as they are in `form`. `holes`: what is not written, from and to,
+    in seconds."""
     channels = np.atleast_2d(channels)
     layout = layout or {1: "mono", 2: "stereo"}[len(channels)]
     kept = np.ones(channels.shape[1], bool)

@@ -35,6 +35,16 @@ def test_up_and_down_again_is_the_sound():
     np.testing.assert_allclose(down[:, 400:-400], wave[:, 400:-400], atol=1e-4)
 
 
+@pytest.mark.parametrize("source_rate", [8000, 16_000, 44_100, 48_000])
+def test_what_is_fed_comes_out_at_once_but_for_some_milliseconds(source_rate):
+    """Somebody may be waiting for it."""
+    down = Resampler(source_rate=source_rate, rate=16_000, channels=1)
+    block, given = tone(0.02, rate=source_rate)[None].astype(np.float32), 0
+    for turn in range(1, 20):
+        given += down.take(block).shape[1]
+        assert given >= 320 * turn - 100
+
+
 def placed(*blocks: tuple[float, np.ndarray, int]) -> np.ndarray:
     """(time in seconds, samples, rate) at 1000 samples a second, channels averaged."""
     timeline, parts = Timeline(1000), []

@@ -99,7 +99,7 @@ def test_a_file_says_its_own_sizes(tmp_path, dims):
 
 def test_a_file_that_is_missing_or_no_network_is_one_line(tmp_path):
     path = tmp_path / "Kim_Vocal_2.onnx"
-    with pytest.raises(InputError, match="no such file; give Kim_Vocal_2.onnx, or leave it out"):
+    with pytest.raises(InputError, match=r"no such file; give Kim_Vocal_2\.onnx, or leave it out"):
         open_separator(path)
     path.write_bytes(b"no network")
     with pytest.raises(InputError, match="is not an ONNX network"):

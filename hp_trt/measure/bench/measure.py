@@ -21,7 +21,7 @@ from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.benched import BenchedRoom, OpenReleased, find_room
 from hp_trt.measure.bench.clips import clip_files, shortened, shortened_sound, speech_files
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
-from hp_trt.models import check_driver, find_model, profile_of
+from hp_trt.models import find_model, profile_of
 from runtime.stages import Event
 from runtime.work import Work
 
@@ -159,12 +159,17 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
 
 def check_files(config: BenchConfig, bundle: Bundle) -> None:
     """Raises InputError for files that do not move this bundle's portraits."""
+    whose = f"{bundle.path} is for {bundle.manifest.model}, whose portraits are moved by"
     if find_model(bundle).driver == "audio":
         if config.driving is not None:
-            check_driver(bundle, video=config.driving)
+            raise InputError(
+                f"{whose} speech: give --audio FILE in the place of --driving, or neither for a made voice"
+            )
         return
     if config.audio is not None:
-        check_driver(bundle, audio=config.audio)
+        raise InputError(
+            f"{whose} a driving video: give --portrait and --driving, not --audio, or none of them for the drawn pair"
+        )
     if (config.portrait is None) != (config.driving is None):
         only = "a portrait" if config.driving is None else "a driving video"
         raise InputError(f"only {only} was given; give --portrait and --driving, or neither for the drawn pair")

@@ -95,12 +95,13 @@ def render_resumable(
                     video.write({"out": frame.full()} | ({} if crop_out is None else {"crop": frame.crop}))
                     if (state := clip.state()) is not None:
                         video.close_chunk(state)
+        frames = video.frames
         with stages.unit("finish"):
-            video.finish(begins_s=clip.begins_s)
+            video.finish()
     return Animation(
         out=out,
         crop_out=crop_out,
-        frames=video.frames,
+        frames=frames,
         rate=RATE,
         notes=(*portrait.notes, *clip.notes(), *video.notes),
         stages=stages,

@@ -185,11 +185,12 @@ class Files:
     @classmethod
     def of(cls, config: BenchConfig, room: BenchedRoom, folder: Path) -> Files:
         """The user's, or drawn into `folder`."""
-        given = {"portrait": config.portrait, "frames": config.frames}
         if room.driver == "video":
-            portrait, driver = clip_files(folder, driving=config.driving, **given)
+            portrait, driver = clip_files(
+                folder, portrait=config.portrait, driving=config.driving, frames=config.frames
+            )
         else:
-            portrait, driver = speech_files(folder, audio=config.audio, **given)
+            portrait, driver = speech_files(folder, portrait=config.portrait, audio=config.audio, frames=config.frames)
         return cls(portrait=portrait, driver=driver)
 
     def animate(self, runtime: Runtime, room: BenchedRoom, out: Path, options: Mapping[str, Any]) -> Animation:

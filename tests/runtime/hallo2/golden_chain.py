@@ -22,16 +22,9 @@ from tests.export.hallo2.case_networks import CaseNetworks, architecture_of
 from tests.export.onnx_cache import OnnxCache
 from tests.golden_cases import Case
 
-TOLERANCE = 1e-3  # the README's: pixels go through the networks again, clip after clip
-HALF_BANKS = 1e-2  # and where banks are rounded to half, values on an edge fall to either side
-
 
 def same_graphs(fact: Mapping[str, Any]) -> list[Any]:
     return [fact["config"], [fact["options"][name] for name in ("size", "frames_per_clip", "motion_frames")]]
-
-
-def tolerance(case: Case) -> float:
-    return HALF_BANKS if case.options["bank_dtype"] == "float16" else TOLERANCE
 
 
 @dataclass

@@ -49,7 +49,7 @@ def test_the_program_on_exported_graphs_matches_its_golden_case(case_name, cache
     for level, rows in enumerate(portrait.masks.levels):
         results |= {f"mask.{kind}.{level}": row for kind, row in zip(("full", "face", "lip"), rows, strict=True)}
     saved = min(tokens.frames, len(results["frames"]))
-    results["num_saved_frames"] = np.array(saved)
+    results["num_saved_frames"] = np.array([saved])
     raw = results["frames"][saved - 1] * 2 - 1
     results["last_saved_frame_u8"] = to_uint8(raw.astype(np.float32))
     check(case, results, chain_tolerance(case, len(results["pictures"])))

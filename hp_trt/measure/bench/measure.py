@@ -185,11 +185,11 @@ class Files:
     @classmethod
     def of(cls, config: BenchConfig, room: BenchedRoom, folder: Path) -> Files:
         """The user's, or drawn into `folder`."""
-        given = {"portrait": config.portrait, "frames": config.frames}
+        user, frames = config.portrait, config.frames
         if room.driver == "video":
-            portrait, driver = clip_files(folder, driving=config.driving, **given)
+            portrait, driver = clip_files(folder, portrait=user, driving=config.driving, frames=frames)
         else:
-            portrait, driver = speech_files(folder, audio=config.audio, **given)
+            portrait, driver = speech_files(folder, portrait=user, audio=config.audio, frames=frames)
         return cls(portrait=portrait, driver=driver)
 
     def animate(self, runtime: Runtime, room: BenchedRoom, out: Path, options: Mapping[str, Any]) -> Animation:

@@ -184,8 +184,11 @@ class Runtime:
         Raises InputError, FaceNotFound, OutputError.
         """
         self._turns.check_open()
-        check_driver(self.bundle, video=driving, audio=audio)
+        released_plan = arguments.flag("released_plan", released_plan)
         one_of("resume", resume, get_args(Mode))
+        of_speech = {"released_plan": released_plan, "resume": resume != "new", "vocals": self.config.vocals}
+        other = of_speech if audio is None else {"landmarks": landmarks}
+        check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
         profile, stages = self._with(self.profile, sampling), self._stages()
         out = arguments.path("out", out)
         crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)

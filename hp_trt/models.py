@@ -50,8 +50,13 @@ def _model(name: str) -> type[Model]:
     return model
 
 
-def check_driver(bundle: Bundle, *, video: object = None, audio: object = None) -> None:
-    """Raises InputError unless the one of two that moves this bundle's portraits was given, and the other was not."""
+def check_driver(
+    bundle: Bundle, *, video: object = None, audio: object = None, of_the_other: Mapping[str, object] | None = None
+) -> None:
+    """Raises InputError unless the one of two that moves this bundle's portraits was given, and the other was not.
+
+    `of_the_other`: arguments by name that only the other one has; None and False are none.
+    """
     driver = find_model(bundle).driver
     if (video is None) == (audio is None):
         raise InputError(
@@ -63,6 +68,13 @@ def check_driver(bundle: Bundle, *, video: object = None, audio: object = None) 
         raise InputError(
             f"{bundle.path} is for {bundle.manifest.model}, whose portraits are moved by {_NAMES[driver]}, not by "
             f"{_NAMES[given]}; give that, or build another bundle: {BUILDS[given]}"
+        )
+    stray = [name for name, value in (of_the_other or {}).items() if not (value is None or value is False)]
+    if stray:
+        other: Driver = "audio" if driver == "video" else "video"
+        raise InputError(
+            f"{', '.join(stray)}: only for a portrait that {_NAMES[other]} moves, this bundle's are moved by "
+            f"{_NAMES[driver]}; leave it out"
         )
 
 

@@ -52,6 +52,7 @@ class AnimateConfig:
                 f"a portrait is moved by one of two, got {given}: --driving VIDEO, for a bundle of HunyuanPortrait, or "
                 "--audio FILE with speech, for one of Hallo2"
             )
+        self._check_options()
         inputs = self.runtime.inputs(
             bundle=self.bundle,
             portrait=self.portrait,
@@ -63,6 +64,30 @@ class AnimateConfig:
         if self.sheet is not None:
             check_sheet(self.sheet, inputs)
         check_outputs({"the result": self.out, "the crop": self.crop_out, "the contact sheet": self.sheet}, inputs)
+
+    def _check_options(self) -> None:
+        """An option of the other one of two would change nothing, and who gave it would not know."""
+        of_video = {
+            "--appearance-scale": self.sampling.get("guidance_appearance"),
+            "--motion-scale": self.sampling.get("guidance_motion"),
+            "--driving-landmarks": self.landmarks,
+        }
+        of_speech = {
+            "--guidance": self.sampling.get("guidance"),
+            "--motion-weights": self.sampling.get("motion_weights"),
+            "--mood": self.sampling.get("mood"),
+            "--vocals": self.runtime.vocals,
+            "--released-plan": self.released_plan or None,
+            "--resume": self.resume == "resume" or None,
+            "--restart": self.resume == "restart" or None,
+        }
+        other, option, given = (
+            (of_video, "--driving", "--audio") if self.driving is None else (of_speech, "--audio", "--driving")
+        )
+        if stray := [name for name, value in other.items() if value is not None]:
+            raise InputError(
+                f"{', '.join(stray)} {'goes' if len(stray) == 1 else 'go'} with {option}, got {given}; leave it out"
+            )
 
 
 def animate(

@@ -31,8 +31,8 @@ from runtime.stages import Stages
 from runtime.work import Work
 
 _NO_SEPARATOR = (
-    "the sound is taken as it is, music and noise move the face too; the published Kim_Vocal_2.onnx, given as --vocals, "
-    "takes them away"
+    "the sound is taken as it is, and music and noise move the face too; the published Kim_Vocal_2.onnx takes them "
+    "away: --vocals FILE"
 )
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runtime.hallo2.sampling import Sampling
-
 from engines.errors import InputError
 from hp_trt.profiles import Profile, Profiles
+from runtime.hallo2.sampling import Sampling
 from runtime.live_windows import LiveWindows
 
 # Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.

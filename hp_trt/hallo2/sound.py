@@ -28,11 +28,10 @@ from hp_trt.hallo2.resampling import Resampler, Timeline, pieces
 from hp_trt.hallo2.vocals import Separator
 from hp_trt.interface import arguments
 from hp_trt.media.clock import SteadyClock
-from hp_trt.media.opening import open_file
-from hp_trt.media.video import audio_stream, sound_notes
+from hp_trt.media.sound_file import ADVICE, open_sound, sound_stream
+from hp_trt.media.video import sound_notes
 from runtime.hallo2.presets import PIECE_S, SAMPLE_RATE
 
-ADVICE = "give a wav, mp3, m4a or flac, or a video with sound"
 LONGEST_H = 12.0  # by default
 LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # samples a second that are sound
 _MOST_CHANNELS = 64
@@ -145,8 +144,8 @@ class _File:
 
     def __init__(self, path: Path, longest_h: float) -> None:
         self.name, self._path = str(path), path
-        with self._open() as container, foreign(f"{path} is a damaged file of sound", ADVICE):
-            stream = self._stream(container)
+        with open_sound(self._path) as container, foreign(f"{path} is a damaged file of sound", ADVICE):
+            stream = sound_stream(container, self._path)
             first = next(_frames(container, stream, _Walk()), None)
             if first is None:
                 raise InputError(
@@ -171,8 +170,8 @@ class _File:
 
     def blocks(self) -> Iterator[_Block]:
         walk, clock, period_s, last_s = _Walk(), SteadyClock(Fraction(1, 25)), None, Fraction(0)
-        with self._open() as container:
-            for frame in _frames(container, self._stream(container), walk):
+        with open_sound(self._path) as container:
+            for frame in _frames(container, sound_stream(container, self._path), walk):
                 time_s = None if frame.pts is None else frame.pts * frame.time_base
                 begins_s = clock.at(time_s, period_s=period_s)
                 try:
@@ -188,24 +187,11 @@ class _File:
                 yield _Block(samples=samples, rate=rate, time_s=begins_s - self.start_s)
         self.notes = [*self._several, *self._notes(walk, clock, last_s)]
 
-    def _open(self) -> Any:
-        return open_file(self._path, kind="sound", advice=ADVICE)
-
-    def _stream(self, container: Any) -> Any:
-        if not container.streams.audio:
-            raise InputError(f"{self._path} has no sound; {ADVICE}")
-        stream = audio_stream(container)
-        if stream is None:
-            raise InputError(
-                f"{self._path} has sound of a kind that this FFmpeg cannot decode; convert it to wav first"
-            )
-        return stream
-
     def _check_packets(self, longest_h: float) -> None:
         """A header may say anything; packets are there or not. Raises InputError."""
         lasts_s = Fraction(0)
-        with self._open() as container:
-            packets = container.demux(self._stream(container))
+        with open_sound(self._path) as container:
+            packets = container.demux(sound_stream(container, self._path))
             while lasts_s <= longest_h * 3600:
                 try:
                     packet = next(packets)

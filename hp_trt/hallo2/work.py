@@ -12,9 +12,9 @@ from typing import Any
 
 from hp_trt.hallo2.profiles import roles, sampling_of
 from hp_trt.profiles import Profile
+from runtime.hallo2.live_speech import CONTEXT_S
 from runtime.hallo2.presets import FPS
 from runtime.hallo2.sampling import Sampling
-from runtime.hallo2.speech import CONTEXT_S
 from runtime.hallo2.work import clip_work
 from runtime.work import Call, Work
 

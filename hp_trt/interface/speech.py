@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.file_record import hash_file
+from engines.foreign import foreign
 from hp_trt.config import RuntimeConfig
 from hp_trt.interface import arguments
+from hp_trt.media.files import check_file
 from hp_trt.media.portrait import Portrait
+from hp_trt.media.sound_file import check_sound
 from hp_trt.model import AudioSource, Speech
 from hp_trt.profiles import Profile
 
@@ -21,14 +26,18 @@ _MOST_HZ = 1_000_000  # of sound; no file has more
 
 
 def speech_of(audio: Any, released_plan: Any) -> Speech:
-    """What `audio` names: a file, or a pair of samples and their rate in Hz. Raises InputError."""
+    """What `audio` names: a file with sound, or a pair of samples and their rate in Hz. Raises InputError."""
     source: AudioSource
     if isinstance(audio, tuple):
         if len(audio) != 2 or not isinstance(audio[0], np.ndarray):
-            raise InputError("audio is a file, or an array of samples with its rate in Hz, got another tuple")
+            raise InputError(
+                f"audio is a file, or a pair of an array of samples and its rate in Hz, got {_pair(audio)}; give one "
+                "of these"
+            )
         source = audio[0], arguments.whole("the rate of audio", audio[1], least=1, most=_MOST_HZ)
     else:
         source = arguments.path("audio, where it is no samples,", audio)
+        check_sound(source)
     return Speech(source=source, released_plan=arguments.flag("released_plan", released_plan))
 
 
@@ -64,8 +73,17 @@ def run_facts(
     }
 
 
+def _pair(audio: tuple[Any, ...]) -> str:
+    return f"a pair of {' and '.join(map(arguments.shown, audio))}" if len(audio) == 2 else f"a tuple of {len(audio)}"
+
+
 def _of_file(path: Path | str | None) -> str:
-    return "" if path is None else hash_file(Path(path)).sha256
+    if path is None:
+        return ""
+    advice = "give a file that stays as it is until the result is written"
+    check_file(Path(path), advice)
+    with foreign(f"{path} cannot be read", advice):
+        return hash_file(Path(path)).sha256
 
 
 def _of_array(samples: np.ndarray, rate: int) -> str:
@@ -73,5 +91,15 @@ def _of_array(samples: np.ndarray, rate: int) -> str:
     return hashlib.sha256(head + np.ascontiguousarray(samples).tobytes()).hexdigest()
 
 
-def _plain(options: Any) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has them, NumPy's numbers too."""
+    return {
+        name: [_number(one) for one in value] if isinstance(value, tuple | list) else _number(value)
+        for name, value in options.items()
+    }
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value

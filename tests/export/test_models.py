@@ -9,16 +9,30 @@ import pytest
 
 from engines.errors import InputError
 from engines.spec import QUANTIZATIONS
-from export.hunyuanportrait.presets import PRESETS
+from export.hallo2 import presets as hallo2
+from export.hunyuanportrait import presets as hunyuanportrait
 from export.models import MODELS, Model, find_model
-from tests.export.tiny import TINY
+from tests.export.hallo2 import tiny as talk
+from tests.export.tiny import TINY, make_known
+
+TINIES = {"hunyuanportrait": TINY, "hallo2": talk.TINY_TALK}  # model -> a preset of it
+
+
+@pytest.fixture(params=TINIES)
+def tiny(request, monkeypatch):
+    """A tiny preset of each model, which builds know."""
+    make_known(monkeypatch, TINY)
+    talk.make_known(monkeypatch, talk.TINY_TALK)
+    return TINIES[request.param]
 
 
 def test_every_preset_names_its_model():
-    assert set(MODELS) == set(PRESETS)
-    for preset, known in PRESETS.items():
-        found: Model = find_model(preset)
-        assert found.name == "hunyuanportrait" and found.preset is known
+    rooms = {"hunyuanportrait": hunyuanportrait.PRESETS, "hallo2": hallo2.PRESETS}
+    assert set(MODELS) == {preset for presets in rooms.values() for preset in presets}
+    for model, presets in rooms.items():
+        for preset, known in presets.items():
+            found: Model = find_model(preset)
+            assert found.name == model and found.preset is known
 
 
 def test_a_preset_that_there_is_not_is_refused_before_torch_is_there():
@@ -29,7 +43,8 @@ from export.models import find_model
 try:
     find_model("poket")
 except InputError:
-    assert "torch" not in sys.modules and "export.hunyuanportrait" not in sys.modules
+    rooms = {"export.hunyuanportrait", "export.hallo2"}
+    assert "torch" not in sys.modules and not rooms & set(sys.modules)
 else:
     sys.exit("found")
 """
@@ -61,9 +76,10 @@ def test_graphs_that_are_asked_for_come_beside_the_others_and_change_none(tiny_p
         assert not before or order.index(before) < order.index(name)
 
 
-def test_the_networks_of_a_models_graphs_are_those_that_it_names_and_makes(tiny_preset):
-    model = find_model(tiny_preset)
-    graphs = model.graphs(size=TINY.size, frames=TINY.frames, half=False, reuse=True, live=model.live_networks)
+def test_the_networks_of_a_models_graphs_are_those_that_it_names_and_makes(tiny):
+    model = find_model(tiny.name)
+    beside = {"reuse": True, "live": model.live_networks} if model.live_networks else {}
+    graphs = model.graphs(size=tiny.size, frames=tiny.frames, half=False, **beside)
     named = {*model.networks, *model.live_networks}
     assert {network for graph in graphs.values() for network in graph.networks} == named
     for network in named:

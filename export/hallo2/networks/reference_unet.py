@@ -10,6 +10,7 @@ Source: SPEC 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,8 @@ class ReferenceUNet(Skeleton):
 
         def visit(x: Tensor, place: Place, block: nn.Module) -> Tensor:
             _, channels, height, width = x.shape
-            attention = block.attentions[place.layer]  # type: ignore[index, union-attr]  # a ModuleList
+            attentions: Any = block.attentions  # a ModuleList does not know what it holds
+            attention = attentions[place.layer]
             cells = x.reshape(-1, channels, height * width)
             if place == last:
                 bank = attention.bank(cells)

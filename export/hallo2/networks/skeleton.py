@@ -63,8 +63,8 @@ class Skeleton(nn.Module):
                 residual((below if k == 0 else width) + (finer if k == count - 1 else width), width)
                 for k in range(count)
             ]
-            sampler = {"upsamplers": Upsample(width)} if level > 0 else {}
-            self.up_blocks.append(Block(resnets, beside(f"up_blocks.{i}", width), **sampler))
+            enlarge = {"upsamplers": Upsample(width)} if level > 0 else {}
+            self.up_blocks.append(Block(resnets, beside(f"up_blocks.{i}", width), **enlarge))
 
     def through(self, x: Tensor, emb: Tensor | None, visit: Visit, until: Place | None = None) -> Tensor:
         """From the stem's output (N, C, h, w) to the last level's. `emb`: (1, E), through SiLU. Ends behind `until`."""

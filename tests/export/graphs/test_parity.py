@@ -12,7 +12,8 @@ import pytest
 from engines.errors import ParityError
 from export.graphs.graph import Graph
 from export.graphs.parity import check, expectations, run_network, sizes_to_try
-from export.hunyuanportrait.graphs import Stitch, bundle_graphs
+from export.graphs.stitch import Stitch
+from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.presets import POCKET
 from export.weights.random import load_random
 from tests.export.tiny import TINY

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from export.hunyuanportrait.graphs import HALF, Denoiser, Stitch, black_pose_features, bundle_graphs
+from export.graphs.stitch import Stitch
+from export.hunyuanportrait.graphs import HALF, Denoiser, black_pose_features, bundle_graphs
 from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.hunyuanportrait.reference import schedule
 from export.hunyuanportrait.reference.unet import ReferenceUNet

@@ -7,8 +7,9 @@ import torch
 
 from export.graphs.flops import graph_flops
 from export.graphs.parity import check, expectations, sizes_to_try
+from export.graphs.stitch import Stitch
 from export.hunyuanportrait.architecture import NETWORKS
-from export.hunyuanportrait.graphs import HALF, Stitch, bundle_graphs
+from export.hunyuanportrait.graphs import HALF, bundle_graphs
 from export.hunyuanportrait.live_graphs import LiveStitch, live_graphs
 from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.plans.engine_parity import graph_of

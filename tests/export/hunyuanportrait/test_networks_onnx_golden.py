@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from engines.onnx_backend import OnnxBackend, OnnxSession
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from export.blocks import VAEConfig
-from export.hunyuanportrait.graphs import VaeDecoder, VaeEncoder
+from export.graphs.autoencoder import VaeDecoder, VaeEncoder
 from export.hunyuanportrait.networks.appearance import Appearance, FoldedAdapter, FoldedAppearance, ImageProjection
 from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose, rotation_deg, translation

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from export.blocks import Downsample, Upsample, attend, sinusoids
 from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock, TemporalConv
 from export.weights.random import load_random
 
@@ -64,41 +63,3 @@ def test_the_blend_needs_only_the_temporal_residual():
     alpha = block.time_mixer.weight()
     blended = alpha * spatial + (1 - alpha) * (spatial + residual)
     torch.testing.assert_close(block(x, frames), blended, rtol=0, atol=ROUNDING)
-
-
-@torch.no_grad()
-def test_attention_is_softmax_over_keys_head_by_head():
-    q, k, v, heads = random(2, 5, 12), random(2, 7, 12, seed=1), random(2, 7, 12, seed=2), 3
-    parts = []
-    for h in range(heads):
-        own = slice(4 * h, 4 * h + 4)
-        weights = (q[..., own] @ k[..., own].transpose(1, 2) / 2).softmax(dim=-1)  # sqrt(4) = 2
-        parts.append(weights @ v[..., own])
-    torch.testing.assert_close(attend(q, k, v, heads), torch.cat(parts, dim=-1), rtol=0, atol=ROUNDING)
-
-
-@pytest.mark.parametrize("width", [8, 320])
-def test_sinusoids_are_the_released_ones(width):
-    from diffusers.models.embeddings import get_timestep_embedding
-
-    positions = torch.tensor([0.0, 1.0, 24.0, -1.55, 1.6378])
-    released = get_timestep_embedding(positions, width, flip_sin_to_cos=True, downscale_freq_shift=0)
-    # Angles up to 24 rad in float32, whose spacing there is 2e-6
-    torch.testing.assert_close(sinusoids(positions, width), released, rtol=0, atol=1e-5)
-
-
-@torch.no_grad()
-def test_samplers_halve_and_double_the_sides():
-    x = random(2, 4, 6, 10)
-    assert load_random(Downsample(4))(x).shape == (2, 4, 3, 5)
-    assert load_random(Downsample(4, asymmetric=True))(x).shape == (2, 4, 3, 5)
-    assert load_random(Upsample(4))(x).shape == (2, 4, 12, 20)
-
-
-@torch.no_grad()
-def test_the_encoders_downsampling_pads_right_and_below_only():
-    down, x = load_random(Downsample(4, asymmetric=True)), random(1, 4, 6, 6)
-    moved = x.clone()
-    moved[..., -1, :] += 1  # the last row is seen by the last output row alone
-    changed = (down(moved) - down(x)).abs().amax(dim=(0, 1, 3))
-    assert (changed > 0).tolist() == [False, False, True]

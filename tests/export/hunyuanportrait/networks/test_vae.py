@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from export.blocks import VAEConfig
-from export.hunyuanportrait.graphs import VaeDecoder, VaeEncoder
+from export.graphs.autoencoder import VaeDecoder, VaeEncoder
 from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.reference.vae import build_vae, decode, encode
 from export.weights.random import load_random

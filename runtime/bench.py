@@ -77,6 +77,7 @@ Frames = Annotated[
     int | None,
     typer.Option(max=10_000, help="Frames of the driving video, 25ths of a second of sound [50 drawn, or all]."),
 ]
+Audio = Annotated[Path | None, typer.Option(help="Speech to follow, of a bundle that it moves [made up].")]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=MOST_THREADS, help="CPU threads, of the reference too [every core].")
 ]
@@ -147,7 +148,7 @@ def command(
     timeline: Annotated[Path | None, typer.Option(help="Draw the stages of the median run (.png, .svg).")] = None,
     portrait: Annotated[Path | None, typer.Option(help="Picture with one face [drawn].")] = None,
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [drawn].")] = None,
-    audio: Annotated[Path | None, typer.Option(help="Speech to follow, of such a bundle [made up].")] = None,
+    audio: Audio = None,
     frames: Frames = None,
     steps: options.Steps = None,
     seed: options.Seed = None,
@@ -185,22 +186,11 @@ def command(
         )
         return run_prices(pricing, to)
     config = BenchConfig(
-        bundle=bundle,
-        portrait=portrait,
-        driving=driving,
-        audio=audio,
-        frames=frames,
-        steps=steps,
-        seed=seed,
-        weight_budget_bytes=options.weight_budget_bytes(weight_budget),
-        warmup=warmup,
-        runs=runs,
+        bundle=bundle, portrait=portrait, driving=driving, audio=audio, frames=frames, steps=steps, seed=seed,
+        weight_budget_bytes=options.weight_budget_bytes(weight_budget), warmup=warmup, runs=runs,
         open_released=partial(open_released, weights) if reference else None,
-        reference_frames=reference_frames,
-        reference_steps=reference_steps,
-        profile=profile,
-        **machine,
-    )
+        reference_frames=reference_frames, reference_steps=reference_steps, profile=profile, **machine,
+    )  # fmt: skip
     run_bench(config, to)
 
 

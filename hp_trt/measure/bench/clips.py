@@ -98,4 +98,5 @@ def write_sound(path: Path, samples: np.ndarray) -> None:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(SAMPLE_RATE)
-        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        levels = np.clip(np.rint(samples * 32768), -32768, 32767)  # as they are read: what came of such a file stays
+        out.writeframes(levels.astype("<i2").tobytes())

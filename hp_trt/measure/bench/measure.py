@@ -185,12 +185,11 @@ class Files:
     @classmethod
     def of(cls, config: BenchConfig, room: BenchedRoom, folder: Path) -> Files:
         """The user's, or drawn into `folder`."""
+        user, frames = config.portrait, config.frames
         if room.driver == "video":
-            portrait, driver = clip_files(
-                folder, portrait=config.portrait, driving=config.driving, frames=config.frames
-            )
+            portrait, driver = clip_files(folder, portrait=user, driving=config.driving, frames=frames)
         else:
-            portrait, driver = speech_files(folder, portrait=config.portrait, audio=config.audio, frames=config.frames)
+            portrait, driver = speech_files(folder, portrait=user, audio=config.audio, frames=frames)
         return cls(portrait=portrait, driver=driver)
 
     def animate(self, runtime: Runtime, room: BenchedRoom, out: Path, options: Mapping[str, Any]) -> Animation:

@@ -68,6 +68,16 @@ def check_driver(
         )
 
 
+def check_live_command(bundle: Path) -> None:
+    """Raises InputError unless a video moves this bundle's portraits: `hp-trt live` pushes nothing but its frames."""
+    opened = Bundle.open(bundle, family="")
+    if find_model(opened).driver != "video":
+        raise InputError(
+            f"{bundle} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}, which hp-trt live "
+            "cannot take yet: an application pushes it (hp_trt.Runtime.live), and a file is for hp-trt animate --audio"
+        )
+
+
 _NAMES: Mapping[Driver, str] = {"video": "a driving video", "audio": "speech (audio)"}
 
 

@@ -73,8 +73,9 @@ def check_live_command(bundle: Path) -> None:
     opened = Bundle.open(bundle, family="")
     if find_model(opened).driver != "video":
         raise InputError(
-            f"{bundle} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}, which hp-trt live "
-            "cannot take yet: an application pushes it (hp_trt.Runtime.live), and a file is for hp-trt animate --audio"
+            f"{bundle} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}: hp-trt live "
+            "pushes a video's frames alone; an application pushes sound (hp_trt.Runtime.live), and a file of sound is "
+            "for hp-trt animate --audio"
         )
 
 

@@ -134,7 +134,7 @@ def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
 
     model = find_model(manifest.preset)
     # A model without a live mode has no graphs beside its usual ones, and refuses to be asked for some.
-    beside = {"reuse": True, "live": model.live_networks, "quantize": QUANTIZATIONS} if model.live_networks else {}
+    beside: Any = {"reuse": True, "live": model.live_networks, "quantize": QUANTIZATIONS} if model.live_networks else {}
     half = manifest.precision == "fp16"
     graphs = model.graphs(size=manifest.size, frames=manifest.frames, half=half, **beside)
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:

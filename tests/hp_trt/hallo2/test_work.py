@@ -8,9 +8,9 @@ import pytest
 
 from hp_trt.hallo2.profiles import PROFILES
 from hp_trt.hallo2.work import profile_work, released_flops
+from runtime.hallo2.live_speech import CONTEXT_S
 from runtime.hallo2.presets import FPS
 from runtime.hallo2.sampling import Sampling
-from runtime.hallo2.speech import CONTEXT_S
 
 SIZES = {"clip": 16, "motion_frames": 2}
 OWN = Sampling()

@@ -47,8 +47,8 @@ def gpu_findings() -> Iterator[Finding]:
             name=f"GPU {index}",
             fine=free >= FULL_DENOISER_BYTES,
             found=said + f"{free / 2**30:.1f} of {gpu.total_bytes / 2**30:.1f} GiB free",
-            fix="at the published size hunyuanportrait's denoiser takes 2.9 GiB of weights alone, hallo2's UNets 4.0: end "
-            "what else runs there, or build for a smaller size",
+            fix="at the published size hunyuanportrait's denoiser takes 2.9 GiB of weights alone, hallo2's UNets 4.0: "
+            "end what else runs there, or build for a smaller size",
         )
 
 

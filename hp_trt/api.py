@@ -48,7 +48,7 @@ from runtime.stages import Event, Stages
 
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
 
-_LIVE_SPANS = 10_000  # of a session that may never end
+_LIVE_SPANS = 10_000  # of a session that may never end, and of speech, which may be long
 DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
 Samples = tuple[np.ndarray, int]  # (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate in Hz
 Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_file`), or any locator
@@ -189,7 +189,7 @@ class Runtime:
         of_speech = {"released_plan": released_plan, "resume": resume != "new", "vocals": self.config.vocals}
         other = of_speech if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
-        profile, stages = self._with(self.profile, sampling), self._stages()
+        profile, stages = self._with(self.profile, sampling), self._stages(None if audio is None else _LIVE_SPANS)
         out = arguments.path("out", out)
         crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)
         inputs = self.config.inputs(
@@ -238,7 +238,7 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, audio=audio)
-        profile, stages = self._with(self.profile, sampling), self._stages()
+        profile, stages = self._with(self.profile, sampling), self._stages(_LIVE_SPANS)
         speech = speech_of(audio, released_plan)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
 
@@ -294,8 +294,9 @@ class Runtime:
     ) -> None:
         self.close()
 
-    def _stages(self) -> Stages:
-        return Stages(self._on_event, settle=self.backend.synchronize if self._settle_stages else None)
+    def _stages(self, most_spans: int | None = None) -> Stages:
+        settle = self.backend.synchronize if self._settle_stages else None
+        return Stages(self._on_event, settle=settle, most_spans=most_spans)
 
     def _encoded(
         self, portrait: Portrait | Picture, *, landmarks: Faces | None = None, stages: Stages | None = None

@@ -78,6 +78,17 @@ def check_driver(
         )
 
 
+def check_live_command(bundle: Path) -> None:
+    """Raises InputError unless a video moves this bundle's portraits: `hp-trt live` pushes nothing but its frames."""
+    opened = Bundle.open(bundle, family="")
+    if find_model(opened).driver != "video":
+        raise InputError(
+            f"{bundle} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}: hp-trt live "
+            "pushes a video's frames alone; an application pushes sound (hp_trt.Runtime.live), and a file of sound is "
+            "for hp-trt animate --audio"
+        )
+
+
 _NAMES: Mapping[Driver, str] = {"video": "a driving video", "audio": "speech (audio)"}
 
 

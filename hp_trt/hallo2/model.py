@@ -69,7 +69,7 @@ class Hallo2:
             self._manifest.geometry,
             self._embed,
             levels=levels_of(self._manifest),
-            scaling_factor=self._manifest.sampling["scaling_factor"],
+            scaling_factor=self._sampling(exact).scaling_factor,
             drawn=self._manifest.weights.get("source") == OWN_SOURCE,
         )
         return encoder.portrait(image, locator, stages)

@@ -28,12 +28,11 @@ from hp_trt.hallo2.resampling import Resampler, Timeline, pieces
 from hp_trt.hallo2.vocals import Separator
 from hp_trt.interface import arguments
 from hp_trt.media.clock import SteadyClock
-from hp_trt.media.sound_file import ADVICE, open_sound, sound_stream
+from hp_trt.media.sound_file import ADVICE, HIGHEST_RATE, LOWEST_RATE, open_sound, sound_stream
 from hp_trt.media.video import sound_notes
 from runtime.hallo2.presets import PIECE_S, SAMPLE_RATE
 
 LONGEST_H = 12.0  # by default
-LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # samples a second that are sound
 _MOST_CHANNELS = 64
 _LOUDEST = 16.0  # of floats, which should stay within +-1; beyond, they are another scale's
 _BLOCK = 1 << 16  # samples of an array that are taken at a time

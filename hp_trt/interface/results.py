@@ -39,7 +39,7 @@ class Animation:
     rate: Fraction  # frames per second of the driving video: the mean where `rate_varies`
     notes: tuple[str, ...]
     rate_varies: bool = False  # frames keep the driving video's times, which are at all distances
-    stages: Stages = field(repr=False)  # every span of the run, for a timeline
+    stages: Stages = field(repr=False)  # every span of the run, for a timeline; of speech the latest
 
 
 def frames_of(clip: Clip, portrait: Portrait) -> Generator[Frame, None, None]:

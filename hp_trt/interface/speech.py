@@ -18,11 +18,9 @@ from hp_trt.config import RuntimeConfig
 from hp_trt.interface import arguments
 from hp_trt.media.files import check_file
 from hp_trt.media.portrait import Portrait
-from hp_trt.media.sound_file import check_sound
+from hp_trt.media.sound_file import HIGHEST_RATE, LOWEST_RATE, check_sound
 from hp_trt.model import AudioSource, Speech
 from hp_trt.profiles import Profile
-
-_MOST_HZ = 1_000_000  # of sound; no file has more
 
 
 def speech_of(audio: Any, released_plan: Any) -> Speech:
@@ -34,7 +32,8 @@ def speech_of(audio: Any, released_plan: Any) -> Speech:
                 f"audio is a file, or a pair of an array of samples and its rate in Hz, got {_pair(audio)}; give one "
                 "of these"
             )
-        source = audio[0], arguments.whole("the rate of audio", audio[1], least=1, most=_MOST_HZ)
+        rate = arguments.whole("the rate of audio in Hz", audio[1], least=LOWEST_RATE, most=HIGHEST_RATE)
+        source = audio[0], rate
     else:
         source = arguments.path("audio, where it is no samples,", audio)
         check_sound(source)

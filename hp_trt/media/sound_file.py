@@ -10,6 +10,7 @@ from hp_trt.media.opening import open_file
 from hp_trt.media.video import audio_stream
 
 ADVICE = "give a wav, mp3, m4a or flac, or a video with sound"
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # samples a second that are sound
 
 
 def open_sound(path: Path) -> Any:

@@ -18,8 +18,8 @@ PATIENCE_S = 300  # of a machine that others keep busy: nothing here is about ti
 
 def test_on_a_cpu_the_check_exports_runs_compares_and_reports(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads of many processes on few cores would wait for each other
-    options = "--device cpu --sizes mini --minutes 120 --graphs vae_decoder step_embedding --commit abc"
-    code = check.main(["--out", str(tmp_path), *options.split()])
+    options = "--device cpu --sizes mini --minutes 120 --models hunyuanportrait --commit abc"
+    code = check.main(["--out", str(tmp_path), *options.split(), "--graphs", "vae_decoder", "step_embedding"])
     report = json.loads((tmp_path / "report.json").read_text())
     found = {(one["section"], one["name"]): one for one in report["lines"]}
     assert report["finished"] and report["commit"] == "abc"

@@ -15,6 +15,12 @@ def sample(tmp_path_factory) -> tuple[Path, Path]:
     return write_sample(tmp_path_factory.mktemp("sample"), frames=12)
 
 
+@pytest.fixture(scope="session")
+def talk_bundle(bundle_of) -> Path:
+    """A bundle that speech drives, of random weights: 32 px, clips of 3 frames, 1 motion frame. Read only."""
+    return bundle_of(preset="tiny_talk", parity=False)
+
+
 @pytest.fixture
 def hp_trt(monkeypatch, capfd):
     """Runs a command in this process, as the console script does."""

@@ -44,10 +44,9 @@ class ReferenceUNet(Skeleton):
         made: dict[tuple[int, int], Tensor] = {}
         last = self.config.places[-1]
 
-        def visit(x: Tensor, place: Place, block: nn.Module) -> Tensor:
+        def visit(x: Tensor, place: Place, block: Any) -> Tensor:
             _, channels, height, width = x.shape
-            attentions: Any = block.attentions  # a ModuleList does not know what it holds
-            attention = attentions[place.layer]
+            attention = block.attentions[place.layer]
             cells = x.reshape(-1, channels, height * width)
             if place == last:
                 bank = attention.bank(cells)

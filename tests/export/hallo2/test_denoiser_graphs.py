@@ -11,12 +11,15 @@ import numpy as np
 import onnx
 import pytest
 
+from engines import families
+from engines.plans import PlanOptions, Target
 from export.graphs.graph import Graph
 from export.graphs.parity import check, expectations
 from export.graphs.shared_weights import share_weights
 from export.hallo2.denoiser_graphs import denoiser_graphs
 from export.hallo2.networks.config import UNetConfig
 from export.plans.attention import find_attention
+from export.plans.plan import build_plan
 from tests.export.hallo2.case_unets import unet_of
 from tests.export.onnx_cache import OnnxCache
 
@@ -150,3 +153,20 @@ def test_a_half_that_is_not_wanted_has_no_part_in_the_velocity(exported, backend
     assert np.abs(first - second).max() > 0.1
     guided = v(np.array([-2.5, 3.5], np.float32))
     assert np.allclose(guided, 3.5 * second - 2.5 * first, atol=1e-5)  # float32's rounding of numbers up to 10
+
+
+@pytest.mark.parametrize("name", ["reference", "talk_denoiser", "talk_denoiser_one", "bank_kv"])
+def test_tensorrt_for_rtx_builds_it_with_fused_attention(name, exported, tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    graph, path = exported(name, half=True)
+    target = Target(
+        family=families.RTX.name,
+        version="1.7.1.116",
+        capabilities=("8.9",),
+        platform="linux-x86_64",
+        options=PlanOptions(),
+    )
+    report = build_plan(families.RTX, spec=graph.spec, onnx=path, out=tmp_path / "a.plan", target=target)
+    fused, found = report.attention["fused"], report.attention["count"]
+    assert fused == (found - len(CONFIG.places) if name == "talk_denoiser_one" else found)
+    assert len(report.attention["score_maps"]) == found - fused  # each of them named

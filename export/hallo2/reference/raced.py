@@ -1,4 +1,4 @@
-"""The released program as the bench races it: opened with a bundle's weights, called by `hp_trt.hallo2.race_sides`."""
+"""The released program as the bench races it: with a bundle's weights, as `hp_trt.hallo2.race_sides` calls it."""
 
 from __future__ import annotations
 

@@ -66,6 +66,10 @@ class BenchConfig:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise InputError(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
+        if self.open_released is not None and self.profile != "exact":
+            raise InputError(
+                f"the reference is what exact computes, the profile is {self.profile}; leave out --reference"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,6 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         threads=config.threads,
         profile=chosen,
     )
-    if config.open_released is not None and chosen.name != "exact":
-        raise InputError(f"the reference is what exact computes, the profile is {chosen.name}; leave out --reference")
     with (
         # Stages of a live profile run beside each other: to wait after each would be another program.
         Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,

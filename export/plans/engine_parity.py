@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -133,10 +133,15 @@ def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     from export.models import find_model
 
     model = find_model(manifest.preset)
-    # A model without a live mode has no graphs beside its usual ones, and refuses to be asked for some.
-    beside: Any = {"reuse": True, "live": model.live_networks, "quantize": QUANTIZATIONS} if model.live_networks else {}
-    half = manifest.precision == "fp16"
-    graphs = model.graphs(size=manifest.size, frames=manifest.frames, half=half, **beside)
+    live = model.live_networks or None  # without a live mode there are none of these graphs, and asking is refused
+    graphs = model.graphs(
+        size=manifest.size,
+        frames=manifest.frames,
+        half=manifest.precision == "fp16",
+        reuse=live is not None,
+        live=live,
+        quantize=() if live is None else QUANTIZATIONS,
+    )
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
         raise InputError(
             f"the bundle's {record.name} is not what this program exports; export it again: "

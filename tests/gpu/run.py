@@ -53,7 +53,7 @@ class Run:
         self._part("facts", self._end_s)
         if not self._ok("machine", "device"):
             why = next((line.text for line in self._report.lines if line.name == "device"), "its part did not start")
-            for section in ("verdict", "torch", *(family.name for family in FAMILIES)):
+            for section in ("verdict", "torch", *(family.name for family in FAMILIES), "talk"):
                 self._say(section, "everything", f"there is no device to measure on: {why}")
             self._report.finished = True
             return False

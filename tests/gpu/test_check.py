@@ -50,7 +50,7 @@ def test_without_a_gpu_the_report_says_why_nothing_ran(tmp_path, capsys, monkeyp
     assert "no cuda device to measure on" in capsys.readouterr().err
     report = json.loads((tmp_path / "report.json").read_text())
     by_section = {one["section"]: one for one in report["lines"]}
-    for section in ("verdict", "torch", "onnxruntime", "tensorrt", "tensorrt-rtx"):
+    for section in ("verdict", "torch", "onnxruntime", "tensorrt", "tensorrt-rtx", "talk"):
         assert by_section[section]["status"] == "not run"
         assert by_section[section]["text"].startswith("there is no device to measure on: ")
     assert not [one for one in report["lines"] if one["status"] == "failed"]

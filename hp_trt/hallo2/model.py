@@ -126,4 +126,4 @@ class Hallo2:
         return self._graphs.of(profile, self.roles(profile))
 
 
-_OF_PORTRAIT = ("identity", "vae_encoder", "reference", "bank_kv", "denoiser")
+_OF_PORTRAIT = ("identity", "vae_encoder", "reference", "bank_kv")

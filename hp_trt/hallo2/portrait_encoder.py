@@ -104,6 +104,7 @@ class TalkPortraitEncoder:
             embedding=(self._embed or no_identity)(crop.arcface),
             face_region=crop.masks.face_region,
             masks=crop.masks.levels,
+            motion_frames=self._geometry["motion_frames"],
             scaling_factor=self._scaling_factor,
             stages=stages,
         )

@@ -52,18 +52,17 @@ def encode_conditions(
     embedding: np.ndarray,
     face_region: np.ndarray,
     masks: Sequence[np.ndarray],
+    motion_frames: int,
     scaling_factor: float,
     stages: Stages | None = None,
 ) -> Conditions:
-    """Run `identity`, `vae_encoder`, `reference` and `bank_kv` on one portrait; `denoiser` says how many motion frames
-    there will be.
+    """Run `identity`, `vae_encoder`, `reference` and `bank_kv` on one portrait.
 
     picture (1, 3, H, W) float32 in [-1, 1]; embedding (1, 512) float32, raw, zeros where there is no face; face_region
-    (3, H, W) float32 in [0, 1]; masks, of bank i, (3, L_i) float32 in [0, 1]: rows full, face, lips. Raises
-    NonFiniteError.
+    (3, H, W) float32 in [0, 1]; masks, of bank i, (3, L_i) float32 in [0, 1]: rows full, face, lips; motion_frames, m
+    that the bundle was built for. Raises NonFiniteError.
     """
     stages = stages or Stages(most_spans=0)
-    m = motion_frames(sessions["denoiser"])
     stages.begin("portrait", total=3)
     with stages.unit("portrait"):
         made = sessions["identity"].run(
@@ -74,7 +73,7 @@ def encode_conditions(
             require_finite(backend.download(output), f"{sessions['identity'].spec.name}: {name}")
     with stages.unit("portrait"):
         latents = encode_pictures(backend, sessions["vae_encoder"], picture, scaling_factor, what="the portrait")
-        sets = portrait_sets(m)
+        sets = portrait_sets(motion_frames)
         banks = sessions["reference"].run(
             {
                 "latents": backend.upload(np.repeat(latents, len(sets), axis=0)),
@@ -95,7 +94,7 @@ def encode_conditions(
         values=tuple(kept[f"value_{i}"] for i in range(len(banks))),
         picture=picture,
         face_region=face_region,
-        motion_frames=m,
+        motion_frames=motion_frames,
     )
 
 
@@ -131,10 +130,3 @@ def motion_sets(m: int, *, both: bool) -> tuple[int, ...]:
 def guided(denoiser: Session) -> bool:
     """Whether it runs both halves; else the conditional one alone."""
     return denoiser.spec.has_input("row_weights")
-
-
-def motion_frames(denoiser: Session) -> int:
-    """m, as the denoiser's motion banks promise it."""
-    rows = denoiser.spec.input("motion_0").dims[1]
-    assert isinstance(rows, int), f"{denoiser.spec.name}: motion frames are no run-time size"
-    return rows // 2 if guided(denoiser) else rows

@@ -162,6 +162,7 @@ def speak(backend: Backend, sessions: Mapping[str, Session], bundle: Bundle, tal
         embedding=draw.standard_normal((1, 512), np.float32),
         face_region=region,
         masks=[draw.uniform(0, 1, dims).astype(np.float32) for dims in masks],
+        motion_frames=manifest.geometry["motion_frames"],
         scaling_factor=sampling.scaling_factor,
     )
     samples = draw.uniform(-0.5, 0.5, talk.clips * manifest.frames * SAMPLES_PER_FRAME).astype(np.float32)

@@ -48,6 +48,7 @@ def test_the_conditions_are_those_of_the_square_its_masks_and_the_raw_vector():
         embedding=RAW * own.crop.arcface.mean(),
         face_region=own.crop.masks.face_region,
         masks=own.crop.masks.levels,
+        motion_frames=2,
         scaling_factor=0.5,
     )
     kept = own.conditions.of_denoiser()

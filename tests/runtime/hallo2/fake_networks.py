@@ -222,3 +222,9 @@ def fake_speech(clips: int, frames: int, *, token_dtype: str = "float32", seed: 
 
 
 Portrait = Mapping[str, np.ndarray | Sequence[np.ndarray]]
+
+
+def motion_frames(sessions) -> int:
+    """m of some sessions, as their denoiser's motion banks promise it."""
+    spec = sessions["denoiser"].spec
+    return spec.input("motion_0").dims[1] // (2 if spec.has_input("row_weights") else 1)

@@ -100,6 +100,7 @@ class GoldenChain:
             embedding=inputs["embedding"].reshape(1, -1),
             face_region=face_region,
             masks=masks,
+            motion_frames=m,
             scaling_factor=self.sampling.scaling_factor,
         )
         after_step: list[np.ndarray] = []

@@ -61,7 +61,9 @@ def released(portrait, speech, s, *, m, clips):
 
 
 def encoded(backend, sessions, portrait, s):
-    return encode_conditions(backend, sessions, **portrait, scaling_factor=s.scaling_factor)
+    return encode_conditions(
+        backend, sessions, **portrait, motion_frames=fake.motion_frames(sessions), scaling_factor=s.scaling_factor
+    )
 
 
 def begin(s=SAMPLING, *, frames=4, m=2, clips=3, both=True, token_dtype="float32", backend=None, first=0, **options):

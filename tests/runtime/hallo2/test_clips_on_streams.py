@@ -72,7 +72,13 @@ def begin(backend, sessions, clips):
 
 
 def begin_with(backend, sessions, tokens):
-    conditions = encode_conditions(backend, sessions, **fake.fake_portrait(), scaling_factor=SAMPLING.scaling_factor)
+    conditions = encode_conditions(
+        backend,
+        sessions,
+        **fake.fake_portrait(),
+        motion_frames=fake.motion_frames(sessions),
+        scaling_factor=SAMPLING.scaling_factor,
+    )
     return chain(backend, sessions, conditions=conditions, audio_tokens=tokens, sampling=SAMPLING)
 
 

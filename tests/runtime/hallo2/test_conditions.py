@@ -32,7 +32,9 @@ def test_a_portrait_is_encoded_once_and_kept(m, both):
     sessions = fake.fake_sessions(backend, frames=4, motion_frames=m, both=both)
     portrait = fake.fake_portrait()
     stages = Stages(events.append)
-    kept = encode_conditions(backend, sessions, **portrait, scaling_factor=0.5, stages=stages)
+    kept = encode_conditions(
+        backend, sessions, **portrait, motion_frames=fake.motion_frames(sessions), scaling_factor=0.5, stages=stages
+    )
     assert kept.motion_frames == m
     tokens, face = fake.identity(portrait["embedding"], portrait["face_region"][None])
     np.testing.assert_allclose(backend.download(kept.image_tokens), tokens, atol=1e-6)
@@ -62,7 +64,7 @@ def test_a_nan_names_its_graph(spoiled, message):
     portrait = fake.fake_portrait()
     portrait[spoiled].flat[0] = np.nan
     with pytest.raises(NonFiniteError, match=message.replace("5 of 20", r"\d+ of 20")):
-        encode_conditions(backend, sessions, **portrait, scaling_factor=0.5)
+        encode_conditions(backend, sessions, **portrait, motion_frames=fake.motion_frames(sessions), scaling_factor=0.5)
 
 
 def test_a_nan_of_the_reference_net_is_found_before_any_clip():
@@ -77,4 +79,6 @@ def test_a_nan_of_the_reference_net_is_found_before_any_clip():
 
     sessions["reference"].formula = formula
     with pytest.raises(NonFiniteError, match="reference: bank_1 of the portrait: 2 of 4 values"):
-        encode_conditions(backend, sessions, **fake.fake_portrait(), scaling_factor=0.5)
+        encode_conditions(
+            backend, sessions, **fake.fake_portrait(), motion_frames=fake.motion_frames(sessions), scaling_factor=0.5
+        )

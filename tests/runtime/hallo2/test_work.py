@@ -45,7 +45,9 @@ def test_work_is_what_the_chain_runs(frames, clip, m, both, chunk):
     names = {"denoiser": "talk_denoiser" if both else "talk_denoiser_one"}
     work = clip_work(frames, sampling, clip=clip, motion_frames=m, both=both, **names)
     sessions = fake.fake_sessions(backend, frames=clip, motion_frames=m, both=both)
-    conditions = encode_conditions(backend, sessions, **fake.fake_portrait(), scaling_factor=0.18215)
+    conditions = encode_conditions(
+        backend, sessions, **fake.fake_portrait(), motion_frames=fake.motion_frames(sessions), scaling_factor=0.18215
+    )
     sound = [backend.upload(tokens) for tokens in fake.fake_speech(-(-frames // clip), clip)]
     for made in chain(backend, sessions, conditions=conditions, audio_tokens=sound, sampling=sampling):
         list(made.frames)

@@ -39,6 +39,9 @@ ATTENTIONS = {
 # No kernels are made for fp32, nor for a single head of a batch of one: pocket's, which asks the image tokens of the
 # conditional half alone. Published are eight heads.
 TAKEN_APART = {"speech_encoder": 4, "talk_vae_encoder": 1, "talk_denoiser_one": 16}
+# A build's memory after an export in the same process, over that of a process of its own, which is what is predicted:
+# 6.57 GB to 5.62 for the full-size reference net.
+LATE = 1.3
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,8 @@ def test_every_graph_of_a_pocket_bundle_builds_and_is_what_its_spec_promises(trt
     report = json.loads((kept / "report.json").read_text())
 
     structure = record.files[record.main].bytes
-    assert report["peak_bytes"] < host_bytes(families.RTX, weights=record.weights_bytes, structure=structure)
+    predicted = host_bytes(families.RTX, weights=record.weights_bytes, structure=structure)
+    assert report["peak_bytes"] < LATE * predicted
     attention, apart = report["attention"], TAKEN_APART.get(name, 0)
     assert attention["count"] == ATTENTIONS.get(name, 0)
     assert attention["fused"] == attention["count"] - apart
@@ -102,9 +106,8 @@ def test_an_engine_can_be_compared_with_each_of_these_graphs(pocket, monkeypatch
 
 
 @pytest.mark.full_size
-@pytest.mark.heavy
 @pytest.mark.usefixtures("quick_weights")
-@pytest.mark.parametrize("name", ["talk_denoiser", "reference"])
+@pytest.mark.parametrize("name", [pytest.param("talk_denoiser", marks=pytest.mark.heavy), "reference"])
 def test_the_full_size_unets_build_for_a_card_that_is_not_here(trt, cache, tmp_path, name):
     """16 frames after two, 512 pixels, every parameter random."""
     graphs = bundle_graphs(
@@ -128,7 +131,7 @@ def test_the_full_size_unets_build_for_a_card_that_is_not_here(trt, cache, tmp_p
     finally:
         onnx_cache.discard(path)
     assert weights <= (tmp_path / f"{name}.plan").stat().st_size < 1.1 * weights
-    assert report.peak_bytes < host_bytes(families.RTX, weights=weights, structure=structure)
+    assert weights < report.peak_bytes < LATE * host_bytes(families.RTX, weights=weights, structure=structure)
     (tmp_path / f"{name}.plan").unlink()
     assert (report.attention["fused"], report.attention["count"]) == (ATTENTIONS[name], ATTENTIONS[name])
     assert report.warnings == ()

@@ -53,6 +53,7 @@ def machine(monkeypatch):
 def test_the_prediction_is_near_what_was_measured():
     """Bytes of weights and graph, and the rise of resident memory: TensorRT for RTX 1.7.1 for 8.9, two CPU cores."""
     measured = [(3_145_538_560, 1_108_333, 11.063), (18_193_920, 1_150_000, 1.552), (127_148_800, 190_001, 0.628)]
+    measured += [(2_650_357_760, 1_298_226, 9.28), (1_658_382_080, 442_929, 5.62)]  # Hallo2's
     measured += [(22_078_848, 185_353, 0.364), (15_061_560, 209_057, 0.491), (2_307_456, 64_306, 0.120)]
     for weights, structure, rise in measured:
         predicted = host_bytes(families.RTX, weights=weights, structure=structure) / GB

@@ -221,7 +221,7 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
         words = [shlex.join(Field.of(known)["command"].words())]
     except ValueError:
         preset = known.get("preset")
-        words = [f"--preset {preset if isinstance(preset, str) else 'pocket|hunyuanportrait'}"]
+        words = [f"--preset {preset if isinstance(preset, str) else 'PRESET'}"]
         weights = known.get("weights")
         if not isinstance(weights, Mapping) or weights.get("source") != OWN_SOURCE:
             words.append("[--weights PATH | --random-weights]")

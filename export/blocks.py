@@ -143,11 +143,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     return merge_heads(attended)
 
 
+def frequencies(width: int) -> Tensor:
+    """10000^(-2i/width) for i < width/2: (width/2,) float32."""
+    half = width // 2
+    return torch.exp(-torch.log(torch.tensor(10000.0)) * torch.arange(half, dtype=torch.float32) / half)
+
+
 def sinusoids(positions: Tensor, width: int) -> Tensor:
     """Cosines, then sines, of `positions` (N,) at width/2 frequencies 10000^(-2i/width): (N, width) float32."""
-    half = width // 2
-    frequencies = torch.exp(-torch.log(torch.tensor(10000.0)) * torch.arange(half, dtype=torch.float32) / half)
-    angles = positions.to(torch.float32)[:, None] * frequencies[None]
+    angles = positions.to(torch.float32)[:, None] * frequencies(width)[None]
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 

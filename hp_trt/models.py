@@ -34,9 +34,19 @@ def find_model(bundle: Bundle) -> type[Model]:
             f"{bundle.path} is for the model {name}, this version has: {', '.join(MODELS)}; "
             "use the version of hp-trt that built the bundle, or build another bundle"
         )
+    model = _model(name)
+    model.check_bundle(bundle)
+    return model
+
+
+def driver_of(model: str) -> Driver | None:
+    """What moves a model's portraits, by the model's name alone; None: it is not known here."""
+    return _model(model).driver if model in MODELS else None
+
+
+def _model(name: str) -> type[Model]:
     module, _, found = MODELS[name].partition(":")
     model: type[Model] = getattr(import_module(module), found)
-    model.check_bundle(bundle)
     return model
 
 

@@ -7,14 +7,16 @@ one `schema` (times in seconds unless a name says _ms):
 
     format, schema     "hp-trt bench", 1
     machine            cpu, cores, memory_bytes, system, python, onnxruntime, numpy, family, provider, threads, device
-    bundle             path, preset, precision, size [H, W], frames, weights "random" | "published" | "trained", created
+    bundle             path, preset, precision, size [H, W], frames, driver "video" | "audio", weights "random" |
+                       "published" | "trained", created
     profile            its name
-    clip               frames, padded (with the frames made up at its ends), windows (a step), rows [of each step],
-                       decoded, steps, rate, seed, runs, warmup
+    clip               frames, padded (with the frames made up at its ends), windows (a step; of speech the clips, one
+                       after the other), rows [of each step], decoded, steps, rate, seed, runs, warmup
     stages             [stage, count, p50_ms, p90_ms, p99_ms, total_s, share, flops, flops_per_s]; flops null for
                        stages without a network. What a stage's pieces are: portrait_crop and first_face one each,
                        portrait a network, read, crop and write a frame, motion a group of a window's length, denoise a
-                       window's step, stitch a step, decode a chunk, finish the encoder's last frames and the sound
+                       window's step, stitch a step, decode a chunk, finish the encoder's last frames and the sound; of
+                       speech: speech a piece of sound and a clip's tokens, motion_frames and reference a clip
     end_to_end         seconds [each run], median_s, frames_per_s, other_s (in no stage)
     first_frame        latency_s, portrait_ready_s: medians
     memory             peak_bytes, opened_bytes, growth_bytes, of this process, before PyTorch is loaded; peak_since
@@ -34,6 +36,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,11 +64,20 @@ from hp_trt.profiles import profiles_file
 
 if TYPE_CHECKING:
     from engines.manifest import Manifest
-    from hp_trt.hunyuanportrait.race_sides import Released
+    from hp_trt.measure.bench.benched import Released
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-Frames = Annotated[int | None, typer.Option(max=10_000, help="Frames of the driving video [50 drawn ones, or all].")]
+_RELEASED = {  # model -> the released program, opened where a race is asked for
+    "hunyuanportrait": "export.hunyuanportrait.reference.racing:ReleasedProgram",
+    "hallo2": "export.hallo2.reference.raced:open_released",
+}
+
+Frames = Annotated[
+    int | None,
+    typer.Option(max=10_000, help="Frames of the driving video, 25ths of a second of sound [50 drawn, or all]."),
+]
+Audio = Annotated[Path | None, typer.Option(help="Speech to follow, of a bundle that it moves [made up].")]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=MOST_THREADS, help="CPU threads, of the reference too [every core].")
 ]
@@ -136,6 +148,7 @@ def command(
     timeline: Annotated[Path | None, typer.Option(help="Draw the stages of the median run (.png, .svg).")] = None,
     portrait: Annotated[Path | None, typer.Option(help="Picture with one face [drawn].")] = None,
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [drawn].")] = None,
+    audio: Audio = None,
     frames: Frames = None,
     steps: options.Steps = None,
     seed: options.Seed = None,
@@ -161,7 +174,7 @@ def command(
     """Measure a bundle on this machine."""
     to = Outputs(
         soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture,
-        inputs=_inputs(bundle, portrait, driving, weights, (profile, *_names(profiles))),
+        inputs=_inputs(bundle, portrait, driving, audio, weights, (profile, *_names(profiles))),
     )  # fmt: skip
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     if soak_s is not None:
@@ -173,21 +186,11 @@ def command(
         )
         return run_prices(pricing, to)
     config = BenchConfig(
-        bundle=bundle,
-        portrait=portrait,
-        driving=driving,
-        frames=frames,
-        steps=steps,
-        seed=seed,
-        weight_budget_bytes=options.weight_budget_bytes(weight_budget),
-        warmup=warmup,
-        runs=runs,
+        bundle=bundle, portrait=portrait, driving=driving, audio=audio, frames=frames, steps=steps, seed=seed,
+        weight_budget_bytes=options.weight_budget_bytes(weight_budget), warmup=warmup, runs=runs,
         open_released=partial(open_released, weights) if reference else None,
-        reference_frames=reference_frames,
-        reference_steps=reference_steps,
-        profile=profile,
-        **machine,
-    )
+        reference_frames=reference_frames, reference_steps=reference_steps, profile=profile, **machine,
+    )  # fmt: skip
     run_bench(config, to)
 
 
@@ -197,10 +200,16 @@ def _names(profiles: str | None) -> tuple[str, ...]:
 
 
 def _inputs(
-    bundle: Path, portrait: Path | None, driving: Path | None, weights: Path | None, profiles: Sequence[str]
+    bundle: Path,
+    portrait: Path | None,
+    driving: Path | None,
+    audio: Path | None,
+    weights: Path | None,
+    profiles: Sequence[str],
 ) -> dict[str, Path | None]:
     """What is read, by what a message calls it."""
-    files = {"the portrait": portrait, "the driving video": driving, "the bundle": bundle, "the weights": weights}
+    driver = {"the driving video": driving, "the sound": audio}
+    files = {"the portrait": portrait, **driver, "the bundle": bundle, "the weights": weights}
     return {**files, **{f"the file of {name}": profiles_file(name) for name in profiles}}
 
 
@@ -241,9 +250,9 @@ def open_released(weights: Path | None, manifest: Manifest, threads: int | None)
 
     Raises InputError when they are not the bundle's, CheckpointError.
     """
-    from export.hunyuanportrait.reference.racing import ReleasedProgram
-
-    return ReleasedProgram(manifest, weights=weights, threads=threads)
+    module, _, name = _RELEASED[manifest.model].partition(":")
+    opened: Released = getattr(import_module(module), name)(manifest, weights=weights, threads=threads)
+    return opened
 
 
 def main() -> None:

@@ -118,6 +118,22 @@ def is_whole(ended):
     assert os.listdir(folder) == ["final.mp4"]
 at_every_write(folder, work, prepare=old, is_whole=is_whole)
 """,
+    "a long render": """
+from tests.hp_trt.resume.rendering import render
+out = folder / "talk.mp4"
+def prepare():
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    out.write_bytes(b"old")
+prepare(); render(folder, chunks=2, crop=False); new = out.read_bytes()
+def is_whole(ended):
+    found = out.read_bytes()
+    assert found == new or (found == b"old" and not ended), found[:40]
+    assert set(os.listdir(folder)) <= {"talk.mp4", "talk.mp4.resume"}, os.listdir(folder)
+    render(folder, chunks=2, crop=False, mode="resume")  # goes on
+    assert out.read_bytes() == new and os.listdir(folder) == ["talk.mp4"]
+at_every_write(folder, lambda: render(folder, chunks=2, crop=False), prepare=prepare, is_whole=is_whole)
+""",
     "a sample": """
 from hp_trt.sample import write_driving, write_sample
 from hp_trt.media.video import VideoReader
@@ -160,7 +176,7 @@ old(); write_weights(final, states, preset="pocket"); new = final.read_bytes()
 at_every_write(folder, lambda: write_weights(final, states, preset="pocket"), prepare=old, is_whole=old_or(new))
 """,
 }
-LONG = ("a sample", "a bundle")  # hundreds of builds, and of encoded videos
+LONG = ("a sample", "a bundle", "a long render")  # hundreds of builds, and of encoded videos
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,9 @@ def build_graph(
     expected = expectations(graph, module) if step.facts["parity"] else []
     announce("export")
     if graph.half:
-        module = module.half()  # in place: the networks that it holds are no reference any more
         later = later - set(graph.networks)
+        networks.keep(later)  # of a module that holds its weights in another form, all else is let go of
+        module = module.half()  # in place: the networks that it holds are no reference any more
     path = writer.stage(graph.name, step.key) / f"{graph.name}.onnx"
     example = graph.example({name: max(size, 2) for name, size in graph.opt_sizes().items()})
     export_onnx(module, graph.spec, example, path)

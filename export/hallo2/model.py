@@ -18,6 +18,7 @@ from export.graphs.graph import Graph
 from export.hallo2.architecture import NETWORKS
 from export.hallo2.graphs import bundle_graphs
 from export.hallo2.presets import Preset
+from export.hallo2.released import released_row_flops, released_step_flops
 from export.hallo2.upstream import find_user_files
 from export.hallo2.weights import open_source
 from export.weights.source import WeightsSource
@@ -94,7 +95,10 @@ class Hallo2:
         return {path: _USES[name] for name, path in find_user_files(weights).items()}
 
     def released_flops(self, graph: str, *, size: int, frames: int) -> int | None:
-        return None
+        architecture = self.preset.architecture
+        if graph == "talk_denoiser":
+            return released_step_flops(architecture, size=size, frames=frames, motion_frames=self.preset.motion_frames)
+        return released_row_flops(architecture, size=size) if graph == "reference" else None
 
     def calls(self, graph: str, bundle: Bundle, clip: tuple[Path, Path] | None) -> Sequence[Sample]:
         raise InputError(f"preset {self.preset.name} has no graphs in 8 bits, so {graph} is not calibrated")

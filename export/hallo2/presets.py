@@ -11,7 +11,7 @@ train. Depth is as published: every level, layer, place with attention, and moti
 | `imageproj` | 131 456 | 4 tokens of 64 |
 | `audioproj` | 119 552 | hidden 64, 8 tokens of 64 |
 | `vae` | 1 067 079 | levels 32, 32, 32, 64, norms of 4 groups |
-| `speech_encoder` | 237 536 | hidden 64, 4 layers, 1 head, inner 128, convolutions of 64, position kernel 32, 4 groups |
+| `speech_encoder` | 237 536 | hidden 64, 4 layers, 1 head, inner 128, convolutions of 64, positions 32 wide, 4 groups |
 
 8 065 947 in all. What both are used at is in `runtime/hallo2/presets.py`.
 """

@@ -8,7 +8,8 @@ marked as well, whose maps are no matter, and one unusual shape among them does 
 
 Source: both families' documentation of multi-head attention fusion; tried with TensorRT for RTX 1.7, at each of its
 capabilities. It fuses every width tried from 16 to 256, so heads 32 wide, pocket's, stand in the list too; TensorRT
-itself, which needs a GPU to build, was not tried with them.
+itself, which needs a GPU to build, was not tried with them. Heads 160 wide, of the published UNets' two coarsest
+levels, stand in the list of TensorRT for RTX alone: TensorRT may take them apart, and builds once.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ from engines.spec import NetworkSpec
 
 FUSED_DTYPES = ("float16", "bfloat16")
 FUSED_HEAD_WIDTHS = (32, 40, 64, 80, 128)
+RTX_HEAD_WIDTHS = (*FUSED_HEAD_WIDTHS, 160)
 SMALL = 32  # queries, and keys: a window's frames among themselves are 25 at most
 # What may stand between a softmax and its products: nothing that moves elements.
 _BETWEEN = frozenset({"Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Sub", "Where"})
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
 
 
-def is_fused(dtype: str, query: Sequence[int]) -> bool:
-    """Whether both families have a fused kernel for it. `dtype`: numpy's name; `query`: the shape of the queries
-    (batch, heads, queries, head width), a size that is not fixed being negative.
+def is_fused(dtype: str, query: Sequence[int], *, rtx: bool = False) -> bool:
+    """Whether both families have a fused kernel for it, or, asked for that, TensorRT for RTX. `dtype`: numpy's name;
+    `query`: the shape of the queries (batch, heads, queries, head width), a size that is not fixed being negative.
 
     Tried with TensorRT for RTX 1.7: a single query has none (a level of one cell, at 64 pixels), its scores being a
     row; nor has a single head of a batch of one (pocket's appearance network), its scores being one map.
     """
     batch, heads, queries, head_width = query
-    return (
-        dtype in FUSED_DTYPES and head_width in FUSED_HEAD_WIDTHS and queries != 1 and not (batch == 1 and heads == 1)
-    )
+    widths = RTX_HEAD_WIDTHS if rtx else FUSED_HEAD_WIDTHS
+    return dtype in FUSED_DTYPES and head_width in widths and queries != 1 and not (batch == 1 and heads == 1)
 
 
 def is_small(queries: int, keys: int) -> bool:
@@ -74,8 +75,8 @@ class Attention:
         return math.prod(scores) * (2 if self.dtype in FUSED_DTYPES else 4)
 
 
-def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
-    """Every attention of the graph, in its order. The weights are not read."""
+def find_attention(onnx_path: Path, spec: NetworkSpec, *, rtx: bool = False) -> list[Attention]:
+    """Every attention of the graph, in its order. The weights are not read. `rtx`: as for `is_fused`."""
     import onnx
 
     graph = onnx.load(onnx_path, load_external_data=False).graph
@@ -98,7 +99,7 @@ def find_attention(onnx_path: Path, spec: NetworkSpec) -> list[Attention]:
             q, k = node.input[0], node.input[1]
             width = shape(q, "opt")[-1]
             opt, most = ((*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max"))
-            kind = "fused" if is_fused(dtype(q), fixed(q)) else "decomposable"
+            kind = "fused" if is_fused(dtype(q), fixed(q), rtx=rtx) else "decomposable"
             loose = kind == "fused" and is_small(fixed(q)[-2], fixed(k)[-2])
             found.append(
                 Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most, loose=loose)

@@ -133,13 +133,14 @@ def graph_of(manifest: Manifest, record: GraphRecord) -> Graph:
     from export.models import find_model
 
     model = find_model(manifest.preset)
+    live = model.live_networks or None  # without a live mode there are none of these graphs, and asking is refused
     graphs = model.graphs(
         size=manifest.size,
         frames=manifest.frames,
         half=manifest.precision == "fp16",
-        reuse=True,
-        live=model.live_networks,
-        quantize=QUANTIZATIONS,
+        reuse=live is not None,
+        live=live,
+        quantize=() if live is None else QUANTIZATIONS,
     )
     if (graph := graphs.get(record.name)) is None or graph.spec != record.spec:
         raise InputError(

@@ -77,7 +77,7 @@ def build_plan(
     if not family.builds_without_gpu:
         require_gpu(device_id)  # without a driver, the library ends the process
     trt = families.load(family)
-    found = find_attention(onnx, spec)
+    found = find_attention(onnx, spec, rtx=family.name == families.RTX.name)
     logger, monitor = make_logger(trt, log), make_monitor(trt, on_progress)
 
     def work(all_loose: bool) -> tuple[Any, list[dict[str, Any]]]:
@@ -134,7 +134,7 @@ def read_network(
     parser = trt.OnnxParser(network, logger)
     _parse(parser, family, trt, spec, onnx)
     _check(network, spec)
-    marked = _mark_attention(trt, network, all_loose=all_loose)
+    marked = _mark_attention(trt, network, rtx=family.name == families.RTX.name, all_loose=all_loose)
     expected = sum(a.kind == "decomposable" or a.loose for a in found)
     if marked != expected:
         raise InternalError(f"{spec.name}: {marked} attentions need no fused kernel, its graph said {expected}")
@@ -227,7 +227,7 @@ def _check(network, spec: NetworkSpec) -> None:
             raise InternalError(f"{spec.name}: the network's {what} are {made}, its spec promises {needed}")
 
 
-def _mark_attention(trt: ModuleType, network, *, all_loose: bool) -> int:
+def _mark_attention(trt: ModuleType, network, *, rtx: bool, all_loose: bool) -> int:
     """Allow the attentions that have no fused kernel or need none to be taken apart; how many these are."""
     marked = 0
     for i in range(network.num_layers):
@@ -238,7 +238,7 @@ def _mark_attention(trt: ModuleType, network, *, all_loose: bool) -> int:
         attention = layer.attention
         tensor = attention.get_input(0)
         query, keys = tuple(tensor.shape), attention.get_input(1).shape[2]
-        if all_loose or not is_fused(_dtype(tensor), query) or is_small(query[2], keys):
+        if all_loose or not is_fused(_dtype(tensor), query, rtx=rtx) or is_small(query[2], keys):
             attention.decomposable = True
             marked += 1
     return marked

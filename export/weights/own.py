@@ -55,7 +55,7 @@ def own_weights(preset: str) -> Path:
     if preset not in OWN_WEIGHTS:
         raise InputError(
             "weights come from --weights DIR or --random-weights, neither was given; choose one "
-            f"(only {', '.join(OWN_WEIGHTS)} has weights of its own)"
+            f"(only {', '.join(OWN_WEIGHTS)} has weights of its own): {preset} has none"
         )
     path = OWN_WEIGHTS[preset]
     if not path.is_file():

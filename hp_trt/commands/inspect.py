@@ -43,23 +43,36 @@ def inspect(
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
-    """The manifest as JSON data, with the folder and its size."""
+    """The manifest as JSON data, with the folder, its size, and what moves its portraits."""
+    from hp_trt.models import driver_of
+
     manifest = bundle.manifest
     plans = [plan for engines in manifest.engines.values() for plan in engines.plans.values()]
     records: list[Record] = [*manifest.graphs.values(), *plans]
     total = sum(file.bytes for record in records for file in record.files.values())
-    return {"bundle": str(bundle.path), "bytes": total, **manifest.to_json()}
+    driver = driver_of(manifest.model)
+    return {"bundle": str(bundle.path), "bytes": total, "driver": driver, **manifest.to_json()}
 
 
 def show(bundle: Bundle, console: Console | None = None) -> None:
     """Print the bundle: a few lines about the whole, a row a graph, and a row a plan."""
+    from hp_trt.interface.render import RATE
+    from hp_trt.models import driver_of
+
     console = console or Console(highlight=False)
     manifest = bundle.manifest
     height, width = manifest.size
+    driver, frames = driver_of(manifest.model), f"windows of {manifest.frames} frames"
+    if driver == "audio":
+        frames = (
+            f"clips of {manifest.frames} frames, {float(manifest.frames / RATE):g} s, each going on from "
+            f"{manifest.geometry.get('motion_frames')} motion frames"
+        )
     console.print(f"[bold]{_quoted(bundle.path)}[/]: every file is as it was built", soft_wrap=True)
     for name, text in (
         ("preset", manifest.preset),
-        ("size", f"{width} x {height} pixels, windows of {manifest.frames} frames"),
+        ("model", f"{manifest.model}, {_MOVED_BY[driver]}"),
+        ("size", f"{width} x {height} pixels, {frames}"),
         ("precision", manifest.precision),
         ("weights", f"{manifest.weights['kind']}: {manifest.weights['source']}"),
         ("sampling", ", ".join(f"{k} {v}" for k, v in manifest.sampling.items())),
@@ -87,6 +100,9 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
         console.print(bounded(f"{record.name}: {inputs} -> {outputs}"), markup=False, soft_wrap=True)
     for engines in manifest.engines.values():
         _show_engines(engines, manifest.graphs, console)
+
+
+_MOVED_BY = {"video": "moved by a driving video", "audio": "moved by speech", None: "of another version"}
 
 
 def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console: Console) -> None:

@@ -14,13 +14,18 @@ from hp_trt.console import Reporter
 def plan(
     gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
     profile: options.Profile = "exact",
-    preset: Annotated[str | None, typer.Option(help="Without a bundle: hunyuanportrait or pocket.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket [hunyuanportrait].")
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
     size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Pixels of a side [the preset's, or the bundle's].")
     ] = None,
-    frames: Annotated[int, typer.Option(max=1_000_000, help="Of the driving video.")] = 100,
+    frames: Annotated[int, typer.Option(max=1_000_000, help="Of the driving video; of sound 25 a second.")] = 100,
     steps: Annotated[int | None, typer.Option(max=1000, help="Denoising steps [the profile's].")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Of hallo2 [the profile's]; 1: the conditional half alone.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="fp16 or fp32 [fp16, or the bundle's].")] = None,
     rate: Annotated[
         float | None, typer.Option(max=1e6, help="Frames a second of the driving video [--fps, or 25].")
@@ -50,6 +55,7 @@ def plan(
         size=size,
         frames=frames,
         steps=steps,
+        guidance=guidance,
         precision=precision,
         rate=rate,
         fps=fps,

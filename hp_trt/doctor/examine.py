@@ -65,7 +65,7 @@ def _system() -> Iterator[Finding]:
         name="disk",
         fine=free > 1,
         found=f"{free:.0f} GiB free here",
-        fix="a pocket bundle takes 0.1 GiB, a full one in fp32 9 GiB: free some space",
+        fix="a bundle of a pocket preset takes 0.1 GiB, a full one in fp32 9 to 10 GiB: free some space",
     )
 
 

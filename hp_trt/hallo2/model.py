@@ -20,19 +20,19 @@ from hp_trt.hallo2.promises import check_bundle, levels_of
 from hp_trt.hallo2.sound import Sound
 from hp_trt.hallo2.stream import TalkStream
 from hp_trt.hallo2.vocals import open_separator
+from hp_trt.hallo2.work import profile_work
 from hp_trt.live.stream import Stream
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.model import Clip, Driver, Driving, Speech
 from hp_trt.open_graphs import OpenGraphs
 from hp_trt.profiles import Profile, Profiles
 from runtime.hallo2.sampling import Sampling
-from runtime.hallo2.work import clip_work
 from runtime.stages import Stages
 from runtime.work import Work
 
 _NO_SEPARATOR = (
-    "the sound is taken as it is, music and noise move the face too; the published Kim_Vocal_2.onnx, given as "
-    "--vocals, takes them away"
+    "the sound is taken as it is, and music and noise move the face too; the published Kim_Vocal_2.onnx takes them "
+    "away: --vocals FILE"
 )
 
 
@@ -111,14 +111,12 @@ class Hallo2:
         )
 
     def work(self, profile: Profile, frames: int) -> Work:
-        sampling = self._sampling(profile)
-        return clip_work(
+        return profile_work(
+            profile,
+            Sampling.from_manifest(self._manifest.sampling),
             frames,
-            sampling,
             clip=self._manifest.frames,
             motion_frames=self._manifest.geometry["motion_frames"],
-            denoiser=self.roles(profile)["denoiser"],
-            both=sampling.guidance != 1,
         )
 
     def _sampling(self, profile: Profile) -> Sampling:

@@ -123,6 +123,11 @@ class TalkStream:
     def notes(self) -> list[str]:
         return [*self.pushed.notes, *self._backend.notes]
 
+    def _pushed_tokens(self) -> Iterator[Buffer]:
+        """Those that `denoise` was given, each asked for when it is there."""
+        while True:
+            yield self._tokens.popleft()
+
     def _heard(self, behind: int) -> Iterator[tuple[SpokenFrame, Fraction]]:
         """Frames behind which so many others wait."""
         while len(self._waiting) > behind:
@@ -136,7 +141,7 @@ class TalkStream:
             self._backend,
             self._sessions,
             conditions=self._conditions,
-            audio_tokens=iter(self._tokens.popleft, None),
+            audio_tokens=self._pushed_tokens(),
             sampling=self._sampling,
             state=state,
             ahead=False,

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from engines.bundle import Bundle
 from hp_trt.measure.planning.counts import Counts
 
-CELL_PX = 8  # pixels a latent cell covers along a side, in both presets
 TOKENS: Mapping[str, tuple[int, int]] = {  # by preset: of a frame's motion tokens, m and D
     "hunyuanportrait": (64, 1024),
     "pocket": (64, 64),

@@ -97,7 +97,7 @@ def render_resumable(
                         video.close_chunk(state)
         frames = video.frames
         with stages.unit("finish"):
-            video.finish()
+            video.finish(begins_s=clip.begins_s)
     return Animation(
         out=out,
         crop_out=crop_out,

@@ -26,12 +26,19 @@ _SILENT = "give the sound as WAV: ffmpeg -i SOUND sound.wav"
 
 
 def join_chunks(
-    files: Sequence[Path], path: Path, *, result: Path, rate: Fraction, sound: Path | None = None
+    files: Sequence[Path],
+    path: Path,
+    *,
+    result: Path,
+    rate: Fraction,
+    sound: Path | None = None,
+    begins_s: Fraction | None = None,
 ) -> tuple[int, list[str]]:
     """Write `files`, chunks in their order, into `path`, in the container that the name `result` ends in.
 
-    `sound`: the file whose sound goes in; what it begins with is heard with the first picture, what is heard more than
-    half a second behind the last is left out. Returns how many frames there are, and what a user should know.
+    `sound`: the file whose sound goes in; what is at `begins_s` on its clock is heard with the first picture (None:
+    what it begins with), and what is heard more than half a second behind the last picture is left out.
+    Returns how many frames there are, and what a user should know.
     Raises OutputError that names `result`, OSError, and FFmpeg's own.
     """
     import av
@@ -46,7 +53,10 @@ def join_chunks(
         pictures.time_base, pictures.rate = time_base(rate), rate
         track, notes = open_sound(sound, output)
         output.start_encoding()
-        frames = _mux(files, output, pictures, header, track, result=result, rate=rate)
+        if begins_s is None:
+            begins_s = track.begins_s if track else Fraction(0)
+        packets = _packets(files, header, result, rate)
+        frames = _mux(packets, output, pictures, track, result=result, rate=rate, start_s=begins_s)
         output.close()
         return frames, [*notes, *(track.notes if track else ())]
     finally:
@@ -67,17 +77,17 @@ def open_sound(sound: Path | None, output: Any) -> tuple[AudioTrack | None, list
 
 
 def _mux(
-    files: Sequence[Path],
+    packets: Iterator[Any],
     output: Any,
     pictures: Any,
-    header: bytes | None,
     track: AudioTrack | None,
     *,
     result: Path,
     rate: Fraction,
+    start_s: Fraction,
 ) -> int:
-    start_s, number = track.begins_s if track else Fraction(0), 0
-    for number, packet in enumerate(_packets(files, header, result, rate), 1):
+    number = 0
+    for number, packet in enumerate(packets, 1):
         packet.stream, packet.time_base = pictures, 1 / rate
         packet.dts, packet.duration = number - 1 - _REORDERED, 1
         output.mux(packet)

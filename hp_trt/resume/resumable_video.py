@@ -10,7 +10,8 @@
         video.finish()                                  # talk.mp4 is there, talk.mp4.resume/ is gone
 
 What is done lies in `talk.mp4.resume/` beside the first track's file (`hp_trt.resume.store` shows the folder). `finish`
-removes it, and so does leaving with not one chunk finished; nothing else does. Who goes on writes the very chunks that
+removes it, and so does leaving with not one chunk finished; nothing else does. (A kill after the result got its name
+may leave a folder without facts, which the next run takes for none.) Who goes on writes the very chunks that
 an uninterrupted run writes, so a result does not tell how often its run was killed.
 """
 
@@ -59,8 +60,8 @@ class ResumableVideo:
 
     `facts`: JSON that two runs have in common only if they render the same frames, without the key "video", which is
     ours; `mode`, `state`, `frames` and
-    `notes` are `ChunkStore`'s. Frame i is at i / `rate`. `sound`: a file whose sound every track gets; its clock's
-    beginning (`media.clock.begins_s`) is heard with frame 0. `inputs`: further files that may not be written over,
+    `notes` are `ChunkStore`'s. Frame i is at i / `rate`. `sound`: a file whose sound every track gets.
+    `inputs`: further files that may not be written over,
     by what a message calls them.
     Raises InputError and OutputError when made, before anything is rendered, for what cannot be gone on with or
     written; OutputError later for what the disk refuses, and then what is done is kept.
@@ -84,7 +85,7 @@ class ResumableVideo:
         first = next(iter(self._tracks.values())).path
         folder = store_of(first)
         known = {"the sound": self._sound, **(inputs or {})}
-        outputs = {"the result": first} | {f"the track {name}": t.path for name, t in list(self._tracks.items())[1:]}
+        outputs = {"the result": first} | {f"the {name}": t.path for name, t in list(self._tracks.items())[1:]}
         check_outputs(outputs, {**known, "the folder of the unfinished run": folder}, suffixes=tuple(SUFFIXES))
         check_folder(folder, known, apart=True)
         self.notes: list[str] = self._of_sound()
@@ -100,7 +101,7 @@ class ResumableVideo:
 
     @property
     def frames(self) -> int:
-        """Frames of finished chunks: the number of the frame to write next when a chunk is begun."""
+        """Frames of finished chunks: the number of the frame to write next when a chunk is begun. It outlives them."""
         return self._store.frames
 
     @property
@@ -137,8 +138,11 @@ class ResumableVideo:
             self._store.add(self._frames, state)
         self._writers, self._frames = {}, 0
 
-    def finish(self) -> None:
-        """Join the chunks with the sound; all tracks get their names when all are complete. Then the store goes."""
+    def finish(self, *, begins_s: Fraction | None = None) -> None:
+        """Join the chunks with the sound; all tracks get their names when all are complete. Then the store goes.
+
+        `begins_s`: where frame 0 is on the clock of the sound's file; None: where that begins (`clock.begins_s`).
+        """
         self._check_goes_on()
         if self._frames:
             raise ValueError(f"{self._frames} frames belong to no chunk yet; close it first")
@@ -150,7 +154,7 @@ class ResumableVideo:
             for name, track in self._tracks.items():
                 with self._guarded(track.path, track):
                     parts.append(PartFile(track.path))
-                    self._join(name, track, parts[-1].path)
+                    self._join(name, track, parts[-1].path, begins_s)
             for part in parts:
                 with self._guarded(part.final):
                     part.commit()
@@ -172,9 +176,11 @@ class ResumableVideo:
         self._give_up()
         self._store.close()
 
-    def _join(self, name: str, track: Track, path: Path) -> None:
+    def _join(self, name: str, track: Track, path: Path, begins_s: Fraction | None) -> None:
         files = [self._store.file(number, name) for number in range(self.chunks)]
-        frames, notes = join_chunks(files, path, result=track.path, rate=self._rate, sound=self._sound)
+        frames, notes = join_chunks(
+            files, path, result=track.path, rate=self._rate, sound=self._sound, begins_s=begins_s
+        )
         if frames != self.frames:
             raise OutputError(
                 f"{track.path} could not be written: the chunks in {self._store.folder}/ have {frames} frames of "

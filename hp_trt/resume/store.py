@@ -11,7 +11,7 @@
 A chunk's files are written under hidden names, are on the disk before they get their own, and the record comes last:
 the rename of the record is the moment from which the chunk counts. A kill at any other moment costs the chunk that was
 being made. What is there is read back by its hashes: where a file was damaged the store goes back to the last chunk
-that is good and has its state.
+that is good and has its state. A disk that cannot read a file now ends the run, and nothing is given up.
 
 Files are ours by their names, which the table shows. Others stay, and a folder that has only others is none of ours.
 """
@@ -52,6 +52,8 @@ _WHOLE = r"facts\.json|\.lock|\.lock\.holder|\d{6,9}\.(json|state|[a-z][a-z0-9_]
 _PART = re.compile(rf"\.({_WHOLE})\.{TOKEN}\.part")
 _OURS = re.compile(rf"{_WHOLE}|{_PART.pattern}")
 _NUMBERED = re.compile(r"(\d{6,9})\.(json|state|[a-z][a-z0-9_]*\.mp4)")
+# A file that is not there was lost. One that cannot be read now may be read the next time: then nothing is given up.
+_MISSING = (FileNotFoundError, IsADirectoryError)
 _MOST_BYTES = 4 << 20  # of facts, or of a record
 _MOST_FRAMES = 10**9
 _TRIES = 5
@@ -71,11 +73,11 @@ class Chunk:
 
 
 class ChunkStore:
-    """The one run that may write the store `folder`, from its making to `close`.
+    """The one run that may write the store `folder`, from its making to `close`, or to `remove`.
 
     `mode` "new" refuses a run that is there, "resume" goes on with it, "restart" removes it. A store in which no chunk
     is finished holds nothing: any mode begins in it. `names`: of the tracks. `rate`: frames per second, for messages.
-    `state` and `frames` say where the loop goes on; `notes` what a user should know.
+    `state` and `frames` say where the loop goes on, also when the store is gone; `notes` what a user should know.
     Raises InputError for a run that may not be gone on with, OutputError for what the folder or the disk refuses.
     """
 
@@ -90,6 +92,7 @@ class ChunkStore:
         self.chunks: list[Chunk] = []
         self.state: LoopState | None = None
         self.notes: list[str] = []
+        self._removed = False
         self._names, self._rate, self._facts = names, rate, as_json(facts)
         self._lock = FileLock(folder / _LOCK, thread_local=False)
         with refusing(self._shown):
@@ -141,6 +144,7 @@ class ChunkStore:
 
         Never raises: a note says what stays.
         """
+        self._removed = True
         try:
             self._clear()
             for name in (_HOLDER, _LOCK):
@@ -157,10 +161,11 @@ class ChunkStore:
         if not self._lock.is_locked:
             return
         try:
-            with suppress(OSError):  # it may be gone
-                if not self.chunks and not self._numbers("json"):
-                    self.remove()
-                (self.folder / _HOLDER).unlink(missing_ok=True)
+            with suppress(OSError):
+                if not self._removed:
+                    (self.folder / _HOLDER).unlink(missing_ok=True)
+                    if not self.chunks and not self._numbers("json"):
+                        self.remove()
         finally:
             self._lock.release()
 
@@ -233,7 +238,7 @@ class ChunkStore:
         """Take the chunks up to the last one that is whole and has its state, and remove what lies behind it."""
         recorded = max(self._numbers("json")) + 1
         for chunk in self._recorded():
-            if not all(self._is_good(self.folder / name, chunk) for name in chunk.files if not _is_state(name)):
+            if not all(_is_good(self.folder / name, file) for name, file in chunk.files.items() if not _is_state(name)):
                 break
             self.chunks.append(chunk)
         while self.chunks and (state := self._state_of(self.chunks[-1])) is None:
@@ -259,7 +264,7 @@ class ChunkStore:
             needed = {self.file(number, name).name for name in self._names} | {self._state_file(number).name}
             try:
                 chunk = _from_json(read_json(self._record_file(number), most_bytes=_MOST_BYTES))
-            except (OSError, ValueError):  # none, or a damaged one
+            except (*_MISSING, ValueError):  # none, or a damaged one
                 return
             if (chunk.number, chunk.first) != (number, first) or set(chunk.files) != needed:
                 return
@@ -274,15 +279,8 @@ class ChunkStore:
             if hashlib.sha256(content).hexdigest() != needed.sha256:
                 return None
             return state_from(Field(chunk.state), content)
-        except (OSError, ValueError):
+        except (*_MISSING, ValueError):
             return None
-
-    @staticmethod
-    def _is_good(path: Path, chunk: Chunk) -> bool:
-        try:
-            return path.is_file() and hash_file(path) == chunk.files[path.name]
-        except OSError:  # a disk that cannot read it
-            return False
 
     def _clear(self) -> None:
         """Remove the run: from the moment when its facts are gone there is none. Raises OSError."""
@@ -291,7 +289,6 @@ class ChunkStore:
         for name in self._names_there():
             if _OURS.fullmatch(name) and name not in (_LOCK, _HOLDER):
                 (self.folder / name).unlink(missing_ok=True)
-        self.chunks, self.state = [], None
 
     def _refuse_others(self) -> None:
         if self.folder.is_dir() and not (self.folder / _FACTS).is_file() and (others := self._others()):
@@ -329,6 +326,13 @@ class ChunkStore:
     def _said(self, chunks: list[Chunk]) -> str:
         frames = chunks[-1].first + chunks[-1].frames if chunks else 0
         return f"{len(chunks)} chunk{'' if len(chunks) == 1 else 's'}, {float(frames / self._rate):.2f} s"
+
+
+def _is_good(path: Path, needed: FileRecord) -> bool:
+    try:
+        return hash_file(path) == needed
+    except _MISSING:
+        return False
 
 
 def _is_state(name: str) -> bool:

@@ -1,7 +1,7 @@
 """From sound to audio tokens: `speech_encoder` once a piece of 60 s, `audio_tokens` once a clip.
 
 `audio_tokens` reads a finished sound, piece by piece, and holds the features of two pieces at most: a clip at a piece's
-end needs the first two frames of the next. `LiveSpeech` is fed as sound comes.
+end needs the first two frames of the next. Speech that is still going on is `runtime.hallo2.live_speech`'s.
 
 Source: SPEC 5 (Speech encoder), SPEC 7 (Audio).
 """
@@ -16,11 +16,10 @@ import numpy as np
 from engines.backend import Backend, Buffer, Session
 from runtime.finite import require_finite
 from runtime.hallo2.audio_plan import AudioPlan, Piece, conv_outputs, planned
-from runtime.hallo2.presets import AUDIO_WINDOW, FPS, PIECE_S, SAMPLES_PER_FRAME
+from runtime.hallo2.presets import AUDIO_WINDOW
 from runtime.stages import Stages
 
 RADIUS = AUDIO_WINDOW // 2  # frames before and behind a frame that its tokens hear
-CONTEXT_S = 8.0  # that live speech is encoded with
 _STAGE = "speech"
 _FLOOR = 1e-7  # of the variance, so that silence stays silence
 
@@ -158,102 +157,6 @@ def audio_tokens(
     Iterating raises NonFiniteError, ValueError for a piece of another length, and what `pieces` raises.
     """
     return SpeechTokens(backend, sessions, pieces, clip=clip, released=released, first_clip=first_clip, stages=stages)
-
-
-class LiveSpeech:
-    """Audio tokens of sound that is pushed as it comes: clip after clip, each once two frames behind it are heard.
-
-    So the latency of a clip's first frame is F + 2 frames, 80 ms more than the clip, and its computing. `context_s`
-    seconds that end there are encoded anew for every clip, and normalised by their own mean and variance. That is what
-    differs from a file, whose sound is normalised and encoded 60 s at a time: a live frame hears nothing that is
-    further back, and nothing beyond the two frames ahead. Frames lie at the same samples in both, but in a file's last
-    piece: where its end is no whole frame, its frames are up to one closer together, as released.
-
-    At the end, silence fills the last clip, and the last frame stands in for those behind it, as in a file.
-    Memory is what waits to be taken, and the context. One thread at a time.
-    """
-
-    def __init__(
-        self,
-        backend: Backend,
-        sessions: Mapping[str, Session],
-        *,
-        clip: int,
-        context_s: float = CONTEXT_S,
-        stages: Stages | None = None,
-    ) -> None:
-        self._context = round(context_s * FPS)  # frames
-        if not clip + 2 * RADIUS <= self._context <= PIECE_S * FPS:
-            raise ValueError(
-                f"the context needs {(clip + 2 * RADIUS) / FPS:g} to {PIECE_S} s for clips of {clip} frames, "
-                f"got {context_s:g}"
-            )
-        self._backend, self._sessions = backend, sessions
-        self._stages = stages or Stages(most_spans=1)  # it may go on for days
-        self._clip, self._next = clip, 0
-        self._parts: deque[np.ndarray] = deque()
-        self._start = self._stop = 0  # samples that `_parts` hold
-        self._ended = False
-        self._stages.begin(_STAGE)
-
-    @property
-    def frames(self) -> int | None:
-        """To be saved of all clips together; None before `end`."""
-        return -(-self._stop // SAMPLES_PER_FRAME) if self._ended else None
-
-    @property
-    def ready(self) -> int:
-        """How many clips `tokens` would give now."""
-        if self.frames is not None:
-            return -(-self.frames // self._clip) - self._next
-        return max((self._stop // SAMPLES_PER_FRAME - RADIUS) // self._clip - self._next, 0)
-
-    def push(self, samples: np.ndarray) -> None:
-        """More sound: (n,) floats in [-1, 1] at 16 kHz, as many as there are. Raises ValueError."""
-        samples = np.array(samples, np.float32)  # a copy: the caller may use its memory again
-        if samples.ndim != 1:
-            raise ValueError(f"live speech is mono, samples (n,), got {samples.shape}; average its channels")
-        if self._ended:
-            raise ValueError("live speech has ended and takes no more samples; begin another")
-        if len(samples):
-            self._parts.append(samples)
-            self._stop += len(samples)
-
-    def end(self) -> None:
-        """No more sound: the frames that are left are ready. Twice is fine."""
-        self._ended = True
-
-    def tokens(self) -> Buffer:
-        """The next clip's (F, k, Da), the caller's. Raises ValueError where none is `ready`, NonFiniteError."""
-        if not self.ready:
-            raise ValueError("no clip is ready; push more samples, or end the sound")
-        first = self._next * self._clip
-        stop = first + self._clip + RADIUS
-        if self.frames is not None:
-            stop = min(stop, -(-self.frames // self._clip) * self._clip)
-        start = max(stop - self._context, 0)
-        with self._stages.unit(_STAGE, self._clip):
-            wave = normalised(self._heard(start, stop), (stop - start) * SAMPLES_PER_FRAME)
-            what = f"speech encoder: features of live frames {start} to {stop - 1}"
-            features = encoded(self._backend, self._sessions["speech_encoder"], wave, stop - start, what=what)
-            heard = windows(features, first=first, count=self._clip, start=start, total=stop)
-            tokens = tokens_of(self._backend, self._sessions["audio_tokens"], heard)
-        self._next += 1
-        # At the end, the last clip has no frames behind it, and its context begins so much sooner.
-        self._forget((self._next + 1) * self._clip - self._context)
-        return tokens
-
-    def _heard(self, start: int, stop: int) -> np.ndarray:
-        """The samples of these frames, as far as there are."""
-        if len(self._parts) > 1:
-            self._parts = deque([np.concatenate(self._parts)])
-        return self._parts[0][start * SAMPLES_PER_FRAME - self._start : stop * SAMPLES_PER_FRAME - self._start]
-
-    def _forget(self, frame: int) -> None:
-        before = min(frame * SAMPLES_PER_FRAME, self._stop - 1)
-        if before > self._start:
-            self._parts[0] = self._parts[0][before - self._start :].copy()
-            self._start = before
 
 
 def encoded(backend: Backend, session: Session, wave: np.ndarray, frames: int, *, what: str) -> np.ndarray:

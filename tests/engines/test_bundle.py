@@ -203,10 +203,10 @@ def test_the_command_that_rebuilds_is_the_one_that_built():
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        (None, "--preset pocket|hunyuanportrait [--weights PATH | --random-weights]"),
+        (None, "--preset PRESET [--weights PATH | --random-weights]"),
         ({"preset": "pocket"}, "--preset pocket [--weights PATH | --random-weights]"),
         ({"preset": "pocket", "weights": {"kind": "trained", "source": OWN_SOURCE}}, "--preset pocket"),
-        ({"frames": 5, "size": 3}, "--preset pocket|hunyuanportrait [--weights PATH | --random-weights] --frames 5"),
+        ({"frames": 5, "size": 3}, "--preset PRESET [--weights PATH | --random-weights] --frames 5"),
     ],
 )
 def test_without_a_command_what_is_left_of_a_manifest_is_quoted(manifest, words):

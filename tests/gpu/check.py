@@ -30,6 +30,7 @@ from tests.gpu.lines import Line
 from tests.gpu.report import Report
 from tests.gpu.run import CheckConfig, Run
 from tests.gpu.sizes import GRAPHS, SIZES, aside_cores
+from tests.gpu.talk_sizes import MODELS
 
 
 def check(config: CheckConfig) -> int:
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the check itself")
     parser.add_argument("--minutes", type=float, default=8.0, help="at most [8]")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["pocket", "full"], help="[pocket full]")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="[both]")
     parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=list(GRAPHS), help="[all]")
     parser.add_argument("--work", type=Path, help="keep graphs and plans here [a temporary folder, removed]")
     parser.add_argument("--commit", default="", help="for the report, where there is no git")
@@ -113,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         graphs=tuple(name for name in GRAPHS if name in args.graphs),
         work=args.work,
         commit=args.commit,
+        models=tuple(args.models),
     )
     try:
         code = check(config)

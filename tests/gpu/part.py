@@ -56,6 +56,10 @@ def main() -> None:
         from tests.gpu.part_build import tell_build
 
         tell_build(lines, args.family, SIZES[args.size], args.work, graphs)
+    elif args.part == "talk":
+        from tests.gpu.part_talk import tell_talk
+
+        tell_talk(lines, args.family, args.size, args.device, args.work)
     else:
         from tests.gpu.part_family import tell_family
 

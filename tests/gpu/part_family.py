@@ -76,14 +76,7 @@ class FamilyPart:
 
     def open(self) -> Found:
         start = time.perf_counter()
-        if self._family == "onnxruntime":
-            from engines.onnx_backend import OnnxBackend
-
-            self._backend = OnnxBackend(provider="cuda" if self._device == "cuda" else "cpu")
-        else:
-            from engines.trt_backend import open_trt_backend
-
-            self._backend = open_trt_backend(self._family, 0, trace=True)
+        self._backend = open_backend(self._family, self._device)
         return Found(text=f"{self._backend.device} in {time.perf_counter() - start:.1f} s")
 
     def parity(self, name: str) -> Found:
@@ -104,33 +97,13 @@ class FamilyPart:
         chunk = self._size.sampling.decode_chunk
         given = {k: v[:chunk] if name == "vae_decoder" else v for k, v in inputs.items()}
         with PeakMemory(self._device) as memory:
-            seconds, clock = self._seconds(backend, session, given)
+            seconds, clock = seconds_of(backend, session, given)
         median_s = statistics.median(seconds)
         said = f"{median_s * 1e3:.4g} ms (median of {len(seconds)}, {min(seconds) * 1e3:.4g} to "
         return Found(
             text=said + f"{max(seconds) * 1e3:.4g}) by {clock}{memory}",
             facts={"median_s": median_s, "repeats": len(seconds), "clock": clock, "peak_bytes": memory.peak_bytes},
         )
-
-    def _seconds(self, backend: Backend, session: Session, given: Mapping[str, np.ndarray]) -> tuple[list[float], str]:
-        """Seconds of each run after the warm-up: three, because plans are captured at their second run."""
-        inputs = {k: backend.upload(v) for k, v in given.items()}
-        outputs = session.run(inputs)
-        for _ in range(2):
-            session.run(inputs, outputs)
-        backend.synchronize()
-        walls: list[float] = []
-        spans = getattr(backend, "spans", None)
-        if spans is not None:
-            spans()  # what ran before does not count
-        while len(walls) < REPEATS and sum(walls) < AT_MOST_S:
-            start = time.perf_counter()
-            session.run(inputs, outputs)
-            backend.synchronize()
-            walls.append(time.perf_counter() - start)
-        if spans is None:
-            return walls, "the wall clock"
-        return [span.seconds for span in spans() if span.name == session.spec.name], "events"
 
     def clip(self) -> Found:
         """Synthetic tokens in, frames on the host out, through `runtime.hunyuanportrait.denoise` and `runtime.decode`;
@@ -212,3 +185,35 @@ class FamilyPart:
         if self._backend is None:
             raise NotRun(f"{self._family} did not open")
         return self._backend
+
+
+def open_backend(family: str, device: str) -> Backend:
+    """One with a timeline, where its family can have one."""
+    if family == "onnxruntime":
+        from engines.onnx_backend import OnnxBackend
+
+        return OnnxBackend(provider="cuda" if device == "cuda" else "cpu")
+    from engines.trt_backend import open_trt_backend
+
+    return open_trt_backend(family, 0, trace=True)
+
+
+def seconds_of(backend: Backend, session: Session, given: Mapping[str, np.ndarray]) -> tuple[list[float], str]:
+    """Seconds of each run after the warm-up, three, because plans are captured at their second run; and whose clock."""
+    inputs = {k: backend.upload(v) for k, v in given.items()}
+    outputs = session.run(inputs)
+    for _ in range(2):
+        session.run(inputs, outputs)
+    backend.synchronize()
+    walls: list[float] = []
+    spans = getattr(backend, "spans", None)
+    if spans is not None:
+        spans()  # what ran before does not count
+    while len(walls) < REPEATS and sum(walls) < AT_MOST_S:
+        start = time.perf_counter()
+        session.run(inputs, outputs)
+        backend.synchronize()
+        walls.append(time.perf_counter() - start)
+    if spans is None:
+        return walls, "the wall clock"
+    return [span.seconds for span in spans() if span.name == session.spec.name], "events"

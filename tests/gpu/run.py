@@ -15,6 +15,7 @@ from tests.gpu.children import Child
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
 from tests.gpu.sizes import GRAPHS, SIZES, Size
+from tests.gpu.talk_sizes import MODELS
 
 FAMILIES = (RTX, ONNXRUNTIME, TENSORRT)  # the last builds on the GPU, for minutes
 TORCH_SHARE = 0.55  # of what is left, for the largest size: compiling ends it if need be
@@ -34,6 +35,7 @@ class CheckConfig:
     graphs: tuple[str, ...] = GRAPHS
     work: Path | None = None
     commit: str = ""
+    models: tuple[str, ...] = MODELS
 
 
 class Run:
@@ -51,12 +53,21 @@ class Run:
         self._part("facts", self._end_s)
         if not self._ok("machine", "device"):
             why = next((line.text for line in self._report.lines if line.name == "device"), "its part did not start")
-            for section in ("verdict", "torch", *(family.name for family in FAMILIES)):
+            for section in ("verdict", "torch", *(family.name for family in FAMILIES), "talk"):
                 self._say(section, "everything", f"there is no device to measure on: {why}")
             self._report.finished = True
             return False
         for family in (RTX, TENSORRT):
             self._part("verdict", self._until(0.25), "--family", family.name)
+        if MODELS[0] in self._config.models:
+            self._first_model()
+        if MODELS[1] in self._config.models:
+            self._second_model()
+        self.end()
+        self._report.finished = True
+        return True
+
+    def _first_model(self) -> None:
         self._make_artefacts()
         for size in reversed(self._sizes):
             largest = size is self._sizes[-1]
@@ -79,9 +90,19 @@ class Run:
             if family.has_plans and not family.builds_without_gpu:
                 self._build_alone(family, size, until_s, arguments)
             self._part("family", until_s, *arguments)
-        self.end()
-        self._report.finished = True
-        return True
+
+    def _second_model(self) -> None:
+        """ONNX Runtime first: it exports, and makes what the others are held against."""
+        parts = [(size, family) for size in self._sizes for family in (ONNXRUNTIME, RTX, TENSORRT)]
+        for number, (size, family) in enumerate(parts):
+            section, why = f"talk, {family.name}, {size.name}", self._why_not(family)
+            if not why and self._end_s - time.time() < START_NEEDS_S:
+                why = "no time left"
+            if why:
+                self._say(section, "everything", why)
+                continue
+            arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / f"talk-{size.name}")]
+            self._part("talk", self._until(max(1 / (len(parts) - number), 0.4)), *arguments)
 
     def _make_artefacts(self) -> None:
         """Every size's graphs, and the plans that need no GPU to be built."""

@@ -18,8 +18,8 @@ PATIENCE_S = 300  # of a machine that others keep busy: nothing here is about ti
 
 def test_on_a_cpu_the_check_exports_runs_compares_and_reports(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads of many processes on few cores would wait for each other
-    options = "--device cpu --sizes mini --minutes 120 --graphs vae_decoder step_embedding --commit abc"
-    code = check.main(["--out", str(tmp_path), *options.split()])
+    options = "--device cpu --sizes mini --minutes 120 --models hunyuanportrait --commit abc"
+    code = check.main(["--out", str(tmp_path), *options.split(), "--graphs", "vae_decoder", "step_embedding"])
     report = json.loads((tmp_path / "report.json").read_text())
     found = {(one["section"], one["name"]): one for one in report["lines"]}
     assert report["finished"] and report["commit"] == "abc"
@@ -50,7 +50,7 @@ def test_without_a_gpu_the_report_says_why_nothing_ran(tmp_path, capsys, monkeyp
     assert "no cuda device to measure on" in capsys.readouterr().err
     report = json.loads((tmp_path / "report.json").read_text())
     by_section = {one["section"]: one for one in report["lines"]}
-    for section in ("verdict", "torch", "onnxruntime", "tensorrt", "tensorrt-rtx"):
+    for section in ("verdict", "torch", "onnxruntime", "tensorrt", "tensorrt-rtx", "talk"):
         assert by_section[section]["status"] == "not run"
         assert by_section[section]["text"].startswith("there is no device to measure on: ")
     assert not [one for one in report["lines"] if one["status"] == "failed"]

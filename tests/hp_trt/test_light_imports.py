@@ -40,6 +40,7 @@ def test_hp_trt_itself_loads_nothing_and_its_names_load_numpy_alone():
         "media.images",
         "media.paste",
         "media.video_writer",
+        "resume.resumable_video",
         "sample",
         "streams.display",
     ],

@@ -38,16 +38,20 @@ FLOPS = {
 SPECS = {"motion": spec("motion", {"face_images": ("frames", 3)}, {"motion_tokens": ("frames", 4, 8)}, unit="frames")}
 
 
+def fake_bundle(path, *, family) -> Bundle:
+    records = [
+        GraphRecord(name=n, key=key_of(n.encode()), spec=SPECS.get(n, spec_of(n)), precision="fp32", flops=FLOPS[n])
+        for n in graphs(find_profile("exact"))
+    ]
+    return Bundle(path=path, manifest=replace(manifest_of(*records), sampling={"window": 5, "overlap": 1}))
+
+
 class FakeRuntime:
     """Says what a Runtime says, and leaves the spans of a run that took no time."""
 
     def __init__(self, path, config, *, settle_stages) -> None:
         assert settle_stages, "an asynchronous backend would be timed by its launches"
-        records = [
-            GraphRecord(name=n, key=key_of(n.encode()), spec=SPECS.get(n, spec_of(n)), precision="fp32", flops=FLOPS[n])
-            for n in graphs(find_profile("exact"))
-        ]
-        self.bundle = Bundle(path=path, manifest=replace(manifest_of(*records), sampling={"window": 5, "overlap": 1}))
+        self.bundle = fake_bundle(path, family=config.family)
         own = Sampling.from_manifest(self.bundle.manifest.sampling)
         self.model = SimpleNamespace(work=lambda profile, frames: profile_work(profile, own, frames))
         self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))
@@ -70,6 +74,7 @@ class FakeRuntime:
 @pytest.fixture
 def fake_runtime(monkeypatch):
     monkeypatch.setattr("hp_trt.api.Runtime", FakeRuntime)
+    monkeypatch.setattr(Bundle, "open", staticmethod(fake_bundle))
     # Its graphs take nothing that the model's own do.
     monkeypatch.setattr(HunyuanPortrait, "check_bundle", staticmethod(lambda bundle: None))
 
@@ -109,7 +114,9 @@ def test_the_report_has_the_documented_keys(fake_runtime, monkeypatch, tmp_path)
         "cpu", "cores", "memory_bytes", "system", "python", "onnxruntime", "numpy", "family", "provider", "threads",
         "device",
     }  # fmt: skip
-    assert set(report["bundle"]) == {"path", "preset", "precision", "size", "frames", "weights", "created"}
+    assert set(report["bundle"]) == {
+        "path", "preset", "precision", "size", "frames", "driver", "weights", "created"
+    }  # fmt: skip
     assert set(report["clip"]) == {
         "frames", "padded", "windows", "rows", "decoded", "steps", "rate", "seed", "runs", "warmup"
     }  # fmt: skip
@@ -162,6 +169,8 @@ def test_a_bundle_that_is_none_is_one_line_and_the_users_turn(monkeypatch, tmp_p
         (["--runs", 0], "--runs must be at least 1, got 0"),
         (["--reference-frames", 0], "--reference-frames must be at least 1, got 0"),
         (["--portrait", "p.png"], "only a portrait was given"),
+        (["--audio", "a.wav"], "moved by a driving video: give --portrait and --driving, not --audio"),
+        (["--driving", "d.mp4", "--audio", "a.wav"], "give --driving or --audio, not both"),
         (["--timeline", "t.gif"], "t.gif names no kind of picture; end its name in .png, .svg, .pdf"),
         (["--json", "nowhere/f.json"], "nowhere is no folder; make it first"),
         (["--weight-budget", 2], "a weight budget is for TensorRT's plans, the family is onnxruntime"),

@@ -9,7 +9,7 @@ the audio transformers' products.
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -84,11 +84,13 @@ def fixed(tensor: Tensor) -> nn.Parameter:
 
 
 def folded(net: M, known: Tensor | None = None) -> M:
-    """`net` in its graph's form, for use alone: its keys are others. Shares the weights of `net`, which stays as it is.
+    """`net` in its graph's form, whose keys are others. Its weights are in the memory of those of `net`, which stays as
+    it is, even where the other is halved.
 
     `known`: as for `FoldedResBlock`.
     """
-    shared = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
+    shared: dict[int, Any] = {id(weight): fixed(weight) for weight in net.parameters()}
+    shared |= {id(tensor): tensor for tensor in net.buffers()}
     net = copy.deepcopy(net, shared)
     with torch.no_grad():
         _fold(net, known)

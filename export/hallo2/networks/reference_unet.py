@@ -10,6 +10,7 @@ Source: SPEC 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,9 +44,9 @@ class ReferenceUNet(Skeleton):
         made: dict[tuple[int, int], Tensor] = {}
         last = self.config.places[-1]
 
-        def visit(x: Tensor, place: Place, block: nn.Module) -> Tensor:
+        def visit(x: Tensor, place: Place, block: Any) -> Tensor:
             _, channels, height, width = x.shape
-            attention = block.attentions[place.layer]  # type: ignore[index, union-attr]  # a ModuleList
+            attention = block.attentions[place.layer]
             cells = x.reshape(-1, channels, height * width)
             if place == last:
                 bank = attention.bank(cells)

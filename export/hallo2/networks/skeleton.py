@@ -17,7 +17,7 @@ from export.blocks import MLP, Downsample, SpatialResBlock, Upsample
 from export.hallo2.networks.config import Place, UNetConfig
 
 Beside = Callable[[str, int], Mapping[str, nn.ModuleList]]  # (block, width): its lists of modules, by name
-Visit = Callable[[Tensor, Place, nn.Module], Tensor]  # (state after the residual block, place, its block): the state
+Visit = Callable[[Tensor, Place, Any], Tensor]  # (state after the residual block, place, its Block): the state
 
 
 class Block(nn.Module):
@@ -51,7 +51,7 @@ class Skeleton(nn.Module):
         for level, width in enumerate(c):
             before = c[max(level - 1, 0)]
             resnets = [residual(before if k == 0 else width, width) for k in range(config.layers_per_block)]
-            sampler = {"downsamplers": Downsample(width)} if level < top else {}
+            sampler: dict[str, nn.Module] = {"downsamplers": Downsample(width)} if level < top else {}
             self.down_blocks.append(Block(resnets, beside(f"down_blocks.{level}", width), **sampler))
         self.mid_block = Block([residual(c[top], c[top]) for _ in range(2)], beside("mid_block", c[top]))
         self.up_blocks = nn.ModuleList()
@@ -63,8 +63,8 @@ class Skeleton(nn.Module):
                 residual((below if k == 0 else width) + (finer if k == count - 1 else width), width)
                 for k in range(count)
             ]
-            sampler = {"upsamplers": Upsample(width)} if level > 0 else {}
-            self.up_blocks.append(Block(resnets, beside(f"up_blocks.{i}", width), **sampler))
+            enlarge = {"upsamplers": Upsample(width)} if level > 0 else {}
+            self.up_blocks.append(Block(resnets, beside(f"up_blocks.{i}", width), **enlarge))
 
     def through(self, x: Tensor, emb: Tensor | None, visit: Visit, until: Place | None = None) -> Tensor:
         """From the stem's output (N, C, h, w) to the last level's. `emb`: (1, E), through SiLU. Ends behind `until`."""

@@ -35,10 +35,10 @@ def encode(vae: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
     """
     if pictures.min() >= 0:
         pictures = 2 * pictures - 1
-    return vae.encode(pictures).latent_dist.mean * vae.config.scaling_factor
+    return vae.encode(pictures).latent_dist.mean * vae.config["scaling_factor"]
 
 
 def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     """(F, 4, h, w) scaled latents -> (F, 3, H, W) in [0, 1]."""
-    frames = [vae.decode(frame / vae.config.scaling_factor).sample for frame in latents.split(1)]
+    frames = [vae.decode(frame / vae.config["scaling_factor"]).sample for frame in latents.split(1)]
     return (torch.cat(frames) / 2 + 0.5).clamp(0, 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 RELEASED = {
     "num_train_timesteps": 1000,
@@ -32,4 +32,4 @@ def scheduler(steps: int, **settings: Any) -> DDIMScheduler:
 
 def previous_timestep(schedule: DDIMScheduler, timestep: int) -> int:
     """Where a step from `timestep` arrives: below 0 at the end of a schedule, whose alpha there is 1."""
-    return timestep - schedule.config.num_train_timesteps // schedule.num_inference_steps
+    return timestep - schedule.config["num_train_timesteps"] // schedule.num_inference_steps

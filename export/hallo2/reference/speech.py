@@ -45,7 +45,7 @@ class SpeechEncoder(Wav2Vec2Model):
         features = self.feature_extractor(normalised[None])
         return F.interpolate(features, size=frames, mode="linear", align_corners=True)[0].T
 
-    def forward(self, normalised: torch.Tensor, frames: int) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, normalised: torch.Tensor, frames: int) -> torch.Tensor:
         """(samples) normalised at 16 kHz -> (frames, layers, hidden): the outputs of the layers, not their input."""
         hidden, _ = self.feature_projection(self.conv_features(normalised, frames)[None])
         outputs: list[torch.Tensor] = []

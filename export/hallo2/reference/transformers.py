@@ -32,12 +32,12 @@ def unfold(x: torch.Tensor, pair: int) -> torch.Tensor:
 
 def as_tokens(x: torch.Tensor) -> torch.Tensor:
     """(rows, C, h, w) -> (rows, L, C); cells in the order of rows of the picture."""
-    return x.flatten(2).transpose(1, 2)
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def as_cells(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """(rows, L, C) -> (rows, C, h, w)."""
-    return x.transpose(1, 2).unflatten(2, tuple(size))
+    return x.unflatten(1, tuple(size)).permute(0, 3, 1, 2).contiguous()
 
 
 def attention(width: int, heads: int, context: int | None = None) -> Attention:

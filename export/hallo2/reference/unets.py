@@ -85,6 +85,21 @@ class Conditions:
     banks: Mapping[str, torch.Tensor]  # place -> (2(1+m), L, C)
 
 
+class ResidualBlock(ResnetBlock2D):
+    """diffusers' block on every frame; the time embedding is projected once for all frames of a half."""
+
+    def forward(self, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """hidden (2, C, F, h, w), embedding (2, E)."""
+        pair, frames = hidden.shape[0], hidden.shape[2]
+        x = fold(hidden)
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = h + self.time_emb_proj(F.silu(embedding)).repeat_interleave(frames, dim=0)[:, :, None, None]
+        h = self.conv2(F.silu(self.norm2(h)))
+        if self.conv_shortcut is not None:
+            x = self.conv_shortcut(x)
+        return unfold(x + h, pair)
+
+
 class Layers(nn.Module):
     """What down, middle and up blocks have in common: the transformers of their places, one after the other."""
 
@@ -137,7 +152,7 @@ class DownBlock(Layers):
         """-> hidden, and the skips in the order in which they were made."""
         skips = []
         for layer, resnet in enumerate(self.resnets):
-            hidden = self.transform(_per_frame(resnet, hidden, embedding), layer, given)
+            hidden = self.transform(resnet(hidden, embedding), layer, given)
             skips.append(hidden)
         if self.downsamplers is not None:
             hidden = unfold(self.downsamplers[0](fold(hidden)), hidden.shape[0])
@@ -154,8 +169,8 @@ class MidBlock(Layers):
         self.resnets = nn.ModuleList(_residual(config, width, width) for _ in range(2))
 
     def forward(self, hidden: torch.Tensor, embedding: torch.Tensor, given: Conditions) -> torch.Tensor:
-        hidden = self.transform(_per_frame(self.resnets[0], hidden, embedding), 0, given)
-        return _per_frame(self.resnets[1], hidden, embedding)
+        hidden = self.transform(self.resnets[0](hidden, embedding), 0, given)
+        return self.resnets[1](hidden, embedding)
 
 
 class UpBlock(Layers):
@@ -181,7 +196,7 @@ class UpBlock(Layers):
         """Takes its skips off the end of `skips`."""
         for layer, resnet in enumerate(self.resnets):
             hidden = torch.cat([hidden, skips.pop()], dim=1)
-            hidden = self.transform(_per_frame(resnet, hidden, embedding), layer, given)
+            hidden = self.transform(resnet(hidden, embedding), layer, given)
         if self.upsamplers is not None:
             hidden = unfold(self.upsamplers[0](fold(hidden)), hidden.shape[0])
         return hidden
@@ -220,14 +235,8 @@ class DenoisingUNet(nn.Module):
         return unfold(self.conv_out(F.silu(self.conv_norm_out(fold(hidden)))), pair)
 
 
-def _per_frame(resnet: nn.Module, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-    """hidden (2, C, F, h, w), embedding (2, E)."""
-    pair, frames = hidden.shape[0], hidden.shape[2]
-    return unfold(resnet(fold(hidden), embedding.repeat_interleave(frames, dim=0)), pair)
-
-
-def _residual(config: UNetConfig, inputs: int, outputs: int) -> ResnetBlock2D:
-    return ResnetBlock2D(
+def _residual(config: UNetConfig, inputs: int, outputs: int) -> ResidualBlock:
+    return ResidualBlock(
         in_channels=inputs,
         out_channels=outputs,
         temb_channels=config.embedding_dim,

@@ -12,21 +12,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.families import FamilyName, Provider
 from engines.temporary import temporary_folder
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import find_profile, sampling_of
 from hp_trt.measure.bench import machine
-from hp_trt.measure.bench.clips import clip_files, shortened
+from hp_trt.measure.bench.benched import BenchedRoom, OpenReleased, find_room
+from hp_trt.measure.bench.clips import clip_files, shortened, shortened_sound, speech_files
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
-from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.work import Counted, Flops, released_flops
+from hp_trt.models import find_model, profile_of
 from runtime.stages import Event
+from runtime.work import Work
 
 if TYPE_CHECKING:
     from hp_trt.api import Runtime
-    from hp_trt.hunyuanportrait.race_sides import OpenReleased, Released
+    from hp_trt.interface.results import Animation
     from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt bench", 1
@@ -35,12 +36,14 @@ Tell = Callable[[str, int, int], None]  # what, done, total
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """What to measure, checked when made. Without a portrait and a driving video, the drawn sample is animated."""
+    """What to measure, checked when made. What is not given is drawn: the sample's portrait and driving video, or for a
+    bundle that speech drives a sound like a voice."""
 
     bundle: Path
     portrait: Path | None = None
     driving: Path | None = None
-    frames: int | None = None  # of the driving video; None: all of it, or 50 of the drawn one
+    audio: Path | None = None  # of a bundle that speech drives
+    frames: int | None = None  # of the driving video, or 25ths of a second of sound; None: all, or 50 of what is drawn
     steps: int | None = None  # None: the bundle's
     seed: int | None = None
     threads: int | None = None  # None: every core; the race's too
@@ -56,14 +59,17 @@ class BenchConfig:
     profile: str = "exact"
 
     def __post_init__(self) -> None:
-        if (self.portrait is None) != (self.driving is None):
-            only = "a portrait" if self.driving is None else "a driving video"
-            raise InputError(f"only {only} was given; give --portrait and --driving, or neither for the drawn pair")
+        if self.driving is not None and self.audio is not None:
+            raise InputError("a portrait is moved by a driving video or by speech; give --driving or --audio, not both")
         least = {"frames": 1, "warmup": 0, "runs": 1, "reference_frames": 1, "reference_steps": 1}
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:
                 raise InputError(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
+        if self.open_released is not None and self.profile != "exact":
+            raise InputError(
+                f"the reference is what exact computes, the profile is {self.profile}; leave out --reference"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,10 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     from hp_trt.api import Runtime
 
     tell = tell or (lambda what, done, total: None)
-    chosen = find_profile(config.profile)
+    bundle = Bundle.open(config.bundle, family="")  # its manifest alone: what is wrong is told before files are hashed
+    chosen = profile_of(bundle, RuntimeConfig(profile=config.profile))
+    room = find_room(bundle.manifest.model)
+    check_files(config, bundle)
     setup = RuntimeConfig(
         family=config.family,
         provider=config.provider,
@@ -92,27 +101,30 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         threads=config.threads,
         profile=chosen,
     )
-    if config.open_released is not None and chosen.name != "exact":
-        raise InputError(f"the reference is what exact computes, the profile is {chosen.name}; leave out --reference")
     with (
         # Stages of a live profile run beside each other: to wait after each would be another program.
         Runtime(config.bundle, setup, settle_stages=chosen.mode == "clip") as runtime,
         temporary_folder("bench") as folder,
     ):
         own = runtime.bundle.manifest.sampling
-        sampling = sampling_of(own, chosen, steps=config.steps, seed=config.seed)
-        portrait, driving = clip_files(folder, portrait=config.portrait, driving=config.driving, frames=config.frames)
+        sampling = room.sampling(own, chosen, steps=config.steps, seed=config.seed)
+        files = Files.of(config, room, folder)
         opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
         runs, walls_s = [], []
         for number in range(config.warmup + config.runs):
             tell("warm up" if number < config.warmup else "run", number, config.warmup + config.runs)
             start_s = time.perf_counter()
-            animation = runtime.animate(portrait, driving, folder / "out.mp4", **vars(sampling))
+            animation = files.animate(runtime, room, folder / "out.mp4", vars(sampling))
             if number >= config.warmup:
                 walls_s.append(time.perf_counter() - start_s)
                 runs.append(tuple(animation.stages.spans))
         peak_bytes = machine.peak_bytes()
-        clip, done = _work(runtime, chosen, sampling, animation.frames)
+        work, done = _work(runtime, chosen, sampling, animation.frames)
+        padded, windows = room.extent(work)
+        rows = room.rows(sampling)
+        # The released program's is by the bundle's own sampling, unless the profile is exact and the caller chose.
+        exact = sampling if chosen.name == "exact" else room.sampling(own, _released(bundle), steps=None, seed=None)
+        released = room.released(runtime.bundle.manifest, exact, animation.frames)
         report = {
             "format": FORMAT,
             "schema": SCHEMA,
@@ -120,14 +132,18 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
             "bundle": _bundle(runtime),
             "profile": chosen.name,
             "clip": {
-                **asdict(clip),
-                "steps": len(clip.rows),
+                "frames": animation.frames,
+                "padded": padded,
+                "windows": windows,
+                "rows": rows,
+                "decoded": sum(call.units * call.times for call in work.graphs["decode"]),
+                "steps": len(rows),
                 "rate": float(animation.rate),
                 "seed": sampling.seed,
                 "runs": config.runs,
                 "warmup": config.warmup,
             },
-            **summary(runs, walls_s, clip.frames, done, _released(runtime, chosen, sampling, clip.frames)),
+            **summary(runs, walls_s, animation.frames, done, released),
             "memory": {
                 "peak_bytes": peak_bytes,
                 "opened_bytes": opened_bytes,
@@ -138,33 +154,64 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
             "reference": None,
         }
         if config.open_released is not None:
-            released = config.open_released(runtime.bundle.manifest, getattr(runtime.backend, "threads", None))
-            report["reference"] = _race(config, runtime, released, portrait, driving, clip.frames, folder, tell)
+            report["reference"] = _race(config, runtime, room, files, animation.frames, folder, tell)
     middle = walls_s.index(statistics.median_low(walls_s))
     return Bench(report=report, spans=runs[middle], wall_s=walls_s[middle])
 
 
-def _work(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> tuple[Counted, dict[str, int]]:
+def check_files(config: BenchConfig, bundle: Bundle) -> None:
+    """Raises InputError for files that do not move this bundle's portraits."""
+    whose = f"{bundle.path} is for {bundle.manifest.model}, whose portraits are moved by"
+    if find_model(bundle).driver == "audio":
+        if config.driving is not None:
+            raise InputError(
+                f"{whose} speech: give --audio FILE in the place of --driving, or neither for a made voice"
+            )
+        return
+    if config.audio is not None:
+        raise InputError(
+            f"{whose} a driving video: give --portrait and --driving, not --audio, or none of them for the drawn pair"
+        )
+    if (config.portrait is None) != (config.driving is None):
+        only = "a portrait" if config.driving is None else "a driving video"
+        raise InputError(f"only {only} was given; give --portrait and --driving, or neither for the drawn pair")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What is animated, the same in every run."""
+
+    portrait: Path
+    driver: Path  # a driving video, or a sound
+
+    @classmethod
+    def of(cls, config: BenchConfig, room: BenchedRoom, folder: Path) -> Files:
+        """The user's, or drawn into `folder`."""
+        user, frames = config.portrait, config.frames
+        if room.driver == "video":
+            portrait, driver = clip_files(folder, portrait=user, driving=config.driving, frames=frames)
+        else:
+            portrait, driver = speech_files(folder, portrait=user, audio=config.audio, frames=frames)
+        return cls(portrait=portrait, driver=driver)
+
+    def animate(self, runtime: Runtime, room: BenchedRoom, out: Path, options: Mapping[str, Any]) -> Animation:
+        if room.driver == "video":
+            return runtime.animate(self.portrait, self.driver, out, **options)
+        return runtime.animate(self.portrait, out=out, audio=self.driver, **options)
+
+
+def _released(bundle: Bundle) -> Profile:
+    """The profile that changes nothing."""
+    return find_model(bundle).profiles.find("exact")
+
+
+def _work(runtime: Runtime, profile: Profile, sampling: Any, frames: int) -> tuple[Work, dict[str, int]]:
     """What a clip of `frames` is with `profile` and `sampling`, and its FLOPs by stage."""
     from hp_trt.measure.planning.planned_model import model_of_bundle
 
     model = model_of_bundle(runtime.bundle)
     work = runtime.model.work(replace(profile, sampling=vars(sampling)), frames)  # as `animate` was given it
-    clip = Counted(
-        frames=frames,
-        padded=work.padded if work.mode == "clip" else frames,
-        windows=work.windows,
-        rows=tuple(len(step.rows) for step in sampling.guidance()),
-        decoded=sum(call.units * call.times for call in work.graphs["decode"]),
-    )
-    return clip, {stage: round(sum(model.flops(call) for call in calls)) for stage, calls in work.graphs.items()}
-
-
-def _released(runtime: Runtime, profile: Profile, sampling: Sampling, frames: int) -> dict[str, int]:
-    """What the released program would do for the same clip: by the bundle's own sampling, unless the profile is exact
-    and the caller chose another."""
-    own = sampling if profile.name == "exact" else Sampling.from_manifest(runtime.bundle.manifest.sampling)
-    return released_flops(Counted.of(frames, own), _flops(runtime))
+    return work, {stage: round(sum(model.flops(call) for call in calls)) for stage, calls in work.graphs.items()}
 
 
 def summary(
@@ -210,29 +257,27 @@ def summary(
 
 
 def _race(
-    config: BenchConfig,
-    runtime: Runtime,
-    released: Released,
-    portrait: Path,
-    driving: Path,
-    frames: int,
-    folder: Path,
-    tell: Tell,
+    config: BenchConfig, runtime: Runtime, room: BenchedRoom, files: Files, frames: int, folder: Path, tell: Tell
 ) -> dict[str, Any]:
-    from hp_trt.hunyuanportrait.race_sides import Inputs, animate_exact, animate_released
     from hp_trt.measure.bench.race import race
 
+    assert config.open_released is not None, "no race was asked for"
+    released = config.open_released(runtime.bundle.manifest, getattr(runtime.backend, "threads", None))
     raced = min(config.reference_frames or frames, frames)
+    driver = files.driver
     if raced < frames:
-        driving = shortened(driving, folder / "race.mp4", raced)
+        shorten = shortened if room.driver == "video" else shortened_sound
+        driver = shorten(driver, folder / f"race{'.mp4' if room.driver == 'video' else '.wav'}", raced)
     own, steps = runtime.bundle.manifest.sampling, config.reference_steps or config.steps
-    sampling = sampling_of(own, runtime.profile, steps=steps, seed=config.seed)
-    inputs = Inputs(portrait=portrait, driving=driving, out=folder / "race-out.mp4", sampling=sampling)
+    sampling = room.sampling(own, runtime.profile, steps=steps, seed=config.seed)
+    exact, reference = room.sides(
+        runtime, released, portrait=files.portrait, driver=driver, out=folder / "race-out.mp4", sampling=sampling
+    )
     return race(
-        lambda: animate_exact(runtime, inputs),
-        lambda: animate_released(runtime, released, inputs),
+        exact,
+        reference,
         turns=config.runs,
-        steps=sampling.executed_steps,
+        steps=len(room.rows(sampling)),
         threads=released.threads,
         torch=released.torch,
         tell=tell,
@@ -258,10 +303,7 @@ def _bundle(runtime: Runtime) -> dict[str, Any]:
         "precision": manifest.precision,
         "size": list(manifest.size),
         "frames": manifest.frames,
+        "driver": find_model(runtime.bundle).driver,
         "weights": manifest.weights["kind"],
         "created": manifest.created,
     }
-
-
-def _flops(runtime: Runtime) -> Flops:
-    return {name: record.flops for name, record in runtime.bundle.manifest.graphs.items()}

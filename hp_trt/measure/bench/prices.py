@@ -21,6 +21,7 @@ from engines.families import FamilyName, Provider
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import find_profile, fitted, graphs, own_profiles, read_profiles, sampling_of
 from hp_trt.measure.bench import machine
+from hp_trt.measure.bench.drawn import require_video
 from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt price list", 1
@@ -100,6 +101,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     from hp_trt.measure.evaluation.evaluate import evaluate
 
     chosen = config.chosen()  # a name that there is not is told before the bundle is opened
+    require_video(config.bundle, "--profiles")
     left_out = config.left_out(Bundle.open(config.bundle, family=config.family).manifest.graphs)
     profiles = [profile for profile in chosen if profile.name not in left_out]
     speeds = []

@@ -24,6 +24,7 @@ from hp_trt.live.pushing import pushing
 from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
 from hp_trt.measure.bench import machine
+from hp_trt.measure.bench.drawn import require_video
 
 FORMAT, SCHEMA = "hp-trt soak", 1
 _CLIP_FRAMES = 100  # drawn once
@@ -67,6 +68,7 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
     from hp_trt.api import Runtime
     from procedural.clip import clip
 
+    require_video(config.bundle, "--soak")
     drawn = clip(config.seed, frames=_CLIP_FRAMES, px=256)
     images = drawn.frames()
     setup = RuntimeConfig(

@@ -39,11 +39,12 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What the table does not hold, a fact a line."""
     whole, first, memory = report["end_to_end"], report["first_frame"], report["memory"]
     clip, flops, machine, bundle = (report[part] for part in ("clip", "flops", "machine", "bundle"))
-    runs = len(whole["seconds"])
+    runs, spoken = len(whole["seconds"]), bundle.get("driver") == "audio"  # older files do not say
     yield ""
     yield (
         f"end to end   {whole['frames_per_s']:.2f} frames/s: {counted(clip['frames'], 'frame')}, "
-        f"{counted(clip['steps'], 'step')}, {counted(clip['windows'], 'window')}, {_median_of(runs)}, "
+        f"{counted(clip['steps'], 'step')}, {counted(clip['windows'], 'clip' if spoken else 'window')}, "
+        f"{_median_of(runs)}, "
         f"{clip['warmup']} to warm up"
     )
     yield (
@@ -65,7 +66,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     weights = "RANDOM weights, for benchmarks only" if bundle["weights"] == "random" else f"{bundle['weights']} weights"
     yield (
         f"bundle       {bundle['preset']}, {bundle['precision']}, {bundle['size'][0]} x {bundle['size'][1]} px, "
-        f"windows of {bundle['frames']} frames, {weights}"
+        f"{'clips' if spoken else 'windows'} of {bundle['frames']} frames, {weights}"
     )
     for note in report["notes"]:
         yield f"note         {note}"

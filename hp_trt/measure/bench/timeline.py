@@ -16,11 +16,12 @@ SEAM = 0.004  # of the picture's width
 def titles(report: Mapping[str, Any]) -> dict[str, str]:
     """What stands above the picture, from the bench's report."""
     whole, clip, bundle, machine = (report[part] for part in ("end_to_end", "clip", "bundle", "machine"))
+    window = "clip" if bundle.get("driver") == "audio" else "window"
     return {
         "title": f"{bundle['preset']} {bundle['precision']}: {whole['frames_per_s']:.2f} frames/s",
         "subtitle": (
             f"{counted(clip['frames'], 'frame')}, {counted(clip['steps'], 'step')}, "
-            f"{counted(clip['windows'], 'window')}, {bundle['weights']} weights; {machine['cpu']}, {machine['device']}"
+            f"{counted(clip['windows'], window)}, {bundle['weights']} weights; {machine['cpu']}, {machine['device']}"
         ),
     }
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+CELL_PX = 8  # pixels a latent cell covers along a side, in every preset
+
 Polynomial = Mapping[tuple[int, float], float]
 
 

@@ -13,10 +13,8 @@ import hashlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,30 +22,19 @@ import numpy as np
 from engines.backend import Session
 from engines.cores import available_cores
 from engines.spec import NetworkSpec, plain_name
-from engines.temporary import temporary_folder
-from hp_trt.hunyuanportrait.counts import LIKE
-from hp_trt.measure.planning.planned_model import PlannedModel
+from hp_trt.measure.planning.pieces import CLIP_FRAMES, Piece
+from hp_trt.measure.planning.planned_model import PlannedModel, PlannedRoom
 from hp_trt.measure.planning.predict import Timed
 from runtime.work import Call, Work
 
 if TYPE_CHECKING:
     from hp_trt.api import Runtime
 
-CLIP_FRAMES = 10  # of the drawn clip: the host's work differs from frame to frame
 LONGEST_S = 20.0  # a call that is expected to take longer is not tried; nor is the drawn clip animated then
 CROWDED = 0.8  # a smaller part of the cores than this is told
 ENOUGH_S = 0.3  # measured for so long, or so often:
 MOST_RUNS, LEAST_RUNS = 12, 2
 HASHED_MB = 64  # by each thread, to see how many run at a time: about 0.2 s of SHA-256
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """What one piece of work took."""
-
-    seconds: float
-    core_s: float  # of all threads of this process
-    runs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +51,7 @@ class Measured:
 
     def graph(self, model: PlannedModel, call: Call) -> Timed:
         """By the seconds a FLOP of the same graph, or of the one most like it."""
-        name = next(n for n in (call.graph, *_alike(call.graph), *self.graphs) if n in self.graphs)
+        name = next(n for n in (call.graph, *_alike(call.graph, model), *self.graphs) if n in self.graphs)
         piece, flops = self.graphs[name]
         share = model.flops(call) / flops
         return Timed(seconds=share * piece.seconds, core_s=share * piece.core_s, bound="measured")
@@ -101,7 +88,9 @@ def measure(
             notes.append(f"{call.graph} was not tried, one call would take about {expected_s:.0f} s")
             continue
         # On a card the first run of a shape is a plain one, the second is captured, the third is as all others.
-        piece = _repeated(_run(runtime, sessions[call.graph], call), warmup=2 if runtime.backend.asynchronous else 1)
+        piece = _repeated(
+            _run(runtime, sessions[call.graph], call, model), warmup=2 if runtime.backend.asynchronous else 1
+        )
         graphs[call.graph] = piece, flops
         if flops > 1e8:  # below, most of the time is overhead
             slowest = max(slowest, piece.seconds / flops)
@@ -120,7 +109,7 @@ def measure(
             f"writing was measured with drawn frames, which are written up to twice as fast as those of the networks: "
             f"to make {CLIP_FRAMES} of these would take about {making_s:.0f} s"
         )
-    pieces = host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
+    pieces = model.room.host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
     cores = (cores_before + cores_left(available_cores())) / 2
     if cores < CROWDED * available_cores():
         notes.append(
@@ -142,20 +131,20 @@ def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray
     return arrays
 
 
-def sizes_of(call: Call, spec: NetworkSpec) -> dict[str, int]:
+def sizes_of(call: Call, spec: NetworkSpec, room: PlannedRoom) -> dict[str, int]:
     """The run-time sizes of one call of the graph that promises `spec`."""
-    named = {"frames": call.frames, "total": call.total, spec.unit: call.units}
+    named = {"frames": call.frames, "total": call.total, **room.sizes(call), spec.unit: call.units}
     return {dim: named[dim] for dim in spec.ranges}
 
 
-def _alike(graph: str) -> tuple[str, ...]:
+def _alike(graph: str, model: PlannedModel) -> tuple[str, ...]:
     plain, _ = plain_name(graph)
-    return (plain, *LIKE.get(plain, ()))
+    return (plain, *model.room.like.get(plain, ()))
 
 
 def _like(call: Call, sessions: Mapping[str, Session], model: PlannedModel) -> Call:
     """A call of the graph most like one that is not there, as a clip would make it."""
-    name = next(name for name in (*_alike(call.graph), *sessions) if name in sessions)
+    name = next(name for name in (*_alike(call.graph, model), *sessions) if name in sessions)
     most = [found.max for found in sessions[name].spec.ranges.values()]
     frames, total = model.window if call.frames else 0, model.window if call.total else 0
     return replace(call, graph=name, units=min([call.units, *most]), frames=frames, total=total)
@@ -188,8 +177,9 @@ def _extent(call: Call) -> int:
     return call.units * max(call.frames, 1)
 
 
-def _run(runtime: Runtime, session: Session, call: Call) -> Callable[[], None]:
-    inputs = {k: runtime.backend.upload(v) for k, v in example(session.spec, sizes_of(call, session.spec)).items()}
+def _run(runtime: Runtime, session: Session, call: Call, model: PlannedModel) -> Callable[[], None]:
+    arrays = example(session.spec, sizes_of(call, session.spec, model.room))
+    inputs = {name: runtime.backend.upload(array) for name, array in arrays.items()}
 
     def run() -> None:
         session.run(inputs)
@@ -210,100 +200,3 @@ def _repeated(run: Callable[[], None], *, warmup: int) -> Piece:
         seconds.append(time.perf_counter() - start_s)
         cores.append(time.process_time() - start_core_s)
     return Piece(seconds=statistics.median(seconds), core_s=statistics.median(cores), runs=len(seconds))
-
-
-def host_pieces(runtime: Runtime, *, make: bool, follow: bool) -> dict[str, Piece]:
-    """Each of the host's stages on a drawn clip, a piece's mean: pieces differ, and a clip has them all.
-
-    `make`: animate it first, and write what comes out. `follow`: look for a face where it was, as live sessions do.
-    """
-    from hp_trt.sample import write_driving, write_portrait
-
-    with temporary_folder("plan") as folder:
-        portrait, driving = folder / "portrait.png", folder / "driving.mp4"
-        write_portrait(portrait, seed=0)
-        write_driving(driving, seed=1, frames=CLIP_FRAMES)
-        made = [frame.crop for frame in runtime.frames(portrait, driving)] if make else None
-        _host_work(runtime, portrait, driving, folder / "warm.mp4", frames=2, made=made, follow=follow)
-        return _host_work(runtime, portrait, driving, folder / "out.mp4", frames=CLIP_FRAMES, made=made, follow=follow)
-
-
-def _host_work(
-    runtime: Runtime,
-    portrait: Path,
-    driving: Path,
-    out: Path,
-    *,
-    frames: int,
-    made: Sequence[np.ndarray] | None,
-    follow: bool,
-) -> dict[str, Piece]:
-    """What `Runtime.animate` does without its networks. `made`: what they would make, (S, S, 3) uint8; None: the
-    driving frames themselves.
-
-    A piece of writing has its share of what the encoder holds back until the end: the bench's `write` and `finish`.
-    """
-    import cv2
-
-    from hp_trt.faces.face import largest_face
-    from hp_trt.faces.found import find_faces, follow_face
-    from hp_trt.faces.locators import open_locator
-    from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
-    from hp_trt.hunyuanportrait.portrait import portrait_crop
-    from hp_trt.media.images import load_image
-    from hp_trt.media.paste import PasteBack
-    from hp_trt.media.video import VideoReader
-    from hp_trt.media.video_writer import VideoWriter
-
-    geometry, clock = runtime.bundle.manifest.geometry, _Clock()
-    locator = open_locator(runtime.config.locator, runtime.config.locator_file)
-    with clock.piece("portrait_crop"):
-        image = load_image(portrait)
-        crop = portrait_crop(image, locator, crop_px=geometry["crop_px"], appearance_px=geometry["appearance_px"])
-    paste, reader = PasteBack(image, crop.box), VideoReader(driving)
-    with clock.piece("first_face"):
-        face = first_face(iter(reader), locator)
-    cropper = DrivingCrops(locator, face, crop_px=geometry["crop_px"], size=geometry["motion_px"])
-    driven = reader.timed()
-    side, shown = geometry["crop_px"], []
-    for number in range(frames):
-        with clock.piece("read"):
-            frame = next(driven)
-        with clock.piece("crop"):
-            faces = follow_face(locator, frame.image, face) if follow else []
-            faces = faces or find_faces(locator, frame.image, number)
-            cropper.crop_of(frame.image, faces)
-            face = largest_face(faces) if faces else face
-        shown.append((cv2.resize(frame.image, (side, side)) if made is None else made[number], frame.time_s))
-    height, width = image.shape[:2]
-    with clock.piece("write", frames), VideoWriter(out, width=width, height=height, driving=reader.info) as writer:
-        for picture, time_s in shown:
-            writer.write(paste(picture), time_s)
-        writer.finish()
-    return clock.pieces()
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self._spent: dict[str, list[tuple[float, float, int]]] = {}
-
-    @contextmanager
-    def piece(self, stage: str, pieces: int = 1) -> Iterator[None]:
-        start_s, start_core_s = time.perf_counter(), time.process_time()
-        yield
-        spent = time.perf_counter() - start_s, time.process_time() - start_core_s, pieces
-        self._spent.setdefault(stage, []).append(spent)
-
-    def pieces(self) -> dict[str, Piece]:
-        """A piece's mean."""
-        means = {}
-        for stage, spent in self._spent.items():
-            count = sum(pieces for _, _, pieces in spent)
-            means[stage] = Piece(
-                seconds=sum(seconds for seconds, _, _ in spent) / count,
-                core_s=sum(core_s for _, core_s, _ in spent) / count,
-                runs=count,
-            )
-        return means

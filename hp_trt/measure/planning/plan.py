@@ -18,16 +18,6 @@ from engines.families import FamilyName, Provider
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import (
-    ADDED_BY,
-    SMALL_DECODER,
-    find_profile,
-    fitted,
-    graphs,
-    misses_small_decoder,
-    own_profiles,
-)
-from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
@@ -51,6 +41,7 @@ class PredictConfig:
     size: int | None = None  # pixels; None: the preset's, or the bundle's
     frames: int = FRAMES  # of the driving video
     steps: int | None = None  # None: the profile's, or the preset's
+    guidance: float | None = None  # likewise; of models that have one scale
     precision: str | None = None  # "fp16" | "fp32"; None: fp16, or the bundle's
     rate: float | None = None  # driving frames a second; None: as many as are wished for, or 25
     fps: float | None = None  # a wish
@@ -107,7 +98,7 @@ class Plan:
             "preset": self.model.preset,
             "size": self.choice.size,
             "precision": self.model.precision,
-            "prediction": self.prediction.to_json(),
+            "prediction": self.prediction.to_json() | self._spoken(),
             "wishes": [
                 {
                     "kind": found.wish.kind,
@@ -123,6 +114,13 @@ class Plan:
             "notes": list(self.notes),
         }
 
+    def _spoken(self) -> dict[str, float]:
+        """What more there is to say of a portrait that speaks."""
+        if self.model.room.driver != "audio":
+            return {}
+        made = self.prediction
+        return {"clips_per_s": made.clips_per_s, "real_time": made.frames_per_s / RATE}
+
 
 def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Plan:
     """`tell` hears what is done when it takes seconds. Raises InputError, BundleError, EngineMismatch."""
@@ -136,9 +134,10 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         model = model_of_preset(
             config.preset or "hunyuanportrait", size=config.size, precision=config.precision or "fp16"
         )
-    asked = find_profile(config.profile)
-    profile = fitted(asked, model.has)
-    work = profile_work(profile, model.sampling, config.frames, steps=config.steps)
+    room, rate = model.room, _rate(config, model)
+    asked = _guided(room.profiles.find(config.profile), model, config)
+    profile = room.fitted(asked, model)
+    work = room.work(profile, model, config.frames, steps=config.steps)
     speed, notes = _speed(config, model, profile, work, bundle, tell or (lambda text: None))
     now = Choice(profile=config.profile, size=model.size, steps=config.steps or _steps(profile, model))
 
@@ -146,9 +145,9 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
     def predicted(choice: Choice) -> Prediction:
         sized = model if choice.size == model.size else model.resized(choice.size)
         assert sized is not None, "sizes of a bundle that nobody else knows are not tried"
-        chosen = fitted(find_profile(choice.profile), model.has)
-        done = profile_work(chosen, sized.sampling, config.frames, steps=choice.steps)
-        return predict(sized, done, speed, rate=config.driving_rate)
+        chosen = room.fitted(_guided(room.profiles.find(choice.profile), model, config), model)
+        done = room.work(chosen, sized, config.frames, steps=choice.steps)
+        return predict(sized, done, speed, rate=rate)
 
     prediction = predicted(now)
     answers = []
@@ -156,7 +155,9 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         if value is not None:
             sizes = range(LEAST_PX, model.size, STEP_PX) if model.resized(model.size) is not None else ()
             # In the package's own order: the more exact first
-            others = [(name, _steps(other, model)) for name, other in own_profiles().items() if name != profile.name]
+            others = [
+                (name, _steps(other, model)) for name, other in room.profiles.own().items() if name != profile.name
+            ]
             wish = Wish(kind=kind, value=value)
             answers.append(answer(wish, now, predicted, profiles=others, sizes=tuple(sizes)))
     return Plan(
@@ -166,8 +167,31 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         memory_bytes=speed.memory_bytes,
         prediction=prediction,
         answers=tuple(answers),
-        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config)),
+        notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config, model, rate)),
     )
+
+
+def _guided(profile: Profile, model: PlannedModel, config: PredictConfig) -> Profile:
+    """The profile with --guidance. Raises InputError where there is no such scale."""
+    if config.guidance is None:
+        return profile
+    if "guidance" not in model.room.profiles.sampling:
+        raise InputError(
+            f"{model.preset} has no one scale of guidance; leave --guidance out, or take a profile of your own that "
+            f"sets {', '.join(name for name in model.room.profiles.sampling if name.startswith('guidance_'))}"
+        )
+    return replace(profile, sampling={**profile.sampling, "guidance": config.guidance})
+
+
+def _rate(config: PredictConfig, model: PlannedModel) -> float:
+    """Frames a second that a live window waits for. Raises InputError for one that the model does not know."""
+    if model.room.driver == "video":
+        return config.driving_rate
+    if config.rate is not None and config.rate != RATE:
+        raise InputError(
+            f"{model.preset} makes {RATE:g} frames of a second of sound, --rate asks for {config.rate:g}; leave it out"
+        )
+    return RATE
 
 
 def _steps(profile: Profile, model: PlannedModel) -> int:
@@ -209,7 +233,8 @@ def _measured(
 ) -> Measured:
     from hp_trt.api import Runtime
 
-    there = profile if set(graphs(profile)) <= set(bundle.manifest.graphs) else find_profile("exact")
+    room = model.room
+    there = profile if set(room.graphs(profile, model)) <= set(bundle.manifest.graphs) else room.profiles.find("exact")
     setup = RuntimeConfig(
         profile=there,
         family=config.family,
@@ -225,16 +250,18 @@ def _measured(
 
 def _of_graphs(asked: Profile, planned: Profile, model: PlannedModel, config: PredictConfig) -> Iterator[str]:
     """Where the graphs are not those that the profile's name leads one to expect."""
-    if misses_small_decoder(asked, model.has):
-        where = f"{config.bundle} has" if config.bundle is not None else f"the weights of {model.preset} have"
-        yield f"{where} no small decoder: the full one is planned; it comes with {SMALL_DECODER}"
-    if config.bundle is not None and (lacking := [name for name in graphs(planned) if name not in model.graphs]):
-        options = " ".join(dict.fromkeys(filter(None, (option_for(name, ADDED_BY) for name in lacking))))
+    yield from model.room.notes(asked, model, config.bundle)
+    needed = model.room.graphs(planned, model)
+    if config.bundle is not None and (lacking := [name for name in needed if name not in model.graphs]):
+        options = " ".join(dict.fromkeys(filter(None, (option_for(name, model.room.added_by) for name in lacking))))
         yield f"{config.bundle} has no {', '.join(lacking)}: planned as if it had; build with {options}"
 
 
-def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[str]:
+def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, model: PlannedModel, rate: float) -> list[str]:
     notes = []
+    spoken = model.room.driver == "audio"
+    grows = "of it only tokens, latents and velocities grow with the clip"
+    grows = "it does not grow with the sound" if spoken else grows
     if isinstance(speed, Card):
         notes.append(
             f"{config.attainable:.0%} of the card's dense peaks are taken to be reached: an assumption, "
@@ -246,8 +273,7 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[
             "--gpu here --bundle DIR measures it"
         )
     notes.append(
-        "memory is an estimate: weights, and activations as if only attention were fused; of it only tokens, latents "
-        "and velocities grow with the clip"
+        f"memory is an estimate: weights, and activations as if only attention were fused; {grows}"
         + ("" if speed.memory_bytes is not None else "; the program's own, and the video's, come on top")
     )
     if speed.memory_bytes is not None and prediction.memory.total > speed.memory_bytes:
@@ -255,9 +281,9 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig) -> list[
             f"it does not fit: about {prediction.memory.total / 2**30:.1f} GiB are needed, {speed.name} has "
             f"{speed.memory_bytes / 2**30:.0f}; plan a smaller --size, or build with --weight-streaming"
         )
-    if prediction.work.mode == "live" and prediction.frames_per_s < config.driving_rate:
+    if prediction.work.mode == "live" and prediction.frames_per_s < rate:
         notes.append(
-            f"slower than a driver of {config.driving_rate:g} frames/s: frames would wait ever longer, or be dropped; "
-            "the latency is that of a frame that did not wait"
+            f"slower than {'speech at' if spoken else 'a driver of'} {rate:g} frames/s: frames would wait ever longer, "
+            "or be dropped; the latency is that of a frame that did not wait"
         )
     return notes

@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from hp_trt.measure.planning.gpus import ATTAINABLE, LAUNCH_S, Gpu
-from hp_trt.measure.planning.planned_model import PlannedModel
+from hp_trt.measure.planning.planned_model import Order, PlannedModel, clips_of, rounds
 from runtime.work import Call, Work
 
-PER_FRAME = frozenset({"read", "crop", "motion", "denoise", "stitch", "decode", "write"})
 CUDA_CONTEXT_BYTES = 500 * 2**20  # of the driver and its libraries: an assumption
 
 
@@ -125,6 +124,11 @@ class Prediction:
     def flops(self) -> float:
         return sum(stage.flops for stage in self.stages)
 
+    @property
+    def clips_per_s(self) -> float:
+        """Of what is made in clips, one after the other."""
+        return clips_of(self.work) / self.total_s if self.work.mode == "clip" else 1 / self.window_s
+
     def to_json(self) -> dict[str, Any]:
         """JSON data."""
         work = self.work
@@ -152,29 +156,28 @@ class Prediction:
 def predict(model: PlannedModel, work: Work, speed: Speed, *, rate: float = 25.0) -> Prediction:
     """`rate`: driving frames a second, which a live window waits for."""
     stages = []
-    for name in ("portrait_crop", "portrait", "first_face", "read", "crop", "motion", "denoise", "stitch", "decode"):
+    order = model.room.order
+    for name in order.stages:
         stages.append(_graphs(name, model, work, speed) if name in work.graphs else _host(name, work, speed))
-    stages.append(_host("write", work, speed))
     seconds = {stage.stage: stage.seconds or 0.0 for stage in stages}
     memory = need(model, work, on_card=speed.memory_bytes is not None)
     missing = tuple(stage.stage for stage in stages if stage.seconds is None)
     if work.mode == "clip":
         total_s = sum(seconds.values())
-        chunks = sum(call.times for call in work.graphs["decode"])
         return Prediction(
             work=work,
             stages=tuple(stages),
             total_s=total_s,
-            window_s=(seconds["denoise"] + seconds["stitch"]) / work.windows,
+            window_s=(seconds["denoise"] + seconds["stitch"]) / (work.windows * rounds(work)),
             frames_per_s=work.frames / total_s,
-            latency_s=total_s - seconds["write"] - seconds["decode"] * (chunks - 1) / chunks,
+            latency_s=total_s - seconds["write"] - model.room.later_s(work, seconds),
             memory=memory,
             missing=missing,
         )
-    window_s = _live_window_s(stages, work, speed)
-    device_s = sum(seconds[name] for name in ("motion", "denoise", "stitch", "decode")) / work.windows
-    crop_s = seconds["crop"] / work.frames
-    before_s = sum(seconds[name] for name in ("portrait_crop", "portrait", "first_face"))
+    window_s = _live_window_s(stages, work, speed, order)
+    device_s = sum(seconds[name] for name in order.on_device) / work.windows
+    host_s = sum(seconds[name] for name in order.on_host) / work.frames
+    before_s = sum(seconds[name] for name in order.before)
     return Prediction(
         work=work,
         stages=tuple(stages),
@@ -183,7 +186,7 @@ def predict(model: PlannedModel, work: Work, speed: Speed, *, rate: float = 25.0
         frames_per_s=work.new_frames / window_s,
         # The window's first frame waits for its last; then all of them are made together. As the session counts: from
         # the push of the driving frame until the frame can be pulled.
-        latency_s=(work.new_frames - 1) / rate + crop_s + device_s,
+        latency_s=(work.new_frames - 1 + order.ahead) / rate + host_s + device_s,
         memory=memory,
         missing=missing,
     )
@@ -198,33 +201,23 @@ def need(model: PlannedModel, work: Work, *, on_card: bool) -> Memory:
         for stage, calls in work.graphs.items()
     }
     others = [most for stage, most in held.items() if stage != "decode"]
-    m, width = model.token_shape
-    token = 2 if model.precision == "fp16" else 4
-    latent = 4 * model.cells * 4  # four channels, fp32
-    if work.mode == "clip":
-        slots = work.windows * work.window
-        clip = work.padded * (m * width * token + 2 * latent) + 2 * slots * latent + 4 * work.padded * slots
-    else:
-        clip = work.padded * (m * width * token + 2 * latent)
-    if rows := max((call.units for call in calls if call.graph == work.kept), default=0):
-        # Those of the window at hand, and in a clip those of every frame: its windows slide.
-        clip += rows * model.given_bytes(work.kept) * (work.window + (work.padded if work.mode == "clip" else 0))
     return Memory(
         weights=sum(cost.weight_bytes for cost in graphs.values()),
         # A live window is decoded while the next one is denoised: then the decoder has memory of its own.
         activations=max(held.values()) if work.mode == "clip" else max(others) + held["decode"],
-        clip=float(clip),
+        clip=model.room.clip_bytes(work, model),
         context=float(CUDA_CONTEXT_BYTES) if on_card else 0.0,
     )
 
 
-def _live_window_s(stages: list[StageCost], work: Work, speed: Speed) -> float:
+def _live_window_s(stages: list[StageCost], work: Work, speed: Speed, order: Order) -> float:
     """The slowest of what runs beside each other: on a CPU each of a session's threads, and all cores together; the
     graphs share a card, and a CPU of few cores."""
-    by_name: Mapping[str, StageCost] = {stage.stage: stage for stage in stages if stage.stage in PER_FRAME}
-    lanes: tuple[tuple[str, ...], ...] = (("read",), ("crop", "motion"), ("denoise", "stitch"), ("decode",), ("write",))
+    every = [name for lane in order.lanes for name in lane]
+    by_name: Mapping[str, StageCost] = {stage.stage: stage for stage in stages if stage.stage in every}
+    lanes = order.lanes
     if speed.takes_turns:
-        lanes = (("motion", "denoise", "stitch", "decode"), ("read",), ("crop",), ("write",))
+        lanes = (order.on_device, *((name,) for name in every if name not in order.on_device))
     slowest = max(sum(by_name[name].seconds or 0.0 for name in lane) for lane in lanes)
     cores_s = sum(stage.core_s for stage in by_name.values()) / speed.cores
     return max(slowest, cores_s) / work.windows

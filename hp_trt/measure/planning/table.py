@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from hp_trt.interface.tables import print_table
-from hp_trt.measure.planning.plan import Plan
+from hp_trt.measure.planning.plan import RATE, Plan
+from hp_trt.measure.planning.planned_model import clips_of
+from hp_trt.measure.planning.predict import Prediction
 
 
 def show(plan: Plan, console: Console | None = None) -> None:
@@ -16,6 +18,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
     rows = []
     prediction = plan.prediction
     known_s = sum(stage.seconds or 0.0 for stage in prediction.stages)
+    spoken = plan.model.room.driver == "audio"
+    pieces = clips_of(prediction.work) if spoken else prediction.work.windows
     for stage in prediction.stages:
         seconds = stage.seconds
         row = (
@@ -23,12 +27,12 @@ def show(plan: Plan, console: Console | None = None) -> None:
             f"{stage.flops / 1e12:.4g}" if stage.flops else "",
             f"{stage.bytes / 1e9:.4g}" if stage.bytes else "",
             "" if seconds is None else f"{seconds:.3g}",
-            "" if seconds is None else f"{seconds / prediction.work.windows:.3g}",
+            "" if seconds is None else f"{seconds / pieces:.3g}",
             "" if seconds is None else f"{seconds / known_s:.1%}",
             stage.bound,
         )
         rows.append(row)
-    headings = ("stage", "TFLOP", "GB moved", "s", "s a window", "share", "bound by")
+    headings = ("stage", "TFLOP", "GB moved", "s", "s a clip" if spoken else "s a window", "share", "bound by")
     print_table(console, headings, rows, left=("bound by",))
     for line in lines(plan):
         console.print(line, markup=False, soft_wrap=True)
@@ -38,18 +42,28 @@ def lines(plan: Plan) -> Iterator[str]:
     """What the table does not hold, a fact a line."""
     prediction, model, choice = plan.prediction, plan.model, plan.choice
     work, memory = prediction.work, prediction.memory
+    spoken = model.room.driver == "audio"
     yield ""
     yield (
         f"plan         {choice.profile} on {plan.device}: {model.preset}, {model.precision}, {choice.size} x "
-        f"{choice.size} px, {_counted(work.frames, 'frame')}"
+        f"{choice.size} px, {_counted(work.frames, 'frame')}" + (f", {work.frames / RATE:g} s of sound" * spoken)
     )
-    yield (
-        f"windows      {work.windows} of {work.window} frames, {_counted(work.steps, 'step')}, "
-        f"{_counted(work.row_forwards, 'row')} of the denoiser in all"
-    )
+    if spoken:
+        halves = "both halves of guidance" if work.rows > work.steps else "one half of guidance alone"
+        yield (
+            f"clips        {clips_of(work)} of {_counted(work.window, 'frame')}, {work.window / RATE:.3g} s each, "
+            f"{_counted(work.steps, 'step')}, {halves}"
+        )
+    else:
+        yield (
+            f"windows      {work.windows} of {work.window} frames, {_counted(work.steps, 'step')}, "
+            f"{_counted(work.row_forwards, 'row')} of the denoiser in all"
+        )
     of_all = f"{prediction.flops / 1e12:.4g} TFLOP"
     yield f"arithmetic   {of_all}, {prediction.flops / work.frames / 1e12:.3g} a frame"
-    if work.mode == "clip":
+    if spoken:
+        yield from _spoken(prediction)
+    elif work.mode == "clip":
         yield (
             f"speed        {prediction.frames_per_s:.3g} frames/s: the clip in {prediction.total_s:.3g} s, stages one "
             f"after the other; {prediction.window_s:.3g} s a window"
@@ -61,13 +75,28 @@ def lines(plan: Plan) -> Iterator[str]:
             f"{prediction.window_s:.3g} s, stages overlap"
         )
         yield f"latency      {prediction.latency_s:.3g} s, glass to glass: waiting for the window, then making it"
-    parts = [(memory.weights, "weights"), (memory.activations, "activations"), (memory.clip, "tokens and latents")]
+    kept = "banks, tokens and latents" if spoken else "tokens and latents"
+    parts = [(memory.weights, "weights"), (memory.activations, "activations"), (memory.clip, kept)]
     parts += [(memory.context, "for CUDA itself")] if memory.context else []
     yield f"memory       about {_size(memory.total)}: " + ", ".join(f"{_size(size)} {what}" for size, what in parts)
     for found in plan.answers:
         yield from found.lines(choice)
     for note in plan.notes:
         yield f"note         {note}"
+
+
+def _spoken(prediction: Prediction) -> Iterator[str]:
+    """Speed and latency of a portrait that speaks: real time is as many frames a second as the video shows."""
+    work, ratio = prediction.work, prediction.frames_per_s / RATE
+    how = "stages one after the other" if work.mode == "clip" else "stages overlap"
+    yield (
+        f"speed        {prediction.clips_per_s:.3g} clips/s, {prediction.frames_per_s:.3g} frames/s, {ratio:.3g} of "
+        f"real time ({RATE:g} frames/s); {how}"
+    )
+    if work.mode == "clip":
+        yield f"latency      {prediction.latency_s:.3g} s from the call to the first frame"
+    else:
+        yield f"latency      {prediction.latency_s:.3g} s, sound to glass: hearing the clip, then making it"
 
 
 def _counted(number: int, noun: str) -> str:

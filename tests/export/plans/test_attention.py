@@ -54,6 +54,15 @@ def attention_graph(path, width=64, dtype=TensorProto.FLOAT16, queries=10, keys=
 )
 def test_fused_kernels_exist_for_these(dtype, query, fused):
     assert is_fused(dtype, query) is fused
+    assert is_fused(dtype, query, rtx=True) is fused
+
+
+def test_heads_160_wide_have_a_kernel_in_one_family_for_sure(tmp_path):
+    """So the other may take them apart, and whoever builds hears how large their maps are."""
+    assert [is_fused("float16", (2, 5, 10, 160), rtx=rtx) for rtx in (False, True)] == [False, True]
+    path = attention_graph(tmp_path / "g.onnx", width=160)
+    facts = [summary(find_attention(path, SPEC, rtx=rtx)) for rtx in (False, True)]
+    assert [(one["fused"], len(one["score_maps"])) for one in facts] == [(0, 1), (1, 0)]
 
 
 def test_an_attention_with_a_kernel_keeps_its_scores_to_itself(tmp_path):

@@ -23,6 +23,7 @@ from export.plans import attention, plan
 from export.plans.attention import attention_line
 from export.plans.plan import build_plan, make_config
 from tests.export.hunyuanportrait.half_graphs import NAMES, half_graphs, half_onnx
+from tests.export.plans.parsed import parsed, promised
 from tests.export.tiny import TINY
 
 RTX = families.RTX
@@ -51,22 +52,6 @@ def target(**options) -> Target:
 
 def build(onnx_path, spec, out, **more):
     return build_plan(RTX, spec=spec, onnx=onnx_path, out=out, **{"target": target(), **more})
-
-
-def parsed(trt, path) -> tuple[dict, dict]:
-    """Name -> (shape, dtype) of a graph's inputs and outputs, as TensorRT reads them."""
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse_from_file(str(path))
-    inputs = [network.get_input(i) for i in range(network.num_inputs)]
-    outputs = [network.get_output(i) for i in range(network.num_outputs)]
-    return tuple({t.name: (tuple(t.shape), trt.nptype(t.dtype).__name__) for t in side} for side in (inputs, outputs))
-
-
-def promised(tensors) -> dict:
-    return {t.name: (tuple(-1 if isinstance(d, str) else d for d in t.dims), t.dtype) for t in tensors}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,7 +104,15 @@ def test_a_plan_is_built_for_several_capabilities_at_once(trt, attentive, tmp_pa
 
 @pytest.mark.parametrize(
     ("batch", "heads", "queries", "width", "fused"),
-    [(6, 2, 7, 64, 1), (6, 2, 7, 32, 1), (1, 2, 7, 32, 1), (6, 1, 7, 32, 1), (6, 2, 1, 64, 0), (1, 1, 7, 64, 0)],
+    [
+        (6, 2, 7, 64, 1),
+        (6, 2, 7, 160, 1),
+        (6, 2, 7, 32, 1),
+        (1, 2, 7, 32, 1),
+        (6, 1, 7, 32, 1),
+        (6, 2, 1, 64, 0),
+        (1, 1, 7, 64, 0),
+    ],
 )
 def test_an_attention_builds_with_a_fused_kernel_or_without(trt, tmp_path, batch, heads, queries, width, fused):
     # Left unmarked, TensorRT for RTX 1.7 gives no plan of the last two. One is the coarsest level at 64 pixels, a
@@ -149,7 +142,7 @@ def ask(path, batch=1, heads=1, queries=70, width=64) -> NetworkSpec:
 def test_an_attention_that_turns_out_to_have_no_kernel_does_not_cost_the_build(trt, tmp_path, monkeypatch):
     """As on a card that nobody has tried: the rules say that it has one, the real compiler says that it has none."""
     for module in (plan, attention):
-        monkeypatch.setattr(module, "is_fused", lambda dtype, query: True)
+        monkeypatch.setattr(module, "is_fused", lambda dtype, query, rtx: True)
     report = build(tmp_path / "ask.onnx", ask(tmp_path / "ask.onnx"), tmp_path / "ask.plan")
     assert (tmp_path / "ask.plan").stat().st_size > 0
     assert report.attention["loose"] == 1
@@ -227,7 +220,7 @@ def test_a_build_that_fails_over_attention_is_done_once_more_with_all_of_them_ma
     refusing = Refusing(says, marked_too=marked_too)
     monkeypatch.setattr(families, "load", lambda family: refusing.module)
     for module in (plan, attention):
-        monkeypatch.setattr(module, "is_fused", lambda dtype, query: True)
+        monkeypatch.setattr(module, "is_fused", lambda dtype, query, rtx: True)
     spec = ask(tmp_path / "ask.onnx")
     if builds == [False] or marked_too:
         with pytest.raises(EngineMismatch, match=f"ask: tensorrt-rtx 1.7.1.116 built no plan: {re.escape(says)}"):

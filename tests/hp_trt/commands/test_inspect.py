@@ -10,7 +10,7 @@ from rich.console import Console
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
-from engines.manifest import OWN_SOURCE, own_hash
+from engines.manifest import OWN_SOURCE, Manifest, own_hash
 from engines.plans import PlanOptions
 from hp_trt.commands.inspect import show, summary
 from tests.engines.bundles import (
@@ -23,6 +23,7 @@ from tests.engines.bundles import (
     with_plans,
 )
 from tests.hp_trt.command_line import refused
+from tests.hp_trt.hallo2.bundles import FRAMES, MOTION_FRAMES, good
 
 
 def text_of(bundle: Bundle) -> str:
@@ -89,3 +90,14 @@ def test_a_bundle_that_its_model_cannot_work_with_is_refused_as_when_it_is_opene
     data = bundle.manifest.to_json() | {"geometry": {"crop_px": 10**6, "appearance_px": 28, "motion_px": 32}}
     (bundle.path / "manifest.json").write_text(json.dumps(data | {"sha256": own_hash(data)}))
     refused(hp_trt("inspect", bundle.path), "geometry.crop_px must be a whole number of 8 to 2048, got 1000000")
+
+
+def test_a_bundle_that_speech_drives_says_so_and_how_long_its_clips_are(tmp_path):
+    talks = Bundle(path=tmp_path, manifest=Manifest.from_json(good()))
+    text = text_of(talks)
+    assert "model      hallo2, moved by speech" in text
+    assert f"clips of {FRAMES} frames, 0.2 s, each going on from {MOTION_FRAMES} motion frames" in text
+    assert summary(talks)["driver"] == "audio"
+    foreign = replace(make_bundle(tmp_path, unet=b"graph").manifest, model="anothers")
+    assert summary(Bundle(path=tmp_path, manifest=foreign))["driver"] is None
+    assert "anothers, of another version" in text_of(Bundle(path=tmp_path, manifest=foreign))

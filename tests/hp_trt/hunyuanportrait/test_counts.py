@@ -9,6 +9,7 @@ import pytest
 
 from hp_trt.hunyuanportrait import counts
 from hp_trt.hunyuanportrait.counts import COUNTS, TERMS, TOKENS
+from hp_trt.measure.planning.counts import CELL_PX
 from hp_trt.measure.planning.planned_model import model_of_preset
 from runtime.hunyuanportrait.presets import CONTEXT, PRESETS
 
@@ -55,12 +56,13 @@ def test_weights_are_those_of_the_published_networks(graph):
     ],
 )
 def test_the_table_is_what_the_real_graphs_count(preset, graph, size, frames):
-    from export.hunyuanportrait.count_table import count_graph, counted_graphs
+    from export.graphs.counting import count_graph
+    from export.hunyuanportrait.count_table import counted_graphs
     from export.hunyuanportrait.presets import PRESETS as REAL
 
     real = REAL[preset]
     graphs = counted_graphs(real, size=size, frames=frames)
-    counted, table = count_graph(graphs[graph], real, {}), COUNTS[preset][graph]
+    counted, table = count_graph(graphs[graph], real.architecture.build, {}), COUNTS[preset][graph]
     cells = (size // 8) ** 2
     assert (counted.flops, counted.moved) == (table.at("flops", frames, cells), table.at("moved", frames, cells)), (
         "the networks have changed: put what `python -m export.hunyuanportrait.count_table` prints "
@@ -77,7 +79,7 @@ def test_what_is_counted_is_what_export_makes():
     assert set(COUNTS) == set(TOKENS) == set(PRESETS) == set(REAL) - {"tiny"}  # of the tests that build bundles
     for name, graphs in COUNTS.items():
         architecture = REAL[name].architecture
-        assert architecture.vae.downscale == counts.CELL_PX
+        assert architecture.vae.downscale == CELL_PX
         assert TOKENS[name] == (
             architecture.motion_refiner["num_queries"],
             architecture.unet.cross_attention_dim,

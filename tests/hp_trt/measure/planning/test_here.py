@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from engines.cores import available_cores
-from hp_trt.faces.haar import HaarLocator
 from hp_trt.hunyuanportrait.profiles import find_profile
 from hp_trt.hunyuanportrait.work import profile_work
 from hp_trt.measure.planning import here
 from hp_trt.measure.planning.here import Measured, Piece, example, measure, sizes_of
 from hp_trt.measure.planning.planned_model import model_of_preset
-from hp_trt.media import paste
-from hp_trt.media.paste import PasteBack
 from hp_trt.profiles import Profile
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.work import Call, Work
@@ -70,11 +67,11 @@ def clips(monkeypatch):
     """Whether the drawn clip was animated: no more is done with it here."""
     asked = []
 
-    def pieces(runtime, *, make, follow):
+    def pieces(room, runtime, *, make, follow):
         asked.append(make)
         return {"crop": Piece(seconds=0.25, core_s=0.25, runs=3)}
 
-    monkeypatch.setattr(here, "host_pieces", pieces)
+    monkeypatch.setattr(type(MODEL.room), "host_pieces", pieces)
     monkeypatch.setattr(here, "cores_left", float)
     return asked
 
@@ -182,7 +179,7 @@ def test_every_call_of_a_clip_and_of_a_stream_has_the_sizes_that_its_graph_asks_
     chosen = profile if isinstance(profile, Profile) else find_profile(profile)
     for call in (call for calls in profile_work(chosen, Sampling(), 60).graphs.values() for call in calls):
         promise = made[call.graph].spec
-        arrays = example(promise, found := sizes_of(call, promise))
+        arrays = example(promise, found := sizes_of(call, promise, MODEL.room))
         assert promise.check_inputs(arrays) == found
         assert not promise.unit or found[promise.unit] == call.units
         for dim, size in (("total", call.total), ("frames", call.frames)):
@@ -204,57 +201,3 @@ def test_a_clip_that_would_take_long_is_not_made_to_measure_its_writing_and_that
         measured = measure(runtime, sessions, MODEL, work(call))
     assert clips == [True, False]
     assert measured.notes[0].startswith("writing was measured with drawn frames, which are written up to twice as fast")
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """A runtime that makes noise, and a drawn clip of three frames."""
-    monkeypatch.undo()
-    monkeypatch.setattr(here, "CLIP_FRAMES", 3)
-    noise = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
-    return SimpleNamespace(
-        bundle=SimpleNamespace(
-            manifest=SimpleNamespace(geometry={"crop_px": 64, "appearance_px": 224, "motion_px": 32})
-        ),
-        config=SimpleNamespace(locator="haar", locator_file=None),
-        frames=lambda portrait, driving: (SimpleNamespace(crop=crop) for crop in noise),
-    )
-
-
-def test_the_hosts_work_is_measured_on_a_drawn_clip(drawn):
-    pieces = here.host_pieces(drawn, make=False, follow=False)
-    assert {stage: piece.runs for stage, piece in pieces.items()} == {
-        "portrait_crop": 1,
-        "first_face": 1,
-        "read": 3,
-        "crop": 3,
-        "write": 3,
-    }
-    assert all(piece.seconds > 0 for piece in pieces.values())
-
-
-def test_what_is_written_is_what_the_networks_make(drawn, monkeypatch):
-    written = []
-
-    class Paste(PasteBack):
-        def __call__(self, generated):
-            written.append(generated)
-            return super().__call__(generated)
-
-    monkeypatch.setattr(paste, "PasteBack", Paste)
-    here.host_pieces(drawn, make=True, follow=False)
-    made = [frame.crop for frame in drawn.frames(None, None)]
-    assert all(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
-    here.host_pieces(drawn, make=False, follow=False)
-    assert not any(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
-
-
-def test_a_live_sessions_face_is_looked_for_where_it_was(drawn, monkeypatch):
-    searched = []
-    locate, near = HaarLocator.locate, HaarLocator.near
-    monkeypatch.setattr(HaarLocator, "locate", lambda *given: searched.append("all") or locate(*given))
-    monkeypatch.setattr(HaarLocator, "near", lambda *given: searched.append("near") or near(*given))
-    here.host_pieces(drawn, make=False, follow=True)
-    assert searched[-3:] == ["near"] * 3
-    here.host_pieces(drawn, make=False, follow=False)
-    assert searched[-3:] == ["all"] * 3

@@ -1,0 +1,146 @@
+"""A portrait that speaks live, over a bundle's real graphs: frames out with their sound, clip after clip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from engines.errors import InputError
+from hp_trt import Runtime
+from hp_trt.faces.landmarks_file import LandmarksFile
+from hp_trt.hallo2.portrait_encoder import encoded
+from hp_trt.sample import write_sample
+from runtime.decode import to_uint8
+from runtime.hallo2.clips import chain
+from runtime.hallo2.live_speech import LiveSpeech
+from runtime.hallo2.motion_frames import first_motion
+from runtime.hallo2.sampling import Sampling
+
+FRAME, CLIP = 640, 3
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    portrait, _ = write_sample(folder, frames=1)
+    return portrait, folder / "portrait.landmarks.json"
+
+
+@pytest.fixture(scope="module")
+def runtime(bundle_of):
+    with Runtime(bundle_of(preset="tiny_talk", parity=False)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def portrait(runtime, drawn):
+    return runtime.portrait(drawn[0], landmarks=drawn[1])
+
+
+def speech(frames: float) -> np.ndarray:
+    """Noise with the values of 16 bits, which samples are given in any case."""
+    rng = np.random.default_rng(0)
+    return (np.rint(3000 * rng.standard_normal(int(frames * FRAME))) / 32768).astype(np.float32)
+
+
+def shown(session, wave: np.ndarray, *, cut: int) -> list:
+    """All frames of a wave that is pushed in parts, while another thread would pull: here the queues hold them all."""
+    for start in range(0, len(wave), cut):
+        session.push(wave[start : start + cut])
+    session.close()
+    return list(session)
+
+
+def test_every_frame_comes_out_in_order_with_its_own_sound(runtime, portrait):
+    wave = speech(7.4)
+    with runtime.live(portrait, queue_in=20, queue_out=20) as session:
+        frames = shown(session, wave, cut=500)
+    assert [frame.index for frame in frames] == list(range(8))
+    assert [frame.pts_s for frame in frames] == [Fraction(n, 25) for n in range(8)]
+    heard = np.concatenate([frame.sound for frame in frames])
+    assert np.array_equal(heard[: len(wave)], wave) and not heard[len(wave) :].any()
+    assert all(frame.crop.shape == (32, 32, 3) and frame.latency_s > 0 for frame in frames)
+    assert frames[0].full().shape == portrait.image.shape
+
+
+def tokens_of(runtime, wave: np.ndarray) -> list:
+    """Of every clip of a wave, whose samples leave two frames late."""
+    sessions, parts = live_sessions(runtime), list(wave.reshape(-1, FRAME))
+    live = LiveSpeech(runtime.backend, sessions, clip=CLIP)
+    starts = range(0, len(parts), CLIP)
+    aheads = [parts[start + CLIP : start + CLIP + 2] or [wave[:0]] for start in starts]
+    return [live.tokens(parts[s : s + CLIP], np.concatenate(a)) for s, a in zip(starts, aheads, strict=True)]
+
+
+def live_sessions(runtime):
+    profile = runtime.model.profiles.find("live")
+    return runtime.graphs.of(profile, runtime.model.roles(profile))
+
+
+def clips_of(runtime, portrait, tokens, state=None):
+    return chain(
+        runtime.backend,
+        live_sessions(runtime),
+        conditions=encoded(portrait).conditions,
+        audio_tokens=tokens,
+        sampling=Sampling.from_manifest(runtime.bundle.manifest.sampling),
+        state=state,
+    )
+
+
+def test_live_frames_are_those_of_the_chain_and_of_the_speech_so_far(runtime, portrait):
+    wave = speech(2 * CLIP)
+    with runtime.live(portrait, queue_in=20, queue_out=20) as session:
+        made = [frame.crop for frame in shown(session, wave, cut=len(wave))]
+    clips = clips_of(runtime, portrait, tokens_of(runtime, wave))
+    np.testing.assert_array_equal(made, [to_uint8(frame) for clip in clips for frame in clip.frames])
+
+
+def test_another_portrait_begins_at_its_own_picture(runtime, portrait, drawn):
+    other = runtime.portrait(np.ascontiguousarray(portrait.image[:, ::-1]), landmarks=Mirrored(drawn[1]))
+    wave = speech(2 * CLIP)
+    with runtime.live(portrait, queue_in=20, queue_out=20) as session:
+        session.push(wave[: (CLIP + 2) * FRAME])  # a clip, and what its last frames hear
+        assert len([session.pull() for _ in range(CLIP)]) == CLIP
+        session.change(portrait=other)
+        session.push(wave[(CLIP + 2) * FRAME :])
+        session.close()
+        made = [frame.crop for frame in session]
+    first, second = tokens_of(runtime, wave)
+    (before,) = clips_of(runtime, portrait, [first])
+    motion = first_motion(encoded(other).conditions.picture, 1)
+    (after,) = clips_of(runtime, other, [second], replace(before.after, motion=motion))
+    np.testing.assert_array_equal(made, [to_uint8(frame) for frame in after.frames])
+
+
+def test_nothing_that_drives_is_refused_where_it_is_pushed(runtime, portrait):
+    with runtime.live(portrait) as session:
+        with pytest.raises(InputError, match="push 0: the samples are 'a picture', needed are"):
+            session.push("a picture")
+        with pytest.raises(InputError, match="push 0: the samples have the shape"):
+            session.push(np.zeros((4, 4, 3), np.float32))
+        session.close()
+        assert list(session) == []
+        with pytest.raises(InputError, match="the live session is closed"):
+            session.push(speech(1))
+
+
+class Mirrored:
+    """The landmarks of a drawn picture, for its mirror image."""
+
+    name, reads_pixels, steadiness = "mirrored", False, 0.0
+
+    def __init__(self, path) -> None:
+        self._file = LandmarksFile.read(path)
+
+    def locate(self, image, frame=0):
+        width = image.shape[1]
+        made = []
+        for face in self._file.locate(image, frame):
+            x, y, w, h = face.box
+            points = np.array([[width - px, py] for px, py in face.landmarks])[[1, 0, 2, 4, 3]]
+            made.append(replace(face, box=(width - x - w, y, w, h), landmarks=points, parts=None, mesh=None))
+        return made

@@ -78,14 +78,16 @@ def check_driver(
         )
 
 
-def check_live_command(bundle: Path) -> None:
-    """Raises InputError unless a video moves this bundle's portraits: `hp-trt live` pushes nothing but its frames."""
-    opened = Bundle.open(bundle, family="")
+def check_takes_video(bundle: Bundle | Path, command: str, instead: str) -> None:
+    """Raises InputError unless a video moves the bundle's portraits, as it does in `command`, which knows nothing else.
+
+    `instead`: what to do. Of a bundle that is not open yet the manifest is enough.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family="")
     if find_model(opened).driver != "video":
         raise InputError(
-            f"{bundle} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}: hp-trt live "
-            "pushes a video's frames alone; an application pushes sound (hp_trt.Runtime.live), and a file of sound is "
-            "for hp-trt animate --audio"
+            f"{opened.path} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}: {command} "
+            f"moves them by a video alone; {instead}"
         )
 
 

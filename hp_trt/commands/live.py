@@ -24,6 +24,8 @@ Container = Annotated[
 ]
 Timeout = Annotated[float, typer.Option(max=1e6, help="Seconds to wait for a source or receiver that does nothing.")]
 
+_OF_SOUND = "a file of sound is for hp-trt animate --audio, and an application pushes sound (hp_trt.Runtime.live)"
+
 
 def live(
     bundle: options.Bundle,
@@ -54,7 +56,7 @@ def live(
     """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
     from hp_trt.live.queues import POLICIES
     from hp_trt.live.run import PACES, LiveConfig, claim_stdout, run_live
-    from hp_trt.models import check_live_command, profile_of
+    from hp_trt.models import check_takes_video, profile_of
     from hp_trt.profiles import require_live
     from hp_trt.streams.sinks import STDOUT
 
@@ -76,7 +78,7 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    check_live_command(bundle)  # before a camera is opened
+    check_takes_video(bundle, "hp-trt live", _OF_SOUND)  # before a camera is opened
     require_live(profile_of(bundle, runtime))
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.attack.case import DONE, EITHER, REFUSED, Case
 from tests.attack.hostile import NUMBERS, damaged
-from tests.attack.media_cases import animate, live
+from tests.attack.media_cases import animate, live, talk
 from tests.attack.seeds import Seeds
 
 _WORDS = (
@@ -63,6 +63,46 @@ def option(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
         value = rng.choice(("", "/", "/proc/x", "/nowhere/x.json", "a" * 300))
     words = (*(word for word in words if not word.startswith(f"--{name}=")), f"--{name}={value}")
     return Case(family="options", name=f"{command} --{name}={value[:40]!r}", words=words, outputs=outputs)
+
+
+def speech(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
+    """Options of speech that are none; a sound, an output or a folder of an unfinished run where another thing lies."""
+    mine = folder / "mine"
+    mine.mkdir()
+    own = Path(shutil.copy(seeds.speech, mine / "own.mp4"))
+    out, kept = mine / "out.mp4", mine / "out.mp4.resume"
+    (mine / "link.mp4").symlink_to(own)
+    given: dict[str, object] = {"out": out}
+    more: tuple[str, ...] = ()
+    kind, codes = rng.random(), frozenset({REFUSED})
+    if kind < 0.4:
+        name = rng.choice(("guidance", "motion-weights", "mood", "steps", "seed", "vocals", "arcface", "threads"))
+        value = rng.choice((*NUMBERS, *_WORDS, "1,1", "nan,1,1", "1,1,1e9", ",,", "1,1,1.2", "happy"))
+        given, codes, how = {**given, name: value}, EITHER, f"--{name}={value[:40]!r}"
+    elif kind < 0.6:
+        how = rng.choice(("appearance-scale", "motion-scale", "driving-landmarks", "driving"))
+        given[how] = {"driving": seeds.driving, "driving-landmarks": seeds.driving_landmarks}.get(how, 2)
+    elif kind < 0.75:
+        how = rng.choice(("the sound", "a link to it", "a wav", "a folder"))
+        places = {"the sound": own, "a link to it": mine / "link.mp4", "a wav": mine / "o.wav", "a folder": mine}
+        given |= {"audio": own, "out": places[how]}
+    else:
+        how = rng.choice(("of others", "a file", "a link", "nothing"))
+        if how == "a file":
+            kept.write_text("mine")
+        elif how == "of others":
+            kept.mkdir()
+            (kept / "mine.txt").write_text("precious")
+        elif how == "a link":
+            (mine / "elsewhere").mkdir()
+            (mine / "elsewhere" / "mine.txt").write_text("precious")
+            kept.symlink_to(mine / "elsewhere")
+        else:
+            codes = frozenset({DONE})
+        more = rng.choice(((), ("--resume",), ("--restart",)))
+        how = f"a folder of an unfinished run: {how} {' '.join(more)}"
+    words, _ = talk(seeds, folder, **given)
+    return Case(family="speech", name=how, words=(*words, *more), outputs=(out,), codes=codes)
 
 
 def output(rng: random.Random, seeds: Seeds, folder: Path) -> Case:

@@ -12,13 +12,13 @@ from pathlib import Path
 from engines.manifest import own_hash, to_text
 from tests.attack.case import REFUSED, Case
 from tests.attack.hostile import VALUES, as_json, changed, damaged
-from tests.attack.media_cases import animate, live
+from tests.attack.media_cases import animate, live, talk
 from tests.attack.seeds import Seeds, manifest_of
 
 
 def manifest(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     """A manifest with hostile values, whose own hash is right, so that all of it is read."""
-    make, source = rng.choice(((animate, seeds.bundle), (live, seeds.live_bundle)))
+    make, source = rng.choice(((animate, seeds.bundle), (live, seeds.live_bundle), (talk, seeds.talk_bundle)))
     bundle = Path(shutil.copytree(source, folder / "bundle", copy_function=os.link))
     how, document = changed(manifest_of(source), rng, times=rng.choice((1, 1, 1, 2, 5)))
     if rng.random() < 0.9 and isinstance(document, dict):
@@ -49,7 +49,8 @@ def _replace(file: Path, document: object) -> None:
 
 def bundle_files(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     """A bundle in which a file is damaged, gone, foreign or a link."""
-    bundle = Path(shutil.copytree(seeds.bundle, folder / "bundle"))
+    make, source = rng.choice(((animate, seeds.bundle), (talk, seeds.talk_bundle)))
+    bundle = Path(shutil.copytree(source, folder / "bundle"))
     files = sorted(path for path in bundle.rglob("*") if path.is_file() and path.name != ".lock")
     file = rng.choice(files)
     kind = rng.choice(("damaged", "gone", "link", "folder", "pipe", "empty", "foreign", "link to a folder", "hidden"))
@@ -77,7 +78,7 @@ def bundle_files(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
             os.mkfifo(file)
         elif kind == "empty":
             file.touch()
-    words, outputs = rng.choice((animate(seeds, folder, bundle=bundle), (("inspect", str(bundle)), ())))
+    words, outputs = rng.choice((make(seeds, folder, bundle=bundle), (("inspect", str(bundle)), ())))
     return Case(family="bundle files", name=f"{words[0]}: {file.name} {kind}", words=words, outputs=outputs)
 
 
@@ -103,13 +104,15 @@ def landmarks(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     else:
         how, document = changed(document, rng, times=rng.choice((1, 1, 3)))
         file.write_text(as_json(document), encoding="utf-8", errors="surrogatepass")
-    words, outputs = rng.choice((animate, animate, live))(seeds, folder, **{option: file})
+    makes = (animate, talk, live) if option == "portrait_landmarks" else (animate, live)
+    words, outputs = rng.choice(makes)(seeds, folder, **{option: file})
     return Case(family="landmarks", name=f"{option}: {how}", words=words, outputs=outputs)
 
 
 def profile(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     """A profile with hostile values."""
     file = folder / "own.toml"
+    make, shipped = rng.choice(((animate, seeds.profile), (talk, seeds.talk_profile)))
     keys = sorted({line.split("=")[0].strip() for line in seeds.profile.splitlines() if "=" in line and line[0] != "#"})
     how = f"{rng.choice((*keys, 'schedule', 'seed', 'nothing'))} = {_toml(rng)}"
     kind = rng.random()
@@ -122,10 +125,10 @@ def profile(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
         how = "nested without end"
         file.write_text(f"[p]\nschedule = {'[' * 5000}{']' * 5000}\n")
     else:
-        how, data = damaged(seeds.profile.encode(), rng)
+        how, data = damaged(shipped.encode(), rng)
         file.write_bytes(data)
     which = rng.choice((f"{file}", f"{file}:p", f"{file}:live", f"{file}:none"))
-    words, outputs = animate(seeds, folder, profile=which)
+    words, outputs = make(seeds, folder, profile=which)
     return Case(family="profiles", name=how[:200], words=words, outputs=outputs)
 
 

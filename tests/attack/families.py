@@ -10,6 +10,7 @@ from tests.attack.runner import Family
 FAMILIES: Mapping[str, Family] = {
     "pictures": media_cases.picture,
     "videos": media_cases.video,
+    "sounds": media_cases.sound,
     "pipes": media_cases.piped,
     "special": media_cases.special,
     "manifests": document_cases.manifest,
@@ -18,6 +19,7 @@ FAMILIES: Mapping[str, Family] = {
     "landmarks": document_cases.landmarks,
     "profiles": document_cases.profile,
     "options": command_cases.option,
+    "speech": command_cases.speech,
     "outputs": command_cases.output,
     "reports": command_cases.report,
     "surroundings": command_cases.surroundings,

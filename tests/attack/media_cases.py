@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 from tests.attack.case import DONE, EITHER, REFUSED, Case
@@ -28,6 +29,14 @@ def animate(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...
     """Words of a short clip, and the file that it writes."""
     out = folder / "out.mp4"
     words = {"bundle": seeds.bundle, "portrait": seeds.portrait, "driving": seeds.driving, "steps": 1, "out": out}
+    return ("animate", *(f"--{key.replace('_', '-')}={value}" for key, value in (words | given).items())), (out,)
+
+
+def talk(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Words of a short clip of speech, and the file that it writes."""
+    out = folder / "talk.mp4"
+    words = {"bundle": seeds.talk_bundle, "portrait": seeds.portrait, "audio": seeds.speech, "steps": 1, "out": out}
+    words["portrait_landmarks"] = seeds.portrait_landmarks
     return ("animate", *(f"--{key.replace('_', '-')}={value}" for key, value in (words | given).items())), (out,)
 
 
@@ -90,6 +99,27 @@ def video(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     )
 
 
+def sound(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
+    """Speech: whole, damaged, the sound of a video, or a text that names other files."""
+    if rng.random() < 0.1:
+        name, text = rng.choice(list(_SCRIPTS.items()))
+        target = Path(shutil.copy(seeds.speech, folder / "inner.wav"))
+        file = folder / f"s.{rng.choice(('wav', 'm3u8', 'txt', 'mp3'))}"
+        file.write_text(text.format(target=rng.choice((target, target.name, f"file:{target}"))))
+        words, outputs = talk(seeds, folder, audio=file)
+        return Case(family="sounds", name=name, words=words, outputs=outputs, codes=frozenset({REFUSED}))
+    kind, source = rng.choice([*seeds.sounds.items(), *seeds.videos.items()])
+    file, codes, how = folder / f"speech{source.suffix}", EITHER, "whole"
+    data = source.read_bytes()
+    if rng.random() < 0.85:
+        how, data = damaged(data, rng)
+    else:
+        codes = frozenset({DONE})
+    file.write_bytes(data)
+    words, outputs = talk(seeds, folder, audio=file)
+    return Case(family="sounds", name=f"{kind}, {how}", words=words, outputs=outputs, codes=codes)
+
+
 def piped(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     """A stream that comes through standard input, whole or damaged, cut at any place."""
     kind = rng.choice(("ts", "mkv", "flv", "avi", "mp4"))
@@ -125,11 +155,21 @@ def special(rng: random.Random, seeds: Seeds, folder: Path) -> Case:
     (folder / "forbidden").write_bytes(b"x")
     (folder / "forbidden").chmod(0)
     option = rng.choice(
-        ("portrait", "driving", "bundle", "portrait_landmarks", "driving_landmarks", "arcface", "profile")
+        (
+            "portrait",
+            "driving",
+            "bundle",
+            "portrait_landmarks",
+            "driving_landmarks",
+            "arcface",
+            "profile",
+            "audio",
+            "vocals",
+        )
     )
     if option == "profile":
         path = f"{path}.toml" if rng.random() < 0.5 else path
-    make = rng.choice((animate, live))
+    make = talk if option in ("audio", "vocals") else rng.choice((animate, live))
     words, outputs = make(seeds, folder, **{option: path})
     return Case(
         family="special files", name=f"{option} is {name}", words=words, outputs=outputs, codes=frozenset({REFUSED})

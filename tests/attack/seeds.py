@@ -11,13 +11,16 @@ import av
 import numpy as np
 from PIL import Image
 
+import hp_trt.hallo2
 import hp_trt.hunyuanportrait
 from hp_trt.sample import landmarks_beside, write_driving, write_portrait
 from tests.cache import Cache
 from tests.export.kept_bundles import kept_bundle
+from tests.hp_trt.hallo2.sounds import tone, write_sound
 
 _FRAMES, _PX = 6, 192
 _PROFILES = Path(hp_trt.hunyuanportrait.__file__).with_name("profiles.toml")
+_TALK_PROFILES = Path(hp_trt.hallo2.__file__).with_name("profiles.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +29,17 @@ class Seeds:
 
     bundle: Path  # for clips
     live_bundle: Path  # for streams
+    talk_bundle: Path  # for clips of speech
     portrait: Path
     driving: Path
     portrait_landmarks: Path
     driving_landmarks: Path
     pictures: dict[str, Path]  # by what is special about them
     videos: dict[str, Path]
+    sounds: dict[str, Path]
+    speech: Path  # one of them
     profile: str  # the text of the shipped profiles
+    talk_profile: str  # likewise
     live_profile: Path  # for the live bundle, whose windows are three frames
 
 
@@ -44,17 +51,23 @@ def make_seeds(folder: Path) -> Seeds:
     (folder / "live.toml").write_text('[three]\nbase = "live"\nwindow = 3\n')
     (folder / "pictures").mkdir()
     (folder / "videos").mkdir()
+    (folder / "sounds").mkdir()
+    sounds = _sounds(folder / "sounds")
     return Seeds(
         bundle=kept_bundle(Cache(), preset="small", parity=False),
         live_bundle=kept_bundle(Cache(), preset="tiny", live=True, parity=False),
+        talk_bundle=kept_bundle(Cache(), preset="tiny_talk", parity=False),
         portrait=portrait,
         driving=driving,
         portrait_landmarks=landmarks_beside(portrait),
         driving_landmarks=landmarks_beside(driving),
         pictures=_pictures(folder / "pictures", Image.open(portrait).convert("RGB")),
         videos=_videos(folder / "videos", driving),
+        sounds=sounds,
+        speech=sounds["wav"],
         live_profile=folder / "live.toml",
         profile=_PROFILES.read_text(encoding="utf-8"),
+        talk_profile=_TALK_PROFILES.read_text(encoding="utf-8"),
     )
 
 
@@ -122,6 +135,29 @@ def _video(path: Path, frames: list[np.ndarray], codec: str, sound: str, hz: int
         output.mux(video.encode(None))
         output.mux(track.encode(None))
     return path
+
+
+def _sounds(folder: Path) -> dict[str, Path]:
+    """A fifth of a second each, of every kind that people have."""
+    kinds: dict[str, tuple[str, int, dict[str, str]]] = {
+        "wav": ("wav", 16_000, {}),
+        "wav 8 bit": ("wav", 8000, {"codec": "pcm_u8", "form": "u8"}),
+        "wav 24 bit": ("wav", 96_000, {"codec": "pcm_s24le", "form": "s32"}),
+        "wav float": ("wav", 48_000, {"codec": "pcm_f32le", "form": "flt"}),
+        "wav 7.1": ("wav", 48_000, {"layout": "7.1"}),
+        "mp3": ("mp3", 44_100, {"codec": "mp3", "form": "s16p"}),
+        "m4a": ("m4a", 44_100, {"codec": "aac", "form": "fltp"}),
+        "flac": ("flac", 44_100, {"codec": "flac"}),
+        "opus": ("ogg", 48_000, {"codec": "libopus", "form": "flt"}),
+        "mka": ("mka", 22_050, {"codec": "flac"}),
+        "aiff": ("aiff", 44_100, {"codec": "pcm_s16be"}),
+    }
+    made = {}
+    for name, (suffix, rate, how) in kinds.items():
+        wave = tone(0.2, rate=rate)
+        path = folder / f"{name.replace(' ', '-')}.{suffix}"
+        made[name] = write_sound(path, np.stack([wave] * 8) if "layout" in how else wave, rate, **how)
+    return made
 
 
 def manifest_of(bundle: Path) -> dict:

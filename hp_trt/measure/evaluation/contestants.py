@@ -17,7 +17,7 @@ from hp_trt.config import RuntimeConfig
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
 from hp_trt.measure.metrics import seams
-from hp_trt.models import profile_of
+from hp_trt.models import check_takes_video, profile_of
 from hp_trt.profiles import Profile
 from runtime.hunyuanportrait.sampling import Sampling
 
@@ -124,6 +124,8 @@ class BundleColumn:
 
 def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     """Every bundle with every runtime. Raises BundleError, and InputError for bundles of different sizes."""
+    for path in config.bundles:
+        check_takes_video(path, "hp-trt evaluate", "give a bundle of HunyuanPortrait")
     for path, runtime in product(config.bundles, config.runtimes):
         profile_of(path, runtime)  # a wrong one is told before any bundle is hashed
     opened = [Bundle.open(path, family=config.runtimes[0].family) for path in config.bundles]

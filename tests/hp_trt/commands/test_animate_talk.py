@@ -167,10 +167,12 @@ def test_what_moves_a_portrait_is_one_of_two_and_the_bundle_says_which(talk, sma
     assert empty(talk.folder)
 
 
-def test_hp_trt_live_says_what_an_audio_bundle_is_for(hp_trt, talk, talk_bundle, sample):
+def test_commands_that_know_videos_alone_say_so_of_a_bundle_that_speech_drives(hp_trt, talk, talk_bundle, sample):
     words = {"bundle": talk_bundle, "portrait": sample[0], "driving": sample[1], "out": talk.out}
     ended = hp_trt("live", *(f"--{name}={value}" for name, value in words.items()))
-    refused(ended, "is for hallo2", "hp-trt live pushes a video's frames alone", "hp-trt animate --audio")
+    refused(ended, "is for hallo2", "hp-trt live moves them by a video alone", "hp-trt animate --audio")
+    ended = hp_trt("evaluate", "--protocol=self", "--seeds=0:1", "--frames=3", f"--bundle={talk_bundle}")
+    refused(ended, "is for hallo2", "hp-trt evaluate moves them by a video alone; give a bundle of Hu")
     assert empty(talk.folder)
 
 

@@ -16,10 +16,10 @@ from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
 from hp_trt.hallo2.model import Hallo2
 from hp_trt.hallo2.profiles import PROFILES
+from hp_trt.hallo2.work import profile_work
 from hp_trt.model import SamplingOptions
 from hp_trt.sample import landmarks_beside
 from runtime.hallo2.sampling import Sampling
-from runtime.hallo2.work import clip_work
 from tests.fakes import FakeBackend
 from tests.hp_trt.live.fake_stream import portrait
 
@@ -75,7 +75,7 @@ def test_a_portrait_that_another_model_has_encoded_is_refused(bundle):
 def test_work_is_that_of_the_bundles_own_sampling_and_guidance_1_is_half_of_it(bundle):
     own = {"steps": 4, "guidance": 3.5}
     work = model_of(bundle, **own).work(EXACT, 50)
-    assert work == clip_work(50, Sampling(**own), clip=3, motion_frames=1)
+    assert work == profile_work(EXACT, Sampling(**own), 50, clip=3, motion_frames=1)
     one = model_of(bundle, **own).work(replace(EXACT, sampling={"guidance": 1}), 50)
     assert (one.steps, 2 * one.rows) == (work.steps, work.rows)
     assert {call.graph for call in one.graphs["denoise"]} >= {"talk_denoiser_one"}

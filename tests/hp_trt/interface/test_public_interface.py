@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import hp_trt
-from hp_trt import HpTrtError, LiveSession, Profile, Runtime, RuntimeConfig, SamplingOptions
+from hp_trt import HpTrtError, InputError, LiveSession, Profile, Runtime, RuntimeConfig, SamplingOptions
 from hp_trt.faces.face import FaceLocator
 from hp_trt.measure.evaluation.drawn import known_faces
 from procedural.clip import clip
@@ -50,6 +50,12 @@ def live_profile() -> Profile:
 
 
 @pytest.fixture(scope="module")
+def talking(talk_bundle) -> Iterator[Runtime]:
+    with Runtime(talk_bundle, RuntimeConfig(threads=1)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
 def runtime(live_bundle) -> Iterator[Runtime]:
     with Runtime(live_bundle, RuntimeConfig(threads=1)) as opened:
         yield opened
@@ -76,7 +82,8 @@ def test_the_cases_cover_every_parameter_of_every_public_callable():
     text = "".join(inspect.getsource(found) for found in tried.values())
     for name in set(hp_trt.__all__) - READ_ONLY - {"__version__"}:
         assert name in text or issubclass(getattr(hp_trt, name), HpTrtError), name
-    for method in (Runtime.portrait, Runtime.animate, Runtime.frames, Runtime.live, LiveSession.push, LiveSession.pull):
+    methods = (Runtime.portrait, Runtime.animate, Runtime.talk, Runtime.frames, Runtime.live)
+    for method in (*methods, LiveSession.push, LiveSession.pull):
         for parameter in set(inspect.signature(method).parameters) - {"self", "sampling"}:
             assert f'"{parameter}"' in text, f"{method.__qualname__}: {parameter}"
 
@@ -91,7 +98,7 @@ def test_a_configuration_of_wrong_values_is_refused_where_it_is_made_or_where_it
     for changed in ({}, {"family": "tensorrt"}, {"locator": "yunet"}):
         assert not wrong(lambda changed=changed, **options: RuntimeConfig(**{**options, **changed}), right)
     opened: list[tuple[str, Any]] = []
-    for field in ("profile", "arcface"):
+    for field in ("profile", "arcface", "vocals"):
         for value in VALUES.values():
             with suppress(HpTrtError):
                 RuntimeConfig(**{field: value})
@@ -157,10 +164,10 @@ def test_live_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
     right |= {"landmarks": drawn.faces, "seed": None, "stages": None}
     assert not wrong(lambda **options: runtime.live(**options).abort(), right)
     with runtime.live(**right) as session:
-        assert not wrong(session.push, {"image": drawn.images[0], "pts_s": None}, PICTURES)
+        assert not wrong(session.push, {"item": drawn.images[0], "pts_s": None}, PICTURES)
     for what, value in VALUES.items():
         with runtime.live(**right) as session:
-            assert not wrong(session.push, {"image": drawn.images[0], "pts_s": 0}, {what: value})
+            assert not wrong(session.push, {"item": drawn.images[0], "pts_s": 0}, {what: value})
             assert not wrong(session.change, {"portrait": None, "profile": None}, {what: value})
             session.close()  # then nothing is waited for, however long
             assert not wrong(session.pull, {"timeout_s": 0}, {what: value})
@@ -171,3 +178,78 @@ def test_files_of_wrong_values_are_refused(runtime, drawn, tmp_path, monkeypatch
     right: dict[str, Any] = {"portrait": drawn.images[0], "driving": tmp_path / "none.mp4", "out": tmp_path / "out.mp4"}
     right |= {"crop_out": None, "landmarks": drawn.faces, "portrait_landmarks": drawn.faces}
     assert not wrong(runtime.animate, right)
+
+
+SOUNDS: dict[str, Any] = {
+    "no samples": (np.zeros(0), 16_000),
+    "no channels": (np.zeros((9, 0)), 16_000),
+    "channels first": (np.zeros((2, 900)), 16_000),
+    "three axes": (np.zeros((9, 2, 2)), 16_000),
+    "no axis": (np.array(0.5), 16_000),
+    "nan": (np.full(9, np.nan), 16_000),
+    "loud": (np.full(9, 30_000.0), 16_000),
+    "32 bits": (np.zeros(9, np.int32), 16_000),
+    "objects": (np.full(9, None), 16_000),
+    "text": (np.array(["a"]), 16_000),
+    "a list": ([0.0, 0.5], 16_000),
+    "no rate": (np.zeros(9), 0),
+    "a rate that is none": (np.zeros(9), 16_000.0),
+    "a huge rate": (np.zeros(9), 10**400),
+    "turned round": (16_000, np.zeros(9)),
+    "three": (np.zeros(9), 16_000, 1),
+    "none": (),
+    "a list of both": [np.zeros(9), 16_000],
+}
+
+
+def test_speech_of_wrong_values_is_refused(talking, drawn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some names are good ones
+    quick = {"steps": 1, "released_plan": False}
+    right = {"portrait": drawn.images[0], "portrait_landmarks": drawn.faces, "audio": (np.zeros(9), 16_000)}
+
+    def first(**options: Any) -> None:
+        frames = talking.talk(**options)
+        next(frames, None)
+        frames.close()
+
+    portrait = talking.portrait(drawn.images[0], landmarks=drawn.faces)
+    assert not wrong(first, right)
+    assert not wrong(lambda **given: first(**{**right, "portrait": portrait, **given}), quick | {"seed": None})
+    options = dict.fromkeys({*get_type_hints(SamplingOptions)} - {*quick})
+    assert not wrong(lambda **given: first(**{**right, **quick, "portrait": portrait, **given}), options)
+    assert not wrong(
+        lambda **given: first(**{**right, **quick, "portrait": portrait, **given}), {"audio": None}, SOUNDS
+    )
+    written = {**right, **quick, "portrait": portrait, "out": tmp_path / "o.mp4", "landmarks": None, "resume": "new"}
+    written |= {"driving": None, "crop_out": None}
+    few = {what: VALUES[what] for what in VALUES if what not in PICTURES}
+    assert not wrong(talking.animate, written, few)
+    assert not wrong(talking.animate, {"audio": None, **written}, SOUNDS)
+    assert not list(tmp_path.glob("*.resume"))
+
+
+def test_a_numpy_number_is_as_good_as_pythons_for_speech(talking, drawn, tmp_path):
+    portrait = talking.portrait(drawn.images[0], landmarks=drawn.faces)
+    options = {"steps": np.int64(1), "seed": np.uint8(3), "motion_weights": (np.float32(1), 1, 1)}
+    sound = np.zeros(900, np.int16), np.int32(16_000)
+    assert talking.animate(portrait, out=tmp_path / "o.mp4", audio=sound, **options).frames == 2
+
+
+def test_a_bundle_is_moved_by_one_of_two(runtime, talking, drawn, tmp_path):
+    seen, spoken = (each.portrait(drawn.images[0], landmarks=drawn.faces) for each in (runtime, talking))
+    sound, out = (np.zeros(900), 16_000), tmp_path / "o.mp4"
+    calls: dict[str, Callable[[], Any]] = {
+        "is for hallo2, whose portraits are moved by speech": lambda: talking.frames(spoken, drawn.images),
+        "is for hunyuanportrait, whose portraits are moved by a d": lambda: runtime.talk(seen, sound),
+        "got neither; this bundle's are moved by speech": lambda: talking.animate(spoken, out=out),
+        "got both; this bundle's are moved by a d": lambda: runtime.animate(seen, "d.mp4", out, audio=sound),
+        "landmarks: only for a p": lambda: talking.animate(spoken, None, out, audio=sound, landmarks=drawn.faces),
+        "resume: only for a p": lambda: runtime.animate(seen, "d.mp4", out, resume="resume"),
+        "released_plan: only": lambda: runtime.animate(seen, "d.mp4", out, released_plan=True),
+        "was encoded by another model": lambda: talking.talk(seen, sound),
+    }
+    for says, call in calls.items():
+        with pytest.raises(InputError) as error:
+            call()
+        assert says in str(error.value)
+    assert not list(tmp_path.iterdir())

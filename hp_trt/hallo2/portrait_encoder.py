@@ -10,21 +10,16 @@ from typing import Any
 import numpy as np
 
 from engines.backend import Backend, Session
-from engines.errors import InputError
 from hp_trt.faces.arcface import Embed, no_identity
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.portrait import TalkPortrait, talk_portrait
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
-from hp_trt.media.photograph import photographed
+from hp_trt.media.photograph import PHOTOGRAPH_NOTE, photographed
 from hp_trt.media.portrait import Picture, Portrait
 from runtime.hallo2.conditions import Conditions, encode_conditions
 from runtime.stages import Stages
 
-_PHOTOGRAPH = (
-    "the portrait looks like a photograph: this bundle's weights know drawn people in flat colours alone, and make a "
-    "smear of it; take a portrait of `hp-trt sample`, or a bundle of the published weights"
-)
 _NO_IDENTITY = (
     "no identity network is given: the face's identity vector is zero, and the person may be less like the portrait; "
     "give the published glintr100.onnx as --arcface"
@@ -41,12 +36,7 @@ class EncodedTalkPortrait:
 
 def encoded(portrait: Portrait) -> EncodedTalkPortrait:
     """The model's part of `portrait`. Raises InputError for a portrait that another model has encoded."""
-    if not isinstance(portrait.encoded, EncodedTalkPortrait):
-        raise InputError(
-            f"{portrait.path or 'this portrait'} was encoded by another model than this bundle's; encode it with the "
-            "portrait() of the Runtime that animates it"
-        )
-    return portrait.encoded
+    return portrait.encoded_by(EncodedTalkPortrait)
 
 
 class TalkPortraitEncoder:
@@ -94,7 +84,7 @@ class TalkPortraitEncoder:
 
     def _notes(self, crop: TalkPortrait) -> tuple[str, ...]:
         no_identity_note = () if self._embed else (_NO_IDENTITY,)
-        return (*no_identity_note, _PHOTOGRAPH) if self._drawn and photographed(crop.face) else no_identity_note
+        return (*no_identity_note, PHOTOGRAPH_NOTE) if self._drawn and photographed(crop.face) else no_identity_note
 
     def _encode(self, crop: TalkPortrait, stages: Stages) -> Conditions:
         return encode_conditions(

@@ -9,24 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from engines.backend import Backend, Session
-from engines.errors import InputError
 from hp_trt.faces.arcface import Embed
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.portrait import PortraitCrop, portrait_crop
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
-from hp_trt.media.photograph import photographed
+from hp_trt.media.photograph import PHOTOGRAPH_NOTE, photographed
 from hp_trt.media.portrait import Picture, Portrait
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.encode import encode_portrait
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
-
-_PHOTOGRAPH = (
-    "the portrait looks like a photograph: this bundle's weights know drawn people in flat colours alone, and make a "
-    "smear of it; take a portrait of `hp-trt sample`, or a bundle of the published weights"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +33,7 @@ class EncodedPortrait:
 
 def encoded(portrait: Portrait) -> EncodedPortrait:
     """The model's part of `portrait`. Raises InputError for a portrait that another model has encoded."""
-    if not isinstance(portrait.encoded, EncodedPortrait):
-        raise InputError(
-            f"{portrait.path or 'this portrait'} was encoded by another model than this bundle's; encode it with the "
-            "portrait() of the Runtime that animates it"
-        )
-    return portrait.encoded
+    return portrait.encoded_by(EncodedPortrait)
 
 
 class PortraitEncoder:
@@ -81,9 +70,16 @@ class PortraitEncoder:
             image=pixels,
             path=None if isinstance(image, np.ndarray) else Path(image),
             paste=PasteBack(pixels, crop.box),
-            notes=(*picture.notes, *crop.notes, *([_PHOTOGRAPH] if self._drawn and photographed(crop.face) else [])),
+            notes=(
+                *picture.notes,
+                *crop.notes,
+                *([PHOTOGRAPH_NOTE] if self._drawn and photographed(crop.face) else []),
+            ),
             encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages)),
         )
+
+    def _notes(self, crop: PortraitCrop) -> tuple[str, ...]:
+        return (PHOTOGRAPH_NOTE,) if self._drawn and photographed(crop.face) else ()
 
     def identity(self, portrait: Portrait, sampling: Sampling, stages: Stages) -> Identity:
         """The portrait's, its condition with as much noise on it as `sampling` asks for. Raises NonFiniteError."""

@@ -12,6 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
+# Of bundles whose weights have seen such drawings alone.
+PHOTOGRAPH_NOTE = (
+    "the portrait looks like a photograph: this bundle's weights know drawn people in flat colours alone, and make a "
+    "smear of it; take a portrait of `hp-trt sample`, or a bundle of the published weights"
+)
 _SIDE = 96  # pixels a face is looked at in
 _SMALL_PX, _SMALLEST_PX = 100, 80  # faces of which less, or nothing, is said
 _DRAWN, _SMALL_DRAWN = 0.095, -0.02  # less is photographed

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from engines.errors import InputError
+
+Encoded = TypeVar("Encoded")
 Picture = Path | str | np.ndarray  # a file, or (H, W, 3) uint8 RGB
 
 
@@ -21,3 +24,12 @@ class Portrait:
     notes: tuple[str, ...]  # what a user should know, a line each
     paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)  # the whole picture with a made square in its place
     encoded: Any = field(repr=False)  # what the model keeps of it; nobody else looks inside
+
+    def encoded_by(self, kind: type[Encoded]) -> Encoded:
+        """What a model keeps of it, of this `kind`. Raises InputError where another model has encoded it."""
+        if not isinstance(self.encoded, kind):
+            raise InputError(
+                f"{self.path or 'this portrait'} was encoded by another model than this bundle's; encode it with the "
+                "portrait() of the Runtime that animates it"
+            )
+        return self.encoded

@@ -10,17 +10,14 @@ Whoever wants fewer evaluations takes fewer steps.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
-import numpy as np
-
-from engines.errors import InputError
 from engines.fields import shown
 from runtime.hallo2 import ddim
+from runtime.sampling_options import check, finite, is_number, with_overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,34 +35,34 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, (low, high) in _WHOLE_NUMBERS.items():
             value: Any = getattr(self, name)
-            _check(
-                _is(value, Integral) and value >= low,
+            check(
+                is_number(value, Integral) and value >= low,
                 f"{name} needs a whole number of at least {low}, got {shown(value)}",
             )
-            _check(value <= high, f"{name} can be at most {high}, got {shown(value)}{_WHY_NOT_MORE.get(name, '')}")
+            check(value <= high, f"{name} can be at most {high}, got {shown(value)}{_WHY_NOT_MORE.get(name, '')}")
             object.__setattr__(self, name, int(value))
         for name in ("guidance", "mask_rate", "scaling_factor"):
             value = getattr(self, name)
-            _check(_finite(value), f"{name} needs a finite number, got {shown(value)}")
+            check(finite(value), f"{name} needs a finite number, got {shown(value)}")
             object.__setattr__(self, name, float(value))
-        _check(
+        check(
             1 <= self.guidance <= _MOST_GUIDANCE,
             f"guidance can be 1 to {_MOST_GUIDANCE}, got {shown(self.guidance)}; 1 is the conditional half alone, and "
             "below it sound and face would be pushed away from; 3.5 is the released choice",
         )
         weights: Any = self.motion_weights
-        _check(
-            isinstance(weights, tuple | list) and len(weights) == 3 and all(_finite(w) for w in weights),
+        check(
+            isinstance(weights, tuple | list) and len(weights) == 3 and all(finite(w) for w in weights),
             f"motion_weights needs three numbers, for pose, face and lips, got {shown(weights)}",
         )
-        _check(
+        check(
             all(abs(w) <= _MOST_WEIGHT for w in weights),
             f"motion_weights can be {-_MOST_WEIGHT} to {_MOST_WEIGHT}, got {shown(weights)}; 1 is the released choice",
         )
         object.__setattr__(self, "motion_weights", tuple(float(w) for w in weights))
         for name, (least, most) in _NUMBERS.items():
             value = getattr(self, name)
-            _check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")
+            check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")
 
     @property
     def row_weights(self) -> tuple[float, float]:
@@ -78,17 +75,9 @@ class Sampling:
 
         Raises InputError for a name that does not exist, with the nearest that does.
         """
-        known = [f.name for f in fields(cls)]
-        given = {**defaults, **{k: v for k, v in overrides.items() if v is not None}}
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-                raise InputError(f"there is no sampling option {name}; {hint}")
-        return cls(**given)
+        return with_overrides(cls, defaults, overrides)
 
 
-_LARGEST = float(np.finfo(np.float32).max)
 # A number beyond these is a slip: it would wait for ever, take all memory, or make infinity of every picture.
 _MOST_GUIDANCE = 1000
 _MOST_WEIGHT = 1000
@@ -102,18 +91,3 @@ _WHY_NOT_MORE = {
     "seed": "; the generator, MT19937, is seeded with one number of 32 bits, as the released program's is",
 }
 _NUMBERS = {"mask_rate": (0, 1), "scaling_factor": (1e-6, 1e6)}  # likewise
-
-
-def _finite(value: Any) -> bool:
-    """A number that a float holds; the networks compute in 32 bits."""
-    return _is(value, Real) and abs(value) <= _LARGEST
-
-
-def _is(value: Any, kind: type) -> bool:
-    """A number of that kind, Python's or NumPy's; True and False are none."""
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _check(fine: bool, message: str) -> None:
-    if not fine:
-        raise InputError(message)

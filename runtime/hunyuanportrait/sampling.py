@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from engines.fields import shown
 from runtime import schedule
 from runtime.hunyuanportrait import guidance
 from runtime.hunyuanportrait.guidance import StepGuidance
+from runtime.sampling_options import check, finite, is_number, with_overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +49,21 @@ class Sampling:
     def __post_init__(self) -> None:
         for name in ("guidance_appearance", "guidance_motion"):
             pair = getattr(self, name)
-            _check(
-                isinstance(pair, tuple | list) and len(pair) == 2 and all(_finite(g) for g in pair),
+            check(
+                isinstance(pair, tuple | list) and len(pair) == 2 and all(finite(g) for g in pair),
                 f"{name} needs two numbers, for the first and the last step, got {shown(pair)}",
             )
-            _check(
+            check(
                 all(abs(g) <= _MOST_GUIDANCE for g in pair),
                 f"{name} can be {-_MOST_GUIDANCE} to {_MOST_GUIDANCE}, got {shown(pair)}; 2 is the released choice",
             )
             object.__setattr__(self, name, (float(pair[0]), float(pair[1])))
         if self.guidance_interval is not None:
             pair = self.guidance_interval
-            _check(
+            check(
                 isinstance(pair, tuple | list)
                 and len(pair) == 2
-                and all(_finite(s) for s in pair)
+                and all(finite(s) for s in pair)
                 and pair[0] < pair[1],
                 f"guidance_interval needs two noise levels, the lower one first, got {shown(pair)}",
             )
@@ -75,33 +76,33 @@ class Sampling:
             )
         for name, (low, high) in _WHOLE_NUMBERS.items():
             value: Any = getattr(self, name)
-            _check(
-                _is(value, Integral) and value >= low,
+            check(
+                is_number(value, Integral) and value >= low,
                 f"{name} needs a whole number of at least {low}, got {shown(value)}",
             )
             why = "; the network was trained with so many noise levels, 25 is the released choice" * (name == "steps")
-            _check(value <= high, f"{name} can be at most {high}, got {shown(value)}{why}")
+            check(value <= high, f"{name} can be at most {high}, got {shown(value)}{why}")
             object.__setattr__(self, name, int(value))
         for name in ("strength", "noise_aug_strength", "fps", "scaling_factor"):
-            _check(_finite(getattr(self, name)), f"{name} needs a finite number, got {shown(getattr(self, name))}")
+            check(finite(getattr(self, name)), f"{name} needs a finite number, got {shown(getattr(self, name))}")
             object.__setattr__(self, name, float(getattr(self, name)))
-        _check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
-        _check(
+        check(0 < self.strength <= 1, f"strength must be above 0 and at most 1, got {self.strength}")
+        check(
             self.skip_last < self.steps,
             f"skip_last {self.skip_last} of {self.steps} steps leaves none to execute; lower it, or take more steps",
         )
-        _check(
+        check(
             self.executed_steps >= 1,
             f"strength {self.strength} of {self.steps} steps leaves none to execute; "
             f"needs at least {(1 + self.skip_last) / self.steps:.3g}, or more steps",
         )
-        _check(
+        check(
             self.overlap < self.window,
             f"overlap must be shorter than the window, got {self.overlap} of {self.window}; lower the overlap",
         )
         for name, (least, most) in _NUMBERS.items():
             value = getattr(self, name)
-            _check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")
+            check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")
 
     @property
     def executed_steps(self) -> int:
@@ -143,17 +144,9 @@ class Sampling:
 
         Raises InputError for a name that does not exist, with the nearest that does.
         """
-        known = [f.name for f in fields(cls)]
-        given = {**defaults, **{k: v for k, v in overrides.items() if v is not None}}
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-                raise InputError(f"there is no sampling option {name}; {hint}")
-        return cls(**given)
+        return with_overrides(cls, defaults, overrides)
 
 
-_LARGEST = float(np.finfo(np.float32).max)
 # A number beyond these is a slip: it would wait for ever, take all memory, or make infinity of every picture.
 _MOST_GUIDANCE = 1000
 _WHOLE_NUMBERS = {  # name -> least, most
@@ -173,18 +166,3 @@ _NUMBERS = {  # likewise; strength has a check of its own
     "fps": (1e-3, 1e6),
     "scaling_factor": (1e-6, 1e6),
 }
-
-
-def _finite(value: Any) -> bool:
-    """A number that a float holds; the networks compute in 32 bits."""
-    return _is(value, Real) and abs(value) <= _LARGEST
-
-
-def _is(value: Any, kind: type) -> bool:
-    """A number of that kind, Python's or NumPy's; True and False are none."""
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _check(fine: bool, message: str) -> None:
-    if not fine:
-        raise InputError(message)

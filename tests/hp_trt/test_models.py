@@ -15,7 +15,7 @@ from engines.errors import BundleError, InputError
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Portrait
-from hp_trt.model import Clip, Driver, Model
+from hp_trt.model import Clip, Driver, Model, SamplingOptions
 from hp_trt.models import MODELS, find_model
 from hp_trt.profiles import Profile, Profiles
 from runtime.live_windows import LiveWindows
@@ -205,3 +205,9 @@ def test_every_model_has_what_an_application_asks_of_one(name):
     asked = {*Model.__annotations__, *(member for member in vars(Model) if not member.startswith("_"))}
     assert asked >= {"driver", "portrait", "clip", "stream"} and not [a for a in asked if not hasattr(found, a)]
     assert found.driver in get_args(Driver)
+
+
+def test_every_option_that_a_caller_may_set_is_some_models():
+    found = (MODELS[name].partition(":") for name in MODELS)
+    options = [getattr(import_module(module), model).options for module, _, model in found]
+    assert set(SamplingOptions.__annotations__) == frozenset().union(*options)

@@ -103,5 +103,5 @@ def test_work_is_that_of_the_profile_with_the_bundles_own_sampling():
 
 def test_every_sampling_option_is_a_keyword_with_its_own_type():
     own, typed = get_type_hints(Sampling), get_type_hints(SamplingOptions)
-    assert set(typed) == set(own)
+    assert set(own) == HunyuanPortrait.options
     assert {name: hint for name, hint in own.items() if typed[name] not in (hint, hint | None)} == {}

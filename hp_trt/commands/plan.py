@@ -24,7 +24,7 @@ def plan(
     frames: Annotated[int, typer.Option(max=1_000_000, help="Of the driving video; of sound 25 a second.")] = 100,
     steps: Annotated[int | None, typer.Option(max=1000, help="Denoising steps [the profile's].")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Of hallo2 [the profile's]; 1: the conditional half alone.")
+        float | None, typer.Option(min=1, max=1000, help="Of hallo2 [the profile's]; 1: the conditional half alone.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="fp16 or fp32 [fp16, or the bundle's].")] = None,
     rate: Annotated[

@@ -233,7 +233,8 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     else:
         name = type(error).__name__
         message = f"this is our mistake: {name}: {message or 'no message'}. Run it again with --debug and report it"
-    lines = (line for part in message.splitlines() if (line := part.strip().rstrip(";")))
+    parts = (*message.splitlines(), *getattr(error, "__notes__", ()))  # what is kept of the work, for one
+    lines = (line for part in parts if (line := part.strip().rstrip(";")))
     message = bounded("; ".join(lines))  # one line, always
     try:
         if as_json:

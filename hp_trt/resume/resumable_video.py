@@ -175,6 +175,8 @@ class ResumableVideo:
     ) -> None:
         self._give_up()
         self._store.close()
+        if error is not None and self.chunks and self._store.folder.exists():
+            error.add_note(f"{self.frames} frames are kept in {self._store.folder}/: go on with --resume")
 
     def _join(self, name: str, track: Track, path: Path, begins_s: Fraction | None) -> None:
         files = [self._store.file(number, name) for number in range(self.chunks)]

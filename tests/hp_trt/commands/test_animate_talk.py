@@ -21,7 +21,7 @@ from tests.hp_trt.command_line import empty, refused
 from tests.hp_trt.hallo2.sounds import tone, write_sound
 
 RANDOM = "this bundle has random weights: the face will be noise, for trying and for benchmarks only"
-UNHEARD = "the sound is taken as it is, music and noise move the face too"
+UNHEARD = "the sound is taken as it is, and music and noise move the face too"
 NOBODY = "no identity network is given: the face's identity vector is zero"
 
 
@@ -203,7 +203,7 @@ def test_an_interrupted_run_is_kept_and_gone_on_with_to_the_very_same_file(talk,
     kept = talk.folder / "o.mp4.resume"
     with monkeypatch.context() as patch:
         interrupt(patch, after=7)
-        refused(talk(), "interrupted", code=130)
+        refused(talk(), "interrupted", f"6 frames are kept in {kept}/: go on with --resume", code=130)
     assert kept.is_dir() and not talk.out.exists()
     refused(talk(), f"{kept}/ holds an unfinished run (2 chunks, 0.24 s)", "--resume", "--restart")
     refused(talk("--resume", steps=2), "a run of something else: sampling.steps was 1, is 2", "--restart")

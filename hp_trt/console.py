@@ -66,6 +66,8 @@ class Reporter:
     ) -> None:
         self._bars.stop()
         self._clear_status()
+        for text in getattr(error, "__notes__", ()):  # such as what is kept of the work, and how to go on
+            self.note(text)
 
     def advance(self, name: str, done: int, total: int | None, *, label: str | None = None, **facts: Any) -> None:
         """`done` of `total` in the bar `name`, which reads `label`; `facts` go into the JSON line."""
@@ -233,8 +235,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     else:
         name = type(error).__name__
         message = f"this is our mistake: {name}: {message or 'no message'}. Run it again with --debug and report it"
-    parts = (*message.splitlines(), *getattr(error, "__notes__", ()))  # what is kept of the work, for one
-    lines = (line for part in parts if (line := part.strip().rstrip(";")))
+    lines = (line for part in message.splitlines() if (line := part.strip().rstrip(";")))
     message = bounded("; ".join(lines))  # one line, always
     try:
         if as_json:

@@ -203,7 +203,9 @@ def test_an_interrupted_run_is_kept_and_gone_on_with_to_the_very_same_file(talk,
     kept = talk.folder / "o.mp4.resume"
     with monkeypatch.context() as patch:
         interrupt(patch, after=7)
-        refused(talk(), "interrupted", f"6 frames are kept in {kept}/: go on with --resume", code=130)
+        ended = talk()
+    refused(ended, "interrupted", code=130)
+    assert f"note: 6 frames are kept in {kept}/: go on with --resume" in ended.err.splitlines()
     assert kept.is_dir() and not talk.out.exists()
     refused(talk(), f"{kept}/ holds an unfinished run (2 chunks, 0.24 s)", "--resume", "--restart")
     refused(talk("--resume", steps=2), "a run of something else: sampling.steps was 1, is 2", "--restart")

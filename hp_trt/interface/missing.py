@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "onnx_ir": "export",
     "onnxscript": "export",
     "safetensors": "export",
+    "transformers": "export",
     "polygraphy": "export",
     "cuda": "gpu",
     "tensorrt": "tensorrt",

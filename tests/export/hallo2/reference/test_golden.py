@@ -61,7 +61,7 @@ def test_the_reference_unet_fills_the_banks_of_its_golden_case(case_name):
     check(case, {f"bank.{name}": bank for name, bank in banks.items()}, NETWORK)
 
 
-@golden_cases(kind="network", targets=["denoising_unet"], folder=HALLO2_FOLDER)
+@golden_cases(kind="network", targets=["denoising_unet"], folder=HALLO2_FOLDER, long=["denoising_unet"])
 @torch.no_grad()
 def test_the_denoising_unet_matches_its_golden_case(case_name):
     case = load(case_name)

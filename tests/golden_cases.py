@@ -24,7 +24,8 @@ from export.weights.random import random_weight
 
 SHIPPED = Path(__file__).parent / "golden"
 FOLDER = Path(os.environ.get("HP_TRT_GOLDEN") or SHIPPED)
-HALLO2_FOLDER = Path(os.environ.get("HP_TRT_GOLDEN_HALLO2") or Path(__file__).parent / "golden_hallo2")
+HALLO2_SHIPPED = Path(__file__).parent / "golden_hallo2"
+HALLO2_FOLDER = Path(os.environ.get("HP_TRT_GOLDEN_HALLO2") or HALLO2_SHIPPED)
 MANIFESTS = Path(__file__).parent / "manifests"
 HALLO2_MANIFESTS = Path(__file__).parent / "manifests_hallo2"
 

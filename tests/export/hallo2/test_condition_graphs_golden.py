@@ -22,6 +22,7 @@ from tests.export.hallo2.case_networks import CaseNetworks, architecture_of
 from tests.export.onnx_cache import OnnxCache
 from tests.golden_cases import (
     HALLO2_FOLDER,
+    HALLO2_SHIPPED,
     Case,
     check,
     check_intermediates,
@@ -155,7 +156,7 @@ def joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
 
 
 def test_the_shipped_folder_has_a_case_for_every_target():
-    assert all(discover(kind="network", targets=[target], folder=HALLO2_FOLDER) for target in TARGETS)
+    assert all(discover(kind="network", targets=[target], folder=HALLO2_SHIPPED) for target in TARGETS)
 
 
 def same_network(fact):

@@ -10,12 +10,12 @@ from hp_trt.hallo2.portrait import talk_portrait
 from runtime.decode import to_uint8
 from runtime.hallo2.presets import PIECE_S, SAMPLE_RATE
 from runtime.hallo2.speech import audio_tokens
-from tests.golden_cases import HALLO2_FOLDER, chain_tolerance, check, discover, golden_cases, load_case
+from tests.golden_cases import HALLO2_FOLDER, HALLO2_SHIPPED, chain_tolerance, check, discover, golden_cases, load_case
 from tests.runtime.hallo2.golden_chain import GoldenChain, same_graphs
 
 
 def test_the_shipped_folder_has_golden_programs():
-    assert discover(kind="program", folder=HALLO2_FOLDER)
+    assert discover(kind="program", folder=HALLO2_SHIPPED)
 
 
 @golden_cases(kind="program", folder=HALLO2_FOLDER, group=same_graphs)

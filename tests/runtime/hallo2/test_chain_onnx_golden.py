@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from engines.backend import Buffer
-from tests.golden_cases import HALLO2_FOLDER, chain_tolerance, check, discover, golden_cases, load_case
+from tests.golden_cases import HALLO2_FOLDER, HALLO2_SHIPPED, chain_tolerance, check, discover, golden_cases, load_case
 from tests.runtime.hallo2.golden_chain import GoldenChain, same_graphs
 
 
 def test_the_shipped_folder_has_golden_chains():
-    assert discover(kind="chain", folder=HALLO2_FOLDER)
+    assert discover(kind="chain", folder=HALLO2_SHIPPED)
 
 
 def tokens_of_clips(golden: GoldenChain) -> list[Buffer]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from runtime.hallo2.motion_frames import drop, first_motion, next_motion
-from tests.golden_cases import HALLO2_FOLDER, check, discover, golden_cases, load_case
+from tests.golden_cases import HALLO2_FOLDER, HALLO2_SHIPPED, check, discover, golden_cases, load_case
 
 
 def test_there_is_a_golden_drop():
-    assert discover(targets=["motion_drop"], folder=HALLO2_FOLDER)
+    assert discover(targets=["motion_drop"], folder=HALLO2_SHIPPED)
 
 
 @golden_cases(targets=["motion_drop"], folder=HALLO2_FOLDER)

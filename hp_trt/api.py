@@ -39,7 +39,7 @@ from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.model import Clip, Driving, Model, SamplingOptions, Speech
-from hp_trt.models import check_driver, find_model, profile_of
+from hp_trt.models import check_driver, check_stray, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
 from hp_trt.resume.loop_state import LoopState
@@ -121,18 +121,19 @@ class Runtime:
         seed: int | None = None,
         stages: Stages | None = None,
     ) -> LiveSession:
-        """Animate frames as they come: `push` driving frames, `pull` animated ones (`hp_trt.live.session`).
+        """Animate frames as they come: `push` pictures or samples, `pull` frames (`hp_trt.live.session`).
 
         Leaving `with` forgets what is still inside: `close()` the session and iterate to its end to have the rest.
 
         `policy`: what happens to frames that are late, those that wait to be animated and those that wait for `pull`:
-        "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go). "block" is the default
-        because it loses nothing; the command, whose drivers are mostly cameras, has "drop-oldest". `queue_in`,
-        `queue_out`: how many may wait [a window, two]. `profile`: one of mode live [the runtime's, else "live"].
-        `landmarks`: who says where the driving faces are. Several sessions may run at once, and clips beside them: they
-        share the cores or the card. Raises InputError, FaceNotFound, BundleError.
+        "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go; not of speech). "block"
+        is the default because it loses nothing; the command, whose drivers are mostly cameras, has "drop-oldest".
+        `queue_in`, `queue_out`: how many may wait [a window, two; of speech two clips, four]. `profile`: one of mode
+        live [the runtime's, else "live"]. `landmarks`: who says where the driving faces are. Several sessions may run
+        at once, and clips beside them: they share the cores or the card. Raises InputError, FaceNotFound, BundleError.
         """
         self._turns.check_open()
+        check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})
         own = self.profile if self.profile.mode == "live" else "live"
         chosen = self._live_profile(own if profile is None else profile, {"seed": seed})
         return self._opener(self._locator_for(chosen, landmarks), {"seed": seed}).session(
@@ -186,7 +187,7 @@ class Runtime:
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
         one_of("resume", resume, get_args(Mode))
-        of_speech = {"released_plan": released_plan, "resume": resume != "new", "vocals": self.config.vocals}
+        of_speech = {"released_plan": released_plan, "resume": resume != "new"}
         other = of_speech if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
         profile, stages = self._with(self.profile, sampling), self._stages(None if audio is None else _LIVE_SPANS)
@@ -212,11 +213,10 @@ class Runtime:
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-            facts = run_facts(self.bundle, self.config, profile, who, speech, arguments.file_of(portrait_landmarks))
+            facts = run_facts(self.bundle, self.config, profile, who, speech)
             go_on = partial(self._spoken, who, speech, profile, stages)
-            made = render_resumable(
-                go_on, who, sound=arguments.file_of(audio), facts=facts, resume=resume, stages=stages, **where
-            )
+            sound = {"sound": arguments.file_of(audio), "inputs": inputs}
+            made = render_resumable(go_on, who, facts=facts, resume=resume, stages=stages, **where, **sound)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(
@@ -359,6 +359,7 @@ class Runtime:
             profile=lambda profile: self._live_profile(profile, sampling),
             open=lambda portrait, profile, after: self.model.stream(portrait, locator, profile, after),
             turns=self._turns,
+            driver=self.model.driver,
         )
 
     def _spoken(

@@ -69,7 +69,12 @@ def check_driver(
             f"{bundle.path} is for {bundle.manifest.model}, whose portraits are moved by {_NAMES[driver]}, not by "
             f"{_NAMES[given]}; give that, or build another bundle: {BUILDS[given]}"
         )
-    stray = [name for name, value in (of_the_other or {}).items() if not (value is None or value is False)]
+    check_stray(driver, of_the_other or {})
+
+
+def check_stray(driver: Driver, of_the_other: Mapping[str, object]) -> None:
+    """Raises InputError for arguments that only portraits with another driver have; None and False are none."""
+    stray = [name for name, value in of_the_other.items() if not (value is None or value is False)]
     if stray:
         other: Driver = "audio" if driver == "video" else "video"
         raise InputError(

@@ -78,6 +78,11 @@ class SpokenClip:
                 last = index == made.clip * self._clip + saved - 1
                 self._after = loop_state(made.after) if last else None
                 yield index, Fraction(index, FPS), to_uint8(frame)
+        if self._tokens.frames == 0:
+            raise InputError(
+                f"{self._sound.name} is shorter than half a millisecond, of which the released plan makes no frame; "
+                "leave the released plan out for one"
+            )
 
     def state(self) -> LoopState | None:
         """Where the video goes on behind the frame that was given last; None where that is inside of a clip."""

@@ -36,11 +36,16 @@ _NO_SEPARATOR = (
 )
 
 
+# That of the autoencoder's latents is in its graphs, and no option.
+_OPTIONS = frozenset({*(option.name for option in fields(Sampling)), "mood"} - {"scaling_factor"})
+_NOT_LIVE = "live, speech is taken as it is: --vocals takes music away from a minute of sound at a time"
+
+
 class Hallo2:
     """A `hp_trt.model.Model`. Raises what the networks of `config.arcface` and `config.vocals` raise when opened."""
 
     driver: ClassVar[Driver] = "audio"
-    options: ClassVar[frozenset[str]] = frozenset({*(option.name for option in fields(Sampling)), "mood"})
+    options: ClassVar[frozenset[str]] = _OPTIONS
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
     added_by: ClassVar[Mapping[str, str]] = {}
@@ -107,7 +112,8 @@ class Hallo2:
             portrait=portrait,
             sampling=self._sampling(profile),
             clip=self._manifest.frames,
-            pushed=after.pushed if isinstance(after, TalkStream) else None,
+            after=after if isinstance(after, TalkStream) else None,
+            notes=() if self._separator is None else (_NOT_LIVE,),
         )
 
     def work(self, profile: Profile, frames: int) -> Work:

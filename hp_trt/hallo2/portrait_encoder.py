@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,27 +75,37 @@ class TalkPortraitEncoder:
                 lip_ratio=self._geometry["lip_ratio"],
                 what="the portrait" if isinstance(image, np.ndarray) else str(image),
             )
+        embedding = (self._embed or no_identity)(crop.arcface)
         return Portrait(
             image=picture.pixels,
             path=None if isinstance(image, np.ndarray) else Path(image),
             paste=PasteBack(picture.pixels, crop.box, fade_at_edges=False),
             notes=(*picture.notes, *crop.notes, *self._notes(crop)),
-            encoded=EncodedTalkPortrait(crop=crop, conditions=self._encode(crop, stages)),
+            encoded=EncodedTalkPortrait(crop=crop, conditions=self._encode(crop, embedding, stages)),
+            key=_key(picture.pixels, crop, embedding),
         )
 
     def _notes(self, crop: TalkPortrait) -> tuple[str, ...]:
         no_identity_note = () if self._embed else (_NO_IDENTITY,)
         return (*no_identity_note, PHOTOGRAPH_NOTE) if self._drawn and photographed(crop.face) else no_identity_note
 
-    def _encode(self, crop: TalkPortrait, stages: Stages) -> Conditions:
+    def _encode(self, crop: TalkPortrait, embedding: np.ndarray, stages: Stages) -> Conditions:
         return encode_conditions(
             self._backend,
             self._sessions,
             picture=crop.source,
-            embedding=(self._embed or no_identity)(crop.arcface),
+            embedding=embedding,
             face_region=crop.masks.face_region,
             masks=crop.masks.levels,
             motion_frames=self._geometry["motion_frames"],
             scaling_factor=self._scaling_factor,
             stages=stages,
         )
+
+
+def _key(picture: np.ndarray, crop: TalkPortrait, embedding: np.ndarray) -> str:
+    """Of all that decides what networks and picture make of it."""
+    digest = hashlib.sha256(f"{picture.shape} {crop.box}".encode())
+    for part in (picture, crop.source, crop.masks.face_region, *crop.masks.levels, embedding):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()

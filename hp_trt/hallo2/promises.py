@@ -126,7 +126,7 @@ def _check(manifest: Manifest) -> None:
         raise ValueError(f"geometry.crop_px is {side}, size is {list(manifest.size)}, needed is a square of it")
     if manifest.frames > LONGEST_CLIP:
         raise ValueError(f"frames must be 1 to {LONGEST_CLIP}, got {manifest.frames}")
-    motion_frames = geometry["motion_frames"].whole(1, manifest.frames)
+    motion_frames = geometry["motion_frames"].whole(1, LONGEST_CLIP)
     for name in ("face_ratio", "lip_ratio"):
         geometry[name].number(1, _LARGEST_RATIO)
     Sampling.from_manifest(manifest.sampling)

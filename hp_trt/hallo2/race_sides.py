@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -125,10 +125,11 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     roles = runtime.model.roles(runtime.profile)
     loop, decoder = (_Watched(usual[roles[role]], runtime.backend) for role in ("stitch", "decoder"))
     sampling, clip = inputs.sampling, runtime.bundle.manifest.frames
+    options: Any = {name: value for name, value in vars(sampling).items() if name != "scaling_factor"}  # no option
     start_s = time.perf_counter()
     try:
         runtime.graphs.sessions.update({roles["stitch"]: loop, roles["decoder"]: decoder})
-        done = runtime.animate(inputs.portrait, out=inputs.out, audio=inputs.audio, **vars(sampling))
+        done = runtime.animate(inputs.portrait, out=inputs.out, audio=inputs.audio, **options)
     finally:
         runtime.graphs.sessions.update(usual)
     seconds = time.perf_counter() - start_s

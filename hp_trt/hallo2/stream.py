@@ -7,10 +7,9 @@ the latency is a clip, these 80 ms, and the computing.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,28 +17,21 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from hp_trt.hallo2.portrait_encoder import encoded
-from hp_trt.hallo2.pushed_samples import PushedSamples
+from hp_trt.hallo2.pushed_samples import PushedSamples, SpokenFrame
 from hp_trt.media.portrait import Portrait
 from runtime.decode import to_uint8
 from runtime.hallo2.clips import ChainState, MadeClip, chain
+from runtime.hallo2.conditions import Conditions
 from runtime.hallo2.live_speech import LiveSpeech
 from runtime.hallo2.motion_frames import first_motion
 from runtime.hallo2.sampling import Sampling
-from runtime.hallo2.speech import RADIUS
-
-
-@dataclass(frozen=True)
-class SpokenFrame:
-    """A 25th of a second of sound, and what is heard right behind it."""
-
-    samples: np.ndarray  # (640,) float32 in [-1, 1]
-    ahead: np.ndarray  # (n,), two frames at most
 
 
 class TalkStream:
     """A `hp_trt.live.stream.Stream`. Sessions by role: those of `runtime.hallo2.clips.chain` and of the speech.
 
-    `pushed` outlives a stream: the next one goes on with the samples that wait.
+    `after`: the stream that it takes the place of. It goes on with the samples that wait there, with the speech so far
+    and, where the portrait is the same, with the last frames of its last clip.
     """
 
     held = faceless = 0
@@ -52,19 +44,23 @@ class TalkStream:
         portrait: Portrait,
         sampling: Sampling,
         clip: int,
-        pushed: PushedSamples | None = None,
+        after: TalkStream | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.concurrent = backend.concurrent
-        self.pushed = pushed or PushedSamples()
         self._backend, self._sessions = backend, sessions
-        self._sampling, self._clip = sampling, clip
-        self._speech = LiveSpeech(backend, sessions, clip=clip)
-        self._waiting: deque[tuple[np.ndarray, Fraction]] = deque()  # frames, until what is behind them is heard
-        self._lock = threading.Lock()
+        self._sampling, self._clip, self._notes = sampling, clip, tuple(notes)
+        self._pushed: PushedSamples = after._pushed if after else PushedSamples()
+        self._speech: LiveSpeech = after._speech if after else LiveSpeech(backend, sessions, clip=clip)
         self._tokens: deque[Buffer] = deque()
-        self._state: ChainState | None = None
         self._conditions = encoded(portrait).conditions
-        self._clips = self._chain(None)
+        self._before = after  # until its clips are done
+        self._state: ChainState | None = None
+        self._clips: Iterator[MadeClip] | None = None
+
+    @property
+    def queued(self) -> int:
+        return 2 * self._clip
 
     def new_frames(self, window: int) -> int:
         return self._clip
@@ -72,14 +68,10 @@ class TalkStream:
     def taken(
         self, item: Any, pts_s: Fraction | None, now_s: Fraction, number: int
     ) -> Sequence[tuple[SpokenFrame, Fraction]]:
-        with self._lock:
-            self._waiting.extend(self.pushed.frames(item, pts_s, what=f"push {number}"))
-            return list(self._heard(RADIUS))
+        return self._pushed.push(item, pts_s, what=f"push {number}")
 
     def rest(self) -> Sequence[tuple[SpokenFrame, Fraction]]:
-        with self._lock:
-            self._waiting.extend(self.pushed.rest())
-            return list(self._heard(0))
+        return self._pushed.rest()
 
     def sound(self, item: SpokenFrame) -> np.ndarray:
         return item.samples
@@ -96,6 +88,8 @@ class TalkStream:
     def denoise(self, tokens: Buffer) -> Buffer:
         """The clip's frames (F, 3, S, S) float32: the session hands them on as they are."""
         self._tokens.append(tokens)
+        if self._clips is None:
+            self._clips = self._chain()
         made = next(self._clips)
         self._state = made.after
         return self._backend.upload(np.stack(list(made.frames)))
@@ -113,36 +107,44 @@ class TalkStream:
         """Another portrait begins at its own picture; nothing is kept of the one before but the random stream."""
         conditions = encoded(portrait).conditions
         if conditions is not self._conditions:
-            self._conditions, motion = conditions, first_motion(conditions.picture, conditions.motion_frames)
-            self._clips = self._chain(self._state and replace(self._state, motion=motion))
+            self._begin_at_its_picture(conditions)
 
     def reanchor(self) -> None:
         """There is no driving face."""
 
     @property
     def notes(self) -> list[str]:
-        return [*self.pushed.notes, *self._backend.notes]
+        return [*self._notes, *self._backend.notes]
 
     def _pushed_tokens(self) -> Iterator[Buffer]:
         """Those that `denoise` was given, each asked for when it is there."""
         while True:
             yield self._tokens.popleft()
 
-    def _heard(self, behind: int) -> Iterator[tuple[SpokenFrame, Fraction]]:
-        """Frames behind which so many others wait."""
-        while len(self._waiting) > behind:
-            samples, pts_s = self._waiting.popleft()
-            next_ones = [waiting for waiting, _ in list(self._waiting)[:RADIUS]]
-            yield SpokenFrame(samples, np.concatenate(next_ones) if next_ones else samples[:0]), pts_s
+    def _begin_at_its_picture(self, conditions: Conditions) -> None:
+        self._take_over()
+        motion = first_motion(conditions.picture, conditions.motion_frames)
+        self._conditions, self._clips = conditions, None
+        self._state = self._state and replace(self._state, motion=motion)
 
-    def _chain(self, state: ChainState | None) -> Iterator[MadeClip]:
-        """Clips that go on from `state`, each as soon as its tokens are there."""
+    def _take_over(self) -> None:
+        """What the stream before has come to: its clips are done, because one thread denoises, in order."""
+        before, self._before = self._before, None
+        if before is not None:
+            before._take_over()
+            own, self._state = self._conditions, before._state
+            if own is not before._conditions:
+                self._begin_at_its_picture(own)
+
+    def _chain(self) -> Iterator[MadeClip]:
+        """Clips that go on from where this stream is, each as soon as its tokens are there."""
+        self._take_over()
         return chain(
             self._backend,
             self._sessions,
             conditions=self._conditions,
             audio_tokens=self._pushed_tokens(),
             sampling=self._sampling,
-            state=state,
+            state=self._state,
             ahead=False,
         )

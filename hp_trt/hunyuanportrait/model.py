@@ -11,6 +11,7 @@ import numpy as np
 
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
+from engines.errors import InputError
 from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import no_identity, open_arcface
@@ -54,6 +55,11 @@ class HunyuanPortrait:
     check_bundle = staticmethod(check_bundle)
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
+        if config.vocals is not None:
+            raise InputError(
+                "vocals: only for a portrait that speech (audio) moves, this bundle's are moved by a driving video; "
+                "leave it out"
+            )
         self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs
         embed = open_arcface(config.arcface) if config.arcface else no_identity
         own = self._manifest.weights.get("source") == OWN_SOURCE

@@ -65,6 +65,10 @@ class PortraitStream(DrivenByPictures):
             for pending in decoder.begin(loop.window(tokens)):
                 pending.wait()
 
+    @property
+    def queued(self) -> int:
+        return self._loop.windows.size
+
     def new_frames(self, window: int) -> int:
         return self._loop.windows.new_frames(window)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engines.errors import InputError
 from hp_trt.config import one_of
 from hp_trt.interface import arguments
 from hp_trt.interface.turns import Turns
@@ -12,6 +13,7 @@ from hp_trt.live.queues import POLICIES, Policy
 from hp_trt.live.session import LiveSession
 from hp_trt.live.stream import Stream
 from hp_trt.media.portrait import Picture, Portrait
+from hp_trt.model import Driver
 from hp_trt.profiles import Profile
 from runtime.stages import Stages
 
@@ -24,6 +26,7 @@ class LiveOpener:
     profile: Callable[[Profile | str], Profile]  # of mode live, with the caller's options
     open: Callable[[Portrait, Profile, Stream | None], Stream]  # the stream that goes on after another, or anew
     turns: Turns
+    driver: Driver
 
     def stream(self, portrait: Portrait, profile: Profile | str, after: Stream) -> Stream:
         chosen = self.profile(profile)
@@ -40,18 +43,23 @@ class LiveOpener:
         queue_out: int | None = None,
         stages: Stages,
     ) -> LiveSession:
-        assert profile.windows is not None, f"{profile.name} is no profile of mode live"
-        most_in = profile.windows.size if queue_in is None else arguments.whole("queue_in", queue_in, least=1)
-        most_out = 2 * profile.windows.size if queue_out is None else arguments.whole("queue_out", queue_out, least=1)
+        most_in = None if queue_in is None else arguments.whole("queue_in", queue_in, least=1)
+        most_out = None if queue_out is None else arguments.whole("queue_out", queue_out, least=1)
         one_of("policy", policy, POLICIES)
+        if policy == "latest" and self.driver == "audio":
+            raise InputError(
+                "the policy latest would leave the last 40 ms of what is said; for a portrait that speaks choose block "
+                "or drop-oldest"
+            )
         with self.turns.taken():
+            stream = self.open(portrait, profile, None)
             session = LiveSession(
-                self.open(portrait, profile, None),
+                stream,
                 portrait,
                 opener=self,
                 policy=policy,
-                queue_in=most_in,
-                queue_out=most_out,
+                queue_in=most_in or stream.queued,
+                queue_out=most_out or 2 * stream.queued,
                 stages=stages,
                 turn=self.turns.lock,
             )

@@ -74,6 +74,7 @@ def render_resumable(
     crop_out: Path | None,
     side_px: int,
     sound: Path | None,
+    inputs: Mapping[str, Path | str | None],
     facts: Mapping[str, Any],
     resume: Mode,
     stages: Stages,
@@ -81,13 +82,14 @@ def render_resumable(
     """A clip that speech drives, in chunks that are kept in the folder OUT.resume until all of it is there.
 
     `begin` takes the state behind the last whole chunk of a run that is gone on with, None for a new one. `facts`
-    decide the frames: a run of others is not gone on with. Raises OutputError, InputError, and what the clip raises.
+    decide the frames: a run of others is not gone on with. `inputs`: what is read, by what a message calls it. Raises
+    OutputError, InputError, and what the clip raises.
     """
     height, width = portrait.image.shape[:2]
     tracks = {"out": Track(path=out, width=width, height=height)}
     if crop_out is not None:
         tracks["crop"] = Track(path=crop_out, width=side_px, height=side_px)
-    with ResumableVideo(tracks, facts=facts, mode=resume, rate=RATE, sound=sound) as video:
+    with ResumableVideo(tracks, facts=facts, mode=resume, rate=RATE, sound=sound, inputs=inputs) as video:
         clip = begin(video.state)
         with closing(frames_of(clip, portrait)) as made:
             for frame in made:

@@ -41,34 +41,25 @@ def speech_of(audio: Any, released_plan: Any) -> Speech:
 
 
 def run_facts(
-    bundle: Bundle,
-    config: RuntimeConfig,
-    profile: Profile,
-    portrait: Portrait,
-    speech: Speech,
-    portrait_landmarks: Path | None,
+    bundle: Bundle, config: RuntimeConfig, profile: Profile, portrait: Portrait, speech: Speech
 ) -> dict[str, Any]:
     """Everything that decides the frames of a render, as JSON: another value makes other frames.
+
+    Who found the face, and how it is known, is in the portrait's own key.
 
     Threads are not among them, nor what runs the graphs: these change a rounding, and nobody sees where a render was
     left and gone on with.
     """
-    files = {
-        "the locator's file": config.locator_file,
-        "the network of the identity vector": config.arcface,
-        "the network that separates vocals": config.vocals,
-        "the portrait's landmarks": portrait_landmarks,
-    }
     sound = speech.source if isinstance(speech.source, Path) else None
     return {
-        "the portrait": hashlib.sha256(portrait.image.tobytes()).hexdigest(),
+        "the portrait": portrait.key,
         "the sound": _of_array(*speech.source) if isinstance(speech.source, tuple) else _of_file(sound),
         "the bundle's graphs": {name: record.key for name, record in bundle.manifest.graphs.items()},
+        "geometry": dict(bundle.manifest.geometry),
         "sampling": {**bundle.manifest.sampling, **_plain(profile.sampling)},
         "the denoiser": profile.denoiser,
         "the released plan": speech.released_plan,
-        "the locator": config.locator,
-        **{name: _of_file(path) for name, path in files.items()},
+        "the network that separates vocals": _of_file(config.vocals),
     }
 
 

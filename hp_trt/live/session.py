@@ -140,7 +140,7 @@ class LiveSession:
         # A window's frames come at once: "latest" would leave one of each.
         self._out: BoundedQueue[LiveFrame] = BoundedQueue(queue_out, "block" if policy == "block" else "drop-oldest")
         self._queues = (self._in, self._seen, self._denoised, self._out)
-        self._pushing = threading.Lock()
+        self._pushing, self._closing = threading.Lock(), threading.Lock()
         self._pushes = 0  # calls
         self._pushed = 0  # frames
         self._last_pts: Fraction | None = None
@@ -165,9 +165,8 @@ class LiveSession:
         16 kHz, or a pair of them and their rate in Hz. They become frames, 25 a second, as they fill them.
 
         `pts_s`: its time on the driver's own clock; None: now, and of samples: right after those before. Returns False
-        when older frames were dropped for it. Under the policy "block" it waits for room. Raises InputError for what is
-        neither, for a time that does not come after the last one's, and after `close`; and what a stage has failed
-        with.
+        when older frames were dropped for it; under the policy "block" it waits for room. Raises InputError for what is
+        neither, for a time before those that were, and after `close`; and what a stage has failed with.
         """
         taken_s = time.monotonic()
         with self._pushing:
@@ -188,9 +187,8 @@ class LiveSession:
         for item, pts in frames:
             if self._last_pts is not None and pts <= self._last_pts:
                 raise InputError(
-                    f"driving frame {self._pushed} at {float(pts):.3f} s came after one at "
-                    f"{float(self._last_pts):.3f} s; times must increase: start another session where a "
-                    "source jumps back"
+                    f"driving frame {self._pushed} at {float(pts):.3f} s came after one at {float(self._last_pts):.3f} "
+                    "s; times must increase: start another session where a source jumps back"
                 )
             try:
                 dropped += self._in.put(_Driving(index=self._pushed, item=item, pts_s=pts, taken_s=taken_s))
@@ -218,10 +216,14 @@ class LiveSession:
             yield frame
 
     def close(self) -> None:
-        """No more frames go in; those inside still come out. Twice is fine."""
-        if not self._in.closed:
-            rest, now_s = enumerate(self._stream.rest(), start=self._pushed), time.monotonic()
-            self._in.close(_Driving(index=n, item=item, pts_s=pts_s, taken_s=now_s) for n, (item, pts_s) in rest)
+        """No more frames go in, nor what a push waits with; those inside still come out. Twice is fine."""
+        with self._closing:
+            free = self._pushing.acquire(blocking=self._in.policy != "block")  # else a push waits for room
+            rest = self._stream.rest() if free and not self._in.closed else ()
+            now_s, numbered = time.monotonic(), enumerate(rest, start=self._pushed)
+            self._in.close(_Driving(index=n, item=item, pts_s=pts_s, taken_s=now_s) for n, (item, pts_s) in numbered)
+            if free:
+                self._pushing.release()
 
     def abort(self) -> None:
         """Forget what is inside and end all threads. Twice is fine.

@@ -25,6 +25,10 @@ class Stream(Protocol):
     def concurrent(self) -> bool:
         """Whether graphs may be run from several threads at once."""
 
+    @property
+    def queued(self) -> int:
+        """How many driving frames may wait for it, where nobody says."""
+
     def new_frames(self, window: int) -> int:
         """How many frames window number `window`, from 0, takes in and gives out."""
 

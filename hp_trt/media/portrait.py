@@ -24,6 +24,7 @@ class Portrait:
     notes: tuple[str, ...]  # what a user should know, a line each
     paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)  # the whole picture with a made square in its place
     encoded: Any = field(repr=False)  # what the model keeps of it; nobody else looks inside
+    key: str = ""  # hex: two of one key make the same frames; "": its model says no such thing
 
     def encoded_by(self, kind: type[Encoded]) -> Encoded:
         """What a model keeps of it, of this `kind`. Raises InputError where another model has encoded it."""

@@ -1,6 +1,6 @@
 """What a run renders: whoever goes on with it must render the same.
 
-Facts are JSON: hashes of what goes in, keys of graphs, options, a seed, the version. Two runs with equal facts make
+Facts are JSON: hashes of what goes in, keys of graphs, options, a seed. Two runs with equal facts make
 equal frames; nothing else is asked of them.
 """
 

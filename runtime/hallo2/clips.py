@@ -30,6 +30,7 @@ from runtime.stages import Stages
 
 Draws = Callable[[int], tuple[np.ndarray, np.ndarray]]  # of a clip: field (H, W), noise (4, F, h, w)
 Result = TypeVar("Result")
+_MOST_CLIPS, _MOST_WORDS = 10**9, 1 << 27  # of a video, and of a clip: more would be skipped for years
 STAGES = ("motion_frames", "reference", "denoise", "stitch", "decode")
 
 
@@ -44,7 +45,8 @@ class ChainState:
     def __post_init__(self) -> None:
         motion = self.motion
         fine = motion.dtype == np.float32 and motion.ndim == 4 and bool((np.abs(motion) <= 1).all())  # NaN is not
-        if self.clip < 0 or self.words < 0 or not fine:
+        known = 0 <= self.clip <= _MOST_CLIPS and 0 <= self.words <= self.clip * _MOST_WORDS
+        if not (known and fine):
             raise InputError(
                 f"the state of clip {self.clip}, {self.words} words, with motion {motion.shape} {motion.dtype} is none "
                 "of a chain: it needs numbers of at least 0 and float32 pixels in [-1, 1]; begin at the first clip"

@@ -116,6 +116,29 @@ def test_another_portrait_begins_at_its_own_picture(runtime, portrait, drawn):
     np.testing.assert_array_equal(made, [to_uint8(frame) for frame in after.frames])
 
 
+def test_another_profile_goes_on_with_the_samples_that_wait_and_where_the_last_clip_ended(runtime, portrait):
+    wave = speech(2 * CLIP)
+    with runtime.live(portrait, queue_in=20, queue_out=20) as session:
+        session.push(wave[: (CLIP + 2) * FRAME])
+        before = [session.pull() for _ in range(CLIP)]
+        session.change(profile="live")
+        session.push(wave[(CLIP + 2) * FRAME :])
+        session.close()
+        frames = [*before, *session]
+    np.testing.assert_array_equal(np.concatenate([frame.sound for frame in frames]), wave)
+    clips = clips_of(runtime, portrait, tokens_of(runtime, wave))
+    np.testing.assert_array_equal(
+        [frame.crop for frame in frames], [to_uint8(frame) for clip in clips for frame in clip.frames]
+    )
+
+
+def test_of_speech_no_policy_leaves_single_frames(runtime, portrait):
+    with pytest.raises(InputError, match="the policy latest would leave the last 40 ms of what is said"):
+        runtime.live(portrait, policy="latest")
+    with pytest.raises(InputError, match="landmarks: only for a portrait that a driving video moves"):
+        runtime.live(portrait, landmarks="faces.json")
+
+
 def test_nothing_that_drives_is_refused_where_it_is_pushed(runtime, portrait):
     with runtime.live(portrait) as session:
         with pytest.raises(InputError, match="push 0: the samples are 'a picture', needed are"):

@@ -40,6 +40,10 @@ class FakeStream(DrivenByPictures):
     notes: tuple[str, ...] = ("a fake",)
     asked: list[int] = field(default_factory=list)
 
+    @property
+    def queued(self):
+        return self.size
+
     def new_frames(self, window):
         return self.size - (window == 0)
 

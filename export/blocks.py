@@ -202,9 +202,9 @@ class VAEConfig:
 class PixelAttention(nn.Module):
     """One head over all cells of a frame, around a residual; on (N, C, h, w)."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, *, groups: int = 32):
         super().__init__()
-        self.group_norm = nn.GroupNorm(32, width, eps=1e-6)
+        self.group_norm = nn.GroupNorm(groups, width, eps=1e-6)
         self.to_q = nn.Linear(width, width)
         self.to_k = nn.Linear(width, width)
         self.to_v = nn.Linear(width, width)
@@ -229,9 +229,9 @@ class Level(nn.Module):
 class MidBlock(nn.Module):
     """Residual blocks with one attention among them."""
 
-    def __init__(self, resnets: Sequence[nn.Module], width: int):
+    def __init__(self, resnets: Sequence[nn.Module], width: int, *, groups: int = 32):
         super().__init__()
-        self.attentions = nn.ModuleList([PixelAttention(width)])
+        self.attentions = nn.ModuleList([PixelAttention(width, groups=groups)])
         self.resnets = nn.ModuleList(resnets)
 
 
@@ -240,7 +240,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: VAEConfig):
         super().__init__()
-        channels = config.block_out_channels
+        channels, groups = config.block_out_channels, config.norm_groups
         self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
         self.down_blocks = nn.ModuleList()
         for level, width in enumerate(channels):
@@ -248,15 +248,17 @@ class Encoder(nn.Module):
             self.down_blocks.append(
                 Level(
                     [
-                        SpatialResBlock(before if i == 0 else width, width, embedding=None, eps=1e-6)
+                        SpatialResBlock(before if i == 0 else width, width, embedding=None, eps=1e-6, groups=groups)
                         for i in range(config.layers_per_block)
                     ],
                     ("downsamplers", Downsample(width, asymmetric=True)) if level < len(channels) - 1 else None,
                 )
             )
         top = channels[-1]
-        self.mid_block = MidBlock([SpatialResBlock(top, top, embedding=None, eps=1e-6) for _ in range(2)], top)
-        self.conv_norm_out = nn.GroupNorm(32, top, eps=1e-6)
+        self.mid_block = MidBlock(
+            [SpatialResBlock(top, top, embedding=None, eps=1e-6, groups=groups) for _ in range(2)], top, groups=groups
+        )
+        self.conv_norm_out = nn.GroupNorm(groups, top, eps=1e-6)
         self.conv_out = nn.Conv2d(top, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

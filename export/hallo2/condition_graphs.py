@@ -1,6 +1,6 @@
 """The graphs of what a video is conditioned on, and of the way between pictures and latents.
 
-All of them take and give float32, but for the tokens, which live in the bundle's precision. Letters: F frames of a
+All of them take and give float32, but for the tokens and the decoder, which live in the bundle's precision. Letters: F frames of a
 clip, m motion frames, n image tokens and D their width, k audio tokens a frame and Da their width, C0 the UNets' finest
 width; H, W pixels and h, w latent cells.
 
@@ -73,7 +73,7 @@ def condition_graphs(
     motion_frames: int,
     half: bool,
 ) -> dict[str, Graph]:
-    """The speech encoder, audio tokens, identity, encoder and decoder, all computing in float32.
+    """The speech encoder, audio tokens, identity, encoder and decoder; all but the decoder compute in float32.
 
     `pixels`: (H, W); `latent`: (h, w). `frames`: F; `motion_frames`: m. `half`: whether tokens are in half precision.
     """

@@ -59,10 +59,8 @@ class ResumableVideo:
     """The run that renders `tracks`, videos of the same frames by a name each: small letters, digits, underscores.
 
     `facts`: JSON that two runs have in common only if they render the same frames, without the key "video", which is
-    ours; `mode`, `state`, `frames` and
-    `notes` are `ChunkStore`'s. Frame i is at i / `rate`. `sound`: a file whose sound every track gets.
-    `inputs`: further files that may not be written over,
-    by what a message calls them.
+    ours; `mode`, `state`, `frames` and `notes` are `ChunkStore`'s. Frame i is at i / `rate`. `sound`: a file whose
+    sound every track gets. `inputs`: further files that may not be written over, by what a message calls them.
     Raises InputError and OutputError when made, before anything is rendered, for what cannot be gone on with or
     written; OutputError later for what the disk refuses, and then what is done is kept.
     """

@@ -3,7 +3,7 @@
 A wave has 49.95 positions a second behind the convolutions, and they are interpolated to exactly as many frames as
 asked for before the transformer. How many those are does not follow from the samples, so `left` and `fraction` say
 where each frame reads: at position left + fraction. State-dict keys are the published ones without their prefix; the
-position convolution's weight is kept as `weight_g` and `weight_v`, and `folded` makes one weight of them.
+position convolution's weight is kept as `weight_g` and `weight_v`, and `weight()` makes one of them.
 
 Letters: n positions, N frames, D `hidden`.
 Source: SPEC 5.

@@ -12,7 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.blocks import Encoder, Level, MidBlock, SpatialResBlock, Upsample, VAEConfig, group_norms_by
+from export.blocks import Encoder, Level, MidBlock, SpatialResBlock, Upsample, VAEConfig
 
 
 class Decoder(nn.Module):
@@ -20,7 +20,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: VAEConfig):
         super().__init__()
-        channels = config.block_out_channels[::-1]
+        channels, groups = config.block_out_channels[::-1], config.norm_groups
         top = channels[0]
         self.conv_in = nn.Conv2d(config.latent_channels, top, 3, padding=1)
         self.up_blocks = nn.ModuleList()
@@ -29,14 +29,16 @@ class Decoder(nn.Module):
             self.up_blocks.append(
                 Level(
                     [
-                        SpatialResBlock(before if i == 0 else width, width, embedding=None, eps=1e-6)
+                        SpatialResBlock(before if i == 0 else width, width, embedding=None, eps=1e-6, groups=groups)
                         for i in range(config.layers_per_block + 1)
                     ],
                     ("upsamplers", Upsample(width)) if level < len(channels) - 1 else None,
                 )
             )
-        self.mid_block = MidBlock([SpatialResBlock(top, top, embedding=None, eps=1e-6) for _ in range(2)], top)
-        self.conv_norm_out = nn.GroupNorm(32, channels[-1], eps=1e-6)
+        self.mid_block = MidBlock(
+            [SpatialResBlock(top, top, embedding=None, eps=1e-6, groups=groups) for _ in range(2)], top, groups=groups
+        )
+        self.conv_norm_out = nn.GroupNorm(groups, channels[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(channels[-1], config.out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,7 +63,6 @@ class VAE(nn.Module):
         self.decoder = Decoder(config)
         self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
-        group_norms_by(self, config.norm_groups)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """pictures (N, 3, H, W) in [-1, 1] -> mean and logvar side by side, (N, 8, h, w), not scaled."""

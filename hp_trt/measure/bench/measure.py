@@ -108,13 +108,14 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
     ):
         own = runtime.bundle.manifest.sampling
         sampling = room.sampling(own, chosen, steps=config.steps, seed=config.seed)
+        options = {name: value for name, value in vars(sampling).items() if name in runtime.model.options}
         files = Files.of(config, room, folder)
         opened_bytes, restarted = machine.resident_bytes(), machine.restart_peak()
         runs, walls_s = [], []
         for number in range(config.warmup + config.runs):
             tell("warm up" if number < config.warmup else "run", number, config.warmup + config.runs)
             start_s = time.perf_counter()
-            animation = files.animate(runtime, room, folder / "out.mp4", vars(sampling))
+            animation = files.animate(runtime, room, folder / "out.mp4", options)
             if number >= config.warmup:
                 walls_s.append(time.perf_counter() - start_s)
                 runs.append(tuple(animation.stages.spans))

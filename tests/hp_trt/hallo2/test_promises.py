@@ -66,7 +66,7 @@ def test_any_graph_with_banks_tells_the_number_of_levels(name):
         ({"geometry__crop_px": 128}, "geometry.crop_px is 128, size is [64, 64]"),
         ({"geometry__crop_px": 128, "size": [128, 128]}, "needed is (1, 3, 128, 128)"),
         ({"geometry__crop_px": ...}, "geometry.crop_px is missing"),
-        ({"geometry__motion_frames": 0}, "geometry.motion_frames must be a whole number of 1 to 5, got 0"),
+        ({"geometry__motion_frames": 0}, "geometry.motion_frames must be a whole number of 1 to 256, got 0"),
         ({"geometry__motion_frames": 2}, "has motion_0 of (5, 6, 64, 32), needed is (5, 4, 64, 32)"),
         ({"geometry__face_ratio": "1.2"}, "geometry.face_ratio must be a number, got '1.2'"),
         ({"geometry__lip_ratio": 0.5}, "geometry.lip_ratio must be a number of 1 to 10, got 0.5"),

@@ -63,9 +63,7 @@ def test_a_pause_of_the_drivers_clock_is_kept_and_silence_fills_the_frame_before
 def test_a_time_that_goes_back_is_refused_and_nothing_of_it_is_kept():
     samples, wave = PushedSamples(), noise(3 * FRAME)
     samples.push(wave[:FRAME], Fraction(5), what="push 0")
-    with pytest.raises(
-        InputError, match=r"push 1 at 1\.000 s begins before the end .* at 5\.040 s; times"
-    ):
+    with pytest.raises(InputError, match=r"push 1 at 1\.000 s begins before the end .* at 5\.040 s; times"):
         samples.push(wave[FRAME:], Fraction(1), what="push 1")
     left = samples.push(wave[FRAME:], None, what="push 2") + samples.rest()
     assert [time_s for _, time_s in left] == [Fraction(5) + Fraction(n, 25) for n in range(3)]

@@ -1,8 +1,8 @@
 """The graphs of what a video is conditioned on, and of the way between pictures and latents.
 
-All of them take and give float32, but for the tokens and the decoder, which live in the bundle's precision. Letters: F frames of a
-clip, m motion frames, n image tokens and D their width, k audio tokens a frame and Da their width, C0 the UNets' finest
-width; H, W pixels and h, w latent cells.
+All of them take and give float32, but for the tokens and the decoder, which live in the bundle's precision. Letters: F
+frames of a clip, m motion frames, n image tokens and D their width, k audio tokens a frame and Da their width, C0 the
+UNets' finest width; H, W pixels and h, w latent cells.
 
 Source: SPEC 1, 5 and 7.
 """

@@ -53,7 +53,9 @@ class FakeRuntime:
         assert settle_stages, "an asynchronous backend would be timed by its launches"
         self.bundle = fake_bundle(path, family=config.family)
         own = Sampling.from_manifest(self.bundle.manifest.sampling)
-        self.model = SimpleNamespace(work=lambda profile, frames: profile_work(profile, own, frames))
+        self.model = SimpleNamespace(
+            work=lambda profile, frames: profile_work(profile, own, frames), options=HunyuanPortrait.options
+        )
         self.backend = SimpleNamespace(threads=config.threads, device="no device", notes=tuple(NOTES))
 
     def __enter__(self):

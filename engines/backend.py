@@ -67,18 +67,30 @@ class Backend(Protocol):
     concurrent: bool  # different sessions may run from different threads at once; else one thread at a time
 
     @property
+    def has_bf16(self) -> bool:
+        """Whether it can open a graph with products in bfloat16, whatever it was exported in."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the graphs have run, a line each; empty where all is well."""
         ...
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        bf16: bool = False,
     ) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none.
 
         The caller has checked the hashes of what is read here: of a plan that of its bytes, which `prepare` gave.
 
-        `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them.
+        `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them. `bf16`: with
+        products in bfloat16, where `has_bf16`.
         """
         ...
 

@@ -5,7 +5,7 @@
       onnx/NAME-KEY/NAME.onnx           KEY: the first 12 digits of the graph's content key
       onnx/NAME-KEY/NAME.onnx.data      the weights
       onnx/NAME-KEY/record.json         the graph's part of the manifest, so that a killed build resumes
-      engines/FAMILY-FINGERPRINT/       plans of one family for one kind of GPU (engines/plans.py)
+      engines/FAMILY-FINGERPRINT/       plans of one family for one kind of GPU or CPU (engines/plans.py)
         NAME-KEY/NAME.plan              a graph, built
         NAME-KEY/build.json             how long it took, how much memory, its layers
         NAME-KEY/record.json            the plan's part of the manifest
@@ -68,7 +68,8 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path | str, *, preset: str | None = None, family: str | None = None) -> Bundle:
-        """Read and check the bundle at `path`, hashing all files when `family` is None, the graphs for "onnxruntime".
+        """Read and check the bundle at `path`, hashing all files when `family` is None, the graphs for "onnxruntime"
+        and for "openvino", whose plans leave some to it.
 
         Plans are hashed when they are opened, those that are (`engines.checked_files`). Plans of other families may be
         missing or damaged: "" asks for the graphs alone, and hashes nothing.
@@ -219,7 +220,7 @@ def _check_files(bundle: Path, manifest: Manifest, rebuild: str, family: str | N
         if graph.apart:
             records[f"{graph.folder}/{RECORD_NAME}"] = graph, rebuild
         expected |= {path: (file, rebuild) for path, file in graph.files.items()}
-        hashed |= set(graph.files) if family in (None, "onnxruntime") else set()
+        hashed |= set(graph.files) if family in (None, "onnxruntime", "openvino") else set()
     for engines in manifest.engines.values():
         mend = f"rebuild it: {plan_command(bundle, engines.target.family, engines.target)}"
         for plan in engines.plans.values():

@@ -1,4 +1,4 @@
-"""The engine families: three ways to run the same graphs.
+"""The engine families: four ways to run the same graphs.
 
 TensorRT and TensorRT for RTX have nearly the same Python API, so one code serves both; what differs is a field here. A
 family's module is imported by `load`, and nowhere else.
@@ -17,15 +17,17 @@ from typing import Literal, get_args
 from engines.errors import EngineMismatch, InputError, how_to_install
 from engines.spec import QUANTIZATIONS
 
-FamilyName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
+FamilyName = Literal["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"]
 FAMILY_NAMES: tuple[FamilyName, ...] = get_args(FamilyName)
+Auto = Literal["auto"]
+AUTO: Auto = "auto"  # asked for in the place of a family: the fastest that a bundle and its machine have
 Provider = Literal["cpu", "cuda"]  # of ONNX Runtime
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One library that builds or runs plans, or ONNX Runtime."""
+    """One library that runs graphs, or plans that were built of them."""
 
     name: FamilyName
     module: str
@@ -34,11 +36,13 @@ class Family:
     builds_without_gpu: bool
     capabilities: tuple[str, ...] = ()  # that can be targeted ahead of time; empty: only the GPU at hand
     in_8_bits: Mapping[str, str] = field(default_factory=dict)  # kind of products that it has -> from which capability
+    in_bf16: bool = False  # products in bfloat16, of graphs that were exported in another precision
+    plans_for: Literal["", "gpu", "cpu"] = ""  # what its plans are built for; "": it runs graphs as they are
 
     @property
     def has_plans(self) -> bool:
-        """Whether graphs are built into plans for a kind of GPU, instead of being run as they are."""
-        return self.name != "onnxruntime"
+        """Whether graphs are built into plans for a kind of GPU or CPU, instead of being run as they are."""
+        return bool(self.plans_for)
 
     def computes(self, precision: str, capabilities: Sequence[str] = ()) -> bool:
         """Whether it has fast products for graphs of this precision, on GPUs of all these capabilities."""
@@ -60,6 +64,15 @@ ONNXRUNTIME = Family(
     builds_without_gpu=True,
     in_8_bits={"int8": "0"},  # on its CPU provider; fp8 tensors it widens
 )
+OPENVINO = Family(
+    name="openvino",
+    module="openvino",
+    install=how_to_install("openvino"),
+    versions=("2026.4.",),
+    builds_without_gpu=True,
+    in_bf16=True,
+    plans_for="cpu",
+)
 TENSORRT = Family(
     name="tensorrt",
     module="tensorrt",
@@ -67,6 +80,7 @@ TENSORRT = Family(
     versions=("11.", "10.16"),
     builds_without_gpu=False,
     in_8_bits={"int8": "7.5", "fp8": "8.9"},
+    plans_for="gpu",
 )
 RTX = Family(
     name="tensorrt-rtx",
@@ -78,8 +92,9 @@ RTX = Family(
     capabilities=("8.0", "8.6", "8.9", "12.0", "12.1"),
     # int8 it has for weights alone, by its support matrix.
     in_8_bits={"fp8": "8.9"},
+    plans_for="gpu",
 )
-FAMILIES = {family.name: family for family in (ONNXRUNTIME, TENSORRT, RTX)}
+FAMILIES = {family.name: family for family in (ONNXRUNTIME, OPENVINO, TENSORRT, RTX)}
 
 
 def find(name: str) -> Family:

@@ -7,8 +7,6 @@ asked for and did not load is an error, never a silent fall back to the CPU.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,20 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from engines import families
-from engines.backend import Buffer, Pending, StreamName
-from engines.cores import MOST_THREADS, available_cores
+from engines.backend import Buffer
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
 from engines.file_names import utf8_name
-from engines.spec import NetworkSpec, TensorSpec, plain_name
+from engines.host_memory import ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
+from engines.spec import NetworkSpec, plain_name
 
 families.load(families.ONNXRUNTIME)  # where it is missing, the error says what to install; `import` would not
 import onnxruntime as ort  # noqa: E402
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# Fewer threads are not divided among graphs: these take turns, each with all of them. Two threads made 12 to 25 % more
-# frames of a live pocket session so (docs/performance.md): halves do not fit stages that are not equally long.
-_ENOUGH_TO_SHARE = 4
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 # What ONNX Runtime 1.31 must be told of a graph in 8 bits, by the end of its name (`export/graphs/quantize.py`). int8:
@@ -41,7 +36,7 @@ OPTIONS_OF_KIND: Mapping[str, Mapping[str, str]] = {
 }
 
 
-class OnnxBackend:
+class OnnxBackend(HostMemory):
     """Opens .onnx files on one provider.
 
     `threads`: for the CPU's part of the work; by default all cores this process may use. The same number gives the
@@ -49,24 +44,15 @@ class OnnxBackend:
     """
 
     name = "onnxruntime"
-    asynchronous = False
-    notes: tuple[str, ...] = ()
 
     def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
         if provider not in _PROVIDERS:
             raise InputError(f"there is no provider {provider!r}; choose one of {', '.join(_PROVIDERS)}")
-        if threads is not None and threads < 1:
-            raise InputError(f"threads must be at least 1, got {threads}")
-        if threads is not None and threads > MOST_THREADS:
-            raise InputError(
-                f"threads can be at most {MOST_THREADS}, got {threads}; this process may use {available_cores()} cores"
-            )
         self.provider = provider
-        self.threads = threads or available_cores()
+        self.threads = checked_threads(threads)
         self.device_id = device_id
-        self.concurrent = provider == "cuda" or self.threads >= _ENOUGH_TO_SHARE
-        plural = "s" if self.threads > 1 else ""
-        self.device = f"CPU, {self.threads} thread{plural}" if provider == "cpu" else f"CUDA device {device_id}"
+        self.concurrent = provider == "cuda" or self.threads >= ENOUGH_TO_SHARE
+        self.device = cpu_words(self.threads) if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)
         if _PROVIDERS[provider] not in ort.get_available_providers():
             raise EngineMismatch(_missing(provider))
@@ -75,12 +61,19 @@ class OnnxBackend:
         _share_one_arena()
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        bf16: bool = False,
     ) -> OnnxSession:
         """Open a graph, which brings its own weights.
 
         Raises EngineMismatch when it does not load on this provider, BundleError when it is not what `spec` says.
         """
+        assert not bf16, "ONNX Runtime has no products in bf16"
         try:
             session = ort.InferenceSession(
                 utf8_name(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
@@ -96,48 +89,6 @@ class OnnxBackend:
                 f"{', '.join(session.get_providers())}; {_missing(self.provider)}"
             )
         return OnnxSession(spec, session, path)
-
-    def prepare(self, path: Path, content: memoryview) -> None:
-        """ONNX Runtime reads its files itself, a graph's weights beside it."""
-
-    def upload(self, array: np.ndarray) -> Buffer:
-        return np.array(array, order="C")
-
-    def download(self, buffer: Buffer) -> np.ndarray:
-        return _array(buffer).copy()
-
-    def fetch(self, buffer: Buffer) -> Pending:
-        return _Arrived(self.download(buffer))
-
-    def empty(self, shape: Sequence[int], dtype: str) -> Buffer:
-        return np.empty(tuple(shape), dtype)
-
-    def zeros(self, shape: Sequence[int], dtype: str) -> Buffer:
-        return np.zeros(tuple(shape), dtype)
-
-    def view(self, buffer: Buffer, start: int, stop: int) -> Buffer:
-        assert 0 <= start < stop <= buffer.shape[0], f"[{start}:{stop}] of {buffer.shape}"
-        return _array(buffer)[start:stop]
-
-    def take(self, source: Buffer, indices: Sequence[int], out: Buffer) -> None:
-        assert min(indices) >= 0, f"{indices} of {source.shape}"
-        assert max(indices) < source.shape[0], f"{indices} of {source.shape}"
-        whole, target = _array(source), _array(out)
-        # Indices are known to be good; "raise", the default, would go through a copy.
-        np.take(whole, indices, axis=0, out=target[0] if target.ndim == whole.ndim + 1 else target, mode="clip")
-
-    def stream(self, name: StreamName) -> AbstractContextManager[None]:
-        """Nothing to choose: every operation is done when it returns."""
-        return nullcontext()
-
-    def overlap_decode(self) -> None:
-        """Each session has memory of its own."""
-
-    def synchronize(self) -> None:
-        """Nothing to wait for."""
-
-    def close(self) -> None:
-        """Nothing to do: numpy owns the buffers."""
 
     def _options(self, threads: int, graph: str) -> ort.SessionOptions:
         options = ort.SessionOptions()
@@ -167,16 +118,6 @@ class OnnxBackend:
         return [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
 
 
-@dataclass(frozen=True)
-class _Arrived:
-    """A download that was done at once."""
-
-    array: np.ndarray
-
-    def wait(self) -> np.ndarray:
-        return self.array
-
-
 class OnnxSession:
     """One graph, opened by `OnnxBackend.load`. Not for use from two threads at once."""
 
@@ -204,10 +145,10 @@ class OnnxSession:
         assert self._session is not None, f"{self.spec.name} is closed"
         sizes = self.spec.check_inputs(inputs)
         binding = self._session.io_binding()
-        held = [np.ascontiguousarray(_array(inputs[tensor.name])) for tensor in self.spec.inputs]
+        held = [np.ascontiguousarray(array_of(inputs[tensor.name])) for tensor in self.spec.inputs]
         for tensor, array in zip(self.spec.inputs, held, strict=True):
             binding.bind_cpu_input(tensor.name, array)
-        results = {t.name: _output(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
+        results = {t.name: output_array(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
         for name, result in results.items():
             binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
         try:
@@ -220,29 +161,11 @@ class OnnxSession:
         self._session = None
 
 
-def _output(spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> np.ndarray:
-    shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in tensor.dims)
-    if tensor.name not in given:
-        return np.empty(shape, tensor.dtype)
-    array = _array(given[tensor.name])
-    if array.shape != shape or array.dtype != tensor.dtype or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{spec.name}: the buffer for {tensor.name} is {array.shape} {array.dtype}, "
-            f"needs {shape} {tensor.dtype}, contiguous"
-        )
-    return array
-
-
 def _fits(found: Sequence[int | str | None], promised: Sequence[int | str]) -> bool:
     """Whether a graph's shape can be the promised one. What ONNX Runtime does not know has a name, or nothing."""
     if len(found) != len(promised):
         return not found  # an output of which not even that is known
     return all(not isinstance(size, int) or size == dim for size, dim in zip(found, promised, strict=True))
-
-
-def _array(buffer: Buffer) -> np.ndarray:
-    assert isinstance(buffer, np.ndarray), f"a buffer of another backend: {type(buffer)}"
-    return buffer
 
 
 @cache

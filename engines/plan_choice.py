@@ -1,7 +1,7 @@
 """Which of a bundle's plans this machine can run, and why not the others.
 
-Plans are tied to what they were built with: TensorRT's version, the kind of GPU, the platform. That is looked up here,
-before a byte of a plan reaches TensorRT, which would say less.
+Plans are tied to what they were built with: the library's version, the kind of GPU or CPU, the platform. That is looked
+up here, before a byte of a plan reaches the library, which would say less.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engines.bundle import Bundle
+from engines.cpu import Cpu, find_cpu
 from engines.errors import EngineMismatch
-from engines.gpu import Gpu
+from engines.families import Family, load
+from engines.gpu import Gpu, require_gpu
 from engines.manifest import build_command, came_with_us, plan_command
 from engines.plans import EngineSet, Target
 
@@ -23,7 +25,17 @@ class Here:
 
     family: str
     version: str  # of the family, in full
-    gpu: Gpu
+    device: Gpu | Cpu
+
+
+def find_here(family: Family, device_id: int = 0) -> Here:
+    """This machine, for plans of `family`. Raises EngineMismatch where the library or its device is missing."""
+    version = load(family).__version__
+    return Here(
+        family=family.name,
+        version=version,
+        device=find_cpu() if family.plans_for == "cpu" else require_gpu(device_id),
+    )
 
 
 def platform_name() -> str:
@@ -64,13 +76,19 @@ def misfit(target: Target, here: Here) -> str:
         return f"built on {target.platform}, this is {platform_name()}"
     if not _version_fits(target, here.version):
         return f"built with {target.family} {target.version}, this process has {here.version}"
-    if target.gpu and target.gpu != here.gpu.name:
-        return f"built on {target.gpu}, this is {here.gpu.name}"
+    device = here.device
+    if target.gpu and target.gpu != device.name:
+        return f"built on {target.gpu}, this is {device.name}"
+    if isinstance(device, Cpu):
+        if set(target.capabilities) == set(device.features):
+            return ""
+        built, has = (", ".join(words) or "none that we know" for words in (target.capabilities, device.features))
+        return f"built on {device.name} with the instructions {built}, this one has {has}"
     if target.options.hardware_compatible and target.family == "tensorrt":
-        if numbers(here.gpu.capability) < numbers(target.capabilities[0]):
-            return f"built for capability {target.capabilities[0]} and later, {here.gpu.name} has {here.gpu.capability}"
-    elif here.gpu.capability not in target.capabilities:
-        return f"built for capability {', '.join(target.capabilities)}, {here.gpu.name} has {here.gpu.capability}"
+        if numbers(device.capability) < numbers(target.capabilities[0]):
+            return f"built for capability {target.capabilities[0]} and later, {device.name} has {device.capability}"
+    elif device.capability not in target.capabilities:
+        return f"built for capability {', '.join(target.capabilities)}, {device.name} has {device.capability}"
     return ""
 
 

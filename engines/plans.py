@@ -1,4 +1,4 @@
-"""What a bundle says about its plans: graphs that one family has built for one kind of GPU.
+"""What a bundle says about its plans: graphs that one family has built for one kind of GPU, or of CPU.
 
 An `EngineSet` is a folder of plans with one target: family, version, GPU kind, options. Its fingerprint hashes these,
 so plans for another GPU or another TensorRT stand beside, never on top. Each plan has a content key of its own: graph,
@@ -15,11 +15,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from engines.engine_choice import EngineChoice
 from engines.fields import Field
 from engines.file_record import FileRecord, check_record, files_from_json, files_to_json
 
 ENGINES = "engines"  # the folder inside a bundle
 TIMING_CACHE = "timing.cache"  # in a target's folder
+BUILD_REPORT = "build.json"  # beside a plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,10 @@ class PlanOptions:
 class Target:
     """What a plan was built with, and what it runs on."""
 
-    family: str  # "tensorrt" | "tensorrt-rtx"
+    family: str  # "tensorrt" | "tensorrt-rtx" | "openvino"
     version: str  # of the family, in full: "11.4.0.106"
-    capabilities: tuple[str, ...]  # ("8.9", "12.0"); one for plans that were built on their GPU
-    gpu: str = ""  # "NVIDIA H200"; empty: any GPU of these capabilities
+    capabilities: tuple[str, ...]  # ("8.9", "12.0"); one for plans that were built on their GPU; `Cpu.features`
+    gpu: str = ""  # "NVIDIA H200"; empty: any GPU of these capabilities; of plans for a CPU its name
     platform: str = ""  # "linux-x86_64"
     options: PlanOptions = field(default_factory=PlanOptions)
 
@@ -118,7 +120,8 @@ class PlanRecord:
     files: Mapping[str, FileRecord] = field(default_factory=dict)  # NAME.plan and build.json; filled in by the writer
     parity: Mapping[str, float] = field(default_factory=dict)  # empty: not compared, for want of a GPU
     attention: Mapping[str, Any] = field(default_factory=dict)  # `export.plans.attention.summary`, and its line of text
-    built: Mapping[str, Any] = field(default_factory=dict)  # seconds, peak_bytes, not_compared: why, graph: its key
+    # seconds, peak_bytes, not_compared: why, graph: its key, engine: an `EngineChoice`
+    built: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_record(self.name, self.key, self.folder, self.files)
@@ -130,8 +133,15 @@ class PlanRecord:
 
     @property
     def main(self) -> str:
-        """`<folder>/<name>.plan`, inside the bundle."""
-        return f"{self.folder}/{self.name}.plan"
+        """`<folder>/<name>.plan`, inside the bundle; of a graph that is run as it is the report that says why."""
+        choice = self.engine
+        is_used = choice is None or choice.plan_is_used
+        return f"{self.folder}/{self.name}.plan" if is_used else f"{self.folder}/{BUILD_REPORT}"
+
+    @property
+    def engine(self) -> EngineChoice | None:
+        """Which engine runs the graph; None: a plan of a family that runs all of them."""
+        return EngineChoice.from_json(self.built["engine"]) if "engine" in self.built else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -200,6 +210,8 @@ def check_built(built: Field) -> None:
             found.text(most=10_000)
     if (found := built.get("facts")) is not None:
         found.mapping()
+    if (found := built.get("engine")) is not None:
+        EngineChoice.from_json(found)
 
 
 def numbers_from_json(field: Field) -> dict[str, float]:

@@ -67,6 +67,11 @@ class TrtBackend(CudaBuffers):
         self._prepared: dict[Path, memoryview] = {}  # plans that were read, until they are opened
 
     @property
+    def has_bf16(self) -> bool:
+        """A plan's precision is its own."""
+        return False
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """The graphs that were meant to run as CUDA graphs and do not, and why."""
         slow = [session for session in self._sessions if session.uncaptured]
@@ -77,12 +82,19 @@ class TrtBackend(CudaBuffers):
         self._prepared[path] = content
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        bf16: bool = False,
     ) -> TrtSession:
         """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.
 
         Raises EngineMismatch: a plan for another GPU, version or driver, or too little memory.
         """
+        assert not bf16, "a plan's precision is its own"
         content = self._prepared.pop(path, None)
         self._check_open()
         self.driver.make_current()

@@ -59,7 +59,8 @@ Calibrate = Annotated[
 Family = Annotated[
     str,
     typer.Option(
-        help="onnxruntime: graphs only. tensorrt, tensorrt-rtx: plans too, without --preset of a bundle's graphs."
+        help="onnxruntime: graphs only. openvino, tensorrt, tensorrt-rtx: plans too, without --preset of a bundle's "
+        "graphs."
     ),
 ]
 Precision = Annotated[str | None, typer.Option(help="fp32 or fp16 [fp16 for TensorRT, else fp32].")]
@@ -141,7 +142,7 @@ def build(
         preset,
         bundle,
         chosen,
-        precision=asked or ("fp32" if plans is None else "fp16"),
+        precision=asked or ("fp16" if families.find(family).plans_for == "gpu" else "fp32"),
         size=size,
         frames=frames,
         only=only,

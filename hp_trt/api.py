@@ -26,6 +26,7 @@ from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
 from hp_trt.interface import arguments
+from hp_trt.interface.auto_family import settled
 from hp_trt.interface.opener import LiveOpener
 from hp_trt.interface.render import render_resumable, render_whole
 from hp_trt.interface.results import Animation, Frame, frames_of
@@ -90,15 +91,14 @@ class Runtime:
         self._on_event, self._settle_stages = on_event, arguments.flag("settle_stages", settle_stages)
         self._turns = Turns()
         self._locator = open_locator(self.config.locator, self.config.locator_file)
+        self.config, self._picked = settled(bundle, self.config)
         self.profile = profile_of(bundle, self.config)  # of a clip, and of a live session that names no other
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
         kind = find_model(self.bundle)
         self.backend: Backend = backend or open_backend(self.config)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
-            self.graphs = OpenGraphs(
-                self.bundle, self.config, self.backend, streamed=kind.streamed, added_by=kind.added_by
-            )
+            self.graphs = OpenGraphs.of_model(kind, self.bundle, self.config, self.backend)
             opened.callback(self.graphs.close)
             self.model: Model = kind(self.bundle, self.config, self.backend, self.graphs)
             self._with(self.profile, {})
@@ -108,7 +108,7 @@ class Runtime:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of this bundle in the runtime's profile, a line each."""
-        return self.model.notes(self.profile)
+        return (*self._picked, *self.model.notes(self.profile))
 
     def live(
         self,

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from engines.cores import MOST_THREADS
 from engines.errors import InputError
-from engines.families import FAMILY_NAMES, PROVIDERS, FamilyName, Provider
+from engines.families import AUTO, FAMILY_NAMES, PROVIDERS, Auto, FamilyName, Provider, find
 from hp_trt.faces.locators import LOCATORS, Locator
 from hp_trt.interface import arguments
 from hp_trt.profiles import Profile, profiles_file
@@ -25,8 +25,9 @@ class RuntimeConfig:
 
     Nothing below it reads the environment. Its fields:
 
-    family               what runs the graphs: "onnxruntime", "tensorrt" or "tensorrt-rtx"; the last two need plans for
-                         this GPU in the bundle
+    family               what runs the graphs: "onnxruntime", "openvino", "tensorrt" or "tensorrt-rtx"; all but the
+                         first need plans in the bundle, for this CPU or GPU. "auto": the fastest that the bundle and
+                         this machine have (`hp_trt.interface.auto_family`)
     provider             of ONNX Runtime: "cpu" or "cuda"
     device_id            which GPU, from 0
     weight_budget_bytes  of each graph, so much of its weights stays in GPU memory, for plans with weight streaming;
@@ -45,7 +46,7 @@ class RuntimeConfig:
     max_frames           the longest driving video that is taken; 10,000 is the released program's limit
     """
 
-    family: FamilyName = "onnxruntime"
+    family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
     weight_budget_bytes: int | None = None
@@ -59,7 +60,7 @@ class RuntimeConfig:
     max_frames: int = 10_000
 
     def __post_init__(self) -> None:
-        one_of("family", self.family, FAMILY_NAMES)
+        one_of("family", self.family, (*FAMILY_NAMES, AUTO))
         one_of("provider", self.provider, PROVIDERS)
         one_of("locator", self.locator, LOCATORS)
         self._check_types()
@@ -67,10 +68,11 @@ class RuntimeConfig:
             raise InputError(
                 f"the provider {self.provider} is ONNX Runtime's, the family is {self.family}; leave the provider out"
             )
-        if self.weight_budget_bytes is not None and self.family == "onnxruntime":
-            raise InputError("a weight budget is for TensorRT's plans, the family is onnxruntime; leave it out")
-        if self.overlap_decode and self.family == "onnxruntime":
-            raise InputError("overlap_decode is for TensorRT's plans, the family is onnxruntime; leave it out")
+        for_gpu = self.family != AUTO and find(self.family).plans_for == "gpu"
+        if self.weight_budget_bytes is not None and not for_gpu:
+            raise InputError(f"a weight budget is for TensorRT's plans, the family is {self.family}; leave it out")
+        if self.overlap_decode and not for_gpu:
+            raise InputError(f"overlap_decode is for TensorRT's plans, the family is {self.family}; leave it out")
         if self.locator == "haar" and self.locator_file is not None:
             raise InputError(
                 f"the locator haar takes no file, got {self.locator_file}; "

@@ -102,6 +102,7 @@ class Model(Protocol):
     options: ClassVar[frozenset[str]]  # of `SamplingOptions`, those that it knows
     profiles: ClassVar[Profiles]
     streamed: ClassVar[frozenset[str]]  # roles that the threads of a live session run
+    in_bf16: ClassVar[frozenset[str]]  # roles that a profile's precision is about
     added_by: ClassVar[Mapping[str, str]]  # graphs that not every bundle has -> the build's option that adds them
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None: ...

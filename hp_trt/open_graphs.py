@@ -1,6 +1,7 @@
 """What a configuration opens: the backend, and the graphs of a bundle, as profiles need them.
 
-Profiles share what both need; a graph that is opened from a plan is opened from one that fits this machine.
+Profiles share what both need; a graph that is opened from a plan is opened from one that fits this machine. On a CPU
+the plans' own table says which engine runs each graph, and in what precision.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 from engines import families
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
 from engines.checked_files import ahead, check_files, read_checked
 from engines.cores import available_cores
-from engines.errors import BundleError, InputError
-from engines.gpu import require_gpu
+from engines.errors import BundleError, EngineMismatch, InputError
 from engines.manifest import build_command, mending, plan_command
-from engines.plan_choice import Here, choose_plans
+from engines.plan_choice import choose_plans, find_here
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.config import RuntimeConfig
 from hp_trt.profiles import Profile
@@ -27,11 +27,16 @@ from hp_trt.profiles import Profile
 
 def open_backend(config: RuntimeConfig) -> Backend:
     """What runs the graphs. Raises EngineMismatch when this machine cannot."""
-    if families.find(config.family).has_plans:
+    family = families.find(config.family)
+    if family.plans_for == "cpu":
+        from engines.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend(threads=config.threads)
+    if family.has_plans:
         from engines.trt_backend import open_trt_backend
 
         return open_trt_backend(
-            config.family,
+            family.name,
             device_id=config.device_id,
             weight_budget_bytes=config.weight_budget_bytes,
             overlap_decode=config.overlap_decode,
@@ -46,13 +51,22 @@ class _ToOpen(NamedTuple):
 
     name: str
     file: Path
-    weights: Path | None  # the graph that holds them, where the file does not
+    weights: Path | None = None  # the graph that holds them, where the file does not
+    bf16: bool = False
+
+
+class UsesGraphs(Protocol):
+    """What of `hp_trt.model.Model` says how its graphs are opened."""
+
+    streamed: ClassVar[frozenset[str]]
+    in_bf16: ClassVar[frozenset[str]]
+    added_by: ClassVar[Mapping[str, str]]
 
 
 class OpenGraphs:
     """The sessions of one bundle on one backend, each opened once. Closes them; the backend is the caller's.
 
-    `streamed`, `added_by`: as `hp_trt.model.Model` has them.
+    `streamed`, `added_by`, `in_bf16`: as `hp_trt.model.Model` has them.
     """
 
     def __init__(
@@ -63,12 +77,18 @@ class OpenGraphs:
         *,
         streamed: Collection[str],
         added_by: Mapping[str, str],
+        in_bf16: Collection[str] = (),
     ) -> None:
         self._bundle, self._config, self._backend = bundle, config, backend
-        self._streamed, self._added_by = streamed, added_by
+        self._streamed, self._added_by, self._in_bf16 = streamed, added_by, in_bf16
         self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
-        self._beside: dict[str, Session] = {}
+        self._others: dict[tuple[str, bool, bool], Session] = {}  # by graph, whether it runs beside others, and in bf16
         self._opened = ExitStack()
+
+    @classmethod
+    def of_model(cls, model: type[UsesGraphs], bundle: Bundle, config: RuntimeConfig, backend: Backend) -> OpenGraphs:
+        """Those of a bundle of `model`."""
+        return cls(bundle, config, backend, streamed=model.streamed, added_by=model.added_by, in_bf16=model.in_bf16)
 
     def of(self, profile: Profile, roles: Mapping[str, str]) -> dict[str, Session]:
         """The sessions that `profile` needs, opened where they were not: by graph, and by what the loops call them.
@@ -77,30 +97,56 @@ class OpenGraphs:
         Raises BundleError when the bundle lacks a graph, EngineMismatch when one cannot run here, InputError for
         products that the family has not.
         """
-        if not families.find(self._config.family).computes(profile.quantize):
-            raise InputError(
-                f"the profile {profile.name} is for {profile.quantize} products, {self._config.family} has none; set "
-                'quantize = "none", or use another family'
-            )
+        self._check_products(profile)
         live = profile.mode == "live"
         if live:  # a window is decoded while the next one is denoised; of a window, activations are small
             self._backend.overlap_decode()
         beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
-        missing = [name for name in roles.values() if name not in (self._beside if name in beside else self.sessions)]
-        for name, file, weights in self._files(missing):
+        in_bf16 = {roles[r] for r in self._in_bf16 if r in roles} if profile.precision == "bf16" else set()
+        ways = {name: (name, name in beside, name in in_bf16) for name in roles.values()}
+        missing = [name for name, way in ways.items() if self._found(*way) is None]
+        for name, file, weights, bf16 in self._files(missing, in_bf16):
             spec = self._bundle.spec(name)
             threads = live_threads(spec, self._config.threads) if name in beside else None
-            session = self._backend.load(spec, file, weights, threads=threads)
+            session = self._backend.load(spec, file, weights, threads=threads, bf16=bf16)
             self._opened.callback(session.close)
-            (self._beside if name in beside else self.sessions)[name] = session
-        found = {name: (self._beside if name in beside else self.sessions)[name] for name in roles.values()}
-        return found | {role: found[name] for role, name in roles.items()}
+            self._keep(session, *ways[name])
+        opened = {name: found for name, way in ways.items() if (found := self._found(*way))}
+        return opened | {role: opened[name] for role, name in roles.items()}
 
     def close(self) -> None:
         """Let go of all of them, the last one first. Twice is fine."""
         self._opened.close()
 
-    def _files(self, names: Sequence[str]) -> Iterator[_ToOpen]:
+    def _found(self, name: str, beside: bool, bf16: bool) -> Session | None:
+        return self._others.get((name, beside, bf16)) if beside or bf16 else self.sessions.get(name)
+
+    def _keep(self, session: Session, name: str, beside: bool, bf16: bool) -> None:
+        if beside or bf16:
+            self._others[name, beside, bf16] = session
+        else:
+            self.sessions[name] = session
+
+    def _check_products(self, profile: Profile) -> None:
+        """Raises InputError for products that the family has not, EngineMismatch for those that the CPU has not."""
+        family = families.find(self._config.family)
+        if not family.computes(profile.quantize):
+            raise InputError(
+                f"the profile {profile.name} is for {profile.quantize} products, {family.name} has none; set "
+                'quantize = "none", or use another family'
+            )
+        if profile.precision == "bf16" and not family.in_bf16:
+            raise InputError(
+                f"the profile {profile.name} is for bf16 products, {family.name} has none; set "
+                'precision = "exported", or use --family openvino'
+            )
+        if profile.precision == "bf16" and not self._backend.has_bf16:
+            raise EngineMismatch(
+                f"the profile {profile.name} is for bf16 products, and {self._backend.device} has none; set "
+                'precision = "exported"'
+            )
+
+    def _files(self, names: Sequence[str], in_bf16: Collection[str]) -> Iterator[_ToOpen]:
         """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read."""
         bundle, config = self._bundle, self._config
         for name in names:
@@ -112,10 +158,9 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)  # hashed with the bundle
+            yield from (_ToOpen(name, bundle.model_path(name)) for name in names)  # hashed with the bundle
             return
-        here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
-        chosen = choose_plans(bundle, here, names)
+        chosen = choose_plans(bundle, find_here(family, config.device_id), names)
         options = chosen.target.options
         if config.weight_budget_bytes is not None and not options.weight_streaming:
             streaming = replace(chosen.target, options=replace(options, weight_streaming=True))
@@ -134,7 +179,15 @@ class OpenGraphs:
             return read_checked(opened.file, plan.files[plan.main], mend)
 
         weights = {n: bundle.model_path(n) if options.strip else None for n in names}
-        plans = [_ToOpen(n, bundle.path / chosen.plans[n].main, weights[n]) for n in names]
+        plans = []
+        for name in names:
+            table = chosen.plans[name].engine
+            engine = table.engine(bf16=name in in_bf16) if table else None
+            if engine == "onnxruntime":
+                yield _ToOpen(name, bundle.model_path(name))  # hashed with the bundle
+            else:
+                main = bundle.path / chosen.plans[name].main
+                plans.append(_ToOpen(name, main, weights[name], bf16=engine == "openvino-bf16"))
         for opened, content in ahead(plans, read):
             self._backend.prepare(opened.file, content)
             yield opened

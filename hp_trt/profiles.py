@@ -9,6 +9,7 @@
     denoiser            "full" | "distilled": made for few steps, and for windows of any length
     decoder             "full" | "tiny" | "tiny-or-full": the small one where the bundle has it, and a note where not
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits
+    precision           "exported" | "bf16": denoiser and decoder in bfloat16 (family openvino, on CPUs that have it)
     deep_every          so many steps share what all of the UNet but its last layer made; 1: none do
     steps, schedule, skip_last, guidance_appearance, guidance_motion, guidance_interval
                         the model's sampling options (`hp_trt.SamplingOptions`); where one is not given the bundle's
@@ -41,6 +42,7 @@ Mode = Literal["clip", "live"]
 Denoiser = Literal["full", "distilled"]
 Decoder = Literal["full", "tiny", "tiny-or-full"]
 Quantize = Literal["none", "int8", "fp8"]
+ProductsIn = Literal["exported", "bf16"]
 Cuts = Literal["released", "anew"]
 
 _MOST_BYTES = 256 << 10  # of a file
@@ -62,6 +64,7 @@ class Profile:
     denoiser: Denoiser = "full"
     decoder: Decoder = "full"
     quantize: Quantize = "none"
+    precision: ProductsIn = "exported"
     cuts: Cuts = "released"
     sampling: Mapping[str, Any] = field(default_factory=dict)  # overrides of the bundle's own, by name
     windows: LiveWindows | None = None  # of mode "live"
@@ -74,7 +77,14 @@ class Profile:
                 raise InputError(f"sampling must be options by name, got {arguments.shown(self.sampling)}")
             if self.windows is not None:
                 arguments.instance("windows", self.windows, LiveWindows)
-        words = {"mode": Mode, "denoiser": Denoiser, "decoder": Decoder, "quantize": Quantize, "cuts": Cuts}
+        words = {
+            "mode": Mode,
+            "denoiser": Denoiser,
+            "decoder": Decoder,
+            "quantize": Quantize,
+            "precision": ProductsIn,
+            "cuts": Cuts,
+        }
         for name, choices in words.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in get_args(choices):

@@ -78,6 +78,7 @@ class FakeBackend:
     device = "no device"
     asynchronous = False
     concurrent = True
+    has_bf16 = False
     notes = ()
 
     def __init__(self) -> None:
@@ -91,7 +92,13 @@ class FakeBackend:
         return FakeSession(spec, formula, self)
 
     def load(
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        bf16: bool = False,
     ) -> FakeSession:
         raise AssertionError("the fake backend opens no files")
 

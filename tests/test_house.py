@@ -26,7 +26,7 @@ DOORS = re.compile(
     r"hp_trt\.(__main__|commands\.(?!options)[a-z_]+|apps\..*)|export\.(build_engines|train|distill|shipping\.__main__)|runtime\.bench"
 )
 # Any of them may be missing: `engines.families.load` says how to install it.
-FAMILY_MODULES = {"onnxruntime", "tensorrt", "tensorrt_rtx"}
+FAMILY_MODULES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"}
 MODEL_FLOORS = ("runtime", "hp_trt", "export")
 # What opens a model's room by its name.
 TABLES = {"hp_trt.models", "export.models"}

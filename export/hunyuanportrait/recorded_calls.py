@@ -107,9 +107,15 @@ class _Recording(OnnxBackend):
         self._graph = graph
 
     def load(  # type: ignore[override]  # any session will do
-        self, spec: NetworkSpec, path: Path, weights: Path | None = None, *, threads: int | None = None
+        self,
+        spec: NetworkSpec,
+        path: Path,
+        weights: Path | None = None,
+        *,
+        threads: int | None = None,
+        bf16: bool = False,
     ) -> Session:
-        session = super().load(spec, path, weights, threads=threads)
+        session = super().load(spec, path, weights, threads=threads, bf16=bf16)
         return _Recorded(spec=spec, session=session, kept=self.kept) if spec.name == self._graph else session
 
 

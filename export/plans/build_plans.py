@@ -7,6 +7,7 @@ bundle holds already is not built again, nor one that was finished before a kill
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +18,13 @@ from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
 from engines.errors import BundleError
 from engines.manifest import GraphRecord, Manifest, build_command, to_text
-from engines.plans import EngineSet, PlanRecord, Target
+from engines.plans import BUILD_REPORT, EngineSet, PlanRecord, Target
 from export.plans.attention import attention_line
 from export.plans.build_memory import check_build_memory
 from export.plans.engine_parity import Reference, compare_engine, graph_of
 from export.plans.plan import build_plan
 from export.plans.plan_steps import PlanConfig, PlanStep, plan_steps, wanted
 from export.progress import Progress, announcer
-
-BUILD_REPORT = "build.json"
 
 
 def build_plans(
@@ -90,6 +89,8 @@ class _Builder:
             raise BundleError(f"{onnx} was changed after the build; rebuild it: {command}")
         if not step.unchecked:
             graph_of(self.manifest, graph)  # raises, if it does, before the long work
+        if family.plans_for == "cpu":
+            return self._for_cpu(step, graph, announce)
         check_build_memory(family, graph, target, device_id)
         folder = writer.stage_plan(target, graph.name, step.key)
         plan = folder / f"{graph.name}.plan"
@@ -129,6 +130,42 @@ class _Builder:
                 target_folder=target.folder,
                 parity=parity,
                 attention=attention,
+                built=built,
+            )
+        )
+
+    def _for_cpu(self, step: PlanStep, graph: GraphRecord, announce: Callable[..., None]) -> PlanRecord:
+        """Compiled and timed: the record says which engine runs the graph, and the report by how much."""
+        from export.plans.openvino_plan import build_openvino_plan
+
+        writer, target, start_s = self.writer, self.target, time.perf_counter()
+        folder = writer.stage_plan(target, graph.name, step.key)
+        announce("plan")
+        made = build_openvino_plan(
+            self.manifest,
+            graph,
+            onnx=writer.path / graph.main,
+            out=folder / f"{graph.name}.plan",
+            reference=self.reference,
+            compare=not step.unchecked,
+        )
+        if made.choice.why_not:
+            self.warn(f"{graph.name}: {made.choice.why_not}")
+        built = {
+            "seconds": round(time.perf_counter() - start_s, 2),
+            "not_compared": step.unchecked,
+            "graph": graph.key,
+            "engine": made.choice.to_json(),
+        }
+        facts = {"name": graph.name, "target": target.to_json(), "parity": dict(made.parity)}
+        (folder / BUILD_REPORT).write_text(to_text(facts | built), encoding="utf-8")
+        return writer.finish(
+            PlanRecord(
+                name=graph.name,
+                key=step.key,
+                graph_key=graph.key,
+                target_folder=target.folder,
+                parity=made.parity,
                 built=built,
             )
         )

@@ -13,7 +13,7 @@ from engines.bundle_writer import BundleWriter
 from engines.errors import InputError
 from engines.gpu import NoGpu, find_gpu
 from engines.manifest import GraphRecord, Manifest
-from engines.plan_choice import Here, misfit
+from engines.plan_choice import find_here, misfit
 from engines.plans import PlanOptions, PlanRecord, Target
 from export.plans.engine_parity import why_no_reference
 from export.plans.plan_target import plan_key, plan_target
@@ -119,11 +119,13 @@ def why_not_compared(target: Target, graph: GraphRecord, config: PlanConfig, *, 
     """
     if not config.parity:
         return "--no-parity"
+    if families.find(config.family).plans_for == "cpu":
+        return why_no_reference(graph, by_network)
     gpu = find_gpu(config.device_id)
     if isinstance(gpu, NoGpu):
         return f"no GPU to run it on: {gpu.found}"
-    version = families.load(families.find(config.family)).__version__
-    return misfit(target, Here(family=config.family, version=version, gpu=gpu)) or why_no_reference(graph, by_network)
+    here = find_here(families.find(config.family), config.device_id)
+    return misfit(target, here) or why_no_reference(graph, by_network)
 
 
 def _why(standing: Manifest | None, target: Target, name: str, key: str, *, compared: bool) -> str:

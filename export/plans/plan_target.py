@@ -1,8 +1,8 @@
 """What plans are built for, decided before anything is built; and the key that says when a plan is built again.
 
-TensorRT builds on the GPU that will run its plans. TensorRT for RTX compiles for capabilities, with a GPU or without
-one, but some options need the GPU and some it does not know: refused here in one line each, where the builder would
-fail after minutes, in words of its own.
+TensorRT builds on the GPU that will run its plans, OpenVINO on the CPU. TensorRT for RTX compiles for capabilities,
+with a GPU or without one, but some options need the GPU and some it does not know: refused here in one line each, where
+the builder would fail after minutes, in words of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from engines import families
+from engines.cpu import find_cpu
 from engines.errors import EngineMismatch, InputError
 from engines.families import Family
 from engines.gpu import NoGpu, find_gpu, require_gpu
@@ -42,7 +44,11 @@ def plan_target(family: Family, capabilities: Sequence[str], options: PlanOption
     Raises InputError for what cannot be asked of this family, EngineMismatch when the GPU it needs is not there.
     """
     version = families.load(family).__version__
-    if family.name == families.RTX.name:
+    if family.plans_for == "cpu":
+        _check_cpu_options(family, capabilities, options, device_id)
+        cpu = find_cpu()
+        capabilities, gpu = cpu.features, cpu.name
+    elif family.name == families.RTX.name:
         _check_rtx_options(options, device_id)
         capabilities, gpu = _rtx_capabilities(family, capabilities, device_id), ""
     else:
@@ -80,6 +86,17 @@ def plan_key(target: Target, graph: GraphRecord) -> str:
         "code": code_hash(*PLAN_CODE),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_cpu_options(family: Family, capabilities: Sequence[str], options: PlanOptions, device_id: int) -> None:
+    """What only plans for GPUs have: an option that would do nothing is a misunderstanding."""
+    given = {name: value != getattr(PlanOptions(), name) for name, value in asdict(options).items()}
+    given |= {"capability": bool(capabilities), "device": device_id != 0, "workspace": given.pop("workspace_bytes")}
+    for name in (name for name, is_given in given.items() if is_given):
+        raise InputError(
+            f"--{name.replace('_', '-')} is for plans of a GPU, those of {family.name} are for the CPU here; leave it "
+            "out, or give --family tensorrt or tensorrt-rtx"
+        )
 
 
 def _rtx_capabilities(family: Family, asked: Sequence[str], device_id: int) -> tuple[str, ...]:

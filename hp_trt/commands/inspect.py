@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from engines.engine_choice import ENGINES
 from engines.errors import bounded
 from hp_trt.commands import options
 from hp_trt.console import Reporter
@@ -117,6 +118,9 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
         f"{', ' + ', '.join(chosen) if chosen else ''}",
         soft_wrap=True,
     )
+    if any(plan.engine for plan in engines.plans.values()):
+        _show_table(engines, console)
+        return
     rows = []
     for plan in engines.plans.values():
         worst = plan.parity.get("max")
@@ -138,6 +142,25 @@ def _show_engines(engines: EngineSet, graphs: Mapping[str, GraphRecord], console
             console.print(bounded(f"{plan.name}: {plan.attention.get('text', '')}"), markup=False, soft_wrap=True)
     for reason in dict.fromkeys(p.built.get("not_compared", "") for p in engines.plans.values() if not p.parity):
         console.print(bounded(f"not checked: {reason}"), markup=False, soft_wrap=True)
+
+
+def _show_table(engines: EngineSet, console: Console) -> None:
+    """Of plans for a CPU: which engine runs each graph, and what was measured."""
+    rows = []
+    for plan in engines.plans.values():
+        if (choice := plan.engine) is None:
+            continue
+        times = [f"{choice.ms[engine]:.3g}" if engine in choice.ms else "-" for engine in ENGINES]
+        worst = plan.parity.get("max")
+        checked = "not checked" if worst is None else f"{worst:.1e}"
+        size = sum(f.bytes for f in plan.files.values()) / 1e6
+        rows.append((plan.name, choice.exported, choice.bf16 or "-", *times, checked, f"{size:.1f}"))
+    columns = [f"{engine} ms" for engine in ENGINES]
+    headings = ("plan", "runs on", "in bf16", *columns, "worst error / rms", "MB")
+    print_table(console, headings, rows, left=("runs on", "in bf16"))
+    for plan in engines.plans.values():
+        if plan.engine and plan.engine.why_not:
+            console.print(bounded(f"{plan.name}: {plan.engine.why_not}"), markup=False, soft_wrap=True)
 
 
 def _quoted(text: object) -> str:

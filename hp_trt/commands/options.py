@@ -39,7 +39,7 @@ MotionWeights = Annotated[
 Mood = Annotated[str | None, typer.Option(help="Of speech: where the weights know moods.")]
 Vocals = Annotated[Path | None, typer.Option(help="Kim_Vocal_2.onnx, which takes music away from speech.")]
 Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
-Family = Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")]
+Family = Annotated[str, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]
 Provider = Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
 Device = Annotated[int, typer.Option(min=0, max=config.LAST_GPU, help="Which GPU, from 0.")]
 WeightBudget = Annotated[
@@ -73,7 +73,7 @@ def folder(text: str) -> Path:
 class Machine(TypedDict):
     """What of a RuntimeConfig says where the graphs run."""
 
-    family: families.FamilyName
+    family: families.FamilyName | families.Auto
     provider: families.Provider
     device_id: int
     threads: int | None
@@ -90,7 +90,7 @@ class Finder(TypedDict):
 def machine(*, family: str, provider: str, device: int, threads: int | None) -> Machine:
     """The options of those names. Raises InputError for a word that is no choice."""
     return {
-        "family": config.one_of("family", family, families.FAMILY_NAMES),
+        "family": config.one_of("family", family, (*families.FAMILY_NAMES, families.AUTO)),
         "provider": config.one_of("provider", provider, families.PROVIDERS),
         "device_id": device,
         "threads": threads,

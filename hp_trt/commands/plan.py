@@ -36,7 +36,7 @@ def plan(
     ] = None,
     latency: Annotated[float | None, typer.Option(max=1e6, help="A wish: seconds. Says what would meet it.")] = None,
     attainable: Annotated[float, typer.Option(help="Part of a card's peaks that networks reach: assumed.")] = 0.55,
-    family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, tensorrt...")] = "onnxruntime",
+    family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, openvino, auto...")] = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
     threads: options.Threads = None,

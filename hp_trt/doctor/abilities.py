@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from engines.bundle import Bundle
+from engines.cpu import find_cpu
 from engines.errors import EngineMismatch, how_to_install
 from engines.families import FAMILIES, ONNXRUNTIME, RTX, Family, load
 from engines.gpu import Gpu, NoGpu, find_gpu, gpu_count
 from hp_trt.doctor.finding import Finding, version
+from hp_trt.interface.auto_family import ORDER, pick_family
 
 TORCH = "2.13.0"
 EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript", ONNXRUNTIME.name)  # checkpoints to graphs
@@ -71,6 +74,16 @@ def ability_findings() -> Iterator[Finding]:
         yield _run(family, gpu)
 
 
+def auto_finding(bundle: Path | None) -> Finding:
+    """What `--family auto` would pick: for `bundle`, or of those families that run here. Raises BundleError."""
+    if bundle is not None:
+        return Finding(name="family auto", fine=True, found=str(pick_family(Bundle.open(bundle, family=""))))
+    gpu = find_gpu()
+    plans = [family.name for family in ORDER if family.has_plans and _run(family, gpu).fine]
+    where = f"plans of {', then '.join(plans)}, where the bundle has them for this machine, else " if plans else ""
+    return Finding(name="family auto", fine=True, found=f"{where}{ONNXRUNTIME.name}; --bundle DIR says it of a bundle")
+
+
 def export_findings() -> Iterator[Finding]:
     """What makes graphs of checkpoints, and compares engines with their networks."""
     needed = dict.fromkeys((*EXPORTERS, *COMPARERS))
@@ -86,9 +99,9 @@ def export_findings() -> Iterator[Finding]:
 
 
 def runs_plans() -> bool:
-    """Whether one of the plan families runs here: such a machine animates without ONNX Runtime."""
+    """Whether a family runs all graphs of a bundle from plans here: such a machine animates without ONNX Runtime."""
     gpu = find_gpu()
-    return any(_run(family, gpu).fine for family in FAMILIES.values() if family.has_plans)
+    return any(_run(family, gpu).fine for family in FAMILIES.values() if family.plans_for == "gpu")
 
 
 def missing_of(packages: Iterable[str]) -> list[str]:
@@ -146,6 +159,8 @@ def _build(family: Family, gpu: Gpu | NoGpu) -> Finding:
         return Finding(name=name, fine=not missing, found=said, fix=install_export())
     if isinstance(found := version_or_trouble(family), EngineMismatch):
         return trouble(name, family, found)
+    if family.plans_for == "cpu":
+        return _with_comparers(Finding(name=name, fine=True, found=f"yes, for this CPU ({find_cpu().name})"))
     if family.capabilities:
         known = f"for capabilities {', '.join(family.capabilities)}"
         return _compared(Finding(name=name, fine=True, found=f"yes, {known}"), family, gpu)
@@ -159,7 +174,11 @@ def _build(family: Family, gpu: Gpu | NoGpu) -> Finding:
 def _compared(yes: Finding, family: Family, gpu: Gpu | NoGpu) -> Finding:
     """Where this GPU runs what is built, it is compared; for that, more is needed."""
     runs = isinstance(gpu, Gpu) and gpu.capability in (family.capabilities or (gpu.capability,))
-    if runs and (missing := missing_of(COMPARERS)):
+    return _with_comparers(yes) if runs else yes
+
+
+def _with_comparers(yes: Finding) -> Finding:
+    if missing := missing_of(COMPARERS):
         only = f"only with --no-parity, without {' and '.join(missing)}"
         return replace(yes, fine=False, found=f"{yes.found}; {only}", fix=install_export())
     return yes
@@ -171,6 +190,8 @@ def _run(family: Family, gpu: Gpu | NoGpu) -> Finding:
         return trouble(name, family, found)
     if family is ONNXRUNTIME:
         return Finding(name=name, fine=True, found=f"yes, on the CPU{_and_cuda(gpu)}")
+    if family.plans_for == "cpu":
+        return Finding(name=name, fine=True, found=f"yes, on the CPU{_in_bf16()}")
     if isinstance(gpu, NoGpu):
         return Finding(name=name, fine=False, found=f"no: {gpu.found}", fix=gpu.fix)
     if family.capabilities and gpu.capability not in family.capabilities:
@@ -181,6 +202,12 @@ def _run(family: Family, gpu: Gpu | NoGpu) -> Finding:
             fix="use another family: onnxruntime with CUDA" + (", or tensorrt" if family is RTX else ""),
         )
     return Finding(name=name, fine=True, found=f"yes, on {gpu.name}")
+
+
+def _in_bf16() -> str:
+    from engines.openvino_backend import OpenVinoBackend
+
+    return ", in float32 and bf16" if OpenVinoBackend(threads=1).has_bf16 else ", in float32; this CPU has no bf16"
 
 
 def _and_cuda(gpu: Gpu | NoGpu) -> str:

@@ -22,6 +22,7 @@ from engines.errors import EngineMismatch, InputError
 from engines.families import ONNXRUNTIME, load
 from hp_trt.doctor.abilities import (
     ability_findings,
+    auto_finding,
     export_findings,
     family_findings,
     gpu_findings,
@@ -35,9 +36,12 @@ from hp_trt.fetch.table import MESH
 PINNED_OPENCV = 4
 
 
-def examine() -> list[Finding]:
-    """Everything, in the order in which a user would mend it."""
-    return [finding for check in CHECKS for finding in check()]
+def examine(bundle: Path | None = None) -> list[Finding]:
+    """Everything, in the order in which a user would mend it. `bundle`: what `--family auto` would pick in it.
+
+    Raises BundleError for one that is none.
+    """
+    return [*(finding for check in CHECKS for finding in check()), auto_finding(bundle)]
 
 
 def show(findings: list[Finding], console: Console | None = None) -> None:

@@ -58,6 +58,8 @@ def check_choices(profile: Profile) -> None:
         )
     if profile.quantize != "none":
         raise InputError(f'this model is not quantised yet, got quantize = "{profile.quantize}"; leave it out')
+    if profile.precision != "exported":
+        raise InputError(f'this model was not tried in bf16 yet, got precision = "{profile.precision}"; leave it out')
     if profile.windows is not None and profile.windows != LiveWindows():
         raise InputError(
             "a clip is as long as its bundle's: leave window, overlap and lead_in out, and build with --frames for "

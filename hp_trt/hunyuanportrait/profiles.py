@@ -14,6 +14,10 @@ from runtime.hunyuanportrait.sampling import Sampling
 # Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
 STREAMED = frozenset({"motion", "inner", "denoiser", "stitch", "decoder"})
 
+# Roles that a profile's precision is about. What sees the faces keeps the bundle's own: tokens would be off by 0.02 to
+# 0.04 rms, twice as much as a denoised frame, for little of a clip's time (docs/openvino.md).
+IN_BF16 = frozenset({"inner", "denoiser", "decoder"})
+
 # Graphs that not every bundle has -> the build's option that adds them.
 ADDED_BY = {
     "denoiser_inner": "--reuse",
@@ -75,6 +79,10 @@ def sampling_of(own: Mapping[str, Any], profile: Profile, **overrides: Any) -> S
 
 def check_choices(profile: Profile) -> None:
     """Raises InputError for shortcuts that exclude each other."""
+    if profile.precision == "bf16" and profile.quantize != "none":
+        raise InputError(
+            'products are in bf16 or in 8 bits, not in both; set precision = "exported", or quantize = "none"'
+        )
     deep = profile.sampling.get("deep_every", 1)
     if not isinstance(deep, int) or deep <= 1:
         return

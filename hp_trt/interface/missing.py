@@ -12,6 +12,7 @@ from engines.errors import InputError, how_to_install
 
 EXTRAS: Mapping[str, str] = {  # module -> extra
     "onnxruntime": "cpu",
+    "openvino": "openvino",
     "torch": "export",
     "diffusers": "export",
     "onnx": "export",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
+from engines.cpu import find_cpu
+from engines.engine_choice import EngineChoice
 from engines.manifest import GraphRecord, Manifest
 from engines.plan_choice import platform_name
 from engines.plans import EngineSet, PlanRecord, Target
@@ -96,3 +99,34 @@ def make_bundle_with_plans(path: Path, target: Target = TARGET, **contents: byte
         records = [make_graph(writer, name, content) for name, content in contents.items()]
         plans = [make_plan(writer, record, b"plan of " + record.name.encode(), target) for record in records]
         return writer.commit(with_plans(manifest_of(*records), *plans, target=target))
+
+
+CPU_TARGET = Target(
+    family="openvino",
+    version="2026.4.1",
+    capabilities=find_cpu().features,
+    gpu=find_cpu().name,
+    platform=platform_name(),
+)
+
+
+def make_bundle_with_table(path: Path, choices: Mapping[str, EngineChoice], target: Target = CPU_TARGET) -> Bundle:
+    """A bundle with a graph for each choice, and OpenVINO's plan of it where the choice uses one."""
+    with BundleWriter(path) as writer:
+        graphs = [make_graph(writer, name, name.encode()) for name in choices]
+        plans = []
+        for graph in graphs:
+            choice, key = choices[graph.name], key_of(b"plan" + graph.key.encode())
+            folder = writer.stage_plan(target, graph.name, key)
+            (folder / "build.json").write_text("{}\n")
+            if choice.plan_is_used:
+                (folder / f"{graph.name}.plan").write_bytes(b"plan")
+            record = PlanRecord(
+                name=graph.name,
+                key=key,
+                graph_key=graph.key,
+                target_folder=target.folder,
+                built={"graph": graph.key, "engine": choice.to_json()},
+            )
+            plans.append(writer.finish(record))
+        return writer.commit(with_plans(manifest_of(*graphs), *plans, target=target))

@@ -41,6 +41,7 @@ class Brighter:
     options = frozenset({"steps", "seed"})
     profiles: Profiles
     streamed = frozenset()
+    in_bf16 = frozenset()
     added_by = {}  # noqa: RUF012 - as the protocol has it
 
     def __init__(self, bundle, config, backend, graphs):

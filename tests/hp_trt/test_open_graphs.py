@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from engines.errors import BundleError, InputError
+from engines.cpu import find_cpu
+from engines.engine_choice import EngineChoice
+from engines.errors import BundleError, EngineMismatch, InputError
+from engines.plan_choice import Here
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import ADDED_BY, STREAMED, find_profile, fitted, graphs, roles
+from hp_trt.hunyuanportrait.profiles import ADDED_BY, IN_BF16, STREAMED, find_profile, fitted, graphs, roles
 from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend, option_for
-from tests.engines.bundles import make_bundle, spec_of
+from tests.engines.bundles import CPU_TARGET, make_bundle, make_bundle_with_table, spec_of
 
 EXACT, LIVE = find_profile("exact"), find_profile("live")
 
@@ -19,8 +22,11 @@ EXACT, LIVE = find_profile("exact"), find_profile("live")
 class Backend:
     """Counts what is open."""
 
-    def __init__(self, *, concurrent: bool) -> None:
-        self.concurrent = concurrent
+    device = "CPU, 2 threads"
+
+    def __init__(self, *, concurrent: bool = False, has_bf16: bool = False) -> None:
+        self.concurrent, self.has_bf16 = concurrent, has_bf16
+        self.files: dict[tuple[str, bool], str] = {}  # graph and whether it is in bf16 -> the end of its file
         self.loaded: list[tuple[str, int | None]] = []  # graph, threads
         self.closed: list[str] = []
         self.overlaps = False
@@ -28,8 +34,12 @@ class Backend:
     def overlap_decode(self):
         self.overlaps = True
 
-    def load(self, spec, path, weights=None, *, threads=None):
+    def prepare(self, path, content):
+        pass
+
+    def load(self, spec, path, weights=None, *, threads=None, bf16=False):
         self.loaded.append((spec.name, threads))
+        self.files[spec.name, bf16] = path.suffix
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 
 
@@ -117,3 +127,73 @@ def test_products_that_a_family_lacks_are_refused_before_a_graph_is_opened(tmp_p
     with pytest.raises(InputError, match="the profile exact is for fp8 products, onnxruntime has none"):
         opened.of(replace(EXACT, quantize="fp8"), roles(EXACT))
     assert backend.loaded == []
+
+
+BF16 = replace(EXACT, name="bf16", precision="bf16")
+FASTER_IN_BF16 = EngineChoice(exported="onnxruntime", bf16="openvino-bf16")
+OPENVINO = EngineChoice(exported="openvino", bf16="openvino-bf16")
+AS_IT_IS = EngineChoice(exported="onnxruntime", bf16="onnxruntime")
+
+
+@pytest.fixture
+def of_table(tmp_path, monkeypatch):
+    """Opens graphs of a bundle with such a table, for the family openvino."""
+
+    def opened(has_bf16: bool = True, target=CPU_TARGET, **choices: EngineChoice) -> tuple[OpenGraphs, Backend]:
+        here = Here(family="openvino", version=CPU_TARGET.version, device=find_cpu())
+        monkeypatch.setattr("hp_trt.open_graphs.find_here", lambda family, index: here)
+        table = {name: choices.get(name, AS_IT_IS) for name in graphs(EXACT)}
+        bundle, backend = make_bundle_with_table(tmp_path, table, target), Backend(has_bf16=has_bf16)
+        kind = SimpleNamespace(streamed=STREAMED, added_by=ADDED_BY, in_bf16=IN_BF16)
+        return OpenGraphs.of_model(kind, bundle, RuntimeConfig(family="openvino"), backend), backend
+
+    return opened
+
+
+def test_the_bundles_table_says_which_engine_opens_a_graph(of_table):
+    opened, backend = of_table(denoiser=OPENVINO, vae_decoder=FASTER_IN_BF16, motion=OPENVINO)
+    opened.of(EXACT, roles(EXACT))
+    plans = {name for (name, bf16), suffix in backend.files.items() if suffix == ".plan" and not bf16}
+    assert plans == {"denoiser", "motion"}
+    assert {name for name, _ in backend.files} == set(graphs(EXACT))
+
+
+def test_a_profile_in_bf16_has_its_own_denoiser_and_decoder_and_shares_what_sees_the_faces(of_table):
+    opened, backend = of_table(denoiser=OPENVINO, vae_decoder=FASTER_IN_BF16, motion=OPENVINO)
+    exact, half = opened.of(EXACT, roles(EXACT)), opened.of(BF16, roles(BF16))
+    assert {name for name, bf16 in backend.files if bf16} == {"denoiser", "vae_decoder"}
+    assert half["motion"] is exact["motion"] and half["denoiser"] is not exact["denoiser"]
+    assert opened.of(BF16, roles(BF16)) == half
+    assert opened.sessions["denoiser"] is exact["denoiser"]
+
+
+def test_a_machine_without_bf16_refuses_it_before_a_graph_is_opened(of_table):
+    opened, backend = of_table(has_bf16=False, denoiser=OPENVINO)
+    with pytest.raises(
+        EngineMismatch, match="profile bf16 is for bf16 products, and CPU, 2 threads has none; set prec"
+    ):
+        opened.of(BF16, roles(BF16))
+    assert backend.loaded == []
+
+
+def test_a_family_without_bf16_names_the_one_that_has_it(tmp_path):
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
+    with pytest.raises(InputError, match='onnxruntime has none; set precision = "exported", or use --family openvino'):
+        opened.of(BF16, roles(BF16))
+    assert backend.loaded == []
+
+
+def test_plans_of_another_openvino_are_refused_with_what_builds_them(of_table):
+    opened, backend = of_table(target=replace(CPU_TARGET, version="2026.4.0"), denoiser=OPENVINO)
+    with pytest.raises(EngineMismatch, match=r"built with openvino 2026\.4\.0, .*build them: .*--family openvino"):
+        opened.of(EXACT, roles(EXACT))
+    assert backend.loaded == []
+
+
+def test_a_damaged_plan_of_openvino_is_refused_with_what_builds_it(of_table):
+    opened, backend = of_table(denoiser=OPENVINO)
+    plan = opened._bundle.manifest.engines[CPU_TARGET.folder].plans["denoiser"].main
+    (opened._bundle.path / plan).write_bytes(b"nalp")
+    with pytest.raises(BundleError, match=r"denoiser\.plan was changed: sha256 .*--family openvino"):
+        opened.of(EXACT, roles(EXACT))
+    assert "denoiser" not in dict(backend.loaded)

@@ -45,6 +45,8 @@ def test_a_file_may_hold_several_that_build_on_each_other(tmp_path):
         ("[p]\nsteps = 0\n", "profile p: steps needs a whole number of at least 1, got 0"),
         ('[p]\nmode = "life"\n', "profile p: mode is one of clip, live, got 'life'"),
         ('[p]\ndecoder = "small"\n', "profile p: decoder is one of full, tiny, tiny-or-full, got 'small'"),
+        ('[p]\nprecision = "fp16"\n', "profile p: precision is one of exported, bf16, got 'fp16'"),
+        ('[p]\nprecision = "bf16"\nquantize = "int8"\n', "profile p: products are in bf16 or in 8 bits, not in both"),
         ('[p]\nschedule = "ay"\n', "profile p: there is no schedule 'ay'; did you mean ays?"),
         ('[p]\nbase = "liv"\n', "profile p: its base 'liv' does not exist; did you mean live?"),
         ('[p]\nbase = "q"\n[q]\nbase = "p"\n', "its base '.' leads back to itself"),

@@ -13,6 +13,7 @@ import hp_trt.open_graphs
 from engines.bundle import Bundle
 from engines.errors import BundleError, EngineMismatch, InputError
 from engines.gpu import Gpu
+from engines.plan_choice import Here
 from engines.plans import PlanOptions
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
@@ -39,7 +40,7 @@ class Opened:
     def prepare(self, path, content):
         self.contents[path] = bytes(content)
 
-    def load(self, spec, path, weights=None, *, threads=None):
+    def load(self, spec, path, weights=None, *, threads=None, bf16=False):
         self.loaded[spec.name] = (path, weights)
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 
@@ -57,8 +58,8 @@ def any_bundle(monkeypatch) -> None:
 def backend(monkeypatch) -> Opened:
     opened = Opened()
     monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
-    monkeypatch.setattr(hp_trt.open_graphs, "require_gpu", lambda index: GPU)
-    monkeypatch.setattr(hp_trt.open_graphs.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))
+    here = Here(family=TARGET.family, version=TARGET.version, device=GPU)
+    monkeypatch.setattr(hp_trt.open_graphs, "find_here", lambda family, index: here)
     return opened
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.families import FamilyName, Provider
+from engines.families import Auto, FamilyName, Provider
 from engines.temporary import temporary_folder
 from hp_trt.config import RuntimeConfig
 from hp_trt.measure.bench import machine
@@ -47,7 +47,7 @@ class BenchConfig:
     steps: int | None = None  # None: the bundle's
     seed: int | None = None
     threads: int | None = None  # None: every core; the race's too
-    family: FamilyName = "onnxruntime"
+    family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0  # which GPU
     weight_budget_bytes: int | None = None  # see RuntimeConfig
@@ -289,7 +289,7 @@ def _machine(config: BenchConfig, runtime: Runtime) -> dict[str, Any]:
     threads = getattr(runtime.backend, "threads", None)
     return {
         **machine.facts(),
-        "family": config.family,
+        "family": runtime.config.family,
         "provider": config.provider,
         "threads": threads,
         "device": runtime.backend.device,

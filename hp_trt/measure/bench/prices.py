@@ -10,18 +10,20 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engines import families
 from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.families import FamilyName, Provider
+from engines.families import Auto, Family, FamilyName, Provider
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import find_profile, fitted, graphs, own_profiles, read_profiles, sampling_of
+from hp_trt.interface.auto_family import settled_family
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.drawn import require_video
+from hp_trt.open_graphs import open_backend
 from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt price list", 1
@@ -41,7 +43,7 @@ class PriceConfig:
     frames: int = 50  # of each
     runs: int = 3  # of the clip that is timed
     threads: int | None = None
-    family: FamilyName = "onnxruntime"
+    family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
 
@@ -69,9 +71,7 @@ class PriceConfig:
         named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
         family = families.find(self.family)
         lacks = {
-            p.name: [graph for graph in graphs(fitted(p, has)) if graph not in has]
-            if family.computes(p.quantize)
-            else [f"{p.quantize} products in {family.name}"]
+            p.name: _other_products(family, p) or [graph for graph in graphs(fitted(p, has)) if graph not in has]
             for p in self.chosen()
         }
         return {name: missing for name, missing in lacks.items() if missing and name not in named}
@@ -102,6 +102,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
 
     chosen = config.chosen()  # a name that there is not is told before the bundle is opened
     require_video(config.bundle, "--profiles")
+    config = replace(config, family=settled_family(config.bundle, config.family, config.device_id))
     left_out = config.left_out(Bundle.open(config.bundle, family=config.family).manifest.graphs)
     profiles = [profile for profile in chosen if profile.name not in left_out]
     speeds = []
@@ -136,6 +137,15 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
         "left_out": left_out,
         "rows": rows,
     }
+
+
+def _other_products(family: Family, profile: Profile) -> list[str]:
+    """The products of a profile that the family has not."""
+    if not family.computes(profile.quantize):
+        return [f"{profile.quantize} products in {family.name}"]
+    has_bf16 = family.in_bf16 and open_backend(RuntimeConfig(family=family.name)).has_bf16
+    lacks = profile.precision == "bf16" and not has_bf16
+    return [f"bf16 products in {family.name} on this machine"] if lacks else []
 
 
 def _priced(name: str) -> Profile:

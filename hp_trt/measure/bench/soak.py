@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
-from engines.families import FamilyName, Provider
+from engines.families import Auto, FamilyName, Provider
 from hp_trt.config import RuntimeConfig
+from hp_trt.interface.auto_family import settled_family
 from hp_trt.live.pushing import pushing
 from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
@@ -44,7 +45,7 @@ class SoakConfig:
     profile: str = "live"
     seed: int = 0  # who is drawn
     threads: int | None = None
-    family: FamilyName = "onnxruntime"
+    family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
 
@@ -69,6 +70,7 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
     from procedural.clip import clip
 
     require_video(config.bundle, "--soak")
+    config = replace(config, family=settled_family(config.bundle, config.family, config.device_id))
     drawn = clip(config.seed, frames=_CLIP_FRAMES, px=256)
     images = drawn.frames()
     setup = RuntimeConfig(

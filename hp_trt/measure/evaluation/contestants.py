@@ -14,6 +14,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
+from hp_trt.interface.auto_family import settled
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
 from hp_trt.measure.metrics import seams
@@ -128,7 +129,7 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
         check_takes_video(path, "hp-trt evaluate", "give a bundle of HunyuanPortrait")
     for path, runtime in product(config.bundles, config.runtimes):
         profile_of(path, runtime)  # a wrong one is told before any bundle is hashed
-    opened = [Bundle.open(path, family=config.runtimes[0].family) for path in config.bundles]
+    opened = [Bundle.open(path, family=settled(path, config.runtimes[0])[0].family) for path in config.bundles]
     sizes = [bundle.manifest.geometry["crop_px"] for bundle in opened]
     for bundle, size in zip(opened, sizes, strict=True):
         if size != sizes[0]:
@@ -142,7 +143,7 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     columns = [
         BundleColumn(
             bundle=bundle,
-            config=runtime,
+            config=settled(bundle, runtime)[0],
             profile=profile,
             overrides=config.sampling,
             name=name if len(config.runtimes) == 1 else f"{name} {profile.name}",

@@ -14,10 +14,11 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.families import FamilyName, Provider
+from engines.families import Auto, FamilyName, Provider, find
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
 from hp_trt.config import RuntimeConfig
+from hp_trt.interface.auto_family import settled_family
 from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
@@ -48,7 +49,7 @@ class PredictConfig:
     fps: float | None = None  # a wish
     latency_s: float | None = None  # a wish
     attainable: float = ATTAINABLE  # of a card's peaks
-    family: FamilyName = "onnxruntime"  # how "here" is measured
+    family: FamilyName | Auto = "onnxruntime"  # how "here" is measured
     provider: Provider = "cpu"
     device_id: int = 0
     threads: int | None = None
@@ -128,7 +129,8 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
     bundle = None
     if config.bundle is not None:  # only to be measured are its files looked at
         measured = config.gpu == HERE
-        bundle = Bundle.open(config.bundle, family=config.family if measured else "")
+        family = settled_family(config.bundle, config.family, config.device_id) if measured else ""
+        bundle = Bundle.open(config.bundle, family=family)
     if bundle is not None:
         model = model_of_bundle(bundle, size=config.size)
     else:
@@ -243,8 +245,8 @@ def _measured(
         device_id=config.device_id,
         threads=config.threads,
     )
-    on_card = config.family != "onnxruntime" or config.provider != "cpu"
     with Runtime(bundle, setup, settle_stages=True) as runtime:
+        on_card = find(runtime.config.family).plans_for == "gpu" or config.provider != "cpu"
         opened = runtime.graphs.of(there, runtime.model.roles(there))
         return measure(runtime, opened, model, work, memory_bytes=card_bytes if on_card else None)
 

@@ -14,12 +14,14 @@ import export.plans.build_plans
 import export.plans.plan_steps
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
+from engines.engine_choice import EngineChoice, faster
 from engines.errors import BundleError, InputError, ParityError
 from engines.plans import PlanOptions
 from export.plans.build_plans import build_plans
+from export.plans.openvino_plan import OpenVinoPlan
 from export.plans.plan import PlanReport
 from export.plans.plan_steps import PlanConfig
-from tests.engines.bundles import TARGET, make_bundle, make_graph, manifest_of
+from tests.engines.bundles import CPU_TARGET, TARGET, make_bundle, make_graph, manifest_of
 
 CONFIG = PlanConfig(family="tensorrt-rtx", capabilities=("8.9", "12.0"))
 ATTENTION = {"count": 0, "fused": 0, "from": "network", "kinds": [], "score_maps": []}
@@ -253,3 +255,33 @@ def test_an_engine_that_was_never_compared_is_compared_when_that_becomes_possibl
 def test_onnx_runtime_has_no_plans_to_build():
     with pytest.raises(InputError, match="there are no plans to build"):
         PlanConfig(family="onnxruntime")
+
+
+def test_a_plan_for_a_cpu_is_a_table_and_what_the_table_uses(path, built, monkeypatch):
+    choices = {
+        "unet": faster({"onnxruntime": 2.0, "openvino": 1.0}, sizes={"rows": 2}, threads=2),
+        "vae": EngineChoice(exported="onnxruntime", why_not="it does not compile"),
+    }
+
+    def build(manifest, record, *, onnx, out, reference, compare):
+        built.append(record.name)
+        if choices[record.name].plan_is_used:
+            out.write_bytes(b"plan")
+        return OpenVinoPlan(choice=choices[record.name], parity={"max": 1e-6})
+
+    monkeypatch.setattr("export.plans.openvino_plan.build_openvino_plan", build)
+    monkeypatch.setattr(export.plans.plan_steps, "plan_target", lambda *args: CPU_TARGET)
+    config, warnings = PlanConfig(family="openvino"), []
+    build_plans(path, config, on_warning=warnings.append)
+    plans = Bundle.open(path).manifest.engines[CPU_TARGET.folder].plans
+    assert {name: plan.engine for name, plan in plans.items()} == choices
+    assert (path / plans["unet"].main).read_bytes() == b"plan"
+    assert [file.name for file in sorted((path / plans["vae"].folder).iterdir())] == ["build.json", "record.json"]
+    report = json.loads((path / plans["unet"].folder / "build.json").read_text())
+    assert report["engine"]["ms"] == {"onnxruntime": 2.0, "openvino": 1.0} and report["parity"] == {"max": 1e-6}
+    assert warnings == ["vae: it does not compile"]
+    build_plans(path, config)
+    assert built == ["unet", "vae"]
+    (path / plans["unet"].main).write_bytes(b"nalp")
+    build_plans(path, config)
+    assert built == ["unet", "vae", "unet"]

@@ -9,6 +9,7 @@ import pytest
 
 from engines import families
 from engines import gpu as engines_gpu
+from engines.cpu import find_cpu
 from engines.errors import EngineMismatch, InputError
 from engines.gpu import Gpu, NoGpu
 from engines.manifest import GraphRecord
@@ -18,7 +19,7 @@ from engines.spec import NetworkSpec
 from export.plans import plan_target as module
 from export.plans.plan_target import plan_key, plan_target
 
-RTX, TENSORRT = families.RTX, families.TENSORRT
+RTX, TENSORRT, OPENVINO = families.RTX, families.TENSORRT, families.OPENVINO
 PLAIN = PlanOptions()
 STRIPPED = PlanOptions(strip=True)
 CHOICES = "8.0 (A100), 8.6 (RTX 30), 8.9 (RTX 40), 12.0 (RTX 50), 12.1 (GB10)"
@@ -26,7 +27,7 @@ CHOICES = "8.0 (A100), 8.6 (RTX 30), 8.9 (RTX 40), 12.0 (RTX 50), 12.1 (GB10)"
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
-    versions = {RTX.name: "1.7.1.116", TENSORRT.name: "11.4.0.106"}
+    versions = {RTX.name: "1.7.1.116", TENSORRT.name: "11.4.0.106", OPENVINO.name: "2026.4.1-2"}
     monkeypatch.setattr(families, "load", lambda family: SimpleNamespace(__version__=versions[family.name]))
 
 
@@ -166,3 +167,23 @@ def test_a_stripped_plan_serves_all_weights_of_its_shapes():
     one = plan_key(target, record("1"))
     assert plan_key(target, record("2")) == one
     assert plan_key(target, dataclasses.replace(record("2"), structure="other")) != one
+
+
+def test_openvino_builds_for_the_cpu_at_hand(here):
+    here("NVIDIA H200", "9.0")
+    target, cpu = plan_target(OPENVINO, (), PLAIN), find_cpu()
+    assert (target.version, target.capabilities, target.gpu) == ("2026.4.1-2", cpu.features, cpu.name)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "options", "device_id", "option"),
+    [
+        (("8.9",), PLAIN, 0, "--capability"),
+        ((), STRIPPED, 0, "--strip"),
+        ((), PlanOptions(workspace_bytes=1), 0, "--workspace"),
+        ((), PLAIN, 1, "--device"),
+    ],
+)
+def test_what_only_plans_for_gpus_have_is_refused(capabilities, options, device_id, option):
+    with pytest.raises(InputError, match=f"{option} is for plans of a GPU, those of openvino are for the CPU here"):
+        plan_target(OPENVINO, capabilities, options, device_id)

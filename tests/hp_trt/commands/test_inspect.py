@@ -10,13 +10,16 @@ from rich.console import Console
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
+from engines.engine_choice import EngineChoice, faster
 from engines.manifest import OWN_SOURCE, Manifest, own_hash
 from engines.plans import PlanOptions
 from hp_trt.commands.inspect import show, summary
 from tests.engines.bundles import (
+    CPU_TARGET,
     TARGET,
     make_bundle,
     make_bundle_with_plans,
+    make_bundle_with_table,
     make_graph,
     make_plan,
     manifest_of,
@@ -101,3 +104,17 @@ def test_a_bundle_that_speech_drives_says_so_and_how_long_its_clips_are(tmp_path
     foreign = replace(make_bundle(tmp_path, unet=b"graph").manifest, model="anothers")
     assert summary(Bundle(path=tmp_path, manifest=foreign))["driver"] is None
     assert "anothers, of another version" in text_of(Bundle(path=tmp_path, manifest=foreign))
+
+
+def test_of_plans_for_a_cpu_the_table_of_engines_is_shown_with_what_was_measured(tmp_path):
+    choices = {
+        "denoiser": faster({"onnxruntime": 4.0, "openvino": 3.0, "openvino-bf16": 2.0}, sizes={"rows": 2}, threads=2),
+        "vae_decoder": EngineChoice(exported="onnxruntime", why_not="OpenVINO does not compile it"),
+    }
+    text = text_of(make_bundle_with_table(tmp_path, choices))
+    assert f"{CPU_TARGET.folder}: openvino 2026.4.1 for {CPU_TARGET.gpu} on linux" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["denoiser", "openvino", "openvino-bf16", "4", "3", "2"] in [row[:6] for row in rows]
+    assert ["vae_decoder", "onnxruntime", "-", "-", "-", "-"] in [row[:6] for row in rows]
+    assert "vae_decoder: OpenVINO does not compile it" in text
+    assert "engine" in summary(Bundle.open(tmp_path))["engines"][CPU_TARGET.folder]["plans"]["denoiser"]["built"]

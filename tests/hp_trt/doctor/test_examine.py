@@ -17,6 +17,7 @@ from engines.gpu import Gpu, NoGpu, find_gpu
 from hp_trt.doctor import abilities
 from hp_trt.doctor import examine as doctor
 from hp_trt.fetch.table import MESH
+from tests.engines.bundles import make_bundle
 
 ADA = Gpu(index=0, name="NVIDIA L4", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
 HOPPER = Gpu(index=0, name="NVIDIA H200", capability="9.0", total_bytes=140 << 30, driver_cuda=(13, 0))
@@ -28,7 +29,16 @@ OLD = NoGpu(found="the driver serves CUDA up to 12.4, this program's libraries n
 def machine(monkeypatch, tmp_path):
     """A machine with these GPUs, this driver release, these versions of the families."""
 
-    def become(*gpus, free=20 << 30, release=None, tensorrt=None, rtx=None, onnx=onnxruntime.__version__):
+    def become(
+        *gpus,
+        free=20 << 30,
+        release=None,
+        tensorrt=None,
+        rtx=None,
+        onnx=onnxruntime.__version__,
+        openvino=None,
+        bundle=None,
+    ):
         monkeypatch.setattr(abilities, "find_gpu", lambda index=0: gpus[index] if gpus else NOTHING)
         monkeypatch.setattr(abilities, "gpu_count", lambda: sum(isinstance(gpu, Gpu) for gpu in gpus))
         monkeypatch.setattr(abilities, "free_bytes", lambda index: free)
@@ -36,12 +46,12 @@ def machine(monkeypatch, tmp_path):
         if release is not None:
             driver.write_text(f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {release}  Release Build\n")
         monkeypatch.setattr(abilities, "DRIVER", driver)
-        versions = {"tensorrt": tensorrt, "tensorrt_rtx": rtx, "onnxruntime": onnx}
+        versions = {"tensorrt": tensorrt, "tensorrt_rtx": rtx, "onnxruntime": onnx, "openvino": openvino}
         monkeypatch.setattr(families, "is_installed", lambda family: versions[family.module] is not None)
-        for module in ("tensorrt", "tensorrt_rtx"):  # `load` reads nothing else of them
+        for module in ("tensorrt", "tensorrt_rtx", "openvino"):  # `load` reads nothing else of them
             monkeypatch.setitem(sys.modules, module, SimpleNamespace(__version__=versions[module]))
         monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime if onnx else None)
-        return {finding.name: finding for finding in doctor.examine()}
+        return {finding.name: finding for finding in doctor.examine(bundle)}
 
     return become
 
@@ -211,3 +221,27 @@ def test_the_face_mesh_is_told_where_it_is_or_how_to_get_it(machine, monkeypatch
 def test_the_gpu_of_this_machine_has_free_memory():
     found = {finding.name: finding for finding in doctor.examine()}
     assert found["driver"].fine and "GiB free" in found["GPU 0"].found
+
+
+@pytest.mark.parametrize(("has_bf16", "said"), [(True, "in float32 and bf16"), (False, "this CPU has no bf16")])
+def test_openvino_says_what_it_computes_in_here(machine, monkeypatch, has_bf16, said):
+    monkeypatch.setattr("engines.openvino_backend.OpenVinoBackend", lambda threads: SimpleNamespace(has_bf16=has_bf16))
+    found = machine(openvino="2026.4.1-2")
+    assert found["openvino"].found == "2026.4.1-2"
+    assert found["build openvino"].fine and found["build openvino"].found.startswith("yes, for this CPU (")
+    assert found["run openvino"].fine and said in found["run openvino"].found
+    assert found["family auto"].found.startswith("plans of openvino, where the bundle has them for this machine, else")
+
+
+def test_without_openvino_it_says_what_to_install_and_what_auto_is_then(machine, tmp_path):
+    found = machine()
+    assert found["run openvino"].found == "no: not installed" and "'.[openvino]'" in found["run openvino"].fix
+    assert found["family auto"].found == "onnxruntime; --bundle DIR says it of a bundle"
+    make_bundle(tmp_path, denoiser=b"graph")
+    assert "auto is onnxruntime; not tensorrt: the bundle" in machine(bundle=tmp_path)["family auto"].found
+
+
+def test_an_older_openvino_is_a_line_with_the_pip_command(machine):
+    found = machine(openvino="2024.6.0")["openvino"]
+    assert not found.fine and "2024.6.0 is installed, this program knows 2026.4" in found.found
+    assert found.fix.startswith("pip install '.[openvino]'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from engines.errors import InputError
 from hp_trt.hunyuanportrait.profiles import graphs, own_profiles
+from hp_trt.measure.bench import prices
 from hp_trt.measure.bench.price_table import draw_pareto, markdown, show
 from hp_trt.measure.bench.prices import PriceConfig, pareto
 
@@ -54,6 +56,9 @@ def test_exact_comes_first_and_nothing_twice():
     ]  # fmt: skip
 
 
+BF16 = ("bf16", "live-bf16")
+
+
 def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
     has = {graph for p in own_profiles().values() for graph in graphs(p)}
     parts = ["denoiser_inner", "denoiser_outer"]
@@ -64,14 +69,26 @@ def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
     assert set(every) - set(named) == {"deep-every-3"}
     assert every["fp8"] == ["fp8 products in onnxruntime"]
     in_int8 = {"denoiser_int8", "live_denoiser_int8"}
-    assert set(PriceConfig(bundle=Path("b"), profiles=("all",)).left_out({*has, *parts, *in_int8})) == {"fp8"}
+    whole = PriceConfig(bundle=Path("b"), profiles=("all",)).left_out({*has, *parts, *in_int8})
+    assert set(whole) == {"fp8", "bf16", "live-bf16"}
+    assert whole["bf16"] == ["bf16 products in onnxruntime on this machine"]
     cards = PriceConfig(bundle=Path("b"), profiles=("all",), family="tensorrt").left_out({*has, *parts, *in_int8})
-    assert cards == {"fp8": ["denoiser_fp8"]}
+    assert cards == {"fp8": ["denoiser_fp8"], **{n: ["bf16 products in tensorrt on this machine"] for n in BF16}}
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_is_left_out_on_a_machine_that_has_none(monkeypatch, has_bf16):
+    monkeypatch.setattr(prices, "open_backend", lambda config: SimpleNamespace(has_bf16=has_bf16))
+    has = {graph for p in own_profiles().values() for graph in graphs(p)}
+    left = PriceConfig(bundle=Path("b"), profiles=("all",), family="openvino").left_out(has)
+    assert ("bf16" in left) == ("live-bf16" in left) == (not has_bf16)
 
 
 def test_each_shortcut_changes_something_of_exact():
     exact, *others = PriceConfig(bundle=Path("b"), profiles=("all",)).chosen()
-    seen = [(p.mode, p.denoiser, p.decoder, p.quantize, str(p.sampling), p.windows) for p in (exact, *others)]
+    seen = [
+        (p.mode, p.denoiser, p.decoder, p.quantize, p.precision, str(p.sampling), p.windows) for p in (exact, *others)
+    ]
     assert len(set(seen)) == len(seen)
 
 

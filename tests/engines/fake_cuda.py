@@ -95,6 +95,7 @@ class FakeDriver:
         self.total_bytes = total_bytes
         self.calls: Counter[str] = Counter()
         self.timed_events = 0  # that were ever made
+        self.urgent: set[int] = set()  # streams that were asked to be
         self.peak_bytes = 0
         self._blocks: list[_Block] = []  # by address, freed ones too
         self._next_address = 1 << 20
@@ -241,9 +242,10 @@ class FakeDriver:
 
         self.queue(stream, Operation("set", [], [(address, size)], work))
 
-    def stream_create(self) -> int:
+    def stream_create(self, *, urgent: bool = False) -> int:
         self._call("stream_create")
         handle = self._handle()
+        self.urgent |= {handle} if urgent else set()
         self._clocks[handle] = {handle: 0}
         return handle
 

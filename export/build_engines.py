@@ -85,6 +85,12 @@ Strip = Annotated[
     bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
 ]
 OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
+MaxAuxStreams = Annotated[
+    int | None, typer.Option(help="Streams that a plan may use beside the run's own, 0 to 16 [the builder's].")
+]
+TilingOptimizationLevel = Annotated[
+    int | None, typer.Option(help="0 (none) to 3 (the longest search for tiles) [the family's own].")
+]
 Device = Annotated[int, typer.Option(min=0, max=LAST_GPU, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 
@@ -116,6 +122,8 @@ def build(
     weight_streaming: WeightStreaming = False,
     strip: Strip = False,
     optimization_level: OptimizationLevel = None,
+    max_aux_streams: MaxAuxStreams = None,
+    tiling_optimization_level: TilingOptimizationLevel = None,
     device: Device = 0,
     dry_run: DryRun = False,
     json: Json = False,
@@ -133,6 +141,8 @@ def build(
         weight_streaming=weight_streaming,
         strip=strip,
         optimization_level=optimization_level,
+        max_aux_streams=max_aux_streams,
+        tiling_optimization_level=tiling_optimization_level,
     )
     plans = plan_config(family, capability, options, only=only, parity=parity, device_id=device)
     if preset is None:
@@ -162,6 +172,8 @@ def plan_options(
     weight_streaming: bool,
     strip: bool,
     optimization_level: int | None,
+    max_aux_streams: int | None,
+    tiling_optimization_level: int | None,
 ) -> PlanOptions:
     """How plans are built, by the options of those names. Raises InputError."""
     try:
@@ -172,6 +184,8 @@ def plan_options(
             weight_streaming=weight_streaming,
             strip=strip,
             optimization_level=optimization_level,
+            max_aux_streams=max_aux_streams,
+            tiling_optimization_level=tiling_optimization_level,
         )
     except ValueError as error:
         raise InputError(str(error)) from error

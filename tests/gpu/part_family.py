@@ -42,12 +42,13 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
     if family == "onnxruntime" and device == "cuda" and "denoiser" in graphs:
         from tests.gpu.onnx_on_device import run_on_device
 
-        for graphs_too in (False, True):
-            kind = "as a CUDA graph" if graphs_too else "bound on the device"
-            call = partial(
-                run_on_device, Artefact(work, "denoiser"), work / "denoiser" / "reference.npz", cuda_graph=graphs_too
-            )
-            steps.append(Step(f"step, {kind}", call))
+        given = Artefact(work, "denoiser"), work / "denoiser" / "reference.npz"
+        for kind, how in (
+            ("bound on the device", {}),
+            ("as a CUDA graph", {"cuda_graph": True}),
+            ("bound on the device, with ONNX Runtime's own options", {"defaults": True}),
+        ):
+            steps.append(Step(f"step, {kind}", partial(run_on_device, *given, **how)))
     if set(OF_A_CLIP) <= set(graphs):
         steps.append(Step("clip", part.clip))
     lines.run_all(part.section, steps)

@@ -52,6 +52,10 @@ def main() -> None:
         from tests.gpu.part_levers import tell_levers
 
         tell_levers(lines, args.family, args.size, args.device, args.work)
+    elif args.part == "rows":
+        from tests.gpu.part_levers import tell_rows
+
+        tell_rows(lines, args.family, args.size, args.device, args.work)
     elif args.part == "torch":
         from tests.gpu.part_torch import tell_torch
 

@@ -31,20 +31,22 @@ ROWS = (2, 1)  # of `exact` without guidance of its own motion, and of live mode
 def tell_levers(lines: Lines, family: str, size: str, device: str, work: Path) -> None:
     part, section = LeversPart(lines, family, device, work), f"levers, {family}, {size}"
     forms = [(name, form) for name, lever in LEVERS.items() for form in lever.forms]
-    plans = families.find(family).has_plans
-    if plans:
-        lines.run_all(
-            section, [Step(f"plan, denoiser of exactly {rows}", partial(part.build_rows, rows)) for rows in ROWS]
-        )
     lines.run_all(section, [Step(f"made, {name}, {form}", partial(part.make, name, form)) for name, form in forms])
-    steps = [Step(f"{name}, {form}", partial(part.time, name, form)) for name, form in forms]
-    if plans:
-        steps += [
-            Step(f"denoiser of {kind}, {rows}", partial(part.time_rows, rows, exactly=kind == "exactly"))
-            for rows in ROWS
-            for kind in ("exactly", "1 to 3")
-        ]
-    lines.run_all(section, steps)
+    lines.run_all(section, [Step(f"{name}, {form}", partial(part.time, name, form)) for name, form in forms])
+    part.close()
+
+
+def tell_rows(lines: Lines, family: str, size: str, device: str, work: Path) -> None:
+    """Of a family that has plans. In a process of its own: a build of the full size takes minutes."""
+    part, section = LeversPart(lines, family, device, work), f"rows, {family}, {size}"
+    lines.run_all(section, [Step(f"plan for exactly {rows}", partial(part.build_rows, rows)) for rows in ROWS])
+    kinds = {"exactly": True, "1 to 3, run with": False}
+    steps = [
+        Step(f"plan for {kind} {rows}", partial(part.time_rows, rows, exactly=exactly))
+        for rows in ROWS
+        for kind, exactly in kinds.items()
+    ]
+    lines.run_all(section, [replace(step, name=f"step, {step.name}") for step in steps])
     part.close()
 
 

@@ -105,14 +105,16 @@ class Run:
         self._levers()
 
     def _levers(self) -> None:
-        """At the largest size, in every family that runs here."""
+        """At the largest size, in every family that runs here; plans of other profiles last: these take minutes."""
         size, families = self._sizes[-1], [family for family in FAMILIES if not self._why_not(family)]
-        for number, family in enumerate(families):
+        parts = [("levers", family) for family in families]
+        parts += [("rows", family) for family in families if family.has_plans and "denoiser" in self._config.graphs]
+        for number, (part, family) in enumerate(parts):
             arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / size.name)]
             if self._end_s - time.time() < START_NEEDS_S:
-                self._say(f"levers, {family.name}, {size.name}", "everything", "no time left")
+                self._say(f"{part}, {family.name}, {size.name}", "everything", "no time left")
             else:
-                self._part("levers", self._until(1 / (len(families) - number)), *arguments)
+                self._part(part, self._until(1 / (len(parts) - number)), *arguments)
 
     def _ask_late(self, family: Family) -> None:
         """The verdict of a library that was brought since it was asked for."""

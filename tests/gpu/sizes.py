@@ -12,7 +12,7 @@ from runtime.hunyuanportrait.sampling import Sampling
 GRAPHS = ("step_embedding", "denoiser", "stitch", "vae_encoder", "vae_decoder", "motion", "appearance")
 OF_A_CLIP = ("step_embedding", "denoiser", "stitch", "vae_decoder")
 TIMED = {"denoiser": "step", "vae_decoder": "decode"}  # graph -> its line
-PARTS = ("facts", "stand_in", "torch", "micro", "verdict", "artefacts", "build", "levers", "family", "talk")
+PARTS = ("facts", "stand_in", "torch", "micro", "verdict", "artefacts", "build", "levers", "rows", "family", "talk")
 LEFT_CORES = 4  # for what is measured: launching kernels takes one, libraries' own threads some
 
 

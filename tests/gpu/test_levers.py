@@ -18,8 +18,8 @@ from tests.gpu import part_levers, part_micro
 from tests.gpu.artefacts import Artefact
 from tests.gpu.examples import told
 from tests.gpu.levers import LEVERS, SIZES, TimeAsPlane, inputs_of, module_of
-from tests.gpu.lines import Lines, NotRun
-from tests.gpu.part_levers import LeversPart, tell_levers
+from tests.gpu.lines import Found, Lines, NotRun
+from tests.gpu.part_levers import LeversPart, tell_levers, tell_rows
 from tests.gpu.part_micro import tell_micro
 
 
@@ -94,6 +94,20 @@ def test_a_plan_for_exactly_so_many_rows_is_the_denoisers_graph_with_another_pro
     assert [spec.ranges["rows"] for spec, _, _ in built] == [DimRange(min=n, opt=n, max=n) for n in (2, 1)]
     assert {graph for _, graph, _ in built} == {Artefact(tmp_path, "denoiser").path}
     assert [plan.name for _, _, plan in built] == ["tensorrt-rows2.plan", "tensorrt-rows1.plan"]
+
+
+def test_rows_are_built_before_any_plan_is_opened_and_each_is_timed_by_both_plans(lines, tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(LeversPart, "build_rows", lambda part, rows: order.append(rows) or Found(text=""))
+    monkeypatch.setattr(
+        LeversPart, "time_rows", lambda part, rows, exactly: order.append((rows, exactly)) or Found(text="")
+    )
+    tell_rows(lines, "tensorrt", "full", "cuda", tmp_path)
+    assert order == [2, 1, (2, True), (2, False), (1, True), (1, False)]
+    assert [(one.section, one.name) for one in told(lines)][2:4] == [
+        ("rows, tensorrt, full", "step, plan for exactly 2"),
+        ("rows, tensorrt, full", "step, plan for 1 to 3, run with 2"),
+    ]
 
 
 def test_what_was_not_made_is_not_timed(lines, tmp_path):

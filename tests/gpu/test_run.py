@@ -57,6 +57,7 @@ def test_the_order_is_the_most_valuable_first(tmp_path, monkeypatch):
         *("facts", "verdict tensorrt-rtx", "verdict tensorrt", "stand_in", "torch"),
         *("family tensorrt-rtx", "family onnxruntime", "build tensorrt", "family tensorrt"),
         *("micro", "levers tensorrt-rtx", "levers onnxruntime", "levers tensorrt"),
+        *("rows tensorrt-rtx", "rows tensorrt"),
         *("talk onnxruntime", "talk tensorrt-rtx", "talk tensorrt"),
     ]
 
@@ -70,7 +71,7 @@ def test_a_library_that_is_brought_while_others_are_measured_is_asked_and_its_pl
     at = run.parts.index("torch")
     assert run.parts[at:] == [
         *("torch", "verdict tensorrt-rtx", "build tensorrt-rtx", "family tensorrt-rtx", "family onnxruntime"),
-        *("micro", "levers tensorrt-rtx", "levers onnxruntime"),
+        *("micro", "levers tensorrt-rtx", "levers onnxruntime", "rows tensorrt-rtx"),
     ]
 
 

@@ -85,8 +85,13 @@ class Run:
             until_s = self._until(TORCH_SHARE if largest else 0.3)
             self._part("torch", until_s, *arguments, *(["--compile"] if largest else []))
         parts = [(family, size) for size in self._sizes for family in FAMILIES]
-        for number, (family, size) in enumerate(parts):
+        waited: set[tuple[str, str]] = set()  # for their library, which may still be brought: their turn is the last
+        for number, (family, size) in enumerate(parts):  # grows meanwhile
             section = f"{family.name}, {size.name}"
+            if not self._installed(family) and (family.name, size.name) not in waited:
+                waited.add((family.name, size.name))
+                parts.append((family, size))
+                continue
             self._ask_late(family)
             if why := self._why_not(family):
                 self._say(section, "everything", why)

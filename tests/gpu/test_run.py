@@ -75,6 +75,18 @@ def test_a_library_that_is_brought_while_others_are_measured_is_asked_and_its_pl
     ]
 
 
+def test_a_library_that_is_missing_in_its_turn_has_another_one_at_the_end(tmp_path, monkeypatch):
+    run = Started(tmp_path, monkeypatch, (ONNXRUNTIME,), sizes=("full",), models=("hunyuanportrait",))
+    run.came = {("family", "onnxruntime"): {RTX.name}}
+    run.all()
+    at = run.parts.index("torch")
+    assert run.parts[at : at + 6] == [
+        *("torch", "family onnxruntime", "verdict tensorrt-rtx", "build tensorrt-rtx", "family tensorrt-rtx", "micro")
+    ]
+    (missing,) = [one for one in run._report.lines if one.section == "tensorrt, full"]
+    assert (missing.status, missing.text) == ("not run", f"not installed; {TENSORRT.install}")
+
+
 @pytest.mark.parametrize(("minutes", "kept_s"), [(13.0, 180), (4.0, 60)])
 def test_three_minutes_are_kept_for_the_second_model_or_a_quarter_of_a_short_check(
     tmp_path, monkeypatch, minutes, kept_s

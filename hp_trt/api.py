@@ -95,7 +95,7 @@ class Runtime:
         self.profile = profile_of(bundle, self.config)  # of a clip, and of a live session that names no other
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
         kind = find_model(self.bundle)
-        self.backend: Backend = backend or open_backend(self.config)
+        self.backend: Backend = backend or open_backend(self.config, self.bundle.path)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
             self.graphs = OpenGraphs.of_model(kind, self.bundle, self.config, self.backend)

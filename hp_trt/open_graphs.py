@@ -25,8 +25,8 @@ from hp_trt.config import RuntimeConfig
 from hp_trt.profiles import Profile
 
 
-def open_backend(config: RuntimeConfig) -> Backend:
-    """What runs the graphs. Raises EngineMismatch when this machine cannot."""
+def open_backend(config: RuntimeConfig, bundle: Path) -> Backend:
+    """What runs the graphs of `bundle`. Raises EngineMismatch when this machine cannot."""
     family = families.find(config.family)
     if family.plans_for == "cpu":
         from engines.openvino_backend import OpenVinoBackend
@@ -38,6 +38,7 @@ def open_backend(config: RuntimeConfig) -> Backend:
         return open_trt_backend(
             family.name,
             device_id=config.device_id,
+            beside=bundle,
             weight_budget_bytes=config.weight_budget_bytes,
             overlap_decode=config.overlap_decode,
         )

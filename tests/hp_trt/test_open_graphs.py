@@ -49,11 +49,12 @@ def graphs_of(folder, *names: str, concurrent: bool = False, **config) -> tuple[
     return OpenGraphs(bundle, RuntimeConfig(**config), backend, streamed=STREAMED, added_by=ADDED_BY), backend
 
 
-def test_what_is_configured_reaches_the_backend(monkeypatch):
+def test_what_is_configured_reaches_the_backend(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("engines.trt_backend.open_trt_backend", lambda name, **options: asked.append((name, options)))
-    open_backend(RuntimeConfig(family="tensorrt", device_id=1, weight_budget_bytes=5, overlap_decode=True))
-    assert asked == [("tensorrt", {"device_id": 1, "weight_budget_bytes": 5, "overlap_decode": True})]
+    open_backend(RuntimeConfig(family="tensorrt", device_id=1, weight_budget_bytes=5, overlap_decode=True), tmp_path)
+    options = {"device_id": 1, "beside": tmp_path, "weight_budget_bytes": 5, "overlap_decode": True}
+    assert asked == [("tensorrt", options)]
 
 
 def test_profiles_share_what_both_need_and_all_of_it_is_closed_once(tmp_path):

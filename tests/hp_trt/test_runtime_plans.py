@@ -57,7 +57,7 @@ def any_bundle(monkeypatch) -> None:
 @pytest.fixture
 def backend(monkeypatch) -> Opened:
     opened = Opened()
-    monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
+    monkeypatch.setattr(hp_trt.api, "open_backend", lambda config, bundle: opened)
     here = Here(family=TARGET.family, version=TARGET.version, device=GPU)
     monkeypatch.setattr(hp_trt.open_graphs, "find_here", lambda family, index: here)
     return opened

@@ -110,7 +110,7 @@ def test_it_opens_with_no_writing_beside_it(package):
 
 def test_plans_are_built_in_a_bundle_of_ones_own(package):
     gpu = Gpu(index=0, name="H200", capability="9.0", total_bytes=1, driver_cuda=(13, 0))
-    here = Here(family="tensorrt", version="11.0", gpu=gpu)
+    here = Here(family="tensorrt", version="11.0", device=gpu)
     with pytest.raises(EngineMismatch, match=r"--precision fp32 --bundle NEW_FOLDER --family tensorrt$"):
         choose_plans(Bundle.open(package), here, ["denoiser"])
 

@@ -71,7 +71,8 @@ class PriceConfig:
         named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
         family = families.find(self.family)
         lacks = {
-            p.name: _other_products(family, p) or [graph for graph in graphs(fitted(p, has)) if graph not in has]
+            p.name: _other_products(family, p, self.bundle)
+            or [graph for graph in graphs(fitted(p, has)) if graph not in has]
             for p in self.chosen()
         }
         return {name: missing for name, missing in lacks.items() if missing and name not in named}
@@ -139,11 +140,11 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     }
 
 
-def _other_products(family: Family, profile: Profile) -> list[str]:
+def _other_products(family: Family, profile: Profile, bundle: Path) -> list[str]:
     """The products of a profile that the family has not."""
     if not family.computes(profile.quantize):
         return [f"{profile.quantize} products in {family.name}"]
-    has_bf16 = family.in_bf16 and open_backend(RuntimeConfig(family=family.name)).has_bf16
+    has_bf16 = family.in_bf16 and open_backend(RuntimeConfig(family=family.name), bundle).has_bf16
     lacks = profile.precision == "bf16" and not has_bf16
     return [f"bf16 products in {family.name} on this machine"] if lacks else []
 

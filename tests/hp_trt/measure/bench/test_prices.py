@@ -78,7 +78,7 @@ def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
 
 @pytest.mark.parametrize("has_bf16", [True, False])
 def test_bf16_is_left_out_on_a_machine_that_has_none(monkeypatch, has_bf16):
-    monkeypatch.setattr(prices, "open_backend", lambda config: SimpleNamespace(has_bf16=has_bf16))
+    monkeypatch.setattr(prices, "open_backend", lambda config, bundle: SimpleNamespace(has_bf16=has_bf16))
     has = {graph for p in own_profiles().values() for graph in graphs(p)}
     left = PriceConfig(bundle=Path("b"), profiles=("all",), family="openvino").left_out(has)
     assert ("bf16" in left) == ("live-bf16" in left) == (not has_bf16)

@@ -18,8 +18,8 @@ import numpy as np
 from engines import families
 from engines.backend import Backend, Session
 from engines.spec import NetworkSpec
-from runtime.decode import decode
-from runtime.hunyuanportrait.denoise import denoise
+from runtime.decode import chunks, decode
+from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.stages import Stages
 from tests.gpu.artefacts import Artefact
@@ -150,20 +150,20 @@ class FamilyPart:
             image_latents=backend.upload(inputs.image_latents),
             start_latents=np.zeros_like(inputs.image_latents),
         )
-        latents = denoise(
+        decoder, total = self.sessions["vae_decoder"], len(inputs.noise)
+        numbers = {"pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
+        parts = chunks(total, **numbers)
+        loop = ClipLoop(
             backend,
             self.sessions,
             identity=identity,
             motion_tokens=backend.upload(inputs.motion_tokens),
-            noise=inputs.noise,
+            noise=lambda frames: inputs.noise[list(frames)],
             sampling=sampling,
+            wanted=range(parts[0].start, parts[-1].stop),
             stages=stages,
         )
-        decoder = self.sessions["vae_decoder"]
-        frames = decode(
-            backend, decoder, latents, pad_frames=sampling.pad_frames, chunk=sampling.decode_chunk, stages=stages
-        )
-        return sum(1 for _ in frames)
+        return sum(1 for _ in decode(backend, decoder, loop.finish, frames=total, **numbers, stages=stages))
 
     def session(self, name: str) -> Session:
         """Opened once; a wrong one is remembered only as its line's failure."""

@@ -203,8 +203,8 @@ class Runtime:
             portrait_landmarks=arguments.file_of(portrait_landmarks),
         )
         check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
-        side_px = self.bundle.manifest.geometry["crop_px"]
-        where: dict[str, Any] = {"out": out, "crop_out": crop_out, "side_px": side_px, "stages": stages}
+        where: dict[str, Any] = {"out": out, "crop_out": crop_out, "stages": stages, "inputs": inputs}
+        where["side_px"] = self.bundle.manifest.geometry["crop_px"]
         if audio is None:
             reader = VideoReader(arguments.path("driving", driving))
             moves = self._driving(reader, profile, landmarks)
@@ -212,14 +212,13 @@ class Runtime:
             begin = partial(self._clip, who, moves, profile, stages)
             used = self.model.roles(profile)
             decide = partial(driven_facts, self.bundle, self.config, profile, used, who, reader.info.path, landmarks)
-            made = render_driven(begin, who, facts=decide, resume=resume, driving=reader.info, inputs=inputs, **where)
+            made = render_driven(begin, who, facts=decide, resume=resume, driving=reader.info, **where)
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             facts = run_facts(self.bundle, self.config, profile, who, speech)
             go_on = partial(self._spoken, who, speech, profile, stages)
-            where |= {"sound": arguments.file_of(audio), "inputs": inputs}
-            made = render_resumable(go_on, who, facts=facts, resume=resume, **where)
+            made = render_resumable(go_on, who, facts=facts, resume=resume, sound=arguments.file_of(audio), **where)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(

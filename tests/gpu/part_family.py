@@ -19,8 +19,8 @@ import numpy as np
 from engines import families
 from engines.backend import Backend, Session
 from engines.spec import NetworkSpec
-from runtime.decode import decode
-from runtime.hunyuanportrait.denoise import denoise
+from runtime.decode import chunks, decode
+from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.live import LiveLoop
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.live_decode import LiveDecoder
@@ -186,20 +186,20 @@ class FamilyPart:
 
     def _animate(self, inputs: ClipInputs, stages: Stages) -> int:
         backend, sampling = self._need_backend(), self._size.sampling
-        latents = denoise(
+        decoder, total = self.sessions["vae_decoder"], len(inputs.noise)
+        numbers = {"pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
+        parts = chunks(total, **numbers)
+        loop = ClipLoop(
             backend,
             self.sessions,
             identity=self._identity(inputs),
             motion_tokens=backend.upload(inputs.motion_tokens),
-            noise=inputs.noise,
+            noise=lambda frames: inputs.noise[list(frames)],
             sampling=sampling,
+            wanted=range(parts[0].start, parts[-1].stop),
             stages=stages,
         )
-        decoder = self.sessions["vae_decoder"]
-        frames = decode(
-            backend, decoder, latents, pad_frames=sampling.pad_frames, chunk=sampling.decode_chunk, stages=stages
-        )
-        return sum(1 for _ in frames)
+        return sum(1 for _ in decode(backend, decoder, loop.finish, frames=total, **numbers, stages=stages))
 
     def _identity(self, inputs: ClipInputs) -> Identity:
         backend = self._need_backend()

@@ -113,7 +113,8 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)  # hashed with the bundle
+            bundle.check_graphs(names)
+            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)
             return
         here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
         chosen = choose_plans(bundle, here, names)

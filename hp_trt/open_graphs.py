@@ -159,7 +159,8 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            yield from (_ToOpen(name, bundle.model_path(name)) for name in names)  # hashed with the bundle
+            bundle.check_graphs(names)
+            yield from (_ToOpen(name, bundle.model_path(name)) for name in names)
             return
         chosen = choose_plans(bundle, find_here(family, config.device_id), names)
         options = chosen.target.options
@@ -180,15 +181,16 @@ class OpenGraphs:
             return read_checked(opened.file, plan.files[plan.main], mend)
 
         weights = {n: bundle.model_path(n) if options.strip else None for n in names}
+        tables = {name: chosen.plans[name].engine for name in names}
+        engines = {name: table.engine(bf16=name in in_bf16) for name, table in tables.items() if table}
+        as_they_are = [name for name, engine in engines.items() if engine == "onnxruntime"]
+        bundle.check_graphs(as_they_are)
+        yield from (_ToOpen(name, bundle.model_path(name)) for name in as_they_are)
         plans = []
         for name in names:
-            table = chosen.plans[name].engine
-            engine = table.engine(bf16=name in in_bf16) if table else None
-            if engine == "onnxruntime":
-                yield _ToOpen(name, bundle.model_path(name))  # hashed with the bundle
-            else:
+            if name not in as_they_are:
                 main = bundle.path / chosen.plans[name].main
-                plans.append(_ToOpen(name, main, weights[name], bf16=engine == "openvino-bf16"))
+                plans.append(_ToOpen(name, main, weights[name], bf16=engines.get(name) == "openvino-bf16"))
         for opened, content in ahead(plans, read):
             self._backend.prepare(opened.file, content)
             yield opened

@@ -46,4 +46,5 @@ def driven_facts(
         "geometry": dict(bundle.manifest.geometry),
         "sampling": {**bundle.manifest.sampling, **plain(profile.sampling)},
         "cuts": profile.cuts,
+        "precision": profile.precision,
     }

@@ -297,7 +297,7 @@ def test_a_flat_bundle_opens_whatever_else_its_package_has_beside_it(flat):
 def test_what_mends_a_flat_bundle_is_another_installation(flat):
     (flat / "trained.safetensors").write_bytes(b"Weights")
     again = f"install hp-trt again, or build a bundle of your own: {COMMAND}NEW_FOLDER"
-    assert refusal(flat, family="onnxruntime").endswith(f"; {again}")
+    assert refusal(flat).endswith(f"; {again}")
     assert mending(flat, {}).startswith("rebuild it: python -m export.build_engines")
 
 

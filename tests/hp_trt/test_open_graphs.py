@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from engines.bundle import Bundle
 from engines.cpu import find_cpu
 from engines.engine_choice import EngineChoice
 from engines.errors import BundleError, EngineMismatch, InputError
+from engines.file_record import hash_file
 from engines.plan_choice import Here
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import ADDED_BY, IN_BF16, STREAMED, find_profile, fitted, graphs, roles
@@ -128,6 +130,30 @@ def test_products_that_a_family_lacks_are_refused_before_a_graph_is_opened(tmp_p
     with pytest.raises(InputError, match="the profile exact is for fp8 products, onnxruntime has none"):
         opened.of(replace(EXACT, quantize="fp8"), roles(EXACT))
     assert backend.loaded == []
+
+
+def test_what_is_opened_is_hashed_once_and_nothing_else_is_read(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("engines.checked_files.hash_file", lambda path: read.append(path.name) or hash_file(path))
+    everything = dict.fromkeys([*graphs(EXACT), *graphs(LIVE)])
+    make_bundle(tmp_path, **{name: name.encode() for name in everything})
+    bundle = Bundle.open(tmp_path, family="onnxruntime")
+    assert read == []
+    opened = OpenGraphs(bundle, RuntimeConfig(), Backend(concurrent=False), streamed=STREAMED, added_by=ADDED_BY)
+    opened.of(EXACT, roles(EXACT))
+    opened.of(EXACT, roles(EXACT))
+    assert sorted(read) == sorted(path.rsplit("/", 1)[1] for n in graphs(EXACT) for path in bundle.graph(n).files)
+
+
+def test_a_damaged_graph_is_refused_when_a_profile_needs_it_and_not_before(tmp_path):
+    opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
+    [name] = {roles(LIVE)["denoiser"]} - set(graphs(EXACT))
+    file = next((tmp_path / "onnx").glob(f"{name}-*")) / f"{name}.onnx"
+    file.write_bytes(bytes(file.stat().st_size))
+    opened.of(EXACT, roles(EXACT))
+    with pytest.raises(BundleError, match=f"{name}.onnx was changed: sha256 .* rebuild it: "):
+        opened.of(LIVE, roles(LIVE))
+    assert name not in [loaded for loaded, _ in backend.loaded]
 
 
 BF16 = replace(EXACT, name="bf16", precision="bf16")

@@ -16,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 
 from engines.errors import InputError
-from engines.families import FamilyName, Provider
+from engines.families import Auto, FamilyName, Provider
 from hp_trt.config import RuntimeConfig
 from hp_trt.measure.bench import machine
 from hp_trt.measure.bench.drawn import require_video
@@ -37,7 +37,7 @@ class GrowthConfig:
     steps: int | None = None
     seed: int = 0  # who is drawn
     threads: int | None = None
-    family: FamilyName = "onnxruntime"
+    family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
 

@@ -59,7 +59,7 @@ COMMANDS: dict[str, tuple[str, dict[str, str], dict[str, str], tuple[str, ...]]]
     "distill": (
         "distill",
         {"--run": "", "--out": ".safetensors"},
-        {"--weights": "w", "--videos": "videos", "--locator-file": "yunet", "--arcface": "arc"},
+        {"--weights": "w", "--live-weights": "lw", "--videos": "videos", "--locator-file": "yunet", "--arcface": "arc"},
         FINDER,
     ),
 }  # fmt: skip

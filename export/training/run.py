@@ -51,6 +51,9 @@ class Run:
     def has_ended(self, phase: str) -> bool:
         return self.end_path(phase).exists()
 
+    def has_begun(self, phase: str) -> bool:
+        return self.has_ended(phase) or (self.settings.folder / f"{phase}.pt").exists()
+
     def end(self, phase: str) -> States:
         """The networks that a phase has left. Raises InputError before its end."""
         return load_state(self._ended(phase))

@@ -10,18 +10,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engines.errors import InputError
+from engines.errors import CheckpointError, InputError
 from export.distill import main
 from export.hunyuanportrait.architecture import NETWORKS
 from export.hunyuanportrait.training.clips import FIRST_DRIVING_SEED
 from export.hunyuanportrait.training.distill_config import DistillConfig
 from export.hunyuanportrait.training.distillation import FIRST_HELD_OUT_SEED, DistillAmounts, Distillation, denoise
 from export.hunyuanportrait.training.recorded import RecordedClips, Recording
+from export.hunyuanportrait.training.rollout import RolloutPhase
 from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.training import Amounts
 from export.hunyuanportrait.upstream import NETWORK_FILES
 from export.hunyuanportrait.weights import live_weights, open_source
 from export.training.phase import Settings
+from export.weights.packed import write_weights
 from export.weights.random import random_state_dict
 from export.weights.source import RandomWeights
 from procedural.clip import FIRST_TRAINING_SEED
@@ -103,6 +105,11 @@ def test_denoising_asks_at_the_first_levels_of_the_released_schedule(evaluations
         (("--videos", "VIDEOS", "--stage", "student"), "no clips are drawn"),
         (("--weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read"),
         (("--stage", "student"), "no clips are drawn"),
+        (("--stage", "rollout"), "the stage rollout needs --rollout N, how many windows the student makes"),
+        (("--rollout-steps", "5"), "--rollout-steps and --rollout-rate are for --rollout N, which is not given"),
+        (("--rollout", "5"), "a rollout of 5 windows takes 36 frames, clips have 32; lower --rollout, or draw longer"),
+        (("--rollout", "2", "--stage", "rollout"), "no clips are drawn"),
+        (("--live-weights", "/no/such.safetensors"), "/no/such.safetensors: cannot be read"),
     ],
 )
 def test_what_cannot_be_distilled_is_one_clear_line(monkeypatch, capfd, tmp_path, words, says):
@@ -136,8 +143,8 @@ def test_every_stage_runs_on_videos_and_upstreams_weights_and_a_build_takes_the_
     weights = upstream(tmp_path / "weights")
     begin = functools.partial(as_typed, main, "distill", "--run", tmp_path / "run", patch=monkeypatch, capture=capfd)
     words = f"""--preset tiny --weights {weights} --videos {tmp_path}/videos --clips 2
-        --held-out 1 --frames 25 --student-steps 3 --student-rate 1e-5 --batch-frames 8 --checkpointing --made 1
-        --decoder-steps 2 --threads 1 --json"""
+        --held-out 1 --frames 25 --student-steps 3 --student-rate 1e-5 --batch-frames 8 --checkpointing
+        --rollout 2 --rollout-steps 2 --made 1 --decoder-steps 2 --threads 1 --json"""
     ended = begin(*words.split())
     told = ended.out.splitlines()
     assert ended.code == 0
@@ -167,44 +174,110 @@ def test_who_people_are_is_said_by_the_arcface_of_the_weights_folder_or_the_one_
     assert found == [tmp_path / "arcface.onnx", tmp_path / "own.onnx", None] and opened == found[:2]
 
 
-def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_path):
-    write_video(tmp_path / "videos" / "1.mp4", 1, frames=24)
-    recorded = RecordedClips(
-        folder=tmp_path / "run" / "clips",
-        recording=Recording(videos=tmp_path / "videos"),
+def quiet(*_):
+    pass
+
+
+def recorded_clips(folder) -> RecordedClips:
+    """One clip of 12 frames to learn from."""
+    write_video(folder / "videos" / "1.mp4", 1, frames=24)
+    return RecordedClips(
+        folder=folder / "run" / "clips",
+        recording=Recording(videos=folder / "videos"),
         count=1,
         held_out=1,
         frames=12,
         px=EIGHT.size,
         motion_px=EIGHT.motion_px,
     )
-    settings = Settings(folder=tmp_path / "run", device=torch.device("cpu"), save_every_s=0)
 
-    def again() -> Distillation:
-        amounts = DistillAmounts(clips=1, frames=12, student_steps=5, batch_frames=5)
-        return Distillation(EIGHT, amounts, settings, RandomWeights(TINY.architecture.build), recorded=recorded)
 
-    def quiet(*_):
-        pass
+def distillation_of(folder, recorded: RecordedClips, live=None, **amounts) -> Distillation:
+    settings = Settings(folder=folder / "run", device=torch.device("cpu"), save_every_s=0)
+    given = DistillAmounts(clips=1, frames=12, batch_frames=5, **amounts)
+    return Distillation(EIGHT, given, settings, RandomWeights(TINY.architecture.build), recorded=recorded, live=live)
 
-    first = again()
-    first.draw(quiet), first.frozen.latents(quiet), first.frozen.features(quiet)
-    seen, loss = [], StudentPhase.loss
 
-    def kept(self, step, rng):
-        if step == 3 and len(seen) == 3:
+def interrupt_at(monkeypatch, phase, step: int) -> list[int]:
+    """The steps that `phase` does from now on, -1 where it is stopped, which is once, before `step`."""
+    seen, loss = [], phase.loss
+
+    def kept(self, now, rng):
+        if now == step and -1 not in seen:
+            seen.append(-1)
             raise KeyboardInterrupt
-        seen.append(step)
-        return loss(self, step, rng)
+        seen.append(now)
+        return loss(self, now, rng)
 
-    monkeypatch.setattr(StudentPhase, "loss", kept)
+    monkeypatch.setattr(phase, "loss", kept)
+    return seen
+
+
+def test_a_student_that_is_stopped_goes_on_to_all_of_its_steps(monkeypatch, tmp_path):
+    recorded = recorded_clips(tmp_path)
+    first, again = (distillation_of(tmp_path, recorded, student_steps=5) for _ in range(2))
+    first.draw(quiet), first.frozen.latents(quiet), first.frozen.features(quiet)
+    seen = interrupt_at(monkeypatch, StudentPhase, 3)
     with pytest.raises(KeyboardInterrupt):
         first.student(quiet)
-    seen.append(-1)
-    assert again().student(quiet)
+    assert again.student(quiet)
     assert seen == [0, 1, 2, -1, 3, 4]
-    again().write(tmp_path / "live.safetensors")
+    assert "rollout" not in again.stages()  # nobody asked for one
+    again.write(tmp_path / "live.safetensors")
     assert live_weights(TINY.architecture, tmp_path / "live.safetensors", preset="tiny").networks == ("live_unet",)
+
+
+def live_file(path, seed: str = "", teacher: str | None = None):
+    """A file of live weights of the tiny preset, of the random teacher."""
+    states = {n: random_state_dict(TINY.architecture.build(n), seed + n) for n in ("live_unet", "tiny_decoder")}
+    teacher = teacher or RandomWeights(TINY.architecture.build).fingerprint("unet")
+    write_weights(path, states, preset="tiny", teacher=teacher)
+    return live_weights(TINY.architecture, path, preset="tiny")
+
+
+def test_a_given_student_is_rolled_out_and_goes_on_where_it_was_stopped(monkeypatch, tmp_path):
+    """Nothing of the student's own training is done; the other network of live mode comes out as it went in."""
+    recorded, live = recorded_clips(tmp_path), live_file(tmp_path / "begun.safetensors")
+    first, again = (distillation_of(tmp_path, recorded, live, rollout=1, rollout_steps=4) for _ in range(2))
+    first.draw(quiet), first.frozen.latents(quiet), first.frozen.features(quiet)
+    assert list(first.stages()) == ["latents", "features", "rollout"]
+    seen = interrupt_at(monkeypatch, RolloutPhase, 2)
+    with pytest.raises(KeyboardInterrupt):
+        first.rollout(quiet)
+    again.write(tmp_path / "before.safetensors")
+    assert (tmp_path / "before.safetensors").read_bytes() == (tmp_path / "begun.safetensors").read_bytes()
+    assert again.rollout(quiet)
+    assert seen == [0, 1, -1, 2, 3]
+    again.write(tmp_path / "after.safetensors")
+    written = live_weights(TINY.architecture, tmp_path / "after.safetensors", preset="tiny")
+    assert written.networks == live.networks and written.teacher == live.teacher
+    assert written.fingerprint("tiny_decoder") == live.fingerprint("tiny_decoder")
+    assert written.fingerprint("live_unet") != live.fingerprint("live_unet")
+    frozen = "time_embedding.linear_1.weight"
+    assert torch.equal(written.state("live_unet")[frozen], live.state("live_unet")[frozen])
+
+
+def test_a_run_belongs_to_one_students_weights(tmp_path):
+    recorded, live = recorded_clips(tmp_path), live_file(tmp_path / "a.safetensors")
+    distillation_of(tmp_path, recorded, live)
+    with pytest.raises(InputError, match="is a run with other live weights; give the run another folder"):
+        distillation_of(tmp_path, recorded, live_file(tmp_path / "b.safetensors", "other/"))
+    with pytest.raises(InputError, match="is a run with live weights; give --live-weights again"):
+        distillation_of(tmp_path, recorded)
+    (tmp_path / "run" / "live.json").unlink()
+    with pytest.raises(InputError, match="is a run that learns its own live weights; give the run another folder"):
+        distillation_of(tmp_path, recorded, live)
+
+
+def test_live_weights_of_another_teacher_are_refused(monkeypatch, tmp_path):
+    make_known(monkeypatch, EIGHT)
+    live_file(tmp_path / "live.safetensors", teacher="f" * 64)
+    (tmp_path / "a.mp4").touch()
+    config = DistillConfig(
+        preset="tiny", weights=upstream(tmp_path / "w"), videos=tmp_path, live_weights=tmp_path / "live.safetensors"
+    )
+    with pytest.raises(CheckpointError, match="its live_unet was distilled from another unet"):
+        config.live(config.teacher())
 
 
 def test_the_teachers_networks_are_all_that_the_phases_need(tmp_path):

@@ -276,18 +276,22 @@ class DenoiserPhase:
 
     def window_row(self, clip: int, first: int, size: int) -> TrainingRow:
         """A row of a clip's frames from `first` on, as the loop is told of them, its first frame being the portrait."""
-        frames, drawn = slice(first, first + size), self.clips.load(self.numbers[clip])
-        features = self._features(clip)[frames]
+        frames = np.arange(first, min(first + size, len(self.latents[clip])))
+        return self.frames_row(clip, frames, np.ones(len(frames), np.float32), self.portrait_frame(clip, 0))
+
+    def frames_row(self, clip: int, frames: np.ndarray, ramps: np.ndarray, portrait: PortraitFrame) -> TrainingRow:
+        """A row of these frames (F,) of a clip, as the loop is told of them, with their motion's ramps (F,)."""
+        drawn, features = self.clips.load(self.numbers[clip]), self._features(clip)[frames]
         return TrainingRow(
             latents=self._tensor(self.latents[clip][frames]),
             features=self._tensor(features[:, :-3]),
             degrees=self._tensor(features[:, -3:]),
             points=self._cells(drawn.points[frames]),
             states=None,
-            ramps=torch.ones(len(features), device=self.device),
+            ramps=self._tensor(ramps),
             ids=torch.from_numpy(np.array(drawn.ids)).to(self.device),
             sees=Row.CONDITIONAL,
-            portrait=self.portrait_frame(clip, 0),
+            portrait=portrait,
         )
 
     def _cells(self, points: np.ndarray) -> Tensor:

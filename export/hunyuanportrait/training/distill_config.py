@@ -6,16 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engines.errors import InputError
+from export.hunyuanportrait.architecture import DISTILLED
 from export.hunyuanportrait.presets import PRESETS
 from export.hunyuanportrait.training.distillation import DistillAmounts, Distillation
 from export.hunyuanportrait.training.recorded import RecordedClips, Recording
 from export.hunyuanportrait.upstream import find_user_files
-from export.hunyuanportrait.weights import open_source
+from export.hunyuanportrait.weights import live_weights, open_source
 from export.models import find_model
 from export.training.files import make_run_folder
 from export.training.phase import Settings
 from export.weights.own import own_weights
-from export.weights.source import WeightsSource
+from export.weights.packed import LiveWeights
+from export.weights.source import WeightsSource, WithLive
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import open_arcface
 from hp_trt.faces.locators import Locator, open_locator
@@ -25,7 +27,9 @@ DRAWN = "pocket"  # the preset whose teacher knows people that are drawn
 
 def usual_amounts(preset: str) -> DistillAmounts:
     """How much of everything where a user says nothing: published weights take more steps, each a smaller one."""
-    return DistillAmounts() if preset == DRAWN else DistillAmounts(student_steps=4000, student_rate=1e-5)
+    if preset == DRAWN:
+        return DistillAmounts()
+    return DistillAmounts(student_steps=4000, student_rate=1e-5, rollout_steps=1000, rollout_rate=3e-6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class DistillConfig:
 
     preset: str = DRAWN
     weights: Path | None = None  # the teacher's; None: those that come with the package
+    live_weights: Path | None = None  # networks that are not learnt again; None: all are learnt
     videos: Path | None = None  # a folder
     locator: Locator = "haar"  # of faces in the videos
     locator_file: Path | None = None
@@ -78,10 +83,19 @@ class DistillConfig:
         weights = self.weights or own_weights(self.preset)
         return open_source(PRESETS[self.preset].architecture, weights, preset=self.preset)
 
+    def live(self, teacher: WeightsSource) -> LiveWeights | None:
+        """Raises CheckpointError for a file that cannot be used, or a student of another teacher."""
+        if self.live_weights is None:
+            return None
+        live = live_weights(PRESETS[self.preset].architecture, self.live_weights, preset=self.preset)
+        WithLive(teacher, live, distilled=DISTILLED)  # says so of another teacher's
+        return live
+
     def distillation(self, settings: Settings) -> Distillation:
         """In the folder of `settings`, which is made once everything else is known to be good. Raises InputError and
         CheckpointError."""
         preset, recording, teacher = PRESETS[self.preset], self.recording(), self.teacher()
+        live = self.live(teacher)
         make_run_folder(settings.folder)
         recorded = None
         if recording is not None:
@@ -96,4 +110,4 @@ class DistillConfig:
             )
         # A state of the full size is 25 GB: written every minute, it would be all that is done.
         seldom = settings if self.preset == DRAWN else replace(settings, save_every_s=1800.0)
-        return Distillation(preset, self.amounts, seldom, teacher, recorded=recorded)
+        return Distillation(preset, self.amounts, seldom, teacher, recorded=recorded, live=live)

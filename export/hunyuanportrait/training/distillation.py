@@ -7,7 +7,7 @@ networks lie there as the ends of the phases that trained them; of another teach
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -27,19 +27,24 @@ from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.denoiser import CONDITIONAL_ALONE, Conditions, DenoiserPhase
 from export.hunyuanportrait.training.frozen import LEAVES, FrozenNetworks
 from export.hunyuanportrait.training.recorded import INDEX, RecordedClips
+from export.hunyuanportrait.training.rollout import RolloutPhase, noise_levels, stream_frames
 from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.thinning import thinned
 from export.hunyuanportrait.training.tiny_decoder import CHUNK, TinyDecoderPhase, psnr
 from export.training.files import new_file, save_state
 from export.training.phase import Settings, Tell
 from export.training.run import Run
-from export.weights.packed import write_weights
+from export.weights.packed import LiveWeights, write_weights
 from export.weights.source import WeightsSource
+from hp_trt.hunyuanportrait.profiles import find_profile
 from procedural.clip import FIRST_TRAINING_SEED
 from runtime import schedule
 from runtime.hunyuanportrait.guidance import StepGuidance
 from runtime.hunyuanportrait.sampling import Sampling
+from runtime.live_windows import LiveWindows
 
+LIVE_LEAVES = {"student": ("live_unet",), "tiny_decoder": ("tiny_decoder",)}  # as LEAVES, of live mode
+_MAKES = {"live_unet": ("student",), "tiny_decoder": ("made", "decoded", "tiny_decoder")}  # network -> its stages
 FIRST_HELD_OUT_SEED = FIRST_TRAINING_SEED + 500_000  # neither training nor distillation draws them
 
 
@@ -53,6 +58,9 @@ class DistillAmounts:
     batch_frames: int = 25  # most frames of a batch of the student's
     student_rate: float = 1e-3  # of learning, at its peak
     checkpointing: bool = False  # the student's blocks are computed twice, in less memory
+    rollout: int = 0  # windows of live mode that the student makes to learn from, at most; 0: it does not
+    rollout_steps: int = 600
+    rollout_rate: float = 3e-4  # of learning, at its peak
     made: int = 32  # of the clips, made by the teacher for the tiny decoder to learn from
     decoder_steps: int = 3600
     held_out: int = 6  # clips, to measure with
@@ -71,9 +79,15 @@ class Distillation:
         *,
         first_seed: int = FIRST_TRAINING_SEED,
         recorded: RecordedClips | None = None,
+        live: LiveWeights | None = None,
     ) -> None:
+        """`live`: networks that are complete from the start; they are not learnt here.
+
+        Raises InputError for a folder that is another run's, and a rollout that is longer than the clips.
+        """
         self.preset, self.amounts, self.settings = preset, amounts, settings
-        self.weights, self.recorded = weights, recorded
+        self.weights, self.recorded, self.live = weights, recorded, live
+        _check_rollout(amounts)
         self.run = Run(settings, LIVE_NETWORKS)
         drawn = Clips(
             folder=settings.folder / "clips",
@@ -91,32 +105,57 @@ class Distillation:
         self._unpack()
 
     def _unpack(self) -> None:
-        """The teacher's networks, as the phases that trained them would have left them."""
+        """The teacher's networks, as the phases that trained them would have left them; so those that are there."""
         teacher = {n: self.weights.fingerprint(n) for names in LEAVES.values() for n in names}
-        path = self.settings.folder / "teacher.json"
+        self._belongs("teacher.json", teacher, LEAVES, "another teacher's weights", "a run of export.train")
+        self._leave(self.weights, LEAVES)
+        if self.live is None:
+            if (self.settings.folder / "live.json").exists():
+                raise InputError(f"{self.settings.folder} is a run with live weights; give --live-weights again")
+            return
+        given = {phase: names for phase, names in LIVE_LEAVES.items() if set(names) <= set(self.live.networks)}
+        known = {name: self.live.fingerprint(name) for names in given.values() for name in names}
+        self._belongs("live.json", known, given, "other live weights", "a run that learns its own live weights")
+        self._leave(self.live, given)
+
+    def _belongs(
+        self, file: str, known: Mapping[str, str], phases: Mapping[str, Sequence[str]], others: str, foreigners: str
+    ) -> None:
+        """Note whose weights this run has. Raises InputError where it has other ones, or made its own in `phases`."""
+        path = self.settings.folder / file
         if path.exists():
             with foreign(f"{path} is damaged", "give the run another folder"):
                 found = read_json(path, most_bytes=1 << 20).found
-            if found != teacher:
-                raise InputError(f"{path.parent} is a run with another teacher's weights; give the run another folder")
-        elif any(self.run.has_ended(phase) for phase in LEAVES):
-            raise InputError(f"{path.parent} is a run of export.train; give the run another folder")
-        with new_file(path) as file:  # first: ends without it are another run's
-            file.write(json.dumps(teacher).encode())
-        for phase, names in LEAVES.items():
+            if found != known:
+                raise InputError(f"{path.parent} is a run with {others}; give the run another folder")
+        elif any(self.run.has_begun(phase) for phase in phases):
+            raise InputError(f"{path.parent} is {foreigners}; give the run another folder")
+        with new_file(path) as written:  # first: ends without it are another run's
+            written.write(json.dumps(known).encode())
+
+    def _leave(self, source: WeightsSource | LiveWeights, phases: Mapping[str, Sequence[str]]) -> None:
+        for phase, names in phases.items():
             if not self.run.has_ended(phase):
-                save_state(self.run.end_path(phase), {n: dict(self.weights.state(n)) for n in names})
+                save_state(self.run.end_path(phase), {name: dict(source.state(name)) for name in names})
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
-        """What comes between the clips and the weights, in its order: False of a phase that has not ended."""
-        return {
+        """What comes between the clips and the weights, in its order: False of a phase that has not ended.
+
+        Nothing for a network that is given, and no rollout of no windows.
+        """
+        needless = [] if self.amounts.rollout else ["rollout"]
+        for network in () if self.live is None else self.live.networks:
+            needless += _MAKES[network]
+        every: dict[str, Callable[[Tell], bool | None]] = {
             "latents": self.frozen.latents,
             "features": self.frozen.features,
             "student": self.student,
+            "rollout": self.rollout,
             "made": self.made,
             "decoded": self.decoded,
             "tiny_decoder": self.tiny_decoder,
         }
+        return {name: act for name, act in every.items() if name not in needless}
 
     def note(self) -> str:
         """What a user should know of the clips, "" for nothing."""
@@ -140,6 +179,21 @@ class Distillation:
             window=self.preset.frames,
             most_frames=self.amounts.batch_frames,
             learning_rate=self.amounts.student_rate,
+            guidance=self._guidance,
+            checkpointing=self.amounts.checkpointing,
+        )
+        return self.run.train(phase, tell)
+
+    def rollout(self, tell: Tell) -> bool:
+        """The same UNet on its own windows of live mode; True when it is complete."""
+        phase = RolloutPhase(
+            self._teacher(),
+            cast(UNet, self.frozen.network("student", "live_unet")),
+            windows=live_windows(),
+            most_windows=self.amounts.rollout,
+            steps=self.amounts.rollout_steps,
+            most_frames=self.amounts.batch_frames,
+            learning_rate=self.amounts.rollout_rate,
             guidance=self._guidance,
             checkpointing=self.amounts.checkpointing,
         )
@@ -189,7 +243,7 @@ class Distillation:
     def write(self, path: Path) -> None:
         """The averaged weights of what is complete, as one file of half precision."""
         states: dict[str, Mapping[str, torch.Tensor]] = {}
-        for phase in ("student", "tiny_decoder"):
+        for phase in ("student", "rollout", "tiny_decoder"):  # the second one's UNet takes the first one's place
             if self.run.has_ended(phase):
                 states |= self.run.end(phase)
         if not states:
@@ -218,7 +272,8 @@ class Distillation:
         held.draw(tell)
         held.frozen.latents(tell)
         held.frozen.features(tell)
-        student, tiny = self._complete("student", "live_unet"), self._complete("tiny_decoder", "tiny_decoder")
+        student = self._complete("rollout", "live_unet") or self._complete("student", "live_unet")
+        tiny = self._complete("tiny_decoder", "tiny_decoder")
         teacher, vae = held._teacher(), cast(VAE, held.frozen.network("autoencoder", "vae"))
         unets = {"teacher": cast(UNet, teacher.modules["unet"])}
         if student is not None:
@@ -292,6 +347,23 @@ class Distillation:
         return self.frozen.network(phase, network) if self.run.has_ended(phase) else None
 
 
+def live_windows() -> LiveWindows:
+    """Those of the profile live, which is what a student's windows are rolled out for."""
+    windows = find_profile("live").windows
+    assert windows is not None
+    return windows
+
+
+def _check_rollout(amounts: DistillAmounts) -> None:
+    """Raises InputError for a rollout that is longer than the clips."""
+    needed = stream_frames(live_windows(), amounts.rollout)
+    if needed > amounts.frames:
+        raise InputError(
+            f"a rollout of {amounts.rollout} windows takes {needed} frames, clips have {amounts.frames}; lower "
+            "--rollout, or draw longer clips with --frames"
+        )
+
+
 def denoise(
     teacher: DenoiserPhase,
     unet: UNet,
@@ -300,13 +372,12 @@ def denoise(
     evaluations: int,
     guidance: StepGuidance = CONDITIONAL_ALONE,
 ) -> torch.Tensor:
-    """Latents (F, 4, h, w) from noise of SIGMA_MAX, by the released schedule of one step more without its last one,
-    which is next to nothing."""
-    path = np.append(schedule.sigmas(evaluations + 1)[:evaluations], 0)
-    of_latents, of_velocity = schedule.euler_coefficients(path)
+    """Latents (F, 4, h, w) from noise of SIGMA_MAX, in so many evaluations."""
+    sigmas = noise_levels(evaluations)
+    of_latents, of_velocity = schedule.euler_coefficients(sigmas)
     x = noisy
     for i in range(evaluations):
-        sigma = torch.full((1, 1), float(path[i]), device=x.device)
+        sigma = torch.full((1, 1), float(sigmas[i]), device=x.device)
         velocity = teacher.guided(unet, x[None], sigma, told, guidance)[0].float()
         x = float(of_latents[i]) * x + float(of_velocity[i]) * velocity
     return x

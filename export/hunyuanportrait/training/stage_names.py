@@ -3,4 +3,15 @@
 from __future__ import annotations
 
 TRAINING = ("clips", "autoencoder", "motion", "latents", "features", "denoiser", "made", "decoder", "write")
-DISTILLATION = ("clips", "latents", "features", "student", "made", "decoded", "tiny_decoder", "write", "measure")
+DISTILLATION = (
+    "clips",
+    "latents",
+    "features",
+    "student",
+    "rollout",
+    "made",
+    "decoded",
+    "tiny_decoder",
+    "write",
+    "measure",
+)

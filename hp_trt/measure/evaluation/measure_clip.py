@@ -95,17 +95,23 @@ class ClipMeasures:
     def _of_truth(self, pair: Pair, clip: Clip) -> Mapping[str, Value]:
         truth = pair.truth
         if truth is None:
-            return dict.fromkeys(("psnr", "ssim", "lpips"), _NO_TRUTH)
+            return dict.fromkeys(("psnr", "ssim", "lpips", "error_drift"), _NO_TRUTH)
         lpips: Value = NEEDED["lpips"]
         if self._lpips:
             lpips = float(np.mean([self._lpips(a, b) for a, b in zip(clip, truth, strict=True)]))
-        return {"psnr": fidelity.psnr(clip, truth), "ssim": fidelity.ssim(clip, truth), "lpips": lpips}
+        return {
+            "psnr": fidelity.psnr(clip, truth),
+            "ssim": fidelity.ssim(clip, truth),
+            "lpips": lpips,
+            "error_drift": steadiness.error_drift(clip, truth),
+        }
 
     def _of_motion(self, pair: Pair, clip: Clip, reading: Reading | None) -> Mapping[str, Value]:
         if pair.drawn and reading:
             return _of_drawn_motion(pair.drawn, reading)
         return {
             "lmd": self._located_distance(pair, clip),
+            "lmd_drift": _DRAWN_ONLY,
             "parameter_correlation": _DRAWN_ONLY,
             "landmark_correlation": _DRAWN_ONLY,
             "aed": self._coefficient_distance("aed", pair, clip),
@@ -180,6 +186,7 @@ def _of_drawn_motion(drawn: Drawn, reading: Reading) -> Mapping[str, Value]:
     in_range = reading.parameters / RANGES, drawn.parameters / RANGES
     return {
         "lmd": following.landmark_distance(reading.landmarks, drawn.landmarks),
+        "lmd_drift": following.landmark_drift(reading.landmarks, drawn.landmarks),
         "parameter_correlation": still if parameters is None else parameters,
         "landmark_correlation": still if landmarks is None else landmarks,
         "aed": following.mean_distance(*(values[:, EXPRESSION] for values in in_range)),

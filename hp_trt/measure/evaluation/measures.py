@@ -25,7 +25,7 @@ class Measure:
         """Of the clips' values, none missing."""
         if self.better == "higher":
             return min(values)
-        return max(values, key=abs)
+        return max(values) if self.better == "lower" else max(values, key=abs)
 
 
 _OF_BOTH = (
@@ -42,6 +42,8 @@ _OF_STEADINESS = (
     Measure(key="seam_ratio", title="window-seam ratio", better="lower", digits=2),
     Measure(key="flicker", title="flicker", unit="levels", better="near 0", digits=2),
     Measure(key="colour_drift", title="colour drift", unit="% of range", better="lower", digits=2),
+    Measure(key="error_drift", title="error drift", unit="levels", better="lower", digits=2),
+    Measure(key="lmd_drift", title="landmark drift", unit="px of 128", better="lower", digits=2),
 )
 _OF_CROSS = (
     Measure(key="identity", title="identity score", better="higher", needs="--arcface FILE (ArcFace)"),

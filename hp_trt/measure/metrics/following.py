@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hp_trt.measure.metrics.steadiness import ends
+
 
 def moving(tracks: np.ndarray, least_std: np.ndarray | float) -> np.ndarray:
     """(P,) bool: the columns of `tracks` (N, P) whose standard deviation over time is above `least_std` (P,)."""
@@ -44,6 +46,12 @@ def shape_tracks(landmarks: np.ndarray) -> np.ndarray:
 def landmark_distance(landmarks: np.ndarray, truth: np.ndarray) -> float:
     """LMD: the mean distance of points (N, K, 2) from where they should be, in their unit."""
     return float(np.linalg.norm(landmarks - truth, axis=-1).mean())
+
+
+def landmark_drift(landmarks: np.ndarray, truth: np.ndarray) -> float:
+    """How much more the LMD is in the last tenth of N frames than in the first; points as in `landmark_distance`."""
+    first, last = (landmark_distance(landmarks[part], truth[part]) for part in ends(len(landmarks)))
+    return last - first
 
 
 def mean_distance(values: np.ndarray, truth: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""What a clip must not do by itself: flicker, and change its colours as it goes on."""
+"""What a clip must not do by itself: flicker, change its colours as it goes on, and get worse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hp_trt.measure.metrics.fidelity import FULL_RANGE, require_alike
+from hp_trt.measure.metrics.fidelity import FULL_RANGE, mean_squared_error, require_alike
 
 _ENDS = 0.1  # of a clip: as much of its beginning is compared with as much of its end
 
@@ -39,6 +39,22 @@ def colour_drift(clip: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> flo
 
 def _colour_change(clip: Sequence[np.ndarray]) -> np.ndarray:
     """(3,) levels."""
-    count = max(1, round(_ENDS * len(clip)))
-    means = [np.mean([frame.mean(axis=(0, 1)) for frame in part], axis=0) for part in (clip[:count], clip[-count:])]
+    first, last = ends(len(clip))
+    means = [np.mean([frame.mean(axis=(0, 1)) for frame in clip[part]], axis=0) for part in (first, last)]
     return means[1] - means[0]
+
+
+def error_drift(clip: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+    """Levels of 255: how much more the root of the mean squared error is in the clip's last tenth than in its first.
+
+    A driver who ends farther from the portrait than he began is harder to follow there: the still portrait's is larger.
+    """
+    require_alike(clip, truth)
+    first, last = (mean_squared_error(clip[part], truth[part]) ** 0.5 for part in ends(len(clip)))
+    return last - first
+
+
+def ends(frames: int) -> tuple[slice, slice]:
+    """The first tenth and the last tenth of so many frames, each of at least one."""
+    count = max(1, round(_ENDS * frames))
+    return slice(0, count), slice(frames - count, frames)

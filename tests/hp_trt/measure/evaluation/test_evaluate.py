@@ -74,6 +74,7 @@ def test_the_truth_has_no_error_and_follows_wholly(myself, name):
     assert myself.mean(name, "parameter_correlation") == pytest.approx(1)
     assert myself.mean(name, "landmark_correlation") == pytest.approx(1)
     assert myself.mean(name, "flicker") == myself.mean(name, "colour_drift") == 0
+    assert myself.mean(name, "error_drift") == myself.mean(name, "lmd_drift") == 0
     assert myself.mean(name, "seam_ratio") == 1
     assert set(myself.json[name]["parameters"]) >= {"yaw_deg"}
     assert all(value == pytest.approx(1) for value in myself.json[name]["parameters"].values())
@@ -90,6 +91,8 @@ def test_a_still_portrait_follows_nothing_and_is_measured_by_the_plain_formulas(
     assert myself.json["still"]["metrics"]["psnr"]["worst"] == pytest.approx(min(expected))
     assert myself.mean("still", "parameter_correlation") == 0
     assert myself.mean("still", "lmd") > 1
+    assert myself.mean("still", "error_drift") > 1, "the portrait is the first frame"
+    assert myself.mean("still", "lmd_drift") > 1
     assert myself.json["still"]["metrics"]["seam_ratio"] == {
         "mean": None, "worst": None, "clips": [None, None], "why": "no window joint in the clip, or nothing moves"
     }  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from hp_trt.measure.metrics.following import (
     correlations,
     landmark_distance,
+    landmark_drift,
     mean_correlation,
     mean_distance,
     moving,
@@ -60,3 +61,13 @@ def test_distances_are_means():
     moved[:, 0] = (3, 4)
     assert landmark_distance(moved, points) == 2.5
     assert mean_distance(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])) == 1.5
+
+
+def test_landmarks_that_run_away_are_told_by_how_far():
+    truth = np.random.default_rng(0).normal(size=(30, 5, 2))
+    away = truth.copy()
+    away[:3] += [3, 4]  # of the first tenth, 5 off
+    away[10:20] += 100  # of neither end
+    away[-3:] += [6, 8]
+    assert landmark_drift(away, truth) == pytest.approx(5)
+    assert landmark_drift(truth, truth) == 0

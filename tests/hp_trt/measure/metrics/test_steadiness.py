@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError
-from hp_trt.measure.metrics.steadiness import colour_drift, flicker, jitter
+from hp_trt.measure.metrics.steadiness import colour_drift, ends, error_drift, flicker, jitter
 
 
 def flat(levels) -> np.ndarray:
@@ -41,6 +41,20 @@ def test_drift_is_the_change_that_the_truth_does_not_make():
 
 def test_a_short_clip_compares_its_first_frame_with_its_last():
     assert colour_drift(flat([0, 9, 51]), flat([0, 0, 0])) == pytest.approx(20)
+
+
+def test_an_error_that_grows_is_told_in_levels_and_one_that_stays_is_none():
+    truth = flat([100] * 20)
+    grows = flat([103] * 2 + [110] * 16 + [97, 109])
+    assert error_drift(grows, truth) == pytest.approx(((3**2 + 9**2) / 2) ** 0.5 - 3)
+    assert error_drift(grows[::-1], truth) == pytest.approx(3 - ((3**2 + 9**2) / 2) ** 0.5)
+    assert error_drift(flat([110] * 20), truth) == error_drift(truth, truth) == 0
+
+
+@pytest.mark.parametrize(("frames", "count"), [(500, 50), (50, 5), (14, 1), (3, 1)])
+def test_an_end_is_a_tenth_of_the_clip(frames, count):
+    first, last = (np.arange(frames)[part].tolist() for part in ends(frames))
+    assert first == [*range(count)] and last == [*range(frames - count, frames)]
 
 
 def test_clips_of_another_length_are_refused():

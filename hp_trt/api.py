@@ -24,7 +24,7 @@ from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.faces.face import FaceLocator
-from hp_trt.faces.locators import open_locator
+from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.interface import arguments
 from hp_trt.interface.opener import LiveOpener
 from hp_trt.interface.render import render_resumable, render_whole
@@ -320,7 +320,7 @@ class Runtime:
     def _locator_for(self, profile: Profile, landmarks: Faces | None) -> FaceLocator:
         """A live session's thread takes no turns at its locator, which is for one thread: it has one of its own."""
         if profile.mode == "live" and landmarks is None:
-            return open_locator(self.config.locator, self.config.locator_file)
+            return open_live_locator(self.config.locator, self.config.locator_file)
         return self._locator_of(landmarks)
 
     def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:

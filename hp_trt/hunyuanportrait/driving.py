@@ -12,7 +12,7 @@ Source: SPEC 7.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.faces.face import Face, FaceLocator, largest_face, no_face
-from hp_trt.faces.followed import FollowedFace, Sight
+from hp_trt.faces.followed import FollowedFace
 from hp_trt.faces.found import find_faces
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, portrait_box
@@ -154,21 +154,11 @@ class DrivingCrops:
 
     def crop(self, frame: np.ndarray, time_s: Fraction | float | None = None) -> DrivingCrop:
         """The crops of the next frame, which is at `time_s` of its video. Raises InputError for what is no face."""
-        self._begin(frame)
-        return self._cut(self._followed.see(frame, self.frames - 1, time_s))
-
-    def crop_of(self, frame: np.ndarray, faces: Sequence[Face]) -> DrivingCrop:
-        """The same where `faces` were found in the frame."""
-        self._begin(frame)
-        return self._cut(self._followed.seen(frame, faces))
-
-    def _begin(self, frame: np.ndarray) -> None:
         if not self.frames:
             self._followed.begin(frame if self._shown is None else self._shown, self._first)
             self._shown = None  # it may be a large picture
         self.frames += 1
-
-    def _cut(self, sight: Sight | None) -> DrivingCrop:
+        sight = self._followed.see(frame, self.frames - 1, time_s)
         assert sight is not None, "it has begun with a face"
         anew = sight.leapt and self._cuts == "anew"
         if anew:

@@ -71,14 +71,14 @@ def first_face(frames: Iterable[np.ndarray], locator: FaceLocator, what: str = "
 class FaceCrops:
     """The crops of one shot: `first` is the face that sets the fixed boxes, `steadiness` its locator's.
 
-    All pictures have the size of the first one. Crops are `size` x `size`.
+    All pictures have the size of the first one. Crops are `size` x `size`. `quick`: resized about as released.
     """
 
-    def __init__(self, first: Face, steadiness: float, *, crop_px: int, size: int) -> None:
+    def __init__(self, first: Face, steadiness: float, *, crop_px: int, size: int, quick: bool = False) -> None:
         self._first_box = corners(first.box)
         self._steadiness = steadiness
         self._face: Face | None = None
-        self._crop_px, self._size = crop_px, size
+        self._crop_px, self._size, self._quick = crop_px, size, quick
         self._pose_box: tuple[int, int, int, int] | None = None
 
     def crop(self, image: np.ndarray, face: Face) -> DrivingCrop:
@@ -94,8 +94,8 @@ class FaceCrops:
             self._pose_box = x0, y0, x1, y1
         self._face = face = self._steady(face)
         return DrivingCrop(
-            face_image=face_image(image, face_box(face.landmarks, self._first_box), self._size),
-            pose_image=pose_image(image, self._pose_box, crop_px=self._crop_px, size=self._size),
+            face_image=face_image(image, face_box(face.landmarks, self._first_box), self._size, quick=self._quick),
+            pose_image=pose_image(image, self._pose_box, crop_px=self._crop_px, size=self._size, quick=self._quick),
             landmarks=face.landmarks,
         )
 

@@ -209,7 +209,8 @@ class Runtime:
             images = self._driving(reader, profile)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             begin = partial(self._clip, who, images, locator, profile, stages)
-            made = render_whole(begin, who, driving=reader.info, stages=stages, **where)
+            quick = profile.mode == "live"
+            made = render_whole(begin, who, driving=reader.info, quick=quick, stages=stages, **where)
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)

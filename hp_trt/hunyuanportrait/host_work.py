@@ -75,7 +75,8 @@ def _host_work(
                 cropper.crop(frame.image)
         shown.append((cv2.resize(frame.image, (side, side)) if made is None else made[number], frame.time_s))
     height, width = image.shape[:2]
-    with clock.piece("write", frames), VideoWriter(out, width=width, height=height, driving=reader.info) as writer:
+    video = VideoWriter(out, width=width, height=height, driving=reader.info, quick=live)
+    with clock.piece("write", frames), video as writer:
         for picture, time_s in shown:
             writer.write(paste(picture), time_s)
         writer.finish()

@@ -29,19 +29,23 @@ def render_whole(
     crop_out: Path | None,
     side_px: int,
     driving: VideoInfo,
+    quick: bool,
     stages: Stages,
 ) -> Animation:
     """A clip that a video drives, with the video's times and sound: complete under its name, or not there at all.
 
     `make` begins the clip: after the files are open, because a folder that cannot be written is told before the long
-    work. Raises OutputError, and what the clip raises.
+    work. `quick`: for frames that come as fast as an encoder can be (`VideoWriter`). Raises OutputError, and what the
+    clip raises.
     """
     height, width = portrait.image.shape[:2]
     with ExitStack() as files:
-        full = files.enter_context(VideoWriter(out, width=width, height=height, driving=driving))
+        full = files.enter_context(VideoWriter(out, width=width, height=height, driving=driving, quick=quick))
         crop = None
         if crop_out is not None:
-            crop = files.enter_context(VideoWriter(crop_out, width=side_px, height=side_px, driving=driving))
+            crop = files.enter_context(
+                VideoWriter(crop_out, width=side_px, height=side_px, driving=driving, quick=quick)
+            )
         clip = make()
         # Closed first, whatever fails: a live session's threads work until then.
         made = files.enter_context(closing(frames_of(clip, portrait)))

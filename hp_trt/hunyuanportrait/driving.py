@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ class DrivingCrops:
         self._followed = FollowedFace(locator)
         self._first, self._shown = first, shown
         self._steadiness, self._cuts = locator.steadiness, cuts
-        self._sizes = {"crop_px": crop_px, "size": size}
+        self._sizes: dict[str, Any] = {"crop_px": crop_px, "size": size}
         self._crops = FaceCrops(first, self._steadiness, **self._sizes)
         self.frames = 0
 

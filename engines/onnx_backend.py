@@ -65,6 +65,7 @@ class OnnxBackend:
         self.threads = threads or available_cores()
         self.device_id = device_id
         self.concurrent = provider == "cuda" or self.threads >= _ENOUGH_TO_SHARE
+        self._spins = True  # threads that wait for the next operation of a graph keep their core
         plural = "s" if self.threads > 1 else ""
         self.device = f"CPU, {self.threads} thread{plural}" if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)
@@ -131,7 +132,9 @@ class OnnxBackend:
         return nullcontext()
 
     def overlap_decode(self) -> None:
-        """Each session has memory of its own."""
+        """Each session has memory of its own. What is opened from now on waits asleep where graphs take turns at few
+        threads: the cores are wanted by what runs beside them, cropping, pasting and writing."""
+        self._spins = self.concurrent
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
@@ -154,6 +157,7 @@ class OnnxBackend:
             options.add_session_config_entry(key, value)
         # Between runs the cores belong to video decoding and to numpy.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self._spins else "0")
         return options
 
     def _provider_options(self) -> list[str | tuple[str, dict[str, str]]]:

@@ -1,19 +1,16 @@
-# One environment, .venv, for everything. Variables: PORTRAIT, DRIVING (the demo's inputs), SEED (who is drawn where they
-# are not given), TORCH (what pip installs).
+# One environment, .venv: for the demo what runs a bundle, for all else PyTorch and the tests' libraries on top.
+# Variables: PORTRAIT, DRIVING (the demo's inputs), SEED (who is drawn where they are not given), TORCH (what pip
+# installs).
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+RUNS := .venv/.runs
 READY := .venv/.ready
 
-BUNDLE ?= out/pocket
-SAMPLE := out/sample
-PORTRAIT ?= $(SAMPLE)/portrait.png
-DRIVING ?= $(SAMPLE)/driving.mp4
 SEED ?= 7
-# Where the face of a drawn picture or video is, known exactly; of others it is looked for.
-face_of = $(if $(filter $(SAMPLE)/%,$(2)),$(1) $(basename $(2)).landmarks.json)
 # pytest's own words, e.g. make test ARGS='-k golden'
 ARGS ?=
 TWO := -n 2 --dist loadgroup
@@ -25,23 +22,23 @@ export PYTHONDONTWRITEBYTECODE :=
 
 setup: $(READY)
 
-# torch goes first: what else asks for it then takes this build. Our own package is built with the setuptools that is
-# here, and Python compiles the modules that are used.
-$(READY): pyproject.toml
+# Our own package is built with the setuptools that is here, and Python compiles the modules that are used.
+$(RUNS): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11, 3.12 or 3.13, found none; install one, or: make PYTHON=/path/to/python3.13"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(TORCH) 'setuptools>=80'
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-build-isolation --editable '.[test]'
+	$(PIP) 'setuptools>=80'
+	$(PIP) --no-build-isolation --editable '.[cpu]'
 	@touch $@
 
-demo: $(READY)
-	@mkdir -p out
-	$(if $(filter $(SAMPLE)/%,$(PORTRAIT) $(DRIVING)),$(BIN)/hp-trt sample --out $(SAMPLE) --seed $(SEED))
-	$(BIN)/python -m export.build_engines --preset pocket --bundle $(BUNDLE)
-	$(BIN)/hp-trt animate --bundle $(BUNDLE) \
-		--portrait '$(PORTRAIT)' $(call face_of,--portrait-landmarks,$(PORTRAIT)) \
-		--driving '$(DRIVING)' $(call face_of,--driving-landmarks,$(DRIVING)) \
-		--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png
+# torch goes first: what else asks for it then takes this build.
+$(READY): pyproject.toml | $(RUNS)
+	$(PIP) $(TORCH)
+	$(PIP) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+demo: $(RUNS)
+	$(BIN)/hp-trt demo --out out --seed $(SEED) \
+		$(if $(PORTRAIT),--portrait '$(PORTRAIT)') $(if $(DRIVING),--driving '$(DRIVING)')
 
 # What a change must pass: lint, and what test and test-full run, in one run.
 check: lint

@@ -15,6 +15,9 @@
 Opening checks everything before anything is loaded: schema, missing, foreign and changed files, links in the place of
 files, graphs whose weights lie elsewhere (`engines/external_data.py`). The bundle itself may lie behind a link. Plans
 of a family that is not asked for do not count: without them the graphs are as good, and plans are built of them again.
+The bundle that comes with the package is flat: its graphs lie beside the manifest and read files of trained weights
+there (`apart` of `engines.manifest.GraphRecord`). Nobody builds in it.
+
 A folder that the manifest does not name but whose record vouches for it is what a build killed around its last rename
 leaves behind: harmless, never loaded, swept by the next build.
 """
@@ -42,6 +45,8 @@ from engines.manifest import (
     GraphRecord,
     Manifest,
     build_command,
+    came_with_us,
+    mending,
     own_hash,
     plan_command,
     to_text,
@@ -84,19 +89,19 @@ class Bundle:
     @classmethod
     def _of(cls, path: Path, data: dict[str, Any], *, preset: str | None, family: str | None) -> Bundle:
         """The bundle whose manifest is `data`, checked."""
-        command = build_command(path, data)
+        mend = mending(path, data)
         if own_hash(data) != data.get("sha256"):
-            raise BundleError(f"{path / MANIFEST_NAME} was changed after the build; rebuild it: {command}")
+            raise BundleError(f"{path / MANIFEST_NAME} was changed after the build; {mend}")
         try:
             manifest = Manifest.from_json(data)
         except ValueError as error:
-            raise BundleError(f"{path / MANIFEST_NAME} cannot be used: {error}; rebuild it: {command}") from error
+            raise BundleError(f"{path / MANIFEST_NAME} cannot be used: {error}; {mend}") from error
         if preset is not None and manifest.preset != preset:
             raise BundleError(
                 f"{path} is a bundle of preset {manifest.preset}, needed {preset}; "
                 f"build one: {build_command(Path('NEW_FOLDER'), {'preset': preset})}"
             )
-        _check_files(path, manifest, command, family)
+        _check_files(path, manifest, mend, family)
         return cls(path=path, manifest=manifest)
 
     def __contains__(self, name: str) -> bool:
@@ -109,7 +114,7 @@ class Bundle:
         except KeyError:
             raise BundleError(
                 f"{self.path} has no graph {name}, only {', '.join(self.manifest.graphs) or 'none'}; "
-                f"rebuild it: {build_command(self.path, self.manifest.to_json())}"
+                + mending(self.path, self.manifest.to_json())
             ) from None
 
     def spec(self, name: str) -> NetworkSpec:
@@ -144,7 +149,7 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     except OSError as error:
         raise BundleError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
     except ValueError as error:
-        raise BundleError(f"{file} is damaged, no json ({error}); rebuild it: {command}") from error
+        raise BundleError(f"{file} is damaged, no json ({error}); {mending(bundle)}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BundleError(
             f"{bundle} is not a bundle: {MANIFEST_NAME} is not ours; "
@@ -152,9 +157,7 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
         )
     schema = data.get("schema")
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < SCHEMA:
-        raise BundleError(
-            f"{file} has schema {shown(schema)}, needed {SCHEMA}; rebuild it: {build_command(bundle, data)}"
-        )
+        raise BundleError(f"{file} has schema {shown(schema)}, needed {SCHEMA}; {mending(bundle, data)}")
     if schema > SCHEMA:
         versions = data.get("versions")
         writer = versions.get("hp_trt") if isinstance(versions, Mapping) else None
@@ -206,18 +209,19 @@ def read_record(file: Path) -> Record | None:
         return None
 
 
-def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | None) -> None:
-    # file or folder -> what there should be, and the command that makes it again
+def _check_files(bundle: Path, manifest: Manifest, rebuild: str, family: str | None) -> None:
+    # file or folder -> what there should be, and what to do where it is not
     expected: dict[str, tuple[FileRecord, str]] = {}
     records: dict[str, tuple[Record, str]] = {}
     hashed: set[str] = set()
     others: set[str] = set()  # files of plans that are not asked for
     for graph in manifest.graphs.values():
-        records[f"{graph.folder}/{RECORD_NAME}"] = graph, command
-        expected |= {path: (file, command) for path, file in graph.files.items()}
+        if graph.apart:
+            records[f"{graph.folder}/{RECORD_NAME}"] = graph, rebuild
+        expected |= {path: (file, rebuild) for path, file in graph.files.items()}
         hashed |= set(graph.files) if family in (None, "onnxruntime") else set()
     for engines in manifest.engines.values():
-        mend = plan_command(bundle, engines.target.family, engines.target)
+        mend = f"rebuild it: {plan_command(bundle, engines.target.family, engines.target)}"
         for plan in engines.plans.values():
             if family not in (None, engines.target.family):
                 others |= {f"{plan.folder}/{RECORD_NAME}", *plan.files}
@@ -225,32 +229,36 @@ def _check_files(bundle: Path, manifest: Manifest, command: str, family: str | N
             records[f"{plan.folder}/{RECORD_NAME}"] = plan, mend
             expected |= {path: (file, mend) for path, file in plan.files.items()}
             hashed |= set(plan.files) if family is None else set()
+    if unknown := [graph.main for graph in manifest.graphs.values() if graph.main not in graph.files]:
+        raise BundleError(f"{bundle / MANIFEST_NAME} does not vouch for {_some(unknown)}; {rebuild}")
     try:
         if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
             mend = (expected | records)[missing[0]][1]
-            raise BundleError(f"{bundle} lacks {_some(missing)}; rebuild it: {mend}")
+            raise BundleError(f"{bundle} lacks {_some(missing)}; {mend}")
         if links := [p for p in (MANIFEST_NAME, *expected, *records) if not _is_plain(bundle / p)]:
             raise BundleError(
                 f"{bundle} holds {_some(links)} as a link, its files must lie in it; put the file itself there, or "
-                f"rebuild it: {command}"
+                + rebuild
             )
-        if foreign := foreign_files(bundle, {MANIFEST_NAME, *expected, *records, *others}):
+        known = {MANIFEST_NAME, *expected, *records, *others}
+        # The package has files of its own beside its bundle.
+        if not came_with_us(manifest.to_json()) and (foreign := foreign_files(bundle, known)):
             raise BundleError(
                 f"{bundle} holds {_some(foreign)}, which the build did not write; "
                 f"move it elsewhere, or build in a new folder: {build_command(Path('NEW_FOLDER'), manifest.to_json())}"
             )
         for path, (record, mend) in records.items():
             if not _holds(bundle / path, to_text(record.to_json()).encode()):
-                raise BundleError(f"{bundle / path} was changed after the build; rebuild it: {mend}")
+                raise BundleError(f"{bundle / path} was changed after the build; {mend}")
         for path, (file, mend) in expected.items():
             if (size := (bundle / path).stat().st_size) != file.bytes:
-                raise BundleError(f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; rebuild it: {mend}")
+                raise BundleError(f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; {mend}")
         check_files(bundle, {path: wanted for path, wanted in expected.items() if path in hashed})
         for graph in manifest.graphs.values():
             if graph.main in hashed and (elsewhere := outside(bundle / graph.main, graph.files)):
                 raise BundleError(
                     f"{bundle / graph.main} takes weights from {shown(elsewhere)}, needed is a file beside it that the "
-                    f"manifest names; rebuild it: {command}"
+                    f"manifest names; {rebuild}"
                 )
     except OSError as error:
         raise BundleError(

@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 
 
 def check_files(folder: Path, files: Mapping[str, tuple[FileRecord, str]]) -> None:
-    """Hash files of a bundle, several at a time. `files`: path in it -> what there should be, and the command that
-    makes it again. Raises BundleError for the first that is something else, OSError."""
+    """Hash files of a bundle, several at a time. `files`: path in it -> what there should be, and what to do where
+    it is not. Raises BundleError for the first that is something else, OSError."""
     if not files:
         return
     with ThreadPoolExecutor(max_workers=min(available_cores(), len(files), _MOST_THREADS)) as threads:
@@ -35,7 +35,7 @@ def check_files(folder: Path, files: Mapping[str, tuple[FileRecord, str]]) -> No
 
 
 def read_checked(path: Path, needed: FileRecord, mend: str) -> memoryview:
-    """The bytes of a file, which are those of its record. Raises BundleError."""
+    """The bytes of a file, which are those of its record. `mend`: what to do where they are not. Raises BundleError."""
     try:
         with path.open("rb") as file:
             content = memoryview(mmap.mmap(-1, max(needed.bytes, 1)))[: needed.bytes]  # of no file
@@ -70,4 +70,4 @@ def _require(path: Path, found: FileRecord, needed: FileRecord, mend: str) -> No
         difference = f"{found.bytes} bytes, needed {needed.bytes}"
     else:
         difference = f"sha256 {found.sha256[:12]}..., needed {needed.sha256[:12]}..."
-    raise BundleError(f"{path} was changed: {difference}; rebuild it: {mend}")
+    raise BundleError(f"{path} was changed: {difference}; {mend}")

@@ -29,6 +29,11 @@ def hash_file(path: Path) -> FileRecord:
         return FileRecord(sha256=digest.hexdigest(), bytes=stream.tell())
 
 
+def hash_bytes(content: bytes) -> FileRecord:
+    """The record of a file of this content."""
+    return FileRecord(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
 def files_to_json(files: Mapping[str, FileRecord]) -> dict[str, Any]:
     return {path: asdict(file) for path, file in files.items()}
 

@@ -45,19 +45,20 @@ class GraphRecord:
     parity: Mapping[str, float] = field(default_factory=dict)
     flops: Mapping[str, Any] = field(default_factory=dict)
     built: Mapping[str, Any] = field(default_factory=dict)  # seconds, versions
+    apart: bool = True  # in a folder of its own; else beside the manifest, with weights that several graphs read
 
     def __post_init__(self) -> None:
         check_record(self.name, self.key, self.folder, self.files)
 
     @property
     def folder(self) -> str:
-        """`onnx/<name>-<key12>`, inside the bundle."""
-        return graph_folder(self.name, self.key)
+        """`onnx/<name>-<key12>`, inside the bundle, or the bundle itself: `.`."""
+        return graph_folder(self.name, self.key) if self.apart else "."
 
     @property
     def main(self) -> str:
-        """`onnx/<name>-<key12>/<name>.onnx`, inside the bundle."""
-        return f"{self.folder}/{self.name}.onnx"
+        """`<folder>/<name>.onnx`, inside the bundle."""
+        return f"{self.folder}/{self.name}.onnx" if self.apart else f"{self.name}.onnx"
 
     @property
     def weights_bytes(self) -> int:
@@ -80,6 +81,7 @@ class GraphRecord:
             "parity": dict(self.parity),
             "flops": dict(self.flops),
             "built": dict(self.built),
+            **({} if self.apart else {"apart": False}),
         }
 
     @classmethod
@@ -97,6 +99,7 @@ class GraphRecord:
             parity=numbers_from_json(field["parity"]),
             flops=numbers_from_json(field["flops"]),
             built=field["built"].mapping(),
+            apart=field.get("apart", True).flag(),
         )
 
 
@@ -213,10 +216,25 @@ def to_text(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def mending(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
+    """What to do about graphs of `bundle` that are not as they were built: with its verb, as a message ends."""
+    if came_with_us(manifest):
+        return f"install hp-trt again, or build a bundle of your own: {build_command(bundle, manifest)}"
+    return f"rebuild it: {build_command(bundle, manifest)}"
+
+
+def came_with_us(manifest: Mapping[str, Any] | None) -> bool:
+    """Whether the bundle of this manifest lies in the package, where nothing is built: its graphs share weights."""
+    graphs = manifest.get("graphs") if isinstance(manifest, Mapping) else None
+    records = graphs.values() if isinstance(graphs, Mapping) else ()
+    return any(isinstance(record, Mapping) and record.get("apart") is False for record in records)
+
+
 def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> str:
     """The command that makes the graphs of `bundle` (again): with the words that its manifest says built them, or, of
-    one that does not say, as precisely as what is left of it allows."""
+    one that does not say, as precisely as what is left of it allows. What came with hp-trt is made in a new folder."""
     known = manifest if isinstance(manifest, Mapping) else {}
+    place = "NEW_FOLDER" if came_with_us(manifest) else shlex.quote(str(bundle))
     try:
         words = [shlex.join(Field.of(known)["command"].words())]
     except ValueError:
@@ -230,7 +248,7 @@ def build_command(bundle: Path, manifest: Mapping[str, Any] | None = None) -> st
         ]
         if isinstance(size := known.get("size"), list | tuple) and size and isinstance(size[0], int):
             words.append(f"--size {size[0]}")
-    return " ".join([_BUILD, *words, f"--bundle {shlex.quote(str(bundle))}"])
+    return " ".join([_BUILD, *words, f"--bundle {place}"])
 
 
 def plan_command(bundle: Path, family: str, target: Target | None = None) -> str:

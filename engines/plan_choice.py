@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engines.bundle import Bundle
 from engines.errors import EngineMismatch
 from engines.gpu import Gpu
-from engines.manifest import plan_command
+from engines.manifest import build_command, came_with_us, plan_command
 from engines.plans import EngineSet, Target
 
 
@@ -37,7 +37,10 @@ def choose_plans(bundle: Bundle, here: Here, names: Sequence[str]) -> EngineSet:
     Raises EngineMismatch: none was built, none fits (each with its reason), or the one that fits is not complete.
     """
     sets = bundle.engine_sets(here.family)
+    data = bundle.manifest.to_json()
     command = plan_command(bundle.path, here.family)
+    if came_with_us(data):
+        command = f"{build_command(bundle.path, data)} --family {here.family}"
     if not sets:
         raise EngineMismatch(f"{bundle.path} holds no plans for {here.family}; build them: {command}")
     reasons = {engines.target.folder: misfit(engines.target, here) for engines in sets}

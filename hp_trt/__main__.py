@@ -1,4 +1,4 @@
-"""`hp-trt`: animate, live, evaluate, inspect, doctor, plan, sample, fetch. Each is a module of `hp_trt.commands`."""
+"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, each a module of `hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, doctor, evaluate, fetch, inspect, live, plan, sample
+from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Portrait animation on engines: one portrait and a driving video, and the portrait moves.",
 )
 for command in (
+    demo.demo,
     animate.animate,
     live.live,
     evaluate.evaluate,

@@ -44,6 +44,7 @@ from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import Mode
+from hp_trt.shipped import bundle_folder
 from runtime.stages import Event, Stages
 
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
@@ -55,7 +56,7 @@ Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_fi
 
 
 class Runtime:
-    """Graphs of one bundle, opened on one device. A context manager; for use from any thread.
+    """Graphs of one bundle, a folder or "shipped:pocket", on one device. A context manager; for use from any thread.
 
     Threads take turns at the graphs: a portrait is encoded, and a clip read and denoised, while the others wait; then
     clips go on side by side, some frames of each at a time. Each is what it would be alone, and a clip whose frames
@@ -81,7 +82,7 @@ class Runtime:
     ) -> None:
         self.config = arguments.instance("config", config or RuntimeConfig(), RuntimeConfig)
         if not isinstance(bundle, Bundle):
-            bundle = arguments.path("bundle", bundle)
+            bundle = bundle_folder(arguments.path("bundle", bundle))
         if backend is not None:
             arguments.having("backend", backend, "Backend", "load", "close", "concurrent")
         if on_event is not None:

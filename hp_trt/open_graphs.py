@@ -18,7 +18,7 @@ from engines.checked_files import ahead, check_files, read_checked
 from engines.cores import available_cores
 from engines.errors import BundleError, InputError
 from engines.gpu import require_gpu
-from engines.manifest import build_command, plan_command
+from engines.manifest import build_command, mending, plan_command
 from engines.plan_choice import Here, choose_plans
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.config import RuntimeConfig
@@ -124,11 +124,11 @@ class OpenGraphs:
                 f"{bundle.path / chosen.target.folder} were not; leave it out, or build: "
                 + plan_command(bundle.path, family.name, streaming)
             )
-        mend = plan_command(bundle.path, family.name, chosen.target)
+        mend = f"rebuild it: {plan_command(bundle.path, family.name, chosen.target)}"
 
         def read(opened: _ToOpen) -> memoryview:
             if opened.weights is not None:
-                rebuild = build_command(bundle.path, bundle.manifest.to_json())
+                rebuild = mending(bundle.path, bundle.manifest.to_json())
                 check_files(bundle.path, {p: (file, rebuild) for p, file in bundle.graph(opened.name).files.items()})
             plan = chosen.plans[opened.name]
             return read_checked(opened.file, plan.files[plan.main], mend)

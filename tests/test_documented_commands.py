@@ -21,6 +21,7 @@ DOORS = {  # how a command begins -> its module; `hp-trt` has commands of its ow
     "hp-trt-build": "export.build_engines",
     "python -m export.train": "export.train",
     "python -m export.distill": "export.distill",
+    "python -m export.shipping": "export.shipping.__main__",
     "python -m runtime.bench": "runtime.bench",
     "hp-trt-bench": "runtime.bench",
 }

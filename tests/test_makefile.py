@@ -1,4 +1,4 @@
-"""What `make demo` would run: its own drawn people with their known faces, or a user's files as they are."""
+"""What `make` would run: the demo with the runtime alone, all else with PyTorch on top."""
 
 from __future__ import annotations
 
@@ -12,29 +12,57 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def demo(*variables: str, folder: Path = ROOT) -> str:
-    command = ["make", "--dry-run", "--no-print-directory", "--file", str(ROOT / "Makefile"), "demo", *variables]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def make(tmp_path):
+    """The commands that `make` would run in a checkout where nothing is installed yet."""
+    (tmp_path / "pyproject.toml").touch()
+
+    def run(*words: str) -> str:
+        command = ["make", "--dry-run", "--no-print-directory", "--file", str(ROOT / "Makefile"), *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    run.folder = tmp_path
+    return run
 
 
-def test_the_demo_takes_the_weights_that_come_with_the_package():
-    assert "--preset pocket --bundle out/pocket\n" in demo()
+def mark(folder: Path, *names: str) -> None:
+    """As an installation leaves it."""
+    (folder / ".venv").mkdir(exist_ok=True)
+    for name in names:
+        (folder / ".venv" / name).touch()
 
 
-def test_the_demo_draws_people_whose_faces_are_known_and_ends_with_a_sheet():
-    lines = demo("SEED=11")
-    assert "hp-trt sample --out out/sample --seed 11\n" in lines
-    assert "--portrait 'out/sample/portrait.png' --portrait-landmarks out/sample/portrait.landmarks.json" in lines
-    assert "--driving 'out/sample/driving.mp4' --driving-landmarks out/sample/driving.landmarks.json" in lines
-    assert lines.endswith("--out out/demo.mp4 --crop-out out/demo-crop.mp4 --sheet out/demo.png\n")
+def test_the_demo_installs_what_runs_a_bundle_and_no_pytorch(make):
+    lines = make("demo")
+    assert "--editable '.[cpu]'\n" in lines and "torch" not in lines and ".[test]" not in lines
+    assert "export" not in lines
 
 
-def test_a_users_portrait_is_looked_at_and_the_drawn_driver_is_known():
-    lines = demo("PORTRAIT=my own.png")
-    assert "--portrait 'my own.png'" in lines and "--portrait-landmarks" not in lines
-    assert "hp-trt sample" in lines and "--driving-landmarks out/sample/driving.landmarks.json" in lines
+def test_the_demo_draws_people_of_the_seed(make):
+    assert make("demo", "SEED=11").splitlines()[-2].startswith(".venv/bin/hp-trt demo --out out --seed 11 ")
 
 
-def test_with_both_files_of_the_users_nothing_is_drawn():
-    lines = demo("PORTRAIT=me.png", "DRIVING=talk.mp4")
-    assert "hp-trt sample" not in lines and "landmarks" not in lines
+def test_a_users_files_are_handed_on_as_they_are_called(make):
+    assert "--portrait 'my own.png'" in make("demo", "PORTRAIT=my own.png")
+    assert "--driving" not in make("demo", "PORTRAIT=my own.png")
+    assert "--portrait 'me.png' --driving 'talk.mp4'" in make("demo", "PORTRAIT=me.png", "DRIVING=talk.mp4")
+
+
+def test_tests_install_pytorch_on_top_and_torch_comes_before_what_asks_for_it(make):
+    lines = make("test", "TORCH=torch==9 --index-url URL")
+    runtime, torch, all_else = (
+        lines.index(text) for text in ("--editable '.[cpu]'", " torch==9 --index-url URL\n", "--editable '.[test]'")
+    )
+    assert runtime < torch < all_else < lines.index("-m pytest")
+
+
+def test_what_is_installed_is_not_installed_again(make):
+    mark(make.folder, ".runs")
+    assert "pip" not in make("demo") and ".[cpu]" not in make("test") and ".[test]" in make("test")
+    mark(make.folder, ".ready")
+    assert "pip" not in make("test")
+
+
+def test_an_environment_with_everything_from_before_is_kept(make):
+    mark(make.folder, ".ready")
+    assert ".[cpu]" in make("test") and ".[test]" not in make("test")

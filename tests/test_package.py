@@ -40,11 +40,9 @@ from PIL import Image
 
 for missing in ("torch", "onnx", "tests", "pytest"):
     assert importlib.util.find_spec(missing) is None, missing
-bundle, portrait = sys.argv[1:]
-with open("short.toml", "w") as file:
-    file.write('[short]\\nbase = "live"\\nwindow = 3\\n')  # the bundle's own: its graphs take no longer ones
+(portrait,) = sys.argv[1:]
 face = np.asarray(Image.open(portrait).convert("RGB"))
-with hp_trt.Runtime(bundle, hp_trt.RuntimeConfig(profile="short.toml")) as runtime:
+with hp_trt.Runtime("shipped:pocket", hp_trt.RuntimeConfig(profile="live")) as runtime:
     with runtime.live(portrait) as session:
         for number in range(8):
             session.push(face, number / 25)
@@ -245,19 +243,24 @@ def test_onnx_runtime_comes_once_and_only_when_it_is_asked_for(built):
     }
 
 
-@pytest.mark.slow  # for the bundle it needs: a build takes a minute
-def test_installed_without_pytorch_it_animates_a_clip_from_another_folder(clean, sample, live_bundle):
+def test_installed_without_pytorch_it_animates_a_clip_from_another_folder(clean, sample):
     portrait, driving = sample
-    words = ("--bundle", live_bundle, "--portrait", portrait, "--driving", driving, "--out", "out.mp4", "--json")
+    words = ("--bundle", "shipped:pocket", "--portrait", portrait, "--driving", driving, "--out", "out.mp4", "--json")
     lines = clean.run("hp-trt", "animate", *words, "--steps", "1").splitlines()
     assert json.loads(lines[-1])["frames"] == 6 and (clean.folder / "out.mp4").stat().st_size > 0
 
 
-@pytest.mark.slow  # for the bundle it needs: a build takes a minute
-def test_installed_without_pytorch_it_opens_a_live_session(clean, sample, live_bundle):
-    version, file, frames = clean.run("python", "-c", LIVE, live_bundle, sample[0]).split()
+def test_installed_without_pytorch_it_opens_a_live_session(clean, sample):
+    version, file, frames = clean.run("python", "-c", LIVE, sample[0]).split()
     assert (version, frames) == (hp_trt.__version__, "8")
     assert Path(file).is_relative_to(clean.bin.parent)
+
+
+@pytest.mark.slow  # it animates 50 frames
+def test_installed_its_first_command_shows_something(clean):
+    assert clean.run("hp-trt", "demo").startswith("out/demo.mp4: 50 frames at 25 fps")
+    made = {path.name for path in (clean.folder / "out").iterdir()}
+    assert made == {"demo.mp4", "demo-crop.mp4", "demo.png", "sample"}
 
 
 def test_installed_it_predicts_and_finds_the_commands_of_other_storeys(clean, tmp_path):

@@ -10,6 +10,7 @@ import typer
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.console import Reporter
+from hp_trt.shipped import bundle_folder
 
 if TYPE_CHECKING:
     from hp_trt.measure.evaluation.config import EvaluateConfig
@@ -22,7 +23,10 @@ def evaluate(
     frames: Annotated[
         int | None, typer.Option(max=10_000, help="Of each clip [50 drawn ones, or all of yours].")
     ] = None,
-    bundle: Annotated[list[Path] | None, typer.Option(help="Again for each to be compared.")] = None,
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(parser=bundle_folder, metavar="PATH", help=f"{options.BUNDLE} Again for each to be compared."),
+    ] = None,
     profile: Annotated[list[str] | None, typer.Option(help="Again for each to be compared [exact].")] = None,
     steps: options.Steps = None,
     seed: options.Seed = None,

@@ -15,6 +15,7 @@ from engines.errors import bounded
 from hp_trt.commands import options
 from hp_trt.console import Reporter
 from hp_trt.interface.tables import print_table
+from hp_trt.shipped import bundle_folder
 
 if TYPE_CHECKING:
     from engines.bundle import Bundle, Record
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="Folder made by python -m export.build_engines.")],
+    bundle: Annotated[Path, typer.Argument(parser=bundle_folder, metavar="BUNDLE", help=options.BUNDLE)],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -49,9 +50,9 @@ def summary(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     plans = [plan for engines in manifest.engines.values() for plan in engines.plans.values()]
     records: list[Record] = [*manifest.graphs.values(), *plans]
-    total = sum(file.bytes for record in records for file in record.files.values())
+    files = {path: file.bytes for record in records for path, file in record.files.items()}  # some are of several
     driver = driver_of(manifest.model)
-    return {"bundle": str(bundle.path), "bytes": total, "driver": driver, **manifest.to_json()}
+    return {"bundle": str(bundle.path), "bytes": sum(files.values()), "driver": driver, **manifest.to_json()}
 
 
 def show(bundle: Bundle, console: Console | None = None) -> None:
@@ -81,7 +82,8 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
         console.print(f"  {name:10} {bounded(text)}", markup=False, soft_wrap=True)
     rows = []
     for record in manifest.graphs.values():
-        size = sum(f.bytes for f in record.files.values()) / 1e6
+        graph = sum(file.bytes for path, file in record.files.items() if path == record.main)
+        size = (graph + record.weights_bytes) / 1e6  # of weights that it shares, its own
         worst = record.parity.get("max")
         row = (
             record.name,

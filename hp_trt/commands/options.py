@@ -16,12 +16,13 @@ import typer
 from engines import families
 from engines.cores import MOST_THREADS
 from engines.errors import InputError
-from hp_trt import config
+from hp_trt import config, shipped
 from hp_trt.faces import locators
 
 MOST_SEED = 2**63 - 1
 
-Bundle = Annotated[Path, typer.Option(help="Folder made by python -m export.build_engines.")]
+BUNDLE = f"Folder made by python -m export.build_engines, or {shipped.POCKET_BUNDLE}, which comes with hp-trt."
+Bundle = Annotated[Path, typer.Option(parser=shipped.bundle_folder, metavar="PATH", help=BUNDLE)]
 Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps [bundle's own].")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Of the initial noise [bundle's own].")]

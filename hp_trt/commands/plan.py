@@ -9,6 +9,7 @@ import typer
 
 from hp_trt.commands import options
 from hp_trt.console import Reporter
+from hp_trt.shipped import bundle_folder
 
 
 def plan(
@@ -17,7 +18,7 @@ def plan(
     preset: Annotated[
         str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket [hunyuanportrait].")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder made by python -m export.build_engines.")] = None,
+    bundle: Annotated[Path | None, typer.Option(parser=bundle_folder, metavar="PATH", help=options.BUNDLE)] = None,
     size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Pixels of a side [the preset's, or the bundle's].")
     ] = None,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from engines.bundle import Bundle
 from engines.errors import BundleError, InputError
 from engines.fields import Field, shown
-from engines.manifest import Manifest, build_command
+from engines.manifest import Manifest, mending
 from engines.spec import Dim, NetworkSpec
 from runtime.hunyuanportrait.sampling import Sampling
 
@@ -97,8 +97,7 @@ def check_bundle(bundle: Bundle) -> None:
         _check(bundle.manifest)
     except (ValueError, InputError) as error:
         raise BundleError(
-            f"{bundle.path} cannot be used: {error}; rebuild it: "
-            f"{build_command(bundle.path, bundle.manifest.to_json())}"
+            f"{bundle.path} cannot be used: {error}; {mending(bundle.path, bundle.manifest.to_json())}"
         ) from error
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from engines.bundle import Bundle
 from engines.errors import BundleError
-from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, own_hash
+from engines.file_record import hash_bytes
+from engines.manifest import OWN_SOURCE, SCHEMA, GraphRecord, Manifest, build_command, mending, own_hash, to_text
 from tests.deep_folders import deep_folders
 from tests.engines.bundles import key_of, make_bundle, manifest_of, spec_of
 from tests.engines.test_external_data import graph_with_weights_in
@@ -256,3 +257,46 @@ def test_a_manifest_larger_than_any_is_not_read(path):
 @pytest.mark.parametrize("name", ["x" * 300, "no\0name", "a/" * 3000])
 def test_a_path_that_can_be_none_is_refused(name):
     assert "bundle" in refusal(Path(name))
+
+
+@pytest.fixture
+def flat(tmp_path) -> Path:
+    """As it lies in a package: two graphs that read one file of weights, and a card beside them."""
+    contents = {"stitch.onnx": b"stitch graph", "denoiser.onnx": b"denoiser graph", "trained.safetensors": b"weights"}
+    files = {name: hash_bytes(content) for name, content in contents.items()}
+    records = [
+        GraphRecord(
+            name=name,
+            key=key_of(name.encode()),
+            spec=spec_of(name),
+            precision="fp32",
+            files={file: files[file] for file in (f"{name}.onnx", "trained.safetensors")},
+            apart=False,
+        )
+        for name in ("stitch", "denoiser")
+    ]
+    for name, content in (contents | {"card.md": b"about"}).items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "manifest.json").write_text(to_text(manifest_of(*records).to_json()))
+    return tmp_path
+
+
+def test_a_flat_bundle_opens_whatever_else_its_package_has_beside_it(flat):
+    bundle = Bundle.open(flat)
+    assert bundle.model_path("denoiser") == flat / "denoiser.onnx"
+    assert Manifest.from_json(bundle.manifest.to_json()) == bundle.manifest
+
+
+def test_what_mends_a_flat_bundle_is_another_installation(flat):
+    (flat / "trained.safetensors").write_bytes(b"Weights")
+    again = f"install hp-trt again, or build a bundle of your own: {COMMAND}NEW_FOLDER"
+    assert refusal(flat, family="onnxruntime").endswith(f"; {again}")
+    assert mending(flat, {}).startswith("rebuild it: python -m export.build_engines")
+
+
+def test_a_graph_that_its_record_does_not_vouch_for_is_not_opened(flat):
+    def edit(data):
+        del data["graphs"]["stitch"]["files"]["stitch.onnx"]
+
+    edit_manifest(flat, edit)
+    assert "manifest.json does not vouch for stitch.onnx; install hp-trt again" in refusal(flat)

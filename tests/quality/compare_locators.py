@@ -2,7 +2,7 @@
 
     hp-trt fetch mesh
     python -m tests.quality.compare_locators --seeds 8:16 --video VIDEO.mp4
-    python -m tests.quality.compare_locators --seeds 8:16 --frames 30 --bundle out/pocket
+    python -m tests.quality.compare_locators --seeds 8:16 --frames 30 --bundle shipped:pocket
 
 Drawn clips have known landmarks; of a video only the trembling and the lost frames can be told. What is measured is
 what the networks of the product see: the landmarks of `hp_trt.hunyuanportrait.driving`, a locator's steadying applied.
@@ -32,6 +32,7 @@ from hp_trt.measure.evaluation.measure_clip import ClipMeasures
 from hp_trt.measure.evaluation.measures import measures
 from hp_trt.measure.metrics.judge import Judge
 from hp_trt.media.video import VideoReader
+from hp_trt.shipped import bundle_folder
 from procedural.clip import clip
 
 PX = 256
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=parse_seeds, default=range(24), help="drawn clips A to B - 1, as A:B")
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--video", type=Path, help="one of your own")
-    parser.add_argument("--bundle", type=Path, help="animate, too")
+    parser.add_argument("--bundle", type=bundle_folder, help="animate, too")
     parser.add_argument("--mesh", type=Path, help="face_landmark.tflite [as fetched]")
     asked = parser.parse_args()
     locators = {"haar": open_locator(), "haar, live": open_live_locator(), "mesh": open_locator("mesh", asked.mesh)}

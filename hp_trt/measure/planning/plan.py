@@ -25,6 +25,7 @@ from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
 from hp_trt.measure.planning.wishes import LEAST_PX, STEP_PX, Answer, Choice, Wish, answer
 from hp_trt.open_graphs import option_for
 from hp_trt.profiles import Profile
+from hp_trt.shipped import POCKET_BUNDLE
 from runtime.work import Work
 
 FRAMES, RATE = 100, 25.0
@@ -219,7 +220,7 @@ def _speed(
             )
         raise InputError(
             "this machine has no GPU that can be used, and a CPU's speed is measured with a bundle's own graphs, none "
-            "was given; add --bundle DIR (`make demo` builds one in minutes), or name a card: --gpu H200"
+            f"was given; add --bundle {POCKET_BUNDLE}, which comes with hp-trt, or name a card: --gpu H200"
         )
     tell("measuring this machine with the bundle's graphs; some seconds")
     measured = _measured(

@@ -21,6 +21,7 @@ MODULES = {
     "scikit-image": "skimage",
 }
 DOORS = {
+    "demo": "hp_trt demo --out {out}/demo",
     "animate": "hp_trt animate --bundle {bundle} --portrait {portrait} --driving {driving} --out {out}/o.mp4",
     "live": "hp_trt live --bundle {bundle} --portrait {portrait} --driving {driving} --out {out}/o.mp4",
     "evaluate": "hp_trt evaluate --bundle {bundle} --protocol self --seeds 0:1 --frames 3",
@@ -32,6 +33,7 @@ DOORS = {
     "build, dry": "export.build_engines --preset pocket --bundle {out}/b --dry-run",
     "build, TensorRT": "export.build_engines --family tensorrt --bundle {bundle}",
     "build, RTX": "export.build_engines --family tensorrt-rtx --capability 8.9 --bundle {bundle}",
+    "ship": "export.shipping --bundle {out}/p",
     "train": "export.train --run {out}/run --minutes 0.01",
     "distill": "export.distill --preset pocket --run {out}/run --out {out}/w.safetensors",
     "bench": "runtime.bench --bundle {bundle} --frames 2 --runs 1 --warmup 0",

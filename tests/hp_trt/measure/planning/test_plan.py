@@ -94,7 +94,7 @@ def test_the_json_holds_every_number_of_the_table():
 
 
 def test_here_without_a_gpu_needs_a_bundle():
-    with pytest.raises(InputError, match=r"no GPU that can be used.*add --bundle DIR"):
+    with pytest.raises(InputError, match=r"no GPU that can be used.*add --bundle shipped:pocket"):
         plan(PredictConfig(gpu="here"))
 
 

@@ -108,7 +108,8 @@ class Backend(Protocol):
 
     def take(self, source: Buffer, indices: Sequence[int], out: Buffer) -> None:
         """`out[...] = source[indices]` along axis 0; indices may repeat. `out` may have a leading
-        axis of length 1 in front of the result's shape. How a window is gathered."""
+        axis of length 1 in front of the result's shape, and is no part of what `source` is a view of. How a window is
+        gathered."""
         ...
 
     def stream(self, name: StreamName) -> AbstractContextManager[None]:

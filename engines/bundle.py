@@ -12,8 +12,9 @@
         timing.cache                    what the builder has measured; worth time only
       .lock  .build/                    a build in progress
 
-Opening checks everything before anything is loaded: schema, missing, foreign and changed files, links in the place of
-files, graphs whose weights lie elsewhere (`engines/external_data.py`). The bundle itself may lie behind a link. Plans
+Opening checks the whole before anything is loaded: schema, missing and foreign files, files of another size, links in
+the place of files. What is loaded is hashed first, and so read once; a graph's weights may not lie elsewhere
+(`engines/external_data.py`). What no profile asks for is never read. The bundle itself may lie behind a link. Plans
 of a family that is not asked for do not count: without them the graphs are as good, and plans are built of them again.
 The bundle that comes with the package is flat: its graphs lie beside the manifest and read files of trained weights
 there (`apart` of `engines.manifest.GraphRecord`). Nobody builds in it.
@@ -26,7 +27,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +63,18 @@ _READS = 20  # of a bundle that is built anew while it is opened
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """An opened bundle: every file is there, as large as the build wrote it, and hashed as `open` says."""
+    """An opened bundle: every file is there, and as large as the build wrote it."""
 
     path: Path
     manifest: Manifest
 
     @classmethod
     def open(cls, path: Path | str, *, preset: str | None = None, family: str | None = None) -> Bundle:
-        """Read and check the bundle at `path`, hashing all files when `family` is None, the graphs for "onnxruntime".
+        """Read and check the bundle at `path`: that every file is there, and as large as it was built.
 
-        Plans are hashed when they are opened, those that are (`engines.checked_files`). Plans of other families may be
-        missing or damaged: "" asks for the graphs alone, and hashes nothing.
+        With `family` None all files are hashed. Else graphs and plans are hashed when they are opened, those that are
+        (`check_graphs`, `engines.checked_files`), and plans of other families may be missing or damaged: "" asks for
+        the graphs alone.
 
         `preset`: refuse a bundle of any other. Raises BundleError, one line that names the file, what was
         found, what was needed, and the command that mends it.
@@ -119,6 +122,14 @@ class Bundle:
 
     def spec(self, name: str) -> NetworkSpec:
         return self.graph(name).spec
+
+    def check_graphs(self, names: Collection[str]) -> None:
+        """Hash the files of these graphs, several at a time: before a backend reads them itself. Raises BundleError."""
+        mend = mending(self.path, self.manifest.to_json())
+        with _readable(self.path):
+            graphs = [self.graph(name) for name in names]
+            check_files(self.path, {path: (file, mend) for graph in graphs for path, file in graph.files.items()})
+            _check_places(self.path, graphs, mend)
 
     def engine_sets(self, family: str) -> list[EngineSet]:
         """The sets of plans of one family, the one built last at the end."""
@@ -219,7 +230,7 @@ def _check_files(bundle: Path, manifest: Manifest, rebuild: str, family: str | N
         if graph.apart:
             records[f"{graph.folder}/{RECORD_NAME}"] = graph, rebuild
         expected |= {path: (file, rebuild) for path, file in graph.files.items()}
-        hashed |= set(graph.files) if family in (None, "onnxruntime") else set()
+        hashed |= set(graph.files) if family is None else set()
     for engines in manifest.engines.values():
         mend = f"rebuild it: {plan_command(bundle, engines.target.family, engines.target)}"
         for plan in engines.plans.values():
@@ -231,7 +242,7 @@ def _check_files(bundle: Path, manifest: Manifest, rebuild: str, family: str | N
             hashed |= set(plan.files) if family is None else set()
     if unknown := [graph.main for graph in manifest.graphs.values() if graph.main not in graph.files]:
         raise BundleError(f"{bundle / MANIFEST_NAME} does not vouch for {_some(unknown)}; {rebuild}")
-    try:
+    with _readable(bundle):
         if missing := [p for p in (*expected, *records) if not (bundle / p).is_file()]:
             mend = (expected | records)[missing[0]][1]
             raise BundleError(f"{bundle} lacks {_some(missing)}; {mend}")
@@ -254,12 +265,24 @@ def _check_files(bundle: Path, manifest: Manifest, rebuild: str, family: str | N
             if (size := (bundle / path).stat().st_size) != file.bytes:
                 raise BundleError(f"{bundle / path} was changed: {size} bytes, needed {file.bytes}; {mend}")
         check_files(bundle, {path: wanted for path, wanted in expected.items() if path in hashed})
-        for graph in manifest.graphs.values():
-            if graph.main in hashed and (elsewhere := outside(bundle / graph.main, graph.files)):
-                raise BundleError(
-                    f"{bundle / graph.main} takes weights from {shown(elsewhere)}, needed is a file beside it that the "
-                    f"manifest names; {rebuild}"
-                )
+        _check_places(bundle, [graph for graph in manifest.graphs.values() if graph.main in hashed], rebuild)
+
+
+def _check_places(bundle: Path, graphs: Collection[GraphRecord], mend: str) -> None:
+    """That graphs, which are what was built, take their weights from files that the manifest names."""
+    for graph in graphs:
+        if elsewhere := outside(bundle / graph.main, graph.files):
+            raise BundleError(
+                f"{bundle / graph.main} takes weights from {shown(elsewhere)}, needed is a file beside it that the "
+                f"manifest names; {mend}"
+            )
+
+
+@contextmanager
+def _readable(bundle: Path) -> Iterator[None]:
+    """What the system refuses inside the block is said of the bundle."""
+    try:
+        yield
     except OSError as error:
         raise BundleError(
             f"{error.filename or bundle} cannot be read: {error.strerror}; check its permissions"

@@ -36,7 +36,9 @@ class CudaBuffers:
 
     def __init__(self, driver: Driver, *, trace: bool = False) -> None:
         self.driver = driver
-        self.streams = {name: Stream(driver, name) for name in get_args(StreamName)}
+        # Denoising fills the device for as long as there are windows. Somebody waits for the frames that are decoded
+        # and copied beside it, and for the numbers that come in.
+        self.streams = {name: Stream(driver, name, urgent=name != "denoise") for name in get_args(StreamName)}
         self.current = self.streams["denoise"]
         self.pool = Pool(driver)
         self.trace = Trace(driver, self.current, on=trace)

@@ -41,7 +41,9 @@ class Driver(Protocol):
 
     def memset_async(self, address: int, value: int, size: int, stream: int) -> None: ...
 
-    def stream_create(self) -> int: ...
+    def stream_create(self, *, urgent: bool = False) -> int:
+        """`urgent`: its waiting work goes before that of the others, where both are ready."""
+        ...
 
     def stream_destroy(self, stream: int) -> None: ...
 
@@ -149,8 +151,10 @@ class CudaDriver:
     def memset_async(self, address: int, value: int, size: int, stream: int) -> None:
         self._call("cudaMemsetAsync", address, value, size, stream)
 
-    def stream_create(self) -> int:
-        return int(self._call("cudaStreamCreateWithFlags", self._cuda.cudaStreamNonBlocking))
+    def stream_create(self, *, urgent: bool = False) -> int:
+        least, greatest = self._call("cudaDeviceGetStreamPriorityRange")  # the greatest is the lowest number
+        priority = greatest if urgent else least
+        return int(self._call("cudaStreamCreateWithPriority", self._cuda.cudaStreamNonBlocking, priority))
 
     def stream_destroy(self, stream: int) -> None:
         self._call("cudaStreamDestroy", stream)
@@ -175,6 +179,7 @@ class CudaDriver:
         self.make_current()
         (code,) = self._cuda.cudaEventQuery(event)
         if code == self._cuda.cudaError_t.cudaErrorNotReady:
+            self.clear_error()  # an answer, and yet it stays as the last error, for others to find
             return False
         self._check("cudaEventQuery", code)
         return True

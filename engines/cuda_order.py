@@ -16,11 +16,11 @@ from engines.cuda_driver import Driver
 
 
 class Stream:
-    """A queue of the device. Owns its handle and its events."""
+    """A queue of the device, an `urgent` one before the others. Owns its handle and its events."""
 
-    def __init__(self, driver: Driver, name: str) -> None:
+    def __init__(self, driver: Driver, name: str, *, urgent: bool = False) -> None:
         self.name = name
-        self.handle = driver.stream_create()
+        self.handle = driver.stream_create(urgent=urgent)
         self._driver = driver
         self._marks = 0
         self._seen: dict[Stream, int] = {}  # how far this stream has already waited for others

@@ -1,7 +1,8 @@
 """ONNX Runtime behind the `Backend` protocol: the embedded default on a CPU, and CUDA where no TensorRT is.
 
-Buffers are numpy arrays in host memory; on CUDA, ONNX Runtime copies them for each run. A provider that was
-asked for and did not load is an error, never a silent fall back to the CPU.
+Buffers are numpy arrays in host memory. On CUDA each session keeps device memory for its inputs, for the shapes that
+came last: a run copies into it, and ONNX Runtime copies what comes out. A provider that was asked for and did not load
+is an error, never a silent fall back to the CPU.
 """
 
 from __future__ import annotations
@@ -96,7 +97,11 @@ class OnnxBackend:
                 f"{self.device} was asked for, ONNX Runtime {ort.__version__} loaded only "
                 f"{', '.join(session.get_providers())}; {_missing(self.provider)}"
             )
-        return OnnxSession(spec, session, path)
+        return OnnxSession(spec, session, path, keep_inputs_on=("cuda", self.device_id) if self._on_cuda else None)
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.provider == "cuda"
 
     def prepare(self, path: Path, content: memoryview) -> None:
         """ONNX Runtime reads its files itself, a graph's weights beside it."""
@@ -147,7 +152,7 @@ class OnnxBackend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.use_deterministic_compute = True
+        options.use_deterministic_compute = not self._on_cuda  # the CPU's bits; of cuDNN's kernels it leaves few
         options.log_severity_level = 3
         # A pattern is one block as large as all activations would be without reuse across shapes: a convolution net's
         # resident memory rose by half, and it was no faster.
@@ -161,14 +166,22 @@ class OnnxBackend:
         return options
 
     def _provider_options(self) -> list[str | tuple[str, dict[str, str]]]:
-        if self.provider == "cpu":
+        if not self._on_cuda:
             return [_PROVIDERS["cpu"]]
-        cuda = {
-            "device_id": str(self.device_id),
-            "use_tf32": "0",  # fp32 means fp32
-            "arena_extend_strategy": "kSameAsRequested",
-        }
-        return [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
+        return [(_PROVIDERS["cuda"], cuda_options(self.device_id)), _PROVIDERS["cpu"]]
+
+
+def cuda_options(device_id: int = 0) -> dict[str, str]:
+    """What ONNX Runtime's CUDA provider is told."""
+    return {
+        "device_id": str(device_id),
+        "use_tf32": "0",  # fp32 means fp32
+        "arena_extend_strategy": "kSameAsRequested",
+        "prefer_nhwc": "1",  # how cuDNN's fp16 convolutions want their tensors; else each is turned around and back
+        "fuse_conv_bias": "1",
+        # The default tries every algorithm at the first run of each shape. There are many shapes.
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
 
 
 @dataclass(frozen=True)
@@ -182,11 +195,24 @@ class _Arrived:
 
 
 class OnnxSession:
-    """One graph, opened by `OnnxBackend.load`. Not for use from two threads at once."""
+    """One graph, opened by `OnnxBackend.load`. Not for use from two threads at once.
 
-    def __init__(self, spec: NetworkSpec, session: ort.InferenceSession, path: Path) -> None:
+    `keep_inputs_on`: the device, by its kind and number, where inputs have memory of their own that stays; None: they
+    are read where they are.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        session: ort.InferenceSession,
+        path: Path,
+        *,
+        keep_inputs_on: tuple[str, int] | None = None,
+    ) -> None:
         self.spec = spec
         self._session: ort.InferenceSession | None = session
+        self._device = keep_inputs_on
+        self._kept: dict[str, ort.OrtValue] = {}  # by input
         for kind, found, promised in (
             ("inputs", session.get_inputs(), spec.inputs),
             ("outputs", session.get_outputs(), spec.outputs),
@@ -210,7 +236,10 @@ class OnnxSession:
         binding = self._session.io_binding()
         held = [np.ascontiguousarray(_array(inputs[tensor.name])) for tensor in self.spec.inputs]
         for tensor, array in zip(self.spec.inputs, held, strict=True):
-            binding.bind_cpu_input(tensor.name, array)
+            if self._device is None:
+                binding.bind_cpu_input(tensor.name, array)
+            else:
+                binding.bind_ortvalue_input(tensor.name, self._on_device(tensor.name, array))
         results = {t.name: _output(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
         for name, result in results.items():
             binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
@@ -222,6 +251,17 @@ class OnnxSession:
 
     def close(self) -> None:
         self._session = None
+        self._kept = {}
+
+    def _on_device(self, name: str, array: np.ndarray) -> ort.OrtValue:
+        """The input's memory on the device, with these numbers; it stays until another shape comes."""
+        assert self._device is not None
+        kept = self._kept.get(name)
+        if kept is None or tuple(kept.shape()) != array.shape:
+            kept = ort.OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype.type, *self._device)
+            self._kept[name] = kept
+        kept.update_inplace(array)
+        return kept
 
 
 def _output(spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> np.ndarray:

@@ -20,6 +20,7 @@ from engines.file_record import FileRecord, check_record, files_from_json, files
 
 ENGINES = "engines"  # the folder inside a bundle
 TIMING_CACHE = "timing.cache"  # in a target's folder
+MOST_AUX_STREAMS = 16  # more than a UNet has branches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,14 @@ class PlanOptions:
     weight_streaming: bool = False  # weights may stay in host memory, for small cards
     strip: bool = False  # carries no weights: they are read from the graph when it loads, whichever they are then
     optimization_level: int | None = None  # 0 to 5; None: the family's own default
+    max_aux_streams: int | None = None  # streams beside the run's own; None: as many as the builder sees fit
+    tiling_optimization_level: int | None = None  # 0 to 3: none, fast, moderate, full; None: the family's own default
 
     def __post_init__(self) -> None:
+        if self.max_aux_streams is not None and not 0 <= self.max_aux_streams <= MOST_AUX_STREAMS:
+            raise ValueError(f"--max-aux-streams can be 0 to {MOST_AUX_STREAMS}, got {self.max_aux_streams}")
+        if self.tiling_optimization_level is not None and not 0 <= self.tiling_optimization_level <= 3:
+            raise ValueError(f"the tiling optimization level must be 0 to 3, got {self.tiling_optimization_level}")
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise ValueError(f"the optimization level must be 0 to 5, got {self.optimization_level}")
         if self.workspace_bytes is not None and not 1 <= self.workspace_bytes < 1 << 63:
@@ -50,6 +57,8 @@ class PlanOptions:
             weight_streaming=field["weight_streaming"].flag(),
             strip=field["strip"].flag(),
             optimization_level=_whole_or_none(field["optimization_level"], 0, 5),
+            max_aux_streams=_whole_or_none(field["max_aux_streams"], 0, MOST_AUX_STREAMS),
+            tiling_optimization_level=_whole_or_none(field["tiling_optimization_level"], 0, 3),
         )
 
 
@@ -83,8 +92,9 @@ class Target:
         for name in ("version_compatible", "hardware_compatible", "weight_streaming", "strip"):
             if getattr(options, name):
                 words.append(f"--{name.replace('_', '-')}")
-        if options.optimization_level is not None:
-            words.append(f"--optimization-level {options.optimization_level}")
+        for name in ("optimization_level", "max_aux_streams", "tiling_optimization_level"):
+            if (value := getattr(options, name)) is not None:
+                words.append(f"--{name.replace('_', '-')} {value}")
         return words
 
     def to_json(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from engines.cuda_driver import CudaDriver, Driver
 from engines.errors import EngineMismatch, InputError
 from engines.families import Family
 from engines.gpu import require_gpu
+from engines.runtime_cache import KernelFile, kernel_file
 from engines.spec import NetworkSpec
 from engines.trt_plan import make_logger, open_engine, refit
 from engines.trt_session import Arena, TrtSession
@@ -33,7 +34,8 @@ class TrtBackend(CudaBuffers):
     activations.
     `weight_budget_bytes`: of each plan's weights, so much stays in GPU memory, and the rest streams, without a CUDA
     graph; `automatic_budget`: as much as TensorRT sees fit. Both are for plans that were built with weight streaming.
-    `trace`: keep times for `spans`.
+    `kernels`: where TensorRT for RTX keeps what it compiles, from one process to the next. `trace`: keep times for
+    `spans`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class TrtBackend(CudaBuffers):
         overlap_decode: bool = False,
         weight_budget_bytes: int | None = None,
         automatic_budget: bool = False,
+        kernels: KernelFile | None = None,
         trace: bool = False,
     ) -> None:
         super().__init__(driver, trace=trace)
@@ -65,12 +68,19 @@ class TrtBackend(CudaBuffers):
             self.overlap_decode()
         self._sessions: list[TrtSession] = []
         self._prepared: dict[Path, memoryview] = {}  # plans that were read, until they are opened
+        self._kernels = kernels if kernels is not None and kernels.can_keep() else None
+        self._cannot_keep = kernels.note if kernels is not None else ""
+        self._runtime_cache: Any = None  # of TensorRT for RTX: one for all contexts, made with the first
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The graphs that were meant to run as CUDA graphs and do not, and why."""
+        """The graphs that were meant to run as CUDA graphs and do not, and why; kernels that are not kept, and why."""
         slow = [session for session in self._sessions if session.uncaptured]
-        return tuple(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow)
+        kernels = self._kernels.note if self._kernels is not None else self._cannot_keep
+        return (
+            *(f"{session.spec.name} runs without a CUDA graph: {session.uncaptured}" for session in slow),
+            *([kernels] if kernels else []),
+        )
 
     def prepare(self, path: Path, content: memoryview) -> None:
         """See `engines.backend.Backend.prepare`."""
@@ -118,6 +128,8 @@ class TrtBackend(CudaBuffers):
         for session in self._sessions:
             session.close()
         self._sessions = []
+        if self._runtime_cache is not None:
+            self._keep_kernels_rtx()
         self._runtime = None
         super().close()
 
@@ -128,6 +140,7 @@ class TrtBackend(CudaBuffers):
         runtime_config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if self._family.name == "tensorrt-rtx":
             _specialise_rtx(trt, runtime_config)
+            self._share_kernels_rtx(runtime_config)
         context = engine.create_execution_context(runtime_config)
         if context is None:
             free, _ = self.driver.memory_info()
@@ -138,6 +151,20 @@ class TrtBackend(CudaBuffers):
         # Plans are built with all their layers' names, for `hp-trt inspect`: each run would hand them to a profiler.
         context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
         return context
+
+    def _share_kernels_rtx(self, runtime_config: Any) -> None:
+        """What one context has compiled, in this process or one before, no other compiles again."""
+        if self._runtime_cache is None:
+            runtime_cache = runtime_config.create_runtime_cache()
+            if self._kernels is not None and (kept := self._kernels.read()) and not runtime_cache.deserialize(kept):
+                self._kernels.set_aside(self._logger.last_error() or "TensorRT for RTX refuses them")
+            self._runtime_cache = runtime_cache
+        runtime_config.set_runtime_cache(self._runtime_cache)
+
+    def _keep_kernels_rtx(self) -> None:
+        runtime_cache, self._runtime_cache = self._runtime_cache, None
+        if self._kernels is not None:
+            self._kernels.keep(bytes(runtime_cache.serialize()))
 
     def _may_capture(self, context: Any, stream: int) -> bool:
         return self._family.name != "tensorrt-rtx" or _may_capture_rtx(context, stream)
@@ -185,8 +212,9 @@ class TrtBackend(CudaBuffers):
         )
 
 
-def open_trt_backend(family_name: str, device_id: int = 0, **options: Any) -> TrtBackend:
-    """The backend of this family on this device. `options`: see `TrtBackend`.
+def open_trt_backend(family_name: str, device_id: int = 0, *, beside: Path | None = None, **options: Any) -> TrtBackend:
+    """The backend of this family on this device. `beside`: the bundle beside which compiled kernels are kept; None:
+    they are not. `options`: see `TrtBackend`.
 
     Raises InputError for a family that does not exist or has no plans, EngineMismatch where there is no GPU, no driver
     or no library of a version that we know.
@@ -196,6 +224,8 @@ def open_trt_backend(family_name: str, device_id: int = 0, **options: Any) -> Tr
         raise InputError(f"{family.name} runs graphs, not plans; open it with engines.onnx_backend")
     gpu = require_gpu(device_id)  # before the library: without a driver it ends the process
     trt = families.load(family)
+    if beside is not None and family.name == families.RTX.name:
+        options["kernels"] = kernel_file(beside, trt.__version__, gpu)
     return TrtBackend(family, trt, CudaDriver(device_id), device=gpu.name, **options)
 
 

@@ -64,7 +64,7 @@ class SpatialResBlock(nn.Module):
         """`emb` is (1, E) or (N, E), already through SiLU."""
         h = self.conv1(F.silu(self.norm1(x)))
         if emb is not None:
-            h = h + self.time_emb_proj(emb)[:, :, None, None]
+            h = h + self.time_emb_proj(emb).reshape(-1, h.shape[1], 1, 1)
         h = self.conv2(F.silu(self.norm2(h)))
         return (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x) + h
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,6 +85,12 @@ Strip = Annotated[
     bool, typer.Option("--strip", help="Plans without weights: read from the graphs, no rebuild for others.")
 ]
 OptimizationLevel = Annotated[int | None, typer.Option(help="0 (fast build) to 5 [the family's own].")]
+MaxAuxStreams = Annotated[
+    int | None, typer.Option(help="Streams that a plan may use beside the run's own, 0 to 16 [the builder's].")
+]
+TilingOptimizationLevel = Annotated[
+    int | None, typer.Option(help="0 (none) to 3 (the longest search for tiles) [the family's own].")
+]
 Device = Annotated[int, typer.Option(min=0, max=LAST_GPU, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 
@@ -93,6 +99,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def build(
+    context: typer.Context,
     bundle: BundleFolder,
     preset: Preset = None,
     weights: Weights = None,
@@ -116,6 +123,8 @@ def build(
     weight_streaming: WeightStreaming = False,
     strip: Strip = False,
     optimization_level: OptimizationLevel = None,
+    max_aux_streams: MaxAuxStreams = None,
+    tiling_optimization_level: TilingOptimizationLevel = None,
     device: Device = 0,
     dry_run: DryRun = False,
     json: Json = False,
@@ -126,14 +135,7 @@ def build(
     chosen = WeightsChoice(weights=weights, random=random_weights, live=live, live_weights=live_weights)
     asked = None if precision is None else one_of("precision", precision, spec.PRECISIONS)
     _check_preset(preset, family, exporting=bool(chosen != WeightsChoice() or reuse or quantize or calibrate))
-    options = plan_options(
-        workspace_gib=workspace,
-        version_compatible=version_compatible,
-        hardware_compatible=hardware_compatible,
-        weight_streaming=weight_streaming,
-        strip=strip,
-        optimization_level=optimization_level,
-    )
+    options = plan_options(context.params)
     plans = plan_config(family, capability, options, only=only, parity=parity, device_id=device)
     if preset is None:
         _check_is_what_was_asked(bundle, {"precision": asked, "size": size, "frames": frames})
@@ -154,25 +156,12 @@ def build(
         _carry_out(report, bundle, graphs, plans, parity=parity, dry_run=dry_run, start_s=start_s)
 
 
-def plan_options(
-    *,
-    workspace_gib: float | None,
-    version_compatible: bool,
-    hardware_compatible: bool,
-    weight_streaming: bool,
-    strip: bool,
-    optimization_level: int | None,
-) -> PlanOptions:
-    """How plans are built, by the options of those names. Raises InputError."""
+def plan_options(given: Mapping[str, Any]) -> PlanOptions:
+    """How plans are built, by the command's parameters, which have the names of its fields. Raises InputError."""
+    workspace = given["workspace"]
+    named = {field.name: given[field.name] for field in fields(PlanOptions) if field.name != "workspace_bytes"}
     try:
-        return PlanOptions(
-            workspace_bytes=None if workspace_gib is None else round(workspace_gib * 2**30),
-            version_compatible=version_compatible,
-            hardware_compatible=hardware_compatible,
-            weight_streaming=weight_streaming,
-            strip=strip,
-            optimization_level=optimization_level,
-        )
+        return PlanOptions(workspace_bytes=None if workspace is None else round(workspace * 2**30), **named)
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -26,8 +26,9 @@ from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.interface import arguments
+from hp_trt.interface.driven import driven_facts
 from hp_trt.interface.opener import LiveOpener
-from hp_trt.interface.render import render_resumable, render_whole
+from hp_trt.interface.render import render_driven, render_resumable
 from hp_trt.interface.results import Animation, Frame, frames_of
 from hp_trt.interface.speech import run_facts, speech_of
 from hp_trt.interface.turns import Turns
@@ -38,7 +39,7 @@ from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import SUFFIXES
-from hp_trt.model import Clip, Driving, Model, SamplingOptions, Speech
+from hp_trt.model import Clip, Driving, Kept, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, check_stray, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
@@ -58,7 +59,7 @@ Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_fi
 class Runtime:
     """Graphs of one bundle, a folder or "shipped:pocket", on one device. A context manager; for use from any thread.
 
-    Threads take turns at the graphs: a portrait is encoded, and a clip read and denoised, while the others wait; then
+    Threads take turns at the graphs: a portrait is encoded, and a clip read, while the others wait; then
     clips go on side by side, some frames of each at a time. Each is what it would be alone, and a clip whose frames
     nobody takes any more holds up nobody. Sessions of `live` run beside each other where the backend can.
 
@@ -93,7 +94,7 @@ class Runtime:
         self.profile = profile_of(bundle, self.config)  # of a clip, and of a live session that names no other
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
         kind = find_model(self.bundle)
-        self.backend: Backend = backend or open_backend(self.config)
+        self.backend: Backend = backend or open_backend(self.config, self.bundle.path)
         with ExitStack() as opened:
             opened.callback(self.backend.close)
             self.graphs = OpenGraphs(
@@ -179,17 +180,16 @@ class Runtime:
         configured locator, `portrait_landmarks` the same for the portrait. Other keywords override the bundle's
         sampling. Nothing is written under a final name before the clip is complete.
 
-        Of `audio`: `released_plan` cuts and pads the sound as the released program does, which may lose the end.
         `resume`: what becomes of an earlier run that did not end, whose parts lie in the folder OUT.resume: "new"
-        refuses to begin beside one, "resume" goes on with it, "restart" lets go of it.
+        refuses to begin beside one, "resume" goes on with it, "restart" lets go of it. A clip that a video drives is
+        kept in parts only with "resume" or "restart". Of `audio`: `released_plan` cuts the sound as released.
 
         Raises InputError, FaceNotFound, OutputError.
         """
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
         one_of("resume", resume, get_args(Mode))
-        of_speech = {"released_plan": released_plan, "resume": resume != "new"}
-        other = of_speech if audio is None else {"landmarks": landmarks}
+        other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
         profile, stages = self._with(self.profile, sampling), self._stages(None if audio is None else _LIVE_SPANS)
         out = arguments.path("out", out)
@@ -203,22 +203,22 @@ class Runtime:
             portrait_landmarks=arguments.file_of(portrait_landmarks),
         )
         check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
-        where = {"out": out, "crop_out": crop_out, "side_px": self.bundle.manifest.geometry["crop_px"]}
+        where: dict[str, Any] = {"out": out, "crop_out": crop_out, "stages": stages, "inputs": inputs}
+        where["side_px"] = self.bundle.manifest.geometry["crop_px"]
         if audio is None:
-            locator = self._locator_for(profile, landmarks)
             reader = VideoReader(arguments.path("driving", driving))
-            images = self._driving(reader, profile)
+            moves = self._driving(reader, profile, landmarks)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-            begin = partial(self._clip, who, images, locator, profile, stages)
-            quick = profile.mode == "live"
-            made = render_whole(begin, who, driving=reader.info, quick=quick, stages=stages, **where)
+            used = self.model.roles(profile)
+            decide = partial(driven_facts, self.bundle, self.config, profile, used, who, reader.info.path, landmarks)
+            where |= {"facts": decide, "resume": resume, "quick": profile.mode == "live"}
+            made = render_driven(partial(self._clip, who, moves, profile, stages), who, driving=reader.info, **where)
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             facts = run_facts(self.bundle, self.config, profile, who, speech)
             go_on = partial(self._spoken, who, speech, profile, stages)
-            sound = {"sound": arguments.file_of(audio), "inputs": inputs}
-            made = render_resumable(go_on, who, facts=facts, resume=resume, stages=stages, **where, **sound)
+            made = render_resumable(go_on, who, facts=facts, resume=resume, sound=arguments.file_of(audio), **where)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(
@@ -261,9 +261,9 @@ class Runtime:
 
         `landmarks`: who says where the driving faces are, instead of the configured locator.
 
-        With a profile of mode clip all of the driving video is read and denoised before the first frame comes; from
-        then on they come chunk by chunk, and memory grows with the clip by its tokens and latents alone. With one of
-        mode live frames come window by window while the video is read, and memory does not grow; its threads work until
+        With a profile of mode clip all of the driving video is read before the first frame comes; then it is denoised
+        from its beginning on and decoded chunk by chunk, and memory grows with the clip by its tokens alone. With mode
+        live frames come window by window while the video is read, and memory does not grow; its threads work until
         the last frame is taken or the generator is closed.
 
         What is wrong with what was given is told at once, and the portrait is encoded then: InputError, FaceNotFound.
@@ -272,12 +272,12 @@ class Runtime:
         self._turns.check_open()
         check_driver(self.bundle, video=driving)
         profile, stages = self._with(self.profile, sampling), self._stages()
-        images = self._driving(driving if arguments.is_frames(driving) else arguments.path("driving", driving), profile)
-        locator = self._locator_for(profile, landmarks)
+        source = driving if arguments.is_frames(driving) else arguments.path("driving", driving)
+        moves = self._driving(source, profile, landmarks)
         who = self._encoded(portrait, stages=stages)
 
         def made() -> Generator[Frame, None, None]:
-            yield from frames_of(self._clip(who, images, locator, profile, stages), who)
+            yield from frames_of(self._clip(who, moves, profile, stages), who)
 
         return made()
 
@@ -342,12 +342,13 @@ class Runtime:
             self.model.check(chosen)
         return chosen
 
-    def _driving(self, driving: DrivingSource | VideoReader, profile: Profile) -> DrivingFrames:
-        """The driving frames. Raises InputError for more than a clip may have, where their number is known."""
-        images = DrivingFrames(driving)
+    def _driving(self, source: DrivingSource | VideoReader, profile: Profile, landmarks: Faces | None) -> Driving:
+        """The driving video. Raises InputError for more than a clip may have, where their number is known."""
+        images = DrivingFrames(source)
         if profile.mode == "clip":
             images.check_length(self.config.max_frames)
-        return images
+        locator = self._locator_for(profile, landmarks)
+        return Driving(frames=images, locator=locator, max_frames=self.config.max_frames)
 
     def _live_profile(self, profile: Profile | str, sampling: Mapping[str, Any]) -> Profile:
         """One of mode live, with a caller's options. Raises InputError."""
@@ -373,25 +374,24 @@ class Runtime:
         return replace(clip, frames=self._turns.one_by_one(clip.frames))
 
     def _clip(
-        self, portrait: Portrait, driving: DrivingFrames, locator: FaceLocator, profile: Profile, stages: Stages
+        self, portrait: Portrait, driving: Driving, profile: Profile, stages: Stages, **kept: Unpack[Kept]
     ) -> Clip:
-        """A clip's frames, as they come: all windows together, or by a live session that drops nothing."""
+        """A clip's frames, as they come: of a wave of windows, or by a live session that drops nothing."""
         if profile.mode == "clip":
-            whole = Driving(frames=driving, locator=locator, max_frames=self.config.max_frames)
             with self._turns.taken():
-                clip = self.model.clip(portrait, whole, profile, stages)
+                clip = self.model.clip(portrait, replace(driving, **kept), profile, stages)
             return replace(clip, frames=self._turns.one_by_one(clip.frames))
         notes: list[str] = []
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
             with (
-                self._opener(locator, {}).session(portrait, profile, stages=stages) as session,
-                closing(animate_clip(session, driving.timed(stages))) as made,
+                self._opener(driving.locator, {}).session(portrait, profile, stages=stages) as session,
+                closing(animate_clip(session, driving.frames.timed(stages))) as made,
             ):
                 for frame, time_s in made:
                     yield frame.index, time_s, frame.crop
                 self._turns.check_open()  # closing it has ended the session
-                notes.extend((*driving.notes, *session.stats.notes))
+                notes.extend((*driving.frames.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
 

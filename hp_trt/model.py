@@ -64,6 +64,13 @@ class SamplingOptions(TypedDict, total=False):
     mood: str | None
 
 
+class Kept(TypedDict, total=False):
+    """Of a clip that may be left and gone on with."""
+
+    keeps: bool
+    state: LoopState | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Driving:
     """A video that a clip follows."""
@@ -71,6 +78,8 @@ class Driving:
     frames: DrivingFrames  # with their times, where they have any
     locator: FaceLocator  # says where the faces are
     max_frames: int  # more are refused
+    keeps: bool = False  # whether the clip may be left and gone on with: whether its `state` will be asked for
+    state: LoopState | None = None  # of a clip that was left: it goes on behind this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +101,8 @@ class Clip:
     # Where such a clip may be left and gone on with: after each frame that ends a chunk, the loop's state; None after
     # the others.
     state: Callable[[], LoopState | None] = lambda: None
-    begins_s: Fraction | None = None  # of a file of sound that drives it: where frame 0 is, on that file's clock
+    begins_s: Fraction | None = None  # of a file that drives it: where frame 0 is, on that file's clock
+    times: Sequence[Fraction | None] | None = None  # of all frames, on that clock, where they come at any distance
 
 
 class Model(Protocol):

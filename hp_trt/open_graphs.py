@@ -25,14 +25,15 @@ from hp_trt.config import RuntimeConfig
 from hp_trt.profiles import Profile
 
 
-def open_backend(config: RuntimeConfig) -> Backend:
-    """What runs the graphs. Raises EngineMismatch when this machine cannot."""
+def open_backend(config: RuntimeConfig, bundle: Path) -> Backend:
+    """What runs the graphs of `bundle`. Raises EngineMismatch when this machine cannot."""
     if families.find(config.family).has_plans:
         from engines.trt_backend import open_trt_backend
 
         return open_trt_backend(
             config.family,
             device_id=config.device_id,
+            beside=bundle,
             weight_budget_bytes=config.weight_budget_bytes,
             overlap_decode=config.overlap_decode,
         )
@@ -112,7 +113,8 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)  # hashed with the bundle
+            bundle.check_graphs(names)
+            yield from (_ToOpen(name, bundle.model_path(name), None) for name in names)
             return
         here = Here(family=family.name, version=families.load(family).__version__, gpu=require_gpu(config.device_id))
         chosen = choose_plans(bundle, here, names)

@@ -5,7 +5,7 @@
     base = "live"                   # whose keys hold where none is given; without it those of `exact`
     steps = 2                       # any of the keys below
 
-    mode                "clip": all windows of the clip together, as released | "live": causal windows as they come
+    mode                "clip": windows that wrap and slide, as released | "live": causal windows as they come
     denoiser            "full" | "distilled": made for few steps, and for windows of any length
     decoder             "full" | "tiny" | "tiny-or-full": the small one where the bundle has it, and a note where not
     quantize            "none" | "int8" | "fp8": the denoiser's products in 8 bits

@@ -1,7 +1,8 @@
 """`python -m runtime.bench`: how long each stage takes, how much memory, how much arithmetic.
 
 With --profiles, how fast and how good every profile and shortcut is instead (`hp_trt.measure.bench.prices`); with
---soak, how a live session lasts (`hp_trt.measure.bench.soak`). Parses arguments, makes a BenchConfig, calls `bench`,
+--soak, how a live session lasts (`hp_trt.measure.bench.soak`); with --growth, what grows with a clip's length
+(`hp_trt.measure.bench.growth`). Parses arguments, makes a BenchConfig, calls `bench`,
 and shows the report: a table for people, JSON for machines, a picture of the timeline. The JSON's keys, stable within
 one `schema` (times in seconds unless a name says _ms):
 
@@ -15,7 +16,8 @@ one `schema` (times in seconds unless a name says _ms):
     stages             [stage, count, p50_ms, p90_ms, p99_ms, total_s, share, flops, flops_per_s]; flops null for
                        stages without a network. What a stage's pieces are: portrait_crop and first_face one each,
                        portrait a network, read, crop and write a frame, motion a group of a window's length, denoise a
-                       window's step, stitch a step, decode a chunk, finish the encoder's last frames and the sound; of
+                       window's step, stitch the same (of speech a step), decode a chunk, finish the encoder's last
+                       frames and the sound; of
                        speech: speech a piece of sound and a clip's tokens, motion_frames and reference a clip
     end_to_end         seconds [each run], median_s, frames_per_s, other_s (in no stage)
     first_frame        latency_s, portrait_ready_s: medians
@@ -54,6 +56,8 @@ from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 from hp_trt.measure.bench import price_table
 from hp_trt.measure.bench.clips import SAMPLE_FRAMES
+from hp_trt.measure.bench.growth import GrowthConfig, growth
+from hp_trt.measure.bench.growth import lines as growth_lines
 from hp_trt.measure.bench.measure import BenchConfig, bench
 from hp_trt.measure.bench.prices import PriceConfig, prices
 from hp_trt.measure.bench.soak import SoakConfig, lines, soak
@@ -95,17 +99,22 @@ Soak = Annotated[
 Rate = Annotated[
     float | None, typer.Option(max=1e6, help="With --soak: frames pushed a second [as fast as they are taken].")
 ]
+Growth = Annotated[
+    str | None,
+    typer.Option("--growth", help="Instead: clips of so many frames, with commas between: first frame, memory."),
+]
 Picture = Annotated[Path | None, typer.Option(help="With --profiles: draw speed against quality (.png, .svg).")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Where a report goes, and of which of the three measurements it is.
+    """Where a report goes, and of which of the four measurements it is.
 
     Checked when made, before the long work; raises OutputError and InputError.
     """
 
     soak_s: float | None
+    growth: str | None
     rate: float | None
     profiles: str | None
     reference: bool
@@ -121,9 +130,11 @@ class Outputs:
             if drawing is not None:
                 check_can_draw(drawing, option)
         of_one_profile = self.timeline is not None or self.reference
-        if self.soak_s is not None:
-            if self.profiles is not None or of_one_profile or self.picture is not None:
-                raise InputError("--soak stands alone; leave out --profiles, --timeline, --reference and --picture")
+        if self.soak_s is not None or self.growth is not None:
+            alone = "--growth" if self.soak_s is None else "--soak"
+            both = self.soak_s is not None and self.growth is not None
+            if both or self.profiles is not None or of_one_profile or self.picture is not None:
+                raise InputError(f"{alone} stands alone; leave out --profiles, --timeline, --reference and --picture")
         elif self.rate is not None:
             raise InputError("--rate is of an endless source; give --soak SECONDS")
         elif self.profiles is not None:
@@ -167,19 +178,24 @@ def command(
     profiles: Profiles = None,
     seeds: Annotated[str, typer.Option(help="With --profiles: the drawn clips A to B - 1, as A:B.")] = "0:4",
     soak_s: Soak = None,
+    growth_of: Growth = None,
     rate: Rate = None,
     picture: Picture = None,
     debug: options.Debug = False,
 ) -> None:
     """Measure a bundle on this machine."""
     to = Outputs(
-        soak_s=soak_s, rate=rate, profiles=profiles, reference=reference, json=json, timeline=timeline, picture=picture,
+        soak_s=soak_s, growth=growth_of, rate=rate, profiles=profiles, reference=reference, json=json,
+        timeline=timeline, picture=picture,
         inputs=_inputs(bundle, portrait, driving, audio, weights, (profile, *_names(profiles))),
     )  # fmt: skip
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     if soak_s is not None:
         name = "live" if profile == "exact" else profile
         return run_soak(SoakConfig(bundle=bundle, seconds=soak_s, rate=rate, profile=name, **machine), to)
+    if growth_of is not None:
+        growing = GrowthConfig(bundle=bundle, lengths=_lengths(growth_of), profile=profile, steps=steps, **machine)
+        return run_growth(growing, to)
     if profiles is not None:
         pricing = PriceConfig(
             bundle=bundle, profiles=_names(profiles), seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
@@ -197,6 +213,12 @@ def command(
 def _names(profiles: str | None) -> tuple[str, ...]:
     """What --profiles lists."""
     return tuple(name.strip() for name in (profiles or "").split(",") if name.strip())
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    """What --growth lists; () where that is no list of whole numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    return tuple(map(int, parts)) if all(part.isdecimal() and len(part) < 9 for part in parts) else ()
 
 
 def _inputs(
@@ -220,6 +242,15 @@ def run_soak(config: SoakConfig, to: Outputs) -> None:
     for line in lines(lasted):
         to.console().print(line, markup=False, soft_wrap=True)
     _hand_out(lasted, to.json)
+
+
+def run_growth(config: GrowthConfig, to: Outputs) -> None:
+    """Clips of several lengths. Raises what `growth` raises, and OutputError."""
+    with Reporter() as report:
+        grown = growth(config, lambda what, done, total: report.advance("growth", done, total, label=what))
+    for line in growth_lines(grown):
+        to.console().print(line, markup=False, soft_wrap=True)
+    _hand_out(grown, to.json)
 
 
 def run_prices(config: PriceConfig, to: Outputs) -> None:

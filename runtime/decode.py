@@ -12,7 +12,7 @@ Source: SPEC 6.1 (decode) and 9 (8-bit frames).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,17 +58,21 @@ def chunks(frames: int, *, chunk: int, pad_frames: int, context: int = 0) -> lis
 def decode(
     backend: Backend,
     session: Session,
-    latents: Buffer,
+    latents: Callable[[range], Buffer],
     *,
+    frames: int,
     pad_frames: int,
     chunk: int,
+    first: int = 0,
     stages: Stages | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Run a decoder's graph: yield (index, frame) of each of the N frames, index from 0.
 
-    latents (N + 2 `pad_frames`, 4, h, w) float32 as the loop leaves them; a frame is the raw decoder output (3, H, W)
-    float32, about [-1, 1], and the caller's to keep. Memory does not depend on N. Where the backend works on by itself,
-    a chunk is decoded while the frames of the one before are handed on. Raises NonFiniteError.
+    latents: called for each chunk's frames of N + 2 `pad_frames` = `frames`, in order, gives (n, 4, h, w) float32 as
+    the loop leaves them. A frame is the raw decoder output (3, H, W) float32, about [-1, 1], and the caller's to keep.
+    Chunks of frames before `first` alone are left out. Memory does not depend on N. Where the backend works on by
+    itself, a chunk is decoded while the frames of the one before are handed on. Raises NonFiniteError, and what
+    `latents` raises.
     """
     stages = stages or Stages()
     limits = session.spec.ranges.get("chunk")
@@ -76,25 +80,25 @@ def decode(
         raise BundleError(
             f"the bundle decodes at most {limits.max} frames at a time, asked for {chunk}; lower decode_chunk"
         )
-    frames = latents.shape[0]
-    stages.begin("decode", total=frames - 2 * pad_frames)
+    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames, context=session.spec.context)
+    plan = [part for part in plan if part.keep_stop - pad_frames > first]
+    stages.begin("decode", total=sum(part.keep_stop - part.keep_start for part in plan))
     height, width = (int(n) for n in session.spec.output("frames").dims[2:])
 
     def begin(part: Chunk, slot: int) -> Pending:
+        made = latents(range(part.start, part.stop))
         decoded = backend.view(outputs[slot], 0, part.stop - part.start)
-        with backend.stream("decode"):
-            session.run({"latents": backend.view(latents, part.start, part.stop)}, {"frames": decoded})
-        return backend.fetch(backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start))
+        with stages.unit("decode", part.keep_stop - part.keep_start):
+            with backend.stream("decode"):
+                session.run({"latents": made}, {"frames": decoded})
+            return backend.fetch(backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start))
 
-    name = session.spec.name
-    plan = chunks(frames, chunk=chunk, pad_frames=pad_frames, context=session.spec.context)
     ahead = ReadAhead(backend, plan, begin)
     outputs = [backend.empty((chunk, 3, height, width), "float32") for _ in range(ahead.slots)]
     for part in plan:
-        first, last = part.keep_start - pad_frames, part.keep_stop - pad_frames - 1
-        with stages.unit("decode", part.keep_stop - part.keep_start):
-            images = require_finite(ahead.next(), f"{name}: frames {first} to {last}")
-        yield from enumerate(images, start=first)
+        begins, ends = part.keep_start - pad_frames, part.keep_stop - pad_frames
+        images = require_finite(ahead.next(), f"{session.spec.name}: frames {begins} to {ends - 1}")
+        yield from enumerate(images, start=begins)
     stages.end("decode")
 
 

@@ -12,9 +12,10 @@ A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
     buffer                                                owner                       gone
     image tokens, image latents                           `Identity`, the portrait    with the portrait
     motion tokens, group by group                         `MotionBank`                when they are copied together
-    motion tokens of the clip, step numbers, conditions   `denoise`                   with the clip's last step
-    latents, twice: a step reads one and writes one       `denoise`, then its caller  with the clip's last frame
-    velocities, twice: the guard may ask for the last     `denoise`                   with the clip's last step
+    motion tokens of the clip, step numbers, conditions   `ClipLoop`                  with the clip's last frame
+    latents of frames that have begun and not left        `ClipLoop`                  with the clip's last frame
+    velocities that wait for another window's             `ClipLoop`                  with the clip's last frame
+    latents of a chunk                                    `decode`                    with the chunk
     frames of a chunk, twice: one decoded, one copied     `decode`                    with the clip's last frame
     frames and latents on the host                        whoever holds the array     with the array
     activations, buffers of captured graphs               the backend's sessions      with the session
@@ -22,7 +23,7 @@ A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
 TensorRT's graphs share one arena of activations, which orders "denoise" and "decode": they take turns. With
 `RuntimeConfig.overlap_decode` the decoder has an arena of its own, and the two run beside each other.
 
-The host queues a step, then waits for the step before: the device always has work, and never more than a step of it.
+The host queues a window, then waits for the window before: the device always has work, and never more than that.
 That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames. In a live
 session nobody waits in its turn: the threads look when they have let go of it.
 """

@@ -15,10 +15,10 @@ class Call:
     """A graph called `times` times with the same sizes."""
 
     graph: str
-    units: int  # of one call, by what its graph promises to be counted by: rows, frames, steps; windows of a stitch
+    units: int  # of one call, by what its graph promises to be counted by: rows, steps; of a stitch velocities a frame
     times: int
     frames: int = 0  # of a window, where windows go in
-    total: int = 0  # of a stitch, a matrix product and no network: frames that come out
+    total: int = 0  # of a stitch, a weighted sum and no network: velocities that it is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,12 @@ class Work:
     frames: int  # N
     steps: int
     rows: int  # of all steps of one window together
-    windows: int  # clip: of a step; live: of all frames
+    windows: int  # clip: of a step, at most; live: of all frames
     window: int  # F
     new_frames: int  # that leave with a window; clip: all of them at once
-    padded: int  # frames whose tokens and latents are held at one time
+    padded: int  # frames whose tokens are held at one time; live: their latents too
+    held: int = 0  # of a clip: frames whose latents are held at one time
+    first: float = 1.0  # of a clip: the share of its windows, all steps together, that the first frames need
     graphs: Mapping[str, tuple[Call, ...]]  # by stage
     host: Mapping[str, int] = field(default_factory=dict)  # pieces by stage
     kept: str = ""  # the graph that some steps leave out: what it gave, of every frame and row, is kept for them

@@ -38,6 +38,8 @@ FINE = {  # what may be 0 or -1: these say that something else is wrong, as noth
     "--weight-budget": ("0",),
     "--warmup": ("0",),
     "--optimization-level": ("0",),
+    "--max-aux-streams": ("0",),
+    "--tiling-optimization-level": ("0",),
     "--minutes": ("0", "inf", "1" * 5000),  # without an end, as nothing said
     "--appearance-scale": ("0", "-1"),
     "--motion-scale": ("0", "-1"),

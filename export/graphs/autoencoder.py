@@ -26,10 +26,14 @@ class VaeEncoder(nn.Module):
 
 
 class VaeDecoder(nn.Module):
-    """Scaled latents, as the loop holds them, (N, 4, h, w), to frames (N, 3, H, W), not clamped."""
+    """Scaled latents, as the loop holds them, (N, 4, h, w), to frames (N, 3, H, W), not clamped.
 
-    def __init__(self, vae: Any):
+    `norms_by_channel`: the form that its group norms are exported in (`export/graphs/group_norm.py`).
+    """
+
+    def __init__(self, vae: Any, *, norms_by_channel: bool = False):
         super().__init__()
+        self.norms_by_channel = norms_by_channel
         self.vae, self.scale = vae, 1.0 / vae.config.scaling_factor
 
     def forward(self, latents: Tensor) -> Tensor:

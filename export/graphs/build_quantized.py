@@ -89,8 +89,9 @@ def build_quantized(step: GraphStep, *, bundle: Unfinished, calls: Calls, announ
             path,
             kind=graph.quantized,
             samples=recorded[::2],
-            # A bundle in fp32 is for CPUs, where 8-bit convolutions cost accuracy and gain nothing.
-            convolutions=source.precision == "fp16",
+            # A bundle in fp32 is for CPUs, where 8-bit convolutions cost accuracy and gain nothing; but no CPU has
+            # products in fp8.
+            for_tensorrt=source.precision == "fp16" or graph.quantized == "fp8",
         )
     announce("parity")
     parity = _compare(graph, bundle.model_path(graph.source), path, recorded[1::2])

@@ -1,18 +1,20 @@
 """Post-training quantisation of an exported UNet: the same graph with explicit QuantizeLinear and DequantizeLinear.
 
-What is quantised: linears of constant weights, and (int8 alone) the 3x3 convolutions in space. Both factors of the
-product are rounded: weights symmetrically by output channel, activations symmetrically by tensor, as TensorRT wants
-them. What comes out of it stays in floats. Left alone, and counted by reason in the report:
+What is quantised: linears of constant weights, the 3x3 convolutions in space, and (fp8 alone) those along time, with a
+kernel of (3, 1). Both factors of the product are rounded: weights symmetrically by output channel, activations
+symmetrically by tensor, as TensorRT wants them. What comes out of it stays in floats. Left alone, and counted by reason
+in the report:
 
 - the first and the last convolution: they see and make the latents themselves;
 - 1x1 convolutions: shortcuts of the residual stream, whose outliers cost as much error as all 3x3 together (pocket
   denoiser: 1.6 % of the velocity's rms each) for a ninth of their work;
-- convolutions along time (a kernel of (3, 1)) and 3-D ones;
+- 3-D convolutions, and in int8 those along time;
 - linears with a row a frame or a step: embeddings and positions, next to no work;
 - attention, norms, and whatever has weights only known at run time.
 
-Every quantised product has a QuantizeLinear and a DequantizeLinear of its own. ONNX Runtime on x86 has fast kernels for
-unsigned activations alone; it rewrites signed ones, but only where no other node reads the pair.
+For TensorRT there is one pair of QuantizeLinear and DequantizeLinear a tensor, whoever reads it: a tensor is rounded
+once. For ONNX Runtime's int8 every product has a pair of its own: on x86 it has fast kernels for unsigned activations
+alone, and rewrites signed ones, but only where no other node reads the pair.
 
 Not onnxruntime.quantization: its fp8 scales come from standard deviations and left the pocket denoiser 0.16 of the
 velocity's rms off, those of the largest magnitude 0.016; it does not see through the halves of a GEGLU's weights, and
@@ -28,6 +30,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,12 +61,13 @@ def quantize(
     *,
     kind: Quantization,
     samples: Iterable[Sample],
-    convolutions: bool = True,
+    for_tensorrt: bool = True,
 ) -> QuantizeReport:
     """Write the graph at `source`, quantised for what `samples` showed, to `target` and `target` + ".data".
 
     Inputs and outputs stay as they are. `samples`: inputs of the graph by name, taken from real clips; ranges follow
-    them. `convolutions`: False leaves all of these, which ONNX Runtime's CPU kernels multiply in floats all the same.
+    them. `for_tensorrt`: False is for ONNX Runtime's CPU kernels: they multiply convolutions in floats all the same, so
+    all of them are left, and every product has a pair of roundings of its own.
     `target` appears when both files are whole. Raises InputError for an unknown kind and for unusable samples,
     NonFiniteError when the graph gives no numbers for them.
     """
@@ -73,11 +77,20 @@ def quantize(
     if kind not in LARGEST:
         raise InputError(f"there is no quantisation {kind!r}; choose one of {', '.join(LARGEST)}")
     model = ir.load(source)
-    chosen, left = _choose(model.graph, kind, convolutions)
+    chosen, left = _choose(model.graph, kind, for_tensorrt)
     seen = _Counted(samples)
     ranges = largest_magnitudes(source, sorted({node.inputs[0].name for node, _ in chosen}), seen)
+    rounding = _Rounding(model.graph, kind)
+    rounded: dict[str, Any] = {}  # by tensor, where these are shared
     for node, weight in chosen:
-        _quantize_node(model.graph, node, weight, ranges[node.inputs[0].name], kind)
+        x = node.inputs[0]
+        if not for_tensorrt:
+            rounded.clear()
+        if x.name not in rounded:
+            name = f"{x.name}.x" if for_tensorrt else f"{node.outputs[0].name}.x"
+            rounded[x.name] = rounding.activation(x, ranges[x.name], name, before=node)
+        node.replace_input_with(0, rounded[x.name])
+        node.replace_input_with(1, rounding.weight(weight, before=node))
     common.RemoveUnusedNodesPass()(model)
     _save(model, target)
     return QuantizeReport(
@@ -100,7 +113,7 @@ class _Counted:
             yield sample
 
 
-def _choose(graph, kind: Quantization, convolutions: bool):
+def _choose(graph, kind: Quantization, for_tensorrt: bool):
     """[(product to quantise, its weight)], and a count of the others by reason."""
     ends = [node for node in graph if node.op_type == "Conv"]
     chosen, left = [], Counter[str]()
@@ -112,7 +125,7 @@ def _choose(graph, kind: Quantization, convolutions: bool):
             reason = "weights of the run"
         elif node.op_type == "Conv":
             outermost = node in (ends[0], ends[-1])
-            reason = "first or last convolution" if outermost else _why_not_convolution(weight, kind, convolutions)
+            reason = "first or last convolution" if outermost else _why_not_convolution(weight, kind, for_tensorrt)
         else:
             few = node.inputs[0].shape is None or len(node.inputs[0].shape) < 3
             reason = "a row a frame or a step" if few else ""
@@ -123,15 +136,14 @@ def _choose(graph, kind: Quantization, convolutions: bool):
     return chosen, left
 
 
-def _why_not_convolution(weight: np.ndarray, kind: Quantization, convolutions: bool) -> str:
+def _why_not_convolution(weight: np.ndarray, kind: Quantization, for_tensorrt: bool) -> str:
     kernel = weight.shape[2:]
-    if len(kernel) > 2 or kernel[-1] == 1 < kernel[0]:
+    along_time = kernel[-1] == 1 < kernel[0]
+    if len(kernel) > 2 or (along_time and kind != "fp8"):
         return "convolution along time"
     if max(kernel) == 1:
         return "shortcut"
-    if kind == "fp8":
-        return "convolution, no fp8 kernels"
-    return "" if convolutions else "convolution, not asked for"
+    return "" if for_tensorrt else "convolution, not asked for"
 
 
 def constant(value) -> np.ndarray | None:
@@ -153,40 +165,51 @@ def constant(value) -> np.ndarray | None:
     return ReferenceEvaluator(ir.to_proto(node)).run(None, feeds)[value.index()]
 
 
-def _quantize_node(graph, node, weight: np.ndarray, reach: float, kind: Quantization) -> None:
-    """Round what goes into `node`: its activation, whose magnitudes go up to `reach`, and its weight."""
-    import onnx_ir as ir
+class _Rounding:
+    """Writes the roundings of one kind into a graph."""
 
-    number = {"int8": ir.DataType.INT8, "fp8": ir.DataType.FLOAT8E4M3FN}[kind]
-    x, name = node.inputs[0], node.outputs[0].name
-    real = x.dtype.numpy()
+    def __init__(self, graph, kind: Quantization) -> None:
+        self._graph, self._kind = graph, kind
 
-    def stored(suffix: str, array: np.ndarray) -> ir.Value:
-        tensor = ir.tensor(array, name=f"{name}.{suffix}")
+    def activation(self, x, reach: float, name: str, *, before):
+        """`x`, whose magnitudes go up to `reach`, rounded in front of the node `before`: its value of this name."""
+        import onnx_ir as ir
+
+        number = {"int8": ir.DataType.INT8, "fp8": ir.DataType.FLOAT8E4M3FN}[self._kind]
+        zero = self._stored(f"{name}_zero", np.zeros((), number.numpy()))  # TensorRT takes no other
+        scale = self._stored(f"{name}_scale", scales(np.array(reach), x.dtype.numpy(), self._kind))
+        rounded = self._added("QuantizeLinear", f"{name}_rounded", [x, scale, zero], x.shape, number, before)
+        return self._added("DequantizeLinear", name, [rounded, scale, zero], x.shape, x.dtype, before)
+
+    def weight(self, weight: np.ndarray, *, before):
+        """The weight of the product `before`, rounded by its output channels."""
+        import onnx_ir as ir
+
+        name, dtype = f"{before.outputs[0].name}.weight", before.inputs[0].dtype
+        axis = _output_axis(before)
+        others = tuple(i for i in range(weight.ndim) if i != axis)
+        by_channel = scales(np.abs(weight).max(axis=others), dtype.numpy(), self._kind)
+        small = encode(weight, np.expand_dims(by_channel, others), self._kind)
+        held = [self._stored(f"{name}_rounded", small), self._stored(f"{name}_scale", by_channel)]
+        return self._added("DequantizeLinear", name, held, ir.Shape(weight.shape), dtype, before, axis=axis)
+
+    def _stored(self, name: str, array: np.ndarray):
+        import onnx_ir as ir
+
+        tensor = ir.tensor(array, name=name)
         shape, dtype = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
-        value = ir.Value(name=tensor.name, shape=shape, type=dtype, const_value=tensor)
-        graph.register_initializer(value)
+        value = ir.Value(name=name, shape=shape, type=dtype, const_value=tensor)
+        self._graph.register_initializer(value)
         return value
 
-    def add(op: str, suffix: str, inputs, shape, dtype, **attributes) -> ir.Value:
-        new = ir.node(op, inputs, attributes=attributes, name=f"{name}.{suffix}")
+    def _added(self, op: str, name: str, inputs, shape, dtype, before, **attributes):
+        import onnx_ir as ir
+
+        new = ir.node(op, inputs, attributes=attributes, name=name)
         out = new.outputs[0]
-        out.name, out.shape, out.type = new.name, shape, ir.TensorType(dtype)
-        graph.insert_before(node, [new])
+        out.name, out.shape, out.type = name, shape, ir.TensorType(dtype)
+        self._graph.insert_before(before, [new])
         return out
-
-    zero = stored("zero", np.zeros((), number.numpy()))  # TensorRT takes no other
-    scale = stored("x_scale", scales(np.array(reach), real, kind))
-    rounded = add("QuantizeLinear", "x_rounded", [x, scale, zero], x.shape, number)
-    node.replace_input_with(0, add("DequantizeLinear", "x", [rounded, scale, zero], x.shape, x.dtype))
-
-    axis = _output_axis(node)
-    others = tuple(i for i in range(weight.ndim) if i != axis)
-    by_channel = scales(np.abs(weight).max(axis=others), real, kind)
-    small = encode(weight, np.expand_dims(by_channel, others), kind)
-    held = [stored("weight_rounded", small), stored("weight_scale", by_channel)]
-    whole = add("DequantizeLinear", "weight", held, ir.Shape(weight.shape), x.dtype, axis=axis)
-    node.replace_input_with(1, whole)
 
 
 def _output_axis(node) -> int:

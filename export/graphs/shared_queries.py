@@ -9,7 +9,9 @@ is repeated are 64 tokens after their projections: nothing beside the query.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
+from export.graphs.edits import Edits
 
 
 def separate_shared_queries(model) -> None:  # onnx_ir.Model, changed in place
@@ -40,67 +42,52 @@ def _source(query):
 
 
 def _ask_by_frame(graph, node, source) -> None:
-    import onnx_ir as ir
-
     query, keys, values = node.inputs[:3]
     heads, width = int(query.shape[1]), int(query.shape[3])
-    asked, cells = query.shape[2], int(source.shape[1])
+    batch, cells, together = source.shape
     last = node.outputs[0]
     for kind in ("Transpose", "Reshape", "Reshape"):  # back to (R*F, S, C)
         (user,) = last.consumers()
         assert user.op_type == kind, f"{node.name}: {user.op_type} follows where {kind} should"
         last = user.outputs[0]
-    new: list[ir.Node] = []
+    edits = Edits(graph, f"{node.name}.by_frame")
 
-    def add(kind: str, *inputs: ir.Value, **attributes) -> ir.Value:
-        name = f"{node.name}.by_frame.{len(new)}"
-        new.append(ir.node(kind, list(inputs), attributes=attributes, name=name))
-        value = new[-1].outputs[0]
-        value.name, value.type = name, query.type
-        return value
+    def apart(tokens: Any, count: int) -> Any:
+        split = edits.node("Reshape", tokens, edits.sizes(-1, count, heads, width), shape=[batch, count, heads, width])
+        return edits.node("Transpose", split, perm=[0, 2, 1, 3], shape=[batch, heads, count, width])
 
-    def sizes(*numbers: int) -> ir.Value:
-        name = f"{node.name}.by_frame.{len(new)}.{'x'.join(map(str, numbers))}"
-        array = np.array(numbers)
-        value = ir.Value(
-            name=name,
-            shape=ir.Shape(array.shape),
-            type=ir.TensorType(ir.DataType.INT64),
-            const_value=ir.tensor(array, name=name),
-        )
-        graph.register_initializer(value)
-        return value
-
-    def shaped(value: ir.Value, *dims) -> ir.Value:
-        value.shape = ir.Shape(dims)
-        return value
-
-    def once_a_frame() -> ir.Value:
+    def once_a_frame() -> Any:
+        asked = query.shape[2]  # F*S; no number where the window is as long as the caller wants it
         if isinstance(asked, int):
-            return sizes(1, asked // cells, 1, 1, 1)
-        count = whole_numbers(add("Shape", query, start=2, end=3), 1)
-        frames = whole_numbers(add("Div", count, sizes(cells)), 1)
-        return whole_numbers(add("Concat", sizes(1), frames, sizes(1, 1, 1), axis=0), 5)
+            return edits.sizes(1, asked // cells, 1, 1)
+        cells_of_window = edits.node("Shape", query, like=edits.sizes(1), shape=[1], start=2, end=3)
+        frames = edits.node("Div", cells_of_window, edits.sizes(cells), shape=[1])
+        return edits.node("Concat", edits.sizes(1), frames, edits.sizes(1, 1), shape=[4], axis=0)
 
-    def whole_numbers(value: ir.Value, count: int) -> ir.Value:
-        value.type = ir.TensorType(ir.DataType.INT64)
-        return shaped(value, count)
+    def repeated(context: Any) -> Any:
+        tokens = _tokens(context)
+        _, count, all_heads = tokens.shape
+        each = edits.node("Expand", edits.node("Unsqueeze", tokens, edits.sizes(1)), once_a_frame())
+        flat = edits.node("Reshape", each, edits.sizes(-1, count, all_heads), shape=[batch, count, all_heads])
+        return apart(flat, count)
 
-    def repeated(context: ir.Value) -> ir.Value:
-        assert context.shape is not None, f"{node.name}: keys or values of unknown shape"
-        tokens, context_width = context.shape[2], context.shape[3]
-        assert isinstance(tokens, int) and isinstance(context_width, int), f"{node.name}: {context.shape} is not fixed"
-        apart = add("Unsqueeze", context, sizes(1))
-        each = add("Expand", apart, once_a_frame())
-        flat = add("Reshape", each, sizes(-1, heads, tokens, context_width))
-        return shaped(flat, batch, heads, tokens, context_width)
+    again = edits.node(
+        "Attention",
+        apart(source, cells),
+        repeated(keys),
+        repeated(values),
+        shape=[batch, heads, cells, width],
+        **{name: attribute.value for name, attribute in node.attributes.items()},
+    )
+    merged = edits.node("Transpose", again, perm=[0, 2, 1, 3], shape=[batch, cells, heads, width])
+    edits.replace(last.producer(), edits.node("Reshape", merged, edits.sizes(-1, cells, together)))
 
-    batch = source.shape[0]
-    split = shaped(add("Reshape", source, sizes(-1, cells, heads, width)), batch, cells, heads, width)
-    by_frame = shaped(add("Transpose", split, perm=[0, 2, 1, 3]), batch, heads, cells, width)
-    again = add("Attention", by_frame, repeated(keys), repeated(values), **node.attributes)
-    shaped(again, batch, heads, cells, width)
-    merged = add("Transpose", again, perm=[0, 2, 1, 3])
-    whole = shaped(add("Reshape", merged, sizes(-1, cells, heads * width)), *last.shape)
-    graph.insert_after(last.producer(), new)
-    last.replace_all_uses_with(whole)
+
+def _tokens(context: Any) -> Any:
+    """Keys or values (R, heads, n, width) as (R, n, heads*width), before their heads were split."""
+    value = context
+    for kind in ("Transpose", "Reshape"):
+        node = value.producer()
+        assert node is not None and node.op_type == kind, f"{context.name}: its heads were not split as expected"
+        value = node.inputs[0]
+    return value

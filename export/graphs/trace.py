@@ -25,14 +25,19 @@ from torch.onnx._internal.fx.passes.type_promotion import _TypePromotionInterpre
 from engines.errors import InternalError
 from engines.spec import NetworkSpec
 from export.graphs.group_norm import rewrite_group_norms
+from export.graphs.laid_out import lay_out_weights, left_for_layout
 from export.graphs.lowered import lowered
+from export.graphs.reshapes import simplify_reshapes
 from export.graphs.shared_queries import separate_shared_queries
+from export.graphs.token_attention import attend_to_tokens
 
 OPSET = 23  # the first with Attention as one operator
 
 
 def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tensor], path: Path) -> None:
     """Trace `module` on `example` and write `path`, its weights beside it as `path` + ".data".
+
+    A module whose `norms_by_channel` is true gets that form of group norm (`export/graphs/group_norm.py`).
 
     `example` holds every input of `spec` by name, in an order of its own; named dimensions should be above 1, because
     the exporter takes a 1 for a constant. Raises InternalError when the graph is not what `spec` promises.
@@ -58,7 +63,7 @@ def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tens
             verbose=False,
         )
         assert program is not None
-        _simplify(program.model)
+        _simplify(program.model, norms_by_channel=getattr(module, "norms_by_channel", False))
     _check(program.model, spec)
     program.save(path, external_data=True)
 
@@ -98,14 +103,17 @@ def _promoted(interpreter: _TypePromotionInterpreter, node: fx.Node) -> Any:
     return fx.Interpreter.run_node(interpreter, node)
 
 
-def _simplify(model) -> None:  # onnx_ir.Model: the exporter's own form, not worth an import for its name
+def _simplify(model: Any, *, norms_by_channel: bool) -> None:  # onnx_ir.Model
     import onnxscript.optimizer
     from onnx_ir.passes import common
 
-    onnxscript.optimizer.fold_constants(model)
+    onnxscript.optimizer.fold_constants(model, should_fold=left_for_layout(model))
     common.RemoveUnusedNodesPass()(model)
-    rewrite_group_norms(model)
+    lay_out_weights(model)
+    rewrite_group_norms(model, by_channel=norms_by_channel)
     separate_shared_queries(model)
+    attend_to_tokens(model)
+    simplify_reshapes(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.DeduplicateInitializersPass()(model)
     common.RemoveUnusedNodesPass()(model)

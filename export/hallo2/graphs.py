@@ -77,13 +77,7 @@ def bundle_graphs(
             image_tokens=architecture.imageproj.tokens,
             half=half,
         ),
-        "stitch": stitch_graph(
-            architecture.vae.latent_channels,
-            latent,
-            frames,
-            total=(1, frames, max(frames, 2)),
-            windows=(1, 1, 2),  # a clip is one window, stepped by itself; of 1 alone, tracing would make a constant
-        ),
+        "stitch": stitch_graph(architecture.vae.latent_channels, latent, frames),  # a clip is one window
     }
     assert graphs.keys() == set(ORDER), "a graph that has no place in the order of a build"
     return {name: replace(graphs[name], half=half and name in HALF) for name in ORDER}

@@ -26,10 +26,6 @@ from export.hunyuanportrait.networks.motion import Motion
 from export.hunyuanportrait.networks.unet import Context, StepEmbedding, UNet
 from runtime.hunyuanportrait.presets import HALF
 
-# The runtime's limit of 10 000 frames, and room for 120 padded ones at either end. TensorRT holds memory for the most
-# that a range allows, and refuses tensors of 2^31 elements, as the stitch's matrix of 100 000 frames would be.
-LONGEST_CLIP = 10_240
-
 QUANTIZABLE = ("denoiser", "live_denoiser")  # of most of the work, and far from the picture
 
 
@@ -210,13 +206,7 @@ def bundle_graphs(
             networks=("unet",) if pose_input else ("unet", "pose_guider"),
             make=make_denoiser,
         ),
-        stitch_graph(
-            channels,
-            latent,
-            frames,
-            total=(1, 130, LONGEST_CLIP),
-            windows=(1, 6, most_windows(frames)),
-        ),
+        stitch_graph(channels, latent, frames),
         Graph(
             spec=spec(
                 "vae_decoder",
@@ -228,16 +218,12 @@ def bundle_graphs(
                 chunk=(1, max(decode_chunk, 2), max(decode_chunk, 2)),
             ),
             networks=("vae",),
-            make=lambda networks: VaeDecoder(networks("vae")),
+            # Pocket's on two threads of ONNX Runtime: 159 ms a call; 177 the other way, where norms are one thread's
+            # work. On OpenVINO 224 and 402. The denoisers' pictures are small, and gain nothing: 175 and 168 ms.
+            make=lambda networks: VaeDecoder(networks("vae"), norms_by_channel=True),
         ),
     )
     return {g.name: replace(g, half=half and g.name in HALF) for g in graphs}
-
-
-def most_windows(frames: int) -> int:
-    """How many windows the longest clip may have, at an overlap of 3 frames, or of half a window if that is more."""
-    stride = max(min(frames // 2, frames - 3), 1)
-    return -(-LONGEST_CLIP // stride)
 
 
 def black_pose_features(pose_guider: nn.Module, size: tuple[int, int]) -> Tensor:

@@ -90,6 +90,15 @@ def find_attention(onnx_path: Path, spec: NetworkSpec, *, rtx: bool = False) -> 
     def fixed(name: str) -> tuple[int, ...]:
         return tuple(-1 if d.dim_param else d.dim_value for d in values[name].shape.dim)
 
+    def apart(node: Any, name: str, found: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of queries or keys with the heads apart, (batch, heads, tokens, width), however the node has it."""
+        if len(found) == 4:
+            return found
+        heads = next(
+            a.i for a in node.attribute if a.name == ("q_num_heads" if name == node.input[0] else "kv_num_heads")
+        )
+        return found[0], heads, found[1], found[2] // heads
+
     def dtype(name: str) -> str:
         return str(onnx.helper.tensor_dtype_to_np_dtype(values[name].elem_type))
 
@@ -97,10 +106,12 @@ def find_attention(onnx_path: Path, spec: NetworkSpec, *, rtx: bool = False) -> 
     for node in graph.node:
         if node.op_type == "Attention":
             q, k = node.input[0], node.input[1]
-            width = shape(q, "opt")[-1]
-            opt, most = ((*shape(q, at)[:-1], shape(k, at)[-2]) for at in ("opt", "max"))
-            kind = "fused" if is_fused(dtype(q), fixed(q), rtx=rtx) else "decomposable"
-            loose = kind == "fused" and is_small(fixed(q)[-2], fixed(k)[-2])
+            asked = {at: apart(node, q, shape(q, at)) for at in ("opt", "max")}
+            width = asked["opt"][-1]
+            opt, most = ((*asked[at][:-1], apart(node, k, shape(k, at))[-2]) for at in ("opt", "max"))
+            queries, keys = (apart(node, name, fixed(name)) for name in (q, k))
+            kind = "fused" if is_fused(dtype(q), queries, rtx=rtx) else "decomposable"
+            loose = kind == "fused" and is_small(queries[-2], keys[-2])
             found.append(
                 Attention(name=node.name, kind=kind, dtype=dtype(q), head_width=width, opt=opt, max=most, loose=loose)
             )

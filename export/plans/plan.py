@@ -163,6 +163,15 @@ def make_config(trt: ModuleType, builder, spec: NetworkSpec, target: Target):
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
     if options.optimization_level is not None:
         config.builder_optimization_level = options.optimization_level
+    if options.max_aux_streams is not None:
+        config.max_aux_streams = options.max_aux_streams
+    if options.tiling_optimization_level is not None:
+        config.tiling_optimization_level = (
+            trt.TilingOptimizationLevel.NONE,
+            trt.TilingOptimizationLevel.FAST,
+            trt.TilingOptimizationLevel.MODERATE,
+            trt.TilingOptimizationLevel.FULL,
+        )[options.tiling_optimization_level]
     if target.family == families.RTX.name:  # RTX only: it compiles for capabilities, not for the GPU at hand
         if not options.weight_streaming:  # excludes the flag, and so capture as CUDA graphs, which needs it
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)

@@ -1,14 +1,11 @@
 """The builder's timing cache, kept as a file beside the engines, so that a second build need not measure again.
 
-TensorRT trusts what it reads: a foreign or altered one may do anything. So the file begins with a line of our own, and
-what follows reaches TensorRT only when its family, its version and its sha256 are those of that line. TensorRT for RTX
+It reaches TensorRT only when it is whole and of this family and version (`engines.headed_file`). TensorRT for RTX
 measures nothing (its timing cache is deprecated and does nothing): no file is written for it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,13 +13,10 @@ from typing import Any
 from engines import families
 from engines.errors import BundleError
 from engines.families import Family
-from engines.fields import parse_json, read_bytes
-from engines.part_file import write_whole
+from engines.headed_file import read_headed, write_headed
 from engines.safe_output import refusing
 
 MAGIC = "hp-trt timing cache"
-_LONGEST_HEADER = 1000  # bytes; ours is under 200
-_MOST_BYTES = 1 << 30
 
 
 def load_timing_cache(family: Family, trt: ModuleType, config, path: Path | None) -> Any | None:
@@ -43,7 +37,7 @@ def save_timing_cache(family: Family, trt: ModuleType, cache: Any | None, path: 
         return
     blob = bytes(cache.serialize())
     with refusing(f"the timing cache {path}"):
-        write_whole(path, _header(family, trt.__version__, blob), blob)
+        write_headed(path, MAGIC, {"family": family.name, "version": trt.__version__}, blob)
 
 
 def read_timing_cache(family: Family, version: str, path: Path) -> bytes:
@@ -52,30 +46,16 @@ def read_timing_cache(family: Family, version: str, path: Path) -> bytes:
     if path.is_dir():
         raise BundleError(f"{path} should be a timing cache and is a folder; {delete}")
     try:
-        content = read_bytes(path, most_bytes=_MOST_BYTES)
+        found, blob = read_headed(path, MAGIC)
     except FileNotFoundError:
         return b""
     except OSError as error:
         raise BundleError(f"the timing cache {path} cannot be read: {error.strerror}; {delete}") from error
     except ValueError as error:
         raise BundleError(f"{path} is not a timing cache ({error}); {delete}") from error
-    line, _, blob = content.partition(b"\n")
-    try:
-        found = parse_json(line).found if len(line) < _LONGEST_HEADER else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or found.get("magic") != MAGIC:
-        raise BundleError(f"{path} is not a timing cache; {delete}")
     if (found.get("family"), found.get("version")) != (family.name, version):
         raise BundleError(
             f"{path} is a timing cache of {found.get('family')} {found.get('version')}, "
             f"this is {family.name} {version}; {delete}"
         )
-    if found.get("sha256") != hashlib.sha256(blob).hexdigest():
-        raise BundleError(f"the timing cache {path} is cut off or altered; {delete}")
     return blob
-
-
-def _header(family: Family, version: str, blob: bytes) -> bytes:
-    facts = {"magic": MAGIC, "family": family.name, "version": version, "sha256": hashlib.sha256(blob).hexdigest()}
-    return json.dumps(facts).encode() + b"\n"

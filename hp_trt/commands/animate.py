@@ -21,8 +21,8 @@ Sheet = Annotated[
 ReleasedPlan = Annotated[
     bool, typer.Option("--released-plan", help="Of speech: cut it as released, which may lose the end.")
 ]
-GoOn = Annotated[bool, typer.Option("--resume", help="Of speech: go on with a run that did not end.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Of speech: let go of a run that did not end.")]
+GoOn = Annotated[bool, typer.Option("--resume", help="Go on with a run that did not end; keep a video's parts.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Let go of a run that did not end, and begin anew.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,6 @@ class AnimateConfig:
             "--mood": self.sampling.get("mood"),
             "--vocals": self.runtime.vocals,
             "--released-plan": self.released_plan or None,
-            "--resume": self.resume == "resume" or None,
-            "--restart": self.resume == "restart" or None,
         }
         other, option, given = (
             (of_video, "--driving", "--audio") if self.driving is None else (of_speech, "--audio", "--driving")

@@ -35,7 +35,9 @@ def plan(
         float | None, typer.Option(max=1e6, help="A wish: frames a second. Says what would meet it.")
     ] = None,
     latency: Annotated[float | None, typer.Option(max=1e6, help="A wish: seconds. Says what would meet it.")] = None,
-    attainable: Annotated[float, typer.Option(help="Part of a card's peaks that networks reach: assumed.")] = 0.55,
+    attainable: Annotated[
+        float | None, typer.Option(help="Part of a card's peaks that networks reach, assumed [the card's].")
+    ] = None,
     family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, tensorrt...")] = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,

@@ -72,13 +72,14 @@ def graphs(levels: int) -> Mapping[str, tuple[Tensors, Tensors]]:
         "talk_denoiser_one": ({**one, **of_levels("motion", "motion frames")}, velocity),
         "stitch": (
             {
-                "latents": ("*", *_CELLS),
-                "velocities": ("*", "F", *_CELLS),
-                "matrix": ("*", "*", "F"),
+                "latents": ("F", *_CELLS),
+                "velocities": ("*", *_CELLS),
+                "slots": ("F", "*"),
+                "weights": ("F", "*"),
                 "a": (1,),
                 "b": (1,),
             },
-            {"next_latents": ("*", *_CELLS)},
+            {"next_latents": ("F", *_CELLS)},
         ),
         "talk_vae_decoder": ({"latents": ("*", *_CELLS)}, {"frames": ("*", *_PICTURE)}),
     }
@@ -86,7 +87,7 @@ def graphs(levels: int) -> Mapping[str, tuple[Tensors, Tensors]]:
 
 def dtype_of(tensor: str, precision: str) -> str:
     """NumPy's name of what `tensor` of any graph is in, in a bundle in that precision."""
-    if tensor == "left":
+    if tensor in ("left", "slots"):
         return "int64"
     return "float16" if precision == "fp16" and _TOKENS.fullmatch(tensor) else "float32"
 

@@ -1,7 +1,9 @@
 """A whole clip: first what moves in all of the driving video, then all frames.
 
 One pass and little memory: driving frames are read, cropped and encoded in groups of a window, and only their motion
-tokens stay; latents of the whole clip are denoised together, as released; frames are decoded chunk by chunk.
+tokens stay, all of them, because windows wrap round the clip's end. Then a wave of windows goes through the clip, and
+frames are decoded behind it chunk by chunk: how long the clip is changes neither when the first frame comes nor what is
+held beside the tokens.
 
 Source: SPEC 0.
 """
@@ -21,13 +23,17 @@ from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_seen
 from hp_trt.hunyuanportrait.geometry import motion_ids
 from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.profiles import Cuts
-from runtime.decode import decode, to_uint8
-from runtime.hunyuanportrait import noise
-from runtime.hunyuanportrait.denoise import denoise
+from hp_trt.resume.loop_state import LoopState
+from runtime.decode import Chunk, chunks, decode, to_uint8
+from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.encode import encode_motion
 from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
+from runtime.hunyuanportrait.noise import ClipNoise
 from runtime.hunyuanportrait.sampling import Sampling
+from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.stages import Stages
+
+_KEPT_FRAMES = 24  # of a chunk of a long render, at least: about a second, which a kill may cost
 
 
 @dataclass
@@ -116,38 +122,81 @@ def _since(times: Sequence[Fraction | None]) -> Fraction | None:
     return None if first is None or last is None else last - first
 
 
-def clip_frames(
-    backend: Backend,
-    sessions: Mapping[str, Session],
-    *,
-    identity: Identity,
-    motion_tokens: Buffer,
-    sampling: Sampling,
-    side_px: int,
-    stages: Stages,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Each frame's index and its square, (S, S, 3) uint8 RGB, in order; all are denoised before the first comes.
+class DrivenClip:
+    """The frames of a clip, as the wave leaves them behind.
 
-    `motion_tokens` (N + 2 P, m, D) are a `MotionBank`'s, padded by `sampling.pad_frames`. Raises InputError for a clip
-    that is too long for the bundle, BundleError for a window or chunk that it was not built for, NonFiniteError.
+    `motion_tokens` (N + 2 P, m, D) are a `MotionBank`'s, padded by `sampling.pad_frames`. `keeps`: whether `state` will
+    be asked for; `state`: that of a clip which was left, of the same portrait, tokens and sampling. Raises InputError
+    for such a one of another clip, BundleError for a window or chunk that the bundle was not built for; iterating
+    `frames` NonFiniteError.
     """
-    shape = (motion_tokens.shape[0], *identity.start_latents.shape[1:])
-    latents = denoise(
-        backend,
-        sessions,
-        identity=identity,
-        motion_tokens=motion_tokens,
-        noise=noise.initial_noise(sampling.seed, shape, side_px, side_px),
-        sampling=sampling,
-        stages=stages,
-    )
-    decoded = decode(
-        backend,
-        sessions["decoder"],
-        latents,
-        pad_frames=sampling.pad_frames,
-        chunk=sampling.decode_chunk,
-        stages=stages,
-    )
-    for index, frame in decoded:
-        yield index, to_uint8(frame)
+
+    def __init__(
+        self,
+        backend: Backend,
+        sessions: Mapping[str, Session],
+        *,
+        identity: Identity,
+        motion_tokens: Buffer,
+        sampling: Sampling,
+        side_px: int,
+        stages: Stages,
+        keeps: bool = False,
+        state: LoopState | None = None,
+    ) -> None:
+        frames, decoder = motion_tokens.shape[0], sessions["decoder"]
+        numbers = {"pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
+        parts = chunks(frames, **numbers, context=decoder.spec.context)
+        self._ends = _ends(parts, sampling.pad_frames) if keeps else {}
+        done, wave = (0, None) if state is None else _left(state, self._ends)
+        self._loop = ClipLoop(
+            backend,
+            sessions,
+            identity=identity,
+            motion_tokens=motion_tokens,
+            noise=ClipNoise(sampling.seed, identity.start_latents.shape[1:], side_px, side_px),
+            sampling=sampling,
+            wanted=range(parts[0].start, parts[-1].stop),
+            state=wave,
+            stages=stages,
+        )
+        self._decoded = decode(backend, decoder, self._latents, frames=frames, **numbers, first=done, stages=stages)
+        self._states: dict[int, LoopState] = {}  # by the frames that are done; of chunks that were begun ahead
+        self._after: LoopState | None = None
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Each frame's index and its square, (S, S, 3) uint8 RGB, in order."""
+        for index, frame in self._decoded:
+            self._after = self._states.pop(index + 1, None)
+            yield index, to_uint8(frame)
+
+    def state(self) -> LoopState | None:
+        """Where the clip goes on behind the frame that was given last; None where that is no end of a chunk."""
+        return self._after
+
+    def _latents(self, part: range) -> Buffer:
+        latents = self._loop.finish(part)
+        if (done := self._ends.get(part.stop)) is not None:
+            wave = self._loop.state()
+            self._states[done] = LoopState(arrays=wave.arrays(), numbers={"done": done, "gone": wave.gone})
+        return latents
+
+
+def _ends(parts: Sequence[Chunk], pad_frames: int) -> dict[int, int]:
+    """Where a long render may be left: the decoder's chunks, by their ends, behind which enough frames are done."""
+    ends, since = {}, pad_frames
+    for part in parts:
+        if part.keep_stop - since >= _KEPT_FRAMES or part is parts[-1]:
+            ends[part.stop], since = part.keep_stop - pad_frames, part.keep_stop
+    return ends
+
+
+def _left(state: LoopState, ends: Mapping[int, int]) -> tuple[int, WaveState]:
+    """The frames that are done, and the loop's state behind them. Raises InputError for what is none of this clip's."""
+    done, gone = (int(state.numbers.get(name, -1)) for name in ("done", "gone"))
+    if set(state.numbers) != {"done", "gone"} or done not in ends.values():
+        raise InputError(
+            f"the unfinished run was left behind frame {done}, where no chunk of this clip ends: begin anew with "
+            "--restart"
+        )
+    return done, WaveState.of(state.arrays, gone)

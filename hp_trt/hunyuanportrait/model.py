@@ -16,7 +16,7 @@ from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.arcface import no_identity, open_arcface
 from hp_trt.faces.face import FaceLocator
-from hp_trt.hunyuanportrait.clip import clip_frames, read_motion
+from hp_trt.hunyuanportrait.clip import DrivenClip, read_motion
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder, encoded
 from hp_trt.hunyuanportrait.profiles import (
@@ -106,20 +106,32 @@ class HunyuanPortrait:
             cuts=profile.cuts,
         )
 
+        clip: list[DrivenClip] = []  # once its first frame is asked for
+
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
-            made = clip_frames(
-                self._backend,
-                sessions,
-                motion_tokens=motion.bank.finish(sampling.pad_frames),
-                identity=self._portraits.identity(portrait, sampling, stages),
-                sampling=sampling,
-                side_px=geometry["crop_px"],
-                stages=stages,
+            clip.append(
+                DrivenClip(
+                    self._backend,
+                    sessions,
+                    motion_tokens=motion.bank.finish(sampling.pad_frames),
+                    identity=self._portraits.identity(portrait, sampling, stages),
+                    sampling=sampling,
+                    side_px=geometry["crop_px"],
+                    stages=stages,
+                    keeps=driving.keeps,
+                    state=driving.state,
+                )
             )
-            for index, crop in made:
+            for index, crop in clip[0].frames():
                 yield index, motion.times[index], crop
 
-        return Clip(frames=frames(), notes=lambda: motion.notes)
+        return Clip(
+            frames=frames(),
+            notes=lambda: motion.notes,
+            state=lambda: clip[0].state() if clip else None,
+            begins_s=motion.times[0],
+            times=motion.times,
+        )
 
     def stream(
         self, portrait: Portrait, locator: FaceLocator, profile: Profile, after: Stream | None = None

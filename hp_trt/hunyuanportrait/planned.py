@@ -84,25 +84,22 @@ class PlannedHunyuanPortrait:
 
     def later_s(self, work: Work, seconds: Mapping[str, float]) -> float:
         chunks = sum(call.times for call in work.graphs["decode"])
-        return seconds["decode"] * (chunks - 1) / chunks
+        waved = seconds["denoise"] + seconds["stitch"]
+        return waved * (1 - work.first) + seconds["decode"] * (chunks - 1) / chunks
 
     def clip_bytes(self, work: Work, model: PlannedModel) -> float:
-        """Tokens, latents and velocities, and the stitch's matrix; where steps reuse deep features, these too."""
+        """Tokens, latents and a few velocities; where steps reuse deep features, these too."""
         m, width = model.facts["token_shape"]
         latent = 4 * model.cells * 4  # four channels, fp32
         if work.mode == "clip":
-            slots = work.windows * work.window
-            clip = (
-                work.padded * (m * width * model.token_bytes + 2 * latent)
-                + 2 * slots * latent
-                + 4 * work.padded * slots
-            )
+            # Of a window: gathered, its velocities, those that wait for another window, and what the stitch gives.
+            clip = work.padded * m * width * model.token_bytes + (work.held + 4 * work.window) * latent
         else:
             clip = work.padded * (m * width * model.token_bytes + 2 * latent)
         calls = [call for calls in work.graphs.values() for call in calls]
         if rows := max((call.units for call in calls if call.graph == work.kept), default=0):
-            # Those of the window at hand, and in a clip those of every frame: its windows slide.
-            clip += rows * model.given_bytes(work.kept) * (work.window + (work.padded if work.mode == "clip" else 0))
+            # Those of the window at hand, and in a clip those of every held frame: its windows slide.
+            clip += rows * model.given_bytes(work.kept) * (work.window + work.held)
         return float(clip)
 
     def notes(self, asked: Profile, model: PlannedModel, bundle: Path | None) -> Iterator[str]:

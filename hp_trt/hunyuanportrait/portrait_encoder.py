@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ class PortraitEncoder:
                 appearance_px=self._geometry["appearance_px"],
                 what="the portrait" if isinstance(image, np.ndarray) else str(image),
             )
+        embedding = self._embed(crop.arcface)
         return Portrait(
             image=pixels,
             path=None if isinstance(image, np.ndarray) else Path(image),
@@ -75,7 +77,8 @@ class PortraitEncoder:
                 *crop.notes,
                 *([PHOTOGRAPH_NOTE] if self._drawn and photographed(crop.face) else []),
             ),
-            encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages)),
+            encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages, embedding)),
+            key=_key(pixels, crop, embedding),
         )
 
     def _notes(self, crop: PortraitCrop) -> tuple[str, ...]:
@@ -88,18 +91,33 @@ class PortraitEncoder:
             return own.identity
         side = self._geometry["crop_px"]
         noise_aug = noise.noise_aug(sampling.seed, side, side)
-        return self._encode(own.crop, stages, noise_aug=noise_aug, strength=sampling.noise_aug_strength)
+        embedding = self._embed(own.crop.arcface)
+        return self._encode(own.crop, stages, embedding, noise_aug=noise_aug, strength=sampling.noise_aug_strength)
 
     def _encode(
-        self, crop: PortraitCrop, stages: Stages, *, noise_aug: np.ndarray | None = None, strength: float = 0.0
+        self,
+        crop: PortraitCrop,
+        stages: Stages,
+        embedding: np.ndarray,
+        *,
+        noise_aug: np.ndarray | None = None,
+        strength: float = 0.0,
     ) -> Identity:
         return encode_portrait(
             self._backend,
             self._sessions,
             image=crop.reference[None],
             appearance_image=crop.transformed[None],
-            id_embedding=self._embed(crop.arcface),
+            id_embedding=embedding,
             noise_aug=noise_aug,
             noise_aug_strength=strength,
             stages=stages,
         )
+
+
+def _key(picture: np.ndarray, crop: PortraitCrop, embedding: np.ndarray) -> str:
+    """Of all that decides what networks and picture make of it."""
+    digest = hashlib.sha256(f"{picture.shape} {crop.box}".encode())
+    for part in (picture, crop.reference, crop.transformed, embedding):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()

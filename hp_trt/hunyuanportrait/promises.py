@@ -71,8 +71,14 @@ GRAPHS: Mapping[str, tuple[Mapping[str, tuple[Dim, ...]], Mapping[str, tuple[Dim
     "denoiser_int8": _FULL,
     "denoiser_fp8": _FULL,
     "stitch": (
-        {"latents": _ANY_LATENTS, "velocities": ("*", "F", *_LATENT), "matrix": ("*", "*", "F"), **_EULER},
-        {"next_latents": _ANY_LATENTS},
+        {
+            "latents": ("F", *_LATENT),
+            "velocities": _ANY_LATENTS,
+            "slots": ("F", "*"),
+            "weights": ("F", "*"),
+            **_EULER,
+        },
+        {"next_latents": ("F", *_LATENT)},
     ),
     "vae_decoder": _DECODER,
     "live_denoiser": _LIVE,
@@ -138,7 +144,7 @@ def _fit(
             if len(dims) != len(tensor.dims) or not all(map(_fits, dims, tensor.dims, [sizes] * len(dims))):
                 words = ", ".join(str(sizes.get(dim, dim)) if isinstance(dim, str) else str(dim) for dim in dims)
                 raise ValueError(f"{spec.name} has {tensor.name} of {shown(tensor.dims)}, needed is ({words})")
-            whole = tensor.name in ("head_id", "exp_id")
+            whole = tensor.name in ("head_id", "exp_id", "slots")
             if tensor.dtype not in (("int64",) if whole else ("float32", "float16")):
                 raise ValueError(
                     f"{spec.name} has {tensor.name} of {tensor.dtype}, needed is {'int64' if whole else 'float'}"

@@ -7,7 +7,6 @@ calls the released program, which its caller loads and gives: PyTorch is not kno
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,39 +108,41 @@ def animate_released(runtime: Runtime, released: Released, inputs: Inputs) -> Ou
         for frame, raw in zip(timed, made.frames, strict=True):
             writer.write(paste(to_uint8(raw)), frame.time_s)
     seconds = time.perf_counter() - start_s
-    return Outcome(seconds=seconds, shared_s=seconds - network_s, latents=made.latents, frames=made.frames)
+    latents = made.latents[sampling.pad_frames :][: len(crops)]
+    return Outcome(seconds=seconds, shared_s=seconds - network_s, latents=latents, frames=made.frames)
 
 
 def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     """`Runtime.animate`, and what its graphs gave: copies that cost microseconds a frame."""
     usual = dict(runtime.graphs.sessions)
-    loop = _Watched(usual["stitch"], runtime.backend, last=1)
     decoder = _Watched(usual["vae_decoder"], runtime.backend)
     sampling = inputs.sampling
     start_s = time.perf_counter()
     try:
-        runtime.graphs.sessions.update(stitch=loop, vae_decoder=decoder)
+        runtime.graphs.sessions.update(vae_decoder=decoder)
         done = runtime.animate(inputs.portrait, inputs.driving, inputs.out, **vars(sampling))
     finally:
         runtime.graphs.sessions.update(usual)
     seconds = time.perf_counter() - start_s
     shared_s = sum(span.seconds for span in done.stages.spans if span.stage in SHARED)
     in_front = sampling.pad_frames % sampling.decode_chunk  # whole chunks of padding are not decoded
-    frames = np.concatenate(decoder.outputs)[in_front:][: done.frames]
-    return Outcome(seconds=seconds, shared_s=shared_s, latents=loop.outputs[-1], frames=frames)
+    latents, frames = (np.concatenate(seen)[in_front:][: done.frames] for seen in (decoder.latents, decoder.frames))
+    return Outcome(seconds=seconds, shared_s=shared_s, latents=latents, frames=frames)
 
 
 class _Watched:
-    """A session that keeps copies of its one output: of the `last` few runs, or of all."""
+    """A decoder that keeps copies of what it is given and of what it gives."""
 
-    def __init__(self, session: Session, backend: Backend, *, last: int | None = None) -> None:
+    def __init__(self, session: Session, backend: Backend) -> None:
         self.spec = session.spec
-        self.outputs: deque[np.ndarray] = deque(maxlen=last)
+        self.latents: list[np.ndarray] = []
+        self.frames: list[np.ndarray] = []
         self._session, self._backend = session, backend
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
         results = self._session.run(inputs, outputs)
-        self.outputs.extend(self._backend.download(result) for result in results.values())
+        self.latents.append(self._backend.download(inputs["latents"]))
+        self.frames.append(self._backend.download(results["frames"]))
         return results
 
     def close(self) -> None:

@@ -8,17 +8,54 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from engines.errors import InputError
 from hp_trt.interface.results import Animation, frames_of
 from hp_trt.media.portrait import Portrait
 from hp_trt.media.video import VideoInfo
-from hp_trt.media.video_writer import VideoWriter
+from hp_trt.media.video_writer import Ticks, VideoWriter
 from hp_trt.model import Clip
 from hp_trt.resume.loop_state import LoopState
-from hp_trt.resume.resumable_video import ResumableVideo, Track
+from hp_trt.resume.resumable_video import ResumableVideo, Track, store_of
 from hp_trt.resume.store import Mode
 from runtime.stages import Stages
 
 RATE = Fraction(25)  # frames a second of portraits that speak
+
+
+def render_driven(
+    make: Callable[..., Clip],
+    portrait: Portrait,
+    *,
+    resume: Mode,
+    facts: Callable[[], Mapping[str, Any]],
+    inputs: Mapping[str, Path | str | None],
+    driving: VideoInfo,
+    out: Path,
+    quick: bool,
+    **where: Any,
+) -> Animation:
+    """A clip that a video drives: in one piece, or, with "resume" and "restart", in chunks that are kept.
+
+    `make` takes `keeps` and `state` of `hp_trt.model.Driving`. `quick` is for one piece, not for chunks.
+    Raises InputError for a new one beside an unfinished one, and what `render_whole` and `render_resumable` raise.
+    """
+    if resume != "new":
+        return render_resumable(
+            lambda state: make(keeps=True, state=state),
+            portrait,
+            facts=facts(),
+            resume=resume,
+            inputs=inputs,
+            driving=driving,
+            out=out,
+            **where,
+        )
+    if (store := store_of(out)).joinpath("facts.json").is_file():
+        raise InputError(
+            f"{store}/ holds an unfinished run; go on with --resume, begin anew with --restart, or give the result "
+            "another name"
+        )
+    return render_whole(make, portrait, driving=driving, out=out, quick=quick, **where)
 
 
 def render_whole(
@@ -77,23 +114,27 @@ def render_resumable(
     out: Path,
     crop_out: Path | None,
     side_px: int,
-    sound: Path | None,
+    sound: Path | None = None,
+    driving: VideoInfo | None = None,
     inputs: Mapping[str, Path | str | None],
     facts: Mapping[str, Any],
     resume: Mode,
     stages: Stages,
 ) -> Animation:
-    """A clip that speech drives, in chunks that are kept in the folder OUT.resume until all of it is there.
+    """A clip, in chunks that are kept in the folder OUT.resume until all of it is there.
 
     `begin` takes the state behind the last whole chunk of a run that is gone on with, None for a new one. `facts`
-    decide the frames: a run of others is not gone on with. `inputs`: what is read, by what a message calls it. Raises
-    OutputError, InputError, and what the clip raises.
+    decide the frames: a run of others is not gone on with. `inputs`: what is read, by what a message calls it.
+    `driving`: the video that drives it, whose times and sound the result has; None: it has 25 frames a second, and the
+    sound of the file `sound`. Raises OutputError, InputError, and what the clip raises.
     """
+    rate = driving.rate if driving else RATE
+    sound = driving.path if driving and driving.has_sound else sound
     height, width = portrait.image.shape[:2]
     tracks = {"out": Track(path=out, width=width, height=height)}
     if crop_out is not None:
         tracks["crop"] = Track(path=crop_out, width=side_px, height=side_px)
-    with ResumableVideo(tracks, facts=facts, mode=resume, rate=RATE, sound=sound, inputs=inputs) as video:
+    with ResumableVideo(tracks, facts=facts, mode=resume, rate=rate, sound=sound, inputs=inputs) as video:
         clip = begin(video.state)
         with closing(frames_of(clip, portrait)) as made:
             for frame in made:
@@ -103,12 +144,15 @@ def render_resumable(
                         video.close_chunk(state)
         frames = video.frames
         with stages.unit("finish"):
-            video.finish(begins_s=clip.begins_s)
+            clock = Ticks(rate, driving.time_base) if driving else None
+            ticks = [clock.at(time_s) for time_s in clip.times] if clock and clip.times else None
+            video.finish(begins_s=clip.begins_s, ticks=ticks)
     return Animation(
         out=out,
         crop_out=crop_out,
         frames=frames,
-        rate=RATE,
+        rate=rate,
+        rate_varies=driving is not None and driving.rate_varies,
         notes=(*portrait.notes, *clip.notes(), *video.notes),
         stages=stages,
     )

@@ -53,13 +53,13 @@ def run_facts(
     sound = speech.source if isinstance(speech.source, Path) else None
     return {
         "the portrait": portrait.key,
-        "the sound": _of_array(*speech.source) if isinstance(speech.source, tuple) else _of_file(sound),
+        "the sound": _of_array(*speech.source) if isinstance(speech.source, tuple) else file_fact(sound),
         "the bundle's graphs": {name: record.key for name, record in bundle.manifest.graphs.items()},
         "geometry": dict(bundle.manifest.geometry),
-        "sampling": {**bundle.manifest.sampling, **_plain(profile.sampling)},
+        "sampling": {**bundle.manifest.sampling, **plain(profile.sampling)},
         "the denoiser": profile.denoiser,
         "the released plan": speech.released_plan,
-        "the network that separates vocals": _of_file(config.vocals),
+        "the network that separates vocals": file_fact(config.vocals),
     }
 
 
@@ -67,7 +67,8 @@ def _pair(audio: tuple[Any, ...]) -> str:
     return f"a pair of {' and '.join(map(arguments.shown, audio))}" if len(audio) == 2 else f"a tuple of {len(audio)}"
 
 
-def _of_file(path: Path | str | None) -> str:
+def file_fact(path: Path | str | None) -> str:
+    """A file's content as a fact: its hash; "" of none. Raises InputError for a file that cannot be read."""
     if path is None:
         return ""
     advice = "give a file that stays as it is until the result is written"
@@ -81,7 +82,7 @@ def _of_array(samples: np.ndarray, rate: int) -> str:
     return hashlib.sha256(head + np.ascontiguousarray(samples).tobytes()).hexdigest()
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON has them, NumPy's numbers too."""
     return {
         name: [_number(one) for one in value] if isinstance(value, tuple | list) else _number(value)

@@ -66,11 +66,9 @@ class VideoWriter:
 
         self.path, self._quick, self._reformatter = Path(path), quick, VideoReformatter()
         self._rate = driving.rate if driving else rate
-        self._tick_s = driving.time_base if driving else Fraction(0)
+        self._ticks = Ticks(self._rate, driving.time_base if driving else Fraction(0))
         self._time_base = time_base(self._rate)
         self._size = width, height
-        self._start_s: Fraction | None = None  # of the first picture, on the driving video's clock
-        self._last_pts: int | None = None
         self.frames = 0
         self.notes: list[str] = []
         self._finished = False
@@ -86,17 +84,14 @@ class VideoWriter:
         """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"this video has frames of {self._size} (width, height), got an array {image.shape}")
-        if self._start_s is None and time_s is not None:
-            self._start_s = time_s
         frame = yuv_frame(image, self._reformatter)
-        frame.pts = self._pts(time_s)
+        frame.pts = self._ticks.at(time_s)
         frame.time_base = self._time_base
-        frame.duration = self._period
+        frame.duration = self._ticks.period
         with self._guarded():
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
             self._sound_until(frame.pts * self._time_base)
-        self._last_pts = frame.pts
         self.frames += 1
 
     def finish(self) -> None:
@@ -107,7 +102,7 @@ class VideoWriter:
         with self._guarded():
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
-            self._sound_until((self._last_pts or 0) * self._time_base + 1 / self._rate, last=True)
+            self._sound_until((self._ticks.last or 0) * self._time_base + 1 / self._rate, last=True)
             self._container.close()
         if self._audio:
             self.notes += self._audio.notes
@@ -133,22 +128,6 @@ class VideoWriter:
         else:
             self._discard()
 
-    @property
-    def _period(self) -> int:
-        """Ticks between two frames."""
-        return max(1, round(1 / self._rate / self._time_base))
-
-    def _pts(self, time_s: Fraction | None) -> int:
-        """`time_s` in ticks: exactly on the frame rate's grid where it is within a tick of the driving clock."""
-        if time_s is None:
-            return 0 if self._last_pts is None else self._last_pts + self._period
-        since_s = time_s - (self._start_s or 0)
-        on_grid = round(since_s * self._rate) / self._rate
-        if abs(since_s - on_grid) <= self._tick_s:
-            since_s = on_grid
-        pts = round(since_s / self._time_base)
-        return pts if self._last_pts is None else max(pts, self._last_pts + 1)
-
     def _open(self, driving: VideoInfo | None) -> None:
         import av
 
@@ -167,7 +146,7 @@ class VideoWriter:
         """Write what is heard until `time_s` on the result's clock, and at its end a little more."""
         if not self._audio:
             return
-        start_s = self._start_s or Fraction(0)
+        start_s = self._ticks.start_s or Fraction(0)
         with naming_sound(self.path, self._audio, "animate the pictures alone: ffmpeg -i DRIVING -an -c copy SILENT"):
             (self._audio.finish if last else self._audio.mux_until)(start_s + time_s, start_s=start_s)
 
@@ -195,6 +174,35 @@ class VideoWriter:
         except BaseException:
             self._discard()
             raise
+
+
+class Ticks:
+    """Times of pictures on a result's clock, `time_base(rate)`: the first one is at 0.
+
+    `tick_s`: of the clock that the times are read from. A time that is within a tick of it is on the rate's grid.
+    """
+
+    def __init__(self, rate: Fraction, tick_s: Fraction) -> None:
+        self._rate, self._tick_s, self._time_base = rate, tick_s, time_base(rate)
+        self.period = max(1, round(1 / rate / self._time_base))  # between two frames
+        self.start_s: Fraction | None = None  # of the first picture, on its own clock
+        self.last: int | None = None
+
+    def at(self, time_s: Fraction | None) -> int:
+        """The ticks of the next picture; None: one period later."""
+        if self.start_s is None:
+            self.start_s = time_s
+        if time_s is None:
+            ticks = 0 if self.last is None else self.last + self.period
+        else:
+            since_s = time_s - (self.start_s or 0)
+            on_grid = round(since_s * self._rate) / self._rate
+            if abs(since_s - on_grid) <= self._tick_s:
+                since_s = on_grid
+            ticks = round(since_s / self._time_base)
+            ticks = ticks if self.last is None else max(ticks, self.last + 1)
+        self.last = ticks
+        return ticks
 
 
 def add_h264(container: Any, size: tuple[int, int], rate: Fraction, *, threads: int = 0, quick: bool = False) -> Any:

@@ -33,11 +33,13 @@ def join_chunks(
     rate: Fraction,
     sound: Path | None = None,
     begins_s: Fraction | None = None,
+    ticks: Sequence[int] | None = None,
 ) -> tuple[int, list[str]]:
     """Write `files`, chunks in their order, into `path`, in the container that the name `result` ends in.
 
     `sound`: the file whose sound goes in; what is at `begins_s` on its clock is heard with the first picture (None:
     what it begins with), and what is heard more than half a second behind the last picture is left out.
+    `ticks`: when each frame is shown, in `time_base(rate)`; None: one after the other at `rate`.
     Returns how many frames there are, and what a user should know.
     Raises OutputError that names `result`, OSError, and FFmpeg's own.
     """
@@ -56,7 +58,7 @@ def join_chunks(
         if begins_s is None:
             begins_s = track.begins_s if track else Fraction(0)
         packets = _packets(files, header, result, rate)
-        frames = _mux(packets, output, pictures, track, result=result, rate=rate, start_s=begins_s)
+        frames = _mux(packets, output, pictures, track, result=result, rate=rate, start_s=begins_s, ticks=ticks)
         output.close()
         return frames, [*notes, *(track.notes if track else ())]
     finally:
@@ -85,18 +87,30 @@ def _mux(
     result: Path,
     rate: Fraction,
     start_s: Fraction,
+    ticks: Sequence[int] | None,
 ) -> int:
+    tick_s = time_base(rate)
+    period = max(1, round(1 / rate / tick_s))
+
+    def shown(frame: int) -> int:
+        """In ticks; of the frames before the first one, which only decoding times are of, one period each."""
+        if ticks is None or frame < 0:
+            return frame * period
+        if frame >= len(ticks):  # the chunks have more frames than the clip: told by who counts them
+            return ticks[-1] + (frame - len(ticks) + 1) * period
+        return ticks[frame]
+
     number = 0
     for number, packet in enumerate(packets, 1):
-        packet.stream, packet.time_base = pictures, 1 / rate
-        packet.dts, packet.duration = number - 1 - _REORDERED, 1
+        packet.stream, packet.time_base = pictures, tick_s
+        packet.pts, packet.dts, packet.duration = shown(packet.pts), shown(number - 1 - _REORDERED), period
         output.mux(packet)
         if track:
             with naming_sound(result, track, _SILENT):
-                track.mux_until(start_s + number / rate, start_s=start_s)
+                track.mux_until(start_s + (shown(number - 1) + period) * tick_s, start_s=start_s)
     if track:
         with naming_sound(result, track, _SILENT):
-            track.finish(start_s + number / rate, start_s=start_s)
+            track.finish(start_s + (shown(number - 1) + period) * tick_s, start_s=start_s)
     return number
 
 

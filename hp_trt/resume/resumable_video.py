@@ -18,7 +18,7 @@ an uninterrupted run writes, so a result does not tell how often its run was kil
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -136,10 +136,11 @@ class ResumableVideo:
             self._store.add(self._frames, state)
         self._writers, self._frames = {}, 0
 
-    def finish(self, *, begins_s: Fraction | None = None) -> None:
+    def finish(self, *, begins_s: Fraction | None = None, ticks: Sequence[int] | None = None) -> None:
         """Join the chunks with the sound; all tracks get their names when all are complete. Then the store goes.
 
         `begins_s`: where frame 0 is on the clock of the sound's file; None: where that begins (`clock.begins_s`).
+        `ticks`: when each frame is shown, in `time_base` of the rate; None: frame i at i / rate.
         """
         self._check_goes_on()
         if self._frames:
@@ -152,7 +153,7 @@ class ResumableVideo:
             for name, track in self._tracks.items():
                 with self._guarded(track.path, track):
                     parts.append(PartFile(track.path))
-                    self._join(name, track, parts[-1].path, begins_s)
+                    self._join(name, track, parts[-1].path, begins_s, ticks)
             for part in parts:
                 with self._guarded(part.final):
                     part.commit()
@@ -176,10 +177,12 @@ class ResumableVideo:
         if error is not None and self.chunks and self._store.folder.exists():
             error.add_note(f"{self.frames} frames are kept in {self._store.folder}/: go on with --resume")
 
-    def _join(self, name: str, track: Track, path: Path, begins_s: Fraction | None) -> None:
+    def _join(
+        self, name: str, track: Track, path: Path, begins_s: Fraction | None, ticks: Sequence[int] | None
+    ) -> None:
         files = [self._store.file(number, name) for number in range(self.chunks)]
         frames, notes = join_chunks(
-            files, path, result=track.path, rate=self._rate, sound=self._sound, begins_s=begins_s
+            files, path, result=track.path, rate=self._rate, sound=self._sound, begins_s=begins_s, ticks=ticks
         )
         if frames != self.frames:
             raise OutputError(

@@ -1,7 +1,7 @@
 """The loop of one clip: from noise to latents, over any backend, a step at a time.
 
 Every step, the clip's F frames go through the network, which adds the two halves of guidance up to one velocity; the
-stitch, whose matrix is the identity here, makes the DDIM step. Conditions and motion banks stay where they are, the
+stitch, which has one velocity a frame here, makes the DDIM step. Conditions and motion banks stay where they are, the
 latents never leave the device but for a look that they are finite, a step later, while the next one is under way.
 
 Source: SPEC 8, step 4, in the linear form derived in `ddim`.
@@ -59,14 +59,16 @@ class Denoiser:
             {"timesteps": backend.upload(ddim.timesteps(sampling.steps).astype(np.float32))}
         )["embeddings"]
         self._guard.watch(self._embeddings, partial(require_finite, what=f"{sessions['steps'].spec.name}: embeddings"))
-        self._matrix = backend.upload(np.eye(shape[0], dtype=np.float32)[:, None])  # one window, of all frames
+        self._slots = {  # one window, of all frames
+            "slots": backend.upload(np.arange(shape[0])[:, None]),
+            "weights": backend.upload(np.ones((shape[0], 1), np.float32)),
+        }
         self._constants = conditions.of_denoiser()
         self._constants["motion_scale"] = backend.upload(np.array(sampling.motion_weights, np.float32))
         if guided(self._network):
             self._constants["row_weights"] = backend.upload(np.array(sampling.row_weights, np.float32))
         # Two: while the guard looks at one step, the next one is already running.
-        self._velocities = [backend.empty((1, *shape), "float32") for _ in range(2)]
-        self._velocity = backend.empty(shape, "float32")
+        self._velocities = [backend.empty(shape, "float32") for _ in range(2)]
 
     def steps(
         self, clip: int, *, noise: np.ndarray, audio_tokens: Buffer, motion: Mapping[str, Buffer]
@@ -80,23 +82,22 @@ class Denoiser:
         latents, following = backend.upload(noise), backend.empty(noise.shape, "float32")
         seen = self._constants | dict(motion) | {"audio_tokens": audio_tokens}
         for step in range(self._steps):
-            velocities = self._velocities[step % 2]
+            velocity = self._velocities[step % 2]
             with stages.unit("denoise"):
                 self._network.run(
                     seen | {"latents": latents, "step_embedding": backend.view(self._embeddings, step, step + 1)},
-                    {"velocity": self._velocity},
+                    {"velocity": velocity},
                 )
-                backend.take(self._velocity, range(noise.shape[0]), velocities)
             with stages.unit("stitch"):
                 self._guard.settle()  # the step before; this one keeps the device busy meanwhile
-                stack = {"latents": latents, "velocities": velocities, "matrix": self._matrix}
+                stack = {"latents": latents, "velocities": velocity} | self._slots
                 numbers = {"a": backend.view(self._a, step, step + 1), "b": backend.view(self._b, step, step + 1)}
                 self._stitch.run(stack | numbers, {"next_latents": following})
                 latents, following = following, latents
                 # What the clip was given is asked before the network that was given it.
                 origins = {"audio tokens": audio_tokens}
                 origins |= {f"reference: {name}": bank for name, bank in motion.items()}
-                origins[f"{self._network.spec.name}: velocity"] = velocities
+                origins[f"{self._network.spec.name}: velocity"] = velocity
                 self._guard.watch(latents, partial(_look, backend, origins, clip, step, self._on_step))
             yield
         self._guard.settle()

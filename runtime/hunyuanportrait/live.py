@@ -60,7 +60,7 @@ class LiveLoop:
         self._sampling, self.windows = sampling, windows
         self._guard = Guard(backend)
         self._numbers = StepNumbers(backend, sessions["step_embedding"], sampling, self._guard)
-        self._estimator = Estimator(backend, sessions, sampling, clip_frames=None)
+        self._estimator = Estimator(backend, sessions, sampling, slides=False)
         self._noise = NoiseStream(sampling.seed, side_px, side_px)
         cell = identity.start_latents.shape[1:]
         self._latents = [backend.empty((windows.size, *cell), "float32") for _ in range(2)]

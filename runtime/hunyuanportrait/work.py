@@ -11,15 +11,16 @@ Source: SPEC 8 for what the released program runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from runtime.decode import chunks
 from runtime.hunyuanportrait.guidance import Row
 from runtime.hunyuanportrait.presets import CONTEXT
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.windows import window_starts
+from runtime.hunyuanportrait.wave import Wave, layouts_of, windows_run
 from runtime.live_windows import LiveWindows
 from runtime.work import Call, Work
 
@@ -33,6 +34,7 @@ class Counted:
     frames: int  # N, the driving video's
     padded: int  # T
     windows: int  # a step
+    run: tuple[int, ...]  # windows really run, step by step: not those of padding alone
     rows: tuple[int, ...]  # really run, step by step
     decoded: int  # frames of the chunks that hold any of the N
 
@@ -41,10 +43,12 @@ class Counted:
         """In the released order, with a decoder that looks both ways."""
         padded = frames + 2 * sampling.pad_frames
         parts = chunks(padded, chunk=sampling.decode_chunk, pad_frames=sampling.pad_frames)
+        layouts = layouts_of(sampling, padded)
         return cls(
             frames=frames,
             padded=padded,
-            windows=len(window_starts(padded, size=sampling.window, overlap=sampling.overlap)),
+            windows=len(layouts[0]),
+            run=tuple(windows_run(layouts, range(parts[0].start, parts[-1].stop))),
             rows=tuple(len(step.rows) for step in sampling.guidance()),
             decoded=sum(part.stop - part.start for part in parts),
         )
@@ -70,7 +74,7 @@ def clip_work(
     inner: str | None = None,
     decoder: str = "vae_decoder",
 ) -> Work:
-    """The released order: all windows advance together, then all frames are decoded. `frames`: of the driving video.
+    """A wave of windows, behind which frames are decoded. `frames`: of the driving video.
 
     `inner`: what makes deep features on some steps only; `denoiser` goes on from there on all of them.
     """
@@ -90,15 +94,18 @@ def clip_work(
         window=sampling.window,
         new_frames=frames,
         padded=clip.padded,
+        held=held_frames(sampling, clip.padded),
+        first=len(Wave(layouts_of(sampling, clip.padded)).needed(range(parts[0].start, parts[0].stop))) / sum(clip.run),
         graphs={
             "portrait": tuple(portrait),
             "motion": _groups(frames, sampling.window),
             "denoise": (
                 Call(graph="step_embedding", units=steps, times=1),
-                *_evaluations(sampling, denoiser, inner, windows=clip.windows, frames=sampling.window),
+                *_evaluations(sampling, denoiser, inner, windows=clip.run, frames=sampling.window),
             ),
             "stitch": (
-                Call(graph="stitch", units=clip.windows, times=steps, frames=sampling.window, total=clip.padded),
+                # Two velocities for the frames of an overlap, and so for all: a graph has no other for the rest.
+                Call(graph="stitch", units=2, times=sum(clip.run), frames=sampling.window, total=2 * sampling.window),
             ),
             "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(lengths.items())),
         },
@@ -138,9 +145,9 @@ def live_work(
             "motion": tuple(Call(graph="motion", units=n, times=times) for n, times in sorted(lengths.items())),
             "denoise": (
                 Call(graph="step_embedding", units=steps, times=1),
-                *_evaluations(sampling, denoiser, inner, windows=windows, frames=window),
+                *_evaluations(sampling, denoiser, inner, windows=(windows,) * steps, frames=window),
             ),
-            "stitch": (Call(graph="live_stitch", units=1, times=stitches, frames=window, total=window),),
+            "stitch": (Call(graph="live_stitch", units=window, times=stitches, frames=window, total=window),),
             "decode": tuple(Call(graph=decoder, units=n, times=times) for n, times in sorted(decoded.items())),
         },
         host={"portrait_crop": 1, "first_face": 1, "read": frames, "crop": frames, "write": frames},
@@ -155,12 +162,41 @@ def _groups(frames: int, size: int) -> tuple[Call, ...]:
     return tuple(Call(graph="motion", units=n, times=times) for n, times in groups.items() if times)
 
 
-def _evaluations(sampling: Sampling, denoiser: str, inner: str | None, *, windows: int, frames: int) -> Iterator[Call]:
-    """Every window at every step, by its number of rows."""
-    rows = [len(step.rows) for step in sampling.guidance()]
-    parts = {denoiser: rows}
+@lru_cache(maxsize=64)
+def held_frames(sampling: Sampling, padded: int) -> int:
+    """How many of `padded` frames have begun and not left at one time, at the most: what a clip takes memory by.
+
+    The wave grows until it is as long as all steps make it, and no longer after that: a short clip says it for all.
+    """
+    stride, chunk = sampling.window - sampling.overlap, sampling.decode_chunk
+    # Each step reaches a window further, to both sides; behind that the same comes again every `stride * chunk` frames.
+    reach, period = 2 * sampling.window * (sampling.executed_steps + 1), stride * chunk
+    frames = padded if padded < reach + 2 * period else reach + (padded - reach) % period + period
+    wave, most = Wave(layouts_of(sampling, frames)), 0
+    parts = chunks(frames, chunk=chunk, pad_frames=sampling.pad_frames)
+    for part in parts:
+        if part.start > parts[0].start + 2 * period:
+            break
+        wave.let_go(parts[0].start, part.start)
+        for step, window in wave.needed(range(part.start, part.stop)):
+            wave.begin(wave.layouts[step][window])
+            wave.run(step, window)
+        most = max(most, len(wave.levels))
+    return most
+
+
+def _evaluations(
+    sampling: Sampling, denoiser: str, inner: str | None, *, windows: Sequence[int], frames: int
+) -> Iterator[Call]:
+    """Every window at every step, by its number of rows. `windows`: of each step."""
+    steps = sampling.guidance()
+    parts = {denoiser: [True] * len(steps)}
     if inner is not None:
-        parts[inner] = [count for count, fresh in zip(rows, sampling.fresh(), strict=True) if fresh]
-    for graph, counts in parts.items():
-        for count, times in sorted(Counter(counts).items()):
-            yield Call(graph=graph, units=count, times=times * windows, frames=frames)
+        parts[inner] = sampling.fresh()
+    for graph, runs in parts.items():
+        times: Counter[int] = Counter()
+        for step, count, run in zip(steps, windows, runs, strict=True):
+            times[len(step.rows)] += count if run else 0
+        for rows, count in sorted(times.items()):
+            if count:
+                yield Call(graph=graph, units=rows, times=count, frames=frames)

@@ -134,6 +134,20 @@ def _clip(seeds: Seeds, folder: Path) -> Victim:
     return Victim(words=("hp_trt", *words), outputs=outputs, seconds=3.0, good=_all_whole(outputs))
 
 
+def _kept_clip(seeds: Seeds, folder: Path) -> Victim:
+    words, outputs = animate(seeds, folder, steps=5)
+    first: list[str] = []
+
+    def good() -> str:
+        if why := _all_whole(outputs)():
+            return why
+        first.append(seen(outputs[0]))
+        outputs[0].unlink()
+        return "" if first[-1] == first[0] else "the result is not that of the first run"
+
+    return Victim(words=("hp_trt", *words, "--resume"), outputs=(), seconds=3.0, good=good)
+
+
 def _stream(seeds: Seeds, folder: Path) -> Victim:
     words, _ = live(seeds, folder, out=folder / "live.mp4")
     return Victim(
@@ -199,7 +213,14 @@ def _all_whole(paths: tuple[Path, ...]) -> Callable[[], str]:
     return good
 
 
-_VICTIMS = {"build": _build, "animate": _clip, "live": _stream, "evaluate": _evaluation, "train": _training}
+_VICTIMS = {
+    "build": _build,
+    "animate": _clip,
+    "animate --resume": _kept_clip,
+    "live": _stream,
+    "evaluate": _evaluation,
+    "train": _training,
+}
 
 
 def kill_lines(found: Mapping[str, Kills]) -> Iterator[str]:

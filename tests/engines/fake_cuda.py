@@ -13,10 +13,13 @@ that CUDA would punish or, worse, forgive.
 from __future__ import annotations
 
 import bisect
+import threading
+import traceback
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +98,7 @@ class FakeDriver:
         self.total_bytes = total_bytes
         self.calls: Counter[str] = Counter()
         self.timed_events = 0  # that were ever made
+        self.urgent: set[int] = set()  # streams that were asked to be
         self.peak_bytes = 0
         self._blocks: list[_Block] = []  # by address, freed ones too
         self._next_address = 1 << 20
@@ -241,9 +245,10 @@ class FakeDriver:
 
         self.queue(stream, Operation("set", [], [(address, size)], work))
 
-    def stream_create(self) -> int:
+    def stream_create(self, *, urgent: bool = False) -> int:
         self._call("stream_create")
         handle = self._handle()
+        self.urgent |= {handle} if urgent else set()
         self._clocks[handle] = {handle: 0}
         return handle
 
@@ -460,6 +465,29 @@ class FakeDriver:
         if found.clock is None:
             raise Misuse(f"event {event} was never recorded")
         return found
+
+
+class ManyThreads:
+    """A `FakeDriver` for several threads, one call at a time. `turn`: a lock whose owner must not wait for the
+    device."""
+
+    def __init__(self, driver: FakeDriver) -> None:
+        self._driver, self._lock = driver, threading.RLock()
+        self.turn: Any = None
+        self.waits_in_turn: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._driver, name)
+        return self._locked(name, found) if callable(found) else found
+
+    def _locked(self, name: str, call: Any) -> Any:
+        def locked(*args: Any, **named: Any) -> Any:
+            if name in ("event_synchronize", "stream_synchronize") and self.turn is not None and self.turn._is_owned():
+                self.waits_in_turn.append("".join(traceback.format_stack(limit=8)[:-1]))
+            with self._lock:
+                return call(*args, **named)
+
+        return locked
 
 
 def _join(clock: Clock, other: Clock) -> None:

@@ -96,9 +96,20 @@ _numbers = itertools.count()
 def fake_trt(driver: FakeDriver, *, rtx: bool = False) -> SimpleNamespace:
     """The module. `write_plan(path, plan)` makes a file; `made` keeps what was loaded, how many contexts, and how much
     each run told a profiler. While `made.broken` is set, every run fails. `made.last_error` is its CUDA runtime's: no
-    driver of ours clears it, and it is told once."""
+    driver of ours clears it, and it is told once. `made.compiled`: of RTX, the graph and the sizes of each compilation;
+    `made.refuses_kernels`: those that another process has compiled."""
     plans: dict[bytes, FakePlan] = {}
-    made = SimpleNamespace(contexts=0, loaded=[], budgets=[], verbosities=[], broken=False, last_error="")
+    made = SimpleNamespace(
+        contexts=0,
+        loaded=[],
+        budgets=[],
+        verbosities=[],
+        broken=False,
+        last_error="",
+        rtx=rtx,
+        compiled=[],
+        refuses_kernels=False,
+    )
 
     def write_plan(path: Path, plan: FakePlan) -> Path:
         content = f"plan {next(_numbers)} of {plan.spec.name}".encode().ljust(plan.weight_bytes, b".")
@@ -238,13 +249,13 @@ class Engine:
         return [sizes("min"), sizes("opt"), most]
 
     def create_runtime_config(self) -> RuntimeConfig:
-        return RuntimeConfig()
+        return RtxRuntimeConfig(self.made) if self.made.rtx else RuntimeConfig()
 
     def create_execution_context(self, runtime_config: RuntimeConfig) -> Context:
         if runtime_config.strategy is not ExecutionContextAllocationStrategy.USER_MANAGED:
             raise Misuse("a context that brings memory of its own")
         self.made.contexts += 1
-        return Context(self)
+        return Context(self, getattr(runtime_config, "cache", None))
 
 
 class RuntimeConfig:
@@ -257,13 +268,49 @@ class RuntimeConfig:
         self.strategy = strategy
 
 
+class RtxRuntimeConfig(RuntimeConfig):
+    def __init__(self, made: SimpleNamespace) -> None:
+        super().__init__()
+        self._made = made
+        self.cache = RuntimeCache(made)  # of this configuration alone, unless another is set
+
+    def create_runtime_cache(self) -> RuntimeCache:
+        return RuntimeCache(self._made)
+
+    def set_runtime_cache(self, cache: RuntimeCache) -> bool:
+        self.cache = cache
+        return True
+
+
+class RuntimeCache:
+    """What was compiled: lines of a graph and its sizes."""
+
+    def __init__(self, made: SimpleNamespace) -> None:
+        self._made = made
+        self._kernels: set[str] = set()
+
+    def compile(self, what: str) -> None:
+        if what not in self._kernels:
+            self._made.compiled.append(what)
+            self._kernels.add(what)
+
+    def serialize(self) -> bytes:
+        return "\n".join(sorted(self._kernels)).encode()
+
+    def deserialize(self, blob: bytes) -> bool:
+        if self._made.refuses_kernels:
+            return False
+        self._kernels |= set(blob.decode().splitlines())
+        return True
+
+
 class Context:
     """One execution context. `token` stands for it in the driver's records, which must not keep it alive."""
 
     nvtx_verbosity = ProfilingVerbosity.DETAILED  # as plans are built
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, cache: RuntimeCache | None) -> None:
+        self.engine, self._cache = engine, cache
         self._driver = engine.driver
         self.token = f"context {next(_numbers)} of {engine.plan.spec.name}"
         self._memory: tuple[int, int] | None = None
@@ -338,6 +385,8 @@ class Context:
             raise Misuse(f"{self.token} is captured before it has run")
         spec, memory, formula = plan.spec, self._memory, plan.formula
         sizes = self._sizes()
+        if self._cache is not None:
+            self._cache.compile(f"{spec.name} {sorted(sizes.items())}")
 
         def place(tensor: TensorSpec) -> tuple[int, tuple[int, ...], np.dtype, int]:
             shape = tuple(sizes[d] if isinstance(d, str) else d for d in tensor.dims)

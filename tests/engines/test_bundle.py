@@ -100,10 +100,17 @@ def test_a_newer_schema_says_which_program_reads_it(path):
 
 
 def test_an_older_schema_asks_for_a_rebuild(path):
+    command = (
+        f"--preset pocket [--weights PATH | --random-weights] --precision fp32 --frames 5 --size 64 --bundle {path}"
+    )
+    edit_manifest(path, lambda data: data.update(schema=3))
+    assert refusal(path) == (
+        f"{path / 'manifest.json'} has schema 3, needed {SCHEMA}; rebuild it: python -m export.build_engines --preset "
+        f"pocket --random-weights --size 64 --bundle {path}"
+    )
     edit_manifest(path, lambda data: (data.update(schema=2), data.pop("command"), data.pop("model")))
     assert refusal(path) == (
-        f"{path / 'manifest.json'} has schema 2, needed {SCHEMA}; rebuild it: python -m export.build_engines --preset "
-        f"pocket [--weights PATH | --random-weights] --precision fp32 --frames 5 --size 64 --bundle {path}"
+        f"{path / 'manifest.json'} has schema 2, needed {SCHEMA}; rebuild it: python -m export.build_engines {command}"
     )
 
 
@@ -290,7 +297,7 @@ def test_a_flat_bundle_opens_whatever_else_its_package_has_beside_it(flat):
 def test_what_mends_a_flat_bundle_is_another_installation(flat):
     (flat / "trained.safetensors").write_bytes(b"Weights")
     again = f"install hp-trt again, or build a bundle of your own: {COMMAND}NEW_FOLDER"
-    assert refusal(flat, family="onnxruntime").endswith(f"; {again}")
+    assert refusal(flat).endswith(f"; {again}")
     assert mending(flat, {}).startswith("rebuild it: python -m export.build_engines")
 
 

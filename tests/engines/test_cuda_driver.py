@@ -76,8 +76,27 @@ def test_out_of_pinned_memory_is_the_hosts():
         CudaDriver(cuda=cuda).host_alloc(3_000_000_000)
 
 
-def test_an_event_that_has_not_happened_is_no_error():
-    assert CudaDriver(cuda=Cuda(cudaEventQuery=("cudaErrorNotReady",))).event_query(1) is False
+@pytest.mark.parametrize(("urgent", "priority"), [(True, -5), (False, 0)])
+def test_an_urgent_stream_has_the_greatest_priority_and_the_others_the_least(urgent, priority):
+    cuda = Cuda(
+        cudaDeviceGetStreamPriorityRange=("cudaSuccess", 0, -5), cudaStreamCreateWithPriority=("cudaSuccess", 77)
+    )
+    cuda.cudaStreamNonBlocking = 1
+    assert CudaDriver(cuda=cuda).stream_create(urgent=urgent) == 77
+    assert cuda.calls[-1] == ("cudaStreamCreateWithPriority", 1, priority)
+
+
+def test_decoding_and_copies_go_before_denoising():
+    driver = FakeDriver()
+    with CudaBuffers(driver) as device:
+        urgent = {name for name, stream in device.streams.items() if stream.handle in driver.urgent}
+    assert urgent == {"copy_in", "decode", "copy_out"}
+
+
+def test_an_event_that_has_not_happened_is_no_error_and_leaves_none():
+    waiting = Cuda(cudaEventQuery=("cudaErrorNotReady",))
+    assert CudaDriver(cuda=waiting).event_query(1) is False
+    assert waiting.calls[-1] == ("cudaGetLastError",)  # or a library that looks would take it for its own
     assert CudaDriver(cuda=Cuda(cudaEventQuery=("cudaSuccess",))).event_query(1) is True
     with pytest.raises(InternalError, match="cudaEventQuery failed"):
         CudaDriver(cuda=Cuda(cudaEventQuery=("cudaErrorIllegalAddress",))).event_query(1)

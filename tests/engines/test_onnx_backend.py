@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from engines import onnx_backend
 from engines.errors import BundleError, EngineMismatch, InputError
-from engines.onnx_backend import OnnxBackend
+from engines.onnx_backend import OnnxBackend, OnnxSession, cuda_options
 from engines.spec import NetworkSpec
 from tests.engines.test_external_data import graph_with_weights_in
 from tests.fakes import spec
@@ -84,6 +84,31 @@ def test_an_output_is_written_where_it_was_asked_for(backend, axpy):
     part = backend.view(whole, 3, 6)
     assert axpy.run(inputs(), {"y": part})["y"] is part
     np.testing.assert_array_equal(whole[:, 0], [0, 0, 0, 2, 2, 2, 0, 0, 0])
+
+
+def test_inputs_that_are_kept_on_a_device_are_written_anew_and_stay_for_their_shape(axpy, tmp_path):
+    """The CPU stands in for the device: its memory is told apart by its address."""
+    kept = OnnxSession(AXPY, axpy._session, tmp_path, keep_inputs_on=("cpu", 0))
+    places = []
+    for rows, factor in ((3, 2.0), (3, -1.0), (5, 4.0), (5, 0.5)):
+        given = {"x": np.full((rows, 4), factor, np.float32), "a": np.array([2], np.float32)}
+        np.testing.assert_array_equal(kept.run(given)["y"], axpy.run(given)["y"])
+        places.append([kept._kept[name].data_ptr() for name in ("x", "a")])
+        assert given["x"].ctypes.data not in places[-1]
+    assert places[0] == places[1] and places[2] == places[3]
+    assert len({a for _, a in places}) == 1  # its shape never changed
+
+
+def test_on_cuda_convolutions_lie_as_cudnn_wants_them_and_bits_are_not_asked_for():
+    options = cuda_options(3)
+    assert options["device_id"] == "3" and options["use_tf32"] == "0"
+    assert options["prefer_nhwc"] == options["fuse_conv_bias"] == "1"
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+    backend = OnnxBackend(threads=1)
+    assert backend._options(1, "unet").use_deterministic_compute
+    backend.provider = "cuda"  # there is none here to open it with
+    assert not backend._options(1, "unet").use_deterministic_compute
+    assert backend._provider_options() == [("CUDAExecutionProvider", cuda_options(0)), "CPUExecutionProvider"]
 
 
 def test_a_fresh_output_is_the_callers_to_keep(axpy):

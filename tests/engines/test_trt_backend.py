@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,8 @@ from engines import families, gpu, trt_backend
 from engines.checked_files import read_checked
 from engines.errors import EngineMismatch, InputError
 from engines.file_record import hash_file
-from engines.gpu import NoGpu
+from engines.gpu import Gpu, NoGpu
+from engines.runtime_cache import kernel_file
 from engines.trt_backend import open_trt_backend
 from engines.trt_plan import make_logger, open_engine
 from tests.engines.fake_cuda import Misuse
@@ -291,6 +293,78 @@ def test_spans_name_the_graphs(tmp_path):
         spans = [span for span in c.backend.spans() if span.name == "axpy"]
         assert [span.stream for span in spans] == ["denoise"] * 3
         assert all(a.start_s + a.seconds <= b.start_s for a, b in pairwise(spans))
+
+
+HERE = Gpu(index=0, name="fake GPU", capability="8.9", total_bytes=1 << 30, driver_cuda=(13, 0))
+
+
+def ran_with_kernels(folder, gpu=HERE, rows=(2, 2, 2, 3), refuses=False):
+    """What a process compiled that kept its kernels beside the bundle `folder`, and the notes it left."""
+    folder.mkdir(exist_ok=True)
+    kept = kernel_file(folder, "1.7.1", gpu)
+    with case(folder, rtx=True, captured=True, kernels=kept) as c:
+        c.trt.made.refuses_kernels = refuses
+        session = c.load()
+        for count in rows:
+            c.run(session, count)
+    return c.trt.made.compiled, [note for note in c.backend.notes if "kernels" in note], kept.path
+
+
+def test_kernels_are_compiled_once_for_all_contexts_and_processes(tmp_path):
+    compiled, notes, path = ran_with_kernels(tmp_path / "bundle")
+    assert compiled == ["axpy [('rows', 2)]", "axpy [('rows', 3)]"] and notes == []
+    assert path.parent == tmp_path / "bundle.cache"  # the bundle stays as it was built
+    again, notes, _ = ran_with_kernels(tmp_path / "bundle", rows=(2, 3, 4))
+    assert again == ["axpy [('rows', 4)]"] and notes == []
+    assert ran_with_kernels(tmp_path / "bundle", rows=(2, 3, 4))[0] == []
+
+
+def test_without_a_place_to_keep_them_contexts_share_kernels_all_the_same(tmp_path):
+    with case(tmp_path, rtx=True) as c:
+        first, second = c.load(), c.load()
+        for session in (first, second):
+            c.run(session, 2)
+    assert c.trt.made.compiled == ["axpy [('rows', 2)]"]
+
+
+def test_another_gpu_version_or_driver_has_a_file_of_its_own(tmp_path):
+    others = [replace(HERE, name="other"), replace(HERE, capability="12.0"), replace(HERE, driver_cuda=(13, 1))]
+    paths = {kernel_file(tmp_path, "1.7.1", gpu).path for gpu in (HERE, *others)}
+    assert len(paths | {kernel_file(tmp_path, "1.7.2", HERE).path}) == 5
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "foreign", "another's", "a folder"])
+def test_kernels_that_are_not_ours_or_not_whole_are_set_aside_and_compiled_again(tmp_path, harm):
+    _, _, path = ran_with_kernels(tmp_path / "bundle")
+    good = path.read_bytes()
+    if harm == "another's":
+        path.write_bytes(good.replace(b"fake GPU", b"last GPU"))
+    elif harm == "a folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes({"cut": good[:-1], "altered": good[:-1] + b"?", "foreign": b"\xff" * 5000}[harm])
+    compiled, [note], _ = ran_with_kernels(tmp_path / "bundle")
+    assert len(compiled) == 2
+    assert path.with_name(f"{path.name}.aside").exists() and "were set aside as" in note
+    assert path.read_bytes() == good
+    assert ran_with_kernels(tmp_path / "bundle")[:2] == ([], [])
+
+
+def test_kernels_that_the_library_refuses_are_set_aside(tmp_path):
+    ran_with_kernels(tmp_path / "bundle")
+    compiled, [note], path = ran_with_kernels(tmp_path / "bundle", refuses=True)
+    assert len(compiled) == 2 and "TensorRT for RTX refuses them" in note
+    assert path.exists() and path.with_name(f"{path.name}.aside").exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_note_and_no_error(tmp_path):
+    (tmp_path / "bundle.cache").write_text("a file where the folder would be")
+    compiled, [note], _ = ran_with_kernels(tmp_path / "bundle")
+    assert len(compiled) == 2
+    assert note == (
+        f"the kernels that TensorRT for RTX compiles cannot be kept in {tmp_path / 'bundle.cache'}: File exists"
+    )
 
 
 def test_without_a_gpu_the_library_is_not_touched(monkeypatch):

@@ -1,12 +1,16 @@
-"""`python -m tests.gpu.check --out DIR`: all that needs a GPU, with whatever is installed, in 8 minutes, offline.
+"""`python -m tests.gpu.check --out DIR`: all that needs a GPU, with whatever is installed, in 13 minutes, offline.
 
 Writes report.json and report.md into DIR, anew after each line. What cannot run says why in its line, and the rest goes
 on. Exit code 0: every line that ran kept its limit; 1: one failed or missed it; 2: there is no GPU (or, with
 --device cpu, no PyTorch) to measure on, and the report says so. See docs/gpu-check.md.
 
-The order, the most valuable first: the machine; what each TensorRT family says to it; PyTorch alone, the released
-algorithm and the exact one; then every family at the small size, then at the full one. Graphs are exported, and plans
-built, on the CPU meanwhile.
+`--background` starts it in a session of its own and returns; `--poll SECONDS` says how it stands, and returns 3 while
+it goes on.
+
+The order, the most valuable first: the machine; what each TensorRT family says to it; our own code with a stand-in for
+TensorRT; PyTorch alone, the released algorithm and the exact one; then every family at the small size, then at the full
+one; the UNet's parts in the forms that they can have; Hallo2. Graphs are exported, and plans built, on the CPU
+meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.gpu import summary
+from tests.gpu import background, summary
 from tests.gpu.children import ROOT
 from tests.gpu.lines import Line
 from tests.gpu.report import Report
@@ -50,7 +54,9 @@ def check(config: CheckConfig) -> int:
     work.mkdir(parents=True, exist_ok=True)
     run = Run(config, report, work)
     try:
-        return exit_code(report.lines, config.device) if run.all() else 2
+        code = exit_code(report.lines, config.device) if run.all() else 2
+        report.exit_code = code
+        return code
     finally:
         run.end()
         report.write()
@@ -93,13 +99,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.check", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for report.json and report.md")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the check itself")
-    parser.add_argument("--minutes", type=float, default=8.0, help="at most [8]")
+    parser.add_argument("--minutes", type=float, default=13.0, help="at most [13]")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["pocket", "full"], help="[pocket full]")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="[both]")
     parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=list(GRAPHS), help="[all]")
     parser.add_argument("--work", type=Path, help="keep graphs and plans here [a temporary folder, removed]")
     parser.add_argument("--commit", default="", help="for the report, where there is no git")
+    parser.add_argument("--background", action="store_true", help="start it, and return at once")
+    parser.add_argument(
+        "--poll", type=float, metavar="SECONDS", help="of one in the background: wait so long, and tell"
+    )
     args = parser.parse_args(arguments)
+    if args.poll is not None:
+        said, code = background.poll(args.out, args.poll)
+        print(said)
+        return code
     if importlib.util.find_spec("torch") is None:
         parser.error("this needs PyTorch, which is not installed")
     if not 0 < args.minutes < math.inf:
@@ -107,6 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for option, folder in (("--out", args.out), ("--work", args.work)):
         if folder is not None and (why := _not_writable(folder)):
             parser.error(f"{option} {folder} cannot be written to: {why}; choose another folder")
+    if args.background:
+        given = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--background"]
+        try:
+            print(background.start(given, args.out))
+        except RuntimeError as error:
+            parser.error(str(error))
+        return 0
     config = CheckConfig(
         out=args.out,
         device=args.device,

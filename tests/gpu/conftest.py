@@ -11,4 +11,4 @@ from tests.gpu.lines import Lines
 
 @pytest.fixture
 def lines(tmp_path):
-    return Lines(tmp_path / "lines.jsonl", time.time() + 60)
+    return Lines(tmp_path / "lines.jsonl", time.time() + 600)

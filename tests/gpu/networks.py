@@ -10,6 +10,7 @@ from torch import nn
 from export.graphs.graph import Graph
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.graphs import bundle_graphs
+from export.hunyuanportrait.live_graphs import live_graphs
 from export.hunyuanportrait.presets import PRESETS
 from export.weights.random import random_state_dict
 from tests.gpu.sizes import GRAPHS, Size
@@ -19,6 +20,7 @@ def graphs_of(size: Size) -> dict[str, Graph]:
     """The graphs of an fp16 bundle, in the order of `GRAPHS`."""
     preset = PRESETS[size.preset]
     made = bundle_graphs(preset.architecture, size=size.px, frames=size.frames, motion_px=preset.motion_px, half=True)
+    made |= live_graphs(preset.architecture, size=size.px, frames=size.frames, half=True, networks=())
     return {name: made[name] for name in GRAPHS}
 
 

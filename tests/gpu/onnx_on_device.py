@@ -11,17 +11,20 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from engines.onnx_backend import cuda_options
 from engines.spec import NetworkSpec
 from tests.gpu.artefacts import Artefact
 from tests.gpu.comparing import difference, read
 from tests.gpu.lines import Found
 
 
-def run_on_device(artefact: Artefact, reference: Path, *, cuda_graph: bool) -> Found:
+def run_on_device(artefact: Artefact, reference: Path, *, cuda_graph: bool = False, defaults: bool = False) -> Found:
+    """`defaults`: with ONNX Runtime's own choice of layout and of convolutions, not ours."""
+    options = {"use_tf32": "0"} if defaults else cuda_options()
     spec = NetworkSpec.from_json(artefact.wait(0)["spec"])
     inputs, expected = read(reference)
     ort.preload_dlls()
-    provider = ("CUDAExecutionProvider", {"enable_cuda_graph": "1" if cuda_graph else "0", "use_tf32": "0"})
+    provider = ("CUDAExecutionProvider", {**options, "enable_cuda_graph": "1" if cuda_graph else "0"})
     session = ort.InferenceSession(str(artefact.path), providers=[provider, "CPUExecutionProvider"])
     assert session.get_providers()[0] == provider[0], f"loaded only {', '.join(session.get_providers())}"
     binding = session.io_binding()

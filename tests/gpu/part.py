@@ -40,6 +40,22 @@ def main() -> None:
         from tests.gpu.part_facts import tell_facts
 
         tell_facts(lines, args.device)
+    elif args.part == "stand_in":
+        from tests.gpu.part_stand_in import tell_stand_in
+
+        tell_stand_in(lines, args.device)
+    elif args.part == "micro":
+        from tests.gpu.part_micro import tell_micro
+
+        tell_micro(lines, args.device)
+    elif args.part == "levers":
+        from tests.gpu.part_levers import tell_levers
+
+        tell_levers(lines, args.family, args.size, args.device, args.work)
+    elif args.part == "rows":
+        from tests.gpu.part_levers import tell_rows
+
+        tell_rows(lines, args.family, args.size, args.device, args.work)
     elif args.part == "torch":
         from tests.gpu.part_torch import tell_torch
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,22 @@ import numpy as np
 from engines import families
 from engines.backend import Backend, Session
 from engines.spec import NetworkSpec
-from runtime.decode import decode
-from runtime.hunyuanportrait.denoise import denoise
+from runtime.decode import chunks, decode
+from runtime.hunyuanportrait.denoise import ClipLoop
+from runtime.hunyuanportrait.live import LiveLoop
 from runtime.hunyuanportrait.memory_bank import Identity
+from runtime.live_decode import LiveDecoder
+from runtime.live_windows import LiveWindows
 from runtime.stages import Stages
 from tests.gpu.artefacts import Artefact
 from tests.gpu.comparing import difference, read
 from tests.gpu.conditions import ClipInputs
 from tests.gpu.device_memory import PeakMemory
 from tests.gpu.lines import Found, Lines, NotRun, Step
-from tests.gpu.sizes import OF_A_CLIP, TIMED, Size
+from tests.gpu.sizes import OF_A_CLIP, OF_LIVE, TIMED, Size
 
 REPEATS, AT_MOST_S = 9, 8.0
+LIVE_WINDOW, WARM_WINDOWS = 4, 4  # the first window brings more frames; a shape's second run is captured
 
 
 def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, graphs: tuple[str, ...]) -> None:
@@ -42,14 +47,19 @@ def tell_family(lines: Lines, family: str, size: Size, device: str, work: Path, 
     if family == "onnxruntime" and device == "cuda" and "denoiser" in graphs:
         from tests.gpu.onnx_on_device import run_on_device
 
-        for graphs_too in (False, True):
-            kind = "as a CUDA graph" if graphs_too else "bound on the device"
-            call = partial(
-                run_on_device, Artefact(work, "denoiser"), work / "denoiser" / "reference.npz", cuda_graph=graphs_too
-            )
-            steps.append(Step(f"step, {kind}", call))
+        given = Artefact(work, "denoiser"), work / "denoiser" / "reference.npz"
+        for kind, how in (
+            ("bound on the device", {}),
+            ("as a CUDA graph", {"cuda_graph": True}),
+            ("bound on the device, with ONNX Runtime's own options", {"defaults": True}),
+        ):
+            steps.append(Step(f"step, {kind}", partial(run_on_device, *given, **how)))
     if set(OF_A_CLIP) <= set(graphs):
         steps.append(Step("clip", part.clip))
+    if set(OF_LIVE) <= set(graphs):
+        steps += [
+            Step(f"live, {steps_of} step{'s' * (steps_of > 1)}", partial(part.live, steps_of)) for steps_of in (1, 4)
+        ]
     lines.run_all(part.section, steps)
     part.close()
 
@@ -137,6 +147,37 @@ class FamilyPart:
             },
         )
 
+    def live(self, steps: int) -> Found:
+        """Windows of four frames, one after the other, from synthetic tokens to frames on the host, full decoder."""
+        windows = LiveWindows(size=min(LIVE_WINDOW, self._size.frames), overlap=1, lead_in=0)
+        sampling = replace(self._size.sampling, steps=steps, guidance_appearance=(1.0, 1.0), guidance_motion=(1.0, 1.0))
+        backend = self._need_backend()
+        roles = {"step_embedding": "step_embedding", "denoiser": "live_denoiser", "stitch": "live_stitch"}
+        sessions = {role: self.session(name) for role, name in roles.items()}
+        inputs = ClipInputs.of(self._spec("denoiser"), sampling, frames=windows.size)
+        loop = LiveLoop(
+            backend,
+            sessions,
+            identity=self._identity(inputs),
+            sampling=sampling,
+            windows=windows,
+            side_px=self._size.px,
+        )
+        decoder, seconds, made = LiveDecoder(backend, self.session("vae_decoder")), [], 0
+        with PeakMemory(self._device) as memory:
+            while len(seconds) < WARM_WINDOWS + REPEATS and sum(seconds[WARM_WINDOWS:]) < AT_MOST_S:
+                start = time.perf_counter()
+                tokens = backend.upload(inputs.motion_tokens[: loop.wanted])
+                made = sum(1 for _ in decoder.frames(decoder.begin(loop.window(tokens))))
+                seconds.append(time.perf_counter() - start)
+        loop.check()
+        median_s = statistics.median(seconds[WARM_WINDOWS:])
+        return Found(
+            text=f"{made / median_s:.4g} frames/s, {made} new frames in {median_s * 1e3:.4g} ms (median of "
+            f"{len(seconds) - WARM_WINDOWS}), windows of {windows.size}, nothing overlaps{memory}",
+            facts={"frames_per_s": made / median_s, "median_s": median_s, "peak_bytes": memory.peak_bytes},
+        )
+
     def close(self) -> None:
         for session in self.sessions.values():
             session.close()
@@ -145,25 +186,34 @@ class FamilyPart:
 
     def _animate(self, inputs: ClipInputs, stages: Stages) -> int:
         backend, sampling = self._need_backend(), self._size.sampling
-        identity = Identity(
+        decoder, total = self.sessions["vae_decoder"], len(inputs.noise)
+        numbers = {"pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
+        parts = chunks(total, **numbers)
+        loop = ClipLoop(
+            backend,
+            self.sessions,
+            identity=self._identity(inputs),
+            motion_tokens=backend.upload(inputs.motion_tokens),
+            noise=lambda frames: inputs.noise[list(frames)],
+            sampling=sampling,
+            wanted=range(parts[0].start, parts[-1].stop),
+            stages=stages,
+        )
+        return sum(1 for _ in decode(backend, decoder, loop.finish, frames=total, **numbers, stages=stages))
+
+    def _identity(self, inputs: ClipInputs) -> Identity:
+        backend = self._need_backend()
+        return Identity(
             image_tokens=backend.upload(inputs.image_tokens),
             image_latents=backend.upload(inputs.image_latents),
             start_latents=np.zeros_like(inputs.image_latents),
         )
-        latents = denoise(
-            backend,
-            self.sessions,
-            identity=identity,
-            motion_tokens=backend.upload(inputs.motion_tokens),
-            noise=inputs.noise,
-            sampling=sampling,
-            stages=stages,
-        )
-        decoder = self.sessions["vae_decoder"]
-        frames = decode(
-            backend, decoder, latents, pad_frames=sampling.pad_frames, chunk=sampling.decode_chunk, stages=stages
-        )
-        return sum(1 for _ in frames)
+
+    def _spec(self, name: str) -> NetworkSpec:
+        """What a graph promises, which need not be open."""
+        if name in self.sessions:
+            return self.sessions[name].spec
+        return NetworkSpec.from_json(Artefact(self._work, name).wait(self._until_s())["spec"])
 
     def session(self, name: str) -> Session:
         """Opened once; a wrong one is remembered only as its line's failure."""

@@ -178,9 +178,10 @@ def tell_denoiser(lines: Lines, section: str, talk: Talk, family: str, device: s
     graph = graphs[ROLES["denoiser"]]
     exported, plan = Artefact(work, graph.name), Artefact(work, graph.name, family)
     made = exported if family == ONNXRUNTIME.name else plan
-    made.forget()
+    made.forget_other()
     call = partial(_export, graph, model, exported) if made is exported else partial(build, plan, exported, "")
-    run_announced(lines, section, "export" if made is exported else "plan", call, made)
+    if not made.done:
+        run_announced(lines, section, "export" if made is exported else "plan", call, made)
     if family != ONNXRUNTIME.name or device == "cuda":
         lines.run(section, "step", partial(_step, graph, model, family, device, exported, made))
 

@@ -25,9 +25,13 @@ class Report:
     about: dict[str, Any]
     lines: list[Line] = field(default_factory=list)
     finished: bool = False
+    exit_code: int | None = None  # of the command, once it is finished
     _start_s: float = field(default_factory=time.perf_counter)
 
     def add(self, line: Line) -> None:
+        """Another try at what did not run takes its place."""
+        same = (line.section, line.name)
+        self.lines = [old for old in self.lines if old.status != "not run" or (old.section, old.name) != same]
         self.lines.append(line)
         self.write()
 
@@ -43,6 +47,7 @@ class Report:
             "schema": SCHEMA,
             **self.about,
             "finished": self.finished,
+            "exit_code": self.exit_code,
             "summary": strict(summary.to_json(self.lines)),
             "builds": [asdict(one) | {"total_s": one.total_s} for one in built.built(self.lines)],
             "lines": [line.to_json() for line in self.lines],

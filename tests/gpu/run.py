@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ FAMILIES = (RTX, ONNXRUNTIME, TENSORRT)  # the last builds on the GPU, for minut
 TORCH_SHARE = 0.55  # of what is left, for the largest size: compiling ends it if need be
 BUILD_SHARE = 0.75  # of a family's time at a size, where its plans are built in it: what is built is measured then
 
+TALK_S = 180.0  # that are kept for the second model, and the most that it gets beside the first
+TALK_SHARE = 0.25  # of a shorter check
+STAND_IN_S = 60.0
 START_NEEDS_S = 5.0  # a family's part is not begun with less: libraries alone take as long to load
 
 
@@ -30,7 +34,7 @@ class CheckConfig:
 
     out: Path
     device: str = "cuda"
-    minutes: float = 8.0
+    minutes: float = 13.0
     sizes: tuple[str, ...] = ("pocket", "full")
     graphs: tuple[str, ...] = GRAPHS
     work: Path | None = None
@@ -44,8 +48,10 @@ class Run:
     def __init__(self, config: CheckConfig, report: Report, work: Path) -> None:
         self._config, self._report, self._work = config, report, work
         self._end_s = time.time() + 60 * config.minutes - 5  # for the ends of children and for writing
+        self._whole_end_s = self._end_s
         self._started = 0
         self._aside: list[Builder] = []
+        self._aside_families: tuple[str, ...] = ()  # whose plans are built beside what is measured
         self._sizes = sorted((SIZES[name] for name in config.sizes), key=lambda size: size.px)
 
     def all(self) -> bool:
@@ -53,15 +59,19 @@ class Run:
         self._part("facts", self._end_s)
         if not self._ok("machine", "device"):
             why = next((line.text for line in self._report.lines if line.name == "device"), "its part did not start")
-            for section in ("verdict", "torch", *(family.name for family in FAMILIES), "talk"):
+            for section in ("verdict", "stand-in", "torch", *(family.name for family in FAMILIES), "micro", "talk"):
                 self._say(section, "everything", f"there is no device to measure on: {why}")
             self._report.finished = True
             return False
         for family in (RTX, TENSORRT):
             self._part("verdict", self._until(0.25), "--family", family.name)
+        self._part("stand_in", min(time.time() + STAND_IN_S, self._until(0.25)))
         if MODELS[0] in self._config.models:
+            if MODELS[1] in self._config.models:
+                self._end_s -= min(TALK_S, TALK_SHARE * 60 * self._config.minutes)
             self._first_model()
         if MODELS[1] in self._config.models:
+            self._end_s = self._whole_end_s
             self._second_model()
         self.end()
         self._report.finished = True
@@ -75,8 +85,14 @@ class Run:
             until_s = self._until(TORCH_SHARE if largest else 0.3)
             self._part("torch", until_s, *arguments, *(["--compile"] if largest else []))
         parts = [(family, size) for size in self._sizes for family in FAMILIES]
-        for number, (family, size) in enumerate(parts):
+        waited: set[tuple[str, str]] = set()  # for their library, which may still be brought: their turn is the last
+        for number, (family, size) in enumerate(parts):  # grows meanwhile
             section = f"{family.name}, {size.name}"
+            if not self._installed(family) and (family.name, size.name) not in waited:
+                waited.add((family.name, size.name))
+                parts.append((family, size))
+                continue
+            self._ask_late(family)
             if why := self._why_not(family):
                 self._say(section, "everything", why)
                 continue
@@ -87,9 +103,28 @@ class Run:
                 continue
             until_s = self._until(max(1 / (len(parts) - number), 0.4))
             arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / size.name)]
-            if family.has_plans and not family.builds_without_gpu:
+            if family.has_plans and family.name not in self._aside_families:
                 self._build_alone(family, size, until_s, arguments)
             self._part("family", until_s, *arguments)
+        self._part("micro", self._until(0.5))
+        self._levers()
+
+    def _levers(self) -> None:
+        """At the largest size, in every family that runs here; plans of other profiles last: these take minutes."""
+        size, families = self._sizes[-1], [family for family in FAMILIES if not self._why_not(family)]
+        parts = [("levers", family) for family in families]
+        parts += [("rows", family) for family in families if family.has_plans and "denoiser" in self._config.graphs]
+        for number, (part, family) in enumerate(parts):
+            arguments = ["--family", family.name, "--size", size.name, "--work", str(self._work / size.name)]
+            if self._end_s - time.time() < START_NEEDS_S:
+                self._say(f"{part}, {family.name}, {size.name}", "everything", "no time left")
+            else:
+                self._part(part, self._until(1 / (len(parts) - number)), *arguments)
+
+    def _ask_late(self, family: Family) -> None:
+        """The verdict of a library that was brought since it was asked for."""
+        if family.has_plans and self._installed(family) and not self._ok(f"verdict, {family.name}", "load"):
+            self._part("verdict", self._until(0.25), "--family", family.name)
 
     def _second_model(self) -> None:
         """ONNX Runtime first: it exports, and makes what the others are held against."""
@@ -107,12 +142,13 @@ class Run:
     def _make_artefacts(self) -> None:
         """Every size's graphs, and the plans that need no GPU to be built."""
         build, capability = self._built_aside()
+        self._aside_families = tuple(build)
         for size in self._sizes:
             arguments = ["--size", size.name, "--work", str(self._work / size.name), "--capability", capability]
             arguments += ["--build", *build]
             made = [Artefact(self._work / size.name, graph, of) for graph in self._config.graphs for of in ("", *build)]
             for artefact in made:
-                artefact.forget()
+                artefact.forget_other()
             if self._config.device == "cpu":  # what is measured runs on the same cores: not at once
                 self._build_all(Builder(made, partial(self._start, "artefacts", self._until(0.6), *arguments)))
             else:
@@ -122,7 +158,7 @@ class Run:
         """Plans that are built on the GPU, while nothing else runs on it."""
         plans = [Artefact(self._work / size.name, graph, family.name) for graph in self._config.graphs]
         for plan in plans:
-            plan.forget()
+            plan.forget_other()
         now = time.time()
         self._build_all(Builder(plans, partial(self._start, "build", now + BUILD_SHARE * (until_s - now), *arguments)))
 
@@ -201,8 +237,13 @@ class Run:
         ran = self._ran(RTX)
         return ([RTX.name], max(ran)) if ran else ([], "")
 
+    def _installed(self, family: Family) -> bool:
+        """Now: it may have been brought meanwhile."""
+        importlib.invalidate_caches()
+        return is_installed(family)
+
     def _why_not(self, family: Family) -> str:
-        if not is_installed(family):
+        if not self._installed(family):
             return f"not installed; {family.install}"
         if not family.has_plans:
             return ""

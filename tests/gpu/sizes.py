@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from runtime.hunyuanportrait.sampling import Sampling
 
 # The most valuable first, but what takes a network in float32 before what halves it.
-GRAPHS = ("step_embedding", "denoiser", "stitch", "vae_encoder", "vae_decoder", "motion", "appearance")
 OF_A_CLIP = ("step_embedding", "denoiser", "stitch", "vae_decoder")
+OF_LIVE = ("step_embedding", "live_denoiser", "live_stitch", "vae_decoder")
+GRAPHS = (*OF_A_CLIP[:3], "vae_encoder", "vae_decoder", "live_denoiser", "live_stitch", "motion", "appearance")
 TIMED = {"denoiser": "step", "vae_decoder": "decode"}  # graph -> its line
-PARTS = ("facts", "torch", "verdict", "artefacts", "build", "family", "talk")
+PARTS = ("facts", "stand_in", "torch", "micro", "verdict", "artefacts", "build", "levers", "rows", "family", "talk")
 LEFT_CORES = 4  # for what is measured: launching kernels takes one, libraries' own threads some
 
 

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from engines import families
 from tests.gpu import children
-from tests.gpu.artefacts import Artefact
+from tests.gpu.artefacts import Artefact, made_by
 from tests.gpu.builders import Builder
 from tests.gpu.examples import child, told
 from tests.gpu.lines import Found, NotRun
@@ -84,3 +85,35 @@ def test_the_check_goes_on_with_an_exporter_that_fails(tmp_path, lines, monkeypa
     assert told(lines)[1].text.startswith("AssertionError: an assertion of a pass")
     with pytest.raises(NotRun, match="there is no exported graph of stitch: see its line"):
         Artefact(tmp_path, "stitch").wait(0)
+
+
+def test_what_an_earlier_check_left_is_kept_while_code_and_libraries_are_the_same(tmp_path, monkeypatch):
+    graph = Artefact(tmp_path, "denoiser")
+    graph.path.parent.mkdir(parents=True)
+    graph.path.write_bytes(b"a graph")
+    graph.announce(spec={})
+    graph.forget_other()
+    assert graph.done
+    graph.path.write_bytes(b"a longer graph")  # half written, or somebody else's
+    graph.forget_other()
+    assert not graph.done
+    graph.announce(spec={})
+    monkeypatch.setattr("tests.gpu.artefacts.made_by", lambda family: "another version")
+    graph.forget_other()
+    assert not graph.done
+
+
+@pytest.mark.parametrize("word", ["", "{}", "[]", '{"made_by": 3, "bytes": 7}'])
+def test_a_word_that_is_none_is_forgotten_and_so_is_a_failure(tmp_path, word):
+    graph = Artefact(tmp_path, "denoiser")
+    graph.announce(error="it failed")
+    graph.forget_other()
+    assert not graph.done
+    graph.path.parent.mkdir(parents=True, exist_ok=True)
+    graph.path.with_suffix(".json").write_text(word)
+    graph.forget_other()
+    assert not graph.done
+
+
+def test_plans_are_another_librarys_work(tmp_path):
+    assert len({made_by(""), made_by("tensorrt-rtx")}) == 2 or not families.is_installed(families.RTX)

@@ -40,6 +40,7 @@ def family_part(tmp_path, lines):
     size, cells, tokens = SIZES["mini"], (4, 8, 8), (2, 6)
     backend, zeros = Traced(), np.zeros
     window = {"latents": (3, *cells), "motion_tokens": ("rows", 3, *tokens)}
+    live = {"latents": ("n", *cells), "motion_tokens": ("rows", "n", *tokens)}
     rows = {"image_latents": ("rows", *cells), "image_tokens": ("rows", *tokens), "row_weights": ("rows",)}
     made = {
         "step_embedding": (
@@ -56,18 +57,36 @@ def family_part(tmp_path, lines):
             fakes.spec(
                 "stitch",
                 {
-                    "latents": ("t", *cells),
-                    "velocities": ("w", 3, *cells),
-                    "matrix": ("t", "w", 3),
+                    "latents": (3, *cells),
+                    "velocities": ("t", *cells),
+                    "slots": (3, "n"),
+                    "weights": (3, "n"),
                     "a": (1,),
                     "b": (1,),
                 },
-                {"next_latents": ("t", *cells)},
+                {"next_latents": (3, *cells)},
+                dtypes={"slots": "int64"},
+            ),
+            lambda latents, **_: {"next_latents": latents},
+        ),
+        "live_denoiser": (
+            fakes.spec(
+                "live_denoiser",
+                {**live, **rows, "c_in": (1,), "step_embedding": (1, 5)},
+                {"velocity": ("n", *cells)},
+            ),
+            lambda latents, **_: {"velocity": latents},
+        ),
+        "live_stitch": (
+            fakes.spec(
+                "live_stitch",
+                {"latents": ("n", *cells), "velocities": ("n", *cells), "matrix": ("n", "n"), "a": (1,), "b": (1,)},
+                {"next_latents": ("n", *cells)},
             ),
             lambda latents, **_: {"next_latents": latents},
         ),
         "vae_decoder": (
-            fakes.spec("vae_decoder", {"latents": ("f", *cells)}, {"frames": ("f", 3, 64, 64)}),
+            fakes.spec("vae_decoder", {"latents": ("chunk", *cells)}, {"frames": ("chunk", 3, 64, 64)}),
             lambda latents: {"frames": zeros((len(latents), 3, 64, 64), np.float32)},
         ),
     }
@@ -91,6 +110,18 @@ def test_a_clip_is_measured_the_second_time_and_its_timeline_begins_at_0(family_
     assert timeline[0][:3] == ["step_embedding", "denoise", 0.0]
     assert [name for name, *_ in timeline].count("step_embedding") == 1
     assert {name for name, *_ in timeline} == {"step_embedding", "denoiser", "stitch", "vae_decoder"}
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_live_windows_are_measured_once_the_first_ones_are_over(family_part, steps):
+    found = family_part.live(steps)
+    assert found.text.startswith(f"{found.facts['frames_per_s']:.4g} frames/s, 2 new frames in ")
+    assert "(median of 9), windows of 3" in found.text
+    denoiser, decoder = (family_part.sessions[name] for name in ("live_denoiser", "vae_decoder"))
+    assert len(denoiser.runs) == 13 * steps  # four to warm up
+    assert {run["latents"] for run in denoiser.runs} == {(3, 4, 8, 8)}
+    assert {run["row_weights"] for run in denoiser.runs} == {(1,)}  # no guidance
+    assert [run["latents"][0] for run in decoder.runs] == [3, *[2] * 12]
 
 
 def test_a_graph_without_a_reference_is_not_compared(family_part):

@@ -26,6 +26,15 @@ def test_the_report_says_what_was_timed_beside_exports_and_builds(tmp_path):
     assert "on other cores: torch, full: released, step.\n" in text
 
 
+def test_another_try_takes_the_place_of_a_line_that_was_not_run(tmp_path):
+    """A library that was brought while the check ran is asked once more."""
+    tries = [
+        line("verdict, tensorrt-rtx", "load", status, text) for status, text in (("not run", "none"), ("ok", "1.7"))
+    ]
+    text, _ = reported(tmp_path, [tries[0], line("machine", "load", "not run", "another"), tries[1]])
+    assert "| load | ok | 1.7 |" in text and "none" not in text and "another" in text
+
+
 def test_a_way_is_held_against_the_faster_released_arrangement():
     measured = [
         line("torch, full", "released, step", median_s=0.5, flops=96e12),

@@ -12,7 +12,7 @@ from torch import Tensor
 from runtime import schedule
 from runtime.decode import chunks
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.windows import coverage, shift_at, windows
+from runtime.hunyuanportrait.windows import Windows, coverage, shift_at
 from tests.gpu.conditions import ClipInputs
 
 # latents (F, 4, h, w), motion (F, m, D), c_in (1), timestep (1) -> velocity (F, 4, h, w)
@@ -42,7 +42,7 @@ def run_clip(
     x = torch.from_numpy(schedule.add_noise(inputs.image_latents * 0, inputs.noise, float(sigmas[0]))).to(device)
     for i in range(sampling.executed_steps):
         shift = shift_at(i, shift=sampling.shift, size=size)
-        layout = windows(total, size=size, overlap=sampling.overlap, shift=shift)
+        layout = Windows(total, size=size, overlap=sampling.overlap, shift=shift)
         summed = torch.zeros_like(x)
         for indices in layout:
             frames = torch.tensor(indices, device=device)

@@ -48,7 +48,7 @@ def promise(name: str) -> NetworkSpec:
             sizes = tuple(
                 f"n{at}" if dim == "*" else SIZES[dim] if isinstance(dim, str) else dim for at, dim in enumerate(dims)
             )
-            dtype = "int64" if tensor.endswith("_id") else "float32"
+            dtype = "int64" if tensor.endswith("_id") or tensor == "slots" else "float32"
             found.append(TensorSpec(name=tensor, dims=sizes, dtype=dtype))
         sides.append(tuple(found))
     named = {dim for side in sides for tensor in side for dim in tensor.dims if isinstance(dim, str)}

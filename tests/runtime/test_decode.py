@@ -10,6 +10,15 @@ from runtime.decode import Chunk, chunks, decode, to_uint8
 from tests.fakes import FakeBackend, spec
 
 
+def decode_all(backend, session, latents, **numbers):
+    """Of latents that are all there."""
+
+    def part(frames):
+        return backend.view(latents, frames.start, frames.stop)
+
+    return decode(backend, session, part, frames=latents.shape[0], **numbers)
+
+
 def decoder(backend, *, most=8):
     """A decoder that mixes the frames of a chunk, as the real one does: each sees its neighbours, zeros beyond."""
 
@@ -31,7 +40,7 @@ def test_the_frames_are_those_of_decoding_every_chunk(n, pad, chunk):
     latents = np.random.default_rng(0).standard_normal((n + 2 * pad, 4, 2, 2), dtype=np.float32)
     session = decoder(backend, most=40)
     every = [session.formula(latents[i : i + chunk])["frames"] for i in range(0, len(latents), chunk)]
-    frames = list(decode(backend, session, backend.upload(latents), pad_frames=pad, chunk=chunk))
+    frames = list(decode_all(backend, session, backend.upload(latents), pad_frames=pad, chunk=chunk))
     assert [i for i, _ in frames] == list(range(n))
     np.testing.assert_array_equal(np.stack([f for _, f in frames]), np.concatenate(every)[pad : pad + n])
 
@@ -41,7 +50,7 @@ def test_chunks_that_hold_only_padding_are_not_decoded():
     assert chunks(130, chunk=8, pad_frames=15)[-1] == Chunk(start=112, stop=120, keep_start=112, keep_stop=115)
     backend = FakeBackend()
     session = decoder(backend)
-    list(decode(backend, session, backend.upload(np.zeros((31, 4, 2, 2), np.float32)), pad_frames=15, chunk=8))
+    list(decode_all(backend, session, backend.upload(np.zeros((31, 4, 2, 2), np.float32)), pad_frames=15, chunk=8))
     assert session.runs == [{"latents": (8, 4, 2, 2)}]  # one frame of thirty-one is wanted
 
 
@@ -49,7 +58,7 @@ def test_a_frame_leaves_before_the_next_chunk_is_decoded_and_stays_what_it_was()
     backend = FakeBackend()
     session = decoder(backend)
     latents = backend.upload(np.random.default_rng(0).standard_normal((20, 4, 2, 2), dtype=np.float32))
-    stream = decode(backend, session, latents, pad_frames=0, chunk=8)
+    stream = decode_all(backend, session, latents, pad_frames=0, chunk=8)
     _, first = next(stream)
     assert len(session.runs) == 1
     before = first.copy()
@@ -74,13 +83,13 @@ def test_a_nan_names_its_frames():
     latents = np.zeros((20, 4, 2, 2), np.float32)
     latents[12] = np.nan
     with pytest.raises(NonFiniteError, match="vae_decoder: frames 6 to 13: "):
-        list(decode(backend, decoder(backend), backend.upload(latents), pad_frames=2, chunk=8))
+        list(decode_all(backend, decoder(backend), backend.upload(latents), pad_frames=2, chunk=8))
 
 
 def test_a_chunk_longer_than_the_bundle_decodes_is_refused():
     backend = FakeBackend()
     with pytest.raises(BundleError, match="decodes at most 8 frames at a time, asked for 9; lower decode_chunk"):
-        list(decode(backend, decoder(backend), backend.upload(np.zeros((9, 4, 2, 2))), pad_frames=0, chunk=9))
+        list(decode_all(backend, decoder(backend), backend.upload(np.zeros((9, 4, 2, 2))), pad_frames=0, chunk=9))
 
 
 def test_pixels_are_truncated_and_clamped():

@@ -58,7 +58,7 @@ class TemporalResBlock(nn.Module):
     def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         if emb is not None:
-            h = h + self.time_emb_proj(emb)[:, :, None, None]
+            h = h + self.time_emb_proj(emb).reshape(-1, h.shape[1], 1, 1)
         return self.conv2(F.silu(self.norm2(h)))
 
 

@@ -129,19 +129,11 @@ class SelfAttention(nn.Module):
         return self.to_out[0](attend(self.to_q(x), self.to_k(x), self.to_v(x), self.heads))
 
     def over_frames(self, x: Tensor, frames: int) -> Tensor:
-        """x (R*F, S, C). The heads are split and the frames brought together in one transposition."""
+        """x (R*F, S, C). A pixel's frames are brought together once, before they are projected."""
         _, cells, width = x.shape
-        head_width = width // self.heads
-
-        def by_pixel(t: Tensor) -> Tensor:
-            t = t.reshape(-1, frames, cells, self.heads, head_width).permute(0, 2, 3, 1, 4)
-            return t.reshape(-1, self.heads, frames, head_width)
-
-        attended = F.scaled_dot_product_attention(
-            by_pixel(self.to_q(x)), by_pixel(self.to_k(x)), by_pixel(self.to_v(x))
-        )
-        attended = attended.reshape(-1, cells, self.heads, frames, head_width).permute(0, 3, 1, 2, 4)
-        return self.to_out[0](attended.reshape(-1, cells, width))
+        by_pixel = x.reshape(-1, frames, cells, width).transpose(1, 2).reshape(-1, frames, width)
+        attended = self.forward(by_pixel).reshape(-1, cells, frames, width).transpose(1, 2)
+        return attended.reshape(-1, cells, width)
 
 
 class MotionProjections(nn.Module):

@@ -14,14 +14,14 @@ import numpy as np
 
 from hp_trt.measure.metrics.fidelity import require_alike
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.windows import shift_at, windows
+from runtime.hunyuanportrait.windows import Windows, shift_at
 
 
 def joints(frames: int, sampling: Sampling) -> list[int]:
     """Frames k in 1 .. `frames` - 1 with a joint between k - 1 and k, counted as the clip's result is (no padding)."""
     padded, size = frames + 2 * sampling.pad_frames, sampling.window
     shift = shift_at(sampling.executed_steps - 1, shift=sampling.shift, size=size)
-    layout = windows(padded, size=size, overlap=sampling.overlap, shift=shift)
+    layout = Windows(padded, size=size, overlap=sampling.overlap, shift=shift)
     holders = [frozenset(w for w, held in enumerate(layout) if t in held) for t in range(padded)]
     first = sampling.pad_frames
     return [k for k in range(1, frames) if holders[first + k] != holders[first + k - 1]]

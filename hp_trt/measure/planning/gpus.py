@@ -1,9 +1,12 @@
 """What graphics cards can do at best, from their makers' data sheets.
 
 Dense peaks, without sparsity, of tensor cores that add up in fp32: on GeForce cards that is half of the number with
-fp16 sums. Cards run below them, so a prediction takes a part of each peak. That part is an assumption (`ATTAINABLE`)
-until a machine is measured: about 790 of an H200's 989 TFLOP/s were measured in plain bf16 matrix products, whole
-networks reach less.
+fp16 sums. Cards run below them, so a prediction takes a part of each peak. That part, each card's `attainable`, is
+arithmetic until a machine is measured: of the full-size denoiser, part by part, the longer of its products (at 80 % of
+what a plain product reaches, attention at 50 %) and of its traffic, fused as a builder usually does. A plain product
+reaches 0.8 of the sheet's peak (measured on an H100 and an H200: 798 and 788 TFLOP/s) and all of it on GeForce cards,
+whose peak is that of fp32 sums (RTX 4090); a copy 0.9 of the sheet's bytes/s. The table of these parts is in
+`tests/hp_trt/measure/planning/test_paper.py`, which holds every card against it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from dataclasses import dataclass
 
 from engines.errors import InputError
 
-ATTAINABLE = 0.55  # of peak arithmetic and of peak bandwidth, by whole networks: an assumption
 LAUNCH_S = 20e-6  # of one graph call, as a CUDA graph; measured nowhere yet: an assumption
 HERE = "here"
 
@@ -30,6 +32,7 @@ class Gpu:
     fp8: float | None
     int8: float | None
     bandwidth: float  # bytes/s
+    attainable: float  # part of peak arithmetic and of peak bandwidth that whole networks reach: arithmetic
     memory_bytes: int  # as sold: a driver shows a sixteenth less where ECC keeps its bits in GDDR (T4, A10, L4, L40S)
 
     def peak(self, dtype: str) -> float:
@@ -44,7 +47,15 @@ class Gpu:
 
 
 def _card(
-    name: str, capability: str, fp32: float, fp16: float, fp8: float | None, int8: float | None, gb_s: float, gib: int
+    name: str,
+    capability: str,
+    fp32: float,
+    fp16: float,
+    fp8: float | None,
+    int8: float | None,
+    gb_s: float,
+    gib: int,
+    attainable: float,
 ) -> Gpu:
     """From TFLOP/s, GB/s and GiB."""
     return Gpu(
@@ -55,6 +66,7 @@ def _card(
         fp8=None if fp8 is None else fp8 * 1e12,
         int8=None if int8 is None else int8 * 1e12,
         bandwidth=gb_s * 1e9,
+        attainable=attainable,
         memory_bytes=gib * 2**30,
     )
 
@@ -72,27 +84,33 @@ def _card(
 GPUS = {
     gpu.name: gpu
     for gpu in (
-        # name, capability, TFLOP/s in fp32, fp16, fp8, int8, GB/s, GiB
-        _card("B200", "10.0", 75, 2250, 4500, 4500, 7700, 180),  # NVIDIA Blackwell data sheet, HGX B200, a GPU
-        _card("H200", "9.0", 67, 989, 1979, 1979, 4800, 141),  # NVIDIA H200 data sheet, SXM
-        _card("H100", "9.0", 67, 989, 1979, 1979, 3350, 80),  # NVIDIA H100 data sheet, SXM
-        _card("H100 PCIe", "9.0", 51, 756, 1513, 1513, 2000, 80),  # NVIDIA H100 data sheet, PCIe
-        _card("A100", "8.0", 19.5, 312, None, 624, 2039, 80),  # NVIDIA A100 data sheet, 80 GB SXM
-        _card("A100 40GB", "8.0", 19.5, 312, None, 624, 1555, 40),  # NVIDIA A100 whitepaper, table 4
-        _card("A30", "8.0", 10.3, 165, None, 330, 933, 24),  # NVIDIA A30 data sheet; fp32 worked out
-        _card("A10", "8.6", 31.2, 125, None, 250, 600, 24),  # NVIDIA A10 data sheet
-        _card("L40S", "8.9", 91.6, 362, 733, 733, 864, 48),  # NVIDIA L40S data sheet
-        _card("L4", "8.9", 30.3, 121, 242, 242, 300, 24),  # NVIDIA L4 data sheet
-        _card("T4", "7.5", 8.1, 65, None, 130, 320, 16),  # NVIDIA T4 data sheet; fp16 only, no bf16
-        _card("RTX A6000", "8.6", 38.7, 154.8, None, 309.7, 768, 48),  # NVIDIA Ampere GA102 whitepaper, table 3
-        _card("RTX 6000 Ada", "8.9", 91.1, 364.2, 728.5, 728.5, 960, 48),  # NVIDIA Ada whitepaper, professional cards
-        _card("RTX 5090", "12.0", 104.8, 209.5, 419, 838, 1792, 32),  # NVIDIA RTX Blackwell whitepaper, appendix A
-        _card("RTX 5080", "12.0", 56.3, 112.6, 225.1, 450.2, 960, 16),  # the same, appendix B; 8-bit worked out
-        _card("RTX 5070 Ti", "12.0", 43.9, 87.9, 175.8, 351.5, 896, 16),  # the same, appendix C; 8-bit, GB/s worked out
-        _card("RTX 4090", "8.9", 82.6, 165.2, 330.3, 660.6, 1008, 24),  # NVIDIA Ada whitepaper 2.02, appendix A
-        _card("RTX 4080", "8.9", 48.7, 97.5, 194.9, 389.9, 716.8, 16),  # the same, appendix B; 8-bit worked out
-        _card("RTX 3090", "8.6", 35.6, 71, None, 284, 936, 24),  # NVIDIA Ampere GA102 whitepaper, appendix A
-        _card("RTX 3080", "8.6", 29.8, 59.5, None, 238, 760, 10),  # the same; int8 worked out
+        # name, capability, TFLOP/s in fp32, fp16, fp8, int8, GB/s, GiB, attainable
+        _card("B200", "10.0", 75, 2250, 4500, 4500, 7700, 180, 0.40),  # NVIDIA Blackwell data sheet, HGX B200, a GPU
+        _card("H200", "9.0", 67, 989, 1979, 1979, 4800, 141, 0.45),  # NVIDIA H200 data sheet, SXM
+        _card("H100", "9.0", 67, 989, 1979, 1979, 3350, 80, 0.40),  # NVIDIA H100 data sheet, SXM
+        _card("H100 PCIe", "9.0", 51, 756, 1513, 1513, 2000, 80, 0.37),  # NVIDIA H100 data sheet, PCIe
+        _card("A100", "8.0", 19.5, 312, None, 624, 2039, 80, 0.48),  # NVIDIA A100 data sheet, 80 GB SXM
+        _card("A100 40GB", "8.0", 19.5, 312, None, 624, 1555, 40, 0.45),  # NVIDIA A100 whitepaper, table 4
+        _card("A30", "8.0", 10.3, 165, None, 330, 933, 24, 0.47),  # NVIDIA A30 data sheet; fp32 worked out
+        _card("A10", "8.6", 31.2, 125, None, 250, 600, 24, 0.45),  # NVIDIA A10 data sheet
+        _card("L40S", "8.9", 91.6, 362, 733, 733, 864, 48, 0.36),  # NVIDIA L40S data sheet
+        _card("L4", "8.9", 30.3, 121, 242, 242, 300, 24, 0.36),  # NVIDIA L4 data sheet
+        _card("T4", "7.5", 8.1, 65, None, 130, 320, 16, 0.45),  # NVIDIA T4 data sheet; fp16 only, no bf16
+        _card("RTX A6000", "8.6", 38.7, 154.8, None, 309.7, 768, 48, 0.45),  # NVIDIA Ampere GA102 whitepaper, table 3
+        _card(
+            "RTX 6000 Ada", "8.9", 91.1, 364.2, 728.5, 728.5, 960, 48, 0.37
+        ),  # NVIDIA Ada whitepaper, professional cards
+        _card(
+            "RTX 5090", "12.0", 104.8, 209.5, 419, 838, 1792, 32, 0.61
+        ),  # NVIDIA RTX Blackwell whitepaper, appendix A
+        _card("RTX 5080", "12.0", 56.3, 112.6, 225.1, 450.2, 960, 16, 0.61),  # the same, appendix B; 8-bit worked out
+        _card(
+            "RTX 5070 Ti", "12.0", 43.9, 87.9, 175.8, 351.5, 896, 16, 0.63
+        ),  # the same, appendix C; 8-bit, GB/s worked out
+        _card("RTX 4090", "8.9", 82.6, 165.2, 330.3, 660.6, 1008, 24, 0.57),  # NVIDIA Ada whitepaper 2.02, appendix A
+        _card("RTX 4080", "8.9", 48.7, 97.5, 194.9, 389.9, 716.8, 16, 0.59),  # the same, appendix B; 8-bit worked out
+        _card("RTX 3090", "8.6", 35.6, 71, None, 284, 936, 24, 0.65),  # NVIDIA Ampere GA102 whitepaper, appendix A
+        _card("RTX 3080", "8.6", 29.8, 59.5, None, 238, 760, 10, 0.65),  # the same; int8 worked out
     )
 }
 

@@ -18,7 +18,7 @@ from engines.families import FamilyName, Provider
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
 from hp_trt.config import RuntimeConfig
-from hp_trt.measure.planning.gpus import ATTAINABLE, HERE, find_card
+from hp_trt.measure.planning.gpus import HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
 from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
@@ -47,7 +47,7 @@ class PredictConfig:
     rate: float | None = None  # driving frames a second; None: as many as are wished for, or 25
     fps: float | None = None  # a wish
     latency_s: float | None = None  # a wish
-    attainable: float = ATTAINABLE  # of a card's peaks
+    attainable: float | None = None  # of a card's peaks; None: the card's own part
     family: FamilyName = "onnxruntime"  # how "here" is measured
     provider: Provider = "cpu"
     device_id: int = 0
@@ -67,7 +67,7 @@ class PredictConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"--{name.removesuffix('_s')} must be above 0, got {value}")
-        if not 0 < self.attainable <= 1:
+        if self.attainable is not None and not 0 < self.attainable <= 1:
             raise InputError(
                 f"--attainable is a part of the card's peaks, above 0 and at most 1, got {self.attainable}"
             )
@@ -210,12 +210,12 @@ def _speed(
 ) -> tuple[Speed, tuple[str, ...]]:
     if config.gpu != HERE:
         card = find_card(config.gpu)
-        return Card(gpu=card, attainable=config.attainable), ()
+        return Card(gpu=card, assumed=config.attainable), ()
     gpu = find_gpu(config.device_id)
     if bundle is None:
         if isinstance(gpu, InstalledGpu):
             card = replace(find_card(gpu.name, gpu.capability), memory_bytes=gpu.total_bytes)
-            return Card(gpu=card, attainable=config.attainable), (
+            return Card(gpu=card, assumed=config.attainable), (
                 f"{gpu.name} by its data sheet; with --bundle it is measured",
             )
         raise InputError(
@@ -265,7 +265,7 @@ def _notes(prediction: Prediction, speed: Speed, config: PredictConfig, model: P
     grows = "it does not grow with the sound" if spoken else grows
     if isinstance(speed, Card):
         notes.append(
-            f"{config.attainable:.0%} of the card's dense peaks are taken to be reached: an assumption, "
+            f"{speed.attainable:.0%} of the card's dense peaks are taken to be reached: an assumption, "
             "--attainable sets another"
         )
     if prediction.missing:

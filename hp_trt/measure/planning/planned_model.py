@@ -176,7 +176,7 @@ class PlannedModel:
         """Of the graph of one call, at its window."""
         if not call.total:
             return self.cost(call.graph, self.room.counted_frames(call))
-        flops = 8 * call.frames * self.cells  # a matrix product of four channels, nothing else
+        flops = 8 * call.frames * self.cells  # a weighted sum of four channels, nothing else
         return Cost(flops=flops, moved_bytes=0.0, held_bytes=0.0, weight_bytes=0.0, dtype="float32")
 
     def cost(self, graph: str, frames: int = 0) -> Cost:
@@ -206,13 +206,13 @@ class PlannedModel:
 
     def flops(self, call: Call) -> float:
         """Of all its times."""
-        return call.times * call.units * (call.total or 1) * self.of_call(call).flops
+        return call.times * call.units * self.of_call(call).flops
 
     def bytes(self, call: Call) -> float:
         """Moved, at the least, by all its times: everything but products and attention is taken to be fused."""
         if call.total:
-            slots = call.units * call.frames
-            return call.times * 4 * (4 * self.cells * (2 * call.total + slots) + call.total * slots)
+            weights = call.units * call.frames
+            return call.times * 4 * (4 * self.cells * (2 * call.frames + call.total) + weights)
         cost = self.of_call(call)
         return call.times * (cost.weight_bytes + call.units * cost.moved_bytes)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from hp_trt.measure.planning.gpus import ATTAINABLE, LAUNCH_S, Gpu
+from hp_trt.measure.planning.gpus import LAUNCH_S, Gpu
 from hp_trt.measure.planning.planned_model import Order, PlannedModel, clips_of, rounds
 from runtime.work import Call, Work
 
@@ -50,15 +50,19 @@ class Speed(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A card by its data sheet. `attainable`: the part of its peaks that whole networks reach."""
+    """A card by its data sheet. `assumed`: the part of its peaks that whole networks reach, in place of the card's."""
 
     gpu: Gpu
-    attainable: float = ATTAINABLE
+    assumed: float | None = None
     cores: float = 1.0
 
     @property
     def name(self) -> str:
         return self.gpu.name
+
+    @property
+    def attainable(self) -> float:
+        return self.gpu.attainable if self.assumed is None else self.assumed
 
     @property
     def memory_bytes(self) -> int | None:

@@ -15,13 +15,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from engines import families
 from engines.errors import InputError, NonFiniteError
 from engines.onnx_backend import OPTIONS_OF_KIND
+from engines.plans import PlanOptions
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from export.blocks import GEGLU
 from export.graphs.quantize import LARGEST, encode, quantize, scales
 from export.graphs.trace import export_onnx
 from export.hunyuanportrait.graphs import bundle_graphs
+from export.plans.plan import build_plan
+from export.plans.plan_target import plan_target
 from export.weights.random import load_random
 from tests.export.tiny import TINY
 
@@ -145,11 +149,12 @@ def weight_kinds(path: Path) -> dict[str, str]:
     return found
 
 
+TIME = f"Conv ({WIDTH}, {WIDTH}, 3, 1)"
 LEFT_FLOAT = {
     f"Conv ({WIDTH}, 4, 3, 3)",  # the first
     f"Conv (4, {WIDTH}, 3, 3)",  # the last
     f"Conv ({WIDTH}, {WIDTH}, 1, 1)",
-    f"Conv ({WIDTH}, {WIDTH}, 3, 1)",
+    TIME,
     f"Conv ({WIDTH}, {WIDTH}, 3, 1, 1)",
     f"Gemm ({WIDTH}, 8)",  # an embedding
 }
@@ -172,14 +177,79 @@ def test_linears_and_convolutions_in_space_are_int8_and_the_others_are_left(smal
     assert report.samples == len(SAMPLES)
 
 
-def test_fp8_and_who_asks_for_no_convolutions_get_linears_alone(small, tmp_path):
-    quantize(small, tmp_path / "fp8.onnx", kind="fp8", samples=SAMPLES)
-    report = quantize(small, tmp_path / "int8.onnx", kind="int8", samples=SAMPLES, convolutions=False)
-    for kind, name in (("fp8", "FLOAT8E4M3FN"), ("int8", "INT8")):
-        kinds = weight_kinds(tmp_path / f"{kind}.onnx")
-        assert {weight for weight, stored in kinds.items() if stored == name} == LINEARS
-        assert kinds[SPACE] == "FLOAT"
+def test_onnx_runtimes_int8_has_linears_alone(small, tmp_path):
+    report = quantize(small, tmp_path / "int8.onnx", kind="int8", samples=SAMPLES, for_tensorrt=False)
+    kinds = weight_kinds(tmp_path / "int8.onnx")
+    assert {weight for weight, stored in kinds.items() if stored == "INT8"} == LINEARS
+    assert kinds[SPACE] == "FLOAT"
     assert report.left["convolution, not asked for"] == 1
+
+
+def test_fp8_has_the_convolutions_along_time_too(small, tmp_path):
+    report = quantize(small, tmp_path / "fp8.onnx", kind="fp8", samples=SAMPLES)
+    kinds = weight_kinds(tmp_path / "fp8.onnx")
+    assert {weight for weight, stored in kinds.items() if stored == "FLOAT8E4M3FN"} == {*LINEARS, SPACE, TIME}
+    assert report.quantized == {"Conv": 2, "MatMul": 4}
+    assert report.left["convolution along time"] == 1  # the one in three dimensions
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("for_tensorrt", [True, False])
+def test_for_tensorrt_a_tensor_is_rounded_once_whoever_reads_it(small, tmp_path, kind, for_tensorrt):
+    """The halves of a GEGLU read the same tokens."""
+    report = quantize(small, tmp_path / "q.onnx", kind=kind, samples=SAMPLES, for_tensorrt=for_tensorrt)
+    rounded = [node for node in onnx.load(tmp_path / "q.onnx").graph.node if node.op_type == "QuantizeLinear"]
+    tensors = {node.input[0] for node in rounded}
+    assert len(tensors) == sum(report.quantized.values()) - 1
+    assert len(rounded) == len(tensors) + (0 if for_tensorrt else 1)
+
+
+def three_convolutions(path: Path, width: int, kernel: tuple[int, int]) -> NetworkSpec:
+    """In fp16: a thin one to `width` channels, a wide one with this kernel, a thin one back."""
+    draw, nodes, weights, value = np.random.default_rng(0), [], [], "x"
+    for i, (given, made, k) in enumerate([(8, width, (3, 3)), (width, width, kernel), (width, 8, (3, 3))]):
+        weight = draw.standard_normal((made, given, *k)) / np.sqrt(given * k[0] * k[1])
+        weights.append(numpy_helper.from_array(weight.astype(np.float16), f"w{i}"))
+        nodes.append(
+            helper.make_node("Conv", [value, f"w{i}"], [f"y{i}"], name=f"c{i}", pads=[k[0] // 2, k[1] // 2] * 2)
+        )
+        value = f"y{i}"
+    half, sizes = TensorProto.FLOAT16, ["rows", 8, 32, 32]
+    graph = helper.make_graph(
+        nodes,
+        "three",
+        [helper.make_tensor_value_info("x", half, sizes)],
+        [helper.make_tensor_value_info("y2", half, sizes)],
+        weights,
+        value_info=[helper.make_tensor_value_info(f"y{i}", half, ["rows", width, 32, 32]) for i in (0, 1)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), path)
+    return NetworkSpec(
+        name="three",
+        inputs=(TensorSpec(name="x", dims=("rows", 8, 32, 32), dtype="float16"),),
+        outputs=(TensorSpec(name="y2", dims=("rows", 8, 32, 32), dtype="float16"),),
+        ranges={"rows": DimRange(min=1, opt=2, max=3)},
+    )
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (3, 1)])
+@pytest.mark.parametrize("capability", ["8.9", "12.0"])
+def test_tensorrt_for_rtx_builds_convolutions_in_fp8(tmp_path, capability, kernel):
+    """Nobody can run them here. That the plan holds the wide one's weights in 8 bits is seen by its size."""
+    if not families.is_installed(families.RTX):
+        pytest.skip("needs TensorRT for RTX")
+    spec = three_convolutions(tmp_path / "half.onnx", 768, kernel)
+    x = np.random.default_rng(1).standard_normal((2, 8, 32, 32)).astype(np.float16)
+    report = quantize(tmp_path / "half.onnx", tmp_path / "fp8.onnx", kind="fp8", samples=[{"x": x}])
+    assert report.quantized == {"Conv": 1}
+    sizes = {}
+    for name in ("half", "fp8"):
+        out, target = tmp_path / f"{name}.plan", plan_target(families.RTX, [capability], PlanOptions())
+        made = build_plan(families.RTX, spec=spec, onnx=tmp_path / f"{name}.onnx", out=out, target=target)
+        assert [layer["type"] for layer in made.layers].count("CONVOLUTION") == 3
+        sizes[name] = out.stat().st_size
+    saved = 768 * 768 * kernel[0] * kernel[1]  # a byte a weight; kernels themselves differ by some 100 kB
+    assert sizes["half"] - sizes["fp8"] > 0.8 * saved
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -214,7 +284,7 @@ def test_an_int8_product_is_off_by_half_a_step_of_each_factor_at_most(tmp_path, 
     source = one_linear(tmp_path / "one.onnx", weight)
     quantize(source, tmp_path / "q.onnx", kind="int8", samples=[{"x": x}])
 
-    x_step, w_step = number(tmp_path / "q.onnx", "y.x_scale"), number(tmp_path / "q.onnx", "y.weight_scale")
+    x_step, w_step = number(tmp_path / "q.onnx", "x.x_scale"), number(tmp_path / "q.onnx", "y.weight_scale")
     assert x_step.dtype == w_step.dtype == dtype
     wide_x, wide_w, half_x, half_w = (a.astype(np.float64) for a in (x[0], weight, x_step / 2, w_step / 2))
     allowed = np.abs(wide_x).sum(1)[:, None] * half_w + half_x * np.abs(wide_w).sum(0) + 32 * half_x * half_w
@@ -230,14 +300,14 @@ def test_ranges_follow_the_largest_magnitude_of_all_samples(tmp_path, kind):
     few, many = np.full((1, 2, 4), 0.5, np.float32), np.full((1, 7, 4), 0.25, np.float32)
     few[0, 1, 2] = -3.0
     quantize(source, tmp_path / "q.onnx", kind=kind, samples=iter([{"x": many}, {"x": few}, {"x": many}]))
-    assert number(tmp_path / "q.onnx", "y.x_scale") == np.float32(3.0 / LARGEST[kind])
+    assert number(tmp_path / "q.onnx", "x.x_scale") == np.float32(3.0 / LARGEST[kind])
     # Beyond what was seen, values saturate; QuantizeLinear uses -128 too, a step further.
     assert run(tmp_path / "q.onnx", {"x": 10 * few}, kind).min() == pytest.approx(-3.0, rel=1.01 / 127)
 
 
 def test_onnx_runtime_multiplies_integers_where_linears_share_an_input(small, tmp_path):
     """Only while each has a pair of its own, and equal pairs are not merged."""
-    quantize(small, tmp_path / "q.onnx", kind="int8", samples=SAMPLES)
+    quantize(small, tmp_path / "q.onnx", kind="int8", samples=SAMPLES, for_tensorrt=False)
     session(tmp_path / "q.onnx", "int8", tmp_path / "optimized.onnx")
     kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx", load_external_data=False).graph.node]
     assert kinds.count("MatMulIntegerToFloat") == 4

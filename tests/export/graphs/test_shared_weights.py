@@ -14,10 +14,10 @@ from engines.manifest import build_command
 from engines.onnx_backend import OnnxBackend
 from export.build import BuildConfig, build_bundle
 from export.graphs.shared_weights import share_weights
-from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.export.tiny import TINY
+from tests.runtime.hunyuanportrait.released_order import denoise
 
 pytestmark = pytest.mark.xdist_group("tiny-build")
 

@@ -44,7 +44,7 @@ def test_the_full_size_promises_are_those_of_the_design():
         "face_features": (320, 64, 64),
     }
     assert dims["talk_vae_encoder"] == {"pictures": ("pictures", 3, 512, 512), "mean": ("pictures", 4, 64, 64)}
-    assert dims["stitch"]["velocities"] == ("windows", 16, 4, 64, 64)
+    assert dims["stitch"]["velocities"] == ("total", 4, 64, 64)
     assert dims["talk_vae_decoder"] == {"latents": ("chunk", 4, 64, 64), "frames": ("chunk", 3, 512, 512)}
     ranges = {name: {d: (r.min, r.opt, r.max) for d, r in spec.ranges.items()} for name, spec in specs.items()}
     assert ranges["speech_encoder"] == {"samples": (400, 960_000, 1_100_000), "frames": (1, 1500, 1600)}

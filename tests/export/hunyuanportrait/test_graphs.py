@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from export.hunyuanportrait.reference import schedule
 from export.hunyuanportrait.reference.unet import ReferenceUNet
 from export.hunyuanportrait.reference.windows import coverage, window_frames, window_starts
 from export.weights.random import load_random
-from hp_trt.config import RuntimeConfig
+from runtime.hunyuanportrait.denoise import check_overlap
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.windows import stitch_matrix
+from runtime.hunyuanportrait.windows import Windows
 from runtime.schedule import euler_coefficients, input_scales
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
 from tests.export.tiny import TINY
@@ -132,8 +133,14 @@ def test_stitching_is_the_average_of_the_windows_stepped_latents(frames, size, o
     expected = total / coverage(indices, frames)[:, None, None, None]
 
     a, b = (torch.from_numpy(n) for n in euler_coefficients(np.array([5.0, 3.0])))
-    made = Stitch()(x, velocities, torch.from_numpy(stitch_matrix(frames, indices)), a, b)
-    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)  # float32 at latents of about 10
+    flat, shown = velocities.flatten(0, 1), [t for own in indices for t in own]
+    for own in indices:  # a window's frames, each with all the velocities of it
+        held = [[slot for slot, t in enumerate(shown) if t == frame] for frame in own]
+        most = max(map(len, held))
+        slots = torch.tensor([[*rows, *[0] * (most - len(rows))] for rows in held])
+        weights = torch.tensor([[1 / len(rows)] * len(rows) + [0.0] * (most - len(rows)) for rows in held])
+        made = Stitch()(x[own], flat, slots, weights, a, b)
+        torch.testing.assert_close(made, expected[own], rtol=0, atol=1e-5)  # float32 at latents of about 10
 
 
 @torch.no_grad()
@@ -174,14 +181,18 @@ def test_the_full_size_promises_are_those_of_the_design():
     assert [(r.min, r.max) for r in limits] == [(1, 3), (1, 8)]
 
 
-@pytest.mark.parametrize("frames", [2, 3, 8, 25, 256])
-def test_the_stitch_takes_every_clip_that_the_runtime_does_and_fits_an_engine(frames):
+@pytest.mark.parametrize("frames", [1, 2, 3, 8, 25, 256])
+def test_the_stitch_takes_windows_that_overlap_and_fits_an_engine(frames):
     spec = bundle_graphs(HUNYUANPORTRAIT.architecture, size=512, frames=frames, motion_px=256)["stitch"].spec
-    padded = RuntimeConfig().max_frames + 2 * Sampling().pad_frames
-    assert spec.ranges["total"].max >= padded
-    assert spec.ranges["windows"].max >= len(window_starts(padded, window=frames, overlap=min(3, frames - 1), shift=0))
     for tensor in (*spec.inputs, *spec.outputs):
         assert math.prod(spec.ranges[d].max if isinstance(d, str) else d for d in tensor.dims) < 2**31
+    session = SimpleNamespace(spec=spec)
+    for overlap in {0, min(3, frames - 1), frames // 2}:
+        check_overlap(session, Sampling(window=frames, overlap=overlap))
+    # The most velocities that a frame has: of a clip shorter than its window, or in windows that all but agree.
+    for clip in (1, 2, frames - 1, frames, frames + 1, 3 * frames):
+        layout = Windows(max(clip, 1), size=frames, overlap=frames - 1)
+        assert max(len(layout.holding(t)) for t in range(max(clip, 1))) <= spec.ranges["held"].max
 
 
 def test_half_precision_shows_in_the_tokens_alone():

@@ -78,10 +78,10 @@ def test_a_distilled_unet_takes_the_place_of_the_bundles_own():
 def test_the_live_stitch_is_the_clips_of_one_window():
     random = torch.Generator().manual_seed(0)
     latents, velocities = torch.randn(2, 5, 4, 2, 2, generator=random)
-    matrix = torch.diag(torch.tensor([0.0, 0.0, 1.0, 1.0, 0.5]))
+    weights = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.5])
     a, b = torch.tensor([0.7]), torch.tensor([-0.3])
-    made = LiveStitch()(latents, velocities, matrix, a, b)
-    torch.testing.assert_close(made, Stitch()(latents, velocities[None], matrix[:, None], a, b))
+    made = LiveStitch()(latents, velocities, torch.diag(weights), a, b)
+    torch.testing.assert_close(made, Stitch()(latents, velocities, torch.arange(5)[:, None], weights[:, None], a, b))
 
 
 # The denoiser's export is the longest: half a minute.

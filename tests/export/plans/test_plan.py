@@ -88,7 +88,13 @@ def attentive(onnx_cache):
 
 
 @pytest.mark.parametrize(
-    "options", [{"weight_streaming": True}, {"optimization_level": 0}, {"workspace_bytes": 1 << 30}]
+    "options",
+    [
+        {"weight_streaming": True},
+        {"optimization_level": 0},
+        {"workspace_bytes": 1 << 30},
+        {"max_aux_streams": 0, "tiling_optimization_level": 1},
+    ],
 )
 def test_options_that_a_cpu_can_build_give_a_plan(trt, small, tmp_path, options):
     build(*small, tmp_path / "p.plan", target=target(**options))
@@ -353,6 +359,7 @@ FAKE = SimpleNamespace(
     ProfilingVerbosity=SimpleNamespace(DETAILED="DETAILED"),
     HardwareCompatibilityLevel=SimpleNamespace(AMPERE_PLUS="AMPERE_PLUS"),
     MemoryPoolType=SimpleNamespace(WORKSPACE="WORKSPACE"),
+    TilingOptimizationLevel=SimpleNamespace(NONE="NONE", FAST="FAST", MODERATE="MODERATE", FULL="FULL"),
 )
 WIDE = NetworkSpec(
     name="wide",
@@ -366,7 +373,9 @@ def test_tensorrts_own_options_reach_its_builder():
     builder = RecordingBuilder()
     options = {"version_compatible": True, "hardware_compatible": True, "strip": True}
     wanted = dataclasses.replace(
-        target(**options, workspace_bytes=5, optimization_level=2), family="tensorrt", version="11.4.0"
+        target(**options, workspace_bytes=5, optimization_level=2, max_aux_streams=3, tiling_optimization_level=1),
+        family="tensorrt",
+        version="11.4.0",
     )
     config = make_config(FAKE, builder, WIDE, wanted)
     flags = {call[1] for call in config.calls if call[0] == "set_flag"}
@@ -376,6 +385,7 @@ def test_tensorrts_own_options_reach_its_builder():
     assert ("set_memory_pool_limit", "WORKSPACE", 5) in config.calls
     assert config.hardware_compatibility_level == "AMPERE_PLUS"
     assert config.builder_optimization_level == 2
+    assert (config.max_aux_streams, config.tiling_optimization_level) == (3, "FAST")
     assert not [call for call in config.calls if "compute_capability" in call[0]]
 
 

@@ -162,8 +162,8 @@ def test_what_moves_a_portrait_is_one_of_two_and_the_bundle_says_which(talk, sma
     refused(talk(audio=None), "moved by one of two, got neither")
     refused(talk(**moving), "is for hallo2", "by speech (audio), not by a driving video")
     refused(talk(bundle=small_bundle), "is for hunyuanportrait", "--preset talk_pocket --random-weights")
-    of_speech = ("--guidance=2", "--vocals=x.onnx", "--resume")
-    refused(talk(*of_speech, bundle=small_bundle, **moving), "--guidance, --vocals, --resume go with --audio")
+    of_speech = ("--guidance=2", "--vocals=x.onnx", "--released-plan")
+    refused(talk(*of_speech, bundle=small_bundle, **moving), "--guidance, --vocals, --released-plan go with --audio")
     assert empty(talk.folder)
 
 

@@ -22,7 +22,7 @@ from runtime.work import Call
 from tests.hp_trt.hallo2.bundles import FRAMES, good
 
 ROOM = PlannedHallo2()
-H100_FLOPS = 0.55 * 989e12
+H100_FLOPS = 0.40 * 989e12
 
 
 class Known:
@@ -51,14 +51,14 @@ def work_of(model, frames, profile="exact", steps=None):
     return ROOM.work(ROOM.profiles.find(profile), model, frames, steps=steps)
 
 
-def test_the_released_settings_are_five_times_too_slow_for_real_time_on_an_h100():
+def test_the_released_settings_are_seven_times_too_slow_for_real_time_on_an_h100():
     made = planned(frames=160)
     # Ten clips of 40 steps of 46 TFLOP and 40 of decoding; the rest is a hundredth
     assert made.prediction.total_s == pytest.approx(10 * (40 * 46e12 + 40.2e12) / H100_FLOPS, rel=0.03)
     data = made.to_json()["prediction"]
     assert data["clips_per_s"] == pytest.approx(10 / made.prediction.total_s)
     assert data["real_time"] == pytest.approx(160 / made.prediction.total_s / 25)
-    assert 4 < 1 / data["real_time"] < 6
+    assert 7 < 1 / data["real_time"] < 8
     text = printed(made)
     assert "clips        10 of 16 frames, 0.64 s each, 40 steps, both halves of guidance" in text
     assert "of real time (25 frames/s); stages one after the other" in text and "s a clip" in text

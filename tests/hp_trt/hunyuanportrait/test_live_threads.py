@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-import traceback
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from hp_trt.live.session import LiveSession
 from runtime.hunyuanportrait.live import LiveLoop
 from runtime.stages import Stages
-from tests.engines.fake_cuda import FakeDriver
+from tests.engines.fake_cuda import FakeDriver, ManyThreads
 from tests.hp_trt.hunyuanportrait.live_device import WINDOWS, LiveDevice, picture, plain_frames
 from tests.hp_trt.live.fake_stream import FakeOpener
 
@@ -23,35 +21,13 @@ LEVELS = [20 + i for i in range(6 + 7 * 16)]
 PATIENCE_S = 60
 
 
-class ManyThreads:
-    """A `FakeDriver` for several threads, one call at a time. `turn`: whose owner must not wait for the device."""
-
-    def __init__(self) -> None:
-        self._driver, self._lock = FakeDriver(total_bytes=2 << 30), threading.RLock()
-        self.turn: Any = None
-        self.waits_in_turn: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._driver, name)
-        return self._locked(name, found) if callable(found) else found
-
-    def _locked(self, name: str, call: Any) -> Any:
-        def locked(*args: Any, **named: Any) -> Any:
-            if name in ("event_synchronize", "stream_synchronize") and self.turn is not None and self.turn._is_owned():
-                self.waits_in_turn.append("".join(traceback.format_stack(limit=8)[:-1]))
-            with self._lock:
-                return call(*args, **named)
-
-        return locked
-
-
 @pytest.mark.parametrize("side_px", [64, 512])
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_session_over_plans_has_the_bits_of_the_plain_loop_and_waits_for_nothing_in_its_turn(
     tmp_path, overlap, side_px
 ):
     levels = LEVELS if side_px < 512 else LEVELS[: 6 + 7 * 5]
-    driver = ManyThreads()
+    driver = ManyThreads(FakeDriver(total_bytes=2 << 30))
     device = LiveDevice(tmp_path, side_px, driver=driver, overlap_decode=overlap)  # type: ignore[arg-type]
     with device.backend:
         made = _animated(device, driver, levels)
@@ -67,7 +43,7 @@ def test_a_wait_in_the_turn_would_be_found(tmp_path, monkeypatch):
     """As the loop once did it: the numbers of the window before are looked at while the turn is held."""
     window = LiveLoop.window
     monkeypatch.setattr(LiveLoop, "window", lambda loop, tokens: (window(loop, tokens), loop._guard.settle())[0])
-    driver = ManyThreads()
+    driver = ManyThreads(FakeDriver(total_bytes=2 << 30))
     device = LiveDevice(tmp_path, 64, driver=driver)  # type: ignore[arg-type]
     with device.backend:
         _animated(device, driver, LEVELS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engines.errors import InputError
@@ -86,6 +88,17 @@ def test_the_roles_of_a_live_sessions_threads_are_roles():
     assert {role for profile in own_profiles().values() for role in roles(profile)} | {"inner"} >= STREAMED
 
 
+@pytest.mark.parametrize(("name", "steps"), [("", 1), ("-2", 2), ("-3", 3), ("-4", 4)])
+def test_short_windows_are_live_ones_of_four_frames_in_one_to_four_steps(name, steps):
+    live, short = find_profile("live"), find_profile(f"live-short{name}")
+    assert (short.windows.size, short.windows.new_frames(1), short.sampling["steps"]) == (4, 3, steps)
+    windows = replace(live.windows, size=4)
+    same = replace(
+        live, name=short.name, about=short.about, windows=windows, sampling={**live.sampling, "steps": steps}
+    )
+    assert short == same  # the small decoder if there is one, and no guidance
+
+
 def test_sampling_is_the_bundles_then_the_profiles_then_the_callers():
     own, profile = {"steps": 9, "window": 5, "seed": 3}, find_profile("live")
     made = sampling_of(own, profile, seed=4, steps=None)
@@ -95,11 +108,9 @@ def test_sampling_is_the_bundles_then_the_profiles_then_the_callers():
 
 
 def test_what_a_cut_does_is_released_in_exact_and_anew_elsewhere(tmp_path):
-    assert {name: profile.cuts for name, profile in own_profiles().items()} == {
-        "exact": "released",
-        "balanced": "anew",
-        "live": "anew",
-    }
+    own = own_profiles()
+    assert own["exact"].cuts == "released"
+    assert {profile.cuts for name, profile in own.items() if name != "exact"} == {"anew"}
     file = tmp_path / "mine.toml"
     file.write_text(
         '[a]\nmode = "live"\n[b]\nbase = "live"\ncuts = "released"\n[c]\nbase = "balanced"\n[d]\nsteps = 2\n'

@@ -16,7 +16,6 @@ from hp_trt.hunyuanportrait.portrait import portrait_crop
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.pixels import crop_resized
 from runtime.decode import decode, to_uint8
-from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.encode import encode_motion, encode_portrait
 from runtime.hunyuanportrait.memory_bank import MotionBank
 from runtime.hunyuanportrait.sampling import Sampling
@@ -30,6 +29,7 @@ from tests.golden_program import (
     motion_px,
     portrait_faces,
 )
+from tests.runtime.hunyuanportrait.released_order import denoise, parts_of
 
 
 def sampling_of(case: Case) -> Sampling:
@@ -115,7 +115,16 @@ def test_program_on_exported_graphs_matches_its_golden_case(case_name, onnx_cach
         sampling=sampling,
     )
     decoder, pad = sessions["vae_decoder"], sampling.pad_frames
-    made = list(decode(backend, decoder, latents, pad_frames=pad, chunk=sampling.decode_chunk))
+    made = list(
+        decode(
+            backend,
+            decoder,
+            parts_of(backend, latents),
+            frames=latents.shape[0],
+            pad_frames=pad,
+            chunk=sampling.decode_chunk,
+        )
+    )
     assert [index for index, _ in made] == list(range(len(frames)))
 
     paste = PasteBack(inputs["source_image"], portrait.box)

@@ -124,11 +124,11 @@ def fake_sessions(
             )
         return to("float32", velocity=v)
 
-    def run_stitch(latents, velocities, matrix, a, b):
-        mean = np.einsum("twi,wichd->tchd", matrix, velocities)
+    def run_stitch(latents, velocities, slots, weights, a, b):
+        mean = (weights[:, :, None, None, None] * velocities[slots]).sum(1)
         return to("float32", next_latents=a * latents + b * mean)
 
-    token = dict.fromkeys(
+    token = {"slots": "int64"} | dict.fromkeys(
         ["tokens", "image_tokens", "audio_tokens"]
         + [f"{name}_{i}" for name in ("bank", "key", "value", "motion") for i in banks],
         token_dtype,
@@ -148,9 +148,10 @@ def fake_sessions(
         **({"row_weights": (2,)} if both else {}),
     }
     stitch = {
-        "latents": ("total", *CELL),
-        "velocities": ("windows", f, *CELL),
-        "matrix": ("total", "windows", f),
+        "latents": (f, *CELL),
+        "velocities": ("total", *CELL),
+        "slots": (f, "held"),
+        "weights": (f, "held"),
         "a": (1,),
         "b": (1,),
     }
@@ -190,7 +191,7 @@ def fake_sessions(
             {"embeddings": ("steps", EMBEDDING)},
         ),
         "denoiser": session(run_denoiser, name, denoiser, {"velocity": (f, *CELL)}, repeated=True),
-        "stitch": session(run_stitch, "stitch", stitch, {"next_latents": ("total", *CELL)}),
+        "stitch": session(run_stitch, "stitch", stitch, {"next_latents": (f, *CELL)}),
         "decoder": session(
             lambda latents: to("float32", frames=decode(latents)),
             "talk_vae_decoder",

@@ -58,7 +58,7 @@ def test_work_is_what_the_chain_runs(frames, clip, m, both, chunk):
     for session in sessions.values():
         for shapes in session.runs:
             sizes = session.spec.check_inputs({t.name: _Shaped(shapes[t.name], t.dtype) for t in session.spec.inputs})
-            unit = {"stitch": "windows", "reference": "rows", "talk_vae_encoder": "pictures", "talk_steps": "steps"}
+            unit = {"stitch": "held", "reference": "rows", "talk_vae_encoder": "pictures", "talk_steps": "steps"}
             dim = unit.get(session.spec.name) or session.spec.unit
             ran[session.spec.name, sizes[dim] if dim else 1] += 1
     of_sound = {"speech_encoder", "audio_tokens"}

@@ -50,8 +50,8 @@ def fake_sessions(
             total += weight * velocity(latents * c_in, *contexts, step_embedding, pose_features)
         return {"velocity": total.astype(np.float32)}
 
-    def stitch(latents, velocities, matrix, a, b):
-        mean = np.einsum("twi,wichd->tchd", matrix, velocities)
+    def stitch(latents, velocities, slots, weights, a, b):
+        mean = (weights[:, :, None, None, None] * velocities[slots]).sum(1)
         return {"next_latents": (a * latents + b * mean).astype(np.float32)}
 
     cell = (CHANNELS, H, W)
@@ -75,13 +75,15 @@ def fake_sessions(
             spec(
                 "stitch",
                 {
-                    "latents": ("total", *cell),
-                    "velocities": ("windows", window, *cell),
-                    "matrix": ("total", "windows", window),
+                    "latents": (window, *cell),
+                    "velocities": ("total", *cell),
+                    "slots": (window, "held"),
+                    "weights": (window, "held"),
                     "a": (1,),
                     "b": (1,),
                 },
-                {"next_latents": ("total", *cell)},
+                {"next_latents": (window, *cell)},
+                dtypes={"slots": "int64"},
                 most=most,
             ),
             stitch,

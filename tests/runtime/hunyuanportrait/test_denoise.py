@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from engines.errors import BundleError, InputError, NonFiniteError
-from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.noise import initial_noise
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
 from tests.fakes import FakeBackend
 from tests.runtime.hunyuanportrait.fake_networks import embed, fake_clip, fake_sessions, identity_of, velocity
+from tests.runtime.hunyuanportrait.released_order import denoise
 
 
 def released(clip, s: Sampling, *, pose=False):
@@ -121,7 +121,7 @@ def test_rows_of_no_weight_are_not_run():
     rows = [shapes["row_weights"][0] for shapes in sessions["denoiser"].runs]
     assert rows == [2] * 3 + [2] * 3 + [3] * 3  # g1 = 1: no unconditional row; g1 = g2: no drop row; then all
     assert len(sessions["step_embedding"].runs) == 1
-    assert len(sessions["stitch"].runs) == 3
+    assert len(sessions["stitch"].runs) == 9  # one a window
 
 
 def test_the_same_seed_gives_the_same_bits():
@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_the_host_sends_only_numbers_while_it_denoises():
-    """Per step: the stitch matrix. Latents, tokens and conditions stay on the device."""
+    """Per window: which velocities a frame is the mean of. Latents, tokens and conditions stay on the device."""
     backend = FakeBackend()
     clip = fake_clip(9)
     sent = []
@@ -150,8 +150,8 @@ def test_the_host_sends_only_numbers_while_it_denoises():
         sampling=Sampling(steps=3, window=4, overlap=1),
         on_step=lambda *_: sent.append(backend.uploaded_bytes),
     )
-    numbers = 4 * 9 * 3 * 4
-    assert np.diff(sent).tolist() == [numbers, numbers]
+    # Of a window's four frames at most two velocities each, by a whole number and a weight; three windows a step.
+    assert 0 < np.diff(sent).max() <= 3 * 4 * 2 * (8 + 4)
 
 
 def test_progress_counts_every_window_of_every_step():
@@ -159,7 +159,7 @@ def test_progress_counts_every_window_of_every_step():
     run(fake_clip(9), Sampling(steps=3, window=4, overlap=1), stages=Stages(events.append))
     kinds = Counter((e.stage, e.kind) for e in events)
     assert kinds[("denoise", "unit")] == 9
-    assert kinds[("stitch", "unit")] == 3
+    assert kinds[("stitch", "unit")] == 9
     last = [e for e in events if e.stage == "denoise"][-1]
     assert (last.kind, last.done, last.total) == ("end", 9, 9)
 
@@ -188,9 +188,9 @@ def test_a_window_the_bundle_was_not_built_for_says_which_it_was():
         run(fake_clip(9), Sampling(steps=3, window=4, overlap=1), backend=backend, sessions=sessions)
 
 
-def test_a_clip_longer_than_the_bundle_takes_is_refused_before_any_work():
+def test_windows_that_overlap_more_than_the_bundle_can_hold_are_refused_before_any_work():
     backend = FakeBackend()
-    sessions = fake_sessions(backend, window=4, most=8)
-    with pytest.raises(InputError, match=r"the clip has 9 frames in 3 windows, padding included; .* at most 8 frames"):
+    sessions = fake_sessions(backend, window=4, most=20)
+    with pytest.raises(InputError, match=r"windows of 4 frames that overlap by 1, over 3 steps, .* at most 20: lower"):
         run(fake_clip(9), Sampling(steps=3, window=4, overlap=1), backend=backend, sessions=sessions)
     assert not sessions["denoiser"].runs

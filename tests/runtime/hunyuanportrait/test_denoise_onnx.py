@@ -8,12 +8,12 @@ from onnx import helper
 
 from engines.onnx_backend import OnnxBackend
 from runtime.decode import decode
-from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.engines.test_onnx_backend import save
 from tests.fakes import FakeBackend, spec
 from tests.runtime.hunyuanportrait.fake_networks import fake_clip, fake_sessions
+from tests.runtime.hunyuanportrait.released_order import denoise, parts_of
 
 WINDOW = 4
 
@@ -32,7 +32,8 @@ EINSUMS = {
         ("Tanh", ["raw"], "velocity", {}),
     ],
     "stitch": [
-        ("Einsum", ["matrix", "velocities"], "mean", {"equation": "twf,wfcij->tcij"}),
+        ("Gather", ["velocities", "slots"], "picked", {}),
+        ("Einsum", ["weights", "picked"], "mean", {"equation": "tn,tncij->tcij"}),
         ("Mul", ["mean", "b"], "moved", {}),
         ("Mul", ["latents", "a"], "kept", {}),
         ("Sum", ["kept", "moved"], "next_latents", {}),
@@ -57,6 +58,9 @@ def in_numpy(name):
             return {"embeddings": np.sin(np.repeat(square[:, None], 6, axis=1)).astype(np.float32)}
         for kind, inputs, output, attributes in EINSUMS[name]:
             arrays = [values[i] for i in inputs]
+            if kind == "Gather":
+                values[output] = arrays[0][arrays[1]]
+                continue
             values[output] = np.einsum(attributes["equation"], *arrays) if attributes else operators[kind](*arrays)
         return {output: values[output].astype(np.float32)}
 
@@ -107,5 +111,8 @@ def test_frames_are_decoded_on_onnx_runtime_into_one_buffer(tmp_path):
         decoder, save(tmp_path / "d.onnx", decoder, [helper.make_node("Neg", ["latents"], ["frames"])])
     )
     latents = np.random.default_rng(0).standard_normal((19, 3, 2, 2), dtype=np.float32)
-    frames = list(decode(backend, session, backend.upload(latents), pad_frames=3, chunk=4))
+    frames = list(
+        decode(backend, session, parts_of(backend, backend.upload(latents)), frames=19, pad_frames=3, chunk=4)
+    )
+
     np.testing.assert_array_equal(np.stack([f for _, f in frames]), -latents[3:16])

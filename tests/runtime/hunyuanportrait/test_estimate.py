@@ -9,11 +9,10 @@ import pytest
 
 from engines.errors import InputError
 from runtime import schedule
-from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.live import LiveLoop
 from runtime.hunyuanportrait.noise import NoiseStream
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.windows import shift_at, windows
+from runtime.hunyuanportrait.windows import Windows, shift_at
 from runtime.live_windows import LiveWindows
 from tests.fakes import FakeBackend, spec
 from tests.runtime.hunyuanportrait.fake_networks import (
@@ -28,6 +27,7 @@ from tests.runtime.hunyuanportrait.fake_networks import (
     fake_sessions,
     identity_of,
 )
+from tests.runtime.hunyuanportrait.released_order import denoise
 
 ONE_ROW = {"guidance_appearance": (1, 1), "guidance_motion": (1, 1)}
 DEEP = 2  # channels of the deep features
@@ -96,7 +96,7 @@ def plainly(clip, s: Sampling, fresh: list[bool]):
     deep: dict[int, np.ndarray] = {}
     for step in range(s.executed_steps):
         c_in = 1 / np.sqrt(sigmas[step] ** 2 + 1)
-        layout = windows(len(x), size=s.window, overlap=s.overlap, shift=shift_at(step, shift=s.shift, size=s.window))
+        layout = Windows(len(x), size=s.window, overlap=s.overlap, shift=shift_at(step, shift=s.shift, size=s.window))
         total, count, made = np.zeros_like(x), np.zeros((len(x), 1, 1, 1)), {}
         for frames in layout:
             for f in frames:
@@ -133,7 +133,7 @@ def test_windows_that_slide_take_every_frames_own_deep_features(frames, deep_eve
     plain = plainly(clip, sampling, fresh)
     # As in test_denoise: float32 latents of some hundreds, a few roundings a step.
     assert np.abs(ours - plain).max() <= 2e-6 * max(np.abs(plain).max(), 1)
-    layout = len(windows(frames, size=5, overlap=1))
+    layout = len(Windows(frames, size=5, overlap=1))
     assert len(sessions["inner"].runs) == layout * sum(fresh)
     assert len(sessions["denoiser"].runs) == layout * 5
 

@@ -8,12 +8,12 @@ import torch
 from export.hunyuanportrait.graphs import bundle_graphs
 from runtime import schedule
 from runtime.decode import decode
-from runtime.hunyuanportrait.denoise import denoise
 from runtime.hunyuanportrait.encode import encode_portrait
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.hunyuanportrait.windows import shift_at, window_starts, windows
+from runtime.hunyuanportrait.windows import Windows, shift_at
 from tests.export.hunyuanportrait.case_networks import CaseNetworks, architecture_of
 from tests.golden_cases import LOOP_TOLERANCE, SHIPPED, Case, check, discover, golden_cases, load_case
+from tests.runtime.hunyuanportrait.released_order import denoise, parts_of
 
 
 def test_the_shipped_folder_has_golden_loops():
@@ -80,15 +80,17 @@ def test_loop_on_exported_graphs_matches_its_golden_case(case_name, onnx_cache, 
         on_step=lambda step, seen: after_step.append(seen.copy()),
     )
     decoder = sessions["vae_decoder"]
-    decoded = list(decode(backend, decoder, latents, pad_frames=0, chunk=sampling.decode_chunk))
+    decoded = list(
+        decode(backend, decoder, parts_of(backend, latents), frames=frames, pad_frames=0, chunk=sampling.decode_chunk)
+    )
     assert [index for index, _ in decoded] == list(range(frames))
 
     steps, layout = sampling.executed_steps, {"size": sampling.window, "overlap": sampling.overlap}
     shifts = [shift_at(step, shift=sampling.shift, size=sampling.window) for step in range(steps)]
     sigmas = schedule.executed(schedule.sigmas(sampling.steps), steps)
     results = {
-        "window_starts": np.array([window_starts(frames, **layout, shift=shift) for shift in shifts]),
-        "window_frames": np.array([windows(frames, **layout, shift=shift) for shift in shifts]),
+        "window_starts": np.array([Windows(frames, **layout, shift=shift).starts for shift in shifts]),
+        "window_frames": np.array([Windows(frames, **layout, shift=shift) for shift in shifts]),
         "timesteps": schedule.timesteps(sigmas),
         "added_time_ids": np.array([sampling.fps, sampling.motion_bucket_id, sampling.noise_aug_strength], np.float32),
         "image_tokens": backend.download(identity.image_tokens)[0],

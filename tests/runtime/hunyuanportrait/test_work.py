@@ -26,7 +26,7 @@ FLOPS = {
 def done(work: Work) -> dict[str, int]:
     """FLOPs by stage: those of a unit, times the units."""
     return {
-        stage: sum(FLOPS[call.graph]["call"] * call.units * call.times * (call.total or 1) for call in calls)
+        stage: sum(FLOPS[call.graph]["call"] * call.units * call.times for call in calls)
         for stage, calls in work.graphs.items()
     }
 
@@ -39,12 +39,13 @@ def test_arithmetic_of_a_clip_worked_out_by_hand():
         steps=3, window=5, overlap=2, pad_frames=3, decode_chunk=4, guidance_appearance=(1, 2), guidance_motion=(2, 2)
     )
     clip = Counted.of(7, sampling)
-    assert clip == Counted(frames=7, padded=13, windows=5, rows=(2, 3, 2), decoded=12)
+    # Frames 0 to 11 are decoded; at the last step windows begin at -1, 2, ..., 11: none holds frame 12 alone.
+    assert clip == Counted(frames=7, padded=13, windows=5, run=(5, 5, 5), rows=(2, 3, 2), decoded=12)
     assert done(clip_work(7, sampling)) == {
         "portrait": 1000 + 200,
         "motion": 7 * 30,
         "denoise": (2 + 3 + 2) * 5 * 7 + 3 * 5,
-        "stitch": 3 * 13 * 5 * 2,
+        "stitch": 3 * 5 * 2 * 2,  # windows, each frame the mean of at most two
         "decode": 12 * 13,
     }
     assert released_flops(clip, FLOPS) == {

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from engines.errors import InputError
 from engines.gpu import Gpu, NoGpu
+from hp_trt.hunyuanportrait.profiles import PROFILES
 from hp_trt.measure.planning import plan as module
 from hp_trt.measure.planning.gpus import find_card
 from hp_trt.measure.planning.plan import PredictConfig, plan
@@ -35,19 +36,19 @@ def printed(made):
 
 def test_the_exact_profile_on_an_h200_misses_30_frames_a_second_and_says_what_would_not():
     made = plan(PredictConfig(gpu="H200", fps=30))
-    # 9.96 PFLOP at 0.55 x 989 TFLOP/s are 18.3 s; the little rest is traffic and fp32
-    assert made.prediction.total_s == pytest.approx(9.96e15 / (0.55 * 989e12), rel=0.01)
+    # 9.96 PFLOP at 0.45 x 989 TFLOP/s are 22.4 s; the little rest is traffic and fp32
+    assert made.prediction.total_s == pytest.approx(9.96e15 / (0.45 * 989e12), rel=0.01)
     (found,) = made.answers
     assert found.missed_by == pytest.approx(30 * made.prediction.total_s / 100)
     by_steps = next(choice for choice, _ in found.ways if choice.profile == "exact" and choice.size == 512)
-    # 384.5 TFLOP a step, and decoding: three steps take 2.8 s, four 3.5 s, 30 frames/s are 3.3 s
-    assert by_steps.steps == 3
-    assert "met by 3 steps" in printed(made)
+    # 384.5 TFLOP a step, and decoding: two steps take 2.6 s, three 3.5 s, 30 frames/s are 3.3 s
+    assert by_steps.steps == 2
+    assert "met by 2 steps" in printed(made)
 
 
 def test_the_table_says_what_is_assumed_and_what_is_missing():
     text = printed(plan(PredictConfig(gpu="rtx 4090")))
-    assert "55% of the card's dense peaks are taken to be reached: an assumption" in text
+    assert "57% of the card's dense peaks are taken to be reached: an assumption" in text
     assert "the host's work is in no number (portrait_crop, first_face, read, crop, write)" in text
     assert "memory is an estimate" in text
 
@@ -76,6 +77,20 @@ def test_live_mode_of_the_published_weights_is_planned_with_the_decoder_that_the
     assert full.prediction.flops > 2 * 15 * 10.25e12
 
 
+@pytest.mark.parametrize(
+    ("card", "profile", "frames_per_s"),
+    [("H100", "live-short", 187), ("H100", "live-short-4", 54), ("H100", "full", 77), ("RTX 4090", "full", 19.5)],
+)
+def test_windows_of_four_frames_are_as_fast_as_on_paper(tmp_path, card, profile, frames_per_s):
+    """Three new frames of 1.71 TFLOP each a step, of 3.04 TFLOP each in the full decoder, of 0.05 in the small one."""
+    file = tmp_path / "small.toml"
+    file.write_text(f'[small]\nbase = "{profile}"\ndecoder = "tiny"\n')
+    made = plan(PredictConfig(gpu=card, profile="live-short" if profile == "full" else str(file), rate=30))
+    assert made.prediction.frames_per_s == pytest.approx(frames_per_s, rel=0.02)
+    # A frame waits for two others, not for six.
+    assert made.prediction.latency_s < 2 / 30 + 3.6 / made.prediction.frames_per_s
+
+
 def test_a_wish_for_frames_a_second_is_one_for_a_driver_of_so_many():
     """Six of a window's seven new frames are waited for: 6 / 25 s are 0.240, 6 / 30 s are 0.200."""
     usual, wished, given = (
@@ -90,7 +105,7 @@ def test_the_json_holds_every_number_of_the_table():
     assert data["prediction"]["row_forwards"] == 300
     assert data["prediction"]["flops"] == sum(stage["flops"] for stage in data["prediction"]["stages"])
     assert data["wishes"][0]["met"] is False
-    assert {way["profile"] for way in data["wishes"][0]["ways"]} <= {"exact", "balanced", "live"}
+    assert {way["profile"] for way in data["wishes"][0]["ways"]} <= set(PROFILES.own())
 
 
 def test_here_without_a_gpu_needs_a_bundle():
@@ -151,7 +166,7 @@ def test_a_clip_is_as_much_arithmetic_as_its_records_say():
         work = clip_work(frames, sampling)
         stages = predict(model, work, Card(gpu=find_card("L4"))).stages
         expected = {
-            stage: sum(call.times * call.units * (call.total or 1) * flops[call.graph] for call in calls)
+            stage: sum(call.times * call.units * flops[call.graph] for call in calls)
             for stage, calls in work.graphs.items()
         }
         assert {s.stage: s.flops for s in stages if s.flops} == pytest.approx(expected)

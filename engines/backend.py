@@ -129,8 +129,9 @@ class Backend(Protocol):
         ...
 
     def overlap_decode(self) -> None:
-        """From now on graphs of the lane "decode" run beside the others, for as much more memory as they need. Nothing
-        happens where they do anyway, or cannot. Twice is fine."""
+        """For live sessions: from now on graphs of the lane "decode" run beside the others, for as much more memory as
+        they need, and what is opened leaves a CPU's cores to the host between its operations, where these are few.
+        Nothing happens where they do anyway, or cannot. Twice is fine."""
         ...
 
     def synchronize(self) -> None:

@@ -53,6 +53,7 @@ class OnnxBackend(HostMemory):
         self.threads = checked_threads(threads)
         self.device_id = device_id
         self.concurrent = provider == "cuda" or self.threads >= ENOUGH_TO_SHARE
+        self._spins = True  # threads that wait for the next operation of a graph keep their core
         self.device = cpu_words(self.threads) if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)
         if _PROVIDERS[provider] not in ort.get_available_providers():
@@ -95,6 +96,11 @@ class OnnxBackend(HostMemory):
     def _on_cuda(self) -> bool:
         return self.provider == "cuda"
 
+    def overlap_decode(self) -> None:
+        """Each session has memory of its own. What is opened from now on waits asleep where graphs take turns at few
+        threads: the cores are wanted by what runs beside them, cropping, pasting and writing."""
+        self._spins = self.concurrent
+
     def _options(self, threads: int, graph: str) -> ort.SessionOptions:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -110,6 +116,7 @@ class OnnxBackend(HostMemory):
             options.add_session_config_entry(key, value)
         # Between runs the cores belong to video decoding and to numpy.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self._spins else "0")
         return options
 
     def _provider_options(self) -> list[str | tuple[str, dict[str, str]]]:

@@ -24,7 +24,7 @@ from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.faces.face import FaceLocator
-from hp_trt.faces.locators import open_locator
+from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.interface import arguments
 from hp_trt.interface.auto_family import settled
 from hp_trt.interface.driven import driven_facts
@@ -209,10 +209,10 @@ class Runtime:
             reader = VideoReader(arguments.path("driving", driving))
             moves = self._driving(reader, profile, landmarks)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
-            begin = partial(self._clip, who, moves, profile, stages)
             used = self.model.roles(profile)
             decide = partial(driven_facts, self.bundle, self.config, profile, used, who, reader.info.path, landmarks)
-            made = render_driven(begin, who, facts=decide, resume=resume, driving=reader.info, **where)
+            where |= {"facts": decide, "resume": resume, "quick": profile.mode == "live"}
+            made = render_driven(partial(self._clip, who, moves, profile, stages), who, driving=reader.info, **where)
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
@@ -322,7 +322,7 @@ class Runtime:
     def _locator_for(self, profile: Profile, landmarks: Faces | None) -> FaceLocator:
         """A live session's thread takes no turns at its locator, which is for one thread: it has one of its own."""
         if profile.mode == "live" and landmarks is None:
-            return open_locator(self.config.locator, self.config.locator_file)
+            return open_live_locator(self.config.locator, self.config.locator_file)
         return self._locator_of(landmarks)
 
     def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:

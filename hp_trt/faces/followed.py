@@ -71,10 +71,6 @@ class FollowedFace:
         faces, face = self._look(image, number, cells)
         return self._seen(image, faces, face, cells, number, time_s)
 
-    def seen(self, image: np.ndarray, faces: Sequence[Face]) -> Sight | None:
-        """The same where `faces` were found in the frame."""
-        return self._seen(image, faces, None, thumbnail(image), self.frames, None)
-
     def _look(self, image: np.ndarray, number: int, cells: np.ndarray | None) -> tuple[Sequence[Face], Face | None]:
         """The faces of a picture; and which of them is the followed one, where it was looked for alone."""
         last = self._last

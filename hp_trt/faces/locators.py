@@ -2,7 +2,7 @@
 
 `haar` (OpenCV's cascades, always there), `yunet` and `yoloface` (better, with a network file the user brings), `mesh`
 (sees a mouth and a turned head, with a file that `hp-trt fetch mesh` gets) and `landmarks_file` (no detector: the
-points come from a file).
+points come from a file). `open_live_locator`: the same for a live session.
 """
 
 from __future__ import annotations
@@ -51,3 +51,17 @@ def open_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> 
     from hp_trt.faces.landmarks_file import LandmarksFile
 
     return LandmarksFile.read(path)
+
+
+def open_live_locator(kind: LocatorKind = "haar", file: Path | str | None = None) -> FaceLocator:
+    """What looks for faces in a live session, whose pictures come in order: cascades take a third of one's time, so
+    between their looks flow follows the face. Of the other kinds the locator itself. Raises what `open_locator` does.
+    """
+    locator = open_locator(kind, file)
+    if kind != "haar":
+        return locator
+    from hp_trt.faces.flow import FlowLocator
+    from hp_trt.faces.haar import HaarLocator
+
+    assert isinstance(locator, HaarLocator)
+    return FlowLocator(locator)

@@ -110,7 +110,7 @@ class PlannedHallo2:
     def notes(self, asked: Profile, model: PlannedModel, bundle: Path | None) -> Iterator[str]:
         yield from ()
 
-    def host_pieces(self, runtime: Runtime, *, make: bool, follow: bool) -> Mapping[str, Piece]:
+    def host_pieces(self, runtime: Runtime, *, make: bool, live: bool) -> Mapping[str, Piece]:
         from hp_trt.hallo2.host_work import host_pieces
 
         return host_pieces(runtime, frames=CLIP_FRAMES, make=make)

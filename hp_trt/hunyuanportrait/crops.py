@@ -11,25 +11,31 @@ from functools import cache
 
 import numpy as np
 
-from hp_trt.media.pixels import Box, center_crop, crop_resized, resized, unit_planes
+from hp_trt.media.pixels import Box, center_crop, crop_resized, cut, quickly_resized, resized, unit_planes
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
-def face_image(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """The expression network's input (3, size, size) in [0, 1]: the square round `box` of one frame."""
+def face_image(frame: np.ndarray, box: Box, size: int, *, quick: bool = False) -> np.ndarray:
+    """The expression network's input (3, size, size) in [0, 1]: the square round `box` of one frame.
+
+    `quick`: resized about as released, for live sessions.
+    """
     square = center_crop(box, height=frame.shape[0], width=frame.shape[1]).cut(frame)
     if square.size == 0:  # a face smaller than 2 px: nothing to see
         return np.zeros((3, size, size), dtype=np.float32)
-    return unit_planes(resized(square, size, "bilinear"))
+    return unit_planes(quickly_resized(square, size) if quick else resized(square, size, "bilinear"))
 
 
-def pose_image(frame: np.ndarray, box: Box, *, crop_px: int, size: int) -> np.ndarray:
+def pose_image(frame: np.ndarray, box: Box, *, crop_px: int, size: int, quick: bool = False) -> np.ndarray:
     """The head pose network's input (3, size, size) in [0, 1]: the clip's fixed `box` of one frame.
 
-    Resized twice, bicubically to `crop_px` and then bilinearly to `size`, as released.
+    Resized twice, bicubically to `crop_px` and then bilinearly to `size`, as released. `quick`: at once, for live
+    sessions.
     """
+    if quick:
+        return unit_planes(quickly_resized(cut(frame, box), size))
     return unit_planes(resized(crop_resized(frame, box, crop_px), size, "bilinear"))
 
 

@@ -12,15 +12,16 @@ Source: SPEC 7.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from engines.errors import InputError
 from hp_trt.faces.face import Face, FaceLocator, largest_face, no_face
-from hp_trt.faces.followed import FollowedFace, Sight
+from hp_trt.faces.followed import FollowedFace
 from hp_trt.faces.found import find_faces
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, portrait_box
@@ -71,14 +72,14 @@ def first_face(frames: Iterable[np.ndarray], locator: FaceLocator, what: str = "
 class FaceCrops:
     """The crops of one shot: `first` is the face that sets the fixed boxes, `steadiness` its locator's.
 
-    All pictures have the size of the first one. Crops are `size` x `size`.
+    All pictures have the size of the first one. Crops are `size` x `size`. `quick`: resized about as released.
     """
 
-    def __init__(self, first: Face, steadiness: float, *, crop_px: int, size: int) -> None:
+    def __init__(self, first: Face, steadiness: float, *, crop_px: int, size: int, quick: bool = False) -> None:
         self._first_box = corners(first.box)
         self._steadiness = steadiness
         self._face: Face | None = None
-        self._crop_px, self._size = crop_px, size
+        self._crop_px, self._size, self._quick = crop_px, size, quick
         self._pose_box: tuple[int, int, int, int] | None = None
 
     def crop(self, image: np.ndarray, face: Face) -> DrivingCrop:
@@ -94,8 +95,8 @@ class FaceCrops:
             self._pose_box = x0, y0, x1, y1
         self._face = face = self._steady(face)
         return DrivingCrop(
-            face_image=face_image(image, face_box(face.landmarks, self._first_box), self._size),
-            pose_image=pose_image(image, self._pose_box, crop_px=self._crop_px, size=self._size),
+            face_image=face_image(image, face_box(face.landmarks, self._first_box), self._size, quick=self._quick),
+            pose_image=pose_image(image, self._pose_box, crop_px=self._crop_px, size=self._size, quick=self._quick),
             landmarks=face.landmarks,
         )
 
@@ -133,7 +134,7 @@ class DrivingCrops:
         self._followed = FollowedFace(locator)
         self._first, self._shown = first, shown
         self._steadiness, self._cuts = locator.steadiness, cuts
-        self._sizes = {"crop_px": crop_px, "size": size}
+        self._sizes: dict[str, Any] = {"crop_px": crop_px, "size": size}
         self._crops = FaceCrops(first, self._steadiness, **self._sizes)
         self.frames = 0
 
@@ -154,21 +155,11 @@ class DrivingCrops:
 
     def crop(self, frame: np.ndarray, time_s: Fraction | float | None = None) -> DrivingCrop:
         """The crops of the next frame, which is at `time_s` of its video. Raises InputError for what is no face."""
-        self._begin(frame)
-        return self._cut(self._followed.see(frame, self.frames - 1, time_s))
-
-    def crop_of(self, frame: np.ndarray, faces: Sequence[Face]) -> DrivingCrop:
-        """The same where `faces` were found in the frame."""
-        self._begin(frame)
-        return self._cut(self._followed.seen(frame, faces))
-
-    def _begin(self, frame: np.ndarray) -> None:
         if not self.frames:
             self._followed.begin(frame if self._shown is None else self._shown, self._first)
             self._shown = None  # it may be a large picture
         self.frames += 1
-
-    def _cut(self, sight: Sight | None) -> DrivingCrop:
+        sight = self._followed.see(frame, self.frames - 1, time_s)
         assert sight is not None, "it has begun with a face"
         anew = sight.leapt and self._cuts == "anew"
         if anew:

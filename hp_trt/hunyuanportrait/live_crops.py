@@ -64,7 +64,8 @@ class LiveCrops:
             self.faceless += 1
             return None
         if self._crops is None or (not sight.held and (self._pending or (sight.leapt and self.cuts == "anew"))):
-            self._crops, self._pending = FaceCrops(sight.face, self._steadiness, **self._sizes), False
+            self._crops = FaceCrops(sight.face, self._steadiness, **self._sizes, quick=True)
+            self._pending = False
             return replace(self._crops.crop(sight.image, sight.face), anew=True)
         return self._crops.crop(sight.image, sight.face)
 

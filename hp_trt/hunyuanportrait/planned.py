@@ -107,10 +107,10 @@ class PlannedHunyuanPortrait:
             where = f"{bundle} has" if bundle is not None else f"the weights of {model.preset} have"
             yield f"{where} no small decoder: the full one is planned; it comes with {SMALL_DECODER}"
 
-    def host_pieces(self, runtime: Runtime, *, make: bool, follow: bool) -> Mapping[str, Piece]:
+    def host_pieces(self, runtime: Runtime, *, make: bool, live: bool) -> Mapping[str, Piece]:
         from hp_trt.hunyuanportrait.host_work import host_pieces
 
-        return host_pieces(runtime, frames=CLIP_FRAMES, make=make, follow=follow)
+        return host_pieces(runtime, frames=CLIP_FRAMES, make=make, live=live)
 
 
 def _has(model: PlannedModel) -> Container[str]:

@@ -31,12 +31,13 @@ def render_driven(
     inputs: Mapping[str, Path | str | None],
     driving: VideoInfo,
     out: Path,
+    quick: bool,
     **where: Any,
 ) -> Animation:
     """A clip that a video drives: in one piece, or, with "resume" and "restart", in chunks that are kept.
 
-    `make` takes `keeps` and `state` of `hp_trt.model.Driving`. Raises InputError for a new one beside an unfinished
-    one, and what `render_whole` and `render_resumable` raise.
+    `make` takes `keeps` and `state` of `hp_trt.model.Driving`. `quick` is for one piece, not for chunks.
+    Raises InputError for a new one beside an unfinished one, and what `render_whole` and `render_resumable` raise.
     """
     if resume != "new":
         return render_resumable(
@@ -54,7 +55,7 @@ def render_driven(
             f"{store}/ holds an unfinished run; go on with --resume, begin anew with --restart, or give the result "
             "another name"
         )
-    return render_whole(make, portrait, driving=driving, out=out, **where)
+    return render_whole(make, portrait, driving=driving, out=out, quick=quick, **where)
 
 
 def render_whole(
@@ -65,19 +66,23 @@ def render_whole(
     crop_out: Path | None,
     side_px: int,
     driving: VideoInfo,
+    quick: bool,
     stages: Stages,
 ) -> Animation:
     """A clip that a video drives, with the video's times and sound: complete under its name, or not there at all.
 
     `make` begins the clip: after the files are open, because a folder that cannot be written is told before the long
-    work. Raises OutputError, and what the clip raises.
+    work. `quick`: for frames that come as fast as an encoder can be (`VideoWriter`). Raises OutputError, and what the
+    clip raises.
     """
     height, width = portrait.image.shape[:2]
     with ExitStack() as files:
-        full = files.enter_context(VideoWriter(out, width=width, height=height, driving=driving))
+        full = files.enter_context(VideoWriter(out, width=width, height=height, driving=driving, quick=quick))
         crop = None
         if crop_out is not None:
-            crop = files.enter_context(VideoWriter(crop_out, width=side_px, height=side_px, driving=driving))
+            crop = files.enter_context(
+                VideoWriter(crop_out, width=side_px, height=side_px, driving=driving, quick=quick)
+            )
         clip = make()
         # Closed first, whatever fails: a live session's threads work until then.
         made = files.enter_context(closing(frames_of(clip, portrait)))

@@ -35,7 +35,7 @@ def soft_mask(width: int, height: int, border_ratio: float = 0.1, sides: Collect
 
 
 class PasteBack:
-    """One portrait, prepared so that each frame costs a resize, a multiply and an add.
+    """One portrait, prepared so that each frame costs a resize, and a multiply and an add where the square fades.
 
     `image` (H, W, 3) uint8 RGB and `box` x0, y0, x1, y1 inside it, in whole pixels. `fade_at_edges`: fade out also
     where the box ends with the picture, as the first model's release does; without it, of a box that is the whole
@@ -55,19 +55,41 @@ class PasteBack:
         at_edges = {"left": x0 == 0, "top": y0 == 0, "right": x1 == width, "bottom": y1 == height}
         sides = {side for side in ALL_SIDES if fade_at_edges or not at_edges[side]}
         mask = soft_mask(*self._size, border_ratio, sides)[:, :, None].astype(np.float32)
-        self._mask = np.broadcast_to(mask, (*mask.shape[:2], 3)).copy()
-        self._rest = image[self._where].astype(np.float32) / np.float32(255) * (1 - mask)
+        rest = image[self._where].astype(np.float32) / np.float32(255) * (1 - mask)
+        every_channel = np.broadcast_to(mask, rest.shape)
+        self._fading = [(band, every_channel[band].copy(), rest[band].copy()) for band in _bands(mask[:, :, 0])]
 
     def __call__(self, generated: np.ndarray) -> np.ndarray:
         """The whole picture (H, W, 3) uint8 with `generated` (g, g, 3) uint8 in its box. A fresh array."""
         import cv2
 
-        square = cv2.resize(generated, self._size, interpolation=cv2.INTER_LINEAR)
-        # float32 in [0, 1], in this order: the truncation then falls as it does in the release.
-        blended = square.astype(np.float32) / np.float32(255)
-        blended *= self._mask
-        blended += self._rest
-        blended *= np.float32(255)
         result = self._image.copy()
-        result[self._where] = blended.astype(np.uint8)
+        square = result[self._where]
+        cv2.resize(generated, self._size, dst=square, interpolation=cv2.INTER_LINEAR)
+        for band, mask, rest in self._fading:
+            # float32 in [0, 1], in this order: the truncation then falls as it does in the release. Where the mask is 1
+            # it gives each level back, so that nothing is to be done there.
+            blended = square[band].astype(np.float32)
+            blended /= np.float32(255)
+            blended *= mask
+            blended += rest
+            blended *= np.float32(255)
+            square[band] = blended.astype(np.uint8)
         return result
+
+
+def _bands(mask: np.ndarray) -> list[tuple[slice, slice]]:
+    """The parts of a `soft_mask` that are not all ones: above, below, left and right of the rectangle of ones."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.max(axis=1) == 1), np.flatnonzero(mask.max(axis=0) == 1)
+    if not len(rows):
+        return [(slice(0, height), slice(0, width))]
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    inside = slice(top, bottom)
+    bands = [
+        (slice(0, top), slice(0, width)),
+        (slice(bottom, height), slice(0, width)),
+        (inside, slice(0, left)),
+        (inside, slice(right, width)),
+    ]
+    return [(ys, xs) for ys, xs in bands if ys.start < ys.stop and xs.start < xs.stop]

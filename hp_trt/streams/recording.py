@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hp_trt.media.sound_carrier import CannotCarry
-from hp_trt.media.video_writer import BT601, yuv_frame
+from hp_trt.media.video_writer import BT601, ONE_THREAD_PIXELS, yuv_frame
 from hp_trt.streams.sound import LiveSound, WaitingSound
 
 # Without lookahead or frames from the future, every picture leaves when it comes. The cores have better work than the
@@ -23,7 +23,6 @@ _X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
 _KEYFRAME_S = 2  # who joins a stream, or opens what a killed run has left, waits or loses so much
 _CLOCK = Fraction(1, 90_000)
 _NEVER = 1 << 20
-_ONE_THREAD_PIXELS = 1280 * 720  # up to these x264 keeps up on one core
 _GLOBAL_HEADER = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER, which few containers can do without
 _FLUSH_PACKETS = 0x200  # FFmpeg's AVFMT_FLAG_FLUSH_PACKETS
 # How long a container may wait for the other stream before it writes the one it has, in microseconds.
@@ -58,7 +57,7 @@ class Recording:
         context.time_base = _CLOCK
         context.colorspace = BT601
         context.gop_size = _NEVER  # by the clock instead: nobody knows how many frames will come
-        if width * height <= _ONE_THREAD_PIXELS:
+        if width * height <= ONE_THREAD_PIXELS:
             context.thread_count = 1
         if container_format != "mpegts":  # every keyframe has the header there, for who joins late
             context.flags |= _GLOBAL_HEADER

@@ -56,6 +56,23 @@ def test_graphs_share_many_threads_and_take_turns_at_few(threads, beside):
     assert OnnxBackend(threads=threads).concurrent == beside
 
 
+@pytest.mark.parametrize(("threads", "live", "spins"), [(2, False, "1"), (2, True, "0"), (4, True, "1")])
+def test_only_live_graphs_on_few_threads_wait_asleep(monkeypatch, tmp_path, threads, live, spins):
+    opened = []
+    real = onnx_backend.ort.InferenceSession
+    monkeypatch.setattr(
+        onnx_backend.ort,
+        "InferenceSession",
+        lambda path, options, **k: opened.append(options) or real(path, options, **k),
+    )
+    backend = OnnxBackend(threads=threads)
+    if live:
+        backend.overlap_decode()
+    node = helper.make_node("Mul", ["x", "a"], ["y"])
+    backend.load(AXPY, save(tmp_path / "mul.onnx", AXPY, [node]))
+    assert opened[0].get_session_config_entry("session.intra_op.allow_spinning") == spins
+
+
 def test_a_graph_runs_by_name_with_its_external_data(axpy):
     for rows in (3, 1, 5):
         result = axpy.run(inputs(rows))["y"]

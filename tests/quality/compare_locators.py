@@ -21,8 +21,10 @@ import numpy as np
 
 from hp_trt.config import RuntimeConfig
 from hp_trt.faces.face import FaceFollower, FaceLocator, largest_face
-from hp_trt.faces.locators import open_locator
+from hp_trt.faces.flow import FlowLocator
+from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
+from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.measure.evaluation.config import EvaluateConfig, NetworkFiles, parse_seeds
 from hp_trt.measure.evaluation.contestants import bundle_columns
 from hp_trt.measure.evaluation.drawn import DrawnPairs, known_faces
@@ -55,20 +57,28 @@ class Track:
 
 
 def track(images: Sequence[np.ndarray], locator: FaceLocator) -> Track:
-    """What `locator` says of a clip's `images`, the first of which has a face."""
+    """What `locator` says of a clip's `images`, the first of which has a face; a live one as a live session asks it."""
     first = first_face(iter(images), locator)
-    crops = DrivingCrops(locator, first, crop_px=64, size=32)
-    landmarks = np.stack([crop.landmarks for crop in crops.crops(images)])
-    searches, follows, face = [], [], first
+    crops: DrivingCrops | LiveCrops
+    if isinstance(locator, FlowLocator):
+        crops = LiveCrops(locator, {"crop_px": 64, "motion_px": 32})
+        seen = [crop for number, image in enumerate(images) if (crop := crops.crop(image, number)) is not None]
+    else:
+        crops = DrivingCrops(locator, first, crop_px=64, size=32)
+        seen = list(crops.crops(images))
+    landmarks = np.stack([crop.landmarks for crop in seen])
+    searches, follows = [], []
     for frame, image in enumerate(images):
         start = time.perf_counter()
-        found = locator.locate(image, frame)
+        locator.locate(image, frame)
         searches.append(time.perf_counter() - start)
-        if isinstance(locator, FaceFollower):
+    if isinstance(locator, FaceFollower):
+        face = first_face(iter(images), locator)
+        for frame, image in enumerate(images):
             start = time.perf_counter()
-            found = locator.near(image, face) or found
+            found = locator.near(image, face)
             follows.append(time.perf_counter() - start)
-        face = largest_face(found) if found else face
+            face = largest_face(found or locator.locate(image, frame) or [face])
     return Track(
         landmarks=landmarks,
         lost=crops.held,
@@ -156,7 +166,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=bundle_folder, help="animate, too")
     parser.add_argument("--mesh", type=Path, help="face_landmark.tflite [as fetched]")
     asked = parser.parse_args()
-    locators = {"haar": open_locator(), "mesh": open_locator("mesh", asked.mesh)}
+    locators = {"haar": open_locator(), "haar, live": open_live_locator(), "mesh": open_locator("mesh", asked.mesh)}
     if asked.bundle:
         head = ["locator", "PSNR, dB", "LMD", "landmarks follow", *(f"{name} follows" for name in MOUTH)]
         show(head, result_rows(asked.bundle, asked.seeds, asked.frames, locators))

@@ -109,7 +109,7 @@ def measure(
             f"writing was measured with drawn frames, which are written up to twice as fast as those of the networks: "
             f"to make {CLIP_FRAMES} of these would take about {making_s:.0f} s"
         )
-    pieces = model.room.host_pieces(runtime, make=making_s <= LONGEST_S, follow=work.mode == "live")
+    pieces = model.room.host_pieces(runtime, make=making_s <= LONGEST_S, live=work.mode == "live")
     cores = (cores_before + cores_left(available_cores())) / 2
     if cores < CROWDED * available_cores():
         notes.append(

@@ -119,10 +119,10 @@ class PlannedRoom(Protocol):
         """Where the graphs are not those that the profile's name leads one to expect."""
         ...
 
-    def host_pieces(self, runtime: Runtime, *, make: bool, follow: bool) -> Mapping[str, Piece]:
+    def host_pieces(self, runtime: Runtime, *, make: bool, live: bool) -> Mapping[str, Piece]:
         """Each of the host's stages, measured on a drawn clip, a piece's mean.
 
-        `make`: animate it first, and write what comes out. `follow`: look for faces as live sessions do.
+        `make`: animate it first, and write what comes out. `live`: as profiles of mode live do it.
         """
         ...
 

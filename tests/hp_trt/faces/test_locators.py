@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import InputError
-from hp_trt.faces.locators import open_locator
+from hp_trt.faces.flow import FlowLocator
+from hp_trt.faces.landmarks_file import LandmarksFile
+from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.media.images import load_image
 
 
@@ -22,3 +24,9 @@ def test_a_locator_without_its_file_says_so(kind, tmp_path):
 
 def test_the_default_locator_needs_no_file(sample):
     assert len(open_locator().locate(load_image(sample[0]))) == 1
+
+
+def test_a_live_session_follows_by_flow_what_the_cascades_find_and_others_by_themselves(sample):
+    assert isinstance(open_live_locator(), FlowLocator)
+    known = next(iter(sample[0].parent.glob("*.landmarks.json")))
+    assert isinstance(open_live_locator("landmarks", known), LandmarksFile)

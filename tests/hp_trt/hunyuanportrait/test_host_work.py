@@ -27,7 +27,7 @@ def drawn():
 
 
 def test_the_hosts_work_is_measured_on_a_drawn_clip(drawn):
-    pieces = host_pieces(drawn, frames=3, make=False, follow=False)
+    pieces = host_pieces(drawn, frames=3, make=False, live=False)
     assert {stage: piece.runs for stage, piece in pieces.items()} == {
         "portrait_crop": 1,
         "first_face": 1,
@@ -47,19 +47,19 @@ def test_what_is_written_is_what_the_networks_make(drawn, monkeypatch):
             return super().__call__(generated)
 
     monkeypatch.setattr(host_work, "PasteBack", Paste)
-    host_pieces(drawn, frames=3, make=True, follow=False)
+    host_pieces(drawn, frames=3, make=True, live=False)
     made = [frame.crop for frame in drawn.frames(None, None)]
     assert all(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
-    host_pieces(drawn, frames=3, make=False, follow=False)
+    host_pieces(drawn, frames=3, make=False, live=False)
     assert not any(np.array_equal(*pair) for pair in zip(written[-3:], made, strict=True))
 
 
-def test_a_live_sessions_face_is_looked_for_where_it_was(drawn, monkeypatch):
+def test_a_live_sessions_face_is_followed_and_a_clips_is_looked_for_in_every_frame(drawn, monkeypatch):
     searched = []
-    locate, near = HaarLocator.locate, HaarLocator.near
+    locate = HaarLocator.locate
     monkeypatch.setattr(HaarLocator, "locate", lambda *given: searched.append("all") or locate(*given))
-    monkeypatch.setattr(HaarLocator, "near", lambda *given: searched.append("near") or near(*given))
-    host_pieces(drawn, frames=3, make=False, follow=True)
-    assert searched[-3:] == ["near"] * 3
-    host_pieces(drawn, frames=3, make=False, follow=False)
-    assert searched[-3:] == ["all"] * 3
+    host_pieces(drawn, frames=5, make=False, live=False)
+    clip, searched[:] = len(searched), []
+    host_pieces(drawn, frames=5, make=False, live=True)
+    # Of 2 frames to warm up and of 5, those after the first.
+    assert clip - len(searched) == 1 + 4

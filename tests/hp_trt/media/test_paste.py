@@ -81,3 +81,18 @@ def test_only_sides_inside_the_picture_fade_where_edges_do_not(box, open_sides):
 def test_a_box_that_leaves_the_picture_is_refused():
     with pytest.raises(ValueError, match="must lie inside the picture of 64 x 48 pixels"):
         PasteBack(noise(48, 64), (0, 0, 64, 64))
+
+
+@pytest.mark.parametrize("fades", [True, False])
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("box", [(0, 0, 64, 64), (20, 10, 61, 53), (0, 4, 15, 19), (3, 3, 5, 4)])
+def test_pasting_gives_the_bits_of_the_released_arithmetic_on_the_whole_square(box, ratio, fades):
+    image, generated, (x0, y0, x1, y1) = noise(64, 64), noise(32, 32, seed=1), box
+    at_edges = {"left": x0 == 0, "top": y0 == 0, "right": x1 == 64, "bottom": y1 == 64}
+    sides = {side for side, at in at_edges.items() if fades or not at}
+    mask = soft_mask(x1 - x0, y1 - y0, ratio, sides)[:, :, None].astype(np.float32)
+    square = cv2.resize(generated, (x1 - x0, y1 - y0)).astype(np.float32) / np.float32(255)
+    under = image[y0:y1, x0:x1].astype(np.float32) / np.float32(255)
+    expected = image.copy()
+    expected[y0:y1, x0:x1] = ((square * mask + under * (1 - mask)) * np.float32(255)).astype(np.uint8)
+    np.testing.assert_array_equal(PasteBack(image, box, ratio, fade_at_edges=fades)(generated), expected)

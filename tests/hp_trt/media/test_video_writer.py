@@ -18,11 +18,11 @@ from hp_trt.media.video_writer import VideoWriter
 from tests.hp_trt.clips import contents, make_clip, picture
 
 
-def copied(driving: Path, out: Path) -> Path:
+def copied(driving: Path, out: Path, *, quick: bool = False) -> Path:
     """Every frame of `driving` through the writer."""
     reader = VideoReader(driving)
     info = reader.info
-    with VideoWriter(out, width=info.width, height=info.height, driving=info) as writer:
+    with VideoWriter(out, width=info.width, height=info.height, driving=info, quick=quick) as writer:
         for frame in reader.timed():
             writer.write(frame.image, frame.time_s)
     return out
@@ -245,3 +245,17 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     result = subprocess.run(command, capture_output=True, check=False)
     assert result.returncode in (-signal.SIGINT, 130)
     assert left_behind(tmp_path) == []
+
+
+def test_a_quick_encoder_keeps_frames_times_and_sound_and_gives_the_same_bytes(tmp_path):
+    driving = make_clip(tmp_path / "a.mp4", 12, rate=Fraction(30000, 1001), audio="aac")
+    slow = contents(copied(driving, tmp_path / "slow.mp4"))
+    outs = [copied(driving, tmp_path / f"{name}.mp4", quick=True) for name in "bc"]
+    quick = contents(outs[0])
+    assert (quick.rate, quick.times_s, quick.size, quick.sound) == (slow.rate, slow.times_s, slow.size, slow.sound)
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    # x264 writes its settings into the file.
+    assert b"subme=0" in outs[0].read_bytes()
+    assert b" threads=1 " in outs[0].read_bytes()
+    off = np.stack(list(VideoReader(outs[0]))).astype(float) - np.stack(list(VideoReader(driving)))
+    assert np.abs(off).mean() < 2  # levels, of what was encoded twice

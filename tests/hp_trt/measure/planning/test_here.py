@@ -67,7 +67,7 @@ def clips(monkeypatch):
     """Whether the drawn clip was animated: no more is done with it here."""
     asked = []
 
-    def pieces(room, runtime, *, make, follow):
+    def pieces(room, runtime, *, make, live):
         asked.append(make)
         return {"crop": Piece(seconds=0.25, core_s=0.25, runs=3)}
 

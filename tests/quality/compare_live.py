@@ -1,0 +1,95 @@
+"""Live mode of two checkouts, by turns on one machine: docs/performance.md has what this prints.
+
+    hp-trt sample --out drawn --frames 200
+    python -m tests.quality.compare_live OTHER . --bundles OTHER/out/pocket out/pocket --sample drawn
+
+`clip`: `hp-trt animate --profile live`, file to file. `live`: `hp-trt live --pace fast`, file to file. `arrays`: frames
+in, frames out. Each turn is a process of its own, which makes the clip twice: the second time counts, so that
+opening is left out. Wall time is what a user waits; the processor's time is less disturbed by what else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engines.temporary import temporary_folder
+
+WAYS = ("clip", "live", "arrays")
+
+
+def measured(way: str, bundle: Path, sample: Path, out: Path) -> dict[str, float]:
+    """Wall and processor seconds a frame, of the checkout that this process imports."""
+    from hp_trt import Runtime, RuntimeConfig
+    from hp_trt.console import Reporter
+    from hp_trt.live.run import LiveConfig, Opened, run_live
+    from hp_trt.live.session import Policy
+    from hp_trt.media.video import VideoReader
+
+    driving = sample / "driving.mp4"
+    with Runtime(bundle, RuntimeConfig(profile="live")) as runtime:
+        who = runtime.portrait(sample / "portrait.png")
+        images = list(VideoReader(driving))
+        height, width = who.image.shape[:2]
+
+        @contextmanager
+        def session(policy: Policy) -> Iterator[Opened]:
+            with runtime.live(who, policy=policy) as opened:
+                yield Opened(session=opened, full=(width, height), crop=(width, height))
+
+        ways: dict[str, Callable[[], int]] = {
+            "clip": lambda: runtime.animate(who, driving, out).frames,
+            "live": lambda: (
+                run_live(LiveConfig(driving=str(driving), out=str(out), pace="fast"), session, Reporter()).frames
+            ),
+            "arrays": lambda: sum(1 for _ in runtime.frames(who, images)),
+        }
+        ways[way]()
+        start, cpu = time.perf_counter(), time.process_time()
+        frames = ways[way]()
+        return {"wall": (time.perf_counter() - start) / frames, "cpu": (time.process_time() - cpu) / frames}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Live mode of two checkouts, by turns.")
+    parser.add_argument("checkouts", type=Path, nargs=2, help="the one before, and the one after")
+    parser.add_argument("--bundles", type=Path, nargs=2, required=True, help="of each")
+    parser.add_argument("--sample", type=Path, required=True, help="a folder of hp-trt sample")
+    parser.add_argument("--way", choices=WAYS, action="append", help="again for several [all]")
+    parser.add_argument("--turns", type=int, default=5)
+    asked = parser.parse_args()
+    bundles, sample = [bundle.resolve() for bundle in asked.bundles], asked.sample.resolve()
+    with temporary_folder("live") as folder:
+        for way in asked.way or WAYS:
+            found: list[list[dict[str, float]]] = [[], []]
+            for turn in range(2 * asked.turns):
+                which = turn % 2
+                # This file's code, the checkout's package: a process's own folder comes first.
+                given = [sys.executable, "-c", Path(__file__).read_text(encoding="utf-8")]
+                environment = os.environ | {"HP_TRT_WAY": json.dumps([way, str(bundles[which]), str(sample)])}
+                made = subprocess.run(
+                    [*given, str(folder / "made.mp4")],
+                    cwd=asked.checkouts[which], env=environment, stdout=subprocess.PIPE, text=True, check=True,
+                )  # fmt: skip
+                found[which].append(json.loads(made.stdout.splitlines()[-1]))
+            for time_of in ("wall", "cpu"):
+                before, after = (1e3 * statistics.median(turn[time_of] for turn in side) for side in found)
+                print(
+                    f"{way}, {time_of}: {before:.1f} and {after:.1f} ms a frame, {before / after:.2f} times", flush=True
+                )
+
+
+if __name__ == "__main__":
+    if "HP_TRT_WAY" in os.environ:
+        asked_way, asked_bundle, asked_sample = json.loads(os.environ["HP_TRT_WAY"])
+        print(json.dumps(measured(asked_way, Path(asked_bundle), Path(asked_sample), Path(sys.argv[1]))))
+    else:
+        main()

@@ -17,6 +17,7 @@ NEEDED = {  # what else must be given; nothing of it is there, so that work coul
     "evaluate": ("--protocol=self", "--seeds=0:1", "--bundle=/none/b"),
     "plan": ("--gpu=H200", "--bundle=/none/b"),
     "sample": ("--out=/none/folder",),
+    "demo": ("--out=/proc/none",),
     "build": ("--bundle=/none/b", "--preset=pocket", "--random-weights", "--dry-run"),
     "train": ("--run=/proc/none",),
     "distill": ("--run=/proc/none",),

@@ -51,7 +51,7 @@ class FakeRuntime:
 
     def __init__(self, path, config, *, settle_stages) -> None:
         assert settle_stages, "an asynchronous backend would be timed by its launches"
-        self.bundle = fake_bundle(path, family=config.family)
+        self.config, self.bundle = config, fake_bundle(path, family=config.family)
         own = Sampling.from_manifest(self.bundle.manifest.sampling)
         self.model = SimpleNamespace(
             work=lambda profile, frames: profile_work(profile, own, frames), options=HunyuanPortrait.options

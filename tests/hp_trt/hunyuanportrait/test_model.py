@@ -80,7 +80,7 @@ def test_a_profile_that_cannot_be_is_refused_in_words(profile, sampling, says):
 def test_weights_that_know_drawings_alone_say_so_of_a_photograph(source, told, photograph, monkeypatch):
     encoder = model_of("unet", source=source)._portraits
     monkeypatch.setattr(encoder, "_geometry", {"crop_px": 32, "appearance_px": 16})
-    monkeypatch.setattr(encoder, "_encode", lambda crop, stages: None)
+    monkeypatch.setattr(encoder, "_encode", lambda *_: None)
     monkeypatch.setattr("hp_trt.hunyuanportrait.portrait_encoder.photographed", lambda face: photograph)
     image = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
     points = np.array([[40.0, 40], [60, 40], [50, 50], [42, 60], [58, 60]])

@@ -244,7 +244,6 @@ def test_a_bundle_is_moved_by_one_of_two(runtime, talking, drawn, tmp_path):
         "got neither; this bundle's are moved by speech": lambda: talking.animate(spoken, out=out),
         "got both; this bundle's are moved by a d": lambda: runtime.animate(seen, "d.mp4", out, audio=sound),
         "landmarks: only for a p": lambda: talking.animate(spoken, None, out, audio=sound, landmarks=drawn.faces),
-        "resume: only for a p": lambda: runtime.animate(seen, "d.mp4", out, resume="resume"),
         "released_plan: only": lambda: runtime.animate(seen, "d.mp4", out, released_plan=True),
         "was encoded by another model": lambda: talking.talk(seen, sound),
     }

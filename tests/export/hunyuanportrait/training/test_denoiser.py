@@ -16,7 +16,7 @@ from export.hunyuanportrait.training.initial_weights import with_initial_weights
 from export.hunyuanportrait.training.rows import TrainingRow, ring_window
 from runtime.hunyuanportrait.guidance import Row, rows_of_steps
 from runtime.hunyuanportrait.padding import fade_in, fade_out
-from runtime.hunyuanportrait.windows import windows
+from runtime.hunyuanportrait.windows import Windows
 
 
 @pytest.mark.parametrize("pad", [0, 1, 5])
@@ -33,7 +33,7 @@ def test_a_training_window_is_one_that_the_sampler_cuts(pad):
                 rings += [
                     ring[window]
                     for shift in range(len(ring))
-                    for window in windows(len(ring), size=7, overlap=0, shift=shift)[:1]
+                    for window in Windows(len(ring), size=7, overlap=0, shift=shift)[:1]
                 ]
         assert any(np.allclose(faded, ring, atol=1e-5) for ring in rings), (seed, frames, ramps)
 

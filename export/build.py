@@ -7,6 +7,7 @@ already is not built again, so a second build costs seconds, and one that was ki
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,13 @@ import torch
 
 from engines.bundle import Bundle
 from engines.bundle_writer import BundleWriter
+from engines.cores import available_cores
 from engines.errors import InputError
 from engines.manifest import GraphRecord, Manifest
 from engines.plans import EngineSet
 from engines.spec import PRECISIONS, QUANTIZATIONS, Precision, Quantization
 from export.code_hash import code_hash
-from export.graphs.build_graph import SharedNetworks, build_graph
+from export.graphs.build_graph import SharedNetworks
 from export.graphs.build_quantized import Calls, Unfinished, build_quantized, quantization_facts
 from export.graphs.flops import graph_flops
 from export.graphs.graph import Graph
@@ -35,6 +37,8 @@ from export.models import Model, UsualSizes, find_model
 from export.plans.build_plans import intact
 from export.plans.engine_parity import Reference
 from export.progress import Progress, announcer
+from export.two_processes.beside import Beside, Work, share_out
+from export.two_processes.tasks import GraphTask, graph_exporter, hide_modules, modules_hidden, torch_threads
 from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
 from export.weights.source import WeightsSource, WithLive
 from hp_trt import __version__
@@ -144,33 +148,94 @@ class BuildConfig:
         return tuple(words)
 
 
-def build_bundle(config: BuildConfig, on_progress: Callable[[Progress], None] | None = None) -> Bundle:
+def build_bundle(
+    config: BuildConfig, on_progress: Callable[[Progress], None] | None = None, *, processes: int = 1
+) -> Bundle:
     """Build what is missing or changed, commit, and return the opened bundle.
+
+    `processes`: 1, or 2 for two graphs at a time, each with half of the threads; the bundle's files are the same. A
+    program that asks for 2 starts under `if __name__ == "__main__":`, because the second process imports it.
 
     Raises CheckpointError, BundleError, OutputError; ParityError when a graph is wrong, which is then not kept.
     """
     tell = on_progress or (lambda progress: None)
     source = open_weights(config)
     fingerprint = functools.cache(source.fingerprint)
-    records: dict[str, GraphRecord] = {}
     writer = BundleWriter(config.bundle, preset=config.preset)
-    if not config.bundle.exists():  # what this refuses leaves no empty folder
-        writer.check()
-        graph_steps(config, writer, fingerprint)
-    with writer:
-        steps = graph_steps(config, writer, fingerprint)
-        build = _Builder(config, source, writer)
-        for number, step in enumerate(steps, start=1):
-            if step.record is not None:
-                parity = step.record.parity.get("max")
-                tell(Progress(graph=step.name, step="reuse", number=number, of=len(steps), parity=parity))
-                records[step.name] = step.record
+    threads = max(available_cores() // processes, 1)
+    beside = Beside(_exporter, config, threads) if processes > 1 else None
+    with beside or contextlib.nullcontext():
+        if not config.bundle.exists():  # what this refuses leaves no empty folder
+            writer.check()
+            if beside and not config.only:  # it imports while weights are hashed here
+                beside.start()
+            graph_steps(config, writer, fingerprint)
+        with writer, beside or contextlib.nullcontext():  # it ends before the writer tidies up behind it
+            steps = graph_steps(config, writer, fingerprint)
+            records = _build(steps, config, source, writer, tell, beside=beside, threads=threads)
+            used = dict.fromkeys(network for step in steps for network in step.graph.networks)
+            manifest = _manifest(config, source, {network: fingerprint(network) for network in used}, records)
+            return writer.commit(replace(manifest, engines=still_good(writer, records)))
+
+
+def _build(
+    steps: Sequence[GraphStep],
+    config: BuildConfig,
+    source: WeightsSource,
+    writer: BundleWriter,
+    tell: Callable[[Progress], None],
+    *,
+    beside: Beside | None,
+    threads: int,
+) -> dict[str, GraphRecord]:
+    """Every graph's record, in the order of `steps`: found, or built."""
+    records: dict[str, GraphRecord] = {}
+    number_of = {step.name: number for number, step in enumerate(steps, start=1)}
+
+    def announce(name: str) -> Callable[..., None]:
+        return announcer(tell, what="graph", graph=name, number=number_of[name], of=len(steps))
+
+    for step in steps:
+        if step.record is not None:
+            records[step.name] = step.record
+            parity = step.record.parity.get("max")
+            tell(Progress(graph=step.name, step="reuse", number=number_of[step.name], of=len(steps), parity=parity))
+    left = [step for step in steps if step.build and not step.graph.quantized]
+    whole = [step for step in left if not step.graph.shares]
+    parts = [step for step in left if step.graph.shares]  # of the weights' file of another, which is to be there
+    two = beside is not None and len(left) > 1
+    if two:  # the longest first, so that none of these is begun last
+        cost = graph_parameters(config)
+        whole.sort(key=lambda step: -cost[step.name])
+    with (
+        modules_hidden() if left else contextlib.nullcontext(),
+        torch_threads(threads) if two else contextlib.nullcontext(),
+    ):
+        export = _exporter_of(config, source, writer, threads if two else None)
+        for group, after in ((whole, parts), (parts, [])):
+            tasks = [
+                GraphTask(
+                    name=step.name,
+                    facts=step.facts,
+                    later=frozenset(n for other in (*group[number:], *after) for n in other.graph.networks),
+                    owner=writer.where(records[step.graph.shares]) if step.graph.shares else None,
+                )
+                for number, step in enumerate(group, start=1)
+            ]
+            if beside is not None and len(tasks) > 1:
+                made = share_out(tasks, export, beside.do, lambda task: announce(task.name))
             else:
-                announce = announcer(tell, what="graph", graph=step.name, number=number, of=len(steps))
-                records[step.name] = build(step, steps[number:], records, announce)
-        used = dict.fromkeys(network for step in steps for network in step.graph.networks)
-        manifest = _manifest(config, source, {network: fingerprint(network) for network in used}, records)
-        return writer.commit(replace(manifest, engines=still_good(writer, records)))
+                made = [export(task, announce(task.name)) for task in tasks]
+            records |= {task.name: record for task, record in zip(tasks, made, strict=True)}
+        del export  # and the networks that it holds
+    if beside is not None:
+        beside.stop()
+    calls = Calls(functools.partial(config.model.calls, clip=config.calibration))
+    for step in steps:
+        if step.build and step.graph.quantized:
+            bundle = Unfinished(path=config.bundle, manifest=_manifest(config, source, {}, records), writer=writer)
+            records[step.name] = build_quantized(step, bundle=bundle, calls=calls, announce=announce(step.name))
+    return {step.name: records[step.name] for step in steps}
 
 
 def graph_steps(config: BuildConfig, writer: BundleWriter, fingerprint: Callable[[str], str]) -> list[GraphStep]:
@@ -247,6 +312,21 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
     return kept
 
 
+def graph_parameters(config: BuildConfig) -> dict[str, int]:
+    """By graph: how many parameters its networks have. How long its export takes, and how much memory, grows with it.
+
+    Of a graph in 8 bits none: it is not exported of a network."""
+
+    @functools.cache
+    def count(network: str) -> int:
+        return sum(parameter.numel() for parameter in config.model.build(network).parameters())
+
+    return {
+        name: 0 if graph.quantized else sum(count(network) for network in graph.networks)
+        for name, graph in config.graphs().items()
+    }
+
+
 def reference(config: BuildConfig) -> Reference:
     """For `export.plans.build_plans`: runs a graph's network in float32, on the GPU where PyTorch has one."""
     graphs, networks = config.graphs(), _networks(config, open_weights(config))
@@ -275,43 +355,24 @@ def _networks(config: BuildConfig, source: WeightsSource) -> SharedNetworks:
     return SharedNetworks(lambda network: model.load(network, source.state(network)))
 
 
-class _Builder:
-    """Builds one graph after the other, of one bundle."""
-
-    def __init__(self, config: BuildConfig, source: WeightsSource, writer: BundleWriter) -> None:
-        self._config, self._source, self._writer = config, source, writer
-        self._networks = _networks(config, source)
-        self._calls = Calls(functools.partial(config.model.calls, clip=config.calibration))
-
-    def __call__(
-        self,
-        step: GraphStep,
-        later: Sequence[GraphStep],
-        records: Mapping[str, GraphRecord],
-        announce: Callable[..., None],
-    ) -> GraphRecord:
-        """`later`: the steps after this one. `records`: the graphs before it."""
-        graph, config = step.graph, self._config
-        if graph.quantized:
-            self._networks.keep(set())
-            so_far = _manifest(config, self._source, {}, records)
-            bundle = Unfinished(path=config.bundle, manifest=so_far, writer=self._writer)
-            return build_quantized(step, bundle=bundle, calls=self._calls, announce=announce)
-        return build_graph(
-            step,
-            writer=self._writer,
-            networks=self._networks,
-            later={n for other in later if other.build and not other.graph.quantized for n in other.graph.networks},
-            flops=functools.partial(self._flops, graph),
-            owner=self._writer.where(records[graph.shares]) if graph.shares else None,
-            announce=announce,
-        )
-
-    def _flops(self, graph: Graph) -> dict[str, int]:
-        config = self._config
-        flops = graph_flops(graph, config.model.build)
+def _exporter_of(
+    config: BuildConfig, source: WeightsSource, writer: BundleWriter, threads: int | None
+) -> Callable[[GraphTask, Callable[..., None]], GraphRecord]:
+    def flops(graph: Graph) -> dict[str, int]:
+        counted = graph_flops(graph, config.model.build)
         released = config.model.released_flops(graph.name, size=config.size_px, frames=config.window)
-        return flops if released is None else {**flops, "released": released}
+        return counted if released is None else {**counted, "released": released}
+
+    networks = _networks(config, source)
+    return graph_exporter(config.graphs(), networks=networks, writer=writer, flops=flops, threads=threads)
+
+
+def _exporter(config: BuildConfig, threads: int) -> Work:
+    """What the second process does with a GraphTask."""
+    torch.set_num_threads(threads)
+    writer = BundleWriter(config.bundle, preset=config.preset)
+    hide_modules()  # for as long as it lives
+    return _exporter_of(config, open_weights(config), writer, threads)
 
 
 def _manifest(

@@ -92,6 +92,7 @@ MaxAuxStreams = Annotated[
 TilingOptimizationLevel = Annotated[
     int | None, typer.Option(help="0 (none) to 3 (the longest search for tiles) [the family's own].")
 ]
+Processes = Annotated[int | None, typer.Option(min=1, max=2, help="Graphs at a time [2 where cores and memory allow].")]
 Device = Annotated[int, typer.Option(min=0, max=LAST_GPU, help="Which GPU to build plans on, from 0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built and why, and stop.")]
 
@@ -126,6 +127,7 @@ def build(
     optimization_level: OptimizationLevel = None,
     max_aux_streams: MaxAuxStreams = None,
     tiling_optimization_level: TilingOptimizationLevel = None,
+    processes: Processes = None,
     device: Device = 0,
     dry_run: DryRun = False,
     json: Json = False,
@@ -154,7 +156,7 @@ def build(
         calibration=calibrate,
     )
     with Reporter(as_json=json) as report:
-        _carry_out(report, bundle, graphs, plans, parity=parity, dry_run=dry_run, start_s=start_s)
+        _carry_out(report, bundle, graphs, plans, parity=parity, processes=processes, dry_run=dry_run, start_s=start_s)
 
 
 def plan_options(given: Mapping[str, Any]) -> PlanOptions:
@@ -270,6 +272,7 @@ def _carry_out(
     plans: PlanConfig | None,
     *,
     parity: bool,
+    processes: int | None,
     dry_run: bool,
     start_s: float,
 ) -> None:
@@ -277,7 +280,7 @@ def _carry_out(
     if dry_run:
         return _report_dry_run(report, bundle, graphs, plans)
     _report_notes(report, graphs, parity=parity)
-    counts = _run(bundle, graphs, plans, report)
+    counts = _run(bundle, graphs, plans, report, processes)
     _report_result(report, bundle, counts, time.perf_counter() - start_s)
 
 
@@ -325,15 +328,17 @@ def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, i
 
 
 def _run(
-    bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None, report: Reporter
+    bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None, report: Reporter, processes: int | None
 ) -> list[tuple[str, int, int]]:
     """Build; ("graph" or "plan", how many were built, how many there are) for both."""
     counts = []
     on_progress, built = _progress(report)
     if graphs is not None:
-        from export.build import build_bundle
+        from export.build import build_bundle, graph_parameters
+        from export.two_processes.choice import usual_processes
 
-        result = build_bundle(graphs, on_progress)
+        processes = processes or usual_processes([*graph_parameters(graphs).values()])
+        result = build_bundle(graphs, on_progress, processes=processes)
         for path, option in graphs.user_files().items():
             report.note(f"{path} stays where it is: give it to hp-trt animate ({option})")
         counts.append(("graph", built["graph"], len(result.manifest.graphs)))
@@ -356,21 +361,26 @@ def _run(
 
 
 def _progress(report: Reporter) -> tuple[Callable[[Progress], None], dict[str, int]]:
-    """A listener for the report's bars, and how many graphs and plans it has seen being built."""
-    built = {"graph": 0, "plan": 0}
+    """A listener for the report's bars, as long as what is done, and how many graphs and plans it saw being built."""
+    built, finished = {"graph": 0, "plan": 0}, {"graph": 0, "plan": 0}
 
     def on_progress(progress: Progress) -> None:
-        finished = progress.step in ("done", "reuse")
+        finished[progress.what] += progress.step in ("done", "reuse")
         built[progress.what] += progress.step == "done"
         phase = f" {progress.phase}" if progress.phase else ""
-        facts = {"graph": progress.graph, "step": progress.step, "seconds": round(progress.seconds, 2)}
+        facts = {
+            "graph": progress.graph,
+            "number": progress.number,
+            "step": progress.step,
+            "seconds": round(progress.seconds, 2),
+        }
         if progress.parity is not None:
             facts["parity"] = progress.parity
         if progress.phase:
             facts |= {"phase": progress.phase, "fraction": progress.fraction}
         report.advance(
             "build" if progress.what == "graph" else "plans",
-            progress.number - (not finished),
+            finished[progress.what],
             progress.of,
             label=f"{progress.what} {progress.graph}: {progress.step}{phase}",
             **facts,

@@ -46,9 +46,10 @@ def build_graph(
     flops: Callable[[], Mapping[str, int]],
     owner: Path | None,
     announce: Callable[..., None],
+    threads: int | None = None,
 ) -> GraphRecord:
     """`later`: networks that are still to be kept. `owner`: the graph whose file holds this one's weights. `flops`
-    counts its arithmetic, which takes seconds: once it is known to be right.
+    counts its arithmetic, which takes seconds: once it is known to be right. `threads`: of ONNX Runtime.
 
     Raises ParityError when the graph is wrong, which is then not kept.
     """
@@ -72,7 +73,7 @@ def build_graph(
     parity: dict[str, float] = {}
     if step.facts["parity"]:
         announce("parity")
-        backend = OnnxBackend()
+        backend = OnnxBackend(threads=threads)
         session = backend.load(graph.spec, path)
         parity = check(graph, session, backend, expected)
         session.close()

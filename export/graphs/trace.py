@@ -8,6 +8,7 @@ is done here by three passes: constants folded, unused nodes dropped, equal expr
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import io
 import logging
@@ -18,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from onnx.defs import OpSchema
+from onnx_ir.schemas import OpSignature
 from torch import Tensor, fx, nn
 from torch.fx import config as fx_config
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 from torch.onnx._internal.fx.passes.type_promotion import _TypePromotionInterpreter, get_type_promotion_rule
 
 from engines.errors import InternalError
@@ -70,27 +74,52 @@ def export_onnx(module: nn.Module, spec: NetworkSpec, example: Mapping[str, Tens
 
 @contextlib.contextmanager
 def _quick() -> Iterator[None]:
-    """Without three things that the exporter spends its time on and we have no use for; the file has the same bits.
+    """Without five things that the exporter spends its time on and we have no use for; the file has the same bits.
 
     It makes millions of small objects that live until its end: looking for garbage among them again and again is a
     fifth of its time (tiny UNet: 19.4 s of a core instead of 23.6), and finds nothing worth having. It writes down at
     every node which source lines made it: another 11 % (tiny denoiser: 30.7 s instead of 34.4), and `_simplify` clears
     them away. Where it looks for operands of different dtypes it runs every operation once more, on shapes alone, to
-    know what comes out, though its trace has noted that: 21 % (tiny denoiser: 3.6 s instead of 4.6).
+    know what comes out, though its trace has noted that: 21 % (tiny denoiser: 3.6 s instead of 4.6). For every graph it
+    gathers its table of operators anew, out of the sources of 500 functions, and at every node it reads once more
+    what ONNX says of its operator: both are the same every time, and kept.
     """
     collects = gc.isenabled()
     untraced = getattr(fx_config, "do_not_emit_stack_traces", False)  # a torch that is older reads no such flag
     runs = _TypePromotionInterpreter.run_node
+    table, signature = vars(ONNXRegistry)["from_torchlib"], vars(OpSignature)["from_op_schema"]
     gc.disable()
     fx_config.do_not_emit_stack_traces = True
     _TypePromotionInterpreter.run_node = _promoted  # type: ignore[method-assign, assignment]  # until the end
+    ONNXRegistry.from_torchlib = staticmethod(_operators)  # type: ignore[method-assign]
+    OpSignature.from_op_schema = staticmethod(_signature)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
+        ONNXRegistry.from_torchlib = table  # type: ignore[method-assign]
+        OpSignature.from_op_schema = signature  # type: ignore[method-assign]
         _TypePromotionInterpreter.run_node = runs  # type: ignore[method-assign]  # its own again
         fx_config.do_not_emit_stack_traces = untraced
         if collects:
             gc.enable()
+
+
+_gather, _read = ONNXRegistry.from_torchlib, OpSignature.from_op_schema  # as they come
+
+
+@functools.cache
+def _operators(opset_version: int) -> ONNXRegistry:
+    return _gather(opset_version=opset_version)
+
+
+def _signature(schema: OpSchema) -> OpSignature:
+    known = schema.domain, schema.name, schema.since_version
+    if known not in _SIGNATURES:
+        _SIGNATURES[known] = _read(schema)
+    return _SIGNATURES[known]
+
+
+_SIGNATURES: dict[tuple[str, str, int], OpSignature] = {}
 
 
 def _promoted(interpreter: _TypePromotionInterpreter, node: fx.Node) -> Any:

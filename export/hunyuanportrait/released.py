@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from export.graphs.flops import count
 from export.hunyuanportrait.architecture import Architecture
@@ -16,8 +15,8 @@ def released_row_flops(architecture: Architecture, *, size: int, frames: int) ->
     config = architecture.unet
     latent, width = size // architecture.vae.downscale, config.cross_attention_dim
 
-    with FakeTensorMode():  # not the meta device: diffusers makes some of its constants on the CPU
-        unet = ReferenceUNet.build(**config.to_diffusers())
+    with torch.device("meta"):
+        unet = ReferenceUNet.build(**config.to_diffusers()).to("meta")  # diffusers makes some parameters on the CPU
         image = torch.empty(1, frames, architecture.image_proj["num_queries"], width)
         motion = torch.empty(1, frames, architecture.motion_refiner["num_queries"], width)
         pose = torch.empty(1, frames, config.block_out_channels[0], latent, latent)

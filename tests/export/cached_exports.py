@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache as cache_results
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from engines.spec import NetworkSpec
 from export.graphs import trace
@@ -51,8 +49,6 @@ def cached_exports(cache: Cache) -> Iterator[None]:
 
     export_onnx.is_cached = True
     with pytest.MonkeyPatch.context() as patch:
-        # PyTorch gathers its table of operators anew for every export, a tenth of a small one.
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache_results(ONNXRegistry.from_torchlib)))
         for name, module in list(sys.modules.items()):
             if name.startswith("export") and getattr(module, "export_onnx", None) is real:
                 patch.setattr(module, "export_onnx", export_onnx)

@@ -3,6 +3,7 @@ copies what BUNDLE holds. For tests of starting, killing and printing: everythin
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from engines.bundle import Bundle
 from export.build_engines import main
 from tests.export.tiny import SMALL, TINY, make_known
 
+COPIED = "HP_TRT_TEST_COPIED"  # in the environment: BUNDLE, for the second process of a build
 EXPORT_S = 1.0  # as a real one it takes a while, in which it can be killed
 
 
@@ -29,7 +31,11 @@ def copy_from(bundle: Bundle, seconds: float = 0.0):
     return export_onnx
 
 
-if __name__ == "__main__":
+if __name__ in ("__main__", "__mp_main__"):  # a second process imports its program under the other name
+    if __name__ == "__main__":
+        os.environ[COPIED] = sys.argv.pop(1)
     make_known(pytest.MonkeyPatch(), TINY, SMALL)  # until this process ends
-    export.graphs.build_graph.export_onnx = copy_from(Bundle.open(sys.argv.pop(1)), EXPORT_S)
+    export.graphs.build_graph.export_onnx = copy_from(Bundle.open(os.environ[COPIED]), EXPORT_S)
+
+if __name__ == "__main__":
     main()

@@ -287,7 +287,7 @@ def test_weights_used_at_another_size_than_they_were_trained_at_are_said_to_be(t
     from export import build
 
     monkeypatch.setattr(
-        build, "build_bundle", lambda config, tell: SimpleNamespace(manifest=SimpleNamespace(graphs={}))
+        build, "build_bundle", lambda config, tell, processes: SimpleNamespace(manifest=SimpleNamespace(graphs={}))
     )
     for words, said in (((), 0), (("--size", "32"), 1), (("--frames", "4"), 1)):
         events = told("--preset", tiny_preset, "--weights", trained, "--bundle", trained.parent / "b", *words)
@@ -307,7 +307,7 @@ def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_
     class Stop(Exception):
         pass
 
-    def build_bundle(config, on_progress):
+    def build_bundle(config, on_progress, processes):
         asked["graphs"] = config.parity
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 
@@ -335,7 +335,7 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
     monkeypatch.setitem(OWN_LIVE_WEIGHTS, tiny_preset, live)
     asked = []
 
-    def build_bundle(config, tell):
+    def build_bundle(config, tell, processes):
         asked.append(config)
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 
@@ -365,7 +365,7 @@ def test_the_words_that_a_bundle_keeps_ask_for_the_same_graphs_again(told, tiny_
 
     asked = []
 
-    def build_bundle(config, tell):
+    def build_bundle(config, tell, processes):
         asked.append(config)
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,10 +28,11 @@ def typed(monkeypatch, capfd) -> Typed:
     return partial(as_typed, main, "build_engines", "--random-weights", patch=monkeypatch, capture=capfd)
 
 
-def spawned(*command: str) -> Spawn:
+def spawned(*command: str, processes: int = 1) -> Spawn:
     """Starts the build of a folder in a session of its own."""
+    processes_word = f"--processes={processes}"
     return lambda folder: subprocess.Popen(
-        [sys.executable, "-m", *command, "--random-weights", "--bundle", str(folder), "--json"],
+        [sys.executable, "-m", *command, processes_word, "--random-weights", "--bundle", str(folder), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -70,6 +72,33 @@ def goes_on_where_it_was(spawn: Spawn, folder: Path, typed: Typed, preset: str) 
 def test_a_build_stopped_at_any_moment_goes_on_where_it_was(tiny_bundle, typed, tmp_path):
     spawn = spawned("tests.export.copying_exporter", str(tiny_bundle.path), "--preset", "tiny")
     goes_on_where_it_was(spawn, tmp_path / "bundle", typed, "tiny")
+
+
+def test_two_processes_stop_together_and_make_what_one_makes(tiny_bundle, tmp_path):
+    words = ("tests.export.copying_exporter", str(tiny_bundle.path), "--preset", "tiny")
+    spawn, folder = spawned(*words, processes=2), tmp_path / "bundle"
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        process = spawn(folder)
+        _until(process, '"export"')
+        # The terminal sends Ctrl-C to both, kill -9 names the first alone.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        out, err = process.communicate(timeout=120)  # to the end of the last process that holds its output
+        assert process.returncode == code, (out, err)
+        assert "Traceback" not in err and err.count("error: ") == (number == signal.SIGINT), err
+        assert not (folder / "manifest.json").exists()
+    process = spawn(folder)
+    out, err = process.communicate(timeout=600)
+    assert (process.returncode, err) == (0, "")
+    made = Bundle.open(folder).manifest.graphs
+    assert list(made) == list(tiny_bundle.manifest.graphs)
+    for name, record in tiny_bundle.manifest.graphs.items():
+        # Errors are rounding's, which goes with the number of threads.
+        others = {"built": {}, "parity": {}}
+        assert replace(made[name], **others) == replace(record, **others)
+        assert made[name].parity["max"] < 5e-5
+    numbers = {event["graph"]: event["number"] for event in map(json.loads, out.splitlines()) if "graph" in event}
+    assert list(made) == sorted(made, key=lambda name: numbers[name])
+    assert sorted(numbers.values()) == [*range(1, 8)]
 
 
 @pytest.mark.heavy

@@ -1,0 +1,37 @@
+"""Two exports at a time where two cores, and memory for both, gain by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.build import BuildConfig, graph_parameters
+from export.two_processes.choice import usual_processes
+
+GB = 10**9
+
+
+def parameters(preset, tmp_path, **options) -> list[int]:
+    return [*graph_parameters(BuildConfig(preset=preset, bundle=tmp_path, **options)).values()]
+
+
+@pytest.mark.parametrize(
+    ("preset", "cores", "free_bytes", "expected"),
+    [
+        ("pocket", 2, 8 * GB, 2),
+        ("pocket", 16, 8 * GB, 2),
+        ("pocket", 1, 64 * GB, 1),
+        ("pocket", 2, 2 * GB, 1),
+        ("hunyuanportrait", 8, 24 * GB, 1),  # two UNets' worth: the denoiser and its step embedding are both of one
+        ("hunyuanportrait", 8, 64 * GB, 2),
+        ("tiny", 2, 64 * GB, 1),  # too small to be worth another process
+    ],
+)
+def test_two_where_there_are_cores_and_memory_for_both(tiny_preset, tmp_path, preset, cores, free_bytes, expected):
+    chosen = usual_processes(parameters(preset, tmp_path), cores=cores, free_bytes=free_bytes)
+    assert chosen == expected
+
+
+def test_graphs_in_8_bits_are_made_of_other_graphs_and_weigh_nothing(tiny_preset, tmp_path):
+    plain = parameters(tiny_preset, tmp_path)
+    assert parameters(tiny_preset, tmp_path, quantize=("int8",)) == [*plain, 0]
+    assert sum(plain) > 0

@@ -46,14 +46,16 @@ class OnnxBackend(HostMemory):
 
     name = "onnxruntime"
 
-    def __init__(self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0) -> None:
+    def __init__(
+        self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0, spins: bool = True
+    ) -> None:
         if provider not in _PROVIDERS:
             raise InputError(f"there is no provider {provider!r}; choose one of {', '.join(_PROVIDERS)}")
         self.provider = provider
         self.threads = checked_threads(threads)
         self.device_id = device_id
         self.concurrent = provider == "cuda" or self.threads >= ENOUGH_TO_SHARE
-        self._spins = True  # threads that wait for the next operation of a graph keep their core
+        self._spins = spins  # threads that wait for the next operation of a graph keep their core
         self.device = cpu_words(self.threads) if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)
         if _PROVIDERS[provider] not in ort.get_available_providers():
@@ -99,7 +101,7 @@ class OnnxBackend(HostMemory):
     def overlap_decode(self) -> None:
         """Each session has memory of its own. What is opened from now on waits asleep where graphs take turns at few
         threads: the cores are wanted by what runs beside them, cropping, pasting and writing."""
-        self._spins = self.concurrent
+        self._spins = self._spins and self.concurrent
 
     def _options(self, threads: int, graph: str) -> ort.SessionOptions:
         options = ort.SessionOptions()

@@ -65,7 +65,8 @@ class OpenVinoBackend(HostMemory):
         if path.suffix == ".onnx":
             from engines.onnx_backend import OnnxBackend
 
-            self._onnx = self._onnx or OnnxBackend(threads=self.threads)
+            # Asleep where they wait: for a tenth of a second after a graph they would take cores from OpenVINO's.
+            self._onnx = self._onnx or OnnxBackend(threads=self.threads, spins=False)
             return self._onnx.load(spec, path, threads=threads)
         assert not bf16 or self.has_bf16, "OpenVINO would take float32 in the place of bf16, and not say so"
         content = self._prepared.pop(path, None)

@@ -10,16 +10,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from engines.errors import InputError
-from engines.families import Auto, FamilyName, Provider
-from hp_trt.config import RuntimeConfig
 from hp_trt.measure.bench import machine
-from hp_trt.measure.bench.drawn import require_video
+from hp_trt.measure.bench.drawn import DrawnConfig, there_and_back
 
 FORMAT, SCHEMA = "hp-trt growth", 1
 _CLIP_FRAMES = 50  # drawn once
@@ -28,18 +25,13 @@ Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrowthConfig:
+class GrowthConfig(DrawnConfig):
     """Checked when made; raises InputError."""
 
-    bundle: Path
     lengths: tuple[int, ...]  # frames, each a clip of its own, in this order
     profile: str = "exact"
     steps: int | None = None
     seed: int = 0  # who is drawn
-    threads: int | None = None
-    family: FamilyName | Auto = "onnxruntime"
-    provider: Provider = "cpu"
-    device_id: int = 0
 
     def __post_init__(self) -> None:
         if not self.lengths or not all(0 < length <= _MOST_FRAMES for length in self.lengths):
@@ -59,23 +51,16 @@ def growth(config: GrowthConfig, tell: Tell = lambda what, done, total: None) ->
     from hp_trt.api import Runtime
     from procedural.clip import clip
 
-    require_video(config.bundle, "--growth")
+    config = config.settled("--growth")
     images = clip(config.seed, frames=_CLIP_FRAMES, px=256).frames()
     stood: list[float] = []
-    setup = RuntimeConfig(
-        family=config.family,
-        provider=config.provider,
-        device_id=config.device_id,
-        threads=config.threads,
-        profile=config.profile,
-    )
 
     def hear(event: Any) -> None:
         if (event.stage, event.kind) == ("motion", "end"):
             stood.append(time.perf_counter())
 
     clips = []
-    with Runtime(config.bundle, setup, on_event=hear) as runtime:
+    with Runtime(config.bundle, config.runtime(config.profile), on_event=hear) as runtime:
         portrait = runtime.portrait(images[0])
         shape = runtime.bundle.spec("motion").output("motion_tokens")
         frame_bytes = math.prod(int(dim) for dim in shape.dims[1:]) * np.dtype(shape.dtype).itemsize
@@ -98,7 +83,7 @@ def growth(config: GrowthConfig, tell: Tell = lambda what, done, total: None) ->
     return {
         "format": FORMAT,
         "schema": SCHEMA,
-        "machine": {**machine.facts(), "family": config.family, "provider": config.provider, "threads": config.threads},
+        "machine": config.machine(),
         "profile": config.profile,
         "steps": config.steps,
         "clips": clips,
@@ -119,7 +104,7 @@ class Again(Sequence[np.ndarray]):
     """`images` forwards and backwards until there are `frames`."""
 
     def __init__(self, images: Sequence[np.ndarray], frames: int) -> None:
-        self._there_and_back = [*images, *images[-2:0:-1]]
+        self._there_and_back = there_and_back(images)
         self._frames = frames
 
     def __len__(self) -> int:

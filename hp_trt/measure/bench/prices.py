@@ -10,19 +10,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines import families
 from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.families import Auto, Family, FamilyName, Provider
+from engines.families import Family
 from hp_trt.config import RuntimeConfig
 from hp_trt.hunyuanportrait.profiles import find_profile, fitted, graphs, own_profiles, read_profiles, sampling_of
-from hp_trt.interface.auto_family import settled_family
-from hp_trt.measure.bench import machine
-from hp_trt.measure.bench.drawn import require_video
+from hp_trt.measure.bench.drawn import DrawnConfig
 from hp_trt.open_graphs import open_backend
 from hp_trt.profiles import Profile
 
@@ -34,18 +32,13 @@ Tell = Callable[[str, int, int], None]  # what, done, total
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriceConfig:
+class PriceConfig(DrawnConfig):
     """What to price. Checked when made; raises InputError."""
 
-    bundle: Path
     profiles: tuple[str, ...]  # names, FILE.toml, or "all"
     seeds: str = "0:4"  # drawn clips, as the evaluation's
     frames: int = 50  # of each
     runs: int = 3  # of the clip that is timed
-    threads: int | None = None
-    family: FamilyName | Auto = "onnxruntime"
-    provider: Provider = "cpu"
-    device_id: int = 0
 
     def __post_init__(self) -> None:
         if self.runs < 1:
@@ -77,15 +70,6 @@ class PriceConfig:
         }
         return {name: missing for name, missing in lacks.items() if missing and name not in named}
 
-    def runtime(self, profile: Profile) -> RuntimeConfig:
-        return RuntimeConfig(
-            family=self.family,
-            provider=self.provider,
-            device_id=self.device_id,
-            threads=self.threads,
-            profile=profile,
-        )
-
 
 def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> dict[str, Any]:
     """The report as JSON data. Raises what `hp_trt.Runtime` and the evaluation raise.
@@ -102,8 +86,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     from hp_trt.measure.evaluation.evaluate import evaluate
 
     chosen = config.chosen()  # a name that there is not is told before the bundle is opened
-    require_video(config.bundle, "--profiles")
-    config = replace(config, family=settled_family(config.bundle, config.family, config.device_id))
+    config = config.settled("--profiles")
     left_out = config.left_out(Bundle.open(config.bundle, family=config.family).manifest.graphs)
     profiles = [profile for profile in chosen if profile.name not in left_out]
     speeds = []
@@ -132,7 +115,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     return {
         "format": FORMAT,
         "schema": SCHEMA,
-        "machine": {**machine.facts(), "family": config.family, "provider": config.provider, "threads": config.threads},
+        "machine": config.machine(),
         "bundle": {name: columns[0][name] for name in ("bundle", "preset", "precision", "weights")},
         "clips": {"seeds": config.seeds, "frames": config.frames},
         "left_out": left_out,

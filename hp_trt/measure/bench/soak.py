@@ -10,22 +10,18 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engines.errors import InputError
-from engines.families import Auto, FamilyName, Provider
-from hp_trt.config import RuntimeConfig
-from hp_trt.interface.auto_family import settled_family
 from hp_trt.live.pushing import pushing
 from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
 from hp_trt.measure.bench import machine
-from hp_trt.measure.bench.drawn import require_video
+from hp_trt.measure.bench.drawn import DrawnConfig, there_and_back
 
 FORMAT, SCHEMA = "hp-trt soak", 1
 _CLIP_FRAMES = 100  # drawn once
@@ -36,18 +32,13 @@ Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoakConfig:
+class SoakConfig(DrawnConfig):
     """Checked when made; raises InputError."""
 
-    bundle: Path
     seconds: float
     rate: float | None = None  # frames pushed a second; None: as many as are taken
     profile: str = "live"
     seed: int = 0  # who is drawn
-    threads: int | None = None
-    family: FamilyName | Auto = "onnxruntime"
-    provider: Provider = "cpu"
-    device_id: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= 86_400:
@@ -69,18 +60,10 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
     from hp_trt.api import Runtime
     from procedural.clip import clip
 
-    require_video(config.bundle, "--soak")
-    config = replace(config, family=settled_family(config.bundle, config.family, config.device_id))
+    config = config.settled("--soak")
     drawn = clip(config.seed, frames=_CLIP_FRAMES, px=256)
     images = drawn.frames()
-    setup = RuntimeConfig(
-        family=config.family,
-        provider=config.provider,
-        device_id=config.device_id,
-        threads=config.threads,
-        profile=config.profile,
-    )
-    with Runtime(config.bundle, setup) as runtime:
+    with Runtime(config.bundle, config.runtime(config.profile)) as runtime:
         policy: Policy = "block" if config.rate is None else "drop-oldest"
         with runtime.live(images[0], profile=runtime.profile, policy=policy) as session:
             found = _run(session, images, config, tell)
@@ -88,7 +71,7 @@ def soak(config: SoakConfig, tell: Tell = lambda what, done, total: None) -> dic
     return {
         "format": FORMAT,
         "schema": SCHEMA,
-        "machine": {**machine.facts(), "family": config.family, "provider": config.provider, "threads": config.threads},
+        "machine": config.machine(),
         "profile": config.profile,
         "seconds": config.seconds,
         "rate": config.rate,
@@ -103,7 +86,7 @@ def _run(session: LiveSession, images: Sequence[np.ndarray], config: SoakConfig,
     stop = threading.Event()
 
     def source() -> Iterator[tuple[np.ndarray, Fraction]]:
-        for number, image in enumerate(_endless(images)):
+        for number, image in enumerate(itertools.cycle(there_and_back(images))):
             if config.rate is not None and stop.wait(max(start_s + number / config.rate - time.monotonic(), 0)):
                 return
             if stop.is_set():
@@ -184,8 +167,3 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"machine      {machine_['cpu']}, {machine_['cores']} cores, ONNX Runtime {machine_['onnxruntime']}"
     for note in report["notes"]:
         yield f"note         {note}"
-
-
-def _endless(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Forwards and backwards for ever, so that nothing leaps."""
-    return itertools.cycle([*images, *images[-2:0:-1]])

@@ -26,8 +26,9 @@ def driven_facts(
     """Everything that decides the frames of a render, as JSON: another value makes other frames.
 
     `graphs`: by role, those that the profile runs. `landmarks`: a file, or whoever says where the driving faces are,
-    known by its name alone. Threads and what runs the graphs are not among them, as in `run_facts`: a render that goes on
-    with others differs by roundings from there. Raises InputError for a profile of mode live, whose clips cannot be gone on with.
+    known by its name alone. Threads and what runs the graphs are not among them, as in `run_facts`: a render that
+    goes on with others differs by roundings from there. Raises InputError for a profile of mode live, whose clips
+    cannot be gone on with.
     """
     if profile.mode != "clip":
         raise InputError(

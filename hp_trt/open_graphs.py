@@ -18,6 +18,7 @@ from engines.bundle import Bundle
 from engines.checked_files import ahead, check_files, read_checked
 from engines.cores import available_cores
 from engines.errors import BundleError, EngineMismatch, InputError
+from engines.host_memory import ENOUGH_TO_SHARE
 from engines.manifest import build_command, mending, plan_command
 from engines.plan_choice import choose_plans, find_here
 from engines.spec import NetworkSpec, plain_name
@@ -203,6 +204,14 @@ def option_for(graph: str, added_by: Mapping[str, str]) -> str:
 
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:
-    """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
+    """How many of the CPU's threads a graph has that runs beside others: half of them denoise, where they are shared
+    out; of few, all."""
     whole = threads or available_cores()
-    return max(1, whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4)
+    if not shared_out(whole):
+        return whole
+    return whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4
+
+
+def shared_out(threads: int | None) -> bool:
+    """Whether graphs that run beside each other have a share of the CPU's threads each, and do not slow each other."""
+    return (threads or available_cores()) >= ENOUGH_TO_SHARE

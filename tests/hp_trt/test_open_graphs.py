@@ -89,11 +89,13 @@ def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselv
     assert threads == {name: live_threads(spec_of(name), 8) for name in beside}
 
 
-def test_half_of_the_threads_denoise_and_no_graph_has_none():
+def test_half_of_the_threads_denoise_and_where_they_are_few_each_graph_has_all_of_them():
     promise = spec_of("x")
     denoiser, decoder = replace(promise, repeated=True), replace(promise, repeated=True, lane="decode")
     assert [live_threads(graph, 8) for graph in (denoiser, decoder, promise)] == [4, 2, 2]
-    assert live_threads(promise, 1) == 1
+    assert [live_threads(graph, 4) for graph in (denoiser, decoder, promise)] == [2, 1, 1]
+    for few in (1, 2, 3):
+        assert [live_threads(graph, few) for graph in (denoiser, decoder, promise)] == [few] * 3
 
 
 @pytest.mark.usefixtures("no_onnx_runtime")

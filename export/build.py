@@ -38,6 +38,7 @@ from export.plans.build_plans import intact
 from export.plans.engine_parity import Reference
 from export.progress import Progress, announcer
 from export.two_processes.beside import Beside, Work, share_out
+from export.two_processes.choice import IMPORTED
 from export.two_processes.tasks import GraphTask, graph_exporter, hide_modules, modules_hidden, torch_threads
 from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
 from export.weights.source import WeightsSource, WithLive
@@ -149,12 +150,17 @@ class BuildConfig:
 
 
 def build_bundle(
-    config: BuildConfig, on_progress: Callable[[Progress], None] | None = None, *, processes: int = 1
+    config: BuildConfig,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    processes: int = 1,
+    beside: Beside | None = None,
 ) -> Bundle:
     """Build what is missing or changed, commit, and return the opened bundle.
 
     `processes`: 1, or 2 for two graphs at a time, each with half of the threads; the bundle's files are the same. A
-    program that asks for 2 starts under `if __name__ == "__main__":`, because the second process imports it.
+    program that asks for 2 starts under `if __name__ == "__main__":`, because the second process imports it. `beside`:
+    that process, where it has begun already; it ends here.
 
     Raises CheckpointError, BundleError, OutputError; ParityError when a graph is wrong, which is then not kept.
     """
@@ -163,7 +169,11 @@ def build_bundle(
     fingerprint = functools.cache(source.fingerprint)
     writer = BundleWriter(config.bundle, preset=config.preset)
     threads = max(available_cores() // processes, 1)
-    beside = Beside(_exporter, config, threads) if processes > 1 else None
+    if processes > 1:
+        beside = (beside or Beside(*IMPORTED)).becomes(_exporter, config, threads)
+    elif beside is not None:
+        beside.stop()
+        beside = None
     with beside or contextlib.nullcontext():
         if not config.bundle.exists():  # what this refuses leaves no empty folder
             writer.check()

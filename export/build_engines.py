@@ -21,6 +21,8 @@ from engines.plans import PlanOptions
 from engines.safe_output import check_folder
 from export.models import MODELS, find_model
 from export.plans.plan_steps import PlanConfig
+from export.two_processes.beside import Beside
+from export.two_processes.choice import IMPORTED, begins_early, usual_processes
 from export.weights.own import WeightsChoice
 from hp_trt.commands.options import Debug, Json, folder
 from hp_trt.config import LAST_GPU, one_of
@@ -142,21 +144,29 @@ def build(
     plans = plan_config(family, capability, options, only=only, parity=parity, device_id=device)
     if preset is None:
         _check_is_what_was_asked(bundle, {"precision": asked, "size": size, "frames": frames})
-    graphs = graph_config(
-        preset,
-        bundle,
-        chosen,
-        precision=asked or ("fp16" if families.find(family).plans_for == "gpu" else "fp32"),
-        size=size,
-        frames=frames,
-        only=only,
-        parity=parity and graph_parity,
-        reuse=reuse,
-        quantize=quantize,
-        calibration=calibrate,
-    )
-    with Reporter(as_json=json) as report:
-        _carry_out(report, bundle, graphs, plans, parity=parity, processes=processes, dry_run=dry_run, start_s=start_s)
+    with Beside(*IMPORTED) as beside:
+        if preset is not None and processes is None and not dry_run and begins_early(preset, bundle):
+            beside.start()  # it imports PyTorch while this process does
+        graphs = graph_config(
+            preset,
+            bundle,
+            chosen,
+            precision=asked or ("fp16" if families.find(family).plans_for == "gpu" else "fp32"),
+            size=size,
+            frames=frames,
+            only=only,
+            parity=parity and graph_parity,
+            reuse=reuse,
+            quantize=quantize,
+            calibration=calibrate,
+        )
+        with Reporter(as_json=json) as report:
+            if dry_run:
+                _report_dry_run(report, bundle, graphs, plans)
+                return
+            _report_notes(report, graphs, parity=parity)
+            counts = _run(bundle, graphs, plans, report, processes, beside)
+            _report_result(report, bundle, counts, time.perf_counter() - start_s)
 
 
 def plan_options(given: Mapping[str, Any]) -> PlanOptions:
@@ -265,25 +275,6 @@ def _check_is_what_was_asked(bundle: Path, asked: Mapping[str, str | int | None]
             )
 
 
-def _carry_out(
-    report: Reporter,
-    bundle: Path,
-    graphs: BuildConfig | None,
-    plans: PlanConfig | None,
-    *,
-    parity: bool,
-    processes: int | None,
-    dry_run: bool,
-    start_s: float,
-) -> None:
-    """Build, or say what would be built. `start_s`: when the command began, by `time.perf_counter`."""
-    if dry_run:
-        return _report_dry_run(report, bundle, graphs, plans)
-    _report_notes(report, graphs, parity=parity)
-    counts = _run(bundle, graphs, plans, report, processes)
-    _report_result(report, bundle, counts, time.perf_counter() - start_s)
-
-
 def _report_dry_run(report: Reporter, bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -> None:
     from export.dry_run import dry_run
 
@@ -328,17 +319,21 @@ def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, i
 
 
 def _run(
-    bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None, report: Reporter, processes: int | None
+    bundle: Path,
+    graphs: BuildConfig | None,
+    plans: PlanConfig | None,
+    report: Reporter,
+    processes: int | None,
+    beside: Beside,
 ) -> list[tuple[str, int, int]]:
-    """Build; ("graph" or "plan", how many were built, how many there are) for both."""
+    """Build; ("graph" or "plan", how many were built, how many there are) for both. `beside`: the second process."""
     counts = []
     on_progress, built = _progress(report)
     if graphs is not None:
         from export.build import build_bundle, graph_parameters
-        from export.two_processes.choice import usual_processes
 
         processes = processes or usual_processes([*graph_parameters(graphs).values()])
-        result = build_bundle(graphs, on_progress, processes=processes)
+        result = build_bundle(graphs, on_progress, processes=processes, beside=beside)
         for path, option in graphs.user_files().items():
             report.note(f"{path} stays where it is: give it to hp-trt animate ({option})")
         counts.append(("graph", built["graph"], len(result.manifest.graphs)))

@@ -5,17 +5,24 @@ an export three times the network's float32 weights are reckoned: the network's,
 that it is compared in (full size, not compared: 7.0 GB for 6.1 GB of weights). The second process imports for some
 seconds of a core first; `pocket`, of 13 million parameters in all graphs, gains by it, and smaller networks stay in
 one.
+
+Counting parameters takes PyTorch, and importing it seconds, which the second process may well use for the same: presets
+that are known to gain have it begin before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from engines.cores import available_cores
+from engines.manifest import MANIFEST_NAME
 from export.plans.build_memory import free_host_bytes
 
 PROCESS_BYTES, BYTES_PER_PARAMETER = 1_200_000_000, 3 * 4
 WORTH_IT = 10_000_000  # parameters in all graphs
+SURE = frozenset({"pocket", "talk_pocket"})  # presets of more, which are small beside the processes
+IMPORTED = ("export.build", "torch._dynamo", "onnxscript.optimizer")  # most of what an export loads
 
 
 def usual_processes(parameters: Sequence[int], *, cores: int | None = None, free_bytes: int | None = None) -> int:
@@ -24,3 +31,10 @@ def usual_processes(parameters: Sequence[int], *, cores: int | None = None, free
     free = free_host_bytes() if free_bytes is None else free_bytes
     needed = 2 * PROCESS_BYTES + BYTES_PER_PARAMETER * sum(sorted(parameters)[-2:])
     return 2 if cores > 1 and sum(parameters) > WORTH_IT and needed <= free else 1
+
+
+def begins_early(preset: str, bundle: Path, *, cores: int | None = None, free_bytes: int | None = None) -> bool:
+    """Whether `usual_processes` will say 2, and all graphs are to be made, as far as is known before PyTorch is."""
+    if preset not in SURE or (bundle / MANIFEST_NAME).exists():
+        return False
+    return usual_processes([WORTH_IT + 1], cores=cores, free_bytes=free_bytes) == 2

@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -51,7 +52,8 @@ class Beside:
     def start(self) -> None:
         """Begin, where it has not begun: its imports take seconds."""
         if self._process.pid is None:
-            self._process.start()
+            with _interrupts_held():
+                self._process.start()
             self._theirs.close()  # it is the other's alone, and ends with it
             self._tell()
 
@@ -157,6 +159,17 @@ def share_out(tasks: Sequence[Any], here: Work, beside: Work, announce: Callable
         raise
     check()
     return [made[number] for number in range(len(tasks))]
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end, and for ever in a process that is begun inside: it ignores them once it can."""
+    resource_tracker.ensure_running()  # which would begin inside, and let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, imports: Sequence[str]) -> None:

@@ -139,6 +139,14 @@ def test_one_that_cannot_import_says_so_when_it_gets_a_task():
         beside.do("a", lambda *words: None)
 
 
+def test_ctrl_c_is_not_for_the_second_process_from_its_first_moment_on():
+    with Beside().becomes(make) as beside:
+        beside.start()
+        os.kill(beside._process.pid, signal.SIGINT)
+        assert beside.do("a", lambda *words, **facts: None)[0] == "a"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_the_second_process_ends_with_the_first():
     """Whoever reads what they print comes to its end when both are gone."""
     code = (

@@ -14,8 +14,9 @@
 
 Opening checks the whole before anything is loaded: schema, missing and foreign files, files of another size, links in
 the place of files. Plans and .onnx files are hashed before they are loaded, weights meanwhile, so that the disk is read
-once; nothing is used that was not hashed. A graph's weights may not lie elsewhere (`engines/external_data.py`). What no profile asks for is never read. The bundle itself may lie behind a link. Plans
-of a family that is not asked for do not count: without them the graphs are as good, and plans are built of them again.
+once; nothing is used that was not hashed. A graph's weights may not lie elsewhere (`engines/external_data.py`). What no
+profile asks for is never read. The bundle itself may lie behind a link. Plans of a family that is not asked for do not
+count: without them the graphs are as good, and plans are built of them again.
 The bundle that comes with the package is flat: its graphs lie beside the manifest and read files of trained weights
 there (`apart` of `engines.manifest.GraphRecord`). Nobody builds in it.
 

@@ -22,7 +22,7 @@ from engines.safe_output import check_folder
 from export.models import MODELS, find_model
 from export.plans.plan_steps import PlanConfig
 from export.two_processes.beside import Beside
-from export.two_processes.choice import IMPORTED, begins_early, usual_processes
+from export.two_processes.choice import IMPORTED, begins_early, graph_parameters, usual_processes
 from export.weights.own import WeightsChoice
 from hp_trt.commands.options import Debug, Json, folder
 from hp_trt.config import LAST_GPU, one_of
@@ -144,9 +144,7 @@ def build(
     plans = plan_config(family, capability, options, only=only, parity=parity, device_id=device)
     if preset is None:
         _check_is_what_was_asked(bundle, {"precision": asked, "size": size, "frames": frames})
-    with Beside(*IMPORTED) as beside:
-        if preset is not None and processes is None and not dry_run and begins_early(preset, bundle):
-            beside.start()  # it imports PyTorch while this process does
+    with _beside(None if dry_run or processes else preset, bundle) as beside, Reporter(as_json=json) as report:
         graphs = graph_config(
             preset,
             bundle,
@@ -160,13 +158,10 @@ def build(
             quantize=quantize,
             calibration=calibrate,
         )
-        with Reporter(as_json=json) as report:
-            if dry_run:
-                _report_dry_run(report, bundle, graphs, plans)
-                return
-            _report_notes(report, graphs, parity=parity)
-            counts = _run(bundle, graphs, plans, report, processes, beside)
-            _report_result(report, bundle, counts, time.perf_counter() - start_s)
+        if dry_run:
+            return _report_dry_run(report, bundle, graphs, plans)
+        _report_notes(report, graphs, parity=parity)
+        _report_result(report, bundle, _run(bundle, graphs, plans, report, processes, beside), start_s)
 
 
 def plan_options(given: Mapping[str, Any]) -> PlanOptions:
@@ -246,6 +241,14 @@ def graph_config(
     )
 
 
+def _beside(preset: str | None, bundle: Path) -> Beside:
+    """The second process of a build, which imports PyTorch already where a build of `preset` will want it."""
+    beside = Beside(*IMPORTED)
+    if preset is not None and begins_early(preset, bundle):
+        beside.start()
+    return beside
+
+
 def _check_preset(preset: str | None, family: str, *, exporting: bool) -> None:
     """Only plans are built without one. `exporting`: whether an option asks for graphs."""
     if preset is None and (exporting or not families.find(family).has_plans):
@@ -301,8 +304,9 @@ def _report_notes(report: Reporter, graphs: BuildConfig | None, *, parity: bool)
         report.note("graphs are not compared with their networks (--no-graph-parity)")
 
 
-def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, int, int]], seconds: float) -> None:
-    """`counts`: what `_run` returns. `seconds`: what the command took."""
+def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, int, int]], start_s: float) -> None:
+    """`counts`: what `_run` returns. `start_s`: when the command began, by `time.perf_counter`."""
+    seconds = time.perf_counter() - start_s
     text = ", ".join(
         f"{total} {what}{'s' * (total != 1)}, {built} built and {total - built} reused" for what, built, total in counts
     )
@@ -330,9 +334,9 @@ def _run(
     counts = []
     on_progress, built = _progress(report)
     if graphs is not None:
-        from export.build import build_bundle, graph_parameters
+        from export.build import build_bundle
 
-        processes = processes or usual_processes([*graph_parameters(graphs).values()])
+        processes = processes or usual_processes([*graph_parameters(graphs.model, graphs.graphs()).values()])
         result = build_bundle(graphs, on_progress, processes=processes, beside=beside)
         for path, option in graphs.user_files().items():
             report.note(f"{path} stays where it is: give it to hp-trt animate ({option})")

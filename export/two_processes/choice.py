@@ -12,17 +12,38 @@ that are known to gain have it begin before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.cores import available_cores
 from engines.manifest import MANIFEST_NAME
 from export.plans.build_memory import free_host_bytes
 
+if TYPE_CHECKING:  # torch
+    from export.graphs.graph import Graph
+    from export.models import Model
+
 PROCESS_BYTES, BYTES_PER_PARAMETER = 1_200_000_000, 3 * 4
 WORTH_IT = 10_000_000  # parameters in all graphs
 SURE = frozenset({"pocket", "talk_pocket"})  # presets of more, which are small beside the processes
 IMPORTED = ("export.build", "torch._dynamo", "onnxscript.optimizer")  # most of what an export loads
+
+
+def graph_parameters(model: Model, graphs: Mapping[str, Graph]) -> dict[str, int]:
+    """By graph: how many parameters its networks have. How long its export takes, and how much memory, grows with it.
+
+    Of a graph in 8 bits none: it is not exported of a network."""
+
+    @functools.cache
+    def count(network: str) -> int:
+        return sum(parameter.numel() for parameter in model.build(network).parameters())
+
+    return {
+        name: 0 if graph.quantized else sum(count(network) for network in graph.networks)
+        for name, graph in graphs.items()
+    }
 
 
 def usual_processes(parameters: Sequence[int], *, cores: int | None = None, free_bytes: int | None = None) -> int:

@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from export.build import BuildConfig, graph_parameters
-from export.two_processes.choice import SURE, begins_early, usual_processes
+from export.build import BuildConfig
+from export.two_processes.choice import SURE, begins_early, graph_parameters, usual_processes
 
 GB = 10**9
 
 
 def parameters(preset, tmp_path, **options) -> list[int]:
-    return [*graph_parameters(BuildConfig(preset=preset, bundle=tmp_path, **options)).values()]
+    config = BuildConfig(preset=preset, bundle=tmp_path, **options)
+    return [*graph_parameters(config.model, config.graphs()).values()]
 
 
 @pytest.mark.parametrize(

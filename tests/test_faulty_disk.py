@@ -179,9 +179,8 @@ at_every_write(folder, lambda: write_weights(final, states, preset="pocket"), pr
 LONG = ("a sample", "a bundle", "a long render")  # hundreds of builds, and of encoded videos
 
 
-
 def ways(what: str) -> list:
-    """How often each write fails. What is long fails at every write in one of two ways, and in both where that is heavy."""
+    """What is long fails at each write in one of two ways with every change, and in both where that is heavy."""
     if what not in LONG:
         return [pytest.param(what, 1, id=what)]
     return [

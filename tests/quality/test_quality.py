@@ -1,6 +1,6 @@
 """The shipped pocket weights on drawn clips: the numbers of docs/quality.md, kept.
 
-A few clips; all of them, long ones and those of fp16 too: make test-quality.
+Half of the clips; all of them, long ones and those of fp16 too: make test-quality.
 
 Weights of your own: pytest tests/quality -m slow --weights FILE
 """

@@ -23,6 +23,9 @@ A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
 TensorRT's graphs share one arena of activations, which orders "denoise" and "decode": they take turns. With
 `RuntimeConfig.overlap_decode` the decoder has an arena of its own, and the two run beside each other.
 
+On a CPU two calls run beside each other, each with half of the threads (`runtime.beside`): two windows, a window and a
+chunk, or two chunks. Inputs are gathered and results taken by the loop's own thread alone.
+
 The host queues a window, then waits for the window before: the device always has work, and never more than that.
 That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames. In a live
 session nobody waits in its turn: the threads look when they have let go of it.
@@ -66,11 +69,14 @@ class ReadAhead(Generic[Item]):
     """Results in order, each begun while the one before it is still wanted.
 
     `begin(item, slot)` queues one; what it writes to belongs to `slot`, of which there are `slots`. On a backend whose
-    work is done when a call returns there is one, and nothing is begun early: that would only make the first late.
+    work is done when a call returns, and which runs one of its `calls` at a time, there is one, and nothing is begun
+    early: that would only make the first late.
     """
 
-    def __init__(self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Pending]) -> None:
-        self.slots = 2 if backend.asynchronous else 1
+    def __init__(
+        self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Pending], *, calls: int = 1
+    ) -> None:
+        self.slots = 2 if backend.asynchronous else calls
         self._items = items
         self._begin = begin
         self._begun = 0

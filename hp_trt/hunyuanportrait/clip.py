@@ -24,6 +24,7 @@ from hp_trt.hunyuanportrait.geometry import motion_ids
 from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.profiles import Cuts
 from hp_trt.resume.loop_state import LoopState
+from runtime.beside import Beside
 from runtime.decode import Chunk, chunks, decode, to_uint8
 from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.encode import encode_motion
@@ -147,6 +148,7 @@ class DrivenClip:
         frames, decoder = motion_tokens.shape[0], sessions["decoder"]
         numbers = {"pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
         parts = chunks(frames, **numbers, context=decoder.spec.context)
+        self._beside = Beside(backend.calls)
         self._ends = _ends(parts, sampling.pad_frames) if keeps else {}
         done, wave = (0, None) if state is None else _left(state, self._ends)
         self._loop = ClipLoop(
@@ -159,16 +161,22 @@ class DrivenClip:
             wanted=range(parts[0].start, parts[-1].stop),
             state=wave,
             stages=stages,
+            beside=self._beside,
         )
-        self._decoded = decode(backend, decoder, self._latents, frames=frames, **numbers, first=done, stages=stages)
+        self._decoded = decode(
+            backend, decoder, self._latents, frames=frames, **numbers, first=done, stages=stages, beside=self._beside
+        )
         self._states: dict[int, LoopState] = {}  # by the frames that are done; of chunks that were begun ahead
         self._after: LoopState | None = None
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """Each frame's index and its square, (S, S, 3) uint8 RGB, in order."""
-        for index, frame in self._decoded:
-            self._after = self._states.pop(index + 1, None)
-            yield index, to_uint8(frame)
+        try:
+            for index, frame in self._decoded:
+                self._after = self._states.pop(index + 1, None)
+                yield index, to_uint8(frame)
+        finally:
+            self._beside.close()
 
     def state(self) -> LoopState | None:
         """Where the clip goes on behind the frame that was given last; None where that is no end of a chunk."""

@@ -40,7 +40,7 @@ class Opened:
     def prepare(self, path, content):
         self.contents[path] = bytes(content)
 
-    def load(self, spec, path, weights=None, *, threads=None, bf16=False):
+    def load(self, spec, path, weights=None, *, threads=None, calls=1, bf16=False):
         self.loaded[spec.name] = (path, weights)
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 

@@ -19,10 +19,9 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Pending, Session
 from engines.errors import BundleError, InputError
-from runtime.beside import Beside
 from runtime.finite import require_finite
 from runtime.stages import Stages
-from runtime.streams import ReadAhead
+from runtime.streams import Beside, ReadAhead
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,6 @@ from hp_trt.hunyuanportrait.geometry import motion_ids
 from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.profiles import Cuts
 from hp_trt.resume.loop_state import LoopState
-from runtime.beside import Beside
 from runtime.decode import Chunk, chunks, decode, to_uint8
 from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.encode import encode_motion
@@ -33,6 +32,7 @@ from runtime.hunyuanportrait.noise import ClipNoise
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.stages import Stages
+from runtime.streams import Beside
 
 _KEPT_FRAMES = 24  # of a chunk of a long render, at least: about a second, which a kill may cost
 

@@ -26,7 +26,6 @@ import numpy as np
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError, InputError
 from runtime import schedule
-from runtime.beside import Beside
 from runtime.finite import require_finite
 from runtime.hunyuanportrait import guidance
 from runtime.hunyuanportrait.estimate import Estimator
@@ -36,7 +35,7 @@ from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave import Wave, layouts_of, windows_run
 from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.stages import Stages
-from runtime.streams import Guard
+from runtime.streams import Beside, Guard
 
 Noise = Callable[[Sequence[int]], np.ndarray]  # of these frames: (n, 4, h, w) float32, unit normal
 OnStep = Callable[[int, Sequence[int], np.ndarray], None]

@@ -31,6 +31,7 @@ class Opened:
     """A backend that only tells what it was asked to open, and what was closed."""
 
     concurrent = False
+    calls = 1
 
     def __init__(self) -> None:
         self.loaded: dict[str, tuple] = {}

@@ -25,7 +25,7 @@ from engines.spec import NetworkSpec, plain_name
 from hp_trt.measure.planning.pieces import CLIP_FRAMES, Piece
 from hp_trt.measure.planning.planned_model import PlannedModel, PlannedRoom
 from hp_trt.measure.planning.predict import Timed
-from runtime.beside import Beside
+from runtime.streams import Beside
 from runtime.work import Call, Work
 
 if TYPE_CHECKING:

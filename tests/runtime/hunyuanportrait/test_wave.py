@@ -9,7 +9,6 @@ import pytest
 
 from engines.errors import InputError
 from runtime import schedule
-from runtime.beside import Beside
 from runtime.decode import chunks
 from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.noise import ClipNoise, initial_noise
@@ -18,6 +17,7 @@ from runtime.hunyuanportrait.wave import Wave, layouts_of, windows_run
 from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.hunyuanportrait.windows import Windows, coverage
 from runtime.hunyuanportrait.work import held_frames
+from runtime.streams import Beside
 from tests.fakes import FakeBackend
 from tests.runtime.hunyuanportrait.fake_networks import CHANNELS, H, W, fake_clip, fake_sessions, identity_of
 from tests.runtime.hunyuanportrait.test_estimate import two_parts

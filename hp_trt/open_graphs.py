@@ -6,7 +6,7 @@ the plans' own table says which engine runs each graph, and in what precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -119,13 +119,22 @@ class OpenGraphs:
         in_bf16 = {roles[r] for r in self._in_bf16 if r in roles} if profile.precision == "bf16" else set()
         ways = {name: way._replace(bf16=name in in_bf16) for name, way in self._ways(live, roles).items()}
         missing = [name for name, way in ways.items() if self._found(name, way) is None]
-        for name, file, weights, bf16 in self._files(missing, in_bf16):
-            way = ways[name]
-            session = self._backend.load(
-                self._bundle.spec(name), file, weights, threads=way.threads, calls=way.calls, bf16=bf16
-            )
-            self._opened.callback(session.close)
-            self._keep(session, name, way)
+        with ExitStack() as fresh:
+            made = {}
+            files = self._files(missing, in_bf16)
+            for name, file, weights, bf16 in files:
+                spec, way = self._bundle.spec(name), ways[name]
+                try:
+                    made[name] = self._backend.load(
+                        spec, file, weights, threads=way.threads, calls=way.calls, bf16=bf16
+                    )
+                except Exception as error:
+                    files.throw(error)  # which knows whether a file is damaged
+                    raise
+                fresh.callback(made[name].close)
+            self._opened.push(fresh.pop_all())  # behind the last file all are what was built
+        for name, session in made.items():
+            self._keep(session, name, ways[name])
         opened = {name: found for name, way in ways.items() if (found := self._found(name, way))}
         return opened | {role: opened[name] for role, name in roles.items()}
 
@@ -193,8 +202,9 @@ class OpenGraphs:
                 'precision = "exported"'
             )
 
-    def _files(self, names: Sequence[str], in_bf16: Collection[str]) -> Iterator[_ToOpen]:
-        """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read."""
+    def _files(self, names: Sequence[str], in_bf16: Collection[str]) -> Generator[_ToOpen]:
+        """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read;
+        weights of graphs are held against theirs by the end, which raises BundleError."""
         bundle, config = self._bundle, self._config
         for name in names:
             if name not in bundle:
@@ -205,8 +215,9 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            bundle.check_graphs(names)
-            yield from (_ToOpen(name, bundle.model_path(name)) for name in names)
+            with bundle.checking_graphs(names):
+                for name in names:
+                    yield _ToOpen(name, bundle.model_path(name))
             return
         chosen = choose_plans(bundle, find_here(family, config.device_id), names)
         options = chosen.target.options
@@ -230,8 +241,9 @@ class OpenGraphs:
         tables = {name: chosen.plans[name].engine for name in names}
         engines = {name: table.engine(bf16=name in in_bf16) for name, table in tables.items() if table}
         as_they_are = [name for name, engine in engines.items() if engine == "onnxruntime"]
-        bundle.check_graphs(as_they_are)
-        yield from (_ToOpen(name, bundle.model_path(name)) for name in as_they_are)
+        with bundle.checking_graphs(as_they_are):
+            for name in as_they_are:
+                yield _ToOpen(name, bundle.model_path(name))
         plans = []
         for name in names:
             if name not in as_they_are:

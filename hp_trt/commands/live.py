@@ -56,7 +56,7 @@ def live(
     """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
     from hp_trt.live.queues import POLICIES
     from hp_trt.live.run import PACES, LiveConfig, claim_stdout, run_live
-    from hp_trt.models import check_takes_video, profile_of
+    from hp_trt.models import check_takes, profile_of
     from hp_trt.profiles import require_live
     from hp_trt.streams.sinks import STDOUT
 
@@ -78,7 +78,7 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    check_takes_video(bundle, "hp-trt live", _OF_SOUND)  # before a camera is opened
+    check_takes(bundle, "video", "hp-trt live", _OF_SOUND)  # before a camera is opened
     require_live(profile_of(bundle, runtime))
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)

@@ -15,7 +15,7 @@ from hp_trt.interface.tables import print_table
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what it does not hold."""
-    headings, rows = [report["protocol"] + "-reenactment", "better"], []
+    headings, rows = [report["protocol"] + ("" if report["protocol"] == "talk" else "-reenactment"), "better"], []
     for column in report["columns"]:
         headings += [column["name"], "worst"] if column["kind"] == "bundle" else [column["name"]]
     for measure in report["measures"]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from hp_trt.measure.metrics.following import correlations
 
-MOUTH: tuple[str, ...] = ("jaw", "rounding", "corners", "teeth")  # names of `procedural.motion.State`
 MOST_LAG = 15  # frames, either way
 
 

@@ -9,13 +9,14 @@ from functools import cache
 
 import numpy as np
 
-from runtime.hallo2.presets import SAMPLE_RATE
+from runtime.hallo2.presets import FPS, SAMPLE_RATE
 
 HOP, LENGTH = SAMPLE_RATE // 100, SAMPLE_RATE // 40  # samples from row to row, and heard by a row
-ROWS_A_FRAME = 4
+ROWS_A_FRAME = 100 // FPS
 BANDS = 40
 _FFT = 512
 _QUIET = 1e-5  # power of a band: what is quieter than -50 dB is silence
+QUIETEST = -1.0  # as `log_mel` has it
 
 # Of the coefficients: those that speech recognition has used since the 1980s.
 _COEFFICIENTS, _COEFFICIENT_BANDS, _EMPHASIS, _LIFTER = 13, 26, 0.97, 22

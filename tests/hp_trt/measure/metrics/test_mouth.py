@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hp_trt.measure.metrics.mouth import MOST_LAG, MOUTH, best_lag
-from procedural.motion import NAMES
+from hp_trt.measure.metrics.mouth import MOST_LAG, best_lag
 
 SOUND = np.convolve(np.random.default_rng(3).standard_normal(160), np.hanning(9), "same")
 
@@ -39,7 +38,3 @@ def test_half_of_a_short_clip_is_always_compared():
 @pytest.mark.parametrize(("track", "truth"), [(np.ones(50), SOUND[:50]), (SOUND[:50], np.zeros(50))])
 def test_what_stands_still_is_neither_early_nor_late(track, truth):
     assert best_lag(track, truth) is None
-
-
-def test_a_mouths_parameters_are_a_states():
-    assert set(MOUTH) < set(NAMES)

@@ -183,7 +183,7 @@ def card(pictures: Path, sound: Path, held_out: SpokenClips, **trained_with: int
         )
     )
     summary = (
-        f"On {len(held_out.mouths)} held-out clips: it tells a second of shifted sound from the true one with an AUC of "
+        f"On {len(held_out.mouths)} held-out clips it tells a second of sound from a shifted one with an AUC of "
         f"{clean.second_auc:.3f}\n({spoiled.second_auc:.3f} where pictures are spoiled), 0.2 s with "
         f"{clean.window_auc:.3f} ({spoiled.window_auc:.3f})."
     )

@@ -44,7 +44,7 @@ def command(
     pictures: Annotated[Path, typer.Option(help="The half for pictures; the card goes beside it.")] = SYNC_PICTURES,
     sound: Annotated[Path, typer.Option(help="The half for sound.")] = SYNC_SOUND,
     clips: Annotated[int, typer.Option(min=CLIPS, max=1_000_000, help="Drawn clips of 3 s to learn from.")] = 240,
-    steps: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of 8 clips each.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of 8 clips each.")] = 320,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of the parameters at the start and of everything random later.")
     ] = 0,

@@ -78,7 +78,7 @@ def test_a_lag_pairs_pictures_with_the_sound_before_them_and_seconds_are_whole()
 
 def test_the_card_says_what_is_measured():
     held_out = spoken_clips(500_000, 4, 60)
-    text, summary = card(SYNC_PICTURES, SYNC_SOUND, held_out, steps=600, clips=240, seed=0)
+    text, summary = card(SYNC_PICTURES, SYNC_SOUND, held_out, steps=320, clips=240, seed=0)
     found = told(SyncJudge(threads=1), SpokenClips(mouths=held_out.mouths[::2], heard=held_out.heard[::2]))
     assert f"AUC of {found.second_auc:.3f}" in summary and summary in " ".join(text.split())
     assert f"| clips of 4 s whose best lag is 0 | {found.in_time:.3f} |" in text

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, save
 
 from hp_trt.faces.haar import HaarLocator
+from hp_trt.measure.evaluation import contestants
 from hp_trt.measure.evaluation.config import NetworkFiles
 from hp_trt.measure.evaluation.contestants import RegressionColumn, Still, Truth
 from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.evaluate import run_columns
 from hp_trt.measure.evaluation.measure_talk import TalkMeasures
 from hp_trt.measure.evaluation.measures import chain_measures, measures
+from hp_trt.measure.evaluation.regression import fitted
 from hp_trt.measure.evaluation.spoken import SpokenPairs
 from hp_trt.measure.metrics.sync import Sync
 from tests.hp_trt.measure.evaluation.fakes import FakeBundle, Oracle, truth
@@ -107,10 +111,7 @@ def test_our_judge_is_asked_and_the_published_ones_say_what_they_need(run):
 
 
 def test_the_regression_draws_the_portraits_own_head(monkeypatch):
-    from hp_trt.measure.evaluation import contestants
-    from hp_trt.measure.evaluation.regression import fitted
-
-    monkeypatch.setattr(contestants, "fitted", lambda: fitted(sentences=4))
+    monkeypatch.setattr(contestants, "fitted", partial(fitted, sentences=4))
     pair = SpokenPairs(range(4, 5), FRAMES).pair(0, PX)
     with RegressionColumn(joints=borders).opened() as animate:
         made = animate(pair)

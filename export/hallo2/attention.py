@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from export.attention_maps.maps import LevelMap
+from export.hallo2.reference.transformers import TemporalBlock
 from export.hallo2.reference.weights import Networks
 
 PORTRAIT, FRAME = "the portrait", "a frame"  # the pictures that maps lie upon
@@ -81,7 +82,7 @@ def watching(networks: Networks, watched: Watched) -> Iterator[None]:
             spatial.register_forward_pre_hook(lambda module, given, sums=sums: _spatial(module, given, sums, watched))
         )
         module = f"{place.block}.motion_modules.{place.layer}.temporal_transformer.transformer_blocks.0"
-        for attend in unet.get_submodule(module).attention_blocks:
+        for attend in cast(TemporalBlock, unet.get_submodule(module)).attention_blocks:
             hooks.append(
                 attend.register_forward_pre_hook(
                     lambda module, given, sums=sums: _temporal(module, given, sums, watched)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from export.hunyuanportrait.attention import FRAME, Watched, watching
 from export.hunyuanportrait.presets import PRESETS
 from export.hunyuanportrait.reference.program import run_program
 from export.hunyuanportrait.reference.sample import SamplingOptions
+from export.hunyuanportrait.reference.unet import ReferenceUNet
 from export.hunyuanportrait.reference.weights import released_networks
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hunyuanportrait.driving import DrivingCrops, first_face
@@ -52,7 +54,7 @@ def looked_at(
     options = SamplingOptions(**{**own, "num_inference_steps": steps, "window": len(crops)})
     generator, side = torch.Generator().manual_seed(seed), chosen.size // 8
     watched = Watched()
-    with torch.no_grad(), watching(networks["unet"], watched):
+    with torch.no_grad(), watching(cast(ReferenceUNet, networks["unet"]), watched):
         made = run_program(
             networks,
             options,

@@ -80,8 +80,9 @@ def trained(spoken: SpokenClips, steps: int, rng: np.random.Generator, report: R
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps, pct_start=0.1)
     for step, batch in zip(range(steps), batches(spoken, CLIPS, WINDOWS, rng), strict=False):
         seen, heard = (torch.from_numpy(array) for array in batch)
-        vectors = (half.unflatten(0, (CLIPS, WINDOWS)) for half in (networks.pictures(seen), networks.sound(heard)))
-        loss = contrast(*vectors, networks.sharpness)
+        pictures, sounds = networks.pictures(seen), networks.sound(heard)
+        rows = CLIPS, WINDOWS
+        loss = contrast(pictures.unflatten(0, rows), sounds.unflatten(0, rows), networks.sharpness)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

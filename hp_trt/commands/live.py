@@ -32,7 +32,7 @@ Container = Annotated[
 ]
 Timeout = Annotated[float, typer.Option(max=1e6, help="Seconds to wait for a source or receiver that does nothing.")]
 
-_INSTEAD = {"video": "give --audio SOURCE", "audio": "give --driving SOURCE"}
+_INSTEAD: dict[str, str] = {"video": "give --audio SOURCE", "audio": "give --driving SOURCE"}
 
 
 def live(
@@ -65,8 +65,6 @@ def live(
     """Animate a portrait while its driver arrives, frames or speech. Ctrl-C ends it; what was recorded is complete."""
     from hp_trt.live.queues import POLICIES
     from hp_trt.live.run import PACES, LiveConfig, claim_stdout, run_live
-    from hp_trt.models import check_takes, profile_of
-    from hp_trt.profiles import require_live
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
@@ -89,9 +87,7 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    # Before a camera is opened.
-    check_takes(bundle, driver, f"hp-trt live --{'audio' if audio else 'driving'}", _INSTEAD[driver])
-    require_live(profile_of(bundle, runtime))
+    _check_bundle(bundle, driver, runtime)  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)
         outcome = run_live(config, lambda policy: opened(policy=policy), report, stdout_fd=stdout_fd)
@@ -110,6 +106,16 @@ def _one_source(driving: str | None, audio: str | None, driving_landmarks: Path 
     if driving_landmarks is not None:
         raise InputError("--driving-landmarks are of a driving video, and speech has no face; leave them out")
     return "audio", audio
+
+
+def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig) -> None:
+    """Raises InputError unless the driver moves the bundle's portraits, live with the profile of `runtime`."""
+    from hp_trt.models import check_takes, profile_of
+    from hp_trt.profiles import require_live
+
+    option = "--audio" if driver == "audio" else "--driving"
+    check_takes(bundle, driver, f"hp-trt live {option}", _INSTEAD[driver])
+    require_live(profile_of(bundle, runtime))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from procedural.speech import MOUTH
 OurSync = Callable[[Clip, np.ndarray, np.ndarray], Sync]
 _STILL_SPEECH = Missing("the speech does not move it")
 _STILL_FACE = Missing("it does not move")
+_LEAST_STD = 0.5 * LEAST_STD  # speech moves the corners of a mouth less than a face does
 _STEADY = 6  # frames before and behind whose faces are averaged
 
 
@@ -83,7 +84,7 @@ def _of_mouth(drawn: Drawn, reading: Reading) -> dict[str, Value]:
         index = NAMES.index(name)
         track, truth = reading.parameters[:, index], drawn.parameters[:, index]
         found[f"{name}_error"] = float(np.abs(track - truth).mean() / RANGES[index])
-        if not truth.std() > LEAST_STD[index]:
+        if not truth.std() > _LEAST_STD[index]:
             found |= dict.fromkeys((f"{name}_correlation", f"{name}_lag"), _STILL_SPEECH)
             continue
         found[f"{name}_correlation"] = following.correlations(track[:, None], truth[:, None]).item()
@@ -107,7 +108,7 @@ def _of_chain(
             reading.parameters[:, jaw],
             drawn.parameters[:, jaw],
             size=size,
-            least_std=float(LEAST_STD[jaw]),
+            least_std=float(_LEAST_STD[jaw]),
         )
         seam = chain.seam_at(number, clip, truth, size=size)
         found |= {

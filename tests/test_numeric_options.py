@@ -24,7 +24,13 @@ NEEDED = {  # what else must be given; nothing of it is there, so that work coul
     "bench": ("--bundle=/none/b",),
     "judge": (),
     "sync judge": (),
-    "attention maps": ("--preset=pocket", "--portrait=/none/p.png", "--driving=/none/d.mp4", "--out=/none/o.png"),
+    "attention maps": (
+        "--preset=talk_pocket",
+        "--random-weights",
+        "--portrait=/none/p.png",
+        "--audio=/none/a.wav",
+        "--out=/none/o.png",
+    ),
 }
 MODULES = {
     "build": "export.build_engines",

@@ -1,9 +1,7 @@
 """`python -m export.attention_maps`: what a model's frames attend to, level by level, as a picture.
 
-Of Hallo2 (`--audio`): what is read in the portrait, how much of what a place reads is the portrait, and how much the
-motion frames, in the second of two clips. Of HunyuanPortrait (`--driving`): how much of what a place reads are motion
-tokens, and how sharply it picks one image token and one motion token, in one window. It runs the literal programs, in
-PyTorch on the CPU.
+What is read in the portrait, how much of what a place reads is the portrait, and how much the motion frames, in the
+second of two clips. It runs Hallo2's literal program, in PyTorch on the CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from hp_trt.measure.drawing import check_can_draw
 if TYPE_CHECKING:
     from export.attention_maps.maps import Looked
 
-TALKS, FOLLOWS = ("hallo2", "talk_pocket"), ("hunyuanportrait", "pocket")
+TALKS: tuple[str, ...] = ("hallo2", "talk_pocket")
 Weights = Annotated[
     Path | None, typer.Option(help="Upstream's folder, or a file of export.train [those that come with hp-trt].")
 ]
@@ -37,57 +35,36 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def command(
-    preset: Annotated[str, typer.Option(help=f"Of {', '.join((*TALKS, *FOLLOWS))}.")],
+    preset: Annotated[str, typer.Option(help=f"Of {', '.join(TALKS)}.")],
     portrait: options.Portrait,
     out: Annotated[Path, typer.Option(help="The picture (.png, .svg, .pdf).")],
-    audio: Annotated[Path | None, typer.Option(help="Speech, of a preset that it drives.")] = None,
-    driving: Annotated[Path | None, typer.Option(help="Video, of a preset that it drives.")] = None,
+    audio: Annotated[Path, typer.Option(help="Speech.")],
     weights: Weights = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="To see that it runs.")] = False,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 4,
     locator: options.Locator = "haar",
     locator_file: options.LocatorFile = None,
     portrait_landmarks: options.PortraitLandmarks = None,
-    driving_landmarks: options.DrivingLandmarks = None,
     debug: options.Debug = False,
 ) -> None:
-    """Draw where a model looks: in the portrait, the motion frames, the image and the motion tokens."""
-    one_of("preset", preset, (*TALKS, *FOLLOWS))
-    driver = check_driver(preset, audio, driving)
+    """Draw where a model looks: in the portrait and in the motion frames."""
+    one_of("preset", preset, TALKS)
     source = check_weights(preset, weights, random_weights)
-    inputs = {"the portrait": portrait, "the driver": driver, "the weights": source}
-    inputs |= {"the portrait's landmarks": portrait_landmarks, "the driver's landmarks": driving_landmarks}
+    inputs = {"the portrait": portrait, "the sound": audio, "the weights": source}
+    inputs |= {"the portrait's landmarks": portrait_landmarks}
     check_outputs({"the picture": out}, inputs)
     check_can_draw(out, "--out")
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=None)
     by_default = open_locator(finder["locator"], finder["locator_file"])
     found = by_default if portrait_landmarks is None else open_locator("landmarks", portrait_landmarks)
     with Reporter() as report:
-        if preset in TALKS:
-            from export.hallo2 import looking as talk
+        from export.hallo2.looking import looked_at
 
-            looked = talk.looked_at(preset, source, portrait=portrait, audio=driver, locator=found, steps=steps)
-        else:
-            from export.hunyuanportrait import looking as follow
-
-            theirs = by_default if driving_landmarks is None else open_locator("landmarks", driving_landmarks)
-            looked = follow.looked_at(
-                preset, source, portrait=portrait, driving=driver, locator=found, driving_locator=theirs, steps=steps
-            )
+        looked = looked_at(preset, source, portrait=portrait, audio=audio, locator=found, steps=steps)
         write(looked, out, preset, random=source is None)
         for line in lines(looked):
             report.note(line)
         report.result(f"{out}: {len(looked.levels)} levels of {preset}")
-
-
-def check_driver(preset: str, audio: Path | None, driving: Path | None) -> Path:
-    """What moves the preset's portraits. Raises InputError unless that alone is given."""
-    wanted, other, names = (
-        (audio, driving, ("--audio", "--driving")) if preset in TALKS else (driving, audio, ("--driving", "--audio"))
-    )
-    if wanted is None or other is not None:
-        raise InputError(f"{preset} is moved by {names[0]}; give that, and no {names[1]}")
-    return wanted
 
 
 def check_weights(preset: str, weights: Path | None, random: bool) -> Path | None:

@@ -1,4 +1,4 @@
-"""`python -m export.attention_maps` as it is typed, of networks of seconds and of the shipped ones."""
+"""`python -m export.attention_maps` as it is typed, of networks of seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 from export.attention_maps.__main__ import app
 from hp_trt.console import run as run_app
-from hp_trt.sample import landmarks_beside, write_driving, write_portrait
+from hp_trt.sample import landmarks_beside, write_portrait
 from tests.export.hallo2.tiny import TINY_TALK, make_known
 from tests.hp_trt.command_line import as_typed, empty, refused
 from tests.hp_trt.hallo2.sounds import tone, write_sound
@@ -49,20 +49,9 @@ def test_speech_of_less_than_two_clips_shows_every_level(maps, tmp_path):
         assert picture.width > 800 and picture.height > 500
 
 
-@pytest.mark.slow
-def test_the_shipped_weights_look_at_tokens(maps, tmp_path):
-    write_driving(tmp_path / "d.mp4", seed=4, frames=4, px=128)
-    ended = maps(preset="pocket", driving=tmp_path / "d.mp4", driving_landmarks=landmarks_beside(tmp_path / "d.mp4"))
-    assert ended.code == 0, ended.err
-    assert "4 levels of pocket" in ended.out and "sharpest motion token: mean" in ended.out + ended.err
-
-
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({}, "tiny_talk is moved by --audio; give that, and no --driving"),
-        ({"audio": "a.wav", "driving": "d.mp4"}, "tiny_talk is moved by --audio"),
-        ({"preset": "pocket", "audio": "a.wav"}, "pocket is moved by --driving; give that, and no --audio"),
         ({"preset": "talk_big", "audio": "a.wav"}, "there is no preset 'talk_big'"),
         ({"audio": "a.wav"}, "weights come from --weights DIR or --random-weights"),
         ({"audio": "a.wav", "weights": "w", "random": True}, "--weights and --random-weights given; choose one"),

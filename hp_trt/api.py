@@ -86,7 +86,7 @@ class Runtime:
         if not isinstance(bundle, Bundle):
             bundle = bundle_folder(arguments.path("bundle", bundle))
         if backend is not None:
-            arguments.having("backend", backend, "Backend", "load", "close", "concurrent")
+            arguments.having("backend", backend, "Backend", "load", "close", "concurrent", "calls")
         if on_event is not None:
             arguments.having("on_event", on_event, "function", "__call__")
         self._on_event, self._settle_stages = on_event, arguments.flag("settle_stages", settle_stages)

@@ -83,16 +83,17 @@ def check_stray(driver: Driver, of_the_other: Mapping[str, object]) -> None:
         )
 
 
-def check_takes_video(bundle: Bundle | Path, command: str, instead: str) -> None:
-    """Raises InputError unless a video moves the bundle's portraits, as it does in `command`, which knows nothing else.
+def check_takes(bundle: Bundle | Path, driver: Driver, command: str, instead: str) -> None:
+    """Raises InputError unless `driver` moves the bundle's portraits, as `command` does, which knows nothing else.
 
     `instead`: what to do. Of a bundle that is not open yet the manifest is enough.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family="")
-    if find_model(opened).driver != "video":
+    own = find_model(opened).driver
+    if own != driver:
         raise InputError(
-            f"{opened.path} is for {opened.manifest.model}, whose portraits are moved by {_NAMES['audio']}: {command} "
-            f"moves them by a video alone; {instead}"
+            f"{opened.path} is for {opened.manifest.model}, whose portraits are moved by {_NAMES[own]}: {command} "
+            f"moves them by {_NAMES[driver].replace('a driving', 'a')} alone; {instead}"
         )
 
 

@@ -62,6 +62,7 @@ from hp_trt.measure.bench.measure import BenchConfig, bench
 from hp_trt.measure.bench.prices import PriceConfig, prices
 from hp_trt.measure.bench.soak import SoakConfig, lines, soak
 from hp_trt.measure.bench.table import show
+from hp_trt.measure.bench.talk_prices import speaks, talk_prices
 from hp_trt.measure.bench.timeline import draw_timeline, titles
 from hp_trt.measure.drawing import check_can_draw
 from hp_trt.profiles import profiles_file
@@ -256,7 +257,8 @@ def run_growth(config: GrowthConfig, to: Outputs) -> None:
 def run_prices(config: PriceConfig, to: Outputs) -> None:
     """Every profile's speed and quality. Raises what `prices` raises, and OutputError."""
     with Reporter() as report:
-        listed = prices(config, lambda what, done, total: report.advance("prices", done, total, label=what))
+        priced = talk_prices if speaks(config.bundle) else prices
+        listed = priced(config, lambda what, done, total: report.advance("prices", done, total, label=what))
     price_table.show(listed, to.console())
     _hand_out(listed, to.json)
     if to.picture is not None:

@@ -23,7 +23,8 @@ STOREYS = {
 }
 # They parse, make a config and call one function: only they may import upwards, and nobody imports them.
 DOORS = re.compile(
-    r"hp_trt\.(__main__|commands\.(?!options)[a-z_]+|apps\..*)|export\.(build_engines|train|distill|shipping\.__main__)|runtime\.bench"
+    r"hp_trt\.(__main__|commands\.(?!options)[a-z_]+|apps\..*)|runtime\.bench"
+    r"|export\.(build_engines|train|distill|(shipping|attention_maps)\.__main__)"
 )
 # Any of them may be missing: `engines.families.load` says how to install it.
 FAMILY_MODULES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"}

@@ -23,6 +23,14 @@ NEEDED = {  # what else must be given; nothing of it is there, so that work coul
     "distill": ("--run=/proc/none",),
     "bench": ("--bundle=/none/b",),
     "judge": (),
+    "sync judge": (),
+    "attention maps": (
+        "--preset=talk_pocket",
+        "--random-weights",
+        "--portrait=/none/p.png",
+        "--audio=/none/a.wav",
+        "--out=/none/o.png",
+    ),
 }
 MODULES = {
     "build": "export.build_engines",
@@ -30,6 +38,8 @@ MODULES = {
     "distill": "export.distill",
     "bench": "runtime.bench",
     "judge": "export.judge.judge",
+    "sync judge": "export.judge.sync_judge",
+    "attention maps": "export.attention_maps.__main__",
 }
 ALONE = {("bench", "--rate"): ("--soak=1",), ("build", "--workspace"): ("--family=tensorrt",)}
 ALWAYS_WRONG = ("nan", "-inf", "1e308", str(10**30), "1" * 5000)

@@ -103,6 +103,7 @@ class _Recording(OnnxBackend):
     def __init__(self, graph: str) -> None:
         # A full-size clip takes a CPU hours.
         super().__init__(provider="cuda" if "CUDAExecutionProvider" in ort.get_available_providers() else "cpu")
+        self.calls = 1  # so that which ones are kept does not depend on chance
         self.kept = Thinned(MOST_CALLS)
         self._graph = graph
 
@@ -113,9 +114,10 @@ class _Recording(OnnxBackend):
         weights: Path | None = None,
         *,
         threads: int | None = None,
+        calls: int = 1,
         bf16: bool = False,
     ) -> Session:
-        session = super().load(spec, path, weights, threads=threads, bf16=bf16)
+        session = super().load(spec, path, weights, threads=threads, calls=calls, bf16=bf16)
         return _Recorded(spec=spec, session=session, kept=self.kept) if spec.name == self._graph else session
 
 

@@ -6,24 +6,19 @@ A quarter of an hour on one core. The same seed and machine give the same file. 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import onnx
 import torch
 import typer
-from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 from engines.cores import MOST_THREADS
 from engines.safe_output import check_outputs, safe_output
 from engines.spec import DimRange, NetworkSpec, TensorSpec
-from engines.temporary import temporary_folder
-from export.graphs.trace import export_onnx
 from export.judge.judge_network import JudgeNetwork
 from export.judge.judge_pictures import Faces, batches, drawn_faces, spoiled
+from export.judge.small_file import weight_count, write_small_onnx
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 from hp_trt.measure.metrics.judge import JUDGE_PX, Judge
@@ -99,36 +94,8 @@ def write_onnx(network: JudgeNetwork, path: Path) -> None:
         ),
         ranges={"n": DimRange(min=1, opt=16, max=64)},
     )
-    for module in list(network.modules()):
-        if isinstance(module, nn.Sequential):
-            conv, norm = module[0], module[1]
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                module[0], module[1] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm), nn.Identity()
-    with temporary_folder("judge") as folder:
-        traced = folder / "judge.onnx"
-        export_onnx(network, spec, {"pictures": torch.zeros(2, 3, JUDGE_PX, JUDGE_PX)}, traced)
-        model = onnx.load(traced)
-    _halve(model)
-    model.metadata_props.add(key="points", value=json.dumps(POINTS))
-    model.metadata_props.add(key="parameters", value=json.dumps(NAMES))
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def _halve(model: onnx.ModelProto) -> None:
-    """Store large tensors as float16 and turn them back when the file is opened."""
-    graph = model.graph
-    casts = []
-    for tensor in list(graph.initializer):
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size >= 64:
-            half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
-            casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
-            graph.initializer.remove(tensor)
-            graph.initializer.append(half)
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    feeds = {"pictures": torch.zeros(2, 3, JUDGE_PX, JUDGE_PX)}
+    write_small_onnx(network, spec, feeds, path, points=POINTS, parameters=NAMES)
 
 
 def card(file: Path, *, held_out: int = HELD_OUT, **trained_with: int) -> tuple[str, str]:
@@ -166,7 +133,7 @@ def card(file: Path, *, held_out: int = HELD_OUT, **trained_with: int) -> tuple[
         px=JUDGE_PX,
         point_count=len(POINTS),
         parameter_count=len(NAMES),
-        weight_count=sum(numpy_helper.to_array(t).size for t in onnx.load(file).graph.initializer),
+        weight_count=weight_count(file),
         first_seed=FIRST_TRAINING_SEED,
         **trained_with,
     )

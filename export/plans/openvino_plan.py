@@ -56,8 +56,8 @@ def build_openvino_plan(
     why_not = "" if backend.has_bf16 else "this CPU has no products in bf16"
     with ExitStack() as opened:
 
-        def opening(path: Path, **how: bool) -> Session:
-            session = backend.load(spec, path, **how)
+        def opening(path: Path, *, bf16: bool = False) -> Session:
+            session = backend.load(spec, path, bf16=bf16)
             opened.callback(session.close)
             return session
 

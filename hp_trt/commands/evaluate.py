@@ -16,13 +16,20 @@ if TYPE_CHECKING:
     from hp_trt.measure.evaluation.config import EvaluateConfig
 
 
+Protocol = Annotated[
+    str, typer.Option(help="self: a clip drives its own first frame; cross: another's; talk: speech does.")
+]
+Frames = Annotated[
+    int | None, typer.Option(max=10_000, help="Of each clip [50 drawn ones, 100 that speak, or all of yours].")
+]
+Expression = Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED and E-FID.")]
+
+
 def evaluate(
-    protocol: Annotated[str, typer.Option(help="self: a clip drives its own first frame; cross: another's.")],
+    protocol: Protocol,
     seeds: Annotated[str | None, typer.Option(help="Drawn clips A to B - 1, as A:B.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="Folder of your own pairs, a subfolder each.")] = None,
-    frames: Annotated[
-        int | None, typer.Option(max=10_000, help="Of each clip [50 drawn ones, or all of yours].")
-    ] = None,
+    frames: Frames = None,
     bundle: Annotated[
         list[Path] | None,
         typer.Option(parser=bundle_folder, metavar="PATH", help=f"{options.BUNDLE} Again for each to be compared."),
@@ -32,6 +39,7 @@ def evaluate(
     seed: options.Seed = None,
     appearance_scale: options.AppearanceScale = None,
     motion_scale: options.MotionScale = None,
+    guidance: options.Guidance = None,
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
@@ -45,8 +53,10 @@ def evaluate(
     ] = None,
     fid_features: Annotated[Path | None, typer.Option(help="Inception as .onnx, for FID.")] = None,
     fvd_features: Annotated[Path | None, typer.Option(help="I3D or another as .onnx, for FVD.")] = None,
-    expression: Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED.")] = None,
+    expression: Expression = None,
     pose: Annotated[Path | None, typer.Option(help="A face model's pose as .onnx, for APD.")] = None,
+    sync_audio: Annotated[Path | None, typer.Option(help="SyncNet's half for sound as .onnx, for Sync-C.")] = None,
+    sync_video: Annotated[Path | None, typer.Option(help="SyncNet's half for pictures as .onnx.")] = None,
     json: options.ReportFile = None,
     plot: Annotated[Path | None, typer.Option(help="Draw every clip's numbers (.png, .svg).")] = None,
     debug: options.Debug = False,
@@ -58,6 +68,7 @@ def evaluate(
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     user = {"lpips": lpips, "fid_features": fid_features, "fvd_features": fvd_features, "arcface": arcface}
+    user |= {"sync_audio": sync_audio, "sync_video": sync_video}
     if landmarks is None and pairs is not None and MESH.place.is_file():
         landmarks = MESH.place
     config = EvaluateConfig(
@@ -67,7 +78,9 @@ def evaluate(
         frames=frames,
         bundles=tuple(bundle or ()),
         runtimes=tuple(RuntimeConfig(profile=name, **machine, **finder) for name in profile or ["exact"]),
-        sampling=options.sampling(steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale),
+        sampling=options.sampling(
+            steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale, guidance=guidance
+        ),
         networks=NetworkFiles(**user, expression=expression, pose=pose, landmarks=landmarks),
     )
     evaluate_into(config, json, plot)

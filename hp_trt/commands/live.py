@@ -1,4 +1,4 @@
-"""`hp-trt live`: a portrait, moved while the driving frames arrive."""
+"""`hp-trt live`: a portrait, moved while the driving frames, or somebody's words, arrive."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engines.errors import InputError
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.console import Reporter
@@ -17,21 +18,29 @@ from hp_trt.console import Reporter
 if TYPE_CHECKING:
     from hp_trt.live.queues import Policy
     from hp_trt.live.run import Opened
+    from hp_trt.model import Driver
 
+Driving = Annotated[
+    str | None, typer.Option(help="Frames to follow: camera:0, a file, a URL that FFmpeg reads, or - (standard input).")
+]
+Audio = Annotated[
+    str | None, typer.Option(help="Or speech: mic:0, a file, a URL that FFmpeg reads, or - (standard input).")
+]
 Late = Annotated[str | None, typer.Option(help="When it is late: drop-oldest, latest, block (so at --pace fast).")]
 Container = Annotated[
     str | None, typer.Option("--format", help="Of standard output: mpegts or y4m; of a URL: FFmpeg's name.")
 ]
 Timeout = Annotated[float, typer.Option(max=1e6, help="Seconds to wait for a source or receiver that does nothing.")]
 
-_OF_SOUND = "a file of sound is for hp-trt animate --audio, and an application pushes sound (hp_trt.Runtime.live)"
+_INSTEAD: dict[str, str] = {"video": "give --audio SOURCE", "audio": "give --driving SOURCE"}
 
 
 def live(
     bundle: options.Bundle,
     portrait: options.Portrait,
-    driving: Annotated[str, typer.Option(help="camera:0, a file, a URL that FFmpeg reads, or - (standard input).")],
     out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
+    driving: Driving = None,
+    audio: Audio = None,
     profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",
     policy: Late = None,
     pace: Annotated[str, typer.Option(help="Of a recording: own, or fast (as quick as it can be animated).")] = "own",
@@ -53,19 +62,19 @@ def live(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Animate a portrait while the driving frames arrive. Ctrl-C ends it; what was recorded is complete."""
+    """Animate a portrait while its driver arrives, frames or speech. Ctrl-C ends it; what was recorded is complete."""
     from hp_trt.live.queues import POLICIES
     from hp_trt.live.run import PACES, LiveConfig, claim_stdout, run_live
-    from hp_trt.models import check_takes_video, profile_of
-    from hp_trt.profiles import require_live
     from hp_trt.streams.sinks import STDOUT
 
     stdout_fd = claim_stdout() if out == STDOUT else 1  # first: an error's line of JSON is no video
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     runtime = RuntimeConfig(profile=profile, **machine, **finder)
+    driver, source = _one_source(driving, audio, driving_landmarks)
     config = LiveConfig(
-        driving=driving,
+        driving=source,
+        driver=driver,
         out=out,
         pace=one_of("pace", pace, PACES),
         policy=None if policy is None else one_of("policy", policy, POLICIES),
@@ -78,13 +87,35 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    check_takes_video(bundle, "hp-trt live", _OF_SOUND)  # before a camera is opened
-    require_live(profile_of(bundle, runtime))
+    _check_bundle(bundle, driver, runtime)  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)
         outcome = run_live(config, lambda policy: opened(policy=policy), report, stdout_fd=stdout_fd)
     if outcome.signal is not None:
         raise SystemExit(128 + outcome.signal)  # not typer's own way, which would call Ctrl-C an error
+
+
+def _one_source(driving: str | None, audio: str | None, driving_landmarks: Path | None) -> tuple[Driver, str]:
+    """What the source is, and its name. Raises InputError unless there is one."""
+    if (driving is None) == (audio is None):
+        found = "neither --driving nor --audio" if driving is None else "both --driving and --audio"
+        raise InputError(f"{found} given; a portrait is moved by one of them: --driving camera:0, or --audio mic:0")
+    if audio is None:
+        assert driving is not None
+        return "video", driving
+    if driving_landmarks is not None:
+        raise InputError("--driving-landmarks are of a driving video, and speech has no face; leave them out")
+    return "audio", audio
+
+
+def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig) -> None:
+    """Raises InputError unless the driver moves the bundle's portraits, live with the profile of `runtime`."""
+    from hp_trt.models import check_takes, profile_of
+    from hp_trt.profiles import require_live
+
+    option = "--audio" if driver == "audio" else "--driving"
+    check_takes(bundle, driver, f"hp-trt live {option}", _INSTEAD[driver])
+    require_live(profile_of(bundle, runtime))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The thread that takes frames from a source and pushes them into a session.
+"""The thread that takes frames from a source, or the samples of speech, and pushes them into a session.
 
 It keeps a recording's pace, checks that times go on, and ends the session's input when the source ends, breaks off or
 is told to stop. What it waits for is the clock (until `stop`), the session (until that is aborted) or the source (which
@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
-
-import numpy as np
+from typing import Any
 
 from hp_trt.media.clock import LONGEST_PAUSE_S, LONGEST_SLIP_S, SteadyClock
 from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Picture, SoundPacket, Source
+from hp_trt.streams.speech import Heard
 
 _NUDGE_S = Fraction(1, 90_000)  # the finest step that every container keeps, but matroska
 _LONGEST_PAUSE_S = 5  # in a recording's own pace; a longer one is a jump of its clock
@@ -34,7 +34,7 @@ class Feeder:
         self,
         source: Source,
         *,
-        push: Callable[[np.ndarray, Fraction], bool],
+        push: Callable[[Any, Fraction], bool],
         ended: Callable[[], None],
         sound: WaitingSound | None,
         paced: bool,
@@ -72,7 +72,7 @@ class Feeder:
                     break
                 if isinstance(item, SoundPacket):
                     if self._sound is not None:
-                        self._sound.put(self._heard.at(item.time_s), item.packet)
+                        self._sound.put(self._heard.at(item.time_s), item.packet, item.frames)
                 elif not self._feed(item):
                     break
         except BaseException as error:  # for the thread that waits for our frames
@@ -81,19 +81,20 @@ class Feeder:
         finally:
             self._ended()
 
-    def _feed(self, picture: Picture) -> bool:
+    def _feed(self, item: Picture | Heard) -> bool:
         """Whether the next one is wanted."""
-        time_s = self._going_on(picture.time_s)
+        time_s = self._going_on(item.time_s)
         if self._start_s is None:
             self._start_s = time_s
         if self._seconds is not None and time_s - self._start_s >= self._seconds:
             self.reached_end = True
             return False
-        self._note_size(picture, time_s)
+        if isinstance(item, Picture):
+            self._note_size(item, time_s)
         if self._paced and not self._wait_for(time_s):
             return False
         self._last_s = time_s
-        self._push(picture.image, time_s)
+        self._push(item.image if isinstance(item, Picture) else (item.samples, item.rate), time_s)
         return not self._stop.is_set()
 
     def _going_on(self, time_s: Fraction) -> Fraction:

@@ -26,11 +26,13 @@ from hp_trt.live.queues import POLICIES, Policy
 from hp_trt.live.session import LiveSession, LiveStats
 from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
+from hp_trt.model import Driver
 from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Source, is_url, open_source
+from hp_trt.streams.speech import open_speech
 
 Pace = Literal["own", "fast"]
 PACES: tuple[Pace, ...] = get_args(Pace)
@@ -43,7 +45,8 @@ _LONGEST_S = 10**7
 class LiveConfig:
     """What goes in, what comes out, and at what pace. Checked when made; raises InputError."""
 
-    driving: str  # see `hp_trt.streams.sources.open_source`
+    driving: str  # the source: see `hp_trt.streams.sources.open_source`, of speech `hp_trt.streams.speech.open_speech`
+    driver: Driver = "video"  # what the source is
     out: str  # see `hp_trt.streams.sinks.plan_sink`
     pace: Pace = "own"
     policy: Policy | None = None  # when the session is late; None: drop-oldest, and block at a fast pace
@@ -112,7 +115,8 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         stdout_fd=stdout_fd,
     )
     check_apart(config.driving, config.out, config.inputs)
-    source = open_source(
+    opens = open_speech if config.driver == "audio" else open_source
+    source = opens(
         config.driving,
         sound=sink.hears,
         timeout_s=config.timeout_s,
@@ -137,7 +141,8 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         raise error
     if not outcome.frames and outcome.signal is None:
         raise OutputError(
-            f"{config.out} was not written: not a single frame came out; see that {source.name} has a face"
+            f"{config.out} was not written: not a single frame came out; see that {source.name} has "
+            f"{'a face' if config.driver == 'video' else 'sound'}"
         )
     return outcome
 

@@ -72,10 +72,12 @@ def open_file(
             ) from error
 
 
-def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", playlist: bool = False) -> Any:
+def open_stream(
+    source: Any, name: str, *, timeout_s: float, scheme: str = "", playlist: bool = False, kind: str = "video"
+) -> Any:
     """PyAV's container of a file object, or of an address whose `scheme` is given. Raises InputError.
 
-    `playlist`: whether HLS and DASH are opened, which name further addresses.
+    `playlist`: whether HLS and DASH are opened, which name further addresses. `kind`: what a message says is needed.
     """
     import av
 
@@ -86,7 +88,7 @@ def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", p
         containers.extend(PLAYLISTS)
         protocols.append("data")
     advice = "see that the address is right and something sends there"
-    with foreign(f"{name} cannot be opened as a video", advice):
+    with foreign(f"{name} cannot be opened as a {kind}", advice):
         try:
             return _open(source, containers, protocols, timeout_s)
         except (av.error.ExitError, TimeoutError) as error:
@@ -98,8 +100,8 @@ def open_stream(source: Any, name: str, *, timeout_s: float, scheme: str = "", p
         except av.error.ArgumentError as error:
             allowed = "" if playlist or not scheme else ". A playlist is opened with --allow-playlist"
             raise InputError(
-                f"{name} is a picture or a text, not a video, or one of a kind that is not opened here; "
-                f"name a video, a stream or a camera{allowed}"
+                f"{name} is a picture or a text, not a {kind}, or one of a kind that is not opened here; "
+                f"name a {kind}, a stream or a {'camera' if kind == 'video' else 'microphone'}{allowed}"
             ) from error
 
 

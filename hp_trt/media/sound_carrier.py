@@ -7,7 +7,7 @@ table says what players expect, and the container itself whether it takes this r
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -65,13 +65,16 @@ class SoundCarrier:
                 raise CannotCarry("the file says neither its rate nor its channels")
             self._encoder = SoundEncoder(output, rate=stream.rate, channels=stream.channels)
 
-    def carry(self, packet: Any, *, start_s: Fraction) -> Iterator[tuple[Fraction, Any]]:
+    def carry(
+        self, packet: Any, *, start_s: Fraction, frames: Sequence[Any] | None = None
+    ) -> Iterator[tuple[Fraction, Any]]:
         """What `output` should hold of `packet`: when each begins, on the source's clock, and the packet to mux.
 
         Times increase, with the jumps of the source's clock closed; what is heard before `start_s` is left out. An
-        empty packet is the one with which a demuxer ends: it gives what the encoder held back.
+        empty packet is the one with which a demuxer ends: it gives what the encoder held back. `frames`: what somebody
+        has decoded of the packet already, whose decoder knows one reader alone.
         """
-        for time_s, part in self._encoded(packet) if self._encoder else self._copied(packet, start_s):
+        for time_s, part in self._encoded(packet, frames) if self._encoder else self._copied(packet, start_s):
             self.carried += 1
             if not self._is_before(start_s, time_s, part):
                 yield time_s, part
@@ -113,7 +116,7 @@ class SoundCarrier:
         lasts_s = Fraction(packet.duration or 0) * packet.time_base or self._block_s
         return time_s + (lasts_s if self._early else 0) < start_s
 
-    def _encoded(self, packet: Any) -> Iterator[tuple[Fraction, Any]]:
+    def _encoded(self, packet: Any, frames: Sequence[Any] | None) -> Iterator[tuple[Fraction, Any]]:
         import av
 
         assert self._encoder is not None
@@ -121,7 +124,7 @@ class SoundCarrier:
         if not packet.size and not ends:  # a pause, as NUT writes it
             return
         try:
-            for frame in packet.decode():
+            for frame in packet.decode() if frames is None else frames:
                 yield from _timed(self._encoder.encode(frame))
         except (av.FFmpegError, ValueError):  # a damaged packet is a moment of silence
             self.damaged += 1

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 from hp_trt.media.sound_carrier import Entry, SoundCarrier
 
+Frames = Sequence[Any] | None  # of a packet that somebody has decoded
 _LONGEST_S = 600  # of waiting sound: more than any session holds of pictures
 _MOST_BYTES = 64 * 2**20
 
@@ -23,15 +24,15 @@ class WaitingSound:
 
     def __init__(self, *, longest_s: float = _LONGEST_S, most_bytes: int = _MOST_BYTES) -> None:
         self._longest_s, self._most_bytes = longest_s, most_bytes
-        self._packets: deque[tuple[Fraction, Any]] = deque()
+        self._packets: deque[tuple[Fraction, Any, Frames]] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
         self.lost = 0  # packets that had to go
 
-    def put(self, time_s: Fraction, packet: Any) -> None:
-        """Add PyAV's `packet`, which begins at `time_s` on the source's clock."""
+    def put(self, time_s: Fraction, packet: Any, frames: Frames = None) -> None:
+        """Add PyAV's `packet`, which begins at `time_s` on the source's clock; `frames`: where they are decoded."""
         with self._lock:
-            self._packets.append((time_s, packet))
+            self._packets.append((time_s, packet, frames))
             self._bytes += packet.size
             while len(self._packets) > 1 and (
                 self._bytes > self._most_bytes or time_s - self._packets[0][0] > self._longest_s
@@ -39,18 +40,18 @@ class WaitingSound:
                 self._pop()
                 self.lost += 1
 
-    def take_until(self, time_s: Fraction) -> list[Any]:
-        """The packets that begin before `time_s`, which are no longer in the queue then."""
+    def take_until(self, time_s: Fraction) -> list[tuple[Any, Frames]]:
+        """The packets that begin before `time_s`, which are no longer in the queue then, and their frames."""
         taken = []
         with self._lock:
             while self._packets and self._packets[0][0] < time_s:
                 taken.append(self._pop())
         return taken
 
-    def _pop(self) -> Any:
-        _, packet = self._packets.popleft()
+    def _pop(self) -> tuple[Any, Frames]:
+        _, packet, frames = self._packets.popleft()
         self._bytes -= packet.size
-        return packet
+        return packet, frames
 
 
 class LiveSound:
@@ -79,8 +80,8 @@ class LiveSound:
 
     def mux_until(self, time_s: Fraction, *, start_s: Fraction) -> None:
         """Write what begins from `start_s`, which becomes 0, and before `time_s`, both on the source's clock."""
-        for packet in self._waiting.take_until(time_s):
-            self._mux(self._carrier.carry(packet, start_s=start_s), start_s)
+        for packet, frames in self._waiting.take_until(time_s):
+            self._mux(self._carrier.carry(packet, start_s=start_s, frames=frames), start_s)
 
     def finish(self, end_s: Fraction, *, start_s: Fraction) -> None:
         self.mux_until(end_s, start_s=start_s)

@@ -53,6 +53,7 @@ class SoundPacket:
 
     packet: Any
     time_s: Fraction
+    frames: tuple[Any, ...] | None = None  # what the source has decoded of it already
 
 
 class Source(Protocol):
@@ -64,7 +65,9 @@ class Source(Protocol):
     sound: Any  # PyAV's stream, or None
     notes: list[str]
 
-    def read(self) -> Iterator[Picture | SoundPacket]: ...
+    def read(self) -> Iterator[Any]:
+        """A `Picture`, or the samples of speech (`hp_trt.streams.speech.Heard`), and each `SoundPacket`."""
+        ...
 
     def close(self) -> None: ...
 

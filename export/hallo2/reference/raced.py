@@ -58,7 +58,7 @@ def open_released(manifest: Manifest, *, weights: Path | None, threads: int | No
     architecture = PRESETS[preset].architecture
     source = open_source(architecture, own_weights(preset) if own and weights is None else weights, preset=preset)
     _check(source, manifest)
-    released = ReleasedProgram(_configs(architecture), source, threads=threads)
+    released = ReleasedProgram(configs_of(architecture), source, threads=threads)
     return RacedProgram(released, frames=manifest.frames, size=manifest.geometry["crop_px"])
 
 
@@ -71,7 +71,7 @@ def _check(source: WeightsSource, manifest: Manifest) -> None:
         )
 
 
-def _configs(architecture: Architecture) -> dict[str, Mapping[str, Any]]:
+def configs_of(architecture: Architecture) -> dict[str, Mapping[str, Any]]:
     """Constructor facts by network, under the names that the reference's networks take."""
     configs: dict[str, Mapping[str, Any]] = {network: architecture.facts(network) for network in NETWORKS}
     vae = architecture.vae

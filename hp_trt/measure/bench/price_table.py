@@ -10,14 +10,17 @@ from rich.console import Console
 
 from hp_trt.hunyuanportrait.profiles import ADDED_BY
 from hp_trt.interface.tables import print_table
-from hp_trt.measure.bench.prices import pareto
+from hp_trt.measure.bench.prices import judged_by, pareto
 from hp_trt.open_graphs import option_for
 
 INK, FAINT, BEST = "#2b2d33", "#b9b6ae", "#c2513a"
-_COLUMNS = (  # key, heading, digits
+_SPEED = (  # key, heading, digits
     ("frames_per_s", "frames/s", 2),
     ("speedup", "times exact", 2),
     ("first_frame_s", "first frame s", 2),
+)
+_PICTURES = (
+    *_SPEED,
     ("psnr", "PSNR dB", 2),
     ("psnr_cost", "costs dB", 2),
     ("ssim", "SSIM", 3),
@@ -27,25 +30,39 @@ _COLUMNS = (  # key, heading, digits
     ("flicker", "flicker", 2),
     ("psnr_to_first", "to exact dB", 1),
 )
+_SPEECH = (
+    *_SPEED,
+    ("jaw_correlation", "jaw follows", 3),
+    ("rounding_correlation", "rounding follows", 3),
+    ("jaw_in_time", "jaw in time %", 0),
+    ("sync_c", "Sync-C (ours)", 3),
+    ("sync_d", "Sync-D (ours)", 3),
+    ("seam_ratio", "seams", 2),
+    ("flicker", "flicker", 2),
+    ("psnr_to_first", "to exact dB", 1),
+)
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what stands around it."""
-    headings, rows = ["profile", "steps", *(heading for _, heading, _ in _COLUMNS)], []
-    best = pareto(report["rows"])
+    columns, spoken = _columns(report), report.get("protocol") == "talk"
+    headings, rows = ["profile", "steps", *(heading for _, heading, _ in columns)], []
+    best = pareto(report["rows"], judged_by(report))
     for row in report["rows"]:
         name = f"{row['profile']} *" if row["profile"] in best else row["profile"]
-        rows.append([name, str(row["steps"]), *(cell(row[key], digits) for key, _, digits in _COLUMNS)])
+        rows.append([name, str(row["steps"]), *(cell(row[key], digits) for key, _, digits in columns)])
     print_table(console, headings, rows)
     clips, machine, bundle = report["clips"], report["machine"], report["bundle"]
-    console.print("* none of the others is both faster and better (PSNR)", markup=False)
+    by = "how the jaw follows" if spoken else "PSNR"
+    console.print(f"* none of the others is both faster and better ({by})", markup=False)
     for name, graphs in report["left_out"].items():
         options = " ".join(dict.fromkeys(filter(None, (option_for(graph, ADDED_BY) for graph in graphs))))
         how = f"; build with {options}" if options else ""
         console.print(f"{name}: left out, there is no {', '.join(graphs)}{how}", markup=False, soft_wrap=True)
     console.print(
         f"{bundle['preset']} {bundle['precision']}, {bundle['weights']} weights; drawn clips {clips['seeds']} of "
-        f"{clips['frames']} frames, self-reenactment; frames/s from arrays to arrays with known faces; "
+        f"{clips['frames']} frames, {'speech' if spoken else 'self-reenactment'}; frames/s from arrays to arrays with "
+        "known faces; "
         f"{machine['cpu']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
         markup=False,
         soft_wrap=True,
@@ -54,12 +71,18 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The same as a table of docs/performance.md."""
-    head = ["profile", "steps", *(heading for _, heading, _ in _COLUMNS)]
+    columns = _columns(report)
+    head = ["profile", "steps", *(heading for _, heading, _ in columns)]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for row in report["rows"]:
-        cells = [row["profile"], str(row["steps"]), *(cell(row[key], digits) for key, _, digits in _COLUMNS)]
+        cells = [row["profile"], str(row["steps"]), *(cell(row[key], digits) for key, _, digits in columns)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _columns(report: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
+    """Key, heading and digits of each."""
+    return _SPEECH if report.get("protocol") == "talk" else _PICTURES
 
 
 def cell(value: Any, digits: int) -> str:
@@ -70,23 +93,25 @@ def cell(value: Any, digits: int) -> str:
 def draw_pareto(report: Mapping[str, Any], out: Path, kind: str) -> None:
     """A picture of `kind` (".png", ...). Raises OSError.
 
-    Speed from left to right, PSNR upwards; who is neither slower nor worse than another is named in red.
+    Speed from left to right, upwards PSNR, or of speech how the jaw follows; who is neither slower nor worse than
+    another is named in red.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows, best = report["rows"], pareto(report["rows"])
+    key = judged_by(report)
+    rows, best = [row for row in report["rows"] if row[key] is not None], pareto(report["rows"], key)
     figure = Figure(figsize=(9, 5.8), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)  # no window, and no global state
     axes = figure.add_subplot()
     front = sorted((row for row in rows if row["profile"] in best), key=lambda row: row["frames_per_s"])
-    axes.step([r["frames_per_s"] for r in front], [r["psnr"] for r in front], where="post", color=BEST, linewidth=1)
+    axes.step([r["frames_per_s"] for r in front], [r[key] for r in front], where="post", color=BEST, linewidth=1)
     # Names stand in a row above, as far from each other as their points are not, and in the points' order.
-    for place, row in enumerate(sorted(rows, key=lambda row: (row["frames_per_s"], row["psnr"]))):
+    for place, row in enumerate(sorted(rows, key=lambda row: (row["frames_per_s"], row[key]))):
         colour = BEST if row["profile"] in best else INK
-        axes.plot(row["frames_per_s"], row["psnr"], "o", color=colour, markersize=6)
+        axes.plot(row["frames_per_s"], row[key], "o", color=colour, markersize=6)
         axes.annotate(
-            row["profile"], (row["frames_per_s"], row["psnr"]), xytext=((place + 0.5) / len(rows), 1.03),
+            row["profile"], (row["frames_per_s"], row[key]), xytext=((place + 0.5) / len(rows), 1.03),
             textcoords="axes fraction", rotation=50, rotation_mode="anchor", va="center", color=colour, fontsize=9,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0, 0)},
         )  # fmt: skip
@@ -94,7 +119,7 @@ def draw_pareto(report: Mapping[str, Any], out: Path, kind: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("frames a second", color=INK)
-    axes.set_ylabel("PSNR to the truth, dB", color=INK)
+    axes.set_ylabel("PSNR to the truth, dB" if key == "psnr" else "how the jaw follows, correlation", color=INK)
     bundle, machine = report["bundle"], report["machine"]
     figure.suptitle(
         f"{bundle['preset']} {bundle['precision']}: what speed costs ({machine['cpu']}, {machine['cores']} cores)",

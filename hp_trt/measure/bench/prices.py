@@ -2,7 +2,7 @@
 
 Speed is that of `Runtime.frames`, from arrays to arrays: no file is read or written, faces are known. Quality is the
 evaluation's (`hp_trt.measure.evaluation`), self-reenactment, with the PSNR of each to `exact`. Both in one run on one
-machine.
+machine. Of a bundle that speech drives it is `hp_trt.measure.bench.talk_prices`.
 """
 
 from __future__ import annotations
@@ -174,11 +174,17 @@ def _row(profile: Profile, speed: Mapping[str, Any], column: Mapping[str, Any]) 
     return {"profile": profile.name, "about": profile.about, "mode": profile.mode, **speed, **quality}
 
 
-def pareto(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The profiles that no other is both faster and better than, fastest first."""
+def judged_by(report: Mapping[str, Any]) -> str:
+    """The key of a row by which it is better than another."""
+    return "jaw_correlation" if report.get("protocol") == "talk" else "psnr"
+
+
+def pareto(rows: Sequence[Mapping[str, Any]], key: str = "psnr") -> list[str]:
+    """The profiles that no other is both faster and better than, by `key`, fastest first."""
     best, kept = float("-inf"), []
-    for row in sorted(rows, key=lambda row: (-row["frames_per_s"], -row["psnr"])):
-        if row["psnr"] > best:
-            best = row["psnr"]
+    rated = [row for row in rows if row[key] is not None]
+    for row in sorted(rated, key=lambda row: (-row["frames_per_s"], -row[key])):
+        if row[key] > best:
+            best = row[key]
             kept.append(row["profile"])
     return kept

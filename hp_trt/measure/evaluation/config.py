@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig, one_of
 
-Protocol = Literal["self", "cross"]
+Protocol = Literal["self", "cross", "talk"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LEAST_FRAMES = 3  # flicker is a second difference in time
-End = Literal["still", "truth"]
-DRAWN_FRAMES = 50  # of a drawn clip where nothing else is asked for
+LEAST_SPOKEN = 25  # a mouth's best lag is looked for over half a clip either way
+End = Literal["still", "regression", "truth"]
+DRAWN_FRAMES, SPOKEN_FRAMES = 50, 100  # of a drawn clip where nothing else is asked for; of one that speaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,11 @@ class NetworkFiles:
     lpips: Path | None = None
     fid_features: Path | None = None
     fvd_features: Path | None = None
-    expression: Path | None = None
+    expression: Path | None = None  # for AED in one's own pairs, for E-FID of speech
     pose: Path | None = None
     landmarks: Path | None = None  # the face mesh (`hp_trt.fetch.table`), for LMD in one's own pairs
+    sync_audio: Path | None = None  # the published sync network's halves, for Sync-C and Sync-D of speech
+    sync_video: Path | None = None
     arcface: Path | None = None  # for the identity score, and for the animated networks themselves, as in `animate`
 
 
@@ -42,7 +45,8 @@ class EvaluateConfig:
     runtimes: tuple[RuntimeConfig, ...] = (RuntimeConfig(),)  # every bundle runs with each
     sampling: dict[str, Any] = field(default_factory=dict)  # overrides by name; None leaves the bundle's own
     networks: NetworkFiles = NetworkFiles()
-    ends: tuple[End, ...] = ("still", "truth")  # of the yardstick, measured beside the bundles where they are known
+    # Of the yardstick, measured beside the bundles where they are known; the regression is of speech alone.
+    ends: tuple[End, ...] = ("still", "regression", "truth")
 
     def __post_init__(self) -> None:
         one_of("protocol", self.protocol, PROTOCOLS)
@@ -51,12 +55,32 @@ class EvaluateConfig:
             raise InputError(f"{found} given; needed is one: --seeds A:B for drawn clips, or --pairs DIR for your own")
         if self.seeds is not None:
             parse_seeds(self.seeds)
-            if self.networks.expression or self.networks.pose or self.networks.landmarks:
-                raise InputError("--expression, --pose and --landmarks are for --pairs: what drawn clips do is known")
-        if self.frames is not None and self.frames < LEAST_FRAMES:
-            raise InputError(f"--frames must be at least {LEAST_FRAMES}, got {self.frames}: fewer show no motion")
+            self._check_drawn()
+        least = LEAST_SPOKEN if self.protocol == "talk" else LEAST_FRAMES
+        if self.frames is not None and self.frames < least:
+            raise InputError(f"--frames must be at least {least}, got {self.frames}: fewer show no motion")
+        self._check_talk()
         if not self.bundles:  # the one place for a bundle of our own, once there is one
             raise InputError("no bundle given; needed is --bundle DIR, made by python -m export.build_engines")
+
+    def _check_drawn(self) -> None:
+        networks = self.networks
+        expression = networks.expression if self.protocol != "talk" else None
+        if expression or networks.pose or networks.landmarks:
+            raise InputError("--expression, --pose and --landmarks are for --pairs: what drawn clips do is known")
+
+    def _check_talk(self) -> None:
+        sync = self.networks.sync_audio, self.networks.sync_video
+        if self.protocol != "talk":
+            if any(sync):
+                raise InputError("--sync-audio and --sync-video are for --protocol talk: no other has sound")
+            return
+        if self.pairs is not None:
+            raise InputError(
+                "--pairs given; --protocol talk knows what a mouth should do of drawn people alone: give --seeds A:B"
+            )
+        if (sync[0] is None) != (sync[1] is None):
+            raise InputError("--sync-audio and --sync-video are the two halves of one network; give both, or neither")
 
     def files(self) -> dict[str, Path | str | None]:
         """The files and folders that are read, which no output may replace: by what a message calls each."""

@@ -1,10 +1,13 @@
-"""Who is measured: bundles, and the two ends of the yardstick: the portrait standing still, and the truth itself."""
+"""Who is measured: bundles, and the ends of the yardstick: the portrait standing still, and the truth itself.
+
+Where speech moves a portrait, a plain regression from sound to mouth stands beside the truth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Protocol
 
@@ -14,12 +17,18 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
+from hp_trt.hallo2.profiles import sampling_of
 from hp_trt.interface.auto_family import settled
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
+from hp_trt.measure.evaluation.regression import fitted
 from hp_trt.measure.metrics import seams
-from hp_trt.models import check_takes_video, profile_of
+from hp_trt.media.pixels import crop_resized
+from hp_trt.model import Driver
+from hp_trt.models import check_takes, find_model, profile_of
 from hp_trt.profiles import Profile
+from runtime.hallo2.presets import SAMPLE_RATE
+from runtime.hallo2.sampling import Sampling as TalkSampling
 from runtime.hunyuanportrait.sampling import Sampling
 
 Animate = Callable[[Pair], Sequence[np.ndarray]]
@@ -30,7 +39,7 @@ class Contestant(Protocol):
     """A column of the table."""
 
     name: str
-    kind: str  # "still", "truth" or "bundle"
+    kind: str  # "still", "regression", "truth" or "bundle"
 
     @property
     def joints(self) -> Joints: ...
@@ -81,6 +90,31 @@ class Truth:
 
 
 @dataclass(kw_only=True)
+class RegressionColumn:
+    """The mouth that a plain regression hears, drawn on the portrait: what speech gives away without a model."""
+
+    joints: Joints
+    name: str = "regression"
+    kind: str = "regression"
+
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+    @contextmanager
+    def opened(self) -> Iterator[Animate]:
+        regression = fitted()
+
+        def animate(pair: Pair) -> Sequence[np.ndarray]:
+            assert pair.clip is not None and pair.sound is not None
+            states = regression.states(pair.sound, pair.clip.states[0])
+            pictures = replace(pair.clip, states=tuple(states)).frames()
+            px = len(pictures[0])
+            return [crop_resized(picture, (0, 0, px, px), len(pair.still)) for picture in pictures]
+
+        yield animate
+
+
+@dataclass(kw_only=True)
 class BundleColumn:
     """A bundle, run as `config` says."""
 
@@ -89,7 +123,7 @@ class BundleColumn:
     profile: Profile  # of the config, as the bundle's model has it
     overrides: dict[str, Any]
     name: str
-    sampling: Sampling
+    sampling: Sampling | TalkSampling
     kind: str = "bundle"
 
     def facts(self) -> dict[str, Any]:
@@ -107,7 +141,10 @@ class BundleColumn:
         }
 
     def joints(self, frames: int) -> list[int]:
-        """Where the windows of a clip of `frames` meet."""
+        """Where the windows of a clip of `frames` meet; of speech, where the clips of its chain do."""
+        if isinstance(self.sampling, TalkSampling):
+            size = self.bundle.manifest.frames
+            return list(range(size, frames, size))
         windows = self.profile.windows
         return seams.joints(frames, self.sampling) if windows is None else windows.joints(frames)
 
@@ -117,6 +154,9 @@ class BundleColumn:
 
             def animate(pair: Pair) -> Sequence[np.ndarray]:
                 portrait = runtime.portrait(pair.portrait, landmarks=pair.portrait_faces)
+                if pair.sound is not None:
+                    spoken = runtime.talk(portrait, (pair.sound, SAMPLE_RATE), **self.overrides)
+                    return [frame.crop for frame in spoken]
                 frames = runtime.frames(portrait, pair.driving, landmarks=pair.driving_faces, **self.overrides)
                 return [frame.crop for frame in frames]
 
@@ -125,8 +165,9 @@ class BundleColumn:
 
 def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     """Every bundle with every runtime. Raises BundleError, and InputError for bundles of different sizes."""
+    driver: Driver = "audio" if config.protocol == "talk" else "video"
     for path in config.bundles:
-        check_takes_video(path, "hp-trt evaluate", "give a bundle of HunyuanPortrait")
+        check_takes(path, driver, f"hp-trt evaluate --protocol {config.protocol}", _INSTEAD[driver])
     for path, runtime in product(config.bundles, config.runtimes):
         profile_of(path, runtime)  # a wrong one is told before any bundle is hashed
     opened = [Bundle.open(path, family=settled(path, config.runtimes[0])[0].family) for path in config.bundles]
@@ -147,7 +188,7 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
             profile=profile,
             overrides=config.sampling,
             name=name if len(config.runtimes) == 1 else f"{name} {profile.name}",
-            sampling=Sampling.from_manifest({**bundle.manifest.sampling, **profile.sampling}, **config.sampling),
+            sampling=_sampling(bundle, profile, config.sampling),
         )
         for name, bundle in zip(names, opened, strict=True)
         for runtime in config.runtimes
@@ -156,3 +197,17 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     if len({column.name for column in columns}) < len(columns):
         raise InputError("a bundle or a profile is given twice; give each once")
     return columns
+
+
+_INSTEAD: Mapping[Driver, str] = {
+    "video": "give a bundle of HunyuanPortrait, or --protocol talk",
+    "audio": "give a bundle of Hallo2, or --protocol self or cross",
+}
+
+
+def _sampling(bundle: Bundle, profile: Profile, given: Mapping[str, Any]) -> Sampling | TalkSampling:
+    """As its model runs it. Raises InputError for an option that the model has not."""
+    own = {name: value for name, value in given.items() if value is not None}
+    if find_model(bundle).driver == "audio":
+        return sampling_of(bundle.manifest.sampling, replace(profile, sampling={**profile.sampling, **own}))
+    return Sampling.from_manifest({**bundle.manifest.sampling, **profile.sampling}, **own)

@@ -1,4 +1,4 @@
-"""FID and FVD: numbers that only all clips together have."""
+"""FID, FVD and, of speech, E-FID: numbers that only all clips together have."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from hp_trt.measure.metrics.value import Missing, Value
 class Distributions:
     """Gathers the features of generated and of true clips. Raises InputError for a file that is no such network."""
 
-    def __init__(self, networks: NetworkFiles) -> None:
+    def __init__(self, networks: NetworkFiles, *, expressions: bool = False) -> None:
+        """`expressions`: the expression network is for E-FID."""
         self._features: dict[str, Features] = {}
+        if expressions and networks.expression:
+            self._features["efid"] = open_picture_features(networks.expression)
         if networks.fid_features:
             self._features["fid"] = open_picture_features(networks.fid_features)
         if networks.fvd_features:
@@ -37,7 +40,7 @@ class Distributions:
                     rows.append(features(frames))
 
     def values(self) -> dict[str, Value]:
-        return {key: self._value(key) for key in ("fid", "fvd")}
+        return {key: self._value(key) for key in ("efid", "fid", "fvd")}
 
     def _value(self, key: str) -> Value:
         if key not in self._features:

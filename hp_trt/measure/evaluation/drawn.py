@@ -36,7 +36,7 @@ class DrawnPairs:
         self.names: Sequence[str] = [str(seed) for seed in seeds]
         for seed in seeds:
             for made in {self._driver(seed), self._target(seed)}:  # of self they are one
-                _check_inside(made, f"the drawn clip {seed}")
+                check_inside(made, f"the drawn clip {seed}")
 
     def facts(self) -> dict[str, object]:
         return {"kind": "seeds", "seeds": [self.seeds.start, self.seeds.stop], "picture_px": PICTURE_PX}
@@ -46,7 +46,7 @@ class DrawnPairs:
         driver, target, portrait = self._driver(seed), self._target(seed), clip(seed, frames=1, px=PICTURE_PX)
         crop, driver_crop = _crop_of(portrait, crop_px), _crop_of(driver, crop_px)
         driving, picture = driver.frames(), portrait.frames()[0]
-        shown = np.unique(np.linspace(0, self.frames - 1, _SHOWN).round().astype(int)).tolist()
+        shown = shown_frames(self.frames)
         return Pair(
             name=str(seed),
             portrait=picture,
@@ -61,7 +61,7 @@ class DrawnPairs:
                 parameters=seen(target.states),
                 own=index,
                 shown=shown,
-                rivals=partial(self._rivals, [target.states[i] for i in shown], crop),
+                rivals=partial(rivals, self.seeds, [target.states[i] for i in shown], crop),
             ),
         )
 
@@ -74,10 +74,17 @@ class DrawnPairs:
     def _target(self, seed: int) -> Clip:
         return Clip(identity=Identity.random(seed), states=self._driver(seed).states, px=PICTURE_PX)
 
-    def _rivals(self, states: Sequence[State], crop: Crop) -> Iterator[list[np.ndarray]]:
-        for seed in self.seeds:
-            identity = Identity.random(seed)
-            yield [crop.cut(draw(identity, state, PICTURE_PX)) for state in states]
+
+def shown_frames(frames: int) -> list[int]:
+    """Those by which identities are told apart, of a clip of so many."""
+    return np.unique(np.linspace(0, frames - 1, _SHOWN).round().astype(int)).tolist()
+
+
+def rivals(seeds: range, states: Sequence[State], crop: Crop) -> Iterator[list[np.ndarray]]:
+    """Every identity of `seeds` in these states."""
+    for seed in seeds:
+        identity = Identity.random(seed)
+        yield [crop.cut(draw(identity, state, PICTURE_PX)) for state in states]
 
 
 def known_faces(made: Clip) -> KnownFaces:
@@ -87,7 +94,8 @@ def known_faces(made: Clip) -> KnownFaces:
     return KnownFaces(name="drawn landmarks", frames=faces)
 
 
-def _check_inside(made: Clip, what: str) -> None:
+def check_inside(made: Clip, what: str) -> None:
+    """Raises InputError for a clip whose face leaves the picture; `what` names it."""
     for frame, box in enumerate(made.boxes().tolist()):
         require_inside(box, width=made.px, height=made.px, clip=what, frame=frame)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,21 +17,40 @@ from engines.safe_output import refusing
 from engines.temporary import temporary_folder
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
-from hp_trt.measure.evaluation.config import DRAWN_FRAMES, EvaluateConfig, parse_seeds
-from hp_trt.measure.evaluation.contestants import BundleColumn, Contestant, Still, Truth, bundle_columns
+from hp_trt.measure.evaluation.config import DRAWN_FRAMES, SPOKEN_FRAMES, End, EvaluateConfig, parse_seeds
+from hp_trt.measure.evaluation.contestants import (
+    BundleColumn,
+    Contestant,
+    RegressionColumn,
+    Still,
+    Truth,
+    bundle_columns,
+)
 from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.drawn import DrawnPairs
 from hp_trt.measure.evaluation.folders import FolderPairs
-from hp_trt.measure.evaluation.measure_clip import ClipMeasures
-from hp_trt.measure.evaluation.measures import TO_FIRST, Measure, measures
-from hp_trt.measure.evaluation.pairs import PairSource
+from hp_trt.measure.evaluation.measure_clip import ClipMeasures, Measured
+from hp_trt.measure.evaluation.measure_talk import TalkMeasures
+from hp_trt.measure.evaluation.measures import TO_FIRST, Measure, chain_measures, measures
+from hp_trt.measure.evaluation.pairs import Pair, PairSource
 from hp_trt.measure.evaluation.report import FORMAT, SCHEMA, Column
+from hp_trt.measure.evaluation.spoken import SpokenPairs
+from hp_trt.measure.metrics import chain
 from hp_trt.measure.metrics.fidelity import psnr
 from hp_trt.measure.metrics.judge import Judge
+from hp_trt.measure.metrics.sync_judge import SyncJudge
 from hp_trt.measure.metrics.value import Value
 from procedural.clip import FIRST_TRAINING_SEED
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
+
+
+class Measures(Protocol):
+    """What one clip is measured with."""
+
+    def measure(self, pair: Pair, clip: Sequence[np.ndarray], joints: Collection[int]) -> Measured: ...
+
+
 _LIBRARIES = {"skimage": "scikit-image"}
 
 
@@ -39,20 +58,11 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     """The report (`hp_trt.measure.evaluation.report`). Raises HpTrtError, where it can be before the long work."""
     _require_libraries()
     bundles = bundle_columns(config)
-    runtime = config.runtimes[0]
-    locator = open_locator(runtime.locator, runtime.locator_file)
-    wanted = (*measures(config.protocol), *([TO_FIRST] if len(bundles) > 1 else []))
-    read = Judge(threads=runtime.threads).read if config.seeds is not None else None
-    clip_measures = ClipMeasures(wanted, config.networks, locator=locator, read=read)
-    distributions = Distributions(config.networks)
-    source = open_source(config, locator)
-    ends: list[Contestant] = [Still(joints=bundles[0].joints)] if "still" in config.ends else []
-    known = config.seeds is not None or config.protocol == "self"  # cross of one's own pairs: nobody knows it
-    if "truth" in config.ends and known:
-        ends.append(Truth(joints=bundles[0].joints))
+    course = spoken_course(config, bundles) if config.protocol == "talk" else driven_course(config, bundles)
     size = bundles[0].bundle.manifest.geometry["crop_px"]
+    source, wanted = course.source, course.wanted
     columns = run_columns(
-        [*ends, *bundles], source, clip_measures, distributions, crop_px=size, on_progress=on_progress
+        [*course.ends, *bundles], source, course.measures, course.distributions, crop_px=size, on_progress=on_progress
     )
     return {
         "format": FORMAT,
@@ -65,12 +75,78 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
         "networks": {name: None if file is None else str(file) for name, file in asdict(config.networks).items()},
         "measures": [_described(measure) for measure in wanted],
         "columns": [column.to_json(wanted) for column in columns],
-        "notes": _notes(config, bundles, clip_measures.lmd_points),
+        "notes": _notes(config, bundles, course.lmd_points),
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What a protocol measures, of what, and beside what."""
+
+    source: PairSource
+    wanted: tuple[Measure, ...]
+    measures: Measures
+    distributions: Distributions
+    ends: list[Contestant]
+    lmd_points: str = ""  # `ClipMeasures.lmd_points`
+
+
+def driven_course(config: EvaluateConfig, bundles: Sequence[BundleColumn]) -> Course:
+    """Where a video moves the portrait. Raises InputError, FaceNotFound."""
+    runtime = config.runtimes[0]
+    locator = open_locator(runtime.locator, runtime.locator_file)
+    wanted = _wanted(measures(config.protocol), bundles)
+    read = Judge(threads=runtime.threads).read if config.seeds is not None else None
+    clip_measures = ClipMeasures(wanted, config.networks, locator=locator, read=read)
+    distributions = Distributions(config.networks)
+    source = open_source(config, locator)
+    known = config.seeds is not None or config.protocol == "self"  # cross of one's own pairs: nobody knows it
+    ends: list[Contestant] = [Still(joints=bundles[0].joints)] if "still" in config.ends else []
+    if "truth" in config.ends and known:
+        ends.append(Truth(joints=bundles[0].joints))
+    return Course(
+        source=source,
+        wanted=wanted,
+        measures=clip_measures,
+        distributions=distributions,
+        ends=ends,
+        lmd_points=clip_measures.lmd_points,
+    )
+
+
+def spoken_course(config: EvaluateConfig, bundles: Sequence[BundleColumn]) -> Course:
+    """Where speech does. Raises InputError."""
+    assert config.seeds is not None
+    runtime, joints = config.runtimes[0], bundles[0].joints
+    frames = config.frames or SPOKEN_FRAMES
+    looked_at = chain.looked_at(frames, min(joints(frames), default=frames))
+    wanted = _wanted((*measures("talk"), *chain_measures(looked_at)), bundles)
+    makes: Mapping[End, type[Still | RegressionColumn | Truth]] = {
+        "still": Still, "regression": RegressionColumn, "truth": Truth
+    }  # fmt: skip
+    return Course(
+        wanted=wanted,
+        measures=TalkMeasures(
+            wanted,
+            config.networks,
+            locator=open_locator(runtime.locator, runtime.locator_file),
+            read=Judge(threads=runtime.threads).read,
+            sync=SyncJudge(threads=runtime.threads).sync,
+            looked_at=looked_at,
+        ),
+        distributions=Distributions(config.networks, expressions=True),
+        source=SpokenPairs(parse_seeds(config.seeds), frames),
+        ends=[make(joints=joints) for end, make in makes.items() if end in config.ends],
+    )
+
+
+def _wanted(rows: tuple[Measure, ...], bundles: Sequence[BundleColumn]) -> tuple[Measure, ...]:
+    return (*rows, *([TO_FIRST] if len(bundles) > 1 else []))
+
+
 def open_source(config: EvaluateConfig, locator: FaceLocator) -> PairSource:
-    """The pairs, looked through. Raises InputError, FaceNotFound."""
+    """The pairs of a video's protocol, looked through. Raises InputError, FaceNotFound."""
+    assert config.protocol != "talk"
     if config.pairs is not None:
         return FolderPairs(config.protocol, config.pairs, config.frames, locator)
     assert config.seeds is not None
@@ -80,7 +156,7 @@ def open_source(config: EvaluateConfig, locator: FaceLocator) -> PairSource:
 def run_columns(
     contestants: Sequence[Contestant],
     source: PairSource,
-    clip_measures: ClipMeasures,
+    clip_measures: Measures,
     distributions: Distributions,
     *,
     crop_px: int,

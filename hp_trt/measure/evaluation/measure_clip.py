@@ -78,11 +78,11 @@ class ClipMeasures:
             **self._of_truth(pair, clip),
             **self._of_motion(pair, clip, reading),
             **self._of_identity(pair, clip, reading),
-            **_of_steadiness(expected, clip, joints),
+            **of_steadiness(expected, clip, joints),
         }
         return Measured(
             values={key: value for key, value in values.items() if key in self._wanted},
-            correlations=_by_parameter(pair.drawn, reading) if pair.drawn and reading else {},
+            correlations=by_parameter(pair.drawn, reading) if pair.drawn and reading else {},
         )
 
     def _reading(self, pair: Pair, frames: Clip) -> Reading | None:
@@ -194,7 +194,8 @@ def _of_drawn_motion(drawn: Drawn, reading: Reading) -> Mapping[str, Value]:
     }
 
 
-def _by_parameter(drawn: Drawn, reading: Reading) -> dict[str, float]:
+def by_parameter(drawn: Drawn, reading: Reading) -> dict[str, float]:
+    """The correlation of each parameter that the driver moves."""
     used = following.moving(drawn.parameters, LEAST_STD)
     found = following.correlations(reading.parameters[:, used], drawn.parameters[:, used])
     return dict(zip(np.array(NAMES)[used].tolist(), found.tolist(), strict=True))
@@ -207,7 +208,8 @@ def _retrieval(drawn: Drawn, clip: Clip) -> Value:
     return 100.0 * (nearest([clip[i] for i in drawn.shown], rivals) == drawn.own)
 
 
-def _of_steadiness(expected: Clip, clip: Clip, joints: Collection[int]) -> Mapping[str, Value]:
+def of_steadiness(expected: Clip, clip: Clip, joints: Collection[int]) -> Mapping[str, Value]:
+    """What a clip must not do by itself, beside one that should have come out."""
     ratio = seams.seam_ratio(clip, expected, joints)
     return {
         "seam_ratio": Missing("no window joint in the clip, or nothing moves") if ratio is None else ratio,

@@ -1,4 +1,4 @@
-"""One portrait and one driving clip, with all that is known about what should come of them."""
+"""One portrait and what moves it, a driving clip or speech, with all that is known about what should come of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from engines.errors import InputError
 from hp_trt.faces.face import Face, FaceLocator
 from hp_trt.media.pixels import Box, crop_resized
+from procedural.clip import Clip as DrawnClip
 
 
 @dataclass(kw_only=True)
@@ -68,6 +69,8 @@ class Pair:
     driver: Sequence[np.ndarray]  # N of (S, S, 3): the driving clip's crop
     truth: Sequence[np.ndarray] | None  # N of (S, S, 3): what should come out; None where nobody knows
     drawn: Drawn | None  # None: not drawn by us
+    clip: DrawnClip | None = None  # of somebody drawn who speaks: what was drawn
+    sound: np.ndarray | None = None  # and what is said: (640 N,) float32 in [-1, 1], 16 kHz
 
 
 class PairSource(Protocol):

@@ -7,8 +7,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from hp_trt.measure.evaluation.table import title_of
+
 _INK, _FAINT = "#2b2d33", "#e6e4df"
-_ENDS = {"still": "#a8a49b", "truth": "#2b2d33"}
+_ENDS = {"still": "#a8a49b", "regression": "#7d6a4f", "truth": "#2b2d33"}
 _COLOURS = ("#2f6fb0", "#d1642e", "#3d9455", "#8c5bb5", "#b3395b", "#4aa3a3")
 
 
@@ -46,7 +48,7 @@ def draw_plot(report: Mapping[str, Any], out: Path, kind: str) -> None:
         rows[-1].set_xticks(range(len(clips)), clips, rotation=90 if max(map(len, clips)) > 3 else 0)
         rows[-1].set_xlabel("clip", color=_INK)
         figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
-    title = f"{report['protocol']}-reenactment: {len(clips)} clips of {report['frames']} frames"
+    title = f"{title_of(report['protocol'])}: {len(clips)} clips of {report['frames']} frames"
     figure.suptitle(title, x=0.01, ha="left", color=_INK, fontsize=12, fontweight="bold")
     figure.savefig(out, dpi=140, format=kind.lstrip("."))
 

@@ -1,14 +1,14 @@
 """The report of an evaluation, as JSON holds it. Keys, stable within one `schema`:
 
     format, schema   "hp-trt evaluation", 1
-    protocol         "self" | "cross"
+    protocol         "self" | "cross" | "talk"
     source           {"kind": "seeds", "seeds": [A, B], "picture_px"} | {"kind": "pairs", "folder"}
     clips, frames    [each clip's name]; the frames of every clip
     size             px of a side of what is compared
     networks         by option, the user's file or null
     measures         [{key, title, unit, better "higher" | "lower" | "near 0", digits}], the table's rows
-    columns          [{name, kind "still" | "truth" | "bundle", seconds, metrics, parameters, ...}]; of a bundle
-                     also bundle, preset, precision, weights, profile, family, provider, threads, sampling
+    columns          [{name, kind "still" | "regression" | "truth" | "bundle", seconds, metrics, parameters, ...}]; of a
+                     bundle also bundle, preset, precision, weights, profile, family, provider, threads, sampling
       metrics        by key {mean, worst, clips [by clip; none where all clips have one number together], why}
       parameters     of drawn clips: by name, the mean correlation over the clips whose driver moves it
     notes            [a line]

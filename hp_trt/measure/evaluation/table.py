@@ -15,7 +15,7 @@ from hp_trt.interface.tables import print_table
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what it does not hold."""
-    headings, rows = [report["protocol"] + "-reenactment", "better"], []
+    headings, rows = [title_of(report["protocol"]), "better"], []
     for column in report["columns"]:
         headings += [column["name"], "worst"] if column["kind"] == "bundle" else [column["name"]]
     for measure in report["measures"]:
@@ -26,6 +26,11 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     print_table(console, headings, rows, left=("better",))
     for line in lines(report):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def title_of(protocol: str) -> str:
+    """What a protocol is called."""
+    return "speech" if protocol == "talk" else f"{protocol}-reenactment"
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:

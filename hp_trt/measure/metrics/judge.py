@@ -43,12 +43,13 @@ class Judge:
 
     def read(self, frames: Sequence[np.ndarray]) -> Reading:
         """`frames` (S, S, 3) uint8, whole pictures of one drawn face each; of any size S, resized to JUDGE_PX."""
-        pictures = np.stack([unit_planes(_at_size(frame)) for frame in frames])
+        pictures = np.stack([unit_planes(at_size(frame)) for frame in frames])
         parts = [pictures[start : start + _AT_ONCE] for start in range(0, len(pictures), _AT_ONCE)]
         found = [self._session.run(["landmarks", "parameters"], {"pictures": part}) for part in parts]
         points, parameters = (np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True))
         return Reading(landmarks=points, parameters=parameters)
 
 
-def _at_size(frame: np.ndarray) -> np.ndarray:
+def at_size(frame: np.ndarray) -> np.ndarray:
+    """A square frame as the judge sees it, of JUDGE_PX."""
     return frame if frame.shape[0] == JUDGE_PX else resized(frame, JUDGE_PX, "bicubic")

@@ -10,7 +10,8 @@
 
 All are float32 RGB; whatever else a network wants of its input (mean, scale) belongs into the file. Where H, W are
 fixed in the file, pictures are resized to it bilinearly; where T is fixed, a clip is cut into as many pieces of T
-frames as it has. `hp_trt.faces.arcface` opens the one of the identity score.
+frames as it has. `hp_trt.faces.arcface` opens the one of the identity score, `published_sync` those of Sync-C and
+Sync-D.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Features = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 def open_picture_distance(path: Path) -> PictureDistance:
     """LPIPS: two (H, W, 3) uint8 -> a number. Raises InputError for what is no such network."""
-    network = _Network(path, "two pictures (1, 3, H, W)", ranks=(4, 4))
+    network = OnnxNetwork(path, "two pictures (1, 3, H, W)", ranks=(4, 4))
 
     def distance(one: np.ndarray, other: np.ndarray) -> float:
         result = network(*(network.planes(image)[None] * np.float32(2) - np.float32(1) for image in (one, other)))
@@ -49,7 +50,7 @@ def open_picture_distance(path: Path) -> PictureDistance:
 
 def open_picture_features(path: Path) -> Features:
     """n pictures (H, W, 3) uint8 -> (n, D) float64. Raises InputError for what is no such network."""
-    network = _Network(path, "a picture (1, 3, H, W)", ranks=(4,))
+    network = OnnxNetwork(path, "a picture (1, 3, H, W)", ranks=(4,))
     return lambda pictures: np.stack([network.vector(network.planes(picture)[None]) for picture in pictures])
 
 
@@ -58,7 +59,7 @@ def open_clip_features(path: Path) -> Features:
 
     Raises InputError for what is no such network, or takes more frames than the clip has.
     """
-    network = _Network(path, "a clip (1, 3, T, H, W)", ranks=(5,))
+    network = OnnxNetwork(path, "a clip (1, 3, T, H, W)", ranks=(5,))
 
     def features(clip: Sequence[np.ndarray]) -> np.ndarray:
         length = network.fixed(2) or len(clip)
@@ -71,13 +72,15 @@ def open_clip_features(path: Path) -> Features:
     return features
 
 
-class _Network:
+class OnnxNetwork:
     """An .onnx file with float32 inputs of known ranks and one output that counts, the first.
+
+    `channels`: the size of its first input's second dimension, where the file fixes it.
 
     Raises InputError for what is no such file, EngineMismatch where ONNX Runtime is missing.
     """
 
-    def __init__(self, path: Path, takes: str, *, ranks: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, takes: str, *, ranks: tuple[int, ...], channels: int = 3) -> None:
         if not path.is_file():
             raise InputError(f"{path}: no such file; give an .onnx network that takes {takes}, or leave it out")
         onnxruntime = families.load(families.ONNXRUNTIME)
@@ -86,7 +89,7 @@ class _Network:
         self._length = 0  # of `vector`, once there was one
         self.path, self._inputs = path, self._session.get_inputs()
         found = [(tensor.type, len(tensor.shape)) for tensor in self._inputs]
-        if found != [("tensor(float)", rank) for rank in ranks] or self.fixed(1) not in (None, 3):
+        if found != [("tensor(float)", rank) for rank in ranks] or self.fixed(1) not in (None, channels):
             raise InputError(
                 f"{path} takes {', '.join(f'{t.type} {t.shape}' for t in self._inputs)}; needed is a network "
                 f"that takes {takes} of float32: see hp_trt/measure/metrics/networks.py"

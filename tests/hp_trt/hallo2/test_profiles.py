@@ -24,7 +24,12 @@ def test_exact_leaves_nothing_out_and_live_is_exact_as_speech_comes():
     live = PROFILES.find("live")
     assert (EXACT.mode, EXACT.denoiser, EXACT.decoder, dict(EXACT.sampling)) == ("clip", "full", "full", {})
     assert live.mode == "live" and dict(live.sampling) == {}
-    assert set(PROFILES.own()) == {"exact", "live"}
+    assert set(PROFILES.own()) == {"exact", "balanced", "live"}
+
+
+def test_balanced_is_exact_in_fewer_steps():
+    balanced = PROFILES.find("balanced")
+    assert (balanced.mode, balanced.denoiser, dict(balanced.sampling)) == ("clip", "full", {"steps": 10})
 
 
 def test_every_role_is_a_graph_of_the_bundle_and_a_guidance_of_1_is_one_half():
@@ -63,7 +68,7 @@ def test_a_distilled_denoiser_is_the_conditional_half_alone(tmp_path):
         ("guidance = 0.5", "guidance can be 1 to 1000, got 0.5"),
         ("guidance = nan", "guidance needs a finite number, got nan"),
         ("motion_weights = [1, 1]", "motion_weights needs three numbers"),
-        ('base = "balanced"', "its base 'balanced' does not exist"),
+        ('base = "balance"', "its base 'balance' does not exist; did you mean balanced?"),
     ],
 )
 def test_what_this_model_has_not_is_refused_in_words_that_name_the_profile(tmp_path, text, says):

@@ -24,16 +24,16 @@ def filled(waiting, count):
 
 def test_sound_leaves_when_its_picture_does():
     waiting = filled(WaitingSound(), 10)
-    assert [p.number for p in waiting.take_until(Fraction(3, 10))] == [0, 1, 2]
+    assert [p.number for p, _ in waiting.take_until(Fraction(3, 10))] == [0, 1, 2]
     assert waiting.take_until(Fraction(3, 10)) == []
     assert len(waiting.take_until(Fraction(100))) == 7
 
 
 def test_what_runs_too_far_ahead_is_lost_from_the_front_and_counted():
     by_time = filled(WaitingSound(longest_s=2), 50)
-    assert by_time.lost == 29 and by_time.take_until(Fraction(100))[0].number == 29
+    assert by_time.lost == 29 and by_time.take_until(Fraction(100))[0][0].number == 29
     by_size = filled(WaitingSound(most_bytes=1000), 50)
-    assert by_size.lost == 40 and [p.number for p in by_size.take_until(Fraction(100))] == list(range(40, 50))
+    assert by_size.lost == 40 and [p.number for p, _ in by_size.take_until(Fraction(100))] == list(range(40, 50))
 
 
 SIZE = (32, 32)

@@ -23,7 +23,7 @@ def test_what_is_no_range_of_seeds_says_what_one_is(text):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"protocol": "other"}, "there is no protocol 'other'; there are: self, cross"),
+        ({"protocol": "other"}, "there is no protocol 'other'; there are: self, cross, talk"),
         ({"seeds": None}, "neither --seeds nor --pairs given"),
         ({"pairs": Path("p")}, "both --seeds and --pairs given"),
         ({"seeds": "9:1"}, "--seeds 9:1 is no range"),
@@ -31,9 +31,22 @@ def test_what_is_no_range_of_seeds_says_what_one_is(text):
         ({"bundles": ()}, "no bundle given; needed is --bundle DIR"),
         ({"networks": NetworkFiles(pose=Path("p.onnx"))}, "--expression, --pose and --landmarks are for --pairs"),
         ({"networks": NetworkFiles(landmarks=Path("f.tflite"))}, "and --landmarks are for --pairs"),
+        ({"networks": NetworkFiles(sync_audio=Path("a"), sync_video=Path("v"))}, "are for --protocol talk"),
+        (
+            {"protocol": "talk", "seeds": None, "pairs": Path("p")},
+            "--protocol talk knows what a mouth should do of drawn",
+        ),
+        ({"protocol": "talk", "networks": NetworkFiles(sync_audio=Path("a"))}, "the two halves of one network"),
+        ({"protocol": "talk", "networks": NetworkFiles(pose=Path("p.onnx"))}, "are for --pairs"),
+        ({"protocol": "talk", "frames": 24}, "--frames must be at least 25, got 24"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(given, says):
     with pytest.raises(InputError) as told:
         EvaluateConfig(**{**GOOD, **given})
     assert says in str(told.value) and "\n" not in str(told.value)
+
+
+def test_of_speech_expressions_may_be_compared():
+    made = EvaluateConfig(**{**GOOD, "protocol": "talk"}, networks=NetworkFiles(expression=Path("e.onnx")))
+    assert made.frames is None

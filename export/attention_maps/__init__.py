@@ -1,0 +1,1 @@
+"""Where the networks look: `python -m export.attention_maps` draws it, level by level, from the literal programs."""

@@ -1,0 +1,116 @@
+"""What is watched of the literal programs, against attention whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers.models.attention_processor import Attention
+
+from export.attention_maps.maps import LevelMap, Looked, lines
+from export.hallo2.attention import FROM_MOTION, FROM_PORTRAIT, READ, Watched, attention, watching
+from export.hallo2.presets import PRESETS
+from export.hallo2.reference.chain import Options, run_chain
+from export.hallo2.reference.raced import configs_of
+from export.hallo2.reference.weights import load_networks
+from export.hallo2.weights import open_source
+from tests.export.hallo2.tiny import TINY_TALK
+
+STEPS, CLIPS = 2, 2
+
+
+def test_probabilities_are_those_that_diffusers_uses():
+    torch.manual_seed(0)
+    attend = Attention(query_dim=12, heads=3, dim_head=4, bias=False).requires_grad_(False)
+    x, context = torch.randn(2, 5, 12), torch.randn(2, 7, 12)
+    seen = attention(attend, x, context)
+    assert seen.shape == (2, 3, 5, 7) and torch.allclose(seen.sum(-1), torch.ones(2, 3, 5))
+    values = attend.to_v(context).unflatten(-1, (3, 4)).transpose(1, 2)
+    made = attend.to_out[0]((seen @ values).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(made, attend(x, context), atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def chain():
+    """Networks of seconds, and what a chain of them is given."""
+    architecture = TINY_TALK.architecture
+    networks = load_networks(configs_of(architecture), open_source(architecture, None, preset="tiny_talk").state)
+    side, frames = TINY_TALK.size, TINY_TALK.frames
+    torch.manual_seed(0)
+    levels = len(networks.config.channels)
+    masks = [torch.ones((side // 8 >> level) ** 2) for level in range(levels)]
+    speech = architecture.audioproj
+    options = Options(
+        frames_per_clip=frames,
+        motion_frames=TINY_TALK.motion_frames,
+        num_inference_steps=STEPS,
+        bank_dtype="float32",
+        size=side,
+    )
+
+    def run(watched: Watched):
+        with torch.no_grad(), watching(networks, watched):
+            return run_chain(
+                networks,
+                options,
+                source_picture=torch.rand(3, side, side) * 2 - 1,
+                face_region=torch.ones(3, side, side),
+                embedding=torch.zeros(512),
+                audio_features=torch.randn(CLIPS * frames, speech.layers, speech.channels),
+                masks=dict.fromkeys(("full", "face", "lip"), masks),
+                noise=torch.randn(CLIPS, 4, frames, side // 8, side // 8),
+                fields=torch.rand(CLIPS, side, side),
+            )
+
+    return networks, TINY_TALK, run
+
+
+def test_every_level_is_seen_in_the_last_clip_alone_and_shares_are_shares(chain):
+    networks, preset, run = chain
+    watched = Watched(clips=CLIPS, steps=STEPS, motion_frames=preset.motion_frames, frames=preset.frames)
+    run(watched)
+    assert watched.calls == STEPS * CLIPS
+    for level, sums in watched.levels.items():
+        places = sum(place.bank == level for place in networks.config.places)
+        assert sums.spatial == places * STEPS and sums.temporal == 2 * places * STEPS
+    maps = watched.maps()
+    assert {one.what for one in maps} == {READ, FROM_PORTRAIT, FROM_MOTION}
+    for one in maps:
+        side = preset.size // 8 >> one.level
+        assert one.values.shape == (side, side)
+        if one.what == READ:
+            assert one.values.mean() == pytest.approx(1, abs=1e-4) and one.values.min() >= 0
+        else:
+            assert one.values.min() >= 0 and one.values.max() <= 1
+
+
+def test_a_net_whose_queries_are_zeros_attends_to_everything_alike(chain):
+    networks, preset, run = chain
+    kept = {}
+    for name, parameter in networks.denoising_unet.named_parameters():
+        if name.endswith("to_q.weight"):
+            kept[name] = parameter.clone()
+            parameter.zero_()
+    watched = Watched(clips=CLIPS, steps=STEPS, motion_frames=preset.motion_frames, frames=preset.frames)
+    try:
+        run(watched)
+    finally:
+        for name, value in kept.items():
+            networks.denoising_unet.get_parameter(name).copy_(value)
+    for one in watched.maps():
+        np.testing.assert_allclose(one.values, one.even, rtol=1e-4)
+
+
+def test_watching_changes_nothing_and_leaves_nothing_behind(chain):
+    networks, preset, run = chain
+    hooks = [len(module._forward_pre_hooks) for module in networks.denoising_unet.modules()]
+    run(Watched(clips=CLIPS, steps=STEPS, motion_frames=preset.motion_frames, frames=preset.frames))
+    assert hooks == [len(module._forward_pre_hooks) for module in networks.denoising_unet.modules()]
+
+
+def test_a_map_is_told_in_a_line_with_where_it_is_most():
+    values = np.zeros((4, 8))
+    values[1, 6] = 0.5
+    looked = Looked(pictures={}, maps=(LevelMap(level=2, what="read", values=values, even=0.1, on="a frame"),))
+    assert lines(looked) == ["level 2 (8 x 4), read: mean 0.016, even 0.100, most 0.500 at 81% across, 38% down"]
+    assert looked.at(1, "read") is None and "talk_pocket" in PRESETS

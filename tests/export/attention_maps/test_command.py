@@ -1,0 +1,67 @@
+"""`python -m export.attention_maps` as it is typed, of networks of seconds."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from export.attention_maps.__main__ import app
+from hp_trt.console import run as run_app
+from hp_trt.sample import landmarks_beside, write_portrait
+from tests.export.hallo2.tiny import TINY_TALK, make_known
+from tests.hp_trt.command_line import as_typed, empty, refused
+from tests.hp_trt.hallo2.sounds import tone, write_sound
+
+
+@pytest.fixture
+def maps(monkeypatch, capfd, tmp_path):
+    portrait = tmp_path / "p.png"
+    write_portrait(portrait, seed=3, px=256)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    good = {
+        "preset": "tiny_talk",
+        "portrait": portrait,
+        "portrait_landmarks": landmarks_beside(portrait),
+        "out": folder / "m.png",
+        "steps": 1,
+    }
+    make_known(monkeypatch, TINY_TALK)
+    monkeypatch.setattr("export.attention_maps.__main__.TALKS", ("hallo2", "talk_pocket", "tiny_talk"))
+
+    def run(*more, **given):
+        words = {key: value for key, value in (good | given).items() if value is not None}
+        typed = (f"--{key.replace('_', '-')}={value}" for key, value in words.items())
+        return as_typed(
+            lambda: run_app(app, json_events=False), "maps", *typed, *more, patch=monkeypatch, capture=capfd
+        )
+
+    run.folder, run.out = folder, folder / "m.png"
+    return run
+
+
+def test_speech_of_less_than_two_clips_shows_every_level(maps, tmp_path):
+    speech = write_sound(tmp_path / "s.wav", tone(0.2, rate=16_000), 16_000)
+    ended = maps("--random-weights", audio=speech)
+    assert ended.code == 0, ended.err
+    assert "2 levels of tiny_talk" in ended.out and "from the motion frames: mean" in ended.out + ended.err
+    with Image.open(maps.out) as picture:
+        assert picture.width > 800 and picture.height > 500
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"preset": "talk_big", "audio": "a.wav"}, "there is no preset 'talk_big'"),
+        ({"audio": "a.wav"}, "weights come from --weights DIR or --random-weights"),
+        ({"audio": "a.wav", "weights": "w", "random": True}, "--weights and --random-weights given; choose one"),
+        ({"audio": "/none/a.wav", "random": True}, "/none/a.wav: no such file"),
+        ({"audio": "a.wav", "out": "m.txt", "random": True}, "names no kind of picture"),
+        ({"audio": "a.wav", "out": "/none/m.png", "random": True}, "/none is no folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_looked_at_is_told_in_a_line_and_leaves_nothing(maps, given, says):
+    random = ("--random-weights",) if given.pop("random", False) else ()
+    refused(maps(*random, **given), says)
+    assert empty(maps.folder)

@@ -1,4 +1,4 @@
-"""`python -m export.train`: the pocket weights, from nothing but seeds."""
+"""`python -m export.train`: the weights of the presets that come with the package, from nothing but seeds."""
 
 from __future__ import annotations
 

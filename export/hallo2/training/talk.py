@@ -1,0 +1,237 @@
+"""The last two phases: lips, then both UNets, on windows of clips as the application will ask for them.
+
+The loss is the released one, v at a noise level of the released schedule, with what matters weighted: cells at the
+mouth count several times, and pure noise, where conditions are all there is, is most of the levels. A window goes on
+from the frames before it with pixels dropped, or begins a video from the portrait, or, now and then, from nothing. The
+face's numbers are zeros half of the time; sound is dropped at times, and the unconditional half learns beside the
+conditional one at times.
+
+The published recipe has a stage of single frames before this one, without motion modules. It is left out: it learns
+from the portrait alone what a person looks like, which costs most of its time, and motion frames show that at once. In
+its place the last two levels learn by themselves, mostly on pure noise: half of the work a step, and lips are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from export.hallo2.networks.denoising_unet import DenoisingUNet
+from export.hallo2.training.drawn import TalkingClip, TalkingClips
+from export.hallo2.training.seen import Cut, Seen
+from export.hallo2.training.talker import Talker, Told
+from export.training.phase import Modules
+from procedural.landmarks import POINTS
+from procedural.speech import MOUTH
+from runtime.hallo2 import ddim
+
+_BEGINS, _FROM_NOTHING = 0.35, 0.08  # of the windows; the others go on from the frames before them
+_ANOTHER_PORTRAIT = 0.15  # of those: one of the clip's own frames, and not the calm one
+_NOBODY, _SILENT, _BOTH = 0.5, 0.05, 0.1
+_PURE_NOISE, _PURE_LIPS = 0.6, 0.85
+_SPOILT = 0.08  # noise of motion frames, in deviations of a latent: those of a chain are not as good as drawn ones
+_AT_MOUTH = 6.0  # how many times a cell there counts
+_ASKED = 0.3  # weight of what is asked besides, at the beginning
+_LAST = ("up_blocks.2", "up_blocks.3", "conv_norm_out", "conv_out")
+_MOUTH_POINTS = tuple(
+    POINTS.index(name) for name in ("left mouth corner", "right mouth corner", "upper lip", "lower lip", "chin")
+)
+
+
+class Asked(nn.Module):
+    """What the mouth does, asked of the cells at the lips of the middle and of each level up: only sound knows it.
+
+    At high noise a mouth that does not move is nearly right, and a net stays content with it: it hears its audio tokens
+    when they alone pay. The questions are thrown away; what they taught stays.
+    """
+
+    def __init__(self, denoiser: DenoisingUNet) -> None:
+        super().__init__()
+        self._seen: dict[str, Tensor] = {}
+        widths = denoiser.config.channels
+        blocks: list[Any] = [denoiser.mid_block, *denoiser.up_blocks[1:]]
+        self.questions = nn.ModuleDict()
+        for number, (block, width) in enumerate(zip(blocks, (widths[-1], *widths[-2::-1]), strict=True)):
+            norm = nn.GroupNorm(4, width, affine=False)
+            self.questions[str(number)] = nn.Sequential(norm, nn.Conv1d(width, len(MOUTH), 1))
+            block.motion_modules[-1].register_forward_hook(partial(_keep, self._seen, str(number)))
+
+    def forward(self, masks: Sequence[Tensor], lips: Tensor) -> Tensor:
+        """The loss of the net's last call, of its last F rows: `masks` (3, L_i), the lips (F, 4), normalised."""
+        losses = []
+        for name, question in self.questions.items():
+            seen = self._seen.pop(name)[-len(lips) :]
+            weight = next(mask[2] for mask in masks if mask.shape[1] == seen.shape[2]) + 1e-3
+            said = (question(seen) * weight).sum(dim=2) / weight.sum()
+            losses.append((said - lips).square().mean())
+        return torch.stack(losses).mean()
+
+
+def _keep(where: dict[str, Tensor], name: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    where[name] = output
+
+
+class TalkPhase:
+    """Windows of clips. Of each of `numbers`, clips: `seen`, as `look` made it, and `heard`, tokens of its sentence.
+
+    `lips`: the phase before the last one, in which the last levels learn alone.
+    """
+
+    curves: tuple[str, ...] = ("loss", "pure", "mouth", "still", "asked")
+    batches = 1
+    faster: Mapping[str, float] = {"audio_modules": 2.0}
+
+    def __init__(
+        self,
+        modules: Modules,
+        *,
+        lips: bool,
+        clips: TalkingClips,
+        seen: Sequence[np.ndarray],
+        heard: Sequence[np.ndarray],
+        numbers: Sequence[int],
+        cut: Cut,
+        steps: int,
+        device: torch.device,
+    ) -> None:
+        self.name, self.lips = ("lips", True) if lips else ("talk", False)
+        self.learning_rate = 7e-4 if lips else 3e-4
+        for network, module in modules.items():
+            for name, parameter in module.named_parameters():
+                parameter.requires_grad_(not lips or (network == "denoising_unet" and name.startswith(_LAST)))
+        self.talker = Talker(modules)
+        torch.manual_seed(0)
+        self.asked = Asked(self.talker.denoiser).to(device)
+        self.modules: Modules = {**modules, "asked": self.asked}
+        self.clips, self.numbers, self.cut = clips, numbers, cut
+        self.seen, self.heard = seen, heard
+        self.steps, self.device = steps, device
+        self.shares = torch.from_numpy(ddim.alphas_cumprod()).float().to(device)
+        lips = np.concatenate([clips.load(number).lips for number in numbers[:50]])
+        self.middle, self.spread = (self._tensor(v) for v in (lips.mean(axis=0), lips.std(axis=0) + 1e-3))
+
+    def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        i, window = int(rng.integers(len(self.numbers))), int(rng.integers(len(self.cut.starts)))
+        clip = self.clips.load(self.numbers[i])
+        frames = self._frames(window)
+        silent, both = rng.uniform() < _SILENT, rng.uniform() < _BOTH and not self.lips
+        told = self.told(i, window, rng, silent=silent)
+        target = self._tensor(Seen.of(self.seen[i], self.cut).frames[frames])
+        pure = rng.uniform() < (_PURE_LIPS if self.lips else _PURE_NOISE)
+        timestep = ddim.TRAINED_STEPS - 1 if pure else int(rng.integers(ddim.TRAINED_STEPS))
+        share = self.shares[timestep]
+        noise = torch.randn_like(target)
+        noisy = share.sqrt() * target + (1 - share).sqrt() * noise
+        wanted = share.sqrt() * noise - (1 - share).sqrt() * target
+        at = torch.tensor([timestep], device=self.device)
+        with computing(self.device):
+            made = self.talker.velocity(noisy, at, self.talker.conditions(told, both=both))
+        error = (made.unflatten(0, (-1, len(target))) - wanted).square()
+        mouth = near_mouth(self._cells(clip.points[frames]), target.shape[-1])[:, None]
+        losses = {"loss": (error * (1 + (_AT_MOUTH - 1) * mouth)).mean()}
+        conditional = error[-1]
+        if not silent:
+            lips = (self._tensor(clip.lips[frames]) - self.middle) / self.spread
+            losses["asked"] = self.asked(told.masks, lips)
+            losses["loss"] = losses["loss"] + _ASKED * (1 - step / self.steps) * losses["asked"]
+        if pure and not silent:
+            losses["pure"] = conditional.mean()
+            losses["mouth"] = (conditional * mouth).sum() / (mouth.sum() * target.shape[1])
+            unmoved = (target - told.motion[-1]).square()
+            losses["still"] = (unmoved * mouth).sum() / (mouth.sum() * target.shape[1])
+        return losses
+
+    def told(self, i: int, window: int, rng: np.random.Generator, *, silent: bool = False) -> Told:
+        """What a window of a clip is made from, in training."""
+        seen = Seen.of(self.seen[i], self.cut)
+        draw, portrait = rng.uniform(), seen.portrait
+        m = self.cut.motion_frames
+        if draw < _BEGINS:
+            motion = np.repeat(seen.dropped_portrait, m, axis=0)
+        elif draw < _BEGINS + _FROM_NOTHING:
+            motion = np.repeat(seen.nothing, m, axis=0)
+        else:
+            motion = seen.motion[window]
+            if rng.uniform() < _ANOTHER_PORTRAIT:
+                portrait = seen.frames[[int(rng.integers(len(seen.frames)))]]
+        spoilt = motion + rng.uniform(0, _SPOILT) * rng.normal(size=motion.shape)
+        nobody = self.lips or rng.uniform() < _NOBODY
+        return self._told(i, window, portrait, spoilt, identity=0.0 if nobody else 1.0, sound=0.0 if silent else 1.0)
+
+    def beginning(self, i: int, window: int = 0) -> Told:
+        """What a window of a clip would be made from as the first of a video, of nobody's face numbers."""
+        seen = Seen.of(self.seen[i], self.cut)
+        motion = np.repeat(seen.dropped_portrait, self.cut.motion_frames, axis=0)
+        return self._told(i, window, seen.portrait, motion, identity=0.0, sound=1.0)
+
+    def target(self, i: int, window: int = 0) -> Tensor:
+        """Its latents (F, 4, h, w), scaled as the loop's."""
+        return self._tensor(Seen.of(self.seen[i], self.cut).frames[self._frames(window)])
+
+    def _told(
+        self, i: int, window: int, portrait: np.ndarray, motion: np.ndarray, *, identity: float, sound: float
+    ) -> Told:
+        clip = self.clips.load(self.numbers[i])
+        tokens = self.heard[i][int(clip.first) :][self._frames(window)]
+        return Told(
+            portrait=self._tensor(portrait),
+            motion=self._tensor(motion),
+            audio_tokens=sound * self._tensor(tokens),
+            identity=identity * self._tensor(clip.identity)[None],
+            face_region=self._tensor(clip.face_region).expand(1, 3, -1, -1),
+            masks=self._masks(clip, portrait.shape[-1]),
+        )
+
+    def _masks(self, clip: TalkingClip, side: int) -> list[Tensor]:
+        sizes = [(side >> level) ** 2 for level in range(self.talker.denoiser.config.top + 1)]
+        return list(self._tensor(clip.masks).split(sizes, dim=1))
+
+    def _frames(self, window: int) -> slice:
+        start = self.cut.starts[window]
+        return slice(start, start + self.cut.window)
+
+    def _cells(self, points: np.ndarray) -> Tensor:
+        """Landmarks from pixels to latent cells."""
+        cell = self.clips.px / self.seen[0].shape[-1]
+        return self._tensor((points[:, list(_MOUTH_POINTS)] + 0.5) / cell - 0.5)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(array, np.float32)).to(self.device)
+
+    def finish(self, modules: Modules) -> None:
+        """The averaged networks are what is kept; nothing else to do."""
+
+
+def near_mouth(points: Tensor, side: int, *, reach: float = 1.0) -> Tensor:
+    """How near each cell is to one of `points` (N, K, 2), in cells: (N, side, side) from 0 to 1."""
+    cells = torch.arange(side, device=points.device, dtype=points.dtype)
+    x = torch.exp(-0.5 * ((cells - points[..., :1]) / reach).square())  # (N, K, side)
+    y = torch.exp(-0.5 * ((cells - points[..., 1:]) / reach).square())
+    return torch.einsum("nky,nkx->nyx", y, x).clamp(max=1)
+
+
+def computing(device: torch.device) -> AbstractContextManager:
+    """On a CPU, attention as plain products: its fused kernel's gradient takes longer."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+@torch.no_grad()
+def made_latents(talker: Talker, told: Told, noise: Tensor, *, steps: int, guidance: float = 1.0) -> Tensor:
+    """A clip as the loop makes it of `noise` (F, 4, h, w): its latents, scaled as the loop's."""
+    both = guidance != 1
+    conditions, x = talker.conditions(told, both=both), noise
+    of_x, of_v = ddim.coefficients(steps)
+    for k, timestep in enumerate(ddim.timesteps(steps)):
+        v = talker.velocity(x, torch.tensor([int(timestep)], device=x.device), conditions)
+        if both:
+            silent, heard = v.chunk(2)
+            v = silent + guidance * (heard - silent)
+        x = float(of_x[k]) * x + float(of_v[k]) * v
+    return x

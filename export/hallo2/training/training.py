@@ -1,0 +1,204 @@
+"""All of training, phase after phase, in one folder that any of it resumes from.
+
+- sentences/, clips/: what is drawn;
+- speech, lips, talk: a state, a curve and an end of each phase (`export/training/run.py`);
+- vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it;
+- seen/, heard/: every clip as the autoencoder encodes it and as the speech networks hear it, the last phases' data;
+- talk_pocket.safetensors: the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from engines.errors import InputError
+from export.hallo2.architecture import NETWORKS
+from export.hallo2.networks.denoising_unet import DenoisingUNet
+from export.hallo2.networks.vae import VAE
+from export.hallo2.presets import Preset
+from export.hallo2.training.drawn import Sentences, TalkingClips
+from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
+from export.hallo2.training.seen import Cut, hear, look
+from export.hallo2.training.speech import SpeechPhase
+from export.hallo2.training.talk import TalkPhase
+from export.hallo2.training.warm_start import pocket_states, warm_vae
+from export.training.files import save_state
+from export.training.phase import Modules, Settings, Tell
+from export.training.run import Run
+from export.weights.packed import write_weights
+
+# Phase -> the networks that it leaves.
+LEAVES = {
+    "speech": ("speech_encoder", "audioproj"),
+    "vae": ("vae",),
+    "talk": ("reference_unet", "denoising_unet", "face_locator", "imageproj"),
+}
+
+_AVERAGING = 0.995  # of the last phases' weights, a step: they are short
+_FITTED = 24  # clips that its plain answer is fitted to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much of everything. The defaults are those of the shipped weights, whose card tells what differed."""
+
+    sentences: int = 240
+    clips: int = 240
+    frames: int = 18  # of a clip
+    speech_steps: int = 1000
+    lips_steps: int = 1000
+    talk_steps: int = 4000
+    workers: int = 1  # processes that draw
+
+
+class Training:
+    """Training of a preset."""
+
+    def __init__(self, preset: Preset, amounts: Amounts, settings: Settings) -> None:
+        self.preset, self.amounts, self.settings = preset, amounts, settings
+        self.run = Run(settings, NETWORKS)
+        folder = settings.folder
+        self.sentences = Sentences(folder=folder / "sentences", count=amounts.sentences)
+        self.clips = TalkingClips(folder=folder / "clips", count=amounts.clips, frames=amounts.frames, px=preset.size)
+
+    def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
+        """What comes before the weights are written, in its order: False of a phase that has not ended."""
+        return {
+            "sentences": self.draw_sentences,
+            "speech": self.speech,
+            "clips": self.draw_clips,
+            "vae": self.take_vae,
+            "seen": self.see,
+            "heard": self.hear,
+            "lips": self.lips,
+            "talk": self.talk,
+        }
+
+    def draw_sentences(self, tell: Tell) -> None:
+        """Every sentence, on disk."""
+        for done in self.sentences.draw_missing(self.amounts.workers):
+            tell("sentences", done, self.sentences.count, {})
+
+    def draw_clips(self, tell: Tell) -> None:
+        """Every clip, on disk."""
+        for done in self.clips.draw_missing(self.amounts.workers):
+            tell("clips", done, self.clips.count, {})
+
+    def speech(self, tell: Tell) -> bool:
+        """The speech encoder and the audio projection; True when they are complete."""
+        phase = SpeechPhase(
+            self._new(LEAVES["speech"]),
+            sentences=self.sentences,
+            numbers=_some(self.sentences.ready(), "sentences"),
+            steps=self.amounts.speech_steps,
+            device=self.settings.device,
+        )
+        return self.run.train(phase, tell)
+
+    def take_vae(self, tell: Tell) -> None:
+        """Pocket's autoencoder, once a run: clips that are seen by it belong to it."""
+        if not self.run.has_ended("vae"):
+            own = self.preset.architecture.build("vae", device="cpu").state_dict()
+            save_state(self.run.end_path("vae"), {"vae": warm_vae(own, pocket_states(("vae",))["vae"])})
+        tell("vae", 1, 1, {})
+
+    def see(self, tell: Tell) -> None:
+        """Every clip as the autoencoder encodes it."""
+        vae, device = cast(VAE, self._ended("vae")["vae"]), self.settings.device
+        self.run.see(
+            "seen",
+            "vae",
+            lambda n: look(self.clips.load(n), vae, self.cut, seed=n, device=device),
+            _some(self.clips.ready(), "clips"),
+            tell,
+        )
+
+    def hear(self, tell: Tell) -> None:
+        """Every clip's sentence as the speech networks hear it."""
+        networks, device = self._ended("speech"), self.settings.device
+        self.run.see(
+            "heard",
+            "speech",
+            lambda n: hear(self.sentences.load(n), networks, device),
+            _some(self.clips.ready(), "clips"),
+            tell,
+        )
+
+    def lips(self, tell: Tell) -> bool:
+        """The last levels of the denoising net; True when they are complete."""
+        return self.run.train(self.lips_phase(), tell, replace(self.settings, averaging=_AVERAGING))
+
+    def talk(self, tell: Tell) -> bool:
+        """Both UNets, the face locator and the image projection; True when they are complete."""
+        return self.run.train(self.talk_phase(), tell, replace(self.settings, averaging=_AVERAGING))
+
+    def lips_phase(self) -> TalkPhase:
+        """From pocket's UNet and a plain answer. Raises InputError where what it learns from is missing."""
+        phase = self._phase(lips=True, steps=self.amounts.lips_steps)
+        if not self.run.has_begun(phase.name):
+            some = range(min(_FITTED, len(phase.numbers)))
+            told, targets = [phase.beginning(i) for i in some], [phase.target(i) for i in some]
+            with_plain_answer(phase.talker, pocket_states(("unet",))["unet"], told, targets)
+        return phase
+
+    def talk_phase(self) -> TalkPhase:
+        """From where the lips ended. Raises InputError where what it learns from is missing."""
+        phase = self._phase(lips=False, steps=self.amounts.talk_steps)
+        for name, state in self.run.end("lips").items():
+            phase.modules[name].load_state_dict(state)
+        return phase
+
+    def _phase(self, *, lips: bool, steps: int) -> TalkPhase:
+        numbers = _some(self.clips.ready(), "clips")
+        return TalkPhase(
+            self._new(LEAVES["talk"]),
+            lips=lips,
+            clips=self.clips,
+            seen=self.run.seen("seen", "vae", numbers),
+            heard=self.run.seen("heard", "speech", numbers),
+            numbers=numbers,
+            cut=self.cut,
+            steps=steps,
+            device=self.settings.device,
+        )
+
+    def write(self, path: Path) -> None:
+        """The averaged weights of all phases as one file of half precision."""
+        states: dict[str, Mapping[str, torch.Tensor]] = {}
+        for phase in LEAVES:
+            states |= self.run.end(phase)
+        # Tables of positions are among the published keys.
+        complete = self.preset.architecture.build("denoising_unet", device="cpu").state_dict()
+        states["denoising_unet"] = {**complete, **states["denoising_unet"]}
+        write_weights(path, {name: states[name] for name in NETWORKS}, preset=self.preset.name)
+
+    @property
+    def cut(self) -> Cut:
+        return Cut(frames=self.amounts.frames, window=self.preset.frames, motion_frames=self.preset.motion_frames)
+
+    def _ended(self, phase: str) -> Modules:
+        """What a phase has left, where the run computes. Raises InputError before its end."""
+        architecture = self.preset.architecture
+        return {
+            name: architecture.load(name, state).to(self.settings.device) for name, state in self.run.end(phase).items()
+        }
+
+    def _new(self, networks: tuple[str, ...]) -> Modules:
+        torch.manual_seed(self.settings.seed)
+        made = {name: self.preset.architecture.build(name, device="cpu") for name in networks}
+        for module in made.values():
+            with_initial_weights(module)
+            if isinstance(module, DenoisingUNet):
+                module.drop_dead()
+        return {name: module.to(self.settings.device).train() for name, module in made.items()}
+
+
+def _some(numbers: list[int], stage: str) -> list[int]:
+    if not numbers:
+        raise InputError(f"no {stage} are drawn yet; begin with --stage {stage}")
+    return numbers

@@ -90,7 +90,7 @@ def write_driving(path: Path, *, seed: int, frames: int, fps: int = 25, px: int 
     ):
         _encode(part, clip, fps)
         beside.write_text(_faces(clip.identity, clip.states, px).text(), encoding="utf-8")
-        parameters.write_text(json.dumps(_known(clip, seed, fps)), encoding="utf-8")
+        parameters.write_text(json.dumps(known(clip, seed, fps)), encoding="utf-8")
 
 
 def _encode(path: Path, clip: Clip, fps: int) -> None:
@@ -137,7 +137,7 @@ def _faces(who: Identity, states: Sequence[State], px: int) -> LandmarksFile:
     return LandmarksFile(frames, height=px, width=px)
 
 
-def _known(clip: Clip, seed: int, fps: int) -> dict[str, Any]:
+def known(clip: Clip, seed: int, fps: int) -> dict[str, Any]:
     """All that is known about a drawn video, as JSON; numbers in the order of their names."""
     return {
         "format": "hp-trt-parameters",

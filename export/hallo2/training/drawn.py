@@ -35,6 +35,7 @@ from procedural.speech.phonemes import SOUNDS
 from runtime.hallo2.presets import FPS
 
 SECONDS = 6.0  # of a sentence
+MOST_FRAMES = round(SECONDS * FPS)  # of a clip
 SYMBOLS = tuple(SOUNDS)  # a phoneme's class is its place here
 CALM = 0.3  # of the motion's turns and shifts
 _LEVELS = 4  # of masks
@@ -67,7 +68,7 @@ class TalkingClip:
 def draw_sentence(seed: int) -> dict[str, np.ndarray]:
     """The arrays of `Sentence`, by name."""
     speech = sentence(seed, SECONDS, language=sorted(LANGUAGES)[seed % len(LANGUAGES)])
-    frames = round(SECONDS * FPS)
+    frames = MOST_FRAMES
     return {
         "samples": np.round(speech.samples * 32767).astype(np.int16),
         "lips": mouth(speech.phonemes, frames, fps=FPS),
@@ -85,7 +86,7 @@ def classes_of(phonemes: Sequence[Phoneme], frames: int) -> np.ndarray:
 def draw_talking(seed: int, *, frames: int, px: int) -> dict[str, np.ndarray]:
     """The arrays of `TalkingClip`, by name: somebody says a part of sentence `seed`."""
     speech = sentence(seed, SECONDS, language=sorted(LANGUAGES)[seed % len(LANGUAGES)])
-    total = round(SECONDS * FPS)
+    total = MOST_FRAMES
     first = int(np.random.default_rng([seed, 91]).integers(total - frames + 1))
     who = Identity.random(seed)
     states = [calmed(state) for state in talking(seed, speech.phonemes, total, fps=FPS)[first : first + frames]]

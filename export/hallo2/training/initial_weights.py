@@ -81,7 +81,8 @@ def with_plain_answer(talker: Talker, pocket: State, told: Sequence[Told], targe
     count = config.latent_channels
     pairs[:, :count], pairs[:, count : 2 * count] = portraits, -portraits
     for place, said in ((config.places[0], shown), (config.places[-1], pairs)):
-        _copy(_module(talker, place), banks[place.bank][place.index], said.flatten(2).transpose(1, 2))
+        bank = banks[place.bank][place.index]
+        _copy(_module(talker, place), bank, said.flatten(2).transpose(1, 2), frame=len(told[0].motion) - 1)
     _fit_answer(talker, told, targets)
 
 
@@ -115,8 +116,8 @@ def _module(talker: Talker, place: Place) -> TemporalTransformer:
     return modules.motion_modules[place.layer].temporal_transformer
 
 
-def _copy(module: TemporalTransformer, bank: Tensor, said: Tensor) -> None:
-    """Let a motion module add `said` (N, L, C) to the clip where its last motion frame has `bank` (N, L, C)."""
+def _copy(module: TemporalTransformer, bank: Tensor, said: Tensor, *, frame: int) -> None:
+    """Let a motion module add `said` (N, L, C) to the clip where its motion frame `frame` has `bank` (N, L, C)."""
     width = bank.shape[2]
     see, say = slice(_FIND, width - _SAY - 1), slice(width - _SAY - 1, width - 1)
     block: Any = module.transformer_blocks[0]
@@ -135,11 +136,10 @@ def _copy(module: TemporalTransformer, bank: Tensor, said: Tensor) -> None:
     norm.bias.zero_()
     norm.weight[see] = 1.0
     norm.bias[-1] = 1.0
-    # The last motion frame is found by its place: a sum of cosines is largest there.
-    place = 1
+    # The frame is found by its place: a sum of cosines is largest there.
     table = last.pos_encoder.pe[0]
-    last.to_q.weight[0, -1] = 1.0 / (1.0 + float(table[place, -1]))
-    last.to_k.weight[0, :_FIND] = _SHARP * table[place, :_FIND]
+    last.to_q.weight[0, -1] = 1.0 / (1.0 + float(table[frame, -1]))
+    last.to_k.weight[0, :_FIND] = _SHARP * table[frame, :_FIND]
     # What is to be said, from what is seen, as well as so few numbers can.
     seen = norm(module.proj_in(normed))
     matrix, offset = _least_squares(seen[:, see], said.reshape(-1, width))
@@ -148,7 +148,7 @@ def _copy(module: TemporalTransformer, bank: Tensor, said: Tensor) -> None:
     last.to_v.weight[say, see] = directions @ matrix.T
     last.to_out[0].weight[say, say] = torch.eye(_SAY)
     # The table stands in what is seen, too.
-    heard = table[place, see] @ matrix @ directions.T
+    heard = table[frame, see] @ matrix @ directions.T
     last.to_out[0].bias[say] = -heard
     module.proj_out.weight[:, say] = directions.T
     module.proj_out.bias.copy_(offset)

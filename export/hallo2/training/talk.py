@@ -36,7 +36,10 @@ _BEGINS, _FROM_NOTHING = 0.35, 0.08  # of the windows; the others go on from the
 _ANOTHER_PORTRAIT = 0.15  # of those: one of the clip's own frames, and not the calm one
 _NOBODY, _SILENT, _BOTH = 0.5, 0.05, 0.1
 _PURE_NOISE, _PURE_LIPS = 0.6, 0.85
-_SPOILT = 0.08  # noise of motion frames, in deviations of a latent: those of a chain are not as good as drawn ones
+# What motion frames are spoilt with, in deviations of a latent, at most: noise, and an offset of all cells. Those of a
+# chain are made, and what is wrong in them would be copied from clip to clip; the portrait shows how it should be.
+_NOISY, _SHIFTED = 0.2, 0.2
+_MADE = 0.2  # of the second windows: motion frames that the net made itself
 _AT_MOUTH = 6.0  # how many times a cell there counts
 _ASKED = 0.3  # weight of what is asked besides, at the beginning
 _LAST = ("up_blocks.2", "up_blocks.3", "conv_norm_out", "conv_out")
@@ -85,7 +88,6 @@ class TalkPhase:
     """
 
     curves: tuple[str, ...] = ("loss", "pure", "mouth", "still", "asked")
-    batches = 1
     faster: Mapping[str, float] = {"audio_modules": 2.0}
 
     def __init__(
@@ -102,7 +104,7 @@ class TalkPhase:
         device: torch.device,
     ) -> None:
         self.name, self.lips = ("lips", True) if lips else ("talk", False)
-        self.learning_rate = 7e-4 if lips else 3e-4
+        self.learning_rate, self.batches = (7e-4, 1) if lips else (3e-4, 2)
         for network, module in modules.items():
             for name, parameter in module.named_parameters():
                 parameter.requires_grad_(not lips or (network == "denoising_unet" and name.startswith(_LAST)))
@@ -159,9 +161,12 @@ class TalkPhase:
             motion = np.repeat(seen.nothing, m, axis=0)
         else:
             motion = seen.motion[window]
-            if rng.uniform() < _ANOTHER_PORTRAIT:
+            if window and rng.uniform() < _MADE:
+                motion = self._made(i, window - 1, rng)
+            elif rng.uniform() < _ANOTHER_PORTRAIT:
                 portrait = seen.frames[[int(rng.integers(len(seen.frames)))]]
-        spoilt = motion + rng.uniform(0, _SPOILT) * rng.normal(size=motion.shape)
+        offset = rng.uniform(0, _SHIFTED) * rng.normal(size=(1, motion.shape[1], 1, 1))
+        spoilt = motion + offset + rng.uniform(0, _NOISY) * rng.normal(size=motion.shape)
         nobody = self.lips or rng.uniform() < _NOBODY
         return self._told(i, window, portrait, spoilt, identity=0.0 if nobody else 1.0, sound=0.0 if silent else 1.0)
 
@@ -170,6 +175,13 @@ class TalkPhase:
         seen = Seen.of(self.seen[i], self.cut)
         motion = np.repeat(seen.dropped_portrait, self.cut.motion_frames, axis=0)
         return self._told(i, window, seen.portrait, motion, identity=0.0, sound=1.0)
+
+    @torch.no_grad()
+    def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
+        """The last motion frames of a window as the net makes it in one step, as a video's beginning."""
+        told = self.beginning(i, window)
+        noise = self._tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
+        return made_latents(self.talker, told, noise, steps=1)[-self.cut.motion_frames :].float().cpu().numpy()
 
     def target(self, i: int, window: int = 0) -> Tensor:
         """Its latents (F, 4, h, w), scaled as the loop's."""

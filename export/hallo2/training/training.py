@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -21,14 +22,15 @@ from export.hallo2.architecture import NETWORKS
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.vae import VAE
 from export.hallo2.presets import Preset
-from export.hallo2.training.drawn import Sentences, TalkingClips
+from export.hallo2.training.drawn import MOST_FRAMES, Sentences, TalkingClips
 from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
 from export.hallo2.training.seen import Cut, hear, look
 from export.hallo2.training.speech import SpeechPhase
 from export.hallo2.training.talk import TalkPhase
 from export.hallo2.training.warm_start import pocket_states, warm_vae
+from export.training.data_parallel import Share, data_parallel
 from export.training.files import save_state
-from export.training.phase import Modules, Settings, Tell
+from export.training.phase import Modules, Settings, Tell, train
 from export.training.run import Run
 from export.weights.packed import write_weights
 
@@ -53,7 +55,13 @@ class Amounts:
     speech_steps: int = 1000
     lips_steps: int = 1000
     talk_steps: int = 4000
-    workers: int = 1  # processes that draw
+    workers: int = 1  # processes that draw, and that share the batches of the last phase
+
+    def __post_init__(self) -> None:
+        if self.clips > self.sentences:
+            raise InputError(
+                f"{self.clips} clips need a sentence each, and there are {self.sentences}; raise --sentences"
+            )
 
 
 class Training:
@@ -61,6 +69,9 @@ class Training:
 
     def __init__(self, preset: Preset, amounts: Amounts, settings: Settings) -> None:
         self.preset, self.amounts, self.settings = preset, amounts, settings
+        least = preset.motion_frames + preset.frames
+        if not least <= amounts.frames <= MOST_FRAMES:
+            raise InputError(f"a clip has {least} to {MOST_FRAMES} frames, asked for {amounts.frames}; see --frames")
         self.run = Run(settings, NETWORKS)
         folder = settings.folder
         self.sentences = Sentences(folder=folder / "sentences", count=amounts.sentences)
@@ -131,11 +142,11 @@ class Training:
 
     def lips(self, tell: Tell) -> bool:
         """The last levels of the denoising net; True when they are complete."""
-        return self.run.train(self.lips_phase(), tell, replace(self.settings, averaging=_AVERAGING))
+        return self._train_in_parallel(Training.lips_phase, tell)
 
     def talk(self, tell: Tell) -> bool:
         """Both UNets, the face locator and the image projection; True when they are complete."""
-        return self.run.train(self.talk_phase(), tell, replace(self.settings, averaging=_AVERAGING))
+        return self._train_in_parallel(Training.talk_phase, tell)
 
     def lips_phase(self) -> TalkPhase:
         """From pocket's UNet and a plain answer. Raises InputError where what it learns from is missing."""
@@ -167,6 +178,13 @@ class Training:
             device=self.settings.device,
         )
 
+    def _train_in_parallel(self, begin: Callable[[Training], TalkPhase], tell: Tell) -> bool:
+        phase = begin(self)  # before anybody is asked to help: it says what is missing
+        processes = min(self.amounts.workers, phase.batches)
+        settings = replace(self.settings, averaging=_AVERAGING)
+        with data_parallel(processes, partial(_help, begin, self.preset, self.amounts, settings)) as share:
+            return self.run.train(phase, tell, replace(settings, share=share))
+
     def write(self, path: Path) -> None:
         """The averaged weights of all phases as one file of half precision."""
         states: dict[str, Mapping[str, torch.Tensor]] = {}
@@ -196,6 +214,12 @@ class Training:
             if isinstance(module, DenoisingUNet):
                 module.drop_dead()
         return {name: module.to(self.settings.device).train() for name, module in made.items()}
+
+
+def _help(
+    begin: Callable[[Training], TalkPhase], preset: Preset, amounts: Amounts, settings: Settings, share: Share
+) -> None:
+    train(begin(Training(preset, amounts, settings)), replace(settings, share=share), lambda *_: None)
 
 
 def _some(numbers: list[int], stage: str) -> list[int]:

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,8 @@ from typing import cast
 import torch
 
 from engines.errors import InputError
+from engines.part_file import write_whole
+from engines.safe_output import refusing
 from export.hallo2.architecture import NETWORKS
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.vae import VAE
@@ -33,6 +36,7 @@ from export.training.files import save_state
 from export.training.phase import Modules, Settings, Tell, train
 from export.training.run import Run
 from export.weights.packed import write_weights
+from procedural.clip import FIRST_TRAINING_SEED
 
 # Phase -> the networks that it leaves.
 LEAVES = {
@@ -41,6 +45,7 @@ LEAVES = {
     "talk": ("reference_unet", "denoising_unet", "face_locator", "imageproj"),
 }
 
+_CARD = Path(__file__).with_name("card.md")
 _AVERAGING = 0.995  # of the last phases' weights, a step: they are short
 _FITTED = 24  # clips that its plain answer is fitted to
 
@@ -186,14 +191,29 @@ class Training:
             return self.run.train(phase, tell, replace(settings, share=share))
 
     def write(self, path: Path) -> None:
-        """The averaged weights of all phases as one file of half precision."""
+        """The averaged weights of all phases as one file of half precision, and its card beside it."""
         states: dict[str, Mapping[str, torch.Tensor]] = {}
         for phase in LEAVES:
             states |= self.run.end(phase)
-        # Tables of positions are among the published keys.
+        # Tables of positions, and what never runs, are among the published keys.
+        torch.manual_seed(self.settings.seed)
         complete = self.preset.architecture.build("denoising_unet", device="cpu").state_dict()
         states["denoising_unet"] = {**complete, **states["denoising_unet"]}
         write_weights(path, {name: states[name] for name in NETWORKS}, preset=self.preset.name)
+        with refusing(path):
+            write_whole(path.with_suffix(".md"), self._card(path).encode())
+
+    def _card(self, path: Path) -> str:
+        """The model card of the file of weights."""
+        content = path.read_bytes()
+        return _CARD.read_text(encoding="utf-8").format(
+            **asdict(self.amounts),
+            seed=self.settings.seed,
+            first_seed=FIRST_TRAINING_SEED,
+            name=path.name,
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
 
     @property
     def cut(self) -> Cut:

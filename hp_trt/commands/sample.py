@@ -23,8 +23,7 @@ def sample(
     debug: options.Debug = False,
 ) -> None:
     """Draw a portrait and two driving videos of other people, with sound and landmarks: something to try with."""
-    from hp_trt.sample import DRIVING, write_sample
-    from hp_trt.speech_sample import write_speech_sample
+    from hp_trt.sample import DRIVING, write_sample, write_speech_sample
 
     with Reporter(as_json=json) as report:
         if speech:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-TRAINING = ("sentences", "speech", "clips", "vae", "seen", "heard", "lips", "talk", "write")
+TRAINING = ("sentences", "speech", "clips", "vae", "seen", "heard", "plain", "given", "lips", "talk", "write")

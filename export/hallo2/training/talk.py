@@ -1,4 +1,4 @@
-"""The last two phases: lips, then both UNets, on windows of clips as the application will ask for them.
+"""The last phase: both UNets, on windows of clips as the application will ask for them.
 
 The loss is the released one, v at a noise level of the released schedule, with what matters weighted: cells at the
 mouth count several times, and pure noise, where conditions are all there is, is most of the levels. A window goes on
@@ -8,7 +8,7 @@ conditional one at times.
 
 The published recipe has a stage of single frames before this one, without motion modules. It is left out: it learns
 from the portrait alone what a person looks like, which costs most of its time, and motion frames show that at once. In
-its place the last two levels learn by themselves, mostly on pure noise: half of the work a step, and lips are there.
+its place stands `lips.py`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,128 @@ from runtime.hallo2 import ddim
 _BEGINS, _FROM_NOTHING = 0.35, 0.08  # of the windows; the others go on from the frames before them
 _ANOTHER_PORTRAIT = 0.15  # of those: one of the clip's own frames, and not the calm one
 _NOBODY, _SILENT, _BOTH = 0.5, 0.05, 0.1
-_PURE_NOISE, _PURE_LIPS = 0.6, 0.85
+_PURE_NOISE = 0.6
 # What motion frames are spoilt with, in deviations of a latent, at most: noise, and an offset of all cells. Those of a
 # chain are made, and what is wrong in them would be copied from clip to clip; the portrait shows how it should be.
 _NOISY, _SHIFTED = 0.2, 0.2
 _MADE = 0.2  # of the second windows: motion frames that the net made itself
 _AT_MOUTH = 6.0  # how many times a cell there counts
 _ASKED = 0.3  # weight of what is asked besides, at the beginning
-_LAST = ("up_blocks.2", "up_blocks.3", "conv_norm_out", "conv_out")
 _MOUTH_POINTS = tuple(
     POINTS.index(name) for name in ("left mouth corner", "right mouth corner", "upper lip", "lower lip", "chin")
 )
+
+
+class TalkWindows:
+    """Windows of clips. Of each of `numbers`, clips: `seen`, as `look` made it, and `heard`, tokens of its sentence."""
+
+    def __init__(
+        self,
+        modules: Modules,
+        *,
+        clips: TalkingClips,
+        seen: Sequence[np.ndarray],
+        heard: Sequence[np.ndarray],
+        numbers: Sequence[int],
+        cut: Cut,
+        device: torch.device,
+    ) -> None:
+        self.talker = Talker(modules)
+        self.clips, self.numbers, self.cut, self.device = clips, numbers, cut, device
+        self._seen, self._heard = seen, heard
+
+    def told(
+        self,
+        i: int,
+        window: int,
+        rng: np.random.Generator,
+        *,
+        begins: bool | None = None,
+        nobody: bool | None = None,
+        silent: bool = False,
+    ) -> Told:
+        """What a window of a clip is made from, in training; by chance where it is not said."""
+        seen, draw = self.seen(i), rng.uniform()
+        portrait, m = seen.portrait, self.cut.motion_frames
+        if begins or (begins is None and draw < _BEGINS):
+            motion = np.repeat(seen.dropped_portrait, m, axis=0)
+        elif begins is None and draw < _BEGINS + _FROM_NOTHING:
+            motion = np.repeat(seen.nothing, m, axis=0)
+        elif begins is None and window and rng.uniform() < _MADE:
+            motion = self._made(i, window - 1, rng)
+        else:
+            motion = seen.motion[window]
+            if rng.uniform() < _ANOTHER_PORTRAIT:
+                portrait = seen.frames[[int(rng.integers(len(seen.frames)))]]
+        offset = rng.uniform(0, _SHIFTED) * rng.normal(size=(1, motion.shape[1], 1, 1))
+        spoilt = motion + offset + rng.uniform(0, _NOISY) * rng.normal(size=motion.shape)
+        unknown = rng.uniform() < _NOBODY if nobody is None else nobody
+        return self._told(i, window, portrait, spoilt, identity=0.0 if unknown else 1.0, sound=0.0 if silent else 1.0)
+
+    def beginning(self, i: int, window: int = 0) -> Told:
+        """What a window of a clip would be made from as the first of a video, of nobody's face numbers."""
+        seen = self.seen(i)
+        motion = np.repeat(seen.dropped_portrait, self.cut.motion_frames, axis=0)
+        return self._told(i, window, seen.portrait, motion, identity=0.0, sound=1.0)
+
+    @torch.no_grad()
+    def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
+        """The last motion frames of a window as the net makes it in one step, as a video's beginning."""
+        told = self.beginning(i, window)
+        noise = self.tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
+        return made_latents(self.talker, told, noise, steps=1)[-self.cut.motion_frames :].float().cpu().numpy()
+
+    def _told(
+        self, i: int, window: int, portrait: np.ndarray, motion: np.ndarray, *, identity: float, sound: float
+    ) -> Told:
+        clip = self.clip(i)
+        return Told(
+            portrait=self.tensor(portrait),
+            motion=self.tensor(motion),
+            audio_tokens=sound * self.tokens(i, window),
+            identity=identity * self.tensor(clip.identity)[None],
+            face_region=self.tensor(clip.face_region).expand(1, 3, -1, -1),
+            masks=self.masks(i),
+        )
+
+    def clip(self, i: int) -> TalkingClip:
+        return self.clips.load(self.numbers[i])
+
+    def seen(self, i: int) -> Seen:
+        return Seen.of(self._seen[i], self.cut)
+
+    def frames(self, window: int) -> slice:
+        """Which of a clip's frames a window has."""
+        start = self.cut.starts[window]
+        return slice(start, start + self.cut.window)
+
+    def target(self, i: int, window: int = 0) -> Tensor:
+        """A window's latents (F, 4, h, w), scaled as the loop's."""
+        return self.tensor(self.seen(i).frames[self.frames(window)])
+
+    def portrait(self, i: int) -> Tensor:
+        """(1, 4, h, w)."""
+        return self.tensor(self.seen(i).portrait)
+
+    def tokens(self, i: int, window: int) -> Tensor:
+        """(F, k, Da)."""
+        return self.tensor(self._heard[i][int(self.clip(i).first) :][self.frames(window)])
+
+    def masks(self, i: int) -> list[Tensor]:
+        """(3, L_i) for each level."""
+        side = self._seen[0].shape[-1]
+        sizes = [(side >> level) ** 2 for level in range(self.talker.denoiser.config.top + 1)]
+        return list(self.tensor(self.clip(i).masks).split(sizes, dim=1))
+
+    def mouth(self, i: int, window: int) -> Tensor:
+        """How near each cell is to the mouth, (F, 1, h, w) from 0 to 1."""
+        side = self._seen[0].shape[-1]
+        points = self.clip(i).points[self.frames(window)][:, list(_MOUTH_POINTS)]
+        return near_mouth(self.tensor((points + 0.5) / (self.clips.px / side) - 0.5), side)[:, None]
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """In float32, where the run computes."""
+        return torch.from_numpy(np.array(array, np.float32)).to(self.device)
 
 
 class Asked(nn.Module):
@@ -82,140 +193,50 @@ def _keep(where: dict[str, Tensor], name: str, _module: nn.Module, _inputs: Any,
 
 
 class TalkPhase:
-    """Windows of clips. Of each of `numbers`, clips: `seen`, as `look` made it, and `heard`, tokens of its sentence.
+    """Both UNets, the face locator and the image projection: the `modules` that the windows are told by."""
 
-    `lips`: the phase before the last one, in which the last levels learn alone.
-    """
-
+    name = "talk"
     curves: tuple[str, ...] = ("loss", "pure", "mouth", "still", "asked")
+    batches = 2
+    learning_rate = 3e-4
     faster: Mapping[str, float] = {"audio_modules": 2.0}
 
-    def __init__(
-        self,
-        modules: Modules,
-        *,
-        lips: bool,
-        clips: TalkingClips,
-        seen: Sequence[np.ndarray],
-        heard: Sequence[np.ndarray],
-        numbers: Sequence[int],
-        cut: Cut,
-        steps: int,
-        device: torch.device,
-    ) -> None:
-        self.name, self.lips = ("lips", True) if lips else ("talk", False)
-        self.learning_rate, self.batches = (7e-4, 1) if lips else (3e-4, 2)
-        for network, module in modules.items():
-            for name, parameter in module.named_parameters():
-                parameter.requires_grad_(not lips or (network == "denoising_unet" and name.startswith(_LAST)))
-        self.talker = Talker(modules)
+    def __init__(self, modules: Modules, windows: TalkWindows, steps: int) -> None:
         torch.manual_seed(0)
-        self.asked = Asked(self.talker.denoiser).to(device)
+        self.asked = Asked(windows.talker.denoiser).to(windows.device)
         self.modules: Modules = {**modules, "asked": self.asked}
-        self.clips, self.numbers, self.cut = clips, numbers, cut
-        self.seen, self.heard = seen, heard
-        self.steps, self.device = steps, device
-        self.shares = torch.from_numpy(ddim.alphas_cumprod()).float().to(device)
-        lips = np.concatenate([clips.load(number).lips for number in numbers[:50]])
-        self.middle, self.spread = (self._tensor(v) for v in (lips.mean(axis=0), lips.std(axis=0) + 1e-3))
+        self.windows, self.steps = windows, steps
+        self.shares = torch.from_numpy(ddim.alphas_cumprod()).float().to(windows.device)
+        lips = np.concatenate([windows.clip(i).lips for i in range(min(50, len(windows.numbers)))])
+        self.middle, self.spread = (windows.tensor(v) for v in (lips.mean(axis=0), lips.std(axis=0) + 1e-3))
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        i, window = int(rng.integers(len(self.numbers))), int(rng.integers(len(self.cut.starts)))
-        clip = self.clips.load(self.numbers[i])
-        frames = self._frames(window)
-        silent, both = rng.uniform() < _SILENT, rng.uniform() < _BOTH and not self.lips
-        told = self.told(i, window, rng, silent=silent)
-        target = self._tensor(Seen.of(self.seen[i], self.cut).frames[frames])
-        pure = rng.uniform() < (_PURE_LIPS if self.lips else _PURE_NOISE)
+        windows = self.windows
+        i, window = int(rng.integers(len(windows.numbers))), int(rng.integers(len(windows.cut.starts)))
+        silent, both = rng.uniform() < _SILENT, rng.uniform() < _BOTH
+        told, target = windows.told(i, window, rng, silent=silent), windows.target(i, window)
+        pure = rng.uniform() < _PURE_NOISE
         timestep = ddim.TRAINED_STEPS - 1 if pure else int(rng.integers(ddim.TRAINED_STEPS))
         share = self.shares[timestep]
         noise = torch.randn_like(target)
         noisy = share.sqrt() * target + (1 - share).sqrt() * noise
         wanted = share.sqrt() * noise - (1 - share).sqrt() * target
-        at = torch.tensor([timestep], device=self.device)
-        with computing(self.device):
-            made = self.talker.velocity(noisy, at, self.talker.conditions(told, both=both))
+        at = torch.tensor([timestep], device=windows.device)
+        with computing(windows.device):
+            made = windows.talker.velocity(noisy, at, windows.talker.conditions(told, both=both))
         error = (made.unflatten(0, (-1, len(target))) - wanted).square()
-        mouth = near_mouth(self._cells(clip.points[frames]), target.shape[-1])[:, None]
+        mouth = windows.mouth(i, window)
         losses = {"loss": (error * (1 + (_AT_MOUTH - 1) * mouth)).mean()}
-        conditional = error[-1]
         if not silent:
-            lips = (self._tensor(clip.lips[frames]) - self.middle) / self.spread
+            lips = (windows.tensor(windows.clip(i).lips[windows.frames(window)]) - self.middle) / self.spread
             losses["asked"] = self.asked(told.masks, lips)
             losses["loss"] = losses["loss"] + _ASKED * (1 - step / self.steps) * losses["asked"]
         if pure and not silent:
-            losses["pure"] = conditional.mean()
-            losses["mouth"] = (conditional * mouth).sum() / (mouth.sum() * target.shape[1])
-            unmoved = (target - told.motion[-1]).square()
-            losses["still"] = (unmoved * mouth).sum() / (mouth.sum() * target.shape[1])
+            whole = mouth.sum() * target.shape[1]
+            losses["pure"] = error[-1].mean()
+            losses["mouth"] = (error[-1] * mouth).sum() / whole
+            losses["still"] = ((target - windows.portrait(i)).square() * mouth).sum() / whole
         return losses
-
-    def told(self, i: int, window: int, rng: np.random.Generator, *, silent: bool = False) -> Told:
-        """What a window of a clip is made from, in training."""
-        seen = Seen.of(self.seen[i], self.cut)
-        draw, portrait = rng.uniform(), seen.portrait
-        m = self.cut.motion_frames
-        if draw < _BEGINS:
-            motion = np.repeat(seen.dropped_portrait, m, axis=0)
-        elif draw < _BEGINS + _FROM_NOTHING:
-            motion = np.repeat(seen.nothing, m, axis=0)
-        else:
-            motion = seen.motion[window]
-            if window and rng.uniform() < _MADE:
-                motion = self._made(i, window - 1, rng)
-            elif rng.uniform() < _ANOTHER_PORTRAIT:
-                portrait = seen.frames[[int(rng.integers(len(seen.frames)))]]
-        offset = rng.uniform(0, _SHIFTED) * rng.normal(size=(1, motion.shape[1], 1, 1))
-        spoilt = motion + offset + rng.uniform(0, _NOISY) * rng.normal(size=motion.shape)
-        nobody = self.lips or rng.uniform() < _NOBODY
-        return self._told(i, window, portrait, spoilt, identity=0.0 if nobody else 1.0, sound=0.0 if silent else 1.0)
-
-    def beginning(self, i: int, window: int = 0) -> Told:
-        """What a window of a clip would be made from as the first of a video, of nobody's face numbers."""
-        seen = Seen.of(self.seen[i], self.cut)
-        motion = np.repeat(seen.dropped_portrait, self.cut.motion_frames, axis=0)
-        return self._told(i, window, seen.portrait, motion, identity=0.0, sound=1.0)
-
-    @torch.no_grad()
-    def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
-        """The last motion frames of a window as the net makes it in one step, as a video's beginning."""
-        told = self.beginning(i, window)
-        noise = self._tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
-        return made_latents(self.talker, told, noise, steps=1)[-self.cut.motion_frames :].float().cpu().numpy()
-
-    def target(self, i: int, window: int = 0) -> Tensor:
-        """Its latents (F, 4, h, w), scaled as the loop's."""
-        return self._tensor(Seen.of(self.seen[i], self.cut).frames[self._frames(window)])
-
-    def _told(
-        self, i: int, window: int, portrait: np.ndarray, motion: np.ndarray, *, identity: float, sound: float
-    ) -> Told:
-        clip = self.clips.load(self.numbers[i])
-        tokens = self.heard[i][int(clip.first) :][self._frames(window)]
-        return Told(
-            portrait=self._tensor(portrait),
-            motion=self._tensor(motion),
-            audio_tokens=sound * self._tensor(tokens),
-            identity=identity * self._tensor(clip.identity)[None],
-            face_region=self._tensor(clip.face_region).expand(1, 3, -1, -1),
-            masks=self._masks(clip, portrait.shape[-1]),
-        )
-
-    def _masks(self, clip: TalkingClip, side: int) -> list[Tensor]:
-        sizes = [(side >> level) ** 2 for level in range(self.talker.denoiser.config.top + 1)]
-        return list(self._tensor(clip.masks).split(sizes, dim=1))
-
-    def _frames(self, window: int) -> slice:
-        start = self.cut.starts[window]
-        return slice(start, start + self.cut.window)
-
-    def _cells(self, points: np.ndarray) -> Tensor:
-        """Landmarks from pixels to latent cells."""
-        cell = self.clips.px / self.seen[0].shape[-1]
-        return self._tensor((points[:, list(_MOUTH_POINTS)] + 0.5) / cell - 0.5)
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(array, np.float32)).to(self.device)
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""

@@ -4,6 +4,7 @@
 - speech, lips, talk: a state, a curve and an end of each phase (`export/training/run.py`);
 - vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it;
 - seen/, heard/: every clip as the autoencoder encodes it and as the speech networks hear it, the last phases' data;
+- plain.done.pt: both UNets as `initial_weights.py` leaves them; given/: what they give to their last place;
 - talk_pocket.safetensors: the result.
 """
 
@@ -27,9 +28,10 @@ from export.hallo2.networks.vae import VAE
 from export.hallo2.presets import Preset
 from export.hallo2.training.drawn import MOST_FRAMES, Sentences, TalkingClips
 from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
+from export.hallo2.training.lips import LastPlace, LipsPhase, given
 from export.hallo2.training.seen import Cut, hear, look
 from export.hallo2.training.speech import SpeechPhase
-from export.hallo2.training.talk import TalkPhase
+from export.hallo2.training.talk import TalkPhase, TalkWindows
 from export.hallo2.training.warm_start import pocket_states, warm_vae
 from export.training.data_parallel import Share, data_parallel
 from export.training.files import save_state
@@ -45,6 +47,7 @@ LEAVES = {
     "talk": ("reference_unet", "denoising_unet", "face_locator", "imageproj"),
 }
 
+LAST_PLACE = "last_place"  # of the denoising net, as the phase `lips` leaves it
 _CARD = Path(__file__).with_name("card.md")
 _AVERAGING = 0.995  # of the last phases' weights, a step: they are short
 _FITTED = 24  # clips that its plain answer is fitted to
@@ -58,7 +61,7 @@ class Amounts:
     clips: int = 240
     frames: int = 18  # of a clip
     speech_steps: int = 1000
-    lips_steps: int = 1000
+    lips_steps: int = 6000
     talk_steps: int = 4000
     workers: int = 1  # processes that draw, and that share the batches of the last phase
 
@@ -77,7 +80,7 @@ class Training:
         least = preset.motion_frames + preset.frames
         if not least <= amounts.frames <= MOST_FRAMES:
             raise InputError(f"a clip has {least} to {MOST_FRAMES} frames, asked for {amounts.frames}; see --frames")
-        self.run = Run(settings, NETWORKS)
+        self.run = Run(settings, (*NETWORKS, LAST_PLACE))
         folder = settings.folder
         self.sentences = Sentences(folder=folder / "sentences", count=amounts.sentences)
         self.clips = TalkingClips(folder=folder / "clips", count=amounts.clips, frames=amounts.frames, px=preset.size)
@@ -91,6 +94,8 @@ class Training:
             "vae": self.take_vae,
             "seen": self.see,
             "heard": self.hear,
+            "plain": self.plain,
+            "given": self.give,
             "lips": self.lips,
             "talk": self.talk,
         }
@@ -145,50 +150,70 @@ class Training:
             tell,
         )
 
+    def plain(self, tell: Tell) -> None:
+        """Pocket's UNet with a plain answer, once a run: what is given to the last place belongs to it."""
+        if not self.run.has_ended("plain"):
+            modules = self._new(LEAVES["talk"])
+            windows = self._windows(modules, self._numbers())
+            some = range(min(_FITTED, len(windows.numbers)))
+            told, targets = [windows.beginning(i) for i in some], [windows.target(i) for i in some]
+            with_plain_answer(windows.talker, pocket_states(("unet",))["unet"], told, targets)
+            save_state(self.run.end_path("plain"), {name: m.state_dict() for name, m in modules.items()})
+        tell("plain", 1, 1, {})
+
+    def give(self, tell: Tell) -> None:
+        """What the last place of the plain answer is given of every clip."""
+        numbers = self._numbers()
+        windows = self._windows(self._plain(), numbers)
+        self.run.see("given", "plain", lambda n: given(windows, numbers.index(n)), numbers, tell)
+
     def lips(self, tell: Tell) -> bool:
-        """The last levels of the denoising net; True when they are complete."""
-        return self._train_in_parallel(Training.lips_phase, tell)
+        """The last place of the denoising net; True when it is complete."""
+        return self.run.train(self.lips_phase(), tell, self._settings)
+
+    def lips_phase(self) -> LipsPhase:
+        """From the plain answer. Raises InputError where what it learns from is missing."""
+        numbers = self._numbers()
+        items = self.run.seen("given", "plain", numbers)
+        return LipsPhase(self._windows(self._plain(), numbers), items, self.amounts.lips_steps)
 
     def talk(self, tell: Tell) -> bool:
         """Both UNets, the face locator and the image projection; True when they are complete."""
-        return self._train_in_parallel(Training.talk_phase, tell)
-
-    def lips_phase(self) -> TalkPhase:
-        """From pocket's UNet and a plain answer. Raises InputError where what it learns from is missing."""
-        phase = self._phase(lips=True, steps=self.amounts.lips_steps)
-        if not self.run.has_begun(phase.name):
-            some = range(min(_FITTED, len(phase.numbers)))
-            told, targets = [phase.beginning(i) for i in some], [phase.target(i) for i in some]
-            with_plain_answer(phase.talker, pocket_states(("unet",))["unet"], told, targets)
-        return phase
+        phase = self.talk_phase()  # before anybody is asked to help: it says what is missing
+        processes = min(self.amounts.workers, phase.batches)
+        with data_parallel(processes, partial(_help, self.preset, self.amounts, self._settings)) as share:
+            return self.run.train(phase, tell, replace(self._settings, share=share))
 
     def talk_phase(self) -> TalkPhase:
         """From where the lips ended. Raises InputError where what it learns from is missing."""
-        phase = self._phase(lips=False, steps=self.amounts.talk_steps)
-        for name, state in self.run.end("lips").items():
-            phase.modules[name].load_state_dict(state)
-        return phase
+        modules = self._plain()
+        LastPlace(cast(DenoisingUNet, modules["denoising_unet"])).load_state_dict(self.run.end("lips")[LAST_PLACE])
+        return TalkPhase(modules, self._windows(modules, self._numbers()), self.amounts.talk_steps)
 
-    def _phase(self, *, lips: bool, steps: int) -> TalkPhase:
-        numbers = _some(self.clips.ready(), "clips")
-        return TalkPhase(
-            self._new(LEAVES["talk"]),
-            lips=lips,
+    @property
+    def _settings(self) -> Settings:
+        return replace(self.settings, averaging=_AVERAGING)
+
+    def _numbers(self) -> list[int]:
+        return _some(self.clips.ready(), "clips")
+
+    def _plain(self) -> Modules:
+        """The plain answer, to be trained. Raises InputError before there is one."""
+        modules = self._new(LEAVES["talk"])
+        for name, state in self.run.end("plain").items():
+            modules[name].load_state_dict(state)
+        return modules
+
+    def _windows(self, modules: Modules, numbers: list[int]) -> TalkWindows:
+        return TalkWindows(
+            modules,
             clips=self.clips,
             seen=self.run.seen("seen", "vae", numbers),
             heard=self.run.seen("heard", "speech", numbers),
             numbers=numbers,
             cut=self.cut,
-            steps=steps,
             device=self.settings.device,
         )
-
-    def _train_in_parallel(self, begin: Callable[[Training], TalkPhase], tell: Tell) -> bool:
-        phase = begin(self)  # before anybody is asked to help: it says what is missing
-        processes = min(self.amounts.workers, phase.batches)
-        settings = replace(self.settings, averaging=_AVERAGING)
-        with data_parallel(processes, partial(_help, begin, self.preset, self.amounts, settings)) as share:
-            return self.run.train(phase, tell, replace(settings, share=share))
 
     def write(self, path: Path) -> None:
         """The averaged weights of all phases as one file of half precision, and its card beside it."""
@@ -236,10 +261,9 @@ class Training:
         return {name: module.to(self.settings.device).train() for name, module in made.items()}
 
 
-def _help(
-    begin: Callable[[Training], TalkPhase], preset: Preset, amounts: Amounts, settings: Settings, share: Share
-) -> None:
-    train(begin(Training(preset, amounts, settings)), replace(settings, share=share), lambda *_: None)
+def _help(preset: Preset, amounts: Amounts, settings: Settings, share: Share) -> None:
+    phase = Training(preset, amounts, settings).talk_phase()
+    train(phase, replace(settings, share=share), lambda *_: None)
 
 
 def _some(numbers: list[int], stage: str) -> list[int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from engines.errors import InputError
 from export.hallo2.presets import TALK_POCKET
+from export.hallo2.training.lips import unpacked
 from export.hallo2.training.training import Amounts, Training
 from export.hallo2.weights import open_source
 from export.train import main
@@ -36,6 +39,8 @@ def test_all_stages_end_with_a_file_that_builds_take(run):
     assert path.stat().st_size <= 16 << 20
     source = open_source(TALK_POCKET.architecture, path, preset="talk_pocket")
     assert source.kind == "trained"
+    card = path.with_suffix(".md").read_text()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card and "2 synthetic sentences" in card
     denoiser = TALK_POCKET.architecture.load("denoising_unet", source.state("denoising_unet"))
     assert all(torch.isfinite(parameter).all() for parameter in denoiser.parameters())
 
@@ -59,19 +64,36 @@ def test_lips_that_are_killed_end_as_those_that_are_not(run, tmp_path):
         assert all(torch.equal(value, ends[1][name][key]) for key, value in state.items())
 
 
-def test_only_the_last_levels_learn_lips(run):
+def test_the_last_place_makes_of_what_it_was_given_what_the_whole_net_makes(run):
     phase = small_training(run).lips_phase()
-    learning = {name for name, p in phase.modules["denoising_unet"].named_parameters() if p.requires_grad}
-    assert learning and all(name.startswith(("up_blocks.2", "up_blocks.3", "conv")) for name in learning)
-    assert not any(p.requires_grad for p in phase.modules["reference_unet"].parameters())
+    windows, frames = phase.windows, phase.windows.cut.window
+    item = unpacked(phase.items[0][0], frames, windows.talker.denoiser.config.channels[0])
+    rng = np.random.default_rng([windows.numbers[0], 94])
+    told = windows.told(0, 0, rng, begins=True, nobody=True)
+    noise = windows.tensor(rng.normal(size=(frames, *told.portrait.shape[1:])))
+    with torch.no_grad():
+        whole = windows.talker.velocity(noise, torch.tensor([999]), windows.talker.conditions(told))
+        state, motion = windows.tensor(item.state), windows.tensor(item.motion)[None]
+        last = phase.modules["last_place"](state, motion, windows.tokens(0, 0), windows.masks(0)[0])
+    assert torch.allclose(last, whole, atol=0.02 * float(whole.abs().max()))  # it was kept in half precision
+
+
+def test_what_the_last_place_learnt_stands_in_the_net_that_talk_begins_with(run):
+    training = small_training(run, lips_steps=2)
+    training.lips(quiet)
+    learnt = training.run.end("lips")["last_place"]["conv.weight"]
+    denoiser = training.talk_phase().windows.talker.denoiser
+    assert torch.equal(denoiser.conv_out.weight, learnt)
+    assert not torch.equal(training.run.end("plain")["denoising_unet"]["conv_out.weight"], learnt)
 
 
 def test_the_plain_answer_is_better_than_none_on_the_clips_it_is_fitted_to(run):
-    phase = small_training(run).lips_phase()
-    told, target = phase.beginning(0), phase.target(0)
+    training = small_training(run)
+    windows = training.lips_phase().windows
+    told, target = windows.beginning(0), windows.target(0)
     noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        v = phase.talker.velocity(noise, torch.tensor([999]), phase.talker.conditions(told))
+        v = windows.talker.velocity(noise, torch.tensor([999]), windows.talker.conditions(told))
     assert (v + target).square().mean() < 0.5 * target.square().mean()
 
 

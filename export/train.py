@@ -49,6 +49,10 @@ def train(
     ] = None,
     speech_steps: command.Count = None,
     lips_steps: command.Count = None,
+    rolled: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket goes through by itself.")
+    ] = None,
+    steady_steps: command.Count = None,
     talk_steps: command.Count = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
@@ -74,7 +78,12 @@ def train(
         decoder_steps=decoder_steps,
     )
     of_talk = command.given(
-        sentences=sentences, speech_steps=speech_steps, lips_steps=lips_steps, talk_steps=talk_steps
+        sentences=sentences,
+        speech_steps=speech_steps,
+        lips_steps=lips_steps,
+        rolled=rolled,
+        steady_steps=steady_steps,
+        talk_steps=talk_steps,
     )
     own, others = (of_pocket, of_talk) if preset == "pocket" else (of_talk, of_pocket)
     if others:

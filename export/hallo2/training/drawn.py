@@ -9,6 +9,7 @@ small, and learns this shortly, would spend itself on it.
 
 from __future__ import annotations
 
+import multiprocessing
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -161,10 +162,18 @@ class _Folder(ABC):
         missing = [number for number in range(self.count) if not self.path(number).is_dir()]
         done = self.count - len(missing)
         yield done
-        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
-            for _ in pool.map(self._make, missing, chunksize=4):
-                done += 1
-                yield done
+        for _ in self._made(missing, workers):
+            done += 1
+            yield done
+
+    def _made(self, missing: Sequence[int], workers: int) -> Iterator[None]:
+        if workers == 1:
+            yield from map(self._make, missing)
+            return
+        # Not forked: networks may have been trained in this process, and their threads would be missing in a copy.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
+            yield from pool.map(self._make, missing, chunksize=4)
 
     def _make(self, number: int) -> None:
         import cv2

@@ -1,4 +1,4 @@
-"""The phase before the last one: the last place of the denoising net alone, which learns what lips do.
+"""The phases before the last one: the last place of the denoising net alone, which learns what lips do.
 
 The last place with attention stands at the finest level, right before the last convolution: its audio transformer hears
 the tokens, its motion module sees the motion frames, and both have a feed-forward for every cell. All before it is as
@@ -6,7 +6,8 @@ the tokens, its motion module sees the motion frames, and both have a feed-forwa
 costs a twentieth of one of the whole net. What is learnt here, the last phase begins with.
 
 Of every clip `given` keeps an item for each window, as a video's beginning or as what goes on from the frames before
-it, spoilt.
+it, spoilt. A net that learnt of these alone loses the face in a second, because each clip copies the errors of the one
+before. So it learns once more, with items in which it goes on from what it made itself (`rolled`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from torch import Tensor, nn
 
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.transformers import Sound
+from export.hallo2.networks.vae import VAE
+from export.hallo2.training.seen import DROPPED
 from export.hallo2.training.talk import TalkWindows, computing
+from export.hallo2.training.talker import Told
 from export.training.phase import Modules
 from runtime.hallo2 import ddim
+from runtime.hallo2.motion_frames import drop
 
 _AT_MOUTH = 6.0  # how many times a cell there counts
 
@@ -70,37 +75,64 @@ def unpacked(array: np.ndarray, frames: int, channels: int) -> Item:
 @torch.no_grad()
 def given(windows: TalkWindows, i: int) -> np.ndarray:
     """The items of a clip: its windows by turns as a beginning and as what goes on, (windows, (F + m) C, L)."""
-    last = LastPlace(windows.talker.denoiser)
     rng = np.random.default_rng([windows.numbers[i], 94])
     items = []
     for window in range(len(windows.cut.starts)):
         told = windows.told(i, window, rng, begins=(window + windows.numbers[i]) % 2 == 0, nobody=True)
-        noise = torch.from_numpy(rng.normal(size=(windows.cut.window, *told.portrait.shape[1:]))).float()
-        seen: dict[str, Tensor] = {}
-        hooks = [
-            last.audio.register_forward_pre_hook(lambda _, args, seen=seen: seen.update(state=args[0])),
-            last.motion.register_forward_pre_hook(lambda _, args, seen=seen: seen.update(motion=args[1])),
-        ]
-        try:
-            at = torch.tensor([ddim.TRAINED_STEPS - 1], device=windows.device)
-            windows.talker.velocity(noise.to(windows.device), at, windows.talker.conditions(told))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        items.append(kept(Item(state=seen["state"].cpu().numpy(), motion=seen["motion"][0].cpu().numpy())))
+        items.append(_step(windows, told, rng)[0])
     return np.stack(items)
 
 
-class LipsPhase:
-    """Of each of the windows' clips: `items`, as `given` made them."""
+@torch.no_grad()
+def rolled(windows: TalkWindows, i: int, vae: VAE) -> np.ndarray:
+    """Items of a clip whose motion frames the net made itself: its windows follow each other round and round, twice.
 
-    name = "lips"
+    (2 windows, (F + m) C, L), each window at its place in the clip, once for each round.
+    """
+    rng = np.random.default_rng([windows.numbers[i], 95])
+    count, scale = len(windows.cut.starts), vae.config.scaling_factor
+    region = np.repeat(windows.clip(i).face_region[None], 3, axis=0)
+    told = windows.beginning(i)
+    items: dict[int, np.ndarray] = {}
+    for k in range(2 * count + 1):
+        item, velocity = _step(windows, told, rng)
+        if k:
+            items[k % count + count * ((k - 1) // count)] = item
+        frames = vae.decode(-velocity[-windows.cut.motion_frames :] / scale).clamp(-1, 1).cpu().numpy()
+        dropped = drop(frames, region, rng.uniform(size=region.shape[1:]).astype(np.float32), DROPPED)
+        latents = vae.encode(windows.tensor(dropped))[:, : vae.config.latent_channels] * scale
+        told = windows.going_on(i, (k + 1) % count, latents)
+    return np.stack([items[index] for index in sorted(items)])
+
+
+def _step(windows: TalkWindows, told: Told, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
+    """What the last place is given where this is made of pure noise, and v."""
+    last = LastPlace(windows.talker.denoiser)
+    noise = windows.tensor(rng.normal(size=(windows.cut.window, *told.portrait.shape[1:])))
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        last.audio.register_forward_pre_hook(lambda _, args: seen.update(state=args[0])),
+        last.motion.register_forward_pre_hook(lambda _, args: seen.update(motion=args[1])),
+    ]
+    try:
+        at = torch.tensor([ddim.TRAINED_STEPS - 1], device=windows.device)
+        velocity = windows.talker.velocity(noise, at, windows.talker.conditions(told))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return kept(Item(state=seen["state"].cpu().numpy(), motion=seen["motion"][0].cpu().numpy())), velocity
+
+
+class LipsPhase:
+    """Of each of the windows' clips: `items`, as `given` and `rolled` made them, one behind the other."""
+
     curves: tuple[str, ...] = ("loss", "mouth", "face", "still")
     batches = 2
     learning_rate = 1e-3
     faster: Mapping[str, float] = {}
 
-    def __init__(self, windows: TalkWindows, items: Sequence[np.ndarray], steps: int) -> None:
+    def __init__(self, name: str, windows: TalkWindows, items: Sequence[np.ndarray], steps: int) -> None:
+        self.name = name
         last = LastPlace(windows.talker.denoiser)
         for parameter in last.parameters():
             parameter.requires_grad_(True)
@@ -110,10 +142,11 @@ class LipsPhase:
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         windows = self.windows
         i = int(rng.integers(len(self.items)))
-        window = int(rng.integers(len(self.items[i])))
+        k = int(rng.integers(len(self.items[i])))
+        window = k % len(windows.cut.starts)
         target, mouth = windows.target(i, window), windows.mouth(i, window)
         channels = windows.talker.denoiser.config.channels[0]
-        item = unpacked(np.asarray(self.items[i][window]), len(target), channels)
+        item = unpacked(np.asarray(self.items[i][k]), len(target), channels)
         last = cast(LastPlace, self.modules["last_place"])
         with computing(windows.device):
             made = last(

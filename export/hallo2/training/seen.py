@@ -17,7 +17,7 @@ from export.hallo2.training.speech import tokens_of
 from export.training.phase import Modules
 from runtime.hallo2.motion_frames import drop
 
-_DROPPED = 0.25  # of a motion frame's pixels outside of the face, as released
+DROPPED = 0.25  # of a motion frame's pixels outside of the face, as released
 _AT_ONCE = 8
 
 
@@ -61,7 +61,7 @@ def look(clip: TalkingClip, vae: VAE, cut: Cut, *, seed: int, device: torch.devi
     region = np.repeat(clip.face_region[None], 3, axis=0)
 
     def dropped(pictures: np.ndarray) -> np.ndarray:
-        return drop(pictures, region, rng.uniform(size=region.shape[1:]).astype(np.float32), _DROPPED)
+        return drop(pictures, region, rng.uniform(size=region.shape[1:]).astype(np.float32), DROPPED)
 
     motion = [dropped(frames[start - cut.motion_frames : start]) for start in cut.starts]
     pictures = np.concatenate([frames, portrait, dropped(portrait), np.zeros_like(portrait), *motion])

@@ -2,4 +2,18 @@
 
 from __future__ import annotations
 
-TRAINING = ("sentences", "speech", "clips", "vae", "seen", "heard", "plain", "given", "lips", "talk", "write")
+TRAINING = (
+    "sentences",
+    "speech",
+    "clips",
+    "vae",
+    "seen",
+    "heard",
+    "plain",
+    "given",
+    "lips",
+    "rolled",
+    "steady",
+    "talk",
+    "write",
+)

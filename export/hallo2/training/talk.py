@@ -99,6 +99,11 @@ class TalkWindows:
         motion = np.repeat(seen.dropped_portrait, self.cut.motion_frames, axis=0)
         return self._told(i, window, seen.portrait, motion, identity=0.0, sound=1.0)
 
+    def going_on(self, i: int, window: int, motion: Tensor) -> Told:
+        """What a window would be made from behind these motion frames, latents (m, 4, h, w)."""
+        frames = motion.cpu().numpy()
+        return self._told(i, window, self.seen(i).portrait, frames, identity=0.0, sound=1.0)
+
     @torch.no_grad()
     def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
         """The last motion frames of a window as the net makes it in one step, as a video's beginning."""

@@ -1,10 +1,10 @@
 """All of training, phase after phase, in one folder that any of it resumes from.
 
 - sentences/, clips/: what is drawn;
-- speech, lips, talk: a state, a curve and an end of each phase (`export/training/run.py`);
+- speech, lips, steady, talk: a state, a curve and an end of each phase (`export/training/run.py`);
 - vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it;
 - seen/, heard/: every clip as the autoencoder encodes it and as the speech networks hear it, the last phases' data;
-- plain.done.pt: both UNets as `initial_weights.py` leaves them; given/: what they give to their last place;
+- plain.done.pt: both UNets as `initial_weights.py` leaves them; given/, rolled/: what they give to their last place;
 - talk_pocket.safetensors: the result.
 """
 
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 
 from engines.errors import InputError
@@ -28,7 +29,7 @@ from export.hallo2.networks.vae import VAE
 from export.hallo2.presets import Preset
 from export.hallo2.training.drawn import MOST_FRAMES, Sentences, TalkingClips
 from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
-from export.hallo2.training.lips import LastPlace, LipsPhase, given
+from export.hallo2.training.lips import LastPlace, LipsPhase, given, rolled
 from export.hallo2.training.seen import Cut, hear, look
 from export.hallo2.training.speech import SpeechPhase
 from export.hallo2.training.talk import TalkPhase, TalkWindows
@@ -47,7 +48,7 @@ LEAVES = {
     "talk": ("reference_unet", "denoising_unet", "face_locator", "imageproj"),
 }
 
-LAST_PLACE = "last_place"  # of the denoising net, as the phase `lips` leaves it
+LAST_PLACE = "last_place"  # of the denoising net, as the phases before `talk` leave it
 _CARD = Path(__file__).with_name("card.md")
 _AVERAGING = 0.995  # of the last phases' weights, a step: they are short
 _FITTED = 24  # clips that its plain answer is fitted to
@@ -62,6 +63,8 @@ class Amounts:
     frames: int = 18  # of a clip
     speech_steps: int = 1000
     lips_steps: int = 6000
+    rolled: int = 120  # of the clips, gone through by the net itself
+    steady_steps: int = 6000
     talk_steps: int = 4000
     workers: int = 1  # processes that draw, and that share the batches of the last phase
 
@@ -97,6 +100,8 @@ class Training:
             "plain": self.plain,
             "given": self.give,
             "lips": self.lips,
+            "rolled": self.roll,
+            "steady": self.steady,
             "talk": self.talk,
         }
 
@@ -162,7 +167,9 @@ class Training:
         tell("plain", 1, 1, {})
 
     def give(self, tell: Tell) -> None:
-        """What the last place of the plain answer is given of every clip."""
+        """What the last place of the plain answer is given of every clip, as long as it is to learn of it."""
+        if self.run.has_ended("steady"):
+            return
         numbers = self._numbers()
         windows = self._windows(self._plain(), numbers)
         self.run.see("given", "plain", lambda n: given(windows, numbers.index(n)), numbers, tell)
@@ -175,7 +182,33 @@ class Training:
         """From the plain answer. Raises InputError where what it learns from is missing."""
         numbers = self._numbers()
         items = self.run.seen("given", "plain", numbers)
-        return LipsPhase(self._windows(self._plain(), numbers), items, self.amounts.lips_steps)
+        return LipsPhase("lips", self._windows(self._plain(), numbers), items, self.amounts.lips_steps)
+
+    def roll(self, tell: Tell) -> None:
+        """What the last place is given of some clips, where the net goes on from what it made."""
+        if self.run.has_ended("steady"):
+            return
+        numbers, vae = self._numbers(), cast(VAE, self._ended("vae")["vae"])
+        windows = self._windows(self._plain("lips"), numbers)
+        self.run.see(
+            "rolled", "lips", lambda n: rolled(windows, numbers.index(n), vae), numbers[: self.amounts.rolled], tell
+        )
+
+    def steady(self, tell: Tell) -> bool:
+        """The last place once more; True when it is complete."""
+        return self.run.train(self.steady_phase(), tell, self._settings)
+
+    def steady_phase(self) -> LipsPhase:
+        """From where the lips ended. Raises InputError where what it learns from is missing."""
+        numbers = self._numbers()[: self.amounts.rolled]
+        items = [
+            np.concatenate(both)
+            for both in zip(
+                self.run.seen("given", "plain", numbers), self.run.seen("rolled", "lips", numbers), strict=True
+            )
+        ]
+        windows = self._windows(self._plain("lips"), numbers)
+        return LipsPhase("steady", windows, items, self.amounts.steady_steps)
 
     def talk(self, tell: Tell) -> bool:
         """Both UNets, the face locator and the image projection; True when they are complete."""
@@ -185,9 +218,8 @@ class Training:
             return self.run.train(phase, tell, replace(self._settings, share=share))
 
     def talk_phase(self) -> TalkPhase:
-        """From where the lips ended. Raises InputError where what it learns from is missing."""
-        modules = self._plain()
-        LastPlace(cast(DenoisingUNet, modules["denoising_unet"])).load_state_dict(self.run.end("lips")[LAST_PLACE])
+        """From where the last place ended. Raises InputError where what it learns from is missing."""
+        modules = self._plain("steady")
         return TalkPhase(modules, self._windows(modules, self._numbers()), self.amounts.talk_steps)
 
     @property
@@ -197,11 +229,14 @@ class Training:
     def _numbers(self) -> list[int]:
         return _some(self.clips.ready(), "clips")
 
-    def _plain(self) -> Modules:
-        """The plain answer, to be trained. Raises InputError before there is one."""
+    def _plain(self, last: str | None = None) -> Modules:
+        """The plain answer, to be trained; its last place as the phase `last` leaves it. InputError before that is."""
         modules = self._new(LEAVES["talk"])
         for name, state in self.run.end("plain").items():
             modules[name].load_state_dict(state)
+        if last is not None:
+            place = LastPlace(cast(DenoisingUNet, modules["denoising_unet"]))
+            place.load_state_dict(self.run.end(last)[LAST_PLACE])
         return modules
 
     def _windows(self, modules: Modules, numbers: list[int]) -> TalkWindows:

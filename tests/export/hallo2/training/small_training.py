@@ -17,8 +17,9 @@ def quiet(*_):
     """Tells nobody."""
 
 
-def small_training(folder, *, lips_steps=1, talk_steps=1, **settings):
-    amounts = Amounts(sentences=2, clips=2, frames=10, speech_steps=1, lips_steps=lips_steps, talk_steps=talk_steps)
+def small_training(folder, *, lips_steps=1, **settings):
+    steps = {"speech_steps": 1, "lips_steps": lips_steps, "steady_steps": 1, "talk_steps": 1}
+    amounts = Amounts(sentences=2, clips=2, frames=10, **steps)
     return Training(SMALL_TALK, amounts, Settings(folder=folder, device=torch.device("cpu"), **settings))
 
 
@@ -26,7 +27,7 @@ def prepared(folder):
     """A run whose clips are seen and heard."""
     training = small_training(folder)
     for name, act in training.stages().items():
-        if name in ("lips", "talk"):
+        if name == "lips":
             break
         act(quiet)
     return folder

@@ -51,7 +51,7 @@ test: $(READY)
 test-full: $(READY)
 	$(BIN)/python -m pytest -m '(full_size or slow) and not heavy and not gpu' $(TWO) $(ARGS)
 
-# All clips that docs/quality.md is of; test-full looks at half of them.
+# All clips that docs/quality.md is of, long ones and fp16 too; test-full looks at half of them.
 test-quality: $(READY)
 	$(BIN)/python -m pytest tests/quality -m slow --whole $(TWO) $(ARGS)
 

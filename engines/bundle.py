@@ -13,9 +13,10 @@
       .lock  .build/                    a build in progress
 
 Opening checks the whole before anything is loaded: schema, missing and foreign files, files of another size, links in
-the place of files. What is loaded is hashed first, and so read once; a graph's weights may not lie elsewhere
-(`engines/external_data.py`). What no profile asks for is never read. The bundle itself may lie behind a link. Plans
-of a family that is not asked for do not count: without them the graphs are as good, and plans are built of them again.
+the place of files. Plans and .onnx files are hashed before they are loaded, weights meanwhile, so that the disk is read
+once; nothing is used that was not hashed. A graph's weights may not lie elsewhere (`engines/external_data.py`). What no
+profile asks for is never read. The bundle itself may lie behind a link. Plans of a family that is not asked for do not
+count: without them the graphs are as good, and plans are built of them again.
 The bundle that comes with the package is flat: its graphs lie beside the manifest and read files of trained weights
 there (`apart` of `engines.manifest.GraphRecord`). Nobody builds in it.
 
@@ -33,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.checked_files import check_files
+from engines.checked_files import check_files, checked_meanwhile
 from engines.errors import BundleError
 from engines.external_data import outside
 from engines.fields import read_bytes, read_json, shown
@@ -73,7 +74,7 @@ class Bundle:
         """Read and check the bundle at `path`: that every file is there, and as large as it was built.
 
         With `family` None all files are hashed. Else graphs and plans are hashed when they are opened, those that are
-        (`check_graphs`, `engines.checked_files`), and plans of other families may be missing or damaged: "" asks for
+        (`checking_graphs`, `engines.checked_files`), and plans of other families may be missing or damaged: "" asks for
         the graphs alone.
 
         `preset`: refuse a bundle of any other. Raises BundleError, one line that names the file, what was
@@ -124,12 +125,25 @@ class Bundle:
         return self.graph(name).spec
 
     def check_graphs(self, names: Collection[str]) -> None:
-        """Hash the files of these graphs, several at a time: before a backend reads them itself. Raises BundleError."""
+        """Hash the files of these graphs, several at a time. Raises BundleError."""
+        with self.checking_graphs(names):
+            pass
+
+    @contextmanager
+    def checking_graphs(self, names: Collection[str]) -> Iterator[None]:
+        """Inside, a backend may open these graphs: their .onnx files are hashed before, their weights beside it. They
+        may be used after it. Raises BundleError before and behind, in the place of what a damaged file has made fail.
+        """
         mend = mending(self.path, self.manifest.to_json())
+        graphs = [self.graph(name) for name in names]
+        files = {path: (file, mend) for graph in graphs for path, file in graph.files.items()}
+        mains = {graph.main for graph in graphs}
         with _readable(self.path):
-            graphs = [self.graph(name) for name in names]
-            check_files(self.path, {path: (file, mend) for graph in graphs for path, file in graph.files.items()})
+            check_files(self.path, {path: files[path] for path in mains})
             _check_places(self.path, graphs, mend)
+        weights = {path: wanted for path, wanted in files.items() if path not in mains}
+        with _readable(self.path), checked_meanwhile(self.path, weights):
+            yield
 
     def engine_sets(self, family: str) -> list[EngineSet]:
         """The sets of plans of one family, the one built last at the end."""

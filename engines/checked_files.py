@@ -3,7 +3,8 @@
 A plan is code, so what was hashed must be what runs: `read_checked` reads a file once, into memory of ours, and hashes
 the bytes that it hands out. Whoever writes into the file meanwhile, or replaces it, changes nothing of them; a mapped
 file would change under the reader. sha256 takes most of the time and lets other threads run, so several files are
-hashed at once, and the next plan is read while one is opened.
+hashed at once, and the next plan is read while one is opened. Weights of a graph are numbers: they are hashed while a
+library reads them, and the graph is nobody's before they are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +34,20 @@ def check_files(folder: Path, files: Mapping[str, tuple[FileRecord, str]]) -> No
     with ThreadPoolExecutor(max_workers=min(available_cores(), len(files), _MOST_THREADS)) as threads:
         for path, found in zip(files, threads.map(lambda path: hash_file(folder / path), files), strict=True):
             _require(folder / path, found, *files[path])
+
+
+@contextmanager
+def checked_meanwhile(folder: Path, files: Mapping[str, tuple[FileRecord, str]]) -> Iterator[None]:
+    """As `check_files`, beside what is done inside: for numbers, that somebody else reads and nobody uses before the
+    end. What fails inside is of files that are what they should be: else these are said to be others."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        checked = thread.submit(check_files, folder, files)
+        try:
+            yield
+        except Exception:
+            checked.result()
+            raise
+        checked.result()
 
 
 def read_checked(path: Path, needed: FileRecord, mend: str) -> memoryview:

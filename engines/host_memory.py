@@ -14,8 +14,8 @@ from engines.cores import MOST_THREADS, available_cores
 from engines.errors import InputError
 from engines.spec import NetworkSpec, TensorSpec
 
-# Fewer threads are not divided among graphs: these take turns, each with all of them. Two threads made 12 to 25 % more
-# frames of a live pocket session so (docs/performance.md): halves do not fit stages that are not equally long.
+# Fewer threads are not divided among graphs that run beside each other: each has all of them. Two threads made 12 to
+# 25 % more frames of a live pocket session so (docs/performance.md): halves do not fit stages of unequal length.
 ENOUGH_TO_SHARE = 4
 
 

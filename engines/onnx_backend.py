@@ -45,6 +45,7 @@ class OnnxBackend(HostMemory):
     """
 
     name = "onnxruntime"
+    concurrent = True
 
     def __init__(
         self, *, provider: Provider = "cpu", threads: int | None = None, device_id: int = 0, spins: bool = True
@@ -54,7 +55,6 @@ class OnnxBackend(HostMemory):
         self.provider = provider
         self.threads = checked_threads(threads)
         self.device_id = device_id
-        self.concurrent = provider == "cuda" or self.threads >= ENOUGH_TO_SHARE
         self._spins = spins  # threads that wait for the next operation of a graph keep their core
         self.device = cpu_words(self.threads) if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)
@@ -99,9 +99,9 @@ class OnnxBackend(HostMemory):
         return self.provider == "cuda"
 
     def overlap_decode(self) -> None:
-        """Each session has memory of its own. What is opened from now on waits asleep where graphs take turns at few
-        threads: the cores are wanted by what runs beside them, cropping, pasting and writing."""
-        self._spins = self._spins and self.concurrent
+        """Each session has memory of its own. What is opened from now on waits asleep where threads are few: the cores
+        are wanted by what runs beside it, other graphs, cropping, pasting and writing."""
+        self._spins = self._spins and (self._on_cuda or self.threads >= ENOUGH_TO_SHARE)
 
     def _options(self, threads: int, graph: str) -> ort.SessionOptions:
         options = ort.SessionOptions()

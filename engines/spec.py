@@ -139,9 +139,8 @@ class NetworkSpec:
             if tensor.name not in arrays:
                 continue
             array = arrays[tensor.name]
-            found = f"{tuple(array.shape)} {array.dtype}"
-            if str(array.dtype) != tensor.dtype or len(array.shape) != len(tensor.dims):
-                wrong.append(f"{tensor.name} is {found}, needs {tensor.dims} {tensor.dtype}")
+            if array.dtype != tensor.dtype or len(array.shape) != len(tensor.dims):
+                wrong.append(f"{tensor.name} is {tuple(array.shape)} {array.dtype}, needs {tensor.dims} {tensor.dtype}")
                 continue
             for size, dim in zip(array.shape, tensor.dims, strict=True):
                 if isinstance(dim, str):
@@ -151,7 +150,10 @@ class NetworkSpec:
                 else:
                     fits = size == dim
                 if not fits:
-                    wrong.append(f"{tensor.name} is {found}, needs {tensor.dims} with {dict(self.ranges)}")
+                    wrong.append(
+                        f"{tensor.name} is {tuple(array.shape)} {array.dtype}, needs {tensor.dims} with "
+                        f"{dict(self.ranges)}"
+                    )
                     break
         if wrong:
             raise ValueError(f"{self.name}: {'; '.join(wrong)}")

@@ -38,6 +38,7 @@ from export.plans.build_plans import intact
 from export.plans.engine_parity import Reference
 from export.progress import Progress, announcer
 from export.two_processes.beside import Beside, Work, share_out
+from export.two_processes.choice import IMPORTED, graph_parameters
 from export.two_processes.tasks import GraphTask, graph_exporter, hide_modules, modules_hidden, torch_threads
 from export.weights.own import OWN_WEIGHTS, is_packed, own_live_weights
 from export.weights.source import WeightsSource, WithLive
@@ -149,12 +150,17 @@ class BuildConfig:
 
 
 def build_bundle(
-    config: BuildConfig, on_progress: Callable[[Progress], None] | None = None, *, processes: int = 1
+    config: BuildConfig,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    processes: int = 1,
+    beside: Beside | None = None,
 ) -> Bundle:
     """Build what is missing or changed, commit, and return the opened bundle.
 
     `processes`: 1, or 2 for two graphs at a time, each with half of the threads; the bundle's files are the same. A
-    program that asks for 2 starts under `if __name__ == "__main__":`, because the second process imports it.
+    program that asks for 2 starts under `if __name__ == "__main__":`, because the second process imports it. `beside`:
+    that process, where it has begun already; it ends here.
 
     Raises CheckpointError, BundleError, OutputError; ParityError when a graph is wrong, which is then not kept.
     """
@@ -163,7 +169,11 @@ def build_bundle(
     fingerprint = functools.cache(source.fingerprint)
     writer = BundleWriter(config.bundle, preset=config.preset)
     threads = max(available_cores() // processes, 1)
-    beside = Beside(_exporter, config, threads) if processes > 1 else None
+    if processes > 1:
+        beside = (beside or Beside(*IMPORTED)).becomes(_exporter, config, threads)
+    elif beside is not None:
+        beside.stop()
+        beside = None
     with beside or contextlib.nullcontext():
         if not config.bundle.exists():  # what this refuses leaves no empty folder
             writer.check()
@@ -205,7 +215,7 @@ def _build(
     parts = [step for step in left if step.graph.shares]  # of the weights' file of another, which is to be there
     two = beside is not None and len(left) > 1
     if two:  # the longest first, so that none of these is begun last
-        cost = graph_parameters(config)
+        cost = graph_parameters(config.model, config.graphs())
         whole.sort(key=lambda step: -cost[step.name])
     with (
         modules_hidden() if left else contextlib.nullcontext(),
@@ -310,21 +320,6 @@ def still_good(writer: BundleWriter, records: Mapping[str, GraphRecord]) -> dict
         if plans:
             kept[folder] = replace(engines, plans=plans)
     return kept
-
-
-def graph_parameters(config: BuildConfig) -> dict[str, int]:
-    """By graph: how many parameters its networks have. How long its export takes, and how much memory, grows with it.
-
-    Of a graph in 8 bits none: it is not exported of a network."""
-
-    @functools.cache
-    def count(network: str) -> int:
-        return sum(parameter.numel() for parameter in config.model.build(network).parameters())
-
-    return {
-        name: 0 if graph.quantized else sum(count(network) for network in graph.networks)
-        for name, graph in config.graphs().items()
-    }
 
 
 def reference(config: BuildConfig) -> Reference:

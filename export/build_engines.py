@@ -21,6 +21,8 @@ from engines.plans import PlanOptions
 from engines.safe_output import check_folder
 from export.models import MODELS, find_model
 from export.plans.plan_steps import PlanConfig
+from export.two_processes.beside import Beside
+from export.two_processes.choice import IMPORTED, begins_early, graph_parameters, usual_processes
 from export.weights.own import WeightsChoice
 from hp_trt.commands.options import Debug, Json, folder
 from hp_trt.config import LAST_GPU, one_of
@@ -142,21 +144,24 @@ def build(
     plans = plan_config(family, capability, options, only=only, parity=parity, device_id=device)
     if preset is None:
         _check_is_what_was_asked(bundle, {"precision": asked, "size": size, "frames": frames})
-    graphs = graph_config(
-        preset,
-        bundle,
-        chosen,
-        precision=asked or ("fp16" if families.find(family).plans_for == "gpu" else "fp32"),
-        size=size,
-        frames=frames,
-        only=only,
-        parity=parity and graph_parity,
-        reuse=reuse,
-        quantize=quantize,
-        calibration=calibrate,
-    )
-    with Reporter(as_json=json) as report:
-        _carry_out(report, bundle, graphs, plans, parity=parity, processes=processes, dry_run=dry_run, start_s=start_s)
+    with _beside(None if dry_run or processes else preset, bundle) as beside, Reporter(as_json=json) as report:
+        graphs = graph_config(
+            preset,
+            bundle,
+            chosen,
+            precision=asked or ("fp16" if families.find(family).plans_for == "gpu" else "fp32"),
+            size=size,
+            frames=frames,
+            only=only,
+            parity=parity and graph_parity,
+            reuse=reuse,
+            quantize=quantize,
+            calibration=calibrate,
+        )
+        if dry_run:
+            return _report_dry_run(report, bundle, graphs, plans)
+        _report_notes(report, graphs, parity=parity)
+        _report_result(report, bundle, _run(bundle, graphs, plans, report, processes, beside), start_s)
 
 
 def plan_options(given: Mapping[str, Any]) -> PlanOptions:
@@ -236,6 +241,14 @@ def graph_config(
     )
 
 
+def _beside(preset: str | None, bundle: Path) -> Beside:
+    """The second process of a build, which imports PyTorch already where a build of `preset` will want it."""
+    beside = Beside(*IMPORTED)
+    if preset is not None and begins_early(preset, bundle):
+        beside.start()
+    return beside
+
+
 def _check_preset(preset: str | None, family: str, *, exporting: bool) -> None:
     """Only plans are built without one. `exporting`: whether an option asks for graphs."""
     if preset is None and (exporting or not families.find(family).has_plans):
@@ -265,25 +278,6 @@ def _check_is_what_was_asked(bundle: Path, asked: Mapping[str, str | int | None]
             )
 
 
-def _carry_out(
-    report: Reporter,
-    bundle: Path,
-    graphs: BuildConfig | None,
-    plans: PlanConfig | None,
-    *,
-    parity: bool,
-    processes: int | None,
-    dry_run: bool,
-    start_s: float,
-) -> None:
-    """Build, or say what would be built. `start_s`: when the command began, by `time.perf_counter`."""
-    if dry_run:
-        return _report_dry_run(report, bundle, graphs, plans)
-    _report_notes(report, graphs, parity=parity)
-    counts = _run(bundle, graphs, plans, report, processes)
-    _report_result(report, bundle, counts, time.perf_counter() - start_s)
-
-
 def _report_dry_run(report: Reporter, bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None) -> None:
     from export.dry_run import dry_run
 
@@ -310,8 +304,9 @@ def _report_notes(report: Reporter, graphs: BuildConfig | None, *, parity: bool)
         report.note("graphs are not compared with their networks (--no-graph-parity)")
 
 
-def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, int, int]], seconds: float) -> None:
-    """`counts`: what `_run` returns. `seconds`: what the command took."""
+def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, int, int]], start_s: float) -> None:
+    """`counts`: what `_run` returns. `start_s`: when the command began, by `time.perf_counter`."""
+    seconds = time.perf_counter() - start_s
     text = ", ".join(
         f"{total} {what}{'s' * (total != 1)}, {built} built and {total - built} reused" for what, built, total in counts
     )
@@ -328,17 +323,21 @@ def _report_result(report: Reporter, bundle: Path, counts: Sequence[tuple[str, i
 
 
 def _run(
-    bundle: Path, graphs: BuildConfig | None, plans: PlanConfig | None, report: Reporter, processes: int | None
+    bundle: Path,
+    graphs: BuildConfig | None,
+    plans: PlanConfig | None,
+    report: Reporter,
+    processes: int | None,
+    beside: Beside,
 ) -> list[tuple[str, int, int]]:
-    """Build; ("graph" or "plan", how many were built, how many there are) for both."""
+    """Build; ("graph" or "plan", how many were built, how many there are) for both. `beside`: the second process."""
     counts = []
     on_progress, built = _progress(report)
     if graphs is not None:
-        from export.build import build_bundle, graph_parameters
-        from export.two_processes.choice import usual_processes
+        from export.build import build_bundle
 
-        processes = processes or usual_processes([*graph_parameters(graphs).values()])
-        result = build_bundle(graphs, on_progress, processes=processes)
+        processes = processes or usual_processes([*graph_parameters(graphs.model, graphs.graphs()).values()])
+        result = build_bundle(graphs, on_progress, processes=processes, beside=beside)
         for path, option in graphs.user_files().items():
             report.note(f"{path} stays where it is: give it to hp-trt animate ({option})")
         counts.append(("graph", built["graph"], len(result.manifest.graphs)))

@@ -385,7 +385,7 @@ class Runtime:
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
             with (
-                self._opener(driving.locator, {}).session(portrait, profile, stages=stages) as session,
+                self._opener(driving.locator, {}).session(portrait, profile, stages=stages, warm=False) as session,
                 closing(animate_clip(session, driving.frames.timed(stages))) as made,
             ):
                 for frame, time_s in made:

@@ -6,7 +6,7 @@ the plans' own table says which engine runs each graph, and in what precision.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from engines.bundle import Bundle
 from engines.checked_files import ahead, check_files, read_checked
 from engines.cores import available_cores
 from engines.errors import BundleError, EngineMismatch, InputError
+from engines.host_memory import ENOUGH_TO_SHARE
 from engines.manifest import build_command, mending, plan_command
 from engines.plan_choice import choose_plans, find_here
 from engines.spec import NetworkSpec, plain_name
@@ -106,11 +107,20 @@ class OpenGraphs:
         in_bf16 = {roles[r] for r in self._in_bf16 if r in roles} if profile.precision == "bf16" else set()
         ways = {name: (name, name in beside, name in in_bf16) for name in roles.values()}
         missing = [name for name, way in ways.items() if self._found(*way) is None]
-        for name, file, weights, bf16 in self._files(missing, in_bf16):
-            spec = self._bundle.spec(name)
-            threads = live_threads(spec, self._config.threads) if name in beside else None
-            session = self._backend.load(spec, file, weights, threads=threads, bf16=bf16)
-            self._opened.callback(session.close)
+        with ExitStack() as fresh:
+            made = {}
+            files = self._files(missing, in_bf16)
+            for name, file, weights, bf16 in files:
+                spec = self._bundle.spec(name)
+                threads = live_threads(spec, self._config.threads) if name in beside else None
+                try:
+                    made[name] = self._backend.load(spec, file, weights, threads=threads, bf16=bf16)
+                except Exception as error:
+                    files.throw(error)  # which knows whether a file is damaged
+                    raise
+                fresh.callback(made[name].close)
+            self._opened.push(fresh.pop_all())  # behind the last file all are what was built
+        for name, session in made.items():
             self._keep(session, *ways[name])
         opened = {name: found for name, way in ways.items() if (found := self._found(*way))}
         return opened | {role: opened[name] for role, name in roles.items()}
@@ -147,8 +157,9 @@ class OpenGraphs:
                 'precision = "exported"'
             )
 
-    def _files(self, names: Sequence[str], in_bf16: Collection[str]) -> Iterator[_ToOpen]:
-        """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read."""
+    def _files(self, names: Sequence[str], in_bf16: Collection[str]) -> Generator[_ToOpen]:
+        """What is to be opened. The backend has the bytes of plans then, held against their hash as they were read;
+        weights of graphs are held against theirs by the end, which raises BundleError."""
         bundle, config = self._bundle, self._config
         for name in names:
             if name not in bundle:
@@ -159,8 +170,9 @@ class OpenGraphs:
                 )
         family = families.find(config.family)
         if not family.has_plans or not names:
-            bundle.check_graphs(names)
-            yield from (_ToOpen(name, bundle.model_path(name)) for name in names)
+            with bundle.checking_graphs(names):
+                for name in names:
+                    yield _ToOpen(name, bundle.model_path(name))
             return
         chosen = choose_plans(bundle, find_here(family, config.device_id), names)
         options = chosen.target.options
@@ -184,8 +196,9 @@ class OpenGraphs:
         tables = {name: chosen.plans[name].engine for name in names}
         engines = {name: table.engine(bf16=name in in_bf16) for name, table in tables.items() if table}
         as_they_are = [name for name, engine in engines.items() if engine == "onnxruntime"]
-        bundle.check_graphs(as_they_are)
-        yield from (_ToOpen(name, bundle.model_path(name)) for name in as_they_are)
+        with bundle.checking_graphs(as_they_are):
+            for name in as_they_are:
+                yield _ToOpen(name, bundle.model_path(name))
         plans = []
         for name in names:
             if name not in as_they_are:
@@ -203,6 +216,14 @@ def option_for(graph: str, added_by: Mapping[str, str]) -> str:
 
 
 def live_threads(spec: NetworkSpec, threads: int | None) -> int:
-    """How many of the CPU's threads a graph has that runs beside others: half of them denoise."""
+    """How many of the CPU's threads a graph has that runs beside others: half of them denoise, where they are shared
+    out; of few, all."""
     whole = threads or available_cores()
-    return max(1, whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4)
+    if not shared_out(whole):
+        return whole
+    return whole // 2 if spec.repeated and spec.lane == "denoise" else whole // 4
+
+
+def shared_out(threads: int | None) -> bool:
+    """Whether graphs that run beside each other have a share of the CPU's threads each, and do not slow each other."""
+    return (threads or available_cores()) >= ENOUGH_TO_SHARE

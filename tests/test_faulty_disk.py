@@ -59,7 +59,7 @@ def is_whole(ended):
     assert Bundle.open(folder).model_path("a").read_bytes() == b"new a"
     assert not (folder / ".build").exists() and len(list((folder / "onnx").iterdir())) == 2
 at_every_write(folder, lambda: make_bundle_with_plans(folder, a=b"new a", b=b"same b"), prepare=prepare,
-               is_whole=is_whole)
+               is_whole=is_whole, every=every)
 """,
     "a new bundle": """
 from engines.bundle import Bundle
@@ -132,7 +132,7 @@ def is_whole(ended):
     assert set(os.listdir(folder)) <= {"talk.mp4", "talk.mp4.resume"}, os.listdir(folder)
     render(folder, chunks=2, crop=False, mode="resume")  # goes on
     assert out.read_bytes() == new and os.listdir(folder) == ["talk.mp4"]
-at_every_write(folder, lambda: render(folder, chunks=2, crop=False), prepare=prepare, is_whole=is_whole)
+at_every_write(folder, lambda: render(folder, chunks=2, crop=False), prepare=prepare, is_whole=is_whole, every=every)
 """,
     "a sample": """
 from hp_trt.sample import write_driving, write_sample
@@ -144,7 +144,7 @@ def is_whole(ended):
         len(list(VideoReader(path))) if path.suffix == ".mp4" else path.suffix == ".png" or json.loads(path.read_text())
     assert len(names) == 8 or not ended
 at_every_write(folder, lambda: write_sample(folder, frames=1),
-               prepare=lambda: shutil.rmtree(folder, ignore_errors=True), is_whole=is_whole)
+               prepare=lambda: shutil.rmtree(folder, ignore_errors=True), is_whole=is_whole, every=every)
 """,
     "what a training writes": """
 import torch
@@ -179,9 +179,18 @@ at_every_write(folder, lambda: write_weights(final, states, preset="pocket"), pr
 LONG = ("a sample", "a bundle", "a long render")  # hundreds of builds, and of encoded videos
 
 
-@pytest.mark.parametrize(
-    "what", [pytest.param(what, marks=pytest.mark.slow if what in LONG else ()) for what in PROGRAMS]
-)
-def test_a_failing_disk_leaves_old_or_new_and_is_told(what, tmp_path):
-    writes = run_on_a_faulty_disk(BEGIN + PROGRAMS[what], tmp_path / "disk").split()
+def ways(what: str) -> list:
+    """What is long fails at each write in one of two ways with every change, and in both where that is heavy."""
+    if what not in LONG:
+        return [pytest.param(what, 1, id=what)]
+    return [
+        pytest.param(what, 2, id=what, marks=pytest.mark.slow),
+        pytest.param(what, 1, id=f"{what} in both ways", marks=pytest.mark.heavy),
+    ]
+
+
+@pytest.mark.parametrize(("what", "every"), [way for what in PROGRAMS for way in ways(what)])
+def test_a_failing_disk_leaves_old_or_new_and_is_told(what, every, tmp_path):
+    program = f"every = {every}\n{BEGIN}{PROGRAMS[what]}"
+    writes = run_on_a_faulty_disk(program, tmp_path / "disk").split()
     assert int(writes[0]) >= 3, "the disk was not asked"

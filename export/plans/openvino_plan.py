@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,24 +52,29 @@ def build_openvino_plan(
         choice = EngineChoice(exported="onnxruntime", threads=backend.threads, why_not=str(error)[:1000])
         return OpenVinoPlan(choice=choice, parity=record.parity)
     spec = record.spec
-    sessions: dict[Engine, Session] = {"onnxruntime": backend.load(spec, onnx), "openvino": backend.load(spec, out)}
-    if backend.has_bf16:
-        sessions["openvino-bf16"] = backend.load(spec, out, bf16=True)
     parity: dict[str, float] = {}
     why_not = "" if backend.has_bf16 else "this CPU has no products in bf16"
-    if compare:
-        parity = _compare(manifest, record, backend, sessions["openvino"], "openvino", onnx, reference)
-        try:
-            if "openvino-bf16" in sessions:
-                found = _compare(manifest, record, backend, sessions["openvino-bf16"], "bf16", onnx, reference)
-                parity |= {f"bf16_{kind}": found[kind] for kind in ("max", "rms")}
-        except ParityError as error:
-            why_not = f"not in bf16: {error}"[:1000]
-            sessions.pop("openvino-bf16").close()
-    sizes = {name: limits.opt for name, limits in spec.ranges.items()}
-    choice = faster(by_turns(spec, sessions, sizes), sizes=sizes, threads=backend.threads)
-    for session in sessions.values():
-        session.close()
+    with ExitStack() as opened:
+
+        def opening(path: Path, **how: bool) -> Session:
+            session = backend.load(spec, path, **how)
+            opened.callback(session.close)
+            return session
+
+        sessions: dict[Engine, Session] = {"onnxruntime": opening(onnx), "openvino": opening(out)}
+        if backend.has_bf16:
+            sessions["openvino-bf16"] = opening(out, bf16=True)
+        if compare:
+            parity = _compare(manifest, record, backend, sessions["openvino"], "openvino", onnx, reference)
+            try:
+                if "openvino-bf16" in sessions:
+                    found = _compare(manifest, record, backend, sessions["openvino-bf16"], "bf16", onnx, reference)
+                    parity |= {f"bf16_{kind}": found[kind] for kind in ("max", "rms")}
+            except ParityError as error:
+                why_not = f"not in bf16: {error}"[:1000]
+                sessions.pop("openvino-bf16").close()
+        sizes = {name: limits.opt for name, limits in spec.ranges.items()}
+        choice = faster(by_turns(spec, sessions, sizes), sizes=sizes, threads=backend.threads)
     if not choice.plan_is_used:
         out.unlink()
     return OpenVinoPlan(choice=replace(choice, why_not=why_not), parity=parity)

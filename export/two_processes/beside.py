@@ -8,6 +8,7 @@ to tell, and errors as they are. It ends with the process that started it, howev
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -29,13 +31,15 @@ Work = Callable[[Any, Announce], Any]  # a task, and whom to tell how far it is,
 class Beside:
     """The second process, from `start` or the first task on; a context manager, at whose end it is gone, done or not.
 
-    `make(*arguments)` is called there, and returns what does a task. It, its arguments, tasks and results are pickled.
+    `imports`: modules that it imports at once, while this process imports the same and finds out what is to be done.
+    That is said by `becomes`, before the first task.
     """
 
-    def __init__(self, make: Callable[..., Work], *arguments: Any) -> None:
+    def __init__(self, *imports: str) -> None:
         spawning = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         self._pipe, self._theirs = spawning.Pipe()
-        self._process = spawning.Process(target=_serve, args=(self._theirs, make, arguments), daemon=True)
+        self._process = spawning.Process(target=_serve, args=(self._theirs, imports), daemon=True)
+        self._what: tuple[Callable[..., Work], tuple[Any, ...]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -48,11 +52,28 @@ class Beside:
     def start(self) -> None:
         """Begin, where it has not begun: its imports take seconds."""
         if self._process.pid is None:
-            self._process.start()
+            with _interrupts_held():
+                self._process.start()
             self._theirs.close()  # it is the other's alone, and ends with it
+            self._tell()
+
+    def becomes(self, make: Callable[..., Work], *arguments: Any) -> Self:
+        """`make(*arguments)` is called there, and returns what does a task. All of these are pickled, and results too.
+
+        Raises InternalError where the process has died."""
+        assert self._what is None, "it is something already"
+        self._what = make, arguments
+        self._tell()
+        return self
+
+    def _tell(self) -> None:
+        if self._what is not None and self._process.pid is not None:
+            with self._alive():
+                self._pipe.send(self._what)
 
     def do(self, task: Any, announce: Announce) -> Any:
         """The result of a task. Raises what the task raised there; InternalError where the process has died."""
+        assert self._what is not None, "it does not know what to do with a task"
         self.start()
         with self._alive():
             self._pipe.send(task)
@@ -140,7 +161,18 @@ def share_out(tasks: Sequence[Any], here: Work, beside: Work, announce: Callable
     return [made[number] for number in range(len(tasks))]
 
 
-def _serve(pipe: Connection, make: Callable[..., Work], arguments: tuple[Any, ...]) -> None:
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end, and for ever in a process that is begun inside: it ignores them once it can."""
+    resource_tracker.ensure_running()  # which would begin inside, and let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(pipe: Connection, imports: Sequence[str]) -> None:
     """The second process: does tasks until nobody sends any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both, and is for the one that started this
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -149,8 +181,11 @@ def _serve(pipe: Connection, make: Callable[..., Work], arguments: tuple[Any, ..
     # would be there after a kill, and be complained of.
     multiprocessing.set_start_method("fork", force=True)
     try:
+        for module in imports:
+            importlib.import_module(module)
+        make, arguments = pipe.recv()
         work = make(*arguments)
-    except BaseException as error:
+    except BaseException as error:  # that nobody is there any more too: then nobody hears of it
         failed = error  # Python forgets an error at the end of its block
 
         def work(task: Any, announce: Announce) -> Any:

@@ -18,6 +18,7 @@ from engines.manifest import GraphRecord
 from export.graphs.build_graph import SharedNetworks, build_graph
 from export.graphs.graph import Graph
 from export.graphs.graph_steps import GraphStep
+from export.two_processes.choice import IMPORTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def graph_exporter(
 
 def hide_modules() -> None:
     """From now on a search for garbage passes by what libraries are made of: half a second, once or twice a graph."""
-    for heavy in ("torch._dynamo", "onnxscript.optimizer"):  # most of what an export loads
+    for heavy in IMPORTED:
         importlib.import_module(heavy)
     gc.collect()
     gc.freeze()

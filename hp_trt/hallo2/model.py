@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
@@ -54,6 +54,7 @@ class Hallo2:
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
         self._manifest, self._backend, self._graphs = bundle.manifest, backend, graphs
+        self._warmed: set[Hashable] = set()
         self._separator = None if config.vocals is None else open_separator(config.vocals)
         self._embed = None if config.arcface is None else open_raw_arcface(config.arcface)
 
@@ -115,6 +116,7 @@ class Hallo2:
             clip=self._manifest.frames,
             after=after if isinstance(after, TalkStream) else None,
             notes=() if self._separator is None else (_NOT_LIVE,),
+            warmed=self._warmed,
         )
 
     def work(self, profile: Profile, frames: int) -> Work:

@@ -8,7 +8,7 @@ the latency is a clip, these 80 ms, and the computing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -24,14 +24,17 @@ from runtime.hallo2.clips import ChainState, MadeClip, chain
 from runtime.hallo2.conditions import Conditions
 from runtime.hallo2.live_speech import LiveSpeech
 from runtime.hallo2.motion_frames import first_motion
+from runtime.hallo2.presets import SAMPLES_PER_FRAME
 from runtime.hallo2.sampling import Sampling
+from runtime.hallo2.speech import RADIUS
 
 
 class TalkStream:
     """A `hp_trt.live.stream.Stream`. Sessions by role: those of `runtime.hallo2.clips.chain` and of the speech.
 
     `after`: the stream that it takes the place of. It goes on with the samples that wait there, with the speech so far
-    and, where the portrait is the same, with the last frames of its last clip.
+    and, where the portrait is the same, with the last frames of its last clip. `warmed`: the kinds of stream whose
+    graphs have run, kept by whoever makes several over the same sessions.
     """
 
     held = faceless = 0
@@ -46,6 +49,7 @@ class TalkStream:
         clip: int,
         after: TalkStream | None = None,
         notes: Sequence[str] = (),
+        warmed: set[Hashable] | None = None,
     ) -> None:
         self.concurrent = backend.concurrent
         self._backend, self._sessions = backend, sessions
@@ -57,6 +61,25 @@ class TalkStream:
         self._before = after  # until its clips are done
         self._state: ChainState | None = None
         self._clips: Iterator[MadeClip] | None = None
+        self._warmed = set() if warmed is None else warmed
+        self._kind: Hashable = (frozenset(map(id, sessions.values())), replace(sampling, seed=0))
+
+    def warm_up(self) -> None:
+        """Make the first clip of silence, in a step, or in two where the second run of a shape is captured.
+
+        The speech encoder has another shape with every clip until its context is full: it is run with the first one.
+        """
+        if self._kind in self._warmed:
+            return
+        self._warmed.add(self._kind)
+        backend, sessions, silence = self._backend, self._sessions, np.zeros(SAMPLES_PER_FRAME, np.float32)
+        speech = LiveSpeech(backend, sessions, clip=self._clip)
+        tokens = speech.tokens([silence] * self._clip, np.tile(silence, RADIUS))
+        given: dict[str, Any] = {"conditions": self._conditions, "audio_tokens": [tokens], "ahead": False}
+        chain(backend, sessions, sampling=self._sampling, **given)  # embeds all its steps; no clip of it is asked for
+        few = replace(self._sampling, steps=min(self._sampling.steps, 2 if backend.asynchronous else 1))
+        for _ in next(chain(backend, sessions, sampling=few, **given)).frames:
+            pass
 
     @property
     def queued(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Hashable, Mapping
 from dataclasses import fields
 from fractions import Fraction
 from typing import ClassVar
@@ -65,6 +65,7 @@ class HunyuanPortrait:
         self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs
         embed = open_arcface(config.arcface) if config.arcface else no_identity
         own = self._manifest.weights.get("source") == OWN_SOURCE
+        self._warmed: set[Hashable] = set()
         self._portraits = PortraitEncoder(backend, graphs.sessions, self._manifest.geometry, embed, drawn=own)
 
     def roles(self, profile: Profile) -> Mapping[str, str]:
@@ -151,8 +152,9 @@ class HunyuanPortrait:
             sampling=self._sampling(profile),
             windows=profile.windows,
             side_px=self._manifest.geometry["crop_px"],
+            warmed=self._warmed,
         )
-        if self._backend.asynchronous:  # on a CPU the first windows take as long as the others
+        if self._backend.asynchronous:  # a change of profile too: the stream before runs on meanwhile
             stream.warm_up()
         return stream
 

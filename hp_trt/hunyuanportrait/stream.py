@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -25,7 +26,8 @@ from runtime.streams import Guard
 class PortraitStream(DrivenByPictures):
     """A `hp_trt.live.stream.Stream`. Sessions by role: those of `LiveLoop`, `motion` and `decoder`.
 
-    `crops` and `guard` outlive a stream: the next one goes on where the face was. Raises what `LiveLoop` raises.
+    `crops` and `guard` outlive a stream: the next one goes on where the face was. `warmed`: the kinds of stream whose
+    graphs have run, kept by whoever makes several over the same sessions. Raises what `LiveLoop` raises.
     """
 
     def __init__(
@@ -39,9 +41,13 @@ class PortraitStream(DrivenByPictures):
         sampling: Sampling,
         windows: LiveWindows,
         side_px: int,
+        warmed: set[Hashable] | None = None,
     ) -> None:
         self.concurrent = backend.concurrent
         self.crops = crops
+        # What a device captures has the stream's own buffers in it; elsewhere what a first run finds is the sessions'.
+        self._warmed = set() if warmed is None or backend.asynchronous else warmed
+        self._kind: Hashable = (frozenset(map(id, sessions.values())), windows, replace(sampling, seed=0))
         self._backend, self._motion = backend, sessions["motion"]
         self.guard = guard or (Guard(backend) if backend.asynchronous else None)  # of motion tokens
         self._new_loop = partial(LiveLoop, backend, sessions, sampling=sampling, windows=windows, side_px=side_px)
@@ -49,15 +55,19 @@ class PortraitStream(DrivenByPictures):
         self._loop, self._decoder = self._new_loop(identity=encoded(portrait).identity), self._new_decoder()
 
     def warm_up(self) -> None:
-        """Run three windows of black pictures that leave no trace: their loop and their decoder are thrown away.
+        """Run the first windows of black pictures, with a loop and a decoder that are thrown away.
 
-        A graph's first run of a shape loads its kernels, where need be compiles them, and finds its memory; the second
-        is captured. Both would else hold up the first windows of a session, whose frames come meanwhile.
+        A graph's first run of a shape loads its kernels, where need be compiles them, and finds its memory; on a device
+        the second is captured. All of it would else hold up the first windows of a session, whose frames come
+        meanwhile. A window of each shape is two, a third is the second one's shape again.
         """
+        if self._kind in self._warmed:
+            return
+        self._warmed.add(self._kind)
         loop, decoder = self._new_loop(identity=self._loop.identity), self._new_decoder()
         nobody = Guard(self._backend)  # nothing looks at what is made of nothing
         size = tuple(int(dim) for dim in self._motion.spec.input("face_images").dims[1:])
-        for _ in range(3):
+        for _ in range(3 if self._backend.asynchronous else 2):
             images = np.zeros((loop.wanted, *size), np.float32)
             tokens = encode_motion(
                 self._backend, self._motion, face_images=images, pose_images=images, head_id=0, exp_id=0, guard=nobody

@@ -42,7 +42,9 @@ class LiveOpener:
         queue_in: int | None = None,
         queue_out: int | None = None,
         stages: Stages,
+        warm: bool = True,
     ) -> LiveSession:
+        """`warm`: whether graphs run once before the first frame is taken, which pays where frames come meanwhile."""
         most_in = None if queue_in is None else arguments.whole("queue_in", queue_in, least=1)
         most_out = None if queue_out is None else arguments.whole("queue_out", queue_out, least=1)
         one_of("policy", policy, POLICIES)
@@ -53,6 +55,8 @@ class LiveOpener:
             )
         with self.turns.taken():
             stream = self.open(portrait, profile, None)
+            if warm:
+                stream.warm_up()
             session = LiveSession(
                 stream,
                 portrait,

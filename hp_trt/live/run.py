@@ -212,7 +212,7 @@ class _Run:
             if not self._sink.watched():
                 self._ended = f"{self._sink.name} was closed"
                 return
-            self.status.tick(self._session.stats, self.feeder.notes)
+            self.status.tick(lambda: self._session.stats, self.feeder.notes)
             try:
                 frame = self._session.pull(timeout_s=_TICK_S)
             except TimeoutError:

@@ -4,9 +4,7 @@
 
 Three threads, one a stage, with bounded queues between them: while a window is denoised, the one before is decoded and
 the next one's frames are cropped. Where graphs do not run from several threads at once, their stages take turns at
-them. On TensorRT a turn is only queueing: stages wait outside of it for what was queued, and streams overlap. On a CPU
-of a few cores a turn has all of them, and what overlaps is the rest: reading, cropping, turning into pixels, pasting,
-writing.
+them. On TensorRT a turn is only queueing: stages wait outside of it for what was queued, and streams overlap.
 
 What is late is decided at the two ends, by the policy: a frame waits there, or is dropped and counted. Frames between
 them are at most a window in each stage, so latency is bounded by the queues, never by how long a session has run.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hp_trt.console import Reporter
@@ -21,8 +21,8 @@ class Status:
         self.start_s = self._told_s = time.monotonic()
         self._noted: set[str] = set()
 
-    def tick(self, stats: LiveStats, notes: Iterable[str] = ()) -> None:
-        """Call as often as you like: once a second something is said.
+    def tick(self, read: Callable[[], LiveStats], notes: Iterable[str] = ()) -> None:
+        """Call as often as you like: once a second the stats are read, and something is said.
 
         `notes` are those of the moment. The session's own count, and are told when it has ended.
         """
@@ -31,6 +31,7 @@ class Status:
             return
         self._told_s = now_s
         self.note(notes)
+        stats = read()
         self._report.status(line(stats), seconds=round(now_s - self.start_s, 3), **facts(stats))
 
     def note(self, texts: Iterable[str]) -> None:

@@ -29,6 +29,10 @@ class Stream(Protocol):
     def queued(self) -> int:
         """How many driving frames may wait for it, where nobody says."""
 
+    def warm_up(self) -> None:
+        """Whoever opens it: run each graph with the shapes of the first windows, leaving no trace in what follows, so
+        that the first frames do not wait for what a graph does once. Nothing where the graphs have run so already."""
+
     def new_frames(self, window: int) -> int:
         """How many frames window number `window`, from 0, takes in and gives out."""
 

@@ -25,6 +25,7 @@ from hp_trt.media.audio_track import AudioTrack, naming_sound
 from hp_trt.media.clock import FALLBACK_RATE
 from hp_trt.media.sound_carrier import CannotCarry
 from hp_trt.media.video import VideoInfo
+from hp_trt.media.yuv_frames import BT601, YuvFrames
 
 # Without mbtree (bits for what later frames copy): x264's AVX-512 code for it gives another file on each run, even on
 # one thread (9 files in 10 runs on an AMD EPYC; without it 1, byte for byte that of AVX2). Files grow by a fifth.
@@ -38,7 +39,6 @@ SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _LEFT = "Nothing was left behind, and what had that name before is untouched"
 _TICKS_PER_S = 90_000  # at least: finer than any camera's clock
 _LARGEST_SIDE = 16384  # pixels, of libx264
-BT601 = 6  # FFmpeg's number for SMPTE 170M, what swscale converts RGB to
 
 
 class VideoWriter:
@@ -62,9 +62,7 @@ class VideoWriter:
         rate: Fraction = FALLBACK_RATE,
         quick: bool = False,
     ) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self.path, self._quick, self._reformatter = Path(path), quick, VideoReformatter()
+        self.path, self._quick, self._frames = Path(path), quick, YuvFrames()
         self._rate = driving.rate if driving else rate
         self._ticks = Ticks(self._rate, driving.time_base if driving else Fraction(0))
         self._time_base = time_base(self._rate)
@@ -84,7 +82,7 @@ class VideoWriter:
         """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"this video has frames of {self._size} (width, height), got an array {image.shape}")
-        frame = yuv_frame(image, self._reformatter)
+        frame = self._frames.frame(image)
         frame.pts = self._ticks.at(time_s)
         frame.time_base = self._time_base
         frame.duration = self._ticks.period
@@ -208,7 +206,7 @@ class Ticks:
 def add_h264(container: Any, size: tuple[int, int], rate: Fraction, *, threads: int = 0, quick: bool = False) -> Any:
     """PyAV's stream for pictures of `size` (width, height) in an open container, with a result's settings.
 
-    It counts in `time_base(rate)` and takes what `yuv_frame` makes. `threads`: of the encoder, which cuts a picture in
+    It counts in `time_base(rate)` and takes what `YuvFrames` makes. `threads`: of the encoder, which cuts a picture in
     as many slices, so that another number gives other bytes; 0: what the cores suggest, and one of a `quick` encoder
     where that keeps up.
     """
@@ -242,17 +240,3 @@ def time_base(rate: Fraction) -> Fraction:
     if rate.numerator > _TICKS_PER_S:  # a mean of varying times: no grid to keep
         return Fraction(1, _TICKS_PER_S)
     return Fraction(1, rate.numerator * -(-_TICKS_PER_S // rate.numerator))
-
-
-def yuv_frame(image: np.ndarray, reformatter: Any = None) -> Any:
-    """(H, W, 3) uint8 RGB as PyAV's frame in yuv420p, BT.601; an odd side is padded by repeating its last pixel.
-
-    `reformatter`: a `VideoReformatter` to use again, which saves setting up the conversion each time.
-    """
-    import av
-
-    if image.shape[0] % 2 or image.shape[1] % 2:
-        image = np.pad(image, [(0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)], mode="edge")
-    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-    convert = reformatter.reformat if reformatter else av.VideoFrame.reformat
-    return convert(frame, format="yuv420p", dst_colorspace=BT601)

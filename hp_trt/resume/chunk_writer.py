@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from engines.part_file import PartFile
-from hp_trt.media.video_writer import add_h264, time_base, yuv_frame
+from hp_trt.media.video_writer import add_h264, time_base
+from hp_trt.media.yuv_frames import YuvFrames
 
 # The encoder cuts a picture in as many slices: a run that goes on with more cores, or fewer, makes the same bytes.
 _THREADS = 4
@@ -27,7 +28,7 @@ class ChunkWriter:
 
         self._time_base = time_base(rate)
         self._period = round(1 / rate / self._time_base)  # ticks
-        self._frames = 0
+        self._frames, self._yuv = 0, YuvFrames()
         self._container: Any = None
         self._part = PartFile(path)
         try:
@@ -40,7 +41,7 @@ class ChunkWriter:
 
     def write(self, image: np.ndarray) -> None:
         """Append (H, W, 3) uint8 RGB."""
-        frame = yuv_frame(image)
+        frame = self._yuv.frame(image)
         frame.pts, frame.time_base, frame.duration = self._frames * self._period, self._time_base, self._period
         for packet in self._stream.encode(frame):
             self._container.mux(packet)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from hp_trt.media.sound_carrier import CannotCarry
-from hp_trt.media.video_writer import BT601, ONE_THREAD_PIXELS, yuv_frame
+from hp_trt.media.video_writer import ONE_THREAD_PIXELS
+from hp_trt.media.yuv_frames import BT601, YuvFrames
 from hp_trt.streams.sound import LiveSound, WaitingSound
 
 # Without lookahead or frames from the future, every picture leaves when it comes. The cores have better work than the
@@ -46,9 +47,7 @@ class Recording:
         sound: Any = None,
         waiting: WaitingSound | None = None,
     ) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._container, self._reformatter = container, VideoReformatter()
+        self._container, self._frames = container, YuvFrames()
         self._period_s = 1 / rate
         stream = container.add_stream("libx264", rate=rate, options=dict(_X264))
         stream.width, stream.height = width + width % 2, height + height % 2
@@ -87,7 +86,7 @@ class Recording:
 
         if self._start_s is None:
             self._start_s = self._next_keyframe_s = time_s
-        frame = yuv_frame(image, self._reformatter)
+        frame = self._frames.frame(image)
         frame.pts = max(round((time_s - self._start_s) / _CLOCK), self._last_pts + 1)
         frame.time_base = _CLOCK
         if time_s >= self._next_keyframe_s:

@@ -13,7 +13,7 @@ from engines.errors import OutputError
 from engines.foreign import reason
 from hp_trt.media.clock import SteadyClock
 from hp_trt.media.opening import UNKNOWN_PROTOCOL
-from hp_trt.media.video_writer import yuv_frame
+from hp_trt.media.yuv_frames import YuvFrames
 from hp_trt.streams.pipes import PipeWriter
 from hp_trt.streams.recording import INTERLEAVE, Recording, closed_quietly
 from hp_trt.streams.sink import Shape
@@ -82,6 +82,7 @@ class Y4mPipe:
         self.notes: list[str] = []
         self._clock: SteadyClock | None = None
         self._start_s: Fraction | None = None
+        self._frames = YuvFrames()
         self._count = 0
         self._last = b""
 
@@ -99,7 +100,7 @@ class Y4mPipe:
         if self._start_s is None:
             self._start_s = time_s
         number = round((time_s - self._start_s) * self._rate)
-        picture = b"FRAME\n" + yuv_frame(image).to_ndarray().tobytes()
+        picture = b"FRAME\n" + self._frames.frame(image).to_ndarray().tobytes()
         with _pipe_ends():
             while self._last and self._count < number:
                 self._writer.write(self._last)

@@ -26,7 +26,7 @@ def main(
     first: Annotated[int, typer.Option(help="The number of the first case: a single one again with --cases 1.")] = 0,
     only: Annotated[list[str] | None, typer.Option(help=f"Families: {', '.join(FAMILIES)}.")] = None,
     jobs: Annotated[int, typer.Option(help="Commands at once.")] = available_cores(),
-    kills: Annotated[int, typer.Option(help="Kills of each of five commands, in place of cases.")] = 0,
+    kills: Annotated[int, typer.Option(help="Kills of each of eight commands, in place of cases.")] = 0,
 ) -> None:
     """Attack the commands with cases made of a seed; exit code 1 when anything was wrong."""
     chosen = {name: FAMILIES[name] for name in only or FAMILIES}

@@ -21,8 +21,9 @@ from pathlib import Path
 from engines.bundle import Bundle
 from engines.errors import HpTrtError
 from tests.attack.case import seen, torn
-from tests.attack.media_cases import animate, live
+from tests.attack.media_cases import animate, live, talk
 from tests.attack.seeds import Seeds
+from tests.hp_trt.hallo2.sounds import tone, write_sound
 
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # A few steps of each phase: of a real training everything but the patience.
@@ -34,6 +35,7 @@ _TRAINING = (
     "--motion-steps=3",
     "--denoiser-steps=3",
 )
+_SPEECH_S = 0.5
 _TRAINING_MORE = ("--made=1", "--decoder-steps=3", "--threads=1", "--json")
 
 
@@ -124,6 +126,7 @@ def _whole_run(victim: Victim, folder: Path) -> Iterator[str]:
     for place, _, files in os.walk(folder):
         for name in files:
             hidden = (name.startswith(".") and name != ".lock") or name.endswith((".part", ".tmp"))
+            hidden = hidden or place.endswith(".resume")  # of a run that is over nothing is kept
             if hidden and not victim.kept(name):
                 yield f"left: {Path(place, name).relative_to(folder)}"
 
@@ -136,16 +139,22 @@ def _clip(seeds: Seeds, folder: Path) -> Victim:
 
 def _kept_clip(seeds: Seeds, folder: Path) -> Victim:
     words, outputs = animate(seeds, folder, steps=5)
-    first: list[str] = []
+    return Victim(words=("hp_trt", *words, "--resume"), outputs=(), seconds=3.0, good=_the_same(outputs[0]))
 
-    def good() -> str:
-        if why := _all_whole(outputs)():
-            return why
-        first.append(seen(outputs[0]))
-        outputs[0].unlink()
-        return "" if first[-1] == first[0] else "the result is not that of the first run"
 
-    return Victim(words=("hp_trt", *words, "--resume"), outputs=(), seconds=3.0, good=good)
+def _speech(seeds: Seeds, folder: Path) -> Victim:
+    words, outputs = talk(seeds, folder, audio=_longer_speech(folder), steps=5)
+    return Victim(words=("hp_trt", *words), outputs=outputs, seconds=4.0, good=_all_whole(outputs))
+
+
+def _kept_speech(seeds: Seeds, folder: Path) -> Victim:
+    words, outputs = talk(seeds, folder, audio=_longer_speech(folder), steps=5)
+    return Victim(words=("hp_trt", *words, "--resume"), outputs=(), seconds=4.0, good=_the_same(outputs[0]))
+
+
+def _longer_speech(folder: Path) -> Path:
+    """Of several clips, each begun with frames of the one before."""
+    return write_sound(folder / "speech.wav", tone(_SPEECH_S, rate=16_000), 16_000)
 
 
 def _stream(seeds: Seeds, folder: Path) -> Victim:
@@ -201,6 +210,20 @@ def _training(seeds: Seeds, folder: Path) -> Victim:
     return Victim(words=words, outputs=(weights,), seconds=15.0, good=good)
 
 
+def _the_same(path: Path) -> Callable[[], str]:
+    """A whole file, which then goes, so that the next run makes it again: always the one that the first run made."""
+    first: list[str] = []
+
+    def good() -> str:
+        if why := _all_whole((path,))():
+            return why
+        first.append(seen(path))
+        path.unlink()
+        return "" if first[-1] == first[0] else "the result is not that of the first run"
+
+    return good
+
+
 def _all_whole(paths: tuple[Path, ...]) -> Callable[[], str]:
     def good() -> str:
         for path in paths:
@@ -217,6 +240,8 @@ _VICTIMS = {
     "build": _build,
     "animate": _clip,
     "animate --resume": _kept_clip,
+    "animate --audio": _speech,
+    "animate --audio --resume": _kept_speech,
     "live": _stream,
     "evaluate": _evaluation,
     "train": _training,

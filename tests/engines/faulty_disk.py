@@ -44,19 +44,20 @@ def at_every_write(
     *,
     prepare: Callable[[], Any] = lambda: None,
     is_whole: Callable[[bool], Any],
+    every: int = 1,
     most: int = 400,
 ) -> None:
     """Do `work` in `folder` once for each of its writes: it fails from there on (EIO), or once (ENOSPC).
 
     `prepare` comes before each. `is_whole` is told whether the work ended well, and looks at what is there: old or new.
-    Prints how many writes there were.
+    With `every` at 2 each write fails in one of the two ways alone. Prints about how many writes there were.
     """
     from engines.errors import DiskError, OutputError
 
     disk = ctypes.CDLL(None)
     number = 0
-    for code, for_ever in ((errno.EIO, 1), (errno.ENOSPC, 0)):
-        for number in range(most):
+    for first, (code, for_ever) in enumerate(((errno.EIO, 1), (errno.ENOSPC, 0))):
+        for number in range(first % every, most, every):
             prepare()
             disk.disk_arm(os.fsencode(folder), ctypes.c_long(number), code, for_ever)
             found: BaseException | None = None

@@ -47,6 +47,7 @@ class Brighter:
 
     def __init__(self, bundle, config, backend, graphs):
         self.backend = backend
+        self.streams = []
 
     @staticmethod
     def check_bundle(bundle):
@@ -78,7 +79,8 @@ class Brighter:
         )
 
     def stream(self, portrait, locator, profile, after=None):
-        return FakeStream(size=profile.windows.size, shown=portrait.encoded)
+        self.streams.append(FakeStream(size=profile.windows.size, shown=portrait.encoded))
+        return self.streams[-1]
 
 
 def of_model(name, bundle):
@@ -121,6 +123,14 @@ def test_a_second_model_streams(opened):
             session.push(picture(100), number)
         session.close()
         assert [int(frame.crop.max()) for frame in session] == [107] * 8
+
+
+def test_a_stream_is_warmed_up_before_frames_come_and_not_where_a_clip_waits_for_it(opened):
+    with opened("live") as runtime:
+        list(runtime.frames(picture(0), [picture(100)] * 5))
+        with runtime.live(picture(0)):
+            pass
+        assert [stream.warmed for stream in runtime.model.streams] == [0, 1]
 
 
 def test_what_stops_a_clip_of_a_live_profile_ends_its_threads_at_once(opened, tmp_path):

@@ -72,6 +72,42 @@ def test_profiles_share_what_both_need_and_all_of_it_is_closed_once(tmp_path):
     assert backend.closed == [name for name, _ in reversed(backend.loaded)]
 
 
+def test_damaged_weights_are_refused_though_they_are_hashed_while_graphs_are_opened(tmp_path):
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
+    weights = next(tmp_path.glob("onnx/motion-*/motion.onnx.data"))
+    weights.write_bytes(weights.read_bytes()[::-1])
+    for _ in range(2):  # nothing of the first time is used in the second
+        with pytest.raises(BundleError, match=r"motion\.onnx\.data was changed: sha256"):
+            opened.of(EXACT, roles(EXACT))
+        assert opened.sessions == {}
+    assert sorted(backend.closed) == sorted(name for name, _ in backend.loaded)
+    assert len(backend.loaded) == 2 * len(graphs(EXACT))
+
+
+def test_what_fails_for_damaged_weights_is_their_damage_and_else_is_itself(tmp_path, monkeypatch):
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
+
+    def refused(*arguments, **options):
+        raise EngineMismatch("it does not load")
+
+    monkeypatch.setattr(backend, "load", refused)
+    with pytest.raises(EngineMismatch, match="it does not load"):
+        opened.of(EXACT, roles(EXACT))
+    weights = next(tmp_path.glob("onnx/motion-*/motion.onnx.data"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"motion\.onnx\.data was changed: \d+ bytes"):
+        opened.of(EXACT, roles(EXACT))
+
+
+def test_a_damaged_graph_is_refused_before_anything_is_opened(tmp_path):
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
+    graph = next(tmp_path.glob("onnx/motion-*/motion.onnx"))
+    graph.write_bytes(graph.read_bytes()[::-1])
+    with pytest.raises(BundleError, match=r"motion\.onnx was changed: sha256"):
+        opened.of(EXACT, roles(EXACT))
+    assert backend.loaded == []
+
+
 def test_live_profiles_decode_beside_the_next_window(tmp_path):
     opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
     opened.of(EXACT, roles(EXACT))
@@ -89,11 +125,13 @@ def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselv
     assert threads == {name: live_threads(spec_of(name), 8) for name in beside}
 
 
-def test_half_of_the_threads_denoise_and_no_graph_has_none():
+def test_half_of_the_threads_denoise_and_where_they_are_few_each_graph_has_all_of_them():
     promise = spec_of("x")
     denoiser, decoder = replace(promise, repeated=True), replace(promise, repeated=True, lane="decode")
     assert [live_threads(graph, 8) for graph in (denoiser, decoder, promise)] == [4, 2, 2]
-    assert live_threads(promise, 1) == 1
+    assert [live_threads(graph, 4) for graph in (denoiser, decoder, promise)] == [2, 1, 1]
+    for few in (1, 2, 3):
+        assert [live_threads(graph, few) for graph in (denoiser, decoder, promise)] == [few] * 3
 
 
 @pytest.mark.usefixtures("no_onnx_runtime")

@@ -1,6 +1,6 @@
 """The shipped pocket weights on drawn clips: the numbers of docs/quality.md, kept.
 
-Half of the clips, in a few minutes on two cores; all of them: make test-quality.
+Half of the clips; all of them, long ones and those of fp16 too: make test-quality.
 
 Weights of your own: pytest tests/quality -m slow --weights FILE
 """
@@ -22,6 +22,7 @@ from tests.quality.limits import (
     FRAMES,
     HALF_FRAMES,
     LIMITS,
+    LONG,
     LONG_FRAMES,
     WHOLE,
     Limit,
@@ -34,14 +35,14 @@ from tests.quality.limits import (
 class Reports:
     """Each evaluation, made when it is first asked for."""
 
-    def __init__(self, weights: Path, seeds: Seeds, own: Path, bundle_of: Callable[..., Path]) -> None:
-        self._weights, self._seeds, self._own, self._bundle_of = weights, seeds, own, bundle_of
+    def __init__(self, weights: Path, seeds: Seeds, bundle_of: Callable[..., Path]) -> None:
+        self._weights, self._seeds, self._bundle_of = weights, seeds, bundle_of
         self.shipped = weights == shipped.POCKET
         self.bundle, self.report = cache(self._bundle), cache(self._report)
 
     def _bundle(self, precision: str) -> Path:
-        if self.shipped and precision == "fp32":
-            return self._own  # with the graphs of live mode, which were distilled from the shipped weights
+        if self.shipped and precision == "fp32":  # what export makes today, says tests/export/shipping
+            return shipped.bundle_folder(shipped.POCKET_BUNDLE)
         return self._bundle_of(preset="pocket", weights=self._weights, precision=precision, parity=False)
 
     def _report(self, name: str) -> Report:
@@ -66,18 +67,19 @@ class Reports:
 
 
 @pytest.fixture(scope="module")
-def reports(request, bundle_of, pocket_bundle) -> Reports:
+def reports(request, bundle_of) -> Reports:
     given = request.config.getoption("--weights", None)
     weights = Path(given or shipped.POCKET)
     if not weights.is_file():
         pytest.fail(f"there are no weights {weights}; train them (python -m export.train), or give --weights FILE")
-    return Reports(weights, WHOLE if request.config.getoption("--whole", False) else CHECKED, pocket_bundle, bundle_of)
+    return Reports(weights, WHOLE if request.config.getoption("--whole", False) else CHECKED, bundle_of)
 
 
 def one_limit(limit: Limit):
     """Limits of one report run on one worker; profiles stand beside clips that self makes."""
     group = "self" if limit.report == "profiles" else limit.report
-    return pytest.param(limit, id=limit.claim, marks=pytest.mark.xdist_group(f"quality-{group}"))
+    marks = [pytest.mark.xdist_group(f"quality-{group}"), *([pytest.mark.heavy] if limit.report in LONG else [])]
+    return pytest.param(limit, id=limit.claim, marks=marks)
 
 
 @pytest.mark.slow

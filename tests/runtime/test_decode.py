@@ -99,3 +99,14 @@ def test_pixels_are_truncated_and_clamped():
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
     assert pixels[0, :, 1].tolist() == [0, 0, 127, 254, 255, 255]
+
+
+def test_pixels_have_the_bits_of_the_released_formula_at_every_level_and_beside_it():
+    levels = (np.arange(256, dtype=np.float32) / 255 - np.float32(0.5)) * 2
+    near = [levels, np.nextafter(levels, np.float32(2)), np.nextafter(levels, np.float32(-2))]
+    rest = np.random.default_rng(0).uniform(-1.2, 1.2, 768).astype(np.float32)
+    frame = np.stack([*near, rest[:256], rest[256:512], rest[512:]]).reshape(3, 16, 32)
+    before = frame.copy()
+    released = (np.clip(frame / 2 + 0.5, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    np.testing.assert_array_equal(to_uint8(frame), released)
+    np.testing.assert_array_equal(frame, before)

@@ -25,6 +25,7 @@ from engines.spec import NetworkSpec, plain_name
 from hp_trt.measure.planning.pieces import CLIP_FRAMES, Piece
 from hp_trt.measure.planning.planned_model import PlannedModel, PlannedRoom
 from hp_trt.measure.planning.predict import Timed
+from hp_trt.open_graphs import shared_out
 from runtime.work import Call, Work
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def measure(
         name=runtime.backend.device,
         cores=available_cores(),
         memory_bytes=memory_bytes,
-        takes_turns=not runtime.backend.concurrent,
+        takes_turns=not (runtime.backend.concurrent and shared_out(runtime.config.threads)),
         graphs=graphs,
         pieces={},
         notes=(),

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from engines.backend import Session
 from engines.engine_choice import ENGINES
 from engines.errors import ParityError
 from engines.manifest import GraphRecord
@@ -75,6 +76,28 @@ def test_an_engine_that_is_wrong_is_refused_and_one_that_is_wrong_in_bf16_alone_
     wrong.add("openvino")
     with pytest.raises(ParityError, match="the openvino engine disagrees"):
         build(compare=True)
+
+
+def test_every_session_is_closed_whatever_becomes_of_the_plan(build, monkeypatch):
+    opened: list[Session] = []
+    load = OpenVinoBackend.load
+
+    def noted(*arguments, **how):
+        opened.append(load(*arguments, **how))
+        return opened[-1]
+
+    def wrong(*arguments):
+        raise ParityError("the engine disagrees")
+
+    monkeypatch.setattr(OpenVinoBackend, "load", noted)
+    build()
+    monkeypatch.setattr(openvino_plan, "_compare", wrong)
+    with pytest.raises(ParityError):
+        build(compare=True)
+    assert len(opened) >= 4  # with bf16, where this CPU has it, six
+    for session in opened:
+        with pytest.raises(AssertionError, match="is closed"):
+            session.run({"x": np.ones((1, 4), np.float32)})
 
 
 def test_a_group_norm_over_frames_that_are_counted_at_run_time_compiles(tmp_path):

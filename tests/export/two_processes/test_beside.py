@@ -61,7 +61,7 @@ def test_both_processes_work_and_results_keep_the_order_of_their_tasks():
         assert other_began.wait(60)  # so that neither can do it all alone
         return make()(task, announce)
 
-    with Beside(make) as beside:
+    with Beside().becomes(make) as beside:
         made = share_out(["a", "b", "c", "d"], here, beside.do, announce)
     assert [task for task, _ in made] == ["a", "b", "c", "d"]
     assert made[0][1] == os.getpid()
@@ -84,7 +84,7 @@ def test_what_goes_wrong_in_the_second_process_stops_the_first(kind, task, error
             announce("export")
             time.sleep(0.01)
 
-    with Beside(make, kind) as beside, pytest.raises(error, match=says):
+    with Beside().becomes(make, kind) as beside, pytest.raises(error, match=says):
         share_out(["first", task], here, beside.do, silent)
 
 
@@ -103,7 +103,7 @@ def test_what_goes_wrong_in_the_first_process_ends_the_second_whatever_it_does()
         assert began.wait(60)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), Beside(make) as beside:
+    with pytest.raises(KeyboardInterrupt), Beside().becomes(make) as beside:
         share_out(["first", "waits"], here, beside.do, announce)
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
@@ -113,21 +113,45 @@ def test_a_reader_who_goes_away_is_no_death_of_the_second_process():
     def tell(step, pid):
         raise BrokenPipeError("nobody reads standard output")
 
-    with Beside(make) as beside, pytest.raises(BrokenPipeError, match="nobody reads"):
+    with Beside().becomes(make) as beside, pytest.raises(BrokenPipeError, match="nobody reads"):
         beside.do("a", tell)
 
 
 def test_one_that_is_never_needed_is_never_started():
-    with Beside(make) as beside:
+    with Beside().becomes(make) as beside:
         pass
     assert beside._process.pid is None
+
+
+def test_what_it_is_for_may_be_said_while_it_imports():
+    with Beside("wave", __name__) as beside:  # `wave` is imported by nobody else
+        beside.start()
+        beside.becomes(imported)
+        assert beside.do("wave", lambda *words: None)
+
+
+def imported():
+    return lambda module, announce: module in sys.modules
+
+
+def test_one_that_cannot_import_says_so_when_it_gets_a_task():
+    with Beside("export.nothing").becomes(make) as beside, pytest.raises(ModuleNotFoundError, match=r"export\.nothing"):
+        beside.do("a", lambda *words: None)
+
+
+def test_ctrl_c_is_not_for_the_second_process_from_its_first_moment_on():
+    with Beside().becomes(make) as beside:
+        beside.start()
+        os.kill(beside._process.pid, signal.SIGINT)
+        assert beside.do("a", lambda *words, **facts: None)[0] == "a"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_the_second_process_ends_with_the_first():
     """Whoever reads what they print comes to its end when both are gone."""
     code = (
         "from export.two_processes.beside import Beside; from tests.export.two_processes.test_beside import make\n"
-        "Beside(make).do('waits', lambda step, pid: print(step, flush=True))"
+        "Beside().becomes(make).do('waits', lambda step, pid: print(step, flush=True))"
     )
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline() == "begun\n"

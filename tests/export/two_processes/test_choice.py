@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from export.build import BuildConfig, graph_parameters
-from export.two_processes.choice import usual_processes
+from export.build import BuildConfig
+from export.two_processes.choice import SURE, begins_early, graph_parameters, usual_processes
 
 GB = 10**9
 
 
 def parameters(preset, tmp_path, **options) -> list[int]:
-    return [*graph_parameters(BuildConfig(preset=preset, bundle=tmp_path, **options)).values()]
+    config = BuildConfig(preset=preset, bundle=tmp_path, **options)
+    return [*graph_parameters(config.model, config.graphs()).values()]
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,23 @@ def test_graphs_in_8_bits_are_made_of_other_graphs_and_weigh_nothing(tiny_preset
     plain = parameters(tiny_preset, tmp_path)
     assert parameters(tiny_preset, tmp_path, quantize=("int8",)) == [*plain, 0]
     assert sum(plain) > 0
+
+
+def test_the_second_process_begins_early_only_for_what_will_take_two(tmp_path):
+    for preset in SURE:
+        assert usual_processes(parameters(preset, tmp_path), cores=2, free_bytes=4 * GB) == 2
+        assert begins_early(preset, tmp_path, cores=2, free_bytes=4 * GB)
+        assert not begins_early(preset, tmp_path, cores=1, free_bytes=4 * GB)
+        assert not begins_early(preset, tmp_path, cores=2, free_bytes=2 * GB)
+    assert not begins_early("hunyuanportrait", tmp_path, cores=2, free_bytes=64 * GB)
+
+
+def test_nothing_begins_early_for_a_bundle_that_is_there(tmp_path):
+    (tmp_path / "manifest.json").touch()
+    assert not begins_early("pocket", tmp_path, cores=2, free_bytes=64 * GB)
+
+
+def test_choosing_does_not_import_what_it_is_about():
+    """The second process would begin seconds later."""
+    code = "import sys, export.build_engines; assert not {'torch', 'onnx'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,6 +6,7 @@ import json
 import shutil
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
 import av
 import numpy as np
@@ -15,7 +16,22 @@ from PIL import Image
 
 from hp_trt.media.contact_sheet import CELL_PX
 from hp_trt.media.video import VideoReader
+from hp_trt.sample import write_driving
 from tests.hp_trt.clips import contents
+
+
+@pytest.fixture(scope="module")
+def brief(tmp_path_factory) -> Path:
+    """A driving video of 3 frames with sound. Read only."""
+    path = tmp_path_factory.mktemp("brief") / "driving.mp4"
+    write_driving(path, seed=1, frames=3)
+    return path
+
+
+@pytest.fixture
+def briefly(animate, brief):
+    """`animate` with few frames, for what does not depend on how many there are."""
+    return lambda *more, **given: animate(*more, **{"driving": brief, **given})
 
 
 def test_a_portrait_moves_with_the_drivers_frames_rate_and_sound(animate, sample):
@@ -39,18 +55,18 @@ def test_a_contact_sheet_comes_with_the_result_if_asked_for(animate, sample):
     assert json.loads(ended.out.splitlines()[-1])["sheet"] == str(animate.folder / "s.png")
 
 
-def test_what_the_backend_has_to_say_is_told(animate, monkeypatch):
+def test_what_the_backend_has_to_say_is_told(briefly, monkeypatch):
     from engines.onnx_backend import OnnxBackend
 
     monkeypatch.setattr(OnnxBackend, "notes", ("vae_decoder runs without a CUDA graph: it cannot be captured",))
-    ended = animate()
+    ended = briefly()
     assert ended.code == 0
     assert ended.err.count("vae_decoder runs without a CUDA graph: it cannot be captured") == 1
 
 
-def test_the_same_seed_gives_the_same_file(animate):
-    animate("--seed=5", out=animate.folder / "a.mp4")
-    animate("--seed=5", out=animate.folder / "b.mp4")
+def test_the_same_seed_gives_the_same_file(animate, briefly):
+    briefly("--seed=5", out=animate.folder / "a.mp4")
+    briefly("--seed=5", out=animate.folder / "b.mp4")
     assert (animate.folder / "a.mp4").read_bytes() == (animate.folder / "b.mp4").read_bytes()
 
 
@@ -61,42 +77,39 @@ def test_json_is_a_line_an_event(animate):
     assert events[-1]["frames"] == 12
 
 
-@pytest.mark.parametrize("kind", ["exif", "rgba", "cmyk", "16-bit", "palette"])
-def test_every_kind_of_picture_moves(animate, sample, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["exif", "16-bit"])  # each kind by itself: tests/hp_trt/media/test_images.py
+def test_other_kinds_of_pictures_move(animate, briefly, sample, tmp_path, kind):
     picture = Image.open(sample[0]).convert("RGB")
-    path, options = tmp_path / ("p.jpg" if kind in ("exif", "cmyk") else "p.png"), {}
+    path, options = tmp_path / ("p.jpg" if kind == "exif" else "p.png"), {}
     if kind == "exif":
         options["exif"] = Image.Exif()
         options["exif"][0x112] = 6  # to be turned clockwise when shown
     made = {
         "exif": lambda: picture.rotate(90, expand=True),
-        "rgba": lambda: picture.convert("RGBA"),
-        "cmyk": lambda: picture.convert("CMYK"),
         "16-bit": lambda: Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257),
-        "palette": lambda: picture.quantize(64),
     }[kind]()
     made.save(path, **options)
-    assert animate(portrait=path).code == 0
+    assert briefly(portrait=path).code == 0
     assert contents(animate.out).size == picture.size
 
 
-def test_a_telephones_heic_moves_and_a_broken_colour_profile_is_told(animate, sample, tmp_path):
+def test_a_telephones_heic_moves_and_a_broken_colour_profile_is_told(animate, briefly, sample, tmp_path):
     picture = Image.open(sample[0]).convert("RGB")
     picture.info["icc_profile"] = b"no profile"
     pillow_heif.from_pillow(picture).save(tmp_path / "p.heic", quality=95, tile_size=128)
-    ended = animate(portrait=tmp_path / "p.heic")
+    ended = briefly(portrait=tmp_path / "p.heic")
     assert ended.code == 0, ended.err
     assert contents(animate.out).size == picture.size
     assert f"note: the colour profile of {tmp_path / 'p.heic'} cannot be used" in ended.err
 
 
-def test_of_several_faces_the_largest_moves_and_that_is_said(animate, sample, tmp_path):
+def test_of_several_faces_the_largest_moves_and_that_is_said(briefly, sample, tmp_path):
     one = Image.open(sample[0]).convert("RGB")
     two = Image.new("RGB", (one.width * 2, one.height))
     two.paste(one, (0, 0))
     two.paste(one.resize((one.width * 3 // 4, one.height * 3 // 4)), (one.width + 40, 60))
     two.save(tmp_path / "two.png")
-    assert "2 faces in" in animate(portrait=tmp_path / "two.png").err
+    assert "2 faces in" in briefly(portrait=tmp_path / "two.png").err
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -106,16 +119,16 @@ def test_the_shortest_videos_move(animate, hp_trt, tmp_path, frames):
     assert len(contents(animate.out).times_s) == frames
 
 
-def test_a_name_that_ffmpeg_would_take_for_a_protocol_is_a_name(animate, sample, tmp_path, monkeypatch):
+def test_a_name_that_ffmpeg_would_take_for_a_protocol_is_a_name(animate, brief, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(sample[1], "http:x.mp4")
+    shutil.copy(brief, "http:x.mp4")
     assert animate(driving="http:x.mp4", out="concat:o.mp4").code == 0
-    assert contents(tmp_path / "concat:o.mp4").sound == contents(sample[1]).sound
+    assert contents(tmp_path / "concat:o.mp4").sound == contents(brief).sound
 
 
-def test_names_may_hold_spaces_umlauts_and_quotes(animate, sample, tmp_path):
+def test_names_may_hold_spaces_umlauts_and_quotes(animate, brief, sample, tmp_path):
     portrait = shutil.copy(sample[0], tmp_path / "ö 日本 'p\".png")
-    driving = shutil.copy(sample[1], tmp_path / "http: ü.mp4")
+    driving = shutil.copy(brief, tmp_path / "http: ü.mp4")
     out = animate.folder / "-ö %d 日.mp4"
     assert animate(portrait=portrait, driving=driving, out=out).code == 0
     assert list(animate.folder.iterdir()) == [out]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engines.errors import InputError
+from engines.onnx_backend import OnnxSession
 from hp_trt import Runtime
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.hallo2.portrait_encoder import encoded
@@ -167,3 +168,23 @@ class Mirrored:
             points = np.array([[width - px, py] for px, py in face.landmarks])[[1, 0, 2, 4, 3]]
             made.append(replace(face, box=(width - x - w, y, w, h), landmarks=points, parts=None, mesh=None))
         return made
+
+
+def test_a_session_has_run_each_graph_in_the_shapes_of_its_first_clip_before_that_is_said(
+    runtime, portrait, monkeypatch
+):
+    runtime.model._warmed.clear()
+    runs: list[tuple] = []
+
+    def run(session, inputs, outputs=None, plain=OnnxSession.run):
+        runs.append((session.spec.name, *(inputs[tensor.name].shape for tensor in session.spec.inputs)))
+        return plain(session, inputs, outputs)
+
+    monkeypatch.setattr(OnnxSession, "run", run)
+    with runtime.live(portrait, queue_in=20, queue_out=20) as session:
+        before = set(runs)
+        assert len(runs) < 40, "a step of the denoiser, not all of them"
+        runs.clear()
+        assert len(shown(session, speech(CLIP + 2), cut=FRAME)) == CLIP + 2
+    assert {name for name, *_ in runs} == {name for name, *_ in before} and runs[0] in before
+    assert {run for run in runs if run[0] != "speech_encoder"} <= before  # which hears more with every clip

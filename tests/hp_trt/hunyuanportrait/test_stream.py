@@ -170,3 +170,34 @@ def test_a_portrait_of_another_model_is_refused():
     backend = FakeBackend()
     with pytest.raises(InputError, match="this portrait was encoded by another model than this bundle's"):
         open_stream(backend).change(fake_stream.portrait(3))
+
+
+def test_after_warming_up_no_graph_meets_a_shape_for_the_first_time_and_frames_are_the_same():
+    backend = FakeBackend()
+    sessions, warmed = sessions_of(backend), set()
+    stream = open_stream(backend, sessions=sessions, warmed=warmed)
+    stream.warm_up()
+    met = {role: [*session.runs] for role, session in sessions.items()}
+    assert all(met.values())
+    made = animated(stream, pictures_of(LEVELS))
+    for role, session in sessions.items():
+        later = [run for run in session.runs[len(met[role]) :] if run not in met[role]]
+        # What is left over at a stream's end comes when no frame waits behind it.
+        assert {next(iter(run.values()))[0] for run in later} <= {len(LEVELS) % 4, len(LEVELS) % 4 + 2}, role
+    for ours, plain in zip(made, plain_crops(LEVELS), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+
+
+def test_streams_of_a_kind_warm_their_sessions_up_once_unless_a_device_captures_each():
+    for asynchronous, runs in ((False, [2, 2, 4]), (True, [3, 6, 9])):
+        backend = FakeBackend()
+        backend.asynchronous = asynchronous
+        sessions, warmed, found = sessions_of(backend), set(), []
+        for seed, steps in ((1, 2), (2, 2), (1, 1)):
+            stream = open_stream(
+                backend, sessions=sessions, warmed=warmed, sampling=replace(SAMPLING, seed=seed, steps=steps)
+            )
+            stream.warm_up()
+            stream.warm_up()
+            found.append(len(sessions["motion"].runs))
+        assert found == runs, asynchronous

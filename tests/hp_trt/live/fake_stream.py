@@ -39,6 +39,10 @@ class FakeStream(DrivenByPictures):
     faceless: int = 0
     notes: tuple[str, ...] = ("a fake",)
     asked: list[int] = field(default_factory=list)
+    warmed: int = 0
+
+    def warm_up(self):
+        self.warmed += 1
 
     @property
     def queued(self):

@@ -71,6 +71,23 @@ class Counted(FakeStream):
         return self._counted(super().begin, latents)
 
 
+def test_a_frame_leaves_before_the_next_one_of_its_window_is_made():
+    taken = threading.Event()
+
+    class OneByOne(FakeStream):
+        def frames(self, begun):
+            first, *others = begun
+            yield first
+            assert taken.wait(PATIENCE_S), "the first frame was kept until the others are made"
+            yield from others
+
+    with open_session(OneByOne()) as session:
+        push_all(session, LEVELS[:3])
+        first = session.pull(PATIENCE_S)
+        taken.set()
+        assert [frame.index for frame in (first, *pulled(session))] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("concurrent", [True, False])
 def test_frames_are_those_of_the_stream_each_with_its_drivers_time(concurrent):
     stream = Counted(concurrent=concurrent, before_denoise=lambda: time.sleep(0.005))

@@ -26,6 +26,10 @@ def clock(monkeypatch):
     return clock
 
 
+def unread() -> LiveStats:
+    raise AssertionError("stats are dear, a percentile of 600 frames: they are read when they are told")
+
+
 def test_the_line_says_speed_latency_queue_and_drops():
     stats = fake_stats(pushed=100, dropped_in=3, dropped_out=1, queued_in=7, queued_out=2, held=5, late=True)
     beginning, end = line(stats).split(" | queue ")
@@ -43,11 +47,11 @@ def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypat
     monkeypatch.setattr(sys, "stderr", terminal)
     report = Reporter(bars=False)
     status = Status(report)
-    status.tick(fake_stats())
+    status.tick(unread)
     assert terminal.getvalue() == ""  # not even a second
     for _ in range(2):
         clock.now_s += 2
-        status.tick(fake_stats(notes=("7 of 9 frames",)), notes=["the light is poor"])
+        status.tick(lambda: fake_stats(notes=("7 of 9 frames",)), notes=["the light is poor"])
     report.result("done")
     text = terminal.getvalue()
     assert text.count("the light is poor") == 1 and "7 of 9" not in text
@@ -58,7 +62,7 @@ def test_on_a_terminal_one_line_is_replaced_and_gone_before_the_result(monkeypat
 def test_without_a_terminal_nothing_is_said_but_notes(capsys, clock):
     status = Status(Reporter(bars=False))
     clock.now_s += 2
-    status.tick(fake_stats())
+    status.tick(fake_stats)
     assert capsys.readouterr() == ("", "")
 
 

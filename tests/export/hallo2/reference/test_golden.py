@@ -50,7 +50,8 @@ def assert_keys(case: Case, network: nn.Module, prefix: str) -> None:
         assert {prefix + key: list(value.shape) for key, value in network.state_dict().items()} == manifest
 
 
-@golden_cases(kind="network", targets=["reference_unet"], folder=HALLO2_FOLDER)
+# At full size every change holds our own nets to these cases, and the released program to the small ones.
+@golden_cases(kind="network", targets=["reference_unet"], folder=HALLO2_FOLDER, long=["reference_unet"])
 @torch.no_grad()
 def test_the_reference_unet_fills_the_banks_of_its_golden_case(case_name):
     case = load(case_name)

@@ -126,7 +126,8 @@ def unets():
     held.clear()
 
 
-@golden_cases(kind="network", targets=["unet"])
+# At full size every change holds our own module to these cases, and the released program to the small ones.
+@golden_cases(kind="network", targets=["unet"], long=["unet"])
 @torch.no_grad()
 def test_unet_matches_its_golden_case(case_name, unets):
     case = load_case(case_name)

@@ -56,7 +56,8 @@ def decoders(clock):
             return backend.session(graph, run)
 
         model = SimpleNamespace(work=lambda profile, frames: profile_work(profile, MODEL.sampling, frames))
-        runtime = SimpleNamespace(backend=backend, profile=find_profile("exact"), model=model)
+        config = SimpleNamespace(threads=None)
+        runtime = SimpleNamespace(backend=backend, profile=find_profile("exact"), model=model, config=config)
         return runtime, {name: session(name, takes) for name, takes in seconds.items()}
 
     return make

@@ -25,9 +25,19 @@ PRESET = f"What is trained: {' or '.join(STAGES)}."
 STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, stages in STAGES.items()) + "."
 WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
 
+# Options that say how much: of every preset, and of each alone, with the amount's name.
+SHARED = ("clips", "frames", "workers")
+_POCKET = ("autoencoder_steps", "motion_steps", "denoiser_steps", "made", "decoder_steps")
+_TALK = ("sentences", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps")
+AMOUNTS: Mapping[str, Mapping[str, str]] = {
+    "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
+    "talk_pocket": {name: name for name in _TALK},
+}
+
 
 @app.command()
 def train(
+    context: typer.Context,
     folder: command.RunFolder,
     preset: Annotated[str, typer.Option(help=PRESET)] = "pocket",
     stage: Annotated[list[str] | None, typer.Option(help=STAGE)] = None,
@@ -53,7 +63,7 @@ def train(
         int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket goes through by itself.")
     ] = None,
     steady_steps: command.Count = None,
-    talk_steps: command.Count = None,
+    unet_steps: command.Count = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
@@ -68,38 +78,28 @@ def train(
         raise InputError(f"there is no preset {preset!r} that is trained; there are {', '.join(STAGES)}")
     wanted = command.chosen_stages(stage, STAGES[preset])
     command.check_written(folder, out, {})
-    shared = command.given(clips=clips, frames=frames, workers=workers)
-    of_pocket = command.given(
-        driving_clips=drivers,
-        autoencoder_steps=autoencoder_steps,
-        motion_steps=motion_steps,
-        denoiser_steps=denoiser_steps,
-        made=made,
-        decoder_steps=decoder_steps,
-    )
-    of_talk = command.given(
-        sentences=sentences,
-        speech_steps=speech_steps,
-        lips_steps=lips_steps,
-        rolled=rolled,
-        steady_steps=steady_steps,
-        talk_steps=talk_steps,
-    )
-    own, others = (of_pocket, of_talk) if preset == "pocket" else (of_talk, of_pocket)
-    if others:
-        named = " and ".join("--" + {"driving_clips": "drivers"}.get(n, n).replace("_", "-") for n in others)
-        raise InputError(f"{named} {'is' if len(others) == 1 else 'are'} not of {preset}; leave it out")
+    amounts = _amounts(preset, context.params)
     from export.training.files import make_run_folder
 
     half = preset == "pocket" if half is None else half
     settings = command.run_settings(folder, device=device, threads=threads, half=half, seed=seed, minutes=minutes)
     make_run_folder(folder)
-    stages, write = _training(preset, {**shared, **own}, settings)
+    stages, write = _training(preset, amounts, settings)
     with Reporter(as_json=json) as report:
         if command.walk(report, wanted, stages) and "write" in wanted:
             target = out or folder / f"{preset}.safetensors"
             write(target)
             report.result(f"{target}: {target.stat().st_size / 1e6:.1f} MB", out=target, complete=True)
+
+
+def _amounts(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of the preset's amounts, by their names. Raises InputError for an amount of another preset."""
+    given = command.given(**options)
+    if others := [name for other, own in AMOUNTS.items() if other != preset for name in own if name in given]:
+        named = " and ".join("--" + name.replace("_", "-") for name in others)
+        raise InputError(f"{named} {'is' if len(others) == 1 else 'are'} not of {preset}; leave it out")
+    names = {**{name: name for name in SHARED}, **AMOUNTS[preset]}
+    return {amount: given[name] for name, amount in names.items() if name in given}
 
 
 def _training(

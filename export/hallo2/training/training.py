@@ -65,7 +65,7 @@ class Amounts:
     lips_steps: int = 6000
     rolled: int = 120  # of the clips, gone through by the net itself
     steady_steps: int = 6000
-    talk_steps: int = 4000
+    unet_steps: int = 4000
     workers: int = 1  # processes that draw, and that share the batches of the last phase
 
     def __post_init__(self) -> None:
@@ -220,7 +220,7 @@ class Training:
     def talk_phase(self) -> TalkPhase:
         """From where the last place ended. Raises InputError where what it learns from is missing."""
         modules = self._plain("steady")
-        return TalkPhase(modules, self._windows(modules, self._numbers()), self.amounts.talk_steps)
+        return TalkPhase(modules, self._windows(modules, self._numbers()), self.amounts.unet_steps)
 
     @property
     def _settings(self) -> Settings:

@@ -116,7 +116,7 @@ def test_amounts_that_do_not_fit_are_refused(tmp_path, amounts, says):
     [
         (["--preset", "hallo2"], "there is no preset 'hallo2' that is trained; there are pocket, talk_pocket"),
         (["--preset", "talk_pocket", "--drivers", "3"], "--drivers is not of talk_pocket"),
-        (["--talk-steps", "3"], "--talk-steps is not of pocket"),
+        (["--unet-steps", "3"], "--unet-steps is not of pocket"),
         (["--preset", "talk_pocket", "--stage", "motion"], "there is no stage 'motion'; there are sentences, speech"),
         (["--preset", "talk_pocket", "--stage", "speech"], "no sentences are drawn yet"),
         (["--preset", "talk_pocket", "--stage", "seen"], "the stage vae is not complete"),

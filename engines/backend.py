@@ -64,6 +64,7 @@ class Backend(Protocol):
     name: str  # "onnxruntime"
     device: str  # for people: "CPU, 2 threads"
     asynchronous: bool  # work goes on after the call that queued it: then it pays to queue ahead
+    calls: int  # of graphs, that a loop may have run at one time, from as many threads, where they are independent
     concurrent: bool  # different sessions may run from different threads at once; else one thread at a time
 
     @property
@@ -83,14 +84,15 @@ class Backend(Protocol):
         weights: Path | None = None,
         *,
         threads: int | None = None,
+        calls: int = 1,
         bf16: bool = False,
     ) -> Session:
         """Open the graph or plan at `path`. `weights`: the graph to read them from, for a plan that carries none.
 
         The caller has checked the hashes of what is read here: of a plan that of its bytes, which `prepare` gave.
 
-        `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them. `bf16`: with
-        products in bfloat16, where `has_bf16`.
+        `threads`: how many of the CPU's its runs may take, where it runs on one. None: all of them. `calls`: so many of
+        its runs may go on at one time, and share these threads. `bf16`: with products in bfloat16, where `has_bf16`.
         """
         ...
 

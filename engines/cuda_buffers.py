@@ -32,6 +32,7 @@ class CudaBuffers:
     """Streams and memory of one device. Raises EngineMismatch where memory runs out."""
 
     asynchronous = True
+    calls = 1
     concurrent = False
 
     def __init__(self, driver: Driver, *, trace: bool = False) -> None:

@@ -19,10 +19,16 @@ from engines.spec import NetworkSpec, TensorSpec
 ENOUGH_TO_SHARE = 4
 
 
+# Of a clip so many windows and chunks run at one time, each with its part of the threads: two calls with a core each
+# are done before two with two cores, one after the other. More of them take more memory, and wait for one another.
+CALLS = 2
+
+
 class HostMemory:
     """What of `engines.backend.Backend` is about memory and streams, where both are the host's."""
 
     asynchronous = False
+    calls = 1
     has_bf16 = False
     notes: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from engines.backend import Buffer
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
 from engines.file_names import utf8_name
-from engines.host_memory import ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
+from engines.host_memory import CALLS, ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
 from engines.spec import NetworkSpec, plain_name
 
 families.load(families.ONNXRUNTIME)  # where it is missing, the error says what to install; `import` would not
@@ -55,6 +55,7 @@ class OnnxBackend(HostMemory):
         self.provider = provider
         self.threads = checked_threads(threads)
         self.device_id = device_id
+        self.calls = CALLS if provider == "cpu" and self.threads >= CALLS else 1
         self._spins = spins  # threads that wait for the next operation of a graph keep their core
         self.device = cpu_words(self.threads) if provider == "cpu" else f"CUDA device {device_id}"
         ort.set_default_logger_severity(3)
@@ -71,6 +72,7 @@ class OnnxBackend(HostMemory):
         weights: Path | None = None,
         *,
         threads: int | None = None,
+        calls: int = 1,
         bf16: bool = False,
     ) -> OnnxSession:
         """Open a graph, which brings its own weights.
@@ -78,10 +80,9 @@ class OnnxBackend(HostMemory):
         Raises EngineMismatch when it does not load on this provider, BundleError when it is not what `spec` says.
         """
         assert not bf16, "ONNX Runtime has no products in bf16"
+        options = self._options((threads or self.threads) // calls, spec.name)
         try:
-            session = ort.InferenceSession(
-                utf8_name(path), self._options(threads or self.threads, spec.name), providers=self._provider_options()
-            )
+            session = ort.InferenceSession(utf8_name(path), options, providers=self._provider_options())
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise EngineMismatch(
                 f"{path} does not load in ONNX Runtime {ort.__version__} on {self.device}: {_first_line(error)}; "
@@ -141,7 +142,7 @@ def cuda_options(device_id: int = 0) -> dict[str, str]:
 
 
 class OnnxSession:
-    """One graph, opened by `OnnxBackend.load`. Not for use from two threads at once.
+    """One graph, opened by `OnnxBackend.load`. On a CPU it may run from several threads at once.
 
     `keep_inputs_on`: the device, by its kind and number, where inputs have memory of their own that stays; None: they
     are read where they are.

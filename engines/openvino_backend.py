@@ -6,9 +6,11 @@ Which of a bundle's graphs it opens, and which ONNX Runtime, is said by the bund
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from engines import families
 from engines.backend import Buffer, Session
 from engines.errors import BundleError, EngineMismatch, InternalError
 from engines.file_names import utf8_name
-from engines.host_memory import ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
+from engines.host_memory import CALLS, ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
 from engines.spec import NetworkSpec
 
 if TYPE_CHECKING:  # imported where a graph is given to it
@@ -42,6 +44,7 @@ class OpenVinoBackend(HostMemory):
     def __init__(self, *, threads: int | None = None) -> None:
         self._openvino = families.load(families.OPENVINO)
         self.threads = checked_threads(threads)
+        self.calls = CALLS if self.threads >= CALLS else 1
         self.concurrent = self.threads >= ENOUGH_TO_SHARE
         self.device = f"{cpu_words(self.threads)}, OpenVINO {self._openvino.__version__.partition('-')[0]}"
         self._core = self._openvino.Core()
@@ -56,6 +59,7 @@ class OpenVinoBackend(HostMemory):
         weights: Path | None = None,
         *,
         threads: int | None = None,
+        calls: int = 1,
         bf16: bool = False,
     ) -> Session:
         """Open a plan with OpenVINO, or a .onnx file with ONNX Runtime.
@@ -67,12 +71,12 @@ class OpenVinoBackend(HostMemory):
 
             # Asleep where they wait: for a tenth of a second after a graph they would take cores from OpenVINO's.
             self._onnx = self._onnx or OnnxBackend(threads=self.threads, spins=False)
-            return self._onnx.load(spec, path, threads=threads)
+            return self._onnx.load(spec, path, threads=threads, calls=calls)
         assert not bf16 or self.has_bf16, "OpenVINO would take float32 in the place of bf16, and not say so"
         content = self._prepared.pop(path, None)
         plan = np.fromfile(path, np.uint8) if content is None else np.frombuffer(content, np.uint8)
         plan = np.require(plan, requirements="W")  # OpenVINO takes no other, and writes into none
-        options = self._options(threads or self.threads, bf16=bf16)
+        options = self._options(threads or self.threads, calls=calls, bf16=bf16)
 
         def open_plan() -> Any:
             try:
@@ -111,11 +115,11 @@ class OpenVinoBackend(HostMemory):
         """See `engines.backend.Backend.prepare`."""
         self._prepared[path] = content
 
-    def _options(self, threads: int, *, bf16: bool) -> dict[str, Any]:
+    def _options(self, threads: int, *, calls: int = 1, bf16: bool) -> dict[str, Any]:
         return {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",  # its own default is bf16, where the CPU has it
             "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,  # one call at a time: a frame's latency counts
+            "NUM_STREAMS": calls,  # each has its part of the threads
             "PERFORMANCE_HINT": "LATENCY",
             # Sessions that run beside each other would be pinned to the same cores.
             "ENABLE_CPU_PINNING": False,
@@ -123,7 +127,7 @@ class OpenVinoBackend(HostMemory):
 
 
 class OpenVinoSession:
-    """One plan, opened by `OpenVinoBackend.load`. Not for use from two threads at once.
+    """One plan, opened by `OpenVinoBackend.load`. It may run from several threads at once.
 
     OpenVINO 2026.4 settles some of a plan's work by the shapes of its first call: one that had begun with one frame
     gave noise for 25. So calls in which a run-time dimension is 1 have the plan opened once more for themselves, at the
@@ -133,7 +137,9 @@ class OpenVinoSession:
     def __init__(self, spec: NetworkSpec, openvino: Any, open_plan: Callable[[], Any], path: Path) -> None:
         self.spec = spec
         self._openvino, self._open_plan, self._is_open = openvino, open_plan, True
-        self._requests: dict[frozenset[str], Any] = {}  # by the run-time dimensions that are 1
+        self._models: dict[frozenset[str], Any] = {}  # by the run-time dimensions that are 1
+        self._requests: dict[frozenset[str], list[Any]] = {}  # those that nobody uses, likewise
+        self._lock = Lock()
         opened = open_plan()
         ports = (("inputs", opened.inputs, spec.inputs), ("outputs", opened.outputs, spec.outputs))
         for kind, found, promised in ports:
@@ -151,11 +157,13 @@ class OpenVinoSession:
         # OpenVINO writes into none of them, and takes none that it could not write into.
         held = {t.name: np.require(array_of(inputs[t.name]), requirements=["C", "W"]) for t in self.spec.inputs}
         results = {t.name: output_array(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
-        request = self._request(frozenset(name for name, size in sizes.items() if size == 1))
         try:
-            for name, array in (held | results).items():
-                request.set_tensor(name, self._openvino.Tensor(array, shared_memory=True))
-            request.infer()
+            with self._request(frozenset(name for name, size in sizes.items() if size == 1)) as request:
+                for name, array in (held | results).items():
+                    request.set_tensor(name, self._openvino.Tensor(array, shared_memory=True))
+                request.infer()
+        except EngineMismatch:
+            raise
         except Exception as error:
             raise InternalError(f"{self.spec.name} failed in OpenVINO: {_last_line(error)}") from error
         return dict(results)
@@ -163,12 +171,17 @@ class OpenVinoSession:
     def close(self) -> None:
         self._is_open, self._unused = False, None
         self._requests.clear()
+        self._models.clear()
 
-    def _request(self, ones: frozenset[str]) -> Any:
-        if ones not in self._requests:
-            opened, self._unused = self._unused or self._open_plan(), None
-            self._requests[ones] = opened.create_infer_request()
-        return self._requests[ones]
+    @contextmanager
+    def _request(self, ones: frozenset[str]) -> Iterator[Any]:
+        with self._lock:
+            if ones not in self._models:
+                self._models[ones], self._unused = self._unused or self._open_plan(), None
+            free = self._requests.setdefault(ones, [])
+            request = free.pop() if free else self._models[ones].create_infer_request()
+        yield request
+        free.append(request)
 
 
 def _last_line(error: Exception) -> str:

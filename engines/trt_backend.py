@@ -98,6 +98,7 @@ class TrtBackend(CudaBuffers):
         weights: Path | None = None,
         *,
         threads: int | None = None,
+        calls: int = 1,
         bf16: bool = False,
     ) -> TrtSession:
         """Open the plan at `path`, whose hash the caller has checked; `weights`: the graph of a stripped plan.

@@ -112,6 +112,7 @@ class Model(Protocol):
     options: ClassVar[frozenset[str]]  # of `SamplingOptions`, those that it knows
     profiles: ClassVar[Profiles]
     streamed: ClassVar[frozenset[str]]  # roles that the threads of a live session run
+    beside: ClassVar[frozenset[str]]  # roles of a clip that run beside one another, and beside themselves
     in_bf16: ClassVar[frozenset[str]]  # roles that a profile's precision is about
     added_by: ClassVar[Mapping[str, str]]  # graphs that not every bundle has -> the build's option that adds them
 

@@ -6,11 +6,11 @@ the plans' own table says which engine runs each graph, and in what precision.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from engines import families
 from engines.backend import Backend, Session
@@ -48,6 +48,9 @@ def open_backend(config: RuntimeConfig, bundle: Path) -> Backend:
     return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
 
 
+Replaced = TypeVar("Replaced", bound=Session)
+
+
 class _ToOpen(NamedTuple):
     """One graph."""
 
@@ -61,14 +64,23 @@ class UsesGraphs(Protocol):
     """What of `hp_trt.model.Model` says how its graphs are opened."""
 
     streamed: ClassVar[frozenset[str]]
+    beside: ClassVar[frozenset[str]]
     in_bf16: ClassVar[frozenset[str]]
     added_by: ClassVar[Mapping[str, str]]
+
+
+class _Way(NamedTuple):
+    """How a graph is opened."""
+
+    threads: int | None = None  # None: all
+    calls: int = 1
+    bf16: bool = False
 
 
 class OpenGraphs:
     """The sessions of one bundle on one backend, each opened once. Closes them; the backend is the caller's.
 
-    `streamed`, `added_by`, `in_bf16`: as `hp_trt.model.Model` has them.
+    `streamed`, `beside`, `added_by`, `in_bf16`: as `hp_trt.model.Model` has them.
     """
 
     def __init__(
@@ -79,18 +91,20 @@ class OpenGraphs:
         *,
         streamed: Collection[str],
         added_by: Mapping[str, str],
+        beside: Collection[str] = (),
         in_bf16: Collection[str] = (),
     ) -> None:
         self._bundle, self._config, self._backend = bundle, config, backend
-        self._streamed, self._added_by, self._in_bf16 = streamed, added_by, in_bf16
-        self.sessions: dict[str, Session] = {}  # by graph; those of live stages have their threads to themselves
-        self._others: dict[tuple[str, bool, bool], Session] = {}  # by graph, whether it runs beside others, and in bf16
+        self._streamed, self._beside, self._added_by, self._in_bf16 = streamed, beside, added_by, in_bf16
+        self.sessions: dict[str, Session] = {}  # by graph: what has all threads, one call at a time
+        self._others: dict[tuple[str, _Way], Session] = {}  # opened in other ways
         self._opened = ExitStack()
 
     @classmethod
     def of_model(cls, model: type[UsesGraphs], bundle: Bundle, config: RuntimeConfig, backend: Backend) -> OpenGraphs:
         """Those of a bundle of `model`."""
-        return cls(bundle, config, backend, streamed=model.streamed, added_by=model.added_by, in_bf16=model.in_bf16)
+        roles = {"streamed": model.streamed, "beside": model.beside, "in_bf16": model.in_bf16}
+        return cls(bundle, config, backend, added_by=model.added_by, **roles)
 
     def of(self, profile: Profile, roles: Mapping[str, str]) -> dict[str, Session]:
         """The sessions that `profile` needs, opened where they were not: by graph, and by what the loops call them.
@@ -103,40 +117,72 @@ class OpenGraphs:
         live = profile.mode == "live"
         if live:  # a window is decoded while the next one is denoised; of a window, activations are small
             self._backend.overlap_decode()
-        beside = {roles[r] for r in self._streamed if r in roles} if live and self._backend.concurrent else set()
         in_bf16 = {roles[r] for r in self._in_bf16 if r in roles} if profile.precision == "bf16" else set()
-        ways = {name: (name, name in beside, name in in_bf16) for name in roles.values()}
-        missing = [name for name, way in ways.items() if self._found(*way) is None]
+        ways = {name: way._replace(bf16=name in in_bf16) for name, way in self._ways(live, roles).items()}
+        missing = [name for name, way in ways.items() if self._found(name, way) is None]
         with ExitStack() as fresh:
             made = {}
             files = self._files(missing, in_bf16)
             for name, file, weights, bf16 in files:
-                spec = self._bundle.spec(name)
-                threads = live_threads(spec, self._config.threads) if name in beside else None
+                spec, way = self._bundle.spec(name), ways[name]
                 try:
-                    made[name] = self._backend.load(spec, file, weights, threads=threads, bf16=bf16)
+                    made[name] = self._backend.load(
+                        spec, file, weights, threads=way.threads, calls=way.calls, bf16=bf16
+                    )
                 except Exception as error:
                     files.throw(error)  # which knows whether a file is damaged
                     raise
                 fresh.callback(made[name].close)
             self._opened.push(fresh.pop_all())  # behind the last file all are what was built
         for name, session in made.items():
-            self._keep(session, *ways[name])
-        opened = {name: found for name, way in ways.items() if (found := self._found(*way))}
+            self._keep(session, name, ways[name])
+        opened = {name: found for name, way in ways.items() if (found := self._found(name, way))}
         return opened | {role: opened[name] for role, name in roles.items()}
+
+    def calls(self, profile: Profile, roles: Mapping[str, str]) -> dict[str, int]:
+        """How many of a graph's calls a clip or a session of `profile` runs at one time: by graph."""
+        return {name: way.calls for name, way in self._ways(profile.mode == "live", roles).items()}
+
+    @contextmanager
+    def replaced(
+        self, profile: Profile, roles: Mapping[str, str], role: str, by: Callable[[Session], Replaced]
+    ) -> Iterator[Replaced]:
+        """Meanwhile `by(session)` stands in the place of the session that `profile` has for `role`."""
+        usual = self.of(profile, roles)[role]
+        kept: tuple[dict[Any, Session], ...] = (self.sessions, self._others)
+        found = [(held, key) for held in kept for key, one in held.items() if one is usual]
+        replaced = by(usual)
+        try:
+            for held, key in found:
+                held[key] = replaced
+            yield replaced
+        finally:
+            for held, key in found:
+                held[key] = usual
 
     def close(self) -> None:
         """Let go of all of them, the last one first. Twice is fine."""
         self._opened.close()
 
-    def _found(self, name: str, beside: bool, bf16: bool) -> Session | None:
-        return self._others.get((name, beside, bf16)) if beside or bf16 else self.sessions.get(name)
+    def _ways(self, live: bool, roles: Mapping[str, str]) -> dict[str, _Way]:
+        """By graph: stages of a live session have threads of their own, a clip's calls share all of them."""
+        ways = dict.fromkeys(roles.values(), _Way())
+        if live and self._backend.concurrent:
+            for name in (roles[role] for role in self._streamed if role in roles):
+                ways[name] = _Way(threads=live_threads(self._bundle.spec(name), self._config.threads))
+        elif not live:
+            for name in (roles[role] for role in self._beside if role in roles):
+                ways[name] = _Way(calls=self._backend.calls)
+        return ways
 
-    def _keep(self, session: Session, name: str, beside: bool, bf16: bool) -> None:
-        if beside or bf16:
-            self._others[name, beside, bf16] = session
-        else:
+    def _found(self, name: str, way: _Way) -> Session | None:
+        return self.sessions.get(name) if way == _Way() else self._others.get((name, way))
+
+    def _keep(self, session: Session, name: str, way: _Way) -> None:
+        if way == _Way():
             self.sessions[name] = session
+        else:
+            self._others[name, way] = session
 
     def _check_products(self, profile: Profile) -> None:
         """Raises InputError for products that the family has not, EngineMismatch for those that the CPU has not."""

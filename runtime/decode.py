@@ -21,7 +21,7 @@ from engines.backend import Backend, Buffer, Pending, Session
 from engines.errors import BundleError, InputError
 from runtime.finite import require_finite
 from runtime.stages import Stages
-from runtime.streams import ReadAhead
+from runtime.streams import Beside, ReadAhead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +65,17 @@ def decode(
     chunk: int,
     first: int = 0,
     stages: Stages | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Run a decoder's graph: yield (index, frame) of each of the N frames, index from 0.
 
     latents: called for each chunk's frames of N + 2 `pad_frames` = `frames`, in order, gives (n, 4, h, w) float32 as
     the loop leaves them. A frame is the raw decoder output (3, H, W) float32, about [-1, 1], and the caller's to keep.
     Chunks of frames before `first` alone are left out. Memory does not depend on N. Where the backend works on by
-    itself, a chunk is decoded while the frames of the one before are handed on. Raises NonFiniteError, and what
-    `latents` raises.
+    itself, or calls run `beside` one another, a chunk is decoded while the next one's latents are made and the frames
+    of the one before are handed on. Raises NonFiniteError, and what `latents` raises.
     """
-    stages = stages or Stages()
+    stages, beside = stages or Stages(), beside or Beside()
     limits = session.spec.ranges.get("chunk")
     if limits is not None and chunk > limits.max:
         raise BundleError(
@@ -88,18 +89,36 @@ def decode(
     def begin(part: Chunk, slot: int) -> Pending:
         made = latents(range(part.start, part.stop))
         decoded = backend.view(outputs[slot], 0, part.stop - part.start)
-        with stages.unit("decode", part.keep_stop - part.keep_start):
+        kept = backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start)
+
+        def run() -> None:
             with backend.stream("decode"):
                 session.run({"latents": made}, {"frames": decoded})
-            return backend.fetch(backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start))
 
-    ahead = ReadAhead(backend, plan, begin)
+        def fetch() -> Pending:
+            stages.ran("decode", running.result(), part.keep_stop - part.keep_start)
+            return backend.fetch(kept)
+
+        running = beside.begin(stages.timed(run))
+        return fetch() if beside.calls == 1 else _Running(fetch)
+
+    ahead = ReadAhead(backend, plan, begin, calls=beside.calls)
     outputs = [backend.empty((chunk, 3, height, width), "float32") for _ in range(ahead.slots)]
     for part in plan:
         begins, ends = part.keep_start - pad_frames, part.keep_stop - pad_frames
         images = require_finite(ahead.next(), f"{session.spec.name}: frames {begins} to {ends - 1}")
         yield from enumerate(images, start=begins)
     stages.end("decode")
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A chunk that is being decoded."""
+
+    fetch: Callable[[], Pending]  # waits for it
+
+    def wait(self) -> np.ndarray:
+        return self.fetch().wait()
 
 
 def to_uint8(frame: np.ndarray) -> np.ndarray:

@@ -33,7 +33,8 @@ class Stages:
     """Passes events to `listener` as they happen and keeps the units as `spans`.
 
     On a backend that works on by itself a unit's time is that of queueing it, and of waiting for what came before.
-    A stage is one thread's at a time; different ones may run beside each other. `most_spans`: keep the latest so many.
+    A stage is one thread's at a time; different ones may run beside each other, and so may a stage's units that are
+    `timed` elsewhere: their seconds then add up to more than passed. `most_spans`: keep the latest so many.
     `settle` is called before a unit's end is taken: with `Backend.synchronize` the times are those of the work, and
     the work is slower, because nothing overlaps.
     """
@@ -65,7 +66,23 @@ class Stages:
         yield
         if self._settle is not None:
             self._settle()
-        seconds = self._now() - start_s
+        self.ran(stage, (start_s, self._now() - start_s), units)
+
+    def timed(self, work: Callable[[], object]) -> Callable[[], tuple[float, float]]:
+        """`work`, for any thread: it gives when it began and how long it took, in seconds, for `ran`."""
+
+        def run() -> tuple[float, float]:
+            start_s = self._now()
+            work()
+            if self._settle is not None:
+                self._settle()
+            return start_s, self._now() - start_s
+
+        return run
+
+    def ran(self, stage: str, when: tuple[float, float], units: int = 1) -> None:
+        """Count a piece of work that another thread may have done: its beginning and its seconds, as `timed` says."""
+        start_s, seconds = when
         progress = self._open.setdefault(stage, _Open())
         progress.done += units
         progress.seconds += seconds

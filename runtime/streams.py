@@ -23,6 +23,9 @@ A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
 TensorRT's graphs share one arena of activations, which orders "denoise" and "decode": they take turns. With
 `RuntimeConfig.overlap_decode` the decoder has an arena of its own, and the two run beside each other.
 
+On a CPU two calls run beside each other, each with half of the threads (`Beside`): two windows, a window and a
+chunk, or two chunks. Inputs are gathered and results taken by the loop's own thread alone.
+
 The host queues a window, then waits for the window before: the device always has work, and never more than that.
 That wait is the `Guard`'s, who looks at every stage's output for NaN. `ReadAhead` does the same for frames. In a live
 session nobody waits in its turn: the threads look when they have let go of it.
@@ -32,6 +35,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -39,6 +43,7 @@ import numpy as np
 from engines.backend import Backend, Buffer, Pending
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class Guard:
@@ -66,11 +71,14 @@ class ReadAhead(Generic[Item]):
     """Results in order, each begun while the one before it is still wanted.
 
     `begin(item, slot)` queues one; what it writes to belongs to `slot`, of which there are `slots`. On a backend whose
-    work is done when a call returns there is one, and nothing is begun early: that would only make the first late.
+    work is done when a call returns, and which runs one of its `calls` at a time, there is one, and nothing is begun
+    early: that would only make the first late.
     """
 
-    def __init__(self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Pending]) -> None:
-        self.slots = 2 if backend.asynchronous else 1
+    def __init__(
+        self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Pending], *, calls: int = 1
+    ) -> None:
+        self.slots = 2 if backend.asynchronous else calls
         self._items = items
         self._begin = begin
         self._begun = 0
@@ -82,3 +90,30 @@ class ReadAhead(Generic[Item]):
             self._pending.append(self._begin(self._items[self._begun], self._begun % self.slots))
             self._begun += 1
         return self._pending.popleft().wait()
+
+
+class Beside:
+    """Runs calls of graphs that do not need each other's results: `calls` at one time, as many as
+    `engines.backend.Backend.calls` says, and those that are more in the order in which they were begun.
+
+    Two calls with a core each are done before two with two cores, one after the other: small operations do not scale,
+    and between them threads wait for one another. Results do not depend on it: a call's inputs are gathered before it
+    begins, and what it made is taken by whoever began it.
+    """
+
+    def __init__(self, calls: int = 1) -> None:
+        self.calls = calls
+        self._pool = ThreadPoolExecutor(calls, thread_name_prefix="call") if calls > 1 else None
+
+    def begin(self, call: Callable[[], Made]) -> Future[Made]:
+        """Have `call` run. What it raises is raised by the future; here, where nothing runs beside it."""
+        if self._pool is not None:
+            return self._pool.submit(call)
+        done: Future[Made] = Future()
+        done.set_result(call())
+        return done
+
+    def close(self) -> None:
+        """Wait for those that run; those that wait for their turn never do. Twice is fine."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)

@@ -77,6 +77,7 @@ class FakeBackend:
     name = "fake"
     device = "no device"
     asynchronous = False
+    calls = 1
     concurrent = True
     has_bf16 = False
     notes = ()
@@ -98,6 +99,7 @@ class FakeBackend:
         weights: Path | None = None,
         *,
         threads: int | None = None,
+        calls: int = 1,
         bf16: bool = False,
     ) -> FakeSession:
         raise AssertionError("the fake backend opens no files")

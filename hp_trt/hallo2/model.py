@@ -48,6 +48,7 @@ class Hallo2:
     options: ClassVar[frozenset[str]] = _OPTIONS
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
+    beside: ClassVar[frozenset[str]] = frozenset()  # each clip needs the one before
     in_bf16: ClassVar[frozenset[str]] = frozenset()  # `check_choices` refuses it
     added_by: ClassVar[Mapping[str, str]] = {}
     check_bundle = staticmethod(check_bundle)

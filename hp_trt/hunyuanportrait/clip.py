@@ -32,6 +32,7 @@ from runtime.hunyuanportrait.noise import ClipNoise
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.stages import Stages
+from runtime.streams import Beside
 
 _KEPT_FRAMES = 24  # of a chunk of a long render, at least: about a second, which a kill may cost
 
@@ -147,6 +148,7 @@ class DrivenClip:
         frames, decoder = motion_tokens.shape[0], sessions["decoder"]
         numbers = {"pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
         parts = chunks(frames, **numbers, context=decoder.spec.context)
+        self._beside = Beside(backend.calls)
         self._ends = _ends(parts, sampling.pad_frames) if keeps else {}
         done, wave = (0, None) if state is None else _left(state, self._ends)
         self._loop = ClipLoop(
@@ -159,16 +161,22 @@ class DrivenClip:
             wanted=range(parts[0].start, parts[-1].stop),
             state=wave,
             stages=stages,
+            beside=self._beside,
         )
-        self._decoded = decode(backend, decoder, self._latents, frames=frames, **numbers, first=done, stages=stages)
+        self._decoded = decode(
+            backend, decoder, self._latents, frames=frames, **numbers, first=done, stages=stages, beside=self._beside
+        )
         self._states: dict[int, LoopState] = {}  # by the frames that are done; of chunks that were begun ahead
         self._after: LoopState | None = None
 
     def frames(self) -> Iterator[tuple[int, np.ndarray]]:
         """Each frame's index and its square, (S, S, 3) uint8 RGB, in order."""
-        for index, frame in self._decoded:
-            self._after = self._states.pop(index + 1, None)
-            yield index, to_uint8(frame)
+        try:
+            for index, frame in self._decoded:
+                self._after = self._states.pop(index + 1, None)
+                yield index, to_uint8(frame)
+        finally:
+            self._beside.close()
 
     def state(self) -> LoopState | None:
         """Where the clip goes on behind the frame that was given last; None where that is no end of a chunk."""

@@ -21,6 +21,7 @@ from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder, encoded
 from hp_trt.hunyuanportrait.profiles import (
     ADDED_BY,
+    BESIDE,
     IN_BF16,
     PROFILES,
     SMALL_DECODER,
@@ -52,6 +53,7 @@ class HunyuanPortrait:
     options: ClassVar[frozenset[str]] = frozenset(option.name for option in fields(Sampling))
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
+    beside: ClassVar[frozenset[str]] = BESIDE
     in_bf16: ClassVar[frozenset[str]] = IN_BF16
     added_by: ClassVar[Mapping[str, str]] = ADDED_BY
     check_bundle = staticmethod(check_bundle)

@@ -14,6 +14,9 @@ from runtime.hunyuanportrait.sampling import Sampling
 # Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
 STREAMED = frozenset({"motion", "inner", "denoiser", "stitch", "decoder"})
 
+# Roles of a clip whose calls run beside one another: windows of frames that are at one step, and chunks.
+BESIDE = frozenset({"inner", "denoiser", "decoder"})
+
 # Roles that a profile's precision is about. What sees the faces keeps the bundle's own: tokens would be off by 0.02 to
 # 0.04 rms, twice as much as a denoised frame, for little of a clip's time (docs/openvino.md).
 IN_BF16 = frozenset({"inner", "denoiser", "decoder"})

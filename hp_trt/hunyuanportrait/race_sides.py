@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -114,35 +116,37 @@ def animate_released(runtime: Runtime, released: Released, inputs: Inputs) -> Ou
 
 def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     """`Runtime.animate`, and what its graphs gave: copies that cost microseconds a frame."""
-    usual = dict(runtime.graphs.sessions)
-    decoder = _Watched(usual["vae_decoder"], runtime.backend)
-    sampling = inputs.sampling
+    sampling, profile = inputs.sampling, runtime.profile
     start_s = time.perf_counter()
-    try:
-        runtime.graphs.sessions.update(vae_decoder=decoder)
+    watched = partial(_Watched, backend=runtime.backend)
+    with runtime.graphs.replaced(profile, runtime.model.roles(profile), "decoder", watched) as decoder:
         done = runtime.animate(inputs.portrait, inputs.driving, inputs.out, **vars(sampling))
-    finally:
-        runtime.graphs.sessions.update(usual)
     seconds = time.perf_counter() - start_s
     shared_s = sum(span.seconds for span in done.stages.spans if span.stage in SHARED)
     in_front = sampling.pad_frames % sampling.decode_chunk  # whole chunks of padding are not decoded
-    latents, frames = (np.concatenate(seen)[in_front:][: done.frames] for seen in (decoder.latents, decoder.frames))
+    latents, frames = (
+        np.concatenate([seen[number] for number in sorted(seen)])[in_front:][: done.frames]
+        for seen in (decoder.latents, decoder.frames)
+    )
     return Outcome(seconds=seconds, shared_s=shared_s, latents=latents, frames=frames)
 
 
 class _Watched:
-    """A decoder that keeps copies of what it is given and of what it gives."""
+    """A decoder that keeps copies of what it is given and of what it gives, by the calls' numbers: two may run at one
+    time, and the later one may be done first."""
 
     def __init__(self, session: Session, backend: Backend) -> None:
         self.spec = session.spec
-        self.latents: list[np.ndarray] = []
-        self.frames: list[np.ndarray] = []
+        self.latents: dict[int, np.ndarray] = {}
+        self.frames: dict[int, np.ndarray] = {}
+        self._numbers = count()
         self._session, self._backend = session, backend
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
+        number = next(self._numbers)  # calls begin in the order of their chunks
         results = self._session.run(inputs, outputs)
-        self.latents.append(self._backend.download(inputs["latents"]))
-        self.frames.append(self._backend.download(results["frames"]))
+        self.latents[number] = self._backend.download(inputs["latents"])
+        self.frames[number] = self._backend.download(results["frames"])
         return results
 
     def close(self) -> None:

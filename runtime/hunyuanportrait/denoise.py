@@ -4,7 +4,8 @@ A window of frames goes through the network and leaves a velocity; one small gra
 say of each frame and makes the Euler step of the frames whose windows have all run. Windows run in the order in which
 frames become final (`wave`), so frames leave from the clip's beginning on, and only those are held that have begun and
 have not left. Latents never leave the device but for a look that they are finite, a window later, while the next one is
-under way.
+under way. Where calls run beside one another, so do windows that do not wait for each other; where the frames at hand
+have none that could run, those of later frames do.
 
     held, on the device     latents of the frames that have begun: one row a frame, at its level
                             velocities that wait for another window of their frame
@@ -15,7 +16,9 @@ Source: SPEC 8, in the linear form derived in `schedule`, `guidance` and `window
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -32,10 +35,12 @@ from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave import Wave, layouts_of, windows_run
 from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.stages import Stages
-from runtime.streams import Guard
+from runtime.streams import Beside, Guard
 
 Noise = Callable[[Sequence[int]], np.ndarray]  # of these frames: (n, 4, h, w) float32, unit normal
 OnStep = Callable[[int, Sequence[int], np.ndarray], None]
+
+_AHEAD = 2  # windows' lengths behind the frames at hand, in which windows run that have nothing to wait for
 
 
 class ClipLoop:
@@ -45,7 +50,7 @@ class ClipLoop:
     included; pose_features (T, C0, h, w) float32 only for a denoiser that asks for it. `wanted`: the frames that
     `finish` will be asked for, all of them together; `state`: of a loop that was left, behind some of them.
     `on_step(step, frames, latents)` sees latents after a step, of the frames that one window has brought there, while a
-    later window may be queued already.
+    later window may be queued already. `beside`: what runs the windows; the caller closes it.
 
     Raises InputError for windows that overlap too often and for a state of another clip, BundleError when the bundle
     was built for another window.
@@ -65,8 +70,10 @@ class ClipLoop:
         pose_features: Buffer | None = None,
         stages: Stages | None = None,
         on_step: OnStep | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._backend, self._stitch = backend, sessions["stitch"]
+        self._beside = beside or Beside()
         self._stages, self._on_step = stages or Stages(), on_step
         self._noise, self._pose_features = noise, pose_features
         size, cell = sampling.window, identity.start_latents.shape[1:]
@@ -77,16 +84,17 @@ class ClipLoop:
         self._guard = Guard(backend)
         self._numbers = StepNumbers(backend, sessions["step_embedding"], sampling, self._guard)
         self._estimator = Estimator(backend, sessions, sampling, slides=True)
-        self._conditions = Conditions(backend, identity, motion_tokens, window=size)
+        self._slots = [
+            _Slot(backend, identity, motion_tokens, pose_features, number=number, size=size, cell=cell)
+            for number in range(self._beside.calls)
+        ]
+        self._running: dict[tuple[int, int], _Running] = {}  # by step and window
         self._start = np.float32(sampling.scaling_factor) * identity.start_latents
         self._wave, self._wanted = Wave(layouts), wanted
         self._latents: Held[int] = Held(backend, cell, "float32", by=size)
         # Of a frame, by window and place. The first rows are what the window at hand gives.
         self._velocities: Held[tuple[int, int, int]] = Held(backend, cell, "float32", by=size, own=size)
-        self._window = {"latents": backend.empty((size, *cell), "float32")}
-        if pose_features is not None:
-            self._window["pose_features"] = backend.empty((size, *pose_features.shape[1:]), "float32")
-        self._velocity, self._following = (backend.empty((size, *cell), "float32") for _ in range(2))
+        self._following = backend.empty((size, *cell), "float32")
         if state is not None:
             state.check(layouts, cell)
             self._restore(state)
@@ -106,10 +114,8 @@ class ClipLoop:
         new = self._wave.begin(t for step, w in plan if step == 0 for t in self._wave.layouts[0][w])
         self._latents.reserve(len(self._wave.levels))
         self._begin(new)
-        for step, window in plan:
-            self._run(step, window)
+        self._run(plan, frames)
         self._guard.settle()
-        self._left -= len(plan)
         if not self._left:
             self._stages.end("denoise")
             self._stages.end("stitch")
@@ -118,7 +124,7 @@ class ClipLoop:
         return latents
 
     def state(self) -> WaveState:
-        """All that the frames behind those that are finished need. Waits for it."""
+        """All that the frames behind those that are finished need. Waits for it; windows that run are run again."""
         held, waits = sorted(self._wave.levels), sorted(self._velocities.keys)
         return WaveState(
             gone=self._wave.gone,
@@ -152,32 +158,64 @@ class ClipLoop:
             noisy = schedule.add_noise(self._start, self._noise(some), self._numbers.first_sigma)
             self._latents.put(some, self._backend.upload(noisy), range(len(some)))
 
-    def _run(self, step: int, window: int) -> None:
-        """One window of one step, and the Euler step of the frames that have all their windows by that."""
+    def _run(self, plan: Sequence[tuple[int, int]], frames: range) -> None:
+        """Have these windows run, in an order in which they can, and beside them some that will be wanted later."""
+        left, later = dict.fromkeys(plan), range(frames.start, frames.stop + _AHEAD * self._following.shape[0])
+        ahead: Sequence[tuple[int, int]] | None = None
+        while left:
+            while len(self._running) < self._beside.calls:
+                one = self._ready(left)
+                if one is None and self._beside.calls > 1:
+                    if ahead is None:
+                        ahead = self._wave.needed(later[: self._wanted.stop - later.start])
+                    one = self._ready(ahead)
+                if one is None:
+                    break
+                self._begin_window(*one)
+            left.pop(self._end_window(), None)
+
+    def _ready(self, windows: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+        """The first of them that can run and does not."""
+        return next((one for one in windows if one not in self._running and self._wave.can_run(*one)), None)
+
+    def _begin_window(self, step: int, window: int) -> None:
+        """Gather what one window of one step is given, and have it run."""
+        backend, numbers, frames = self._backend, self._numbers, self._wave.layouts[step][window]
+        if step == 0:
+            self._begin(self._wave.begin(frames))
+        slot = next(slot for slot in self._slots if all(slot is not run.slot for run in self._running.values()))
+        self._latents.take(frames, slot.window["latents"])
+        if self._pose_features is not None:
+            backend.take(self._pose_features, frames, slot.window["pose_features"])
+        inputs = slot.window | slot.conditions.of_window(numbers.rows(step), frames) | numbers.of_denoiser(step)
+        run = self._estimator.prepared(step, frames, inputs, slot.velocity, slot=slot.number)
+        done = self._beside.begin(self._stages.timed(run))
+        self._running[step, window] = _Running(slot=slot, inputs=inputs, done=done)
+
+    def _end_window(self) -> tuple[int, int]:
+        """Wait for a window that runs, and make the Euler step of the frames that have all their windows by that."""
         backend, numbers, wave = self._backend, self._numbers, self._wave
-        layout = wave.layouts[step]
-        frames = layout[window]
-        holders = [layout.holding(frame) for frame in frames]
-        with self._stages.unit("denoise"):
-            self._latents.take(frames, self._window["latents"])
-            if self._pose_features is not None:
-                backend.take(self._pose_features, frames, self._window["pose_features"])
-            seen = self._conditions.of_window(numbers.rows(step), frames)
-            last_of = [i for i in range(len(frames)) if holders[i][-1] == (window, i)]
-            inputs = self._window | seen | numbers.of_denoiser(step)
-            self._estimator.velocity(step, frames, inputs, self._velocity, last_of=last_of)
-            backend.take(self._velocity, range(len(frames)), self._velocities.own)
+        wait([run.done for run in self._running.values()], return_when=FIRST_COMPLETED)
+        step, window = next(one for one, run in self._running.items() if run.done.done())
+        run = self._running.pop((step, window))
+        slot, frames = run.slot, wave.layouts[step][window]
+        holders = [wave.layouts[step].holding(frame) for frame in frames]
+        self._stages.ran("denoise", run.done.result())
+        self._left -= 1
         with self._stages.unit("stitch"):
+            last_of = [i for i in range(len(frames)) if holders[i][-1] == (window, i)]
+            self._estimator.keep(step, frames, run.inputs, last_of, slot=slot.number)
+            backend.take(slot.velocity, range(len(frames)), self._velocities.own)
             self._guard.settle()  # the window before; this one keeps the device busy meanwhile
             what = f"denoiser: velocity at step {step}, window {window}"
-            self._guard.watch(self._velocity, partial(require_finite, what=what))
+            self._guard.watch(slot.velocity, partial(require_finite, what=what))
             whole = wave.run(step, window)
             waits = sorted(set(range(len(frames))) - set(whole))
-            self._velocities.put([(frames[i], window, i) for i in waits], self._velocity, waits)
+            self._velocities.put([(frames[i], window, i) for i in waits], slot.velocity, waits)
             slots, weights = self._mean(frames, window, {i: holders[i] for i in whole})
             self._stitch.run(
                 {
-                    "latents": self._window["latents"],
+                    "latents": slot.window["latents"],
                     "velocities": self._velocities.buffer,
                     "slots": backend.upload(slots),
                     "weights": backend.upload(weights),
@@ -190,6 +228,7 @@ class ClipLoop:
             others = {(frames[i], w, place) for i in whole for w, place in holders[i] if w != window}
             self._velocities.drop(sorted(others))
             self._guard.watch(self._following, partial(_look, step, whole, done, self._on_step))
+        return step, window
 
     def _mean(
         self, frames: Sequence[int], window: int, holders: Mapping[int, Sequence[tuple[int, int]]]
@@ -208,6 +247,37 @@ class ClipLoop:
             ]
             weights[i, : len(held)] = 1 / len(held)
         return slots, weights
+
+
+class _Slot:
+    """What one window at a time is given and gives. There are as many as run beside one another."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        identity: Identity,
+        motion_tokens: Buffer,
+        pose_features: Buffer | None,
+        *,
+        number: int,
+        size: int,
+        cell: Sequence[int],
+    ) -> None:
+        self.number = number
+        self.conditions = Conditions(backend, identity, motion_tokens, window=size)
+        self.window = {"latents": backend.empty((size, *cell), "float32")}
+        if pose_features is not None:
+            self.window["pose_features"] = backend.empty((size, *pose_features.shape[1:]), "float32")
+        self.velocity = backend.empty((size, *cell), "float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """A window that runs."""
+
+    slot: _Slot
+    inputs: Mapping[str, Buffer]
+    done: Future[tuple[float, float]]  # when it began, and its seconds
 
 
 class StepNumbers:

@@ -9,7 +9,7 @@ windows do not slide: theirs are kept as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Estimator:
                 "set deep_every in the profile"
             )
         self._fresh, self._length = sampling.fresh(), sampling.window
-        self._window: dict[int, Buffer] = {}  # deep features of the window at hand, by its rows
+        self._window: dict[tuple[int, int], Buffer] = {}  # deep features of the windows at hand, by rows and slot
         self.kept: dict[int, Held[int]] = {}  # by rows: of frames, as their last window has made them
 
     def velocity(
@@ -51,19 +51,41 @@ class Estimator:
 
         `last_of`: the places in a window that slides at which none of the step's later windows has the frame.
         """
+        self.prepared(step, frames, inputs, out)()
+        self.keep(step, frames, inputs, last_of)
+
+    def prepared(
+        self, step: int, frames: Sequence[int], inputs: Mapping[str, Buffer], out: Buffer, *, slot: int = 0
+    ) -> Callable[[], None]:
+        """The part of `velocity` that runs graphs, which may be called beside that of another slot; then `keep`."""
         if self._inner is None:
-            self._outer.run(inputs, {"velocity": out})
-            return
-        rows = inputs["image_latents"].shape[0]
-        deep = self._of_window(rows, inputs["latents"].shape[0])
-        if self._fresh[step]:
-            seen = {tensor.name: inputs[tensor.name] for tensor in self._inner.spec.inputs}
-            self._inner.run(seen, {"deep_features": deep})
-            if self._slides and not all(self._fresh[step + 1 : step + 2]):  # the next step wants them
-                self.kept_of(rows).put([frames[i] for i in last_of], deep, last_of)
-        elif self._slides:
-            self.kept[rows].take(frames, deep)
-        self._outer.run({**inputs, "deep_features": deep}, {"velocity": out})
+            return lambda: _run(self._outer, inputs, "velocity", out)
+        inner, fresh = self._inner, self._fresh[step]
+        deep = self._of_window(inputs, slot)
+        if self._slides and not fresh:
+            self.kept[inputs["image_latents"].shape[0]].take(frames, deep)
+
+        def run() -> None:
+            if fresh:
+                _run(inner, {tensor.name: inputs[tensor.name] for tensor in inner.spec.inputs}, "deep_features", deep)
+            _run(self._outer, {**inputs, "deep_features": deep}, "velocity", out)
+
+        return run
+
+    def keep(
+        self,
+        step: int,
+        frames: Sequence[int],
+        inputs: Mapping[str, Buffer],
+        last_of: Sequence[int] = (),
+        *,
+        slot: int = 0,
+    ) -> None:
+        """Keep what a window has made for the next step, if that wants it."""
+        wanted = self._fresh[step] and not all(self._fresh[step + 1 : step + 2])
+        if self._inner is not None and self._slides and wanted:
+            rows = inputs["image_latents"].shape[0]
+            self.kept_of(rows).put([frames[i] for i in last_of], self._of_window(inputs, slot), last_of)
 
     def kept_of(self, rows: int) -> Held[int]:
         """What is kept of frames that were seen in so many rows."""
@@ -94,8 +116,13 @@ class Estimator:
         for held in self.kept.values():
             held.drop([frame for frame in held.keys if frame in gone])
 
-    def _of_window(self, rows: int, window: int) -> Buffer:
-        if rows not in self._window:
+    def _of_window(self, inputs: Mapping[str, Buffer], slot: int) -> Buffer:
+        rows, window = inputs["image_latents"].shape[0], inputs["latents"].shape[0]
+        if (rows, slot) not in self._window:
             shape, dtype = self._features(rows)
-            self._window[rows] = self._backend.empty((window, *shape), dtype)
-        return self._window[rows]
+            self._window[rows, slot] = self._backend.empty((window, *shape), dtype)
+        return self._window[rows, slot]
+
+
+def _run(session: Session, inputs: Mapping[str, Buffer], output: str, out: Buffer) -> None:
+    session.run(inputs, {output: out})

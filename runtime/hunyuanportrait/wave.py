@@ -61,6 +61,11 @@ class Wave:
             steps.append([(step, w) for w in todo])
         return [window for step in reversed(steps) for window in step]
 
+    def can_run(self, step: int, window: int) -> bool:
+        """Whether all frames of the window are where its step takes them up, and it has not run."""
+        frames = self.layouts[step][window]
+        return not self._has_run(step, window) and all(self.level(frame) == step for frame in frames)
+
     def begin(self, frames: Iterable[int]) -> list[int]:
         """Those of `frames` that nothing was done with so far; they are at level 0 now."""
         new = [frame for frame in dict.fromkeys(frames) if self.level(frame) == 0 and frame not in self.levels]

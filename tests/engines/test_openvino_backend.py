@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,6 +56,14 @@ def test_the_same_threads_give_the_same_bits_in_every_session(backend, files):
     x = rows(9)
     first, second = (backend.load(MATRIX, files[1]).run({"x": x, "by": BY})["y"] for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_two_calls_at_one_time_have_the_bits_of_one_after_the_other(backend, files):
+    session, many = backend.load(MATRIX, files[1], calls=2), [rows(9, seed) for seed in range(16)]
+    alone = [session.run({"x": x, "by": BY})["y"] for x in many]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda x: session.run({"x": x, "by": BY})["y"], many))
+    np.testing.assert_array_equal(made, alone)
 
 
 def test_calls_with_a_dimension_of_one_have_the_plan_to_themselves(backend, files):

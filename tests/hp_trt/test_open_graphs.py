@@ -14,7 +14,7 @@ from engines.errors import BundleError, EngineMismatch, InputError
 from engines.file_record import hash_file
 from engines.plan_choice import Here
 from hp_trt.config import RuntimeConfig
-from hp_trt.hunyuanportrait.profiles import ADDED_BY, IN_BF16, STREAMED, find_profile, fitted, graphs, roles
+from hp_trt.hunyuanportrait.profiles import ADDED_BY, BESIDE, IN_BF16, STREAMED, find_profile, fitted, graphs, roles
 from hp_trt.open_graphs import OpenGraphs, live_threads, open_backend, option_for
 from tests.engines.bundles import CPU_TARGET, make_bundle, make_bundle_with_table, spec_of
 
@@ -25,12 +25,14 @@ class Backend:
     """Counts what is open."""
 
     device = "CPU, 2 threads"
+    calls = 1
 
     def __init__(self, *, concurrent: bool = False, has_bf16: bool = False) -> None:
         self.concurrent, self.has_bf16 = concurrent, has_bf16
         self.files: dict[tuple[str, bool], str] = {}  # graph and whether it is in bf16 -> the end of its file
         self.loaded: list[tuple[str, int | None]] = []  # graph, threads
         self.closed: list[str] = []
+        self.shared: dict[str, int] = {}  # graph -> how many of its calls share the threads
         self.overlaps = False
 
     def overlap_decode(self):
@@ -39,8 +41,9 @@ class Backend:
     def prepare(self, path, content):
         pass
 
-    def load(self, spec, path, weights=None, *, threads=None, bf16=False):
+    def load(self, spec, path, weights=None, *, threads=None, calls=1, bf16=False):
         self.loaded.append((spec.name, threads))
+        self.shared[spec.name] = calls
         self.files[spec.name, bf16] = path.suffix
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 
@@ -48,7 +51,8 @@ class Backend:
 def graphs_of(folder, *names: str, concurrent: bool = False, **config) -> tuple[OpenGraphs, Backend]:
     backend = Backend(concurrent=concurrent)
     bundle = make_bundle(folder, **{name: name.encode() for name in names})
-    return OpenGraphs(bundle, RuntimeConfig(**config), backend, streamed=STREAMED, added_by=ADDED_BY), backend
+    roles_of = {"streamed": STREAMED, "beside": BESIDE, "added_by": ADDED_BY}
+    return OpenGraphs(bundle, RuntimeConfig(**config), backend, **roles_of), backend
 
 
 def test_what_is_configured_reaches_the_backend(monkeypatch, tmp_path):
@@ -123,6 +127,26 @@ def test_stages_that_run_beside_each_other_have_sessions_and_threads_to_themselv
     beside = {graph for role, graph in roles(LIVE).items() if role in STREAMED}
     threads = dict(backend.loaded[len(graphs(EXACT)) :])
     assert threads == {name: live_threads(spec_of(name), 8) for name in beside}
+
+
+def test_windows_and_chunks_of_a_clip_share_the_threads_and_those_of_a_live_session_do_not(tmp_path):
+    opened, backend = graphs_of(tmp_path, *dict.fromkeys([*graphs(EXACT), *graphs(LIVE)]))
+    backend.calls = 2
+    opened.of(EXACT, roles(EXACT))
+    assert {name for name, calls in backend.shared.items() if calls == 2} == {"denoiser", "vae_decoder"}
+    assert opened.calls(EXACT, roles(EXACT)) == backend.shared
+    backend.shared.clear()
+    opened.of(LIVE, roles(LIVE))
+    assert set(backend.shared.values()) == {1}
+
+
+def test_a_session_is_replaced_for_a_while_in_whichever_way_it_was_opened(tmp_path):
+    opened, backend = graphs_of(tmp_path, *graphs(EXACT))
+    backend.calls = 2
+    usual, other = opened.of(EXACT, roles(EXACT))["decoder"], SimpleNamespace()
+    with opened.replaced(EXACT, roles(EXACT), "decoder", lambda session: other):
+        assert opened.of(EXACT, roles(EXACT))["vae_decoder"] is other
+    assert opened.of(EXACT, roles(EXACT))["decoder"] is usual
 
 
 def test_half_of_the_threads_denoise_and_where_they_are_few_each_graph_has_all_of_them():
@@ -209,7 +233,7 @@ def of_table(tmp_path, monkeypatch):
         monkeypatch.setattr("hp_trt.open_graphs.find_here", lambda family, index: here)
         table = {name: choices.get(name, AS_IT_IS) for name in graphs(EXACT)}
         bundle, backend = make_bundle_with_table(tmp_path, table, target), Backend(has_bf16=has_bf16)
-        kind = SimpleNamespace(streamed=STREAMED, added_by=ADDED_BY, in_bf16=IN_BF16)
+        kind = SimpleNamespace(streamed=STREAMED, beside=BESIDE, added_by=ADDED_BY, in_bf16=IN_BF16)
         return OpenGraphs.of_model(kind, bundle, RuntimeConfig(family="openvino"), backend), backend
 
     return opened

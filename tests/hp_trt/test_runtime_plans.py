@@ -31,6 +31,7 @@ class Opened:
     """A backend that only tells what it was asked to open, and what was closed."""
 
     concurrent = False
+    calls = 1
 
     def __init__(self) -> None:
         self.loaded: dict[str, tuple] = {}
@@ -40,7 +41,7 @@ class Opened:
     def prepare(self, path, content):
         self.contents[path] = bytes(content)
 
-    def load(self, spec, path, weights=None, *, threads=None, bf16=False):
+    def load(self, spec, path, weights=None, *, threads=None, calls=1, bf16=False):
         self.loaded[spec.name] = (path, weights)
         return SimpleNamespace(spec=spec, close=lambda: self.closed.append(spec.name))
 

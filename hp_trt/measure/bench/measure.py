@@ -240,7 +240,7 @@ def summary(
             "seconds": list(walls_s),
             "median_s": median_s,
             "frames_per_s": frames / median_s,
-            "other_s": statistics.mean(walls_s) - sum(stage.total_s for stage in times),
+            "other_s": statistics.mean(wall - covered_s(spans) for wall, spans in zip(walls_s, runs, strict=True)),
         },
         "first_frame": {
             "latency_s": statistics.median(first.latency_s for first in firsts),
@@ -255,6 +255,16 @@ def summary(
             "released_by_stage": dict(released),
         },
     }
+
+
+def covered_s(spans: Sequence[Event]) -> float:
+    """Seconds in which any stage ran: those that run beside one another count once."""
+    covered, until = 0.0, 0.0
+    for span in sorted(spans, key=lambda span: span.start_s):
+        end = span.start_s + span.seconds
+        covered += max(0.0, end - max(span.start_s, until))
+        until = max(until, end)
+    return covered
 
 
 def _race(

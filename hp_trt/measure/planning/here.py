@@ -26,6 +26,7 @@ from hp_trt.measure.planning.pieces import CLIP_FRAMES, Piece
 from hp_trt.measure.planning.planned_model import PlannedModel, PlannedRoom
 from hp_trt.measure.planning.predict import Timed
 from hp_trt.open_graphs import shared_out
+from runtime.streams import Beside
 from runtime.work import Call, Work
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def measure(
     model: PlannedModel,
     work: Work,
     *,
+    calls: Mapping[str, int] | None = None,
     memory_bytes: int | None = None,
 ) -> Measured:
-    """Run what `work` will, with `sessions` by graph, and the host's share. Some seconds for pocket on two cores."""
+    """Run what `work` will, with `sessions` by graph, and the host's share. `calls`: how many of a graph's run at one
+    time, each of which counts as its part. Some seconds for pocket on two cores."""
     cores_before = cores_left(available_cores())
     largest: dict[str, Call] = {}  # of each graph: most of the work is in those
     notes = []
@@ -90,7 +93,9 @@ def measure(
             continue
         # On a card the first run of a shape is a plain one, the second is captured, the third is as all others.
         piece = _repeated(
-            _run(runtime, sessions[call.graph], call, model), warmup=2 if runtime.backend.asynchronous else 1
+            _run(runtime, sessions[call.graph], call, model),
+            warmup=2 if runtime.backend.asynchronous else 1,
+            calls=(calls or {}).get(call.graph, 1),
         )
         graphs[call.graph] = piece, flops
         if flops > 1e8:  # below, most of the time is overhead
@@ -189,15 +194,22 @@ def _run(runtime: Runtime, session: Session, call: Call, model: PlannedModel) ->
     return run
 
 
-def _repeated(run: Callable[[], None], *, warmup: int) -> Piece:
-    """The median of some runs, after `warmup` that do not count."""
+def _repeated(run: Callable[[], None], *, warmup: int, calls: int) -> Piece:
+    """The median of some runs, after `warmup` that do not count; of `calls` at one time, each one's part."""
+    beside = Beside(calls)
+
+    def run_all() -> None:
+        for begun in [beside.begin(run) for _ in range(calls)]:
+            begun.result()
+
     for _ in range(warmup):
-        run()
+        run_all()
     seconds: list[float] = []
     cores: list[float] = []
     while len(seconds) < LEAST_RUNS or (sum(seconds) < ENOUGH_S and len(seconds) < MOST_RUNS):
         start_s, start_core_s = time.perf_counter(), time.process_time()
-        run()
-        seconds.append(time.perf_counter() - start_s)
-        cores.append(time.process_time() - start_core_s)
+        run_all()
+        seconds.append((time.perf_counter() - start_s) / calls)
+        cores.append((time.process_time() - start_core_s) / calls)
+    beside.close()
     return Piece(seconds=statistics.median(seconds), core_s=statistics.median(cores), runs=len(seconds))

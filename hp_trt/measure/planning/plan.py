@@ -248,7 +248,8 @@ def _measured(
     with Runtime(bundle, setup, settle_stages=True) as runtime:
         on_card = find(runtime.config.family).plans_for == "gpu" or config.provider != "cpu"
         opened = runtime.graphs.of(there, runtime.model.roles(there))
-        return measure(runtime, opened, model, work, memory_bytes=card_bytes if on_card else None)
+        calls = runtime.graphs.calls(there, runtime.model.roles(there))
+        return measure(runtime, opened, model, work, calls=calls, memory_bytes=card_bytes if on_card else None)
 
 
 def _of_graphs(asked: Profile, planned: Profile, model: PlannedModel, config: PredictConfig) -> Iterator[str]:

@@ -17,6 +17,7 @@ from runtime.hunyuanportrait.wave import Wave, layouts_of, windows_run
 from runtime.hunyuanportrait.wave_state import WaveState
 from runtime.hunyuanportrait.windows import Windows, coverage
 from runtime.hunyuanportrait.work import held_frames
+from runtime.streams import Beside
 from tests.fakes import FakeBackend
 from tests.runtime.hunyuanportrait.fake_networks import CHANNELS, H, W, fake_clip, fake_sessions, identity_of
 from tests.runtime.hunyuanportrait.test_estimate import two_parts
@@ -99,7 +100,7 @@ def all_at_once(frames, sampling):
     return x
 
 
-def by_chunks(frames, sampling, *, backend=None, sessions=None, state=None, first=0):
+def by_chunks(frames, sampling, *, backend=None, sessions=None, state=None, first=0, beside=None):
     """The loop as a clip uses it: its latents chunk by chunk, and which padded frames those are."""
     backend = backend or FakeBackend()
     sessions = sessions or sessions_of(backend, sampling)
@@ -114,6 +115,7 @@ def by_chunks(frames, sampling, *, backend=None, sessions=None, state=None, firs
         sampling=sampling,
         wanted=range(parts[0].start, parts[-1].stop),
         state=state,
+        beside=beside,
     )
     for part in parts[first:]:
         yield range(part.start, part.stop), backend.download(loop.finish(range(part.start, part.stop))), loop
@@ -125,6 +127,17 @@ def test_every_frame_has_the_bits_of_the_released_order(name):
     plain = all_at_once(frames, sampling)
     for part, latents, _ in by_chunks(frames, sampling):
         np.testing.assert_array_equal(latents, plain[part.start : part.stop], err_msg=str(part))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_frame_has_the_same_bits_where_windows_run_beside_one_another(name):
+    frames, sampling = CASES[name]
+    plain, beside = all_at_once(frames, sampling), Beside(2)
+    try:
+        for part, latents, _ in by_chunks(frames, sampling, beside=beside):
+            np.testing.assert_array_equal(latents, plain[part.start : part.stop], err_msg=str(part))
+    finally:
+        beside.close()
 
 
 @pytest.mark.parametrize("frames", range(1, 40))

@@ -1,26 +1,46 @@
-"""`python -m export.train`: the pocket weights, from nothing but seeds."""
+"""`python -m export.train`: the weights of the presets that have some of their own, from nothing but seeds."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from export.hunyuanportrait.training.stage_names import TRAINING
+from engines.errors import InputError
+from export.hallo2.training.stage_names import TRAINING as TALK_STAGES
+from export.hunyuanportrait.training.stage_names import TRAINING as POCKET_STAGES
 from export.training import command
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 
+if TYPE_CHECKING:
+    from export.training.phase import Settings, Tell
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+STAGES: Mapping[str, tuple[str, ...]] = {"pocket": POCKET_STAGES, "talk_pocket": TALK_STAGES}
+PRESET = f"What is trained: {' or '.join(STAGES)}."
+STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, stages in STAGES.items()) + "."
 WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
+
+# Options that say how much: of every preset, and of each alone, with the amount's name.
+SHARED = ("clips", "frames", "workers")
+_POCKET = ("autoencoder_steps", "motion_steps", "denoiser_steps", "made", "decoder_steps")
+_TALK = ("sentences", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps")
+AMOUNTS: Mapping[str, Mapping[str, str]] = {
+    "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
+    "talk_pocket": {name: name for name in _TALK},
+}
 
 
 @app.command()
 def train(
+    context: typer.Context,
     folder: command.RunFolder,
-    stage: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(TRAINING)}.")] = None,
+    preset: Annotated[str, typer.Option(help=PRESET)] = "pocket",
+    stage: Annotated[list[str] | None, typer.Option(help=STAGE)] = None,
     minutes: command.Minutes = math.inf,
     clips: Annotated[int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn.")] = None,
     frames: Annotated[int | None, typer.Option(min=8, max=command.MOST_FRAMES, help="Of each clip.")] = None,
@@ -34,41 +54,70 @@ def train(
         int | None, typer.Option(min=1, max=command.MOST, help="Clips that the denoiser makes for the decoder.")
     ] = None,
     decoder_steps: command.Count = None,
+    sentences: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="How many are synthesised; every clip says one.")
+    ] = None,
+    speech_steps: command.Count = None,
+    lips_steps: command.Count = None,
+    rolled: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket goes through by itself.")
+    ] = None,
+    steady_steps: command.Count = None,
+    unet_steps: command.Count = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
     workers: Annotated[int, typer.Option(min=1, max=1024, help=WORKERS)] = 1,
-    half: command.Half = True,
-    out: Annotated[Path | None, typer.Option(help="The weights [RUN/pocket.safetensors].")] = None,
+    half: Annotated[bool | None, typer.Option(help="Compute in bfloat16 [pocket: yes, talk_pocket: no].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The weights [RUN/PRESET.safetensors].")] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Train the pocket preset on drawn portraits; killed at any moment, it resumes from its last saved state."""
-    wanted = command.chosen_stages(stage, TRAINING)
+    """Train a preset on drawn portraits; killed at any moment, it resumes from its last saved state."""
+    if preset not in STAGES:
+        raise InputError(f"there is no preset {preset!r} that is trained; there are {', '.join(STAGES)}")
+    wanted = command.chosen_stages(stage, STAGES[preset])
     command.check_written(folder, out, {})
-    from export.hunyuanportrait.presets import POCKET
-    from export.hunyuanportrait.training.training import Amounts, Training
+    amounts = _amounts(preset, context.params)
     from export.training.files import make_run_folder
 
-    amounts = command.given(
-        clips=clips,
-        frames=frames,
-        driving_clips=drivers,
-        autoencoder_steps=autoencoder_steps,
-        motion_steps=motion_steps,
-        denoiser_steps=denoiser_steps,
-        made=made,
-        decoder_steps=decoder_steps,
-        workers=workers,
-    )
+    half = preset == "pocket" if half is None else half
     settings = command.run_settings(folder, device=device, threads=threads, half=half, seed=seed, minutes=minutes)
     make_run_folder(folder)
-    training = Training(POCKET, Amounts(**amounts), settings)
+    stages, write = _training(preset, amounts, settings)
     with Reporter(as_json=json) as report:
-        if command.walk(report, wanted, training.stages()) and "write" in wanted:
-            target = out or folder / "pocket.safetensors"
-            training.write(target)
+        if command.walk(report, wanted, stages) and "write" in wanted:
+            target = out or folder / f"{preset}.safetensors"
+            write(target)
             report.result(f"{target}: {target.stat().st_size / 1e6:.1f} MB", out=target, complete=True)
+
+
+def _amounts(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of the preset's amounts, by their names. Raises InputError for an amount of another preset."""
+    given = command.given(**options)
+    if others := [name for other, own in AMOUNTS.items() if other != preset for name in own if name in given]:
+        named = " and ".join("--" + name.replace("_", "-") for name in others)
+        raise InputError(f"{named} {'is' if len(others) == 1 else 'are'} not of {preset}; leave it out")
+    names = {**{name: name for name in SHARED}, **AMOUNTS[preset]}
+    return {amount: given[name] for name, amount in names.items() if name in given}
+
+
+def _training(
+    preset: str, amounts: Mapping[str, Any], settings: Settings
+) -> tuple[Mapping[str, Callable[[Tell], bool | None]], Callable[[Path], None]]:
+    """The stages of a preset before its weights are written, and what writes those. InputError for odd amounts."""
+    if preset == "pocket":
+        from export.hunyuanportrait.presets import POCKET
+        from export.hunyuanportrait.training.training import Amounts, Training
+
+        training = Training(POCKET, Amounts(**amounts), settings)
+        return training.stages(), training.write
+    from export.hallo2.presets import TALK_POCKET
+    from export.hallo2.training.training import Amounts as TalkAmounts
+    from export.hallo2.training.training import Training as TalkTraining
+
+    talking = TalkTraining(TALK_POCKET, TalkAmounts(**amounts), settings)
+    return talking.stages(), talking.write
 
 
 def main() -> None:

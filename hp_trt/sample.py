@@ -2,7 +2,8 @@
 
 Beside each picture or video lies where its face is (`.landmarks.json`, for `--portrait-landmarks` and
 `--driving-landmarks`), and beside each video its pose, expression and all landmarks frame by frame
-(`.parameters.json`). OpenCV's cascades find these faces too. The sound is a soft tone that follows the jaw.
+(`.parameters.json`). OpenCV's cascades find these faces too. The sound is a soft tone that follows the jaw. Speech is
+synthetic and means nothing; beside it lie its phonemes, and what the person does while it is heard, as of a video.
 
 Every file grows under a hidden name and appears whole. Pictures and sound are encoded as they are drawn, so a long
 video needs hardly more memory than a short one.
@@ -11,6 +12,7 @@ video needs hardly more memory than a short one.
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import pi
@@ -31,7 +33,7 @@ from procedural.motion import NAMES, State, motion
 if TYPE_CHECKING:
     from procedural.clip import Clip
 
-PORTRAIT, DRIVING = "portrait.png", ("driving.mp4", "driving-2.mp4")
+PORTRAIT, DRIVING, SPEECH = "portrait.png", ("driving.mp4", "driving-2.mp4"), "speech.wav"
 _PORTRAIT_PX, _DRIVING_PX = 512, 384
 _HZ, _BLOCK = 44100, 1024  # of the sound; samples that AAC takes at a time
 
@@ -54,6 +56,25 @@ def write_sample(out_dir: Path | str, *, seed: int = 0, frames: int = 50, fps: i
     except (OSError, av.FFmpegError) as error:
         raise refusal(f"the sample in {folder}", error) from error
     return folder / PORTRAIT, folder / DRIVING[0]
+
+
+def write_speech_sample(
+    out_dir: Path | str, *, seed: int = 0, frames: int = 50, fps: int = 25, language: str = "en"
+) -> tuple[Path, Path]:
+    """Write portrait, speech and their files into `out_dir` (made if missing): who `seed` is, and says.
+
+    The speech is `frames` long. Returns the paths of the portrait and the sound. Raises OutputError where the folder or
+    the disk refuses.
+    """
+    folder = Path(out_dir)
+    check_folder(folder, {})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_portrait(folder / PORTRAIT, seed=seed)
+        _write_speech(folder / SPEECH, seed=seed, frames=frames, fps=fps, language=language)
+    except OSError as error:
+        raise refusal(f"the sample in {folder}", error) from error
+    return folder / PORTRAIT, folder / SPEECH
 
 
 def landmarks_beside(picture: Path) -> Path:
@@ -91,6 +112,26 @@ def write_driving(path: Path, *, seed: int, frames: int, fps: int = 25, px: int 
         _encode(part, clip, fps)
         beside.write_text(_faces(clip.identity, clip.states, px).text(), encoding="utf-8")
         parameters.write_text(json.dumps(_known(clip, seed, fps)), encoding="utf-8")
+
+
+def _write_speech(path: Path, *, seed: int, frames: int, fps: int, language: str) -> None:
+    """16-bit mono, and what is known beside it."""
+    from procedural.clip import Clip
+    from procedural.identity import Identity
+    from procedural.speech import HZ, sentence, talking
+
+    speech = sentence(seed, frames / fps, language=language)
+    states = talking(seed, speech.phonemes, frames, fps=fps)
+    clip = Clip(identity=Identity.random(seed), states=tuple(states), px=_DRIVING_PX)
+    said = [[p.symbol, round(p.start_s, 4), round(p.end_s, 4)] for p in speech.phonemes]
+    with whole_file(path) as part, whole_file(parameters_beside(path)) as parameters:
+        with part.open("wb") as file, wave.open(file, "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(HZ)
+            sound.writeframes(np.round(speech.samples * 32767).astype("<i2").tobytes())
+        about = {**_known(clip, seed, fps), "language": language, "phonemes": said}  # symbol, start and end in seconds
+        parameters.write_text(json.dumps(about), encoding="utf-8")
 
 
 def _encode(path: Path, clip: Clip, fps: int) -> None:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.errors import CheckpointError, InputError
-from hp_trt.shipped import POCKET, POCKET_LIVE
+from hp_trt.shipped import POCKET, POCKET_LIVE, TALK_POCKET
 
-OWN_WEIGHTS: dict[str, Path] = {"pocket": POCKET}  # by preset: what comes with the package
+# By preset: what comes with the package. A preset whose weights do not come yet is one without.
+OWN_WEIGHTS: dict[str, Path] = {"pocket": POCKET}
+if TALK_POCKET.is_file():
+    OWN_WEIGHTS["talk_pocket"] = TALK_POCKET
 OWN_LIVE_WEIGHTS: dict[str, Path] = {"pocket": POCKET_LIVE}
 
 

@@ -13,6 +13,7 @@ _HERE = Path(__file__).parent
 
 POCKET = _HERE / "pocket" / "pocket.safetensors"
 POCKET_LIVE = _HERE / "pocket" / "pocket_live.safetensors"  # of live mode
+TALK_POCKET = _HERE / "talk_pocket" / "talk_pocket.safetensors"  # not of every version: until they are worth it
 JUDGE = _HERE / "judge" / "judge.onnx"
 SYNC_PICTURES, SYNC_SOUND = (_HERE / "sync_judge" / name for name in ("sync_pictures.onnx", "sync_sound.onnx"))
 

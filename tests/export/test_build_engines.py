@@ -69,8 +69,8 @@ def trained(tiny_preset, tmp_path):
     ("words", "says"),
     [
         ((), "needs --preset"),
-        (("--preset", "hunyuanportrait"), "neither was given; choose one (only pocket has weights of its own)"),
-        (("--preset", "hunyuanportrait", *RTX), "only pocket has weights of its own"),
+        (("--preset", "hunyuanportrait"), "neither was given; choose one (only pocket"),
+        (("--preset", "hunyuanportrait", *RTX), "has weights of its own): hunyuanportrait has none"),
         (("--preset", "pokcet"), "did you mean pocket?"),
         ((*POCKET, "--weights", "w"), "both were given"),
         (("--preset", "pokcet", "--random-weights"), "did you mean pocket?"),

@@ -6,22 +6,34 @@ import resource
 import signal
 import subprocess
 import sys
+import wave
 
 import av
 import numpy as np
 import pytest
 
 from engines.errors import OutputError
+from hp_trt.__main__ import main
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.faces.landmarks_file import LandmarksFile
+from hp_trt.hallo2.sound import Sound
 from hp_trt.media.images import load_image
 from hp_trt.media.video import VideoReader
-from hp_trt.sample import DRIVING, landmarks_beside, parameters_beside, write_driving, write_sample
+from hp_trt.sample import (
+    DRIVING,
+    landmarks_beside,
+    parameters_beside,
+    write_driving,
+    write_sample,
+    write_speech_sample,
+)
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import POINTS, landmarks, lips_box, outline_box
 from procedural.motion import NAMES, State, motion
+from procedural.speech import HZ, Phoneme, mouth, sentence
 from tests.hp_trt.clips import contents
+from tests.hp_trt.command_line import as_typed
 
 
 def test_the_sample_has_the_frames_the_rate_and_sound_of_its_length(tmp_path):
@@ -116,3 +128,37 @@ def test_a_full_disk_leaves_no_torn_file_and_what_was_there_before(tmp_path, mos
     assert (tmp_path / DRIVING[0]).read_text() == "an earlier one"
     pair = {"portrait.png", "portrait.landmarks.json"}
     assert set(os.listdir(tmp_path)) == {DRIVING[0]} | (pair if most_bytes > 1000 else set())
+
+
+def test_sound_and_truth_are_as_long_as_asked_for(tmp_path):
+    portrait, speech = write_speech_sample(tmp_path, seed=7, frames=30)
+    with wave.open(str(speech)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, HZ)
+        heard = np.frombuffer(sound.readframes(sound.getnframes()), "<i2") / 32767
+    assert np.allclose(heard, sentence(7, 1.2).samples, atol=1e-4)
+    truth = json.loads(parameters_beside(speech).read_text())
+    assert len(truth["parameters"]) == len(truth["landmarks"]) == 30 and truth["names"] == list(NAMES)
+    said = [Phoneme(*row) for row in truth["phonemes"]]
+    jaw = [row[NAMES.index("jaw")] for row in truth["parameters"]]
+    assert np.allclose(jaw, mouth(said, 30)[:, 0], atol=0.02)
+    assert portrait.is_file() and landmarks_beside(portrait).is_file()
+
+
+def test_the_application_reads_the_sound(tmp_path):
+    _, speech = write_speech_sample(tmp_path, frames=10)
+    assert sum(len(piece) for piece in Sound(speech)) == 10 * HZ // 25
+
+
+def test_the_command_writes_speech(tmp_path, monkeypatch, capfd):
+    words = ("sample", "--speech", "--out", tmp_path, "--frames", "5")
+    ended = as_typed(main, "hp-trt", *words, patch=monkeypatch, capture=capfd)
+    assert ended.code == 0 and "speech.wav" in ended.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "portrait.landmarks.json", "portrait.png", "speech.parameters.json", "speech.wav",
+    ]  # fmt: skip
+
+
+def test_speech_into_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="out"):
+        write_speech_sample(tmp_path / "out")

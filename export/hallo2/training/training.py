@@ -1,0 +1,307 @@
+"""All of training, phase after phase, in one folder that any of it resumes from.
+
+- sentences/, clips/: what is drawn;
+- speech, lips, steady, talk: a state, a curve and an end of each phase (`export/training/run.py`);
+- vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it;
+- seen/, heard/: every clip as the autoencoder encodes it and as the speech networks hear it, the last phases' data;
+- plain.done.pt: both UNets as `initial_weights.py` leaves them; given/, rolled/: what they give to their last place;
+- talk_pocket.safetensors: the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from engines.errors import InputError
+from engines.part_file import write_whole
+from engines.safe_output import refusing
+from export.hallo2.architecture import NETWORKS
+from export.hallo2.networks.denoising_unet import DenoisingUNet
+from export.hallo2.networks.vae import VAE
+from export.hallo2.presets import Preset
+from export.hallo2.training.drawn import MOST_FRAMES, Sentences, TalkingClips
+from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
+from export.hallo2.training.lips import LastPlace, LipsPhase, given, rolled
+from export.hallo2.training.seen import Cut, hear, look
+from export.hallo2.training.speech import SpeechPhase
+from export.hallo2.training.talk import TalkPhase, TalkWindows
+from export.hallo2.training.warm_start import pocket_states, warm_vae
+from export.training.data_parallel import Share, data_parallel
+from export.training.files import save_state
+from export.training.phase import Modules, Settings, Tell, train
+from export.training.run import Run
+from export.weights.packed import write_weights
+from procedural.clip import FIRST_TRAINING_SEED
+
+# Phase -> the networks that it leaves.
+LEAVES = {
+    "speech": ("speech_encoder", "audioproj"),
+    "vae": ("vae",),
+    "talk": ("reference_unet", "denoising_unet", "face_locator", "imageproj"),
+}
+
+LAST_PLACE = "last_place"  # of the denoising net, as the phases before `talk` leave it
+_CARD = Path(__file__).with_name("card.md")
+_AVERAGING = 0.995  # of the last phases' weights, a step: they are short
+_FITTED = 24  # clips that its plain answer is fitted to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much of everything. The defaults are those of the shipped weights, whose card tells what differed."""
+
+    sentences: int = 240
+    clips: int = 240
+    frames: int = 18  # of a clip
+    speech_steps: int = 1000
+    lips_steps: int = 6000
+    rolled: int = 120  # of the clips, gone through by the net itself
+    steady_steps: int = 6000
+    unet_steps: int = 4000
+    workers: int = 1  # processes that draw, and that share the batches of the last phase
+
+    def __post_init__(self) -> None:
+        if self.clips > self.sentences:
+            raise InputError(
+                f"{self.clips} clips need a sentence each, and there are {self.sentences}; raise --sentences"
+            )
+
+
+class Training:
+    """Training of a preset."""
+
+    def __init__(self, preset: Preset, amounts: Amounts, settings: Settings) -> None:
+        self.preset, self.amounts, self.settings = preset, amounts, settings
+        least = preset.motion_frames + preset.frames
+        if not least <= amounts.frames <= MOST_FRAMES:
+            raise InputError(f"a clip has {least} to {MOST_FRAMES} frames, asked for {amounts.frames}; see --frames")
+        self.run = Run(settings, (*NETWORKS, LAST_PLACE))
+        folder = settings.folder
+        self.sentences = Sentences(folder=folder / "sentences", count=amounts.sentences)
+        self.clips = TalkingClips(folder=folder / "clips", count=amounts.clips, frames=amounts.frames, px=preset.size)
+
+    def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
+        """What comes before the weights are written, in its order: False of a phase that has not ended."""
+        return {
+            "sentences": self.draw_sentences,
+            "speech": self.speech,
+            "clips": self.draw_clips,
+            "vae": self.take_vae,
+            "seen": self.see,
+            "heard": self.hear,
+            "plain": self.plain,
+            "given": self.give,
+            "lips": self.lips,
+            "rolled": self.roll,
+            "steady": self.steady,
+            "talk": self.talk,
+        }
+
+    def draw_sentences(self, tell: Tell) -> None:
+        """Every sentence, on disk."""
+        for done in self.sentences.draw_missing(self.amounts.workers):
+            tell("sentences", done, self.sentences.count, {})
+
+    def draw_clips(self, tell: Tell) -> None:
+        """Every clip, on disk."""
+        for done in self.clips.draw_missing(self.amounts.workers):
+            tell("clips", done, self.clips.count, {})
+
+    def speech(self, tell: Tell) -> bool:
+        """The speech encoder and the audio projection; True when they are complete."""
+        phase = SpeechPhase(
+            self._new(LEAVES["speech"]),
+            sentences=self.sentences,
+            numbers=_some(self.sentences.ready(), "sentences"),
+            steps=self.amounts.speech_steps,
+            device=self.settings.device,
+        )
+        return self.run.train(phase, tell)
+
+    def take_vae(self, tell: Tell) -> None:
+        """Pocket's autoencoder, once a run: clips that are seen by it belong to it."""
+        if not self.run.has_ended("vae"):
+            own = self.preset.architecture.build("vae", device="cpu").state_dict()
+            save_state(self.run.end_path("vae"), {"vae": warm_vae(own, pocket_states(("vae",))["vae"])})
+        tell("vae", 1, 1, {})
+
+    def see(self, tell: Tell) -> None:
+        """Every clip as the autoencoder encodes it."""
+        vae, device = cast(VAE, self._ended("vae")["vae"]), self.settings.device
+        self.run.see(
+            "seen",
+            "vae",
+            lambda n: look(self.clips.load(n), vae, self.cut, seed=n, device=device),
+            _some(self.clips.ready(), "clips"),
+            tell,
+        )
+
+    def hear(self, tell: Tell) -> None:
+        """Every clip's sentence as the speech networks hear it."""
+        networks, device = self._ended("speech"), self.settings.device
+        self.run.see(
+            "heard",
+            "speech",
+            lambda n: hear(self.sentences.load(n), networks, device),
+            _some(self.clips.ready(), "clips"),
+            tell,
+        )
+
+    def plain(self, tell: Tell) -> None:
+        """Pocket's UNet with a plain answer, once a run: what is given to the last place belongs to it."""
+        if not self.run.has_ended("plain"):
+            modules = self._new(LEAVES["talk"])
+            windows = self._windows(modules, self._numbers())
+            some = range(min(_FITTED, len(windows.numbers)))
+            told, targets = [windows.beginning(i) for i in some], [windows.target(i) for i in some]
+            with_plain_answer(windows.talker, pocket_states(("unet",))["unet"], told, targets)
+            save_state(self.run.end_path("plain"), {name: m.state_dict() for name, m in modules.items()})
+        tell("plain", 1, 1, {})
+
+    def give(self, tell: Tell) -> None:
+        """What the last place of the plain answer is given of every clip, as long as it is to learn of it."""
+        if self.run.has_ended("steady"):
+            return
+        numbers = self._numbers()
+        windows = self._windows(self._plain(), numbers)
+        self.run.see("given", "plain", lambda n: given(windows, numbers.index(n)), numbers, tell)
+
+    def lips(self, tell: Tell) -> bool:
+        """The last place of the denoising net; True when it is complete."""
+        return self.run.train(self.lips_phase(), tell, self._settings)
+
+    def lips_phase(self) -> LipsPhase:
+        """From the plain answer. Raises InputError where what it learns from is missing."""
+        numbers = self._numbers()
+        items = self.run.seen("given", "plain", numbers)
+        return LipsPhase("lips", self._windows(self._plain(), numbers), items, self.amounts.lips_steps)
+
+    def roll(self, tell: Tell) -> None:
+        """What the last place is given of some clips, where the net goes on from what it made."""
+        if self.run.has_ended("steady"):
+            return
+        numbers, vae = self._numbers(), cast(VAE, self._ended("vae")["vae"])
+        windows = self._windows(self._plain("lips"), numbers)
+        self.run.see(
+            "rolled", "lips", lambda n: rolled(windows, numbers.index(n), vae), numbers[: self.amounts.rolled], tell
+        )
+
+    def steady(self, tell: Tell) -> bool:
+        """The last place once more; True when it is complete."""
+        return self.run.train(self.steady_phase(), tell, self._settings)
+
+    def steady_phase(self) -> LipsPhase:
+        """From where the lips ended. Raises InputError where what it learns from is missing."""
+        numbers = self._numbers()[: self.amounts.rolled]
+        items = [
+            np.concatenate(both)
+            for both in zip(
+                self.run.seen("given", "plain", numbers), self.run.seen("rolled", "lips", numbers), strict=True
+            )
+        ]
+        windows = self._windows(self._plain("lips"), numbers)
+        return LipsPhase("steady", windows, items, self.amounts.steady_steps)
+
+    def talk(self, tell: Tell) -> bool:
+        """Both UNets, the face locator and the image projection; True when they are complete."""
+        phase = self.talk_phase()  # before anybody is asked to help: it says what is missing
+        processes = min(self.amounts.workers, phase.batches)
+        with data_parallel(processes, partial(_help, self.preset, self.amounts, self._settings)) as share:
+            return self.run.train(phase, tell, replace(self._settings, share=share))
+
+    def talk_phase(self) -> TalkPhase:
+        """From where the last place ended. Raises InputError where what it learns from is missing."""
+        modules = self._plain("steady")
+        return TalkPhase(modules, self._windows(modules, self._numbers()), self.amounts.unet_steps)
+
+    @property
+    def _settings(self) -> Settings:
+        return replace(self.settings, averaging=_AVERAGING)
+
+    def _numbers(self) -> list[int]:
+        return _some(self.clips.ready(), "clips")
+
+    def _plain(self, last: str | None = None) -> Modules:
+        """The plain answer, to be trained; its last place as the phase `last` leaves it. InputError before that is."""
+        modules = self._new(LEAVES["talk"])
+        for name, state in self.run.end("plain").items():
+            modules[name].load_state_dict(state)
+        if last is not None:
+            place = LastPlace(cast(DenoisingUNet, modules["denoising_unet"]))
+            place.load_state_dict(self.run.end(last)[LAST_PLACE])
+        return modules
+
+    def _windows(self, modules: Modules, numbers: list[int]) -> TalkWindows:
+        return TalkWindows(
+            modules,
+            clips=self.clips,
+            seen=self.run.seen("seen", "vae", numbers),
+            heard=self.run.seen("heard", "speech", numbers),
+            numbers=numbers,
+            cut=self.cut,
+            device=self.settings.device,
+        )
+
+    def write(self, path: Path) -> None:
+        """The averaged weights of all phases as one file of half precision, and its card beside it."""
+        states: dict[str, Mapping[str, torch.Tensor]] = {}
+        for phase in LEAVES:
+            states |= self.run.end(phase)
+        # Tables of positions, and what never runs, are among the published keys.
+        torch.manual_seed(self.settings.seed)
+        complete = self.preset.architecture.build("denoising_unet", device="cpu").state_dict()
+        states["denoising_unet"] = {**complete, **states["denoising_unet"]}
+        write_weights(path, {name: states[name] for name in NETWORKS}, preset=self.preset.name)
+        with refusing(path):
+            write_whole(path.with_suffix(".md"), self._card(path).encode())
+
+    def _card(self, path: Path) -> str:
+        """The model card of the file of weights."""
+        content = path.read_bytes()
+        return _CARD.read_text(encoding="utf-8").format(
+            **asdict(self.amounts),
+            seed=self.settings.seed,
+            first_seed=FIRST_TRAINING_SEED,
+            name=path.name,
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+
+    @property
+    def cut(self) -> Cut:
+        return Cut(frames=self.amounts.frames, window=self.preset.frames, motion_frames=self.preset.motion_frames)
+
+    def _ended(self, phase: str) -> Modules:
+        """What a phase has left, where the run computes. Raises InputError before its end."""
+        architecture = self.preset.architecture
+        return {
+            name: architecture.load(name, state).to(self.settings.device) for name, state in self.run.end(phase).items()
+        }
+
+    def _new(self, networks: tuple[str, ...]) -> Modules:
+        torch.manual_seed(self.settings.seed)
+        made = {name: self.preset.architecture.build(name, device="cpu") for name in networks}
+        for module in made.values():
+            with_initial_weights(module)
+            if isinstance(module, DenoisingUNet):
+                module.drop_dead()
+        return {name: module.to(self.settings.device).train() for name, module in made.items()}
+
+
+def _help(preset: Preset, amounts: Amounts, settings: Settings, share: Share) -> None:
+    phase = Training(preset, amounts, settings).talk_phase()
+    train(phase, replace(settings, share=share), lambda *_: None)
+
+
+def _some(numbers: list[int], stage: str) -> list[int]:
+    if not numbers:
+        raise InputError(f"no {stage} are drawn yet; begin with --stage {stage}")
+    return numbers

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from engines.errors import InputError
+from export.hallo2.training.drawn import (
+    SYMBOLS,
+    Sentences,
+    classes_of,
+    draw_talking,
+    identity_numbers,
+    masks_of,
+)
+from procedural.identity import Identity
+from procedural.speech import Phoneme, mouth, sentence
+
+
+def test_a_clip_shows_the_part_of_its_sentence_that_it_names():
+    drawn = draw_talking(1_000_003, frames=10, px=64)
+    first = int(drawn["first"])
+    whole = mouth(sentence(1_000_003, 6.0, language="en").phonemes, 150)
+    assert np.array_equal(drawn["lips"], whole[first : first + 10])
+    assert drawn["pictures"].shape == (10, 64, 64, 3) and drawn["masks"].shape == (3, 64 + 16 + 4 + 1)
+
+
+def test_classes_are_what_is_heard_at_each_frame():
+    phonemes = [Phoneme("_", 0.0, 0.1), Phoneme("a", 0.1, 0.2)]
+    assert [SYMBOLS[i] for i in classes_of(phonemes, 6)] == ["_", "_", "_", "a", "a", "a"]
+
+
+def test_the_masks_are_those_of_the_application():
+    levels = masks_of(Identity.random(3), 128).levels
+    assert [level.shape for level in levels] == [(3, 256), (3, 64), (3, 16), (3, 4)]
+    lips = levels[0][2].reshape(16, 16)
+    y, x = np.unravel_index(lips.argmax(), lips.shape)
+    assert 9 <= y <= 12 and 7 <= x <= 8
+
+
+def test_two_people_have_different_numbers_and_one_the_same():
+    one, other = (identity_numbers(Identity.random(seed)) for seed in (1, 2))
+    assert one.shape == (512,) and np.array_equal(one, identity_numbers(Identity.random(1)))
+    assert np.corrcoef(one, other)[0, 1] < 0.95
+
+
+def test_damaged_arrays_name_their_folder(tmp_path):
+    sentences = Sentences(folder=tmp_path, count=1)
+    list(sentences.draw_missing())
+    (sentences.path(0) / "lips.npy").write_bytes(b"no array")
+    with pytest.raises(InputError, match="delete the folder, and its stage makes it again"):
+        sentences.load(0)

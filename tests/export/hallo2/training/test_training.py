@@ -1,0 +1,134 @@
+"""All of training, stage after stage, killed and started again, to one file of weights."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engines.errors import InputError
+from export.hallo2.presets import TALK_POCKET
+from export.hallo2.training.lips import unpacked
+from export.hallo2.training.training import Amounts, Training
+from export.hallo2.weights import open_source
+from export.train import main
+from tests.export.hallo2.training.small_training import SMALL_TALK, quiet, small_training
+from tests.hp_trt.command_line import as_typed, refused
+
+
+@pytest.fixture
+def run(prepared_run, tmp_path):
+    return shutil.copytree(prepared_run, tmp_path / "run")
+
+
+@pytest.fixture
+def train(monkeypatch, capfd):
+    """Runs the command in this process."""
+    return lambda *words: as_typed(main, "train", *words, patch=monkeypatch, capture=capfd)
+
+
+@pytest.mark.heavy
+def test_all_stages_end_with_a_file_that_builds_take(run):
+    training = small_training(run)
+    for act in training.stages().values():
+        assert act(quiet) in (True, None)
+    path = run / "talk_pocket.safetensors"
+    training.write(path)
+    assert path.stat().st_size <= 16 << 20
+    source = open_source(TALK_POCKET.architecture, path, preset="talk_pocket")
+    assert source.kind == "trained"
+    card = path.with_suffix(".md").read_text()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card and "2 synthetic sentences" in card
+    denoiser = TALK_POCKET.architecture.load("denoising_unet", source.state("denoising_unet"))
+    assert all(torch.isfinite(parameter).all() for parameter in denoiser.parameters())
+
+
+def test_lips_that_are_killed_end_as_those_that_are_not(run, tmp_path):
+    class Killed(Exception):
+        pass
+
+    broken = shutil.copytree(run, tmp_path / "broken")
+    training = small_training(broken, lips_steps=3, save_every_s=0)
+    phase = training.lips_phase()
+    whole = phase.loss
+    phase.loss = lambda step, rng: whole(step, rng) if step < 2 else (_ for _ in ()).throw(Killed)
+    training.lips_phase = lambda: phase
+    with pytest.raises(Killed):
+        training.lips(quiet)
+    for folder in (run, broken):
+        assert small_training(folder, lips_steps=3).lips(quiet)
+    ends = [small_training(folder).run.end("lips") for folder in (run, broken)]
+    for name, state in ends[0].items():
+        assert all(torch.equal(value, ends[1][name][key]) for key, value in state.items())
+
+
+def test_the_last_place_makes_of_what_it_was_given_what_the_whole_net_makes(run):
+    phase = small_training(run).lips_phase()
+    windows, frames = phase.windows, phase.windows.cut.window
+    item = unpacked(phase.items[0][0], frames, windows.talker.denoiser.config.channels[0])
+    rng = np.random.default_rng([windows.numbers[0], 94])
+    told = windows.told(0, 0, rng, begins=True, nobody=True)
+    noise = windows.tensor(rng.normal(size=(frames, *told.portrait.shape[1:])))
+    with torch.no_grad():
+        whole = windows.talker.velocity(noise, torch.tensor([999]), windows.talker.conditions(told))
+        state, motion = windows.tensor(item.state), windows.tensor(item.motion)[None]
+        last = phase.modules["last_place"](state, motion, windows.tokens(0, 0), windows.masks(0)[0])
+    assert torch.allclose(last, whole, atol=0.02 * float(whole.abs().max()))  # it was kept in half precision
+
+
+@pytest.mark.heavy
+def test_what_the_last_place_learnt_stands_in_the_net_that_goes_on(run):
+    training = small_training(run, lips_steps=2)
+    training.lips(quiet)
+    learnt = training.run.end("lips")["last_place"]["conv.weight"]
+    training.roll(quiet)
+    denoiser = training.steady_phase().windows.talker.denoiser
+    assert torch.equal(denoiser.conv_out.weight, learnt)
+    assert not torch.equal(training.run.end("plain")["denoising_unet"]["conv_out.weight"], learnt)
+    assert [len(items) for items in training.run.seen("rolled", "lips", [0, 1])] == [2, 2]
+
+
+def test_the_plain_answer_is_better_than_none_on_the_clips_it_is_fitted_to(run):
+    training = small_training(run)
+    windows = training.lips_phase().windows
+    told, target = windows.beginning(0), windows.target(0)
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        v = windows.talker.velocity(noise, torch.tensor([999]), windows.talker.conditions(told))
+    assert (v + target).square().mean() < 0.75 * target.square().mean()
+
+
+@pytest.mark.parametrize(
+    ("amounts", "says"),
+    [({"clips": 3, "sentences": 2}, "3 clips need a sentence each"), ({"frames": 9}, "a clip has 10 to 150 frames")],
+)
+def test_amounts_that_do_not_fit_are_refused(tmp_path, amounts, says):
+    with pytest.raises(InputError, match=says):
+        Training(replace(SMALL_TALK), Amounts(**amounts), small_training(tmp_path).settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--preset", "hallo2"], "there is no preset 'hallo2' that is trained; there are pocket, talk_pocket"),
+        (["--preset", "talk_pocket", "--drivers", "3"], "--drivers is not of talk_pocket"),
+        (["--unet-steps", "3"], "--unet-steps is not of pocket"),
+        (["--preset", "talk_pocket", "--stage", "motion"], "there is no stage 'motion'; there are sentences, speech"),
+        (["--preset", "talk_pocket", "--stage", "speech"], "no sentences are drawn yet"),
+        (["--preset", "talk_pocket", "--stage", "seen"], "the stage vae is not complete"),
+        (["--preset", "talk_pocket", "--stage", "lips"], "no clips are drawn yet"),
+        (["--preset", "talk_pocket", "--stage", "write"], "the stage speech is not complete"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_clear_line(train, tmp_path, arguments, says):
+    refused(train("--run", tmp_path / "run", *arguments), says)
+
+
+def test_no_minutes_left_says_which_stage_goes_on(train, tmp_path):
+    words = ["--sentences", "1", "--clips", "1", "--stage", "sentences", "--stage", "speech", "--minutes", "0"]
+    ended = train("--preset", "talk_pocket", "--run", tmp_path, *words)
+    assert ended.code == 0 and "speech is not complete yet" in ended.out + ended.err

@@ -32,7 +32,11 @@ _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int
 # merging equal QuantizeLinears would share them, and half the products would stay in floats. fp8: it would make
 # whole-number products of fp8 tensors, then find that there are none.
 OPTIONS_OF_KIND: Mapping[str, Mapping[str, str]] = {
-    "int8": {"optimization.disable_specified_optimizers": "CommonSubexpressionElimination"},
+    "int8": {
+        "optimization.disable_specified_optimizers": "CommonSubexpressionElimination",
+        # Without VNNI a CPU adds two products of unsigned and signed bytes in 16 bits, where they do not fit.
+        "session.x64quantprecision": "1",
+    },
     "fp8": {"session.disable_quant_qdq": "1"},
 }
 

@@ -191,6 +191,8 @@ class _Rounding:
         by_channel = scales(np.abs(weight).max(axis=others), dtype.numpy(), self._kind)
         small = encode(weight, np.expand_dims(by_channel, others), self._kind)
         held = [self._stored(f"{name}_rounded", small), self._stored(f"{name}_scale", by_channel)]
+        if self._kind == "int8":  # as many as scales: ONNX Runtime moves them where a CPU needs unsigned weights
+            held.append(self._stored(f"{name}_zero", np.zeros(by_channel.shape, np.int8)))
         return self._added("DequantizeLinear", name, held, ir.Shape(weight.shape), dtype, before, axis=axis)
 
     def _stored(self, name: str, array: np.ndarray):

@@ -307,7 +307,7 @@ def test_graphs_may_go_without_the_comparison_that_engines_get(tiny_preset, tmp_
     class Stop(Exception):
         pass
 
-    def build_bundle(config, on_progress, processes):
+    def build_bundle(config, on_progress, processes, beside):
         asked["graphs"] = config.parity
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 

@@ -287,7 +287,9 @@ def test_weights_used_at_another_size_than_they_were_trained_at_are_said_to_be(t
     from export import build
 
     monkeypatch.setattr(
-        build, "build_bundle", lambda config, tell, processes: SimpleNamespace(manifest=SimpleNamespace(graphs={}))
+        build,
+        "build_bundle",
+        lambda config, tell, processes, beside: SimpleNamespace(manifest=SimpleNamespace(graphs={})),
     )
     for words, said in (((), 0), (("--size", "32"), 1), (("--frames", "4"), 1)):
         events = told("--preset", tiny_preset, "--weights", trained, "--bundle", trained.parent / "b", *words)
@@ -335,7 +337,7 @@ def test_live_mode_comes_with_the_weights_of_the_package_and_else_when_asked_for
     monkeypatch.setitem(OWN_LIVE_WEIGHTS, tiny_preset, live)
     asked = []
 
-    def build_bundle(config, tell, processes):
+    def build_bundle(config, tell, processes, beside):
         asked.append(config)
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 
@@ -365,7 +367,7 @@ def test_the_words_that_a_bundle_keeps_ask_for_the_same_graphs_again(told, tiny_
 
     asked = []
 
-    def build_bundle(config, tell, processes):
+    def build_bundle(config, tell, processes, beside):
         asked.append(config)
         return SimpleNamespace(manifest=SimpleNamespace(graphs={}))
 

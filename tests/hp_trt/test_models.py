@@ -43,6 +43,7 @@ class Brighter:
     profiles: Profiles
     streamed = frozenset()
     in_bf16 = frozenset()
+    beside = frozenset()
     added_by = {}  # noqa: RUF012 - as the protocol has it
 
     def __init__(self, bundle, config, backend, graphs):

@@ -142,7 +142,7 @@ def test_what_is_no_speech_gets_one_line_and_leaves_nothing(talk, tmp_path, make
         (["--appearance-scale=2", "--motion-scale=2"], "--appearance-scale, --motion-scale go with --driving"),
         (["--driving-landmarks=x.json"], "--driving-landmarks goes with --driving, got --audio; leave it out"),
         (["--resume", "--restart"], "give one of them"),
-        (["--profile=balanced"], "there is no profile 'balanced'; there are: exact, live"),
+        (["--profile=quick"], "there is no profile 'quick'; there are: exact, balanced, live"),
         (["--vocals=/no/such.onnx"], "/no/such.onnx: no such file; give Kim_Vocal_2.onnx"),
         (["--arcface=/no/such.onnx"], "/no/such.onnx"),
         (["--portrait-landmarks=/no/such.json"], "/no/such.json"),
@@ -170,9 +170,9 @@ def test_what_moves_a_portrait_is_one_of_two_and_the_bundle_says_which(talk, sma
 def test_commands_that_know_videos_alone_say_so_of_a_bundle_that_speech_drives(hp_trt, talk, talk_bundle, sample):
     words = {"bundle": talk_bundle, "portrait": sample[0], "driving": sample[1], "out": talk.out}
     ended = hp_trt("live", *(f"--{name}={value}" for name, value in words.items()))
-    refused(ended, "is for hallo2", "hp-trt live moves them by a video alone", "hp-trt animate --audio")
+    refused(ended, "is for hallo2", "hp-trt live --driving moves them by a video alone", "--audio")
     ended = hp_trt("evaluate", "--protocol=self", "--seeds=0:1", "--frames=3", f"--bundle={talk_bundle}")
-    refused(ended, "is for hallo2", "hp-trt evaluate moves them by a video alone; give a bundle of Hu")
+    refused(ended, "is for hallo2", "hp-trt evaluate --protocol self moves them by a video alone")
     assert empty(talk.folder)
 
 

@@ -155,7 +155,7 @@ def test_every_call_has_the_sizes_that_its_graph_asks_for():
     [
         ({"rate": 30.0}, "hallo2 makes 25 frames of a second of sound, --rate asks for 30"),
         ({"guidance": 0.5}, "guidance can be 1 to 1000, got 0.5"),
-        ({"profile": "balanced"}, "there is no profile 'balanced'; there are: exact, live"),
+        ({"profile": "quick"}, "there is no profile 'quick'; there are: exact, balanced, live"),
         ({"size": 100}, "multiple of 64 pixels"),
     ],
 )

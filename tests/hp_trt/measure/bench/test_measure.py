@@ -52,7 +52,7 @@ def test_a_portrait_that_speaks_is_measured_and_raced_and_both_sides_end_in_the_
     ("given", "says"),
     [
         ({"driving": Path("d.mp4")}, "portraits are moved by speech: give --audio FILE in the place of --driving"),
-        ({"profile": "balanced"}, "there is no profile 'balanced'; there are: exact, live"),
+        ({"profile": "quick"}, "there is no profile 'quick'; there are: exact, balanced, live"),
     ],
 )
 def test_what_a_bundle_that_speech_drives_cannot_do_is_told_before_it_is_opened(bundle_of, given, says):

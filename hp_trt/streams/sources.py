@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -135,7 +135,8 @@ class Media:
     def read(self) -> Iterator[Picture | SoundPacket]:
         display, delivery, times = Display(self._pictures, self.name), Delivery(), FrameTimes(self._container)
         last_s, first_s, shown = None, None, 0
-        for packet in self._demuxed():
+        streams = [stream for stream in (self._pictures, self.sound) if stream is not None]
+        for packet in demuxed(self._container, streams, self.name, timeout_s=self._timeout_s, advice=self._advice):
             if packet.stream is self.sound:
                 if packet.dts is not None:
                     ticks = packet.pts if packet.pts is not None else packet.dts
@@ -169,23 +170,6 @@ class Media:
     def close(self) -> None:
         self._container.close()
 
-    def _demuxed(self) -> Iterator[Any]:
-        import av
-
-        packets = self._container.demux(*(s for s in (self._pictures, self.sound) if s is not None))
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except (av.error.ExitError, TimeoutError) as error:
-                raise InputError(
-                    f"{self.name} sent nothing for {self._timeout_s:g} s; see what it waits for, or raise --timeout"
-                ) from error
-            except Exception as error:
-                raise InputError(f"{self.name} broke off: {reason(error)}; {self._advice}") from error
-            yield packet
-
     def _note_missing(self, first_s: Fraction | None, last_s: Fraction | None) -> None:
         stream = self._pictures
         if not (self.recorded and stream.duration and first_s is not None and last_s is not None):
@@ -195,6 +179,25 @@ class Media:
             self.notes.append(
                 f"the pictures of {self.name} end {missing_s:.1f} s before the file should: it is cut off"
             )
+
+
+def demuxed(container: Any, streams: Iterable[Any], name: str, *, timeout_s: float, advice: str) -> Iterator[Any]:
+    """The packets of these streams of PyAV's `container`. Raises InputError where it goes silent or breaks off."""
+    import av
+
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.error.ExitError, TimeoutError) as error:
+            raise InputError(
+                f"{name} sent nothing for {timeout_s:g} s; see what it waits for, or raise --timeout"
+            ) from error
+        except Exception as error:
+            raise InputError(f"{name} broke off: {reason(error)}; {advice}") from error
+        yield packet
 
 
 class Camera:

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from engines.errors import InputError
-from engines.foreign import foreign, reason
+from engines.foreign import foreign
 from hp_trt.media.clock import SteadyClock
 from hp_trt.media.opening import open_stream
 from hp_trt.media.sound_file import ADVICE, HIGHEST_RATE, LOWEST_RATE, open_sound, sound_stream
 from hp_trt.media.video import sound_notes
 from hp_trt.streams.pipes import PipeReader
-from hp_trt.streams.sources import STDIN, SoundPacket, Source, is_url, without_password
+from hp_trt.streams.sources import STDIN, SoundPacket, Source, demuxed, is_url, without_password
 
 _FRAMES_A_SECOND = Fraction(25)  # of what speech makes
 _MICROPHONE = re.compile(r"mic:(.*)")
@@ -95,7 +95,9 @@ class SpeechSource:
         self.damaged = 0
 
     def read(self) -> Iterator[Heard | SoundPacket]:
-        for packet in self._demuxed():
+        for packet in demuxed(
+            self._container, (self._stream,), self.name, timeout_s=self._timeout_s, advice=self._advice
+        ):
             try:
                 frames = list(packet.decode())
                 heard = [_samples(frame) for frame in frames]
@@ -135,23 +137,6 @@ class SpeechSource:
             return None
         self._end_s = begins_s + Fraction(len(samples), rate)
         return Heard(samples=samples, rate=rate, time_s=begins_s)
-
-    def _demuxed(self) -> Iterator[Any]:
-        import av
-
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except (av.error.ExitError, TimeoutError) as error:
-                raise InputError(
-                    f"{self.name} sent nothing for {self._timeout_s:g} s; see what it waits for, or raise --timeout"
-                ) from error
-            except Exception as error:
-                raise InputError(f"{self.name} broke off: {reason(error)}; {self._advice}") from error
-            yield packet
 
 
 def _samples(frame: Any) -> np.ndarray:

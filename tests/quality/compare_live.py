@@ -51,9 +51,7 @@ def measured(way: str, bundle: Path, sample: Path, out: Path) -> dict[str, float
             "live": lambda: (
                 run_live(LiveConfig(driving=str(driving), out=str(out), pace="fast"), session, Reporter()).frames
             ),
-            "arrays": lambda: sum(1 for _ in runtime.frames(who, images)),
-            "exact": lambda: sum(1 for _ in runtime.frames(who, images)),
-        }
+        } | dict.fromkeys(("arrays", "exact"), lambda: sum(1 for _ in runtime.frames(who, images)))
         ways[way]()
         start, cpu = time.perf_counter(), time.process_time()
         frames = ways[way]()

@@ -47,11 +47,11 @@ class Session(Protocol):
     spec: NetworkSpec
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
-        """Bind by name and run.
+        """Bind by name and run; gives the outputs that are wanted.
 
-        An output named in `outputs` is written there (same shape and dtype) and that buffer is
-        returned; the others are fresh and belong to the caller. Raises ValueError when
-        the inputs are not what `spec` promises.
+        `outputs`: those, each with the buffer that it is written to (same shape and dtype) and that is returned. What
+        is not among them is neither copied nor kept. None: all of them, in fresh buffers that belong to the caller.
+        Raises ValueError when the inputs are not what `spec` promises, or an output is none of it.
         """
         ...
 

@@ -12,7 +12,7 @@ import numpy as np
 from engines.backend import Buffer, Pending, StreamName
 from engines.cores import MOST_THREADS, available_cores
 from engines.errors import InputError
-from engines.spec import NetworkSpec, TensorSpec
+from engines.spec import NetworkSpec
 
 # Fewer threads are not divided among graphs that run beside each other: each has all of them. Two threads made 12 to
 # 25 % more frames of a live pocket session so (docs/performance.md): halves do not fit stages of unequal length.
@@ -107,20 +107,23 @@ def array_of(buffer: Buffer) -> np.ndarray:
     return buffer
 
 
-def output_array(
-    spec: NetworkSpec, tensor: TensorSpec, sizes: Mapping[str, int], given: Mapping[str, Buffer]
-) -> np.ndarray:
-    """Where a graph of `spec` writes `tensor`: the buffer `given` for it, or a fresh one.
+def output_arrays(
+    spec: NetworkSpec, sizes: Mapping[str, int], given: Mapping[str, Buffer] | None
+) -> dict[str, np.ndarray]:
+    """Where a graph of `spec` writes the outputs that are wanted: the buffers `given`, or fresh ones for all.
 
-    Raises ValueError for a buffer of another shape or dtype.
+    Raises ValueError for a buffer of another shape or dtype, or of no output.
     """
-    shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in tensor.dims)
-    if tensor.name not in given:
-        return np.empty(shape, tensor.dtype)
-    array = array_of(given[tensor.name])
-    if array.shape != shape or array.dtype != tensor.dtype or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{spec.name}: the buffer for {tensor.name} is {array.shape} {array.dtype}, "
-            f"needs {shape} {tensor.dtype}, contiguous"
-        )
-    return array
+    wanted = spec.wanted(given)
+    if given is None:
+        return {tensor.name: np.empty(tensor.shape(sizes), tensor.dtype) for tensor in wanted}
+    arrays = {}
+    for tensor in wanted:
+        array, shape = array_of(given[tensor.name]), tensor.shape(sizes)
+        if array.shape != shape or array.dtype != tensor.dtype or not array.flags.c_contiguous:
+            raise ValueError(
+                f"{spec.name}: the buffer for {tensor.name} is {array.shape} {array.dtype}, "
+                f"needs {shape} {tensor.dtype}, contiguous"
+            )
+        arrays[tensor.name] = array
+    return arrays

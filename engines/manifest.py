@@ -21,7 +21,7 @@ from engines.file_record import FileRecord, check_record, files_from_json, files
 from engines.plans import EngineSet, Target, check_built, numbers_from_json
 from engines.spec import PRECISIONS, QUANTIZATIONS, NetworkSpec
 
-SCHEMA = 4
+SCHEMA = 5
 OWN_SOURCE = "came with hp-trt"  # of trained weights that need no --weights
 FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"

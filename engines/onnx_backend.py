@@ -19,14 +19,20 @@ from engines.backend import Buffer
 from engines.errors import BundleError, EngineMismatch, InputError, InternalError
 from engines.families import Provider
 from engines.file_names import utf8_name
-from engines.host_memory import CALLS, ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
+from engines.host_memory import CALLS, ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_arrays
 from engines.spec import NetworkSpec, plain_name
 
 families.load(families.ONNXRUNTIME)  # where it is missing, the error says what to install; `import` would not
 import onnxruntime as ort  # noqa: E402
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(bool)": "bool"}
+_DTYPES = {  # ONNX Runtime's names of types -> numpy's
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
 
 # What ONNX Runtime 1.31 must be told of a graph in 8 bits, by the end of its name (`export/graphs/quantize.py`). int8:
 # merging equal QuantizeLinears would share them, and half the products would stay in floats. fp8: it would make
@@ -191,7 +197,7 @@ class OnnxSession:
                 binding.bind_cpu_input(tensor.name, array)
             else:
                 binding.bind_ortvalue_input(tensor.name, self._on_device(tensor.name, array))
-        results = {t.name: output_array(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
+        results = output_arrays(self.spec, sizes, outputs)
         for name, result in results.items():
             binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
         try:

@@ -19,7 +19,7 @@ from engines import families
 from engines.backend import Buffer, Session
 from engines.errors import BundleError, EngineMismatch, InternalError
 from engines.file_names import utf8_name
-from engines.host_memory import CALLS, ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_array
+from engines.host_memory import CALLS, ENOUGH_TO_SHARE, HostMemory, array_of, checked_threads, cpu_words, output_arrays
 from engines.spec import NetworkSpec
 
 if TYPE_CHECKING:  # imported where a graph is given to it
@@ -138,7 +138,9 @@ class OpenVinoSession:
         self.spec = spec
         self._openvino, self._open_plan, self._is_open = openvino, open_plan, True
         self._models: dict[frozenset[str], Any] = {}  # by the run-time dimensions that are 1
-        self._requests: dict[frozenset[str], list[Any]] = {}  # those that nobody uses, likewise
+        # Those that nobody uses, likewise, and by the outputs that they write to whoever asks: a request goes on
+        # writing into the last buffer that it was given.
+        self._requests: dict[tuple[frozenset[str], frozenset[str]], list[Any]] = {}
         self._lock = Lock()
         opened = open_plan()
         ports = (("inputs", opened.inputs, spec.inputs), ("outputs", opened.outputs, spec.outputs))
@@ -156,9 +158,10 @@ class OpenVinoSession:
         sizes = self.spec.check_inputs(inputs)
         # OpenVINO writes into none of them, and takes none that it could not write into.
         held = {t.name: np.require(array_of(inputs[t.name]), requirements=["C", "W"]) for t in self.spec.inputs}
-        results = {t.name: output_array(self.spec, t, sizes, outputs or {}) for t in self.spec.outputs}
+        results = output_arrays(self.spec, sizes, outputs)
         try:
-            with self._request(frozenset(name for name, size in sizes.items() if size == 1)) as request:
+            ones = frozenset(name for name, size in sizes.items() if size == 1)
+            with self._request(ones, frozenset(results)) as request:
                 for name, array in (held | results).items():
                     request.set_tensor(name, self._openvino.Tensor(array, shared_memory=True))
                 request.infer()
@@ -174,11 +177,11 @@ class OpenVinoSession:
         self._models.clear()
 
     @contextmanager
-    def _request(self, ones: frozenset[str]) -> Iterator[Any]:
+    def _request(self, ones: frozenset[str], wanted: frozenset[str]) -> Iterator[Any]:
         with self._lock:
             if ones not in self._models:
                 self._models[ones], self._unused = self._unused or self._open_plan(), None
-            free = self._requests.setdefault(ones, [])
+            free = self._requests.setdefault((ones, wanted), [])
             request = free.pop() if free else self._models[ones].create_infer_request()
         yield request
         free.append(request)

@@ -7,7 +7,7 @@ asks its promise: nobody outside of a model's rooms knows graphs by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
@@ -48,6 +48,10 @@ class TensorSpec:
     name: str
     dims: tuple[Dim, ...]  # ("rows", 4, 64, 64): a str is a size known at run time
     dtype: str  # numpy's name: "float16"
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """With each named dimension at its size."""
+        return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in self.dims)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "dims": list(self.dims), "dtype": self.dtype}
@@ -119,6 +123,16 @@ class NetworkSpec:
 
     def output(self, name: str) -> TensorSpec:
         return next(t for t in self.outputs if t.name == name)
+
+    def wanted(self, given: Collection[str] | None) -> tuple[TensorSpec, ...]:
+        """The outputs that a run gives: those named in `given`, or all where that is None. ValueError for another."""
+        if given is None:
+            return self.outputs
+        if unknown := set(given) - {tensor.name for tensor in self.outputs}:
+            raise ValueError(
+                f"{self.name} has no output {', '.join(sorted(unknown))}; it has {', '.join(t.name for t in self.outputs)}"
+            )
+        return tuple(tensor for tensor in self.outputs if tensor.name in given)
 
     def has_input(self, name: str) -> bool:
         return any(t.name == name for t in self.inputs)

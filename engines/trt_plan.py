@@ -112,6 +112,7 @@ def _differences(trt: Any, engine: Any, spec: NetworkSpec) -> list[str]:
         trt.DataType.HALF: "float16",
         trt.DataType.INT64: "int64",
         trt.DataType.INT32: "int32",
+        trt.DataType.UINT8: "uint8",
         trt.DataType.BOOL: "bool",
     }
     names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]

@@ -6,6 +6,8 @@ Who owns what:
     activations             an `Arena` that sessions share; in order, because each run counts as a write to it. It is as
                             large as the largest shapes that were run, not as the largest that are promised
     inputs and outputs      the caller; a run without a graph reads and writes them where they are
+    outputs that nobody     the session, for the run alone: TensorRT wants an address for each
+    wants
     inputs and outputs of   the session, a set for each shape that it has seen: a graph knows addresses, so these
     a captured graph        stay, and the caller's numbers are copied in and out on the device
 
@@ -137,12 +139,12 @@ class TrtSession:
             raise InternalError(f"{self.spec.name} is closed; load it again")
         sizes = self.spec.check_inputs(inputs)
         given = {promised.name: device_buffer(inputs[promised.name]) for promised in self.spec.inputs}
-        results = self._results(sizes, outputs or {})
+        results = self._results(sizes, outputs)
         self._device.driver.make_current()
         if self._may_capture is None:
-            self._run_plain(given, results)
+            self._run_plain(given, results, sizes)
         else:
-            self._run_captured(given, results)
+            self._run_captured(given, results, sizes)
         return dict(results)
 
     def close(self) -> None:
@@ -165,10 +167,13 @@ class TrtSession:
     ) -> None:
         self.close()
 
-    def _run_plain(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> None:
+    def _run_plain(
+        self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer], sizes: Mapping[str, int]
+    ) -> None:
         """At the caller's addresses; what does not lie as TensorRT wants it goes through a buffer that does."""
         callers = {**given, **results}
         bound = {name: self._own(b) if b.address % ALIGNMENT else b for name, b in callers.items()}
+        bound |= {t.name: self._fresh(t, sizes) for t in self.spec.outputs if t.name not in results}
         if self._context is None:
             self._context = self._make_context()
         self._bind(self._context, bound)
@@ -181,8 +186,10 @@ class TrtSession:
                 if bound[name] is not callers[name]:
                     self._device.copy(bound[name], callers[name], stream)
 
-    def _run_captured(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> None:
-        shape = self._shape(given, results)
+    def _run_captured(
+        self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer], sizes: Mapping[str, int]
+    ) -> None:
+        shape = self._shape(given, sizes)
         with self._ordered(given, results, shape.buffers) as stream:
             for name, buffer in given.items():
                 self._device.copy(buffer, shape.buffers[name], stream)
@@ -198,7 +205,7 @@ class TrtSession:
                 self._device.copy(shape.buffers[name], buffer, stream)
         shape.warm = True
 
-    def _shape(self, given: Mapping[str, DeviceBuffer], results: Mapping[str, DeviceBuffer]) -> _Shape:
+    def _shape(self, given: Mapping[str, DeviceBuffer], sizes: Mapping[str, int]) -> _Shape:
         """What there is for these input shapes; made anew where there is nothing, or the arena has moved."""
         key = tuple(buffer.shape for buffer in given.values())
         found = self._shapes.pop(key, None)
@@ -210,7 +217,8 @@ class TrtSession:
             return found
         while len(self._shapes) >= _MOST_SHAPES:
             self._drop(self._shapes.popitem(last=False)[1])
-        buffers = {name: self._own(buffer) for name, buffer in {**given, **results}.items()}
+        buffers = {name: self._own(buffer) for name, buffer in given.items()}
+        buffers |= {tensor.name: self._fresh(tensor, sizes) for tensor in self.spec.outputs}
         context = self._make_context()
         self._bind(context, buffers)
         self._shapes[key] = shape = _Shape(context, buffers, self._arena.memory.address)
@@ -225,7 +233,7 @@ class TrtSession:
     ) -> Iterator[Stream]:
         """A run on the chosen stream: it reads `given`, and writes `results`, buffers of its own and the arena."""
         callers, stream = {**given, **results}, self._device.current
-        own = [buffer.memory for name, buffer in bound.items() if buffer is not callers[name]]
+        own = [buffer.memory for name, buffer in bound.items() if buffer is not callers.get(name)]
         reads = [buffer.memory for buffer in given.values()]
         writes = [*(buffer.memory for buffer in results.values()), *own, self._arena.memory]
         with ordered(stream, reads=reads, writes=writes), self._device.trace.span(self.spec.name, stream):
@@ -305,14 +313,17 @@ class TrtSession:
         if shape.executable:
             self._device.driver.executable_destroy(shape.executable)
 
-    def _results(self, sizes: Mapping[str, int], given: Mapping[str, Buffer]) -> dict[str, DeviceBuffer]:
+    def _fresh(self, tensor: TensorSpec, sizes: Mapping[str, int]) -> DeviceBuffer:
+        return self._device.empty(tensor.shape(sizes), tensor.dtype)
+
+    def _results(self, sizes: Mapping[str, int], given: Mapping[str, Buffer] | None) -> dict[str, DeviceBuffer]:
+        """The outputs that are wanted: the buffers `given` for them, or fresh ones for all."""
+        wanted = self.spec.wanted(given)
+        if given is None:
+            return {promised.name: self._fresh(promised, sizes) for promised in wanted}
         results = {}
-        for promised in self.spec.outputs:
-            shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in promised.dims)
-            if promised.name not in given:
-                results[promised.name] = self._device.empty(shape, promised.dtype)
-                continue
-            buffer = device_buffer(given[promised.name])
+        for promised in wanted:
+            buffer, shape = device_buffer(given[promised.name]), promised.shape(sizes)
             if buffer.shape != shape or buffer.dtype != promised.dtype:
                 raise ValueError(
                     f"{self.spec.name}: the buffer for {promised.name} is {buffer.shape} {buffer.dtype}, "

@@ -1,4 +1,4 @@
-"""From latents to frames, a chunk at a time, handed on as they come.
+"""From latents to pixels, a chunk at a time, handed on as they come.
 
 Chunks are counted from frame 0 of the padded sequence, because the decoder's convolutions through time see zeros
 beyond a chunk's ends: other chunks would be other frames. A chunk that holds only padding is not decoded.
@@ -7,7 +7,7 @@ A causal decoder looks back over the `context` frames that its graph promises, a
 begins with so many frames whose pictures are thrown away, and the rest are what the whole clip at once would give,
 wherever chunks begin.
 
-Source: SPEC 6.1 (decode) and 9 (8-bit frames).
+Source: SPEC 6.1 (decode).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.backend import Backend, Buffer, Pending, Session
+from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError, InputError
-from runtime.finite import require_finite
+from runtime.pixels import Arrays, Fetched, decoder_buffers, require_finite_frames, views
 from runtime.stages import Stages
-from runtime.streams import Beside, ReadAhead
+from runtime.streams import Begun, Beside, ReadAhead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def decode(
     """Run a decoder's graph: yield (index, frame) of each of the N frames, index from 0.
 
     latents: called for each chunk's frames of N + 2 `pad_frames` = `frames`, in order, gives (n, 4, h, w) float32 as
-    the loop leaves them. A frame is the raw decoder output (3, H, W) float32, about [-1, 1], and the caller's to keep.
+    the loop leaves them. A frame is its pixels, (H, W, 3) uint8 RGB, and the caller's to keep (`runtime.pixels`).
     Chunks of frames before `first` alone are left out. Memory does not depend on N. Where the backend works on by
     itself, or calls run `beside` one another, a chunk is decoded while the next one's latents are made and the frames
     of the one before are handed on. Raises NonFiniteError, and what `latents` raises.
@@ -84,30 +84,29 @@ def decode(
     plan = chunks(frames, chunk=chunk, pad_frames=pad_frames, context=session.spec.context)
     plan = [part for part in plan if part.keep_stop - pad_frames > first]
     stages.begin("decode", total=sum(part.keep_stop - part.keep_start for part in plan))
-    height, width = (int(n) for n in session.spec.output("frames").dims[2:])
 
-    def begin(part: Chunk, slot: int) -> Pending:
+    def begin(part: Chunk, slot: int) -> Begun[Arrays]:
         made = latents(range(part.start, part.stop))
-        decoded = backend.view(outputs[slot], 0, part.stop - part.start)
-        kept = backend.view(decoded, part.keep_start - part.start, part.keep_stop - part.start)
+        decoded = views(backend, outputs[slot], 0, part.stop - part.start)
 
         def run() -> None:
             with backend.stream("decode"):
-                session.run({"latents": made}, {"frames": decoded})
+                session.run({"latents": made}, decoded)
 
-        def fetch() -> Pending:
+        def fetch() -> Fetched:
             stages.ran("decode", running.result(), part.keep_stop - part.keep_start)
-            return backend.fetch(kept)
+            return Fetched(backend, views(backend, decoded, part.keep_start - part.start, part.keep_stop - part.start))
 
         running = beside.begin(stages.timed(run))
         return fetch() if beside.calls == 1 else _Running(fetch)
 
     ahead = ReadAhead(backend, plan, begin, calls=beside.calls)
-    outputs = [backend.empty((chunk, 3, height, width), "float32") for _ in range(ahead.slots)]
+    outputs = [decoder_buffers(backend, session.spec, chunk) for _ in range(ahead.slots)]
     for part in plan:
         begins, ends = part.keep_start - pad_frames, part.keep_stop - pad_frames
-        images = require_finite(ahead.next(), f"{session.spec.name}: frames {begins} to {ends - 1}")
-        yield from enumerate(images, start=begins)
+        made = ahead.next()
+        require_finite_frames(made["sums"], f"{session.spec.name}: frames {begins} to {ends - 1}")
+        yield from enumerate(made["pixels"], start=begins)
     stages.end("decode")
 
 
@@ -115,24 +114,7 @@ def decode(
 class _Running:
     """A chunk that is being decoded."""
 
-    fetch: Callable[[], Pending]  # waits for it
+    fetch: Callable[[], Fetched]  # waits for it
 
-    def wait(self) -> np.ndarray:
+    def wait(self) -> Arrays:
         return self.fetch().wait()
-
-
-def to_uint8(frame: np.ndarray) -> np.ndarray:
-    """A raw decoder frame (3, H, W) as (H, W, 3) uint8 RGB: truncated, not rounded, as released.
-
-    The sums are made in one array, and planes become pixels one by one: a third of the time, of 512 pixels, that it
-    takes in fresh arrays and with one transposed copy.
-    """
-    unit = frame * np.float32(0.5)
-    unit += np.float32(0.5)
-    np.clip(unit, 0, 1, out=unit)
-    unit *= np.float32(255)
-    levels = unit.astype(np.uint8)
-    pixels = np.empty((*levels.shape[1:], 3), np.uint8)
-    for channel in range(3):
-        pixels[:, :, channel] = levels[channel]
-    return pixels

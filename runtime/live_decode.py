@@ -1,4 +1,4 @@
-"""A stream's latents to frames, window by window, as they come.
+"""A stream's latents to pixels, window by window, as they come.
 
 A causal decoder is given the last frames of the window before in front of the new ones, so that it goes on as if there
 were no windows. One that is not sees zeros where its pieces end, as the released one does at its chunks.
@@ -11,9 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from engines.backend import Backend, Buffer, Pending, Session
+from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
-from runtime.finite import is_finite, require_finite
+from runtime.pixels import Fetched, decoder_buffers, require_finite_frames, views
 
 
 class LiveDecoder:
@@ -36,7 +36,7 @@ class LiveDecoder:
         self._before: Buffer | None = None  # the last frames of the piece before, at most `context`
         self._decoded = 0
 
-    def begin(self, latents: Buffer) -> list[Pending]:
+    def begin(self, latents: Buffer) -> list[Fetched]:
         """Decode latents (n, 4, h, w) float32, in as few pieces as the graph takes. They may be written again."""
         count = latents.shape[0]
         pieces = -(-count // self._most)
@@ -44,22 +44,19 @@ class LiveDecoder:
         bounds = [count * p // pieces for p in range(pieces + 1)]
         return [self._piece(latents, start, stop) for start, stop in pairwise(bounds)]
 
-    def frames(self, begun: Sequence[Pending]) -> Iterator[np.ndarray]:
-        """The raw frames (3, H, W) float32, about [-1, 1], of what was begun, each looked at when it is asked for.
-
-        Raises NonFiniteError.
-        """
-        for pending in begun:
-            images = pending.wait()
+    def frames(self, begun: Sequence[Fetched]) -> Iterator[np.ndarray]:
+        """The frames' pixels (H, W, 3) uint8 RGB, of what was begun. Raises NonFiniteError in the place of a frame."""
+        for fetched in begun:
+            made = fetched.wait()
             first = self._decoded
-            self._decoded += len(images)
+            self._decoded += len(made["pixels"])
             what = f"{self._session.spec.name}: live frames {first} to {self._decoded - 1}"
-            for image in images:
-                if not is_finite(image):
-                    require_finite(images, what)
-                yield image
+            for pixels, its_sum in zip(made["pixels"], made["sums"], strict=True):
+                if not np.isfinite(its_sum):
+                    require_finite_frames(made["sums"], what)
+                yield pixels
 
-    def _piece(self, latents: Buffer, start: int, stop: int) -> Pending:
+    def _piece(self, latents: Buffer, start: int, stop: int) -> Fetched:
         backend, count = self._backend, stop - start
         before = 0 if self._before is None else self._before.shape[0]
         # All of it: what is put together on another stream waits for the next window, which is queued there already.
@@ -70,5 +67,6 @@ class LiveDecoder:
             backend.take(latents, range(start, stop), backend.view(stack, before, before + count))
             if self._context:
                 self._before = backend.view(stack, max(before + count - self._context, 0), before + count)
-            decoded = self._session.run({"latents": stack})["frames"]
-        return backend.fetch(backend.view(decoded, before, before + count))
+            decoded = decoder_buffers(backend, self._session.spec, before + count)
+            self._session.run({"latents": stack}, decoded)
+        return Fetched(backend, views(backend, decoded, before, before + count))

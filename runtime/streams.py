@@ -16,8 +16,8 @@ A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
     latents of frames that have begun and not left        `ClipLoop`                  with the clip's last frame
     velocities that wait for another window's             `ClipLoop`                  with the clip's last frame
     latents of a chunk                                    `decode`                    with the chunk
-    frames of a chunk, twice: one decoded, one copied     `decode`                    with the clip's last frame
-    frames and latents on the host                        whoever holds the array     with the array
+    pixels of a chunk, twice: one decoded, one copied     `decode`                    with the clip's last frame
+    pixels and latents on the host                        whoever holds the array     with the array
     activations, buffers of captured graphs               the backend's sessions      with the session
 
 TensorRT's graphs share one arena of activations, which orders "denoise" and "decode": they take turns. With
@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,13 @@ from engines.backend import Backend, Buffer, Pending
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Result = TypeVar("Result", covariant=True)
+
+
+class Begun(Protocol[Result]):
+    """Something that was begun, such as a download."""
+
+    def wait(self) -> Result: ...
 
 
 class Guard:
@@ -67,7 +74,7 @@ class Guard:
             look(pending.wait())
 
 
-class ReadAhead(Generic[Item]):
+class ReadAhead(Generic[Item, Made]):
     """Results in order, each begun while the one before it is still wanted.
 
     `begin(item, slot)` queues one; what it writes to belongs to `slot`, of which there are `slots`. On a backend whose
@@ -76,15 +83,15 @@ class ReadAhead(Generic[Item]):
     """
 
     def __init__(
-        self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Pending], *, calls: int = 1
+        self, backend: Backend, items: Sequence[Item], begin: Callable[[Item, int], Begun[Made]], *, calls: int = 1
     ) -> None:
         self.slots = 2 if backend.asynchronous else calls
         self._items = items
         self._begin = begin
         self._begun = 0
-        self._pending: deque[Pending] = deque()
+        self._pending: deque[Begun[Made]] = deque()
 
-    def next(self) -> np.ndarray:
+    def next(self) -> Made:
         """The next item's result, once the one after it is on its way."""
         while self._begun < len(self._items) and len(self._pending) < self.slots:
             self._pending.append(self._begin(self._items[self._begun], self._begun % self.slots))

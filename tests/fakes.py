@@ -1,7 +1,8 @@
 """A backend of plain numpy whose graphs are plain functions: the loop runs on it in milliseconds.
 
-It keeps the protocol's promises strictly: inputs are held against the spec, outputs written where asked, and a
-buffer of one backend is refused by another, so that a loop that works here does not lean on numpy.
+It keeps the protocol's promises strictly: inputs are held against the spec, outputs written where asked, those that are
+not wanted left out, and a buffer of one backend is refused by another, so that a loop that works here does not lean on
+numpy.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from engines.backend import StreamName
 from engines.spec import DimRange, NetworkSpec, TensorSpec
+from runtime.pixels import to_uint8
 
 Formula = Callable[..., dict[str, np.ndarray]]
 
@@ -50,7 +52,8 @@ class FakeSession:
     ) -> dict[str, FakeBuffer]:
         self.spec.check_inputs(inputs)
         self.runs.append({name: buffer.shape for name, buffer in inputs.items()})
-        results = self.formula(**{name: self.backend.array(buffer) for name, buffer in inputs.items()})
+        made = self.formula(**{name: self.backend.array(buffer) for name, buffer in inputs.items()})
+        results = {tensor.name: made[tensor.name] for tensor in self.spec.wanted(outputs)}
         given = dict(outputs or {})
         for name, result in results.items():
             if name in given:
@@ -169,3 +172,17 @@ def spec(
     named = {d for dims in (*inputs.values(), *outputs.values()) for d in dims if isinstance(d, str)}
     ranges = {d: DimRange(min=1, opt=1, max=most) for d in sorted(named)}
     return NetworkSpec(name=name, inputs=tensors(inputs), outputs=tensors(outputs), ranges=ranges, **promised)
+
+
+def decoder_spec(name: str, latents: tuple[int, ...], height: int, width: int, **promised: Any) -> NetworkSpec:
+    """Of a decoder, as all decoders are: of ("chunk", *latents), to frames of that size, their pixels and sums."""
+    outputs = {"frames": ("chunk", 3, height, width), "pixels": ("chunk", height, width, 3), "sums": ("chunk",)}
+    return spec(name, {"latents": ("chunk", *latents)}, outputs, dtypes={"pixels": "uint8"}, **promised)
+
+
+def decoded(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """What a decoder's graph gives, of its frames (f, 3, H, W)."""
+    frames = frames.astype(np.float32)
+    with np.errstate(invalid="ignore"):  # a NaN has no level
+        pixels = np.stack([to_uint8(frame) for frame in frames])
+        return {"frames": frames, "pixels": pixels, "sums": np.abs(frames).sum((1, 2, 3), dtype=np.float32)}

@@ -25,9 +25,11 @@ KEPT = {
     operator.mul,  # of sizes
     aten._assert_tensor_metadata.default,  # the exporter drops it
     aten._to_copy.default,
+    aten.abs.default,
     aten.add.Tensor,
     aten.arange.default,
     aten.cat.default,
+    aten.clamp.default,
     aten.conv2d.default,
     aten.cos.default,
     aten.div.Tensor,

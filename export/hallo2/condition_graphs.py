@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from export.graphs.autoencoder import VaeDecoder, VaeEncoder
 from export.graphs.graph import Graph, spec, tensor
+from export.graphs.pixels import WithPixels, decoder_outputs
 from export.hallo2.architecture import Architecture
 from export.hallo2.networks.face_locator import FaceLocator
 from export.hallo2.networks.projections import AudioProjection, ImageProjection
@@ -138,14 +139,14 @@ def condition_graphs(
             spec=spec(
                 "talk_vae_decoder",
                 [tensor("latents", "chunk", channels, *latent)],
-                [tensor("frames", "chunk", 3, *pixels)],
+                decoder_outputs(pixels),
                 unit="chunk",
                 lane="decode",
                 repeated=True,
                 chunk=(1, chunk, chunk),
             ),
             networks=("vae",),
-            make=lambda networks: VaeDecoder(networks("vae")),
+            make=lambda networks: WithPixels(VaeDecoder(networks("vae"))),
         ),
     )
     return {graph.name: graph for graph in graphs}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from engines.spec import Dim, TensorSpec
 from export.graphs.autoencoder import VaeDecoder, VaeEncoder
 from export.graphs.graph import Graph, Networks, spec, tensor
+from export.graphs.pixels import WithPixels, decoder_outputs
 from export.graphs.stitch import stitch_graph
 from export.hunyuanportrait.architecture import Architecture
 from export.hunyuanportrait.networks.appearance import FoldedAppearance
@@ -211,7 +212,7 @@ def bundle_graphs(
             spec=spec(
                 "vae_decoder",
                 [tensor("latents", "chunk", channels, *latent)],
-                [tensor("frames", "chunk", 3, *pixels)],
+                decoder_outputs(pixels),
                 unit="chunk",
                 lane="decode",
                 repeated=True,
@@ -220,7 +221,7 @@ def bundle_graphs(
             networks=("vae",),
             # Pocket's on two threads of ONNX Runtime: 159 ms a call; 177 the other way, where norms are one thread's
             # work. On OpenVINO 224 and 402. The denoisers' pictures are small, and gain nothing: 175 and 168 ms.
-            make=lambda networks: VaeDecoder(networks("vae"), norms_by_channel=True),
+            make=lambda networks: WithPixels(VaeDecoder(networks("vae"), norms_by_channel=True)),
         ),
     )
     return {g.name: replace(g, half=half and g.name in HALF) for g in graphs}

@@ -14,6 +14,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from export.graphs.graph import Graph, Networks, spec, tensor
+from export.graphs.pixels import WithPixels, decoder_outputs
 from export.hunyuanportrait.architecture import LIVE_NETWORKS, Architecture
 from export.hunyuanportrait.graphs import Denoiser, black_pose_features, denoiser_inputs, sides
 from export.hunyuanportrait.networks.tiny_decoder import CONTEXT, TinyDecoder
@@ -104,7 +105,7 @@ def live_graphs(
                 spec=spec(
                     "tiny_decoder",
                     [tensor("latents", "chunk", channels, *latent)],
-                    [tensor("frames", "chunk", 3, *pixels)],
+                    decoder_outputs(pixels),
                     unit="chunk",
                     lane="decode",
                     repeated=True,
@@ -112,7 +113,7 @@ def live_graphs(
                     chunk=(1, min(USUAL_WINDOW, longest), longest),
                 ),
                 networks=("tiny_decoder",),
-                make=lambda networks: TinyFrames(networks("tiny_decoder")),
+                make=lambda networks: WithPixels(TinyFrames(networks("tiny_decoder"))),
             )
         )
     return {g.name: replace(g, half=half and g.name in HALF) for g in graphs}

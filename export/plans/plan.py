@@ -39,7 +39,14 @@ from export.plans.attention import (
 from export.plans.plan_watch import OnProgress, make_logger, make_monitor, run_watched, use_device
 from export.plans.timing_cache import load_timing_cache, save_timing_cache
 
-DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64", "INT32": "int32"}
+DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT64": "int64",
+    "INT32": "int32",
+    "UINT8": "uint8",
+}
 INSTEAD = "build it for onnxruntime and report this"
 KNOWN = "has Int64 binding."  # a warning at each int64 input: ours have an int64 binding
 

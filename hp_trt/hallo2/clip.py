@@ -17,7 +17,6 @@ from engines.backend import Backend, Session
 from engines.errors import InputError
 from hp_trt.hallo2.sound import Sound
 from hp_trt.resume.loop_state import LoopState
-from runtime.decode import to_uint8
 from runtime.hallo2.clips import ChainState, MadeClip, chain
 from runtime.hallo2.conditions import Conditions
 from runtime.hallo2.presets import FPS
@@ -77,7 +76,7 @@ class SpokenClip:
             for index, frame in enumerate(_first(made, saved), start=made.clip * self._clip):
                 last = index == made.clip * self._clip + saved - 1
                 self._after = loop_state(made.after) if last else None
-                yield index, Fraction(index, FPS), to_uint8(frame)
+                yield index, Fraction(index, FPS), frame
         if self._tokens.frames == 0:
             raise InputError(
                 f"{self._sound.name} is shorter than half a millisecond, of which the released plan makes no frame; "

@@ -81,7 +81,10 @@ def graphs(levels: int) -> Mapping[str, tuple[Tensors, Tensors]]:
             },
             {"next_latents": ("F", *_CELLS)},
         ),
-        "talk_vae_decoder": ({"latents": ("*", *_CELLS)}, {"frames": ("*", *_PICTURE)}),
+        "talk_vae_decoder": (
+            {"latents": ("*", *_CELLS)},
+            {"frames": ("*", *_PICTURE), "pixels": ("*", "crop_px", "crop_px", 3), "sums": ("*",)},
+        ),
     }
 
 
@@ -89,6 +92,8 @@ def dtype_of(tensor: str, precision: str) -> str:
     """NumPy's name of what `tensor` of any graph is in, in a bundle in that precision."""
     if tensor in ("left", "slots"):
         return "int64"
+    if tensor == "pixels":
+        return "uint8"
     return "float16" if precision == "fp16" and _TOKENS.fullmatch(tensor) else "float32"
 
 

@@ -27,12 +27,12 @@ from hp_trt.measure.bench.race import Outcome
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.video_writer import VideoWriter
-from runtime.decode import to_uint8
 from runtime.hallo2.audio_plan import AudioPlan, planned
 from runtime.hallo2.presets import FPS
 from runtime.hallo2.random_stream import TorchStream
 from runtime.hallo2.sampling import Sampling
 from runtime.hallo2.speech import encoded, normalised
+from runtime.pixels import decoder_buffers, to_uint8
 
 SHARED = ("portrait_crop", "speech", "write", "finish")  # stages that are the same code
 
@@ -123,7 +123,8 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     """`Runtime.animate`, and what its graphs gave: copies that cost microseconds a frame."""
     usual = dict(runtime.graphs.sessions)
     roles = runtime.model.roles(runtime.profile)
-    loop, decoder = (_Watched(usual[roles[role]], runtime.backend) for role in ("stitch", "decoder"))
+    loop = _Watched(usual[roles["stitch"]], runtime.backend, "next_latents")
+    decoder = _Watched(usual[roles["decoder"]], runtime.backend, "frames")
     sampling, clip = inputs.sampling, runtime.bundle.manifest.frames
     options: Any = {name: value for name, value in vars(sampling).items() if name != "scaling_factor"}  # no option
     start_s = time.perf_counter()
@@ -172,16 +173,19 @@ def _masks(crop: TalkPortrait) -> dict[str, tuple[np.ndarray, ...]]:
 
 
 class _Watched:
-    """A session that keeps copies of its one output."""
+    """A session that keeps copies of one output, and asks for it where nobody else does."""
 
-    def __init__(self, session: Session, backend: Backend) -> None:
+    def __init__(self, session: Session, backend: Backend, output: str) -> None:
         self.spec = session.spec
         self.outputs: deque[np.ndarray] = deque()
-        self._session, self._backend = session, backend
+        self._session, self._backend, self._output = session, backend, output
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
-        results = self._session.run(inputs, outputs)
-        self.outputs.extend(self._backend.download(result) for result in results.values())
+        wanted = dict(outputs or {})
+        if self._output not in wanted:
+            wanted |= decoder_buffers(self._backend, self.spec, inputs["latents"].shape[0], (self._output,))
+        results = self._session.run(inputs, wanted)
+        self.outputs.append(self._backend.download(results[self._output]))
         return results
 
     def close(self) -> None:

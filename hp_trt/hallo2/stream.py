@@ -1,7 +1,7 @@
 """Hallo2's live stream: samples are cut into frames, a clip's frames become tokens, and the chain makes the clip.
 
-A clip needs the pixels of the clip before, so the thread that denoises decodes as well, and the last one only turns
-frames into pixels. A frame's tokens hear two frames behind it: samples leave for the first thread so much later, and
+A clip needs the last frames of the clip before, so the thread that denoises decodes as well, and the last one only
+hands pixels on. A frame's tokens hear two frames behind it: samples leave for the first thread so much later, and
 the latency is a clip, these 80 ms, and the computing.
 """
 
@@ -19,7 +19,6 @@ from engines.backend import Backend, Buffer, Session
 from hp_trt.hallo2.portrait_encoder import encoded
 from hp_trt.hallo2.pushed_samples import PushedSamples, SpokenFrame
 from hp_trt.media.portrait import Portrait
-from runtime.decode import to_uint8
 from runtime.hallo2.clips import ChainState, MadeClip, chain
 from runtime.hallo2.conditions import Conditions
 from runtime.hallo2.live_speech import LiveSpeech
@@ -109,7 +108,7 @@ class TalkStream:
         """The features were looked at when they were made."""
 
     def denoise(self, tokens: Buffer) -> Buffer:
-        """The clip's frames (F, 3, S, S) float32: the session hands them on as they are."""
+        """The clip's pixels (F, S, S, 3) uint8: the session hands them on as they are."""
         self._tokens.append(tokens)
         if self._clips is None:
             self._clips = self._chain()
@@ -124,7 +123,7 @@ class TalkStream:
         return self._backend.download(latents)
 
     def frames(self, begun: np.ndarray) -> Iterator[np.ndarray]:
-        return (to_uint8(frame) for frame in begun)
+        return iter(begun)
 
     def change(self, portrait: Portrait) -> None:
         """Another portrait begins at its own picture; nothing is kept of the one before but the random stream."""

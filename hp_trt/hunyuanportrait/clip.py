@@ -24,7 +24,7 @@ from hp_trt.hunyuanportrait.geometry import motion_ids
 from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.profiles import Cuts
 from hp_trt.resume.loop_state import LoopState
-from runtime.decode import Chunk, chunks, decode, to_uint8
+from runtime.decode import Chunk, chunks, decode
 from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.encode import encode_motion
 from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
@@ -174,7 +174,7 @@ class DrivenClip:
         try:
             for index, frame in self._decoded:
                 self._after = self._states.pop(index + 1, None)
-                yield index, to_uint8(frame)
+                yield index, frame
         finally:
             self._beside.close()
 

@@ -47,8 +47,9 @@ _FULL: tuple[Mapping[str, tuple[Dim, ...]], Mapping[str, tuple[Dim, ...]]] = (
 )
 _DECODER: tuple[Mapping[str, tuple[Dim, ...]], Mapping[str, tuple[Dim, ...]]] = (
     {"latents": _ANY_LATENTS},
-    {"frames": ("*", 3, "crop_px", "crop_px")},
+    {"frames": ("*", 3, "crop_px", "crop_px"), "pixels": ("*", "crop_px", "crop_px", 3), "sums": ("*",)},
 )
+_WHOLE: Mapping[str, str] = {"head_id": "int64", "exp_id": "int64", "slots": "int64", "pixels": "uint8"}
 
 # Graph -> what it takes, what it gives.
 GRAPHS: Mapping[str, tuple[Mapping[str, tuple[Dim, ...]], Mapping[str, tuple[Dim, ...]]]] = {
@@ -144,11 +145,9 @@ def _fit(
             if len(dims) != len(tensor.dims) or not all(map(_fits, dims, tensor.dims, [sizes] * len(dims))):
                 words = ", ".join(str(sizes.get(dim, dim)) if isinstance(dim, str) else str(dim) for dim in dims)
                 raise ValueError(f"{spec.name} has {tensor.name} of {shown(tensor.dims)}, needed is ({words})")
-            whole = tensor.name in ("head_id", "exp_id", "slots")
-            if tensor.dtype not in (("int64",) if whole else ("float32", "float16")):
-                raise ValueError(
-                    f"{spec.name} has {tensor.name} of {tensor.dtype}, needed is {'int64' if whole else 'float'}"
-                )
+            whole = _WHOLE.get(tensor.name)
+            if tensor.dtype not in ((whole,) if whole else ("float32", "float16")):
+                raise ValueError(f"{spec.name} has {tensor.name} of {tensor.dtype}, needed is {whole or 'float'}")
 
 
 def _fits(needed: Dim, found: Dim, sizes: dict[str, int]) -> bool:

@@ -27,9 +27,9 @@ from hp_trt.media.images import load_image
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import VideoWriter
-from runtime.decode import to_uint8
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.sampling import Sampling
+from runtime.pixels import decoder_buffers, to_uint8
 
 SHARED = ("portrait_crop", "first_face", "read", "crop", "write", "finish")  # stages that are the same code
 
@@ -132,8 +132,8 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
 
 
 class _Watched:
-    """A decoder that keeps copies of what it is given and of what it gives, by the calls' numbers: two may run at one
-    time, and the later one may be done first."""
+    """A decoder that keeps copies of its latents and of its raw frames, which nobody else asks for, by the calls'
+    numbers: two may run at one time, and the later one may be done first."""
 
     def __init__(self, session: Session, backend: Backend) -> None:
         self.spec = session.spec
@@ -144,7 +144,8 @@ class _Watched:
 
     def run(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer] | None = None) -> dict[str, Buffer]:
         number = next(self._numbers)  # calls begin in the order of their chunks
-        results = self._session.run(inputs, outputs)
+        raw = decoder_buffers(self._backend, self.spec, inputs["latents"].shape[0], ("frames",))
+        results = self._session.run(inputs, {**raw, **(outputs or {})})
         self.latents[number] = self._backend.download(inputs["latents"])
         self.frames[number] = self._backend.download(results["frames"])
         return results

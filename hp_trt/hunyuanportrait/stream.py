@@ -8,18 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from engines.backend import Backend, Buffer, Pending, Session
+from engines.backend import Backend, Buffer, Session
 from hp_trt.hunyuanportrait.driving import DrivingCrop
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import encoded
 from hp_trt.live.stream import DrivenByPictures
 from hp_trt.media.portrait import Portrait
-from runtime.decode import to_uint8
 from runtime.hunyuanportrait.encode import encode_motion
 from runtime.hunyuanportrait.live import LiveLoop
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.live_decode import LiveDecoder
 from runtime.live_windows import LiveWindows
+from runtime.pixels import Fetched
 from runtime.streams import Guard
 
 
@@ -72,8 +72,8 @@ class PortraitStream(DrivenByPictures):
             tokens = encode_motion(
                 self._backend, self._motion, face_images=images, pose_images=images, head_id=0, exp_id=0, guard=nobody
             )
-            for pending in decoder.begin(loop.window(tokens)):
-                pending.wait()
+            for fetched in decoder.begin(loop.window(tokens)):
+                fetched.wait()
 
     @property
     def queued(self) -> int:
@@ -113,11 +113,11 @@ class PortraitStream(DrivenByPictures):
     def check_latents(self) -> None:
         self._loop.check()
 
-    def begin(self, latents: Buffer) -> list[Pending]:
+    def begin(self, latents: Buffer) -> list[Fetched]:
         return self._decoder.begin(latents)
 
-    def frames(self, begun: Sequence[Pending]) -> Iterator[np.ndarray]:
-        return (to_uint8(frame) for frame in self._decoder.frames(begun))
+    def frames(self, begun: Sequence[Fetched]) -> Iterator[np.ndarray]:
+        return self._decoder.frames(begun)
 
     def change(self, portrait: Portrait) -> None:
         identity = encoded(portrait).identity

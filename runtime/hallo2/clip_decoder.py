@@ -1,6 +1,7 @@
-"""From a clip's latents to its frames: the last ones first, because the next clip waits for them.
+"""From a clip's latents to its pixels: the last frames first, because the next clip waits for them.
 
-Each frame is decoded by itself, so the order and the chunks are free.
+Each frame is decoded by itself, so the order and the chunks are free. The next clip goes on from the last frames as the
+decoder leaves them; of all others nothing but pixels is fetched.
 
 Source: SPEC 8, step 5.
 """
@@ -14,9 +15,9 @@ from itertools import chain
 
 import numpy as np
 
-from engines.backend import Backend, Buffer, Pending, Session
+from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
-from runtime.finite import require_finite
+from runtime.pixels import PIXELS, Arrays, Fetched, decoder_buffers, require_finite_frames, views
 from runtime.stages import Stages
 from runtime.streams import ReadAhead
 
@@ -24,12 +25,13 @@ Part = tuple[int, int]  # frames [start, stop) of a clip
 
 
 class ClipFrames(Iterator[np.ndarray]):
-    """A clip's F frames in order, once: (3, H, W) float32 raw, about [-1, 1]. An array is the caller's to keep."""
+    """A clip's F frames in order, once: pixels (H, W, 3) uint8 RGB. An array is the caller's to keep."""
 
-    def __init__(self, others: Iterator[np.ndarray], tail: np.ndarray) -> None:
-        self.tail = tail  # (n, 3, H, W): the last n of them
+    def __init__(self, others: Iterator[np.ndarray], last: Sequence[np.ndarray], tail: np.ndarray) -> None:
+        """`others`: all but the `last`, whose raw frames are `tail`."""
+        self.tail = tail  # (n, 3, H, W) float32, about [-1, 1]: the last n frames, raw
         self.meanwhile: Callable[[], None] | None = None  # called before a frame is waited for
-        self._coming = chain(others, tail)
+        self._coming = chain(others, last)
         self._kept: deque[np.ndarray] = deque()
 
     def __next__(self) -> np.ndarray:
@@ -60,7 +62,7 @@ class ClipDecoder:
             raise BundleError(
                 f"the bundle decodes at most {most} frames at a time, asked for {chunk}; lower decode_chunk"
             )
-        self._outputs: list[Buffer] = []
+        self._outputs: list[dict[str, Buffer]] = []  # by slot
 
     def decode(self, clip: int, latents: Buffer, *, first: int) -> ClipFrames:
         """Of latents (F, 4, h, w) float32: waits for the last `first` frames, or all where these are fewer.
@@ -70,29 +72,33 @@ class ClipDecoder:
         """
         others = self._frames - min(first, self._frames)
         last_parts, other_parts = self._parts(others, self._frames), self._parts(0, others)
-        ahead = ReadAhead(self._backend, [*last_parts, *other_parts], partial(self._begin, latents))
+        ahead = ReadAhead(self._backend, [*last_parts, *other_parts], partial(self._begin, latents, others))
         while len(self._outputs) < ahead.slots:
-            sides = (int(n) for n in self._session.spec.output("frames").dims[1:])
-            self._outputs.append(self._backend.empty((self._chunk, *sides), "float32"))
-        tail = np.concatenate([self._next(ahead, clip, part) for part in last_parts])
-        return ClipFrames(self._others(ahead, clip, other_parts), tail)
+            self._outputs.append(decoder_buffers(self._backend, self._session.spec, self._chunk, (*PIXELS, "frames")))
+        last = [self._next(ahead, clip, part) for part in last_parts]
+        pixels, tail = (np.concatenate([made[name] for made in last]) for name in ("pixels", "frames"))
+        return ClipFrames(self._others(ahead, clip, other_parts), pixels, tail)
 
     def _parts(self, start: int, stop: int) -> list[Part]:
         return [(first, min(first + self._chunk, stop)) for first in range(start, stop, self._chunk)]
 
-    def _others(self, ahead: ReadAhead[Part], clip: int, parts: Sequence[Part]) -> Iterator[np.ndarray]:
+    def _others(self, ahead: ReadAhead[Part, Arrays], clip: int, parts: Sequence[Part]) -> Iterator[np.ndarray]:
         for part in parts:
-            yield from self._next(ahead, clip, part)
+            yield from self._next(ahead, clip, part)["pixels"]
 
-    def _next(self, ahead: ReadAhead[Part], clip: int, part: Part) -> np.ndarray:
+    def _next(self, ahead: ReadAhead[Part, Arrays], clip: int, part: Part) -> Arrays:
         start, stop = part
         with self._stages.unit("decode", stop - start):
-            what = f"{self._session.spec.name}: frames {start} to {stop - 1} of clip {clip}"
-            return require_finite(ahead.next(), what)
+            made = ahead.next()
+            require_finite_frames(made["sums"], f"{self._session.spec.name}: frames {start} to {stop - 1} of clip {clip}")
+            return made
 
-    def _begin(self, latents: Buffer, part: Part, slot: int) -> Pending:
+    def _begin(self, latents: Buffer, others: int, part: Part, slot: int) -> Fetched:
+        """Raw frames are wanted of those behind the `others`."""
         start, stop = part
-        decoded = self._backend.view(self._outputs[slot], 0, stop - start)
+        names = PIXELS if stop <= others else (*PIXELS, "frames")
+        wanted = {name: self._outputs[slot][name] for name in names}
+        decoded = views(self._backend, wanted, 0, stop - start)
         with self._backend.stream("decode"):
-            self._session.run({"latents": self._backend.view(latents, start, stop)}, {"frames": decoded})
-        return self._backend.fetch(decoded)
+            self._session.run({"latents": self._backend.view(latents, start, stop)}, decoded)
+        return Fetched(self._backend, decoded)

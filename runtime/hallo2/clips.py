@@ -58,7 +58,7 @@ class MadeClip:
     """A clip that is denoised and whose last frames are known."""
 
     clip: int
-    frames: Iterator[np.ndarray]  # its F frames in order, once: (3, H, W) float32 raw, about [-1, 1], the caller's
+    frames: Iterator[np.ndarray]  # its F frames in order, once: pixels (H, W, 3) uint8 RGB, the caller's to keep
     after: ChainState  # what the next clip goes on from
 
 

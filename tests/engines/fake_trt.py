@@ -27,6 +27,7 @@ class DataType(Enum):
     HALF = "float16"
     INT64 = "int64"
     INT32 = "int32"
+    UINT8 = "uint8"
     BOOL = "bool"
 
 

@@ -103,9 +103,9 @@ def test_an_older_schema_asks_for_a_rebuild(path):
     command = (
         f"--preset pocket [--weights PATH | --random-weights] --precision fp32 --frames 5 --size 64 --bundle {path}"
     )
-    edit_manifest(path, lambda data: data.update(schema=3))
+    edit_manifest(path, lambda data: data.update(schema=4))
     assert refusal(path) == (
-        f"{path / 'manifest.json'} has schema 3, needed {SCHEMA}; rebuild it: python -m export.build_engines --preset "
+        f"{path / 'manifest.json'} has schema 4, needed {SCHEMA}; rebuild it: python -m export.build_engines --preset "
         f"pocket --random-weights --size 64 --bundle {path}"
     )
     edit_manifest(path, lambda data: (data.update(schema=2), data.pop("command"), data.pop("model")))

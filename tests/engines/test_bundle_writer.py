@@ -135,7 +135,7 @@ def test_a_bundle_of_a_newer_program_is_not_replaced(tmp_path):
     make_bundle(tmp_path, a=b"graph a")
     data = json.loads((tmp_path / "manifest.json").read_text()) | {"schema": 99}
     (tmp_path / "manifest.json").write_text(json.dumps(data))
-    with pytest.raises(BundleError, match=r"has schema 99, this program reads 4; install hp-trt 0\.1\.0 or later"):
+    with pytest.raises(BundleError, match=r"has schema 99, this program reads 5; install hp-trt 0\.1\.0 or later"):
         make_bundle(tmp_path, a=b"graph a")
 
 

@@ -19,7 +19,19 @@ from engines.spec import NetworkSpec
 from tests.engines.test_external_data import graph_with_weights_in
 from tests.fakes import spec
 
-ONNX_TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
+ONNX_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
+}
+# whole = x clipped to 0..255, pixels = whole truncated.
+TWO = spec("two", {"x": ("rows", 64)}, {"whole": ("rows", 64), "pixels": ("rows", 64)}, dtypes={"pixels": "uint8"})
+TWO_NODES = [
+    helper.make_node("Clip", ["x", "least", "most"], ["whole"]),
+    helper.make_node("Cast", ["whole"], ["pixels"], to=TensorProto.UINT8),
+]
+ENDS = [onnx.numpy_helper.from_array(np.float32(end), name) for name, end in (("least", 0), ("most", 255))]
 
 
 def save(path: Path, graph_spec: NetworkSpec, nodes: list[onnx.NodeProto], *initializers: onnx.TensorProto) -> Path:
@@ -91,6 +103,17 @@ def test_an_output_is_written_where_it_was_asked_for(backend, axpy):
     part = backend.view(whole, 3, 6)
     assert axpy.run(inputs(), {"y": part})["y"] is part
     np.testing.assert_array_equal(whole[:, 0], [0, 0, 0, 2, 2, 2, 0, 0, 0])
+
+
+def test_what_is_not_wanted_is_not_given(backend, tmp_path):
+    session = backend.load(TWO, save(tmp_path / "two.onnx", TWO, TWO_NODES, *ENDS))
+    x = np.linspace(-10, 300, 3 * 64, dtype=np.float32).reshape(3, 64)
+    pixels = backend.empty((3, 64), "uint8")
+    assert session.run({"x": x}, {"pixels": pixels}) == {"pixels": pixels}
+    np.testing.assert_array_equal(pixels, x.clip(0, 255).astype(np.uint8))
+    assert set(session.run({"x": x})) == {"whole", "pixels"}
+    with pytest.raises(ValueError, match="two has no output frames; it has whole, pixels"):
+        session.run({"x": x}, {"frames": pixels})
 
 
 def test_inputs_that_are_kept_on_a_device_are_written_anew_and_stay_for_their_shape(axpy, tmp_path):

@@ -37,3 +37,12 @@ def test_the_name_of_a_graph_in_8_bits_has_its_plain_one_in_it():
     assert plain_name("live_denoiser_fp8") == ("live_denoiser", "fp8")
     assert plain_name("denoiser_int8") == ("denoiser", "int8")
     assert plain_name("denoiser_inner") == ("denoiser_inner", None)
+
+
+def test_outputs_that_are_wanted_are_all_or_those_that_are_named():
+    promise = spec("g", {"x": ("n",)}, {"a": ("n", 2), "b": (3,)})
+    assert promise.wanted(None) == promise.outputs
+    assert promise.wanted({"b"}) == promise.outputs[1:] and promise.wanted(()) == ()
+    with pytest.raises(ValueError, match="g has no output c, d; it has a, b"):
+        promise.wanted(["d", "a", "c"])
+    assert promise.output("a").shape({"n": 5}) == (5, 2)

@@ -51,6 +51,35 @@ def test_buffers_that_tensorrt_would_not_take_are_taken(tmp_path, captured):
             np.testing.assert_array_equal(backend.download(out)[2:5], step * numbers(6)[1:4] + 1)
 
 
+@pytest.mark.parametrize("captured", [False, True])
+def test_outputs_that_nobody_wants_have_an_address_and_stay_on_the_device(tmp_path, captured):
+    two = spec(
+        "two",
+        {"x": ("rows", 4)},
+        {"whole": ("rows", 4), "pixels": ("rows", 4)},
+        dtypes={"pixels": "uint8"},
+        most=8,
+        repeated=captured,
+    )
+
+    def formula(x):
+        return {"whole": 2 * x, "pixels": x.astype(np.uint8)}
+
+    with case(tmp_path) as c:
+        session, backend = c.backend.load(two, c.plan(FakePlan(spec=two, formula=formula))), c.backend
+        for step in range(4):
+            x = np.full((3, 4), step + 0.5, np.float32)
+            pixels = backend.empty((3, 4), "uint8")
+            before = c.driver.calls["memcpy_async"]
+            made = session.run({"x": backend.upload(x)}, {"pixels": pixels})
+            assert made == {"pixels": pixels}
+            np.testing.assert_array_equal(backend.download(pixels), np.full((3, 4), step))
+            if captured:  # the upload, the input and what is wanted on the device, the download
+                assert c.driver.calls["memcpy_async"] - before == 4
+        found = session.run({"x": backend.upload(x)})
+        np.testing.assert_array_equal(backend.download(found["whole"]), 2 * x)
+
+
 def test_wrong_inputs_and_outputs_are_refused(tmp_path):
     with case(tmp_path) as c:
         session, backend = c.load(), c.backend

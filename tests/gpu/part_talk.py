@@ -148,7 +148,7 @@ class Bundles:
 
 
 def speak(backend: Backend, sessions: Mapping[str, Session], bundle: Bundle, talk: Talk) -> np.ndarray:
-    """The frames (N, 3, S, S) of noise that speaks noise: nobody is drawn, and every graph is run."""
+    """The frames (N, S, S, 3) in [-1, 1] of noise that speaks noise: nobody is drawn, and every graph is run."""
     draw, manifest = np.random.default_rng(0), bundle.manifest
     denoiser, side = sessions["denoiser"].spec, manifest.size[0]
     sampling = Sampling.from_manifest(manifest.sampling, steps=talk.steps)
@@ -168,7 +168,7 @@ def speak(backend: Backend, sessions: Mapping[str, Session], bundle: Bundle, tal
     samples = draw.uniform(-0.5, 0.5, talk.clips * manifest.frames * SAMPLES_PER_FRAME).astype(np.float32)
     tokens = audio_tokens(backend, sessions, [samples], clip=manifest.frames)
     made = chain(backend, sessions, conditions=conditions, audio_tokens=tokens, sampling=sampling)
-    return np.stack([frame.copy() for clip in made for frame in clip.frames])
+    return np.stack([frame for clip in made for frame in clip.frames]) / np.float32(127.5) - np.float32(1)
 
 
 def tell_denoiser(lines: Lines, section: str, talk: Talk, family: str, device: str, work: Path) -> None:

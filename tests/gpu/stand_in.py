@@ -3,7 +3,8 @@
 What it proves is all that is ours around TensorRT: the driver's calls, streams and their order, pools, the arena, CUDA
 graphs, the live session's threads. It needs a `Driver` alone, a real one or the fake, so the same code runs in tests.
 
-Each output is its inputs of the same type one behind the other, each repeated to its part: `copied` says it in numpy.
+Each output is its inputs of the same type one behind the other, each repeated to its part, and one of bytes is the bytes
+of all inputs: `copied` says it in numpy.
 Every byte goes through the arena, so that two runs in one arena at a time, or a copy that came too early, change what
 comes out.
 """
@@ -39,7 +40,7 @@ def copied(spec: NetworkSpec, **inputs: np.ndarray) -> dict[str, np.ndarray]:
     for output in spec.outputs:
         flat = np.zeros(int(np.prod(_shape(output, sizes))), output.dtype)
         for name, start, stop in _parts(spec, output, flat.size):
-            flat[start:stop] = np.resize(inputs[name].reshape(-1), stop - start)
+            flat[start:stop] = np.resize(inputs[name].reshape(-1).view(output.dtype), stop - start)
         made[output.name] = flat.reshape(_shape(output, sizes))
     return made
 
@@ -182,7 +183,7 @@ class Context:
 
 def _parts(spec: NetworkSpec, output: TensorSpec, count: int) -> list[tuple[str, int, int]]:
     """Which input each stretch of an output's `count` elements comes from."""
-    names = [t.name for t in spec.inputs if t.dtype == output.dtype]
+    names = [t.name for t in spec.inputs if output.dtype in (t.dtype, "uint8")]
     ends = [i * count // max(len(names), 1) for i in range(len(names) + 1)]
     stretches = zip(names, ends[:-1], ends[1:], strict=True)
     return [(name, start, stop) for name, start, stop in stretches if start < stop]

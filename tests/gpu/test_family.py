@@ -86,8 +86,8 @@ def family_part(tmp_path, lines):
             lambda latents, **_: {"next_latents": latents},
         ),
         "vae_decoder": (
-            fakes.spec("vae_decoder", {"latents": ("chunk", *cells)}, {"frames": ("chunk", 3, 64, 64)}),
-            lambda latents: {"frames": zeros((len(latents), 3, 64, 64), np.float32)},
+            fakes.decoder_spec("vae_decoder", cells, 64, 64),
+            lambda latents: fakes.decoded(zeros((len(latents), 3, 64, 64), np.float32)),
         ),
     }
     sessions = {name: backend.session(spec, formula) for name, (spec, formula) in made.items()}

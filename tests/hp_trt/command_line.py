@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,3 +41,14 @@ def refused(ended: Ended, *says: str, code: int = 2) -> None:
 
 def empty(folder: Path) -> bool:
     return not list(folder.iterdir())
+
+
+def at_every_frame(patch: pytest.MonkeyPatch, clip: Any, call: Callable[[], object]) -> None:
+    """Every frame of the class `clip` calls `call` when it is made, before it is given."""
+
+    def frames(self, plain=clip.frames):
+        for made in plain(self):
+            call()
+            yield made
+
+    patch.setattr(clip, "frames", frames)

@@ -37,6 +37,7 @@ SIZES = {
     "width": 32,
     "deep": 32,
 }
+WHOLE = {"head_id": "int64", "exp_id": "int64", "slots": "int64", "pixels": "uint8"}
 
 
 def promise(name: str) -> NetworkSpec:
@@ -48,8 +49,7 @@ def promise(name: str) -> NetworkSpec:
             sizes = tuple(
                 f"n{at}" if dim == "*" else SIZES[dim] if isinstance(dim, str) else dim for at, dim in enumerate(dims)
             )
-            dtype = "int64" if tensor.endswith("_id") or tensor == "slots" else "float32"
-            found.append(TensorSpec(name=tensor, dims=sizes, dtype=dtype))
+            found.append(TensorSpec(name=tensor, dims=sizes, dtype=WHOLE.get(tensor, "float32")))
         sides.append(tuple(found))
     named = {dim for side in sides for tensor in side for dim in tensor.dims if isinstance(dim, str)}
     return NetworkSpec(

@@ -20,6 +20,7 @@ from export.weights.random import load_random
 from runtime.hunyuanportrait.denoise import check_overlap
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.windows import Windows
+from runtime.pixels import to_uint8
 from runtime.schedule import euler_coefficients, input_scales
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
 from tests.export.tiny import TINY
@@ -155,6 +156,15 @@ def test_a_window_of_one_frame_is_a_window(networks, backend, onnx_cache):
         np.testing.assert_allclose(made, expected, rtol=0, atol=5e-5)  # random weights of the rows, rms about 1
 
 
+def test_a_decoders_pixels_are_those_of_its_frames(networks, backend, onnx_cache):
+    decoder = graphs()["vae_decoder"]
+    given = {name: 3 * tensor.numpy() for name, tensor in decoder.example({"chunk": 2}).items()}
+    made = networks.session(decoder, onnx_cache, backend).run(given)
+    np.testing.assert_array_equal(made["pixels"], [*map(to_uint8, made["frames"])])
+    assert len(np.unique(made["pixels"])) > 50, "a picture of few colours proves little"
+    np.testing.assert_allclose(made["sums"], np.abs(made["frames"].astype(float)).sum((1, 2, 3)), rtol=1e-5)
+
+
 def test_the_full_size_promises_are_those_of_the_design():
     full_size = bundle_graphs(HUNYUANPORTRAIT.architecture, size=512, frames=25, motion_px=256)
     specs = {name: graph.spec for name, graph in full_size.items()}
@@ -176,7 +186,12 @@ def test_the_full_size_promises_are_those_of_the_design():
         "row_weights": ("rows",),
         "velocity": (25, 4, 64, 64),
     }
-    assert dims["vae_decoder"] == {"latents": ("chunk", 4, 64, 64), "frames": ("chunk", 3, 512, 512)}
+    assert dims["vae_decoder"] == {
+        "latents": ("chunk", 4, 64, 64),
+        "frames": ("chunk", 3, 512, 512),
+        "pixels": ("chunk", 512, 512, 3),
+        "sums": ("chunk",),
+    }
     limits = specs["denoiser"].ranges["rows"], specs["vae_decoder"].ranges["chunk"]
     assert [(r.min, r.max) for r in limits] == [(1, 3), (1, 8)]
 
@@ -207,6 +222,7 @@ def test_a_picture_may_be_wider_than_high():
     assert made["vae_encoder"].spec.input("image").dims == (1, 3, 16, 24)
     assert made["denoiser"].spec.output("velocity").dims == (3, 4, 8, 12)
     assert made["vae_decoder"].spec.output("frames").dims == ("chunk", 3, 16, 24)
+    assert made["vae_decoder"].spec.output("pixels").dims == ("chunk", 16, 24, 3)
 
 
 @pytest.mark.parametrize("size", [0, -64, 100, 96, (128, 100)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from export.hunyuanportrait.graphs import HALF, bundle_graphs
 from export.hunyuanportrait.live_graphs import LiveStitch, live_graphs
 from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.plans.engine_parity import graph_of
+from runtime.pixels import to_uint8
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
 from tests.export.tiny import TINY, make_known
 
@@ -42,7 +44,8 @@ def test_the_full_size_promises_are_those_of_the_design():
         "b": (1,),
         "next_latents": ("frames", 4, 64, 64),
     }
-    assert dims["tiny_decoder"] == {"latents": ("chunk", 4, 64, 64), "frames": ("chunk", 3, 512, 512)}
+    full = clip["vae_decoder"].spec
+    assert dims["tiny_decoder"] == {t.name: t.dims for t in (*full.inputs, *full.outputs)}
     ranges = made["live_denoiser"].spec.ranges
     assert {n: (r.min, r.opt, r.max) for n, r in ranges.items()} == {"rows": (1, 1, 3), "frames": (1, 8, 25)}
     assert made["tiny_decoder"].spec.ranges["chunk"].max == 25 + 2  # a whole window after its context
@@ -104,11 +107,13 @@ def test_half_precision_is_where_the_clips_graphs_have_it():
 def test_a_tiny_decoder_in_half_precision_takes_and_gives_float32(networks):
     graph = graphs()["tiny_decoder"]
     (latents,) = graph.example({"chunk": 3}).values()
-    expected = graph.make(networks)(latents)
-    made = graph.make(CaseNetworks(TINY.architecture, "")).half()(latents)
-    assert made.dtype == torch.float32
+    expected, *_ = graph.make(networks)(latents)
+    made, pixels, sums = graph.make(CaseNetworks(TINY.architecture, "")).half()(latents)
+    assert (made.dtype, pixels.dtype, sums.dtype) == (torch.float32, torch.uint8, torch.float32)
     # 11 bits through nine layers
     assert (made - expected).square().mean().sqrt() < 0.01 * expected.square().mean().sqrt()
+    np.testing.assert_array_equal(pixels.numpy(), [*map(to_uint8, made.numpy())])
+    torch.testing.assert_close(sums, made.abs().sum((1, 2, 3)))
 
 
 def test_the_arithmetic_is_told_by_the_frame_of_a_usual_window():

@@ -13,6 +13,7 @@ import pytest
 
 from hp_trt.hunyuanportrait import clip as driven
 from hp_trt.sample import write_sample
+from tests.hp_trt.command_line import at_every_frame
 from tests.hp_trt.resume.rendering import decoded
 
 ROOT = Path(__file__).parents[3]
@@ -34,17 +35,15 @@ def render(hp_trt, small_bundle, sample, tmp_path, monkeypatch):
 
 def leave(render, monkeypatch, *, after: int):
     """Ctrl-C when so many frames are made."""
-    made = 0
+    made: list[int] = []
 
-    def to_uint8(frame, plain=driven.to_uint8):
-        nonlocal made
-        if made == after:
+    def interrupt():
+        if len(made) == after:
             raise KeyboardInterrupt
-        made += 1
-        return plain(frame)
+        made.append(0)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driven, "to_uint8", to_uint8)
+        at_every_frame(patch, driven.DrivenClip, interrupt)
         return render("--resume")
 
 
@@ -56,7 +55,7 @@ def test_what_is_left_is_gone_on_with_to_the_same_pictures_times_and_sound(rende
     assert ended.code == 130 and f"9 frames are kept in {render.store}/: go on with --resume" in ended.err
     assert not render.out.exists()
     made: list[int] = []
-    monkeypatch.setattr(driven, "to_uint8", lambda frame, plain=driven.to_uint8: made.append(0) or plain(frame))
+    at_every_frame(monkeypatch, driven.DrivenClip, lambda: made.append(0))
     assert render("--resume").code == 0
     assert len(made) == 3
     assert render.out.read_bytes() == whole.read_bytes() and not render.store.exists()
@@ -110,13 +109,12 @@ def test_where_nothing_is_kept_a_run_begins_at_its_first_frame(render):
 def test_two_runs_of_one_render_at_once_are_one(render, monkeypatch):
     seen = []
 
-    def to_uint8(frame, plain=driven.to_uint8):
+    def render_as_well():
         if not seen:
             seen.append(None)
             seen[0] = render("--resume")  # the other one, in the middle of this one
-        return plain(frame)
 
-    monkeypatch.setattr(driven, "to_uint8", to_uint8)
+    at_every_frame(monkeypatch, driven.DrivenClip, render_as_well)
     ended = render("--resume")
     assert ended.code == 0
     assert seen[0].code == 2 and "is being written by process" in seen[0].err

@@ -17,7 +17,7 @@ from PIL import Image
 import hp_trt.hallo2.clip as spoken
 from hp_trt.sample import landmarks_beside
 from tests.hp_trt.clips import contents, make_clip
-from tests.hp_trt.command_line import empty, refused
+from tests.hp_trt.command_line import at_every_frame, empty, refused
 from tests.hp_trt.hallo2.sounds import tone, write_sound
 
 RANDOM = "this bundle has random weights: the face will be noise, for trying and for benchmarks only"
@@ -186,16 +186,14 @@ def test_a_result_never_replaces_the_sound(talk, speech, tmp_path):
 
 def interrupt(monkeypatch, *, after: int) -> None:
     """Ctrl-C when so many frames have been made."""
-    made = 0
+    made: list[int] = []
 
-    def to_uint8(frame, plain=spoken.to_uint8):
-        nonlocal made
-        if made == after:
+    def now():
+        if len(made) == after:
             raise KeyboardInterrupt
-        made += 1
-        return plain(frame)
+        made.append(0)
 
-    monkeypatch.setattr(spoken, "to_uint8", to_uint8)
+    at_every_frame(monkeypatch, spoken.SpokenClip, now)
 
 
 def test_an_interrupted_run_is_kept_and_gone_on_with_to_the_very_same_file(talk, monkeypatch):
@@ -210,7 +208,7 @@ def test_an_interrupted_run_is_kept_and_gone_on_with_to_the_very_same_file(talk,
     refused(talk(), f"{kept}/ holds an unfinished run (2 chunks, 0.24 s)", "--resume", "--restart")
     refused(talk("--resume", steps=2), "a run of something else: sampling.steps was 1, is 2", "--restart")
     made: list[int] = []
-    monkeypatch.setattr(spoken, "to_uint8", lambda frame, plain=spoken.to_uint8: made.append(0) or plain(frame))
+    at_every_frame(monkeypatch, spoken.SpokenClip, lambda: made.append(0))
     ended = talk("--resume")
     assert ended.code == 0, ended.err
     assert len(made) == 2  # of the third clip, which has two frames

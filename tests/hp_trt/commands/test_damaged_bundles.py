@@ -40,7 +40,7 @@ def _edit(bundle: Path, **fields: object) -> None:
         (lambda b: _flip(_first(b, "onnx/motion-*/*.data")), "was changed"),
         (lambda b: os.truncate(_first(b, "onnx/motion-*/*.data"), 10), "was changed: 10 bytes"),
         (lambda b: (b / "notes.txt").write_text("x"), "holds notes.txt"),
-        (lambda b: _edit(b, schema=99), "has schema 99, this program reads 4"),
+        (lambda b: _edit(b, schema=99), "has schema 99, this program reads 5"),
         (lambda b: _edit(b, preset="pocket"), "was changed after the build"),
         (lambda b: (b / "manifest.json").write_bytes(b"\xff\x00"), "is damaged"),
         (lambda b: (b / "manifest.json").write_text("[" * 100_000), "is damaged"),

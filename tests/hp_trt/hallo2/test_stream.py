@@ -14,7 +14,6 @@ from hp_trt import Runtime
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.hallo2.portrait_encoder import encoded
 from hp_trt.sample import write_sample
-from runtime.decode import to_uint8
 from runtime.hallo2.clips import chain
 from runtime.hallo2.live_speech import LiveSpeech
 from runtime.hallo2.motion_frames import first_motion
@@ -97,7 +96,7 @@ def test_live_frames_are_those_of_the_chain_and_of_the_speech_so_far(runtime, po
     with runtime.live(portrait, queue_in=20, queue_out=20) as session:
         made = [frame.crop for frame in shown(session, wave, cut=len(wave))]
     clips = clips_of(runtime, portrait, tokens_of(runtime, wave))
-    np.testing.assert_array_equal(made, [to_uint8(frame) for clip in clips for frame in clip.frames])
+    np.testing.assert_array_equal(made, [frame for clip in clips for frame in clip.frames])
 
 
 def test_another_portrait_begins_at_its_own_picture(runtime, portrait, drawn):
@@ -114,7 +113,7 @@ def test_another_portrait_begins_at_its_own_picture(runtime, portrait, drawn):
     (before,) = clips_of(runtime, portrait, [first])
     motion = first_motion(encoded(other).conditions.picture, 1)
     (after,) = clips_of(runtime, other, [second], replace(before.after, motion=motion))
-    np.testing.assert_array_equal(made, [to_uint8(frame) for frame in after.frames])
+    np.testing.assert_array_equal(made, list(after.frames))
 
 
 def test_another_profile_goes_on_with_the_samples_that_wait_and_where_the_last_clip_ended(runtime, portrait):
@@ -128,9 +127,7 @@ def test_another_profile_goes_on_with_the_samples_that_wait_and_where_the_last_c
         frames = [*before, *session]
     np.testing.assert_array_equal(np.concatenate([frame.sound for frame in frames]), wave)
     clips = clips_of(runtime, portrait, tokens_of(runtime, wave))
-    np.testing.assert_array_equal(
-        [frame.crop for frame in frames], [to_uint8(frame) for clip in clips for frame in clip.frames]
-    )
+    np.testing.assert_array_equal([frame.crop for frame in frames], [frame for clip in clips for frame in clip.frames])
 
 
 def test_of_speech_no_policy_leaves_single_frames(runtime, portrait):

@@ -11,12 +11,11 @@ from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import EncodedPortrait
 from hp_trt.hunyuanportrait.stream import PortraitStream
 from hp_trt.media.portrait import Portrait
-from runtime.decode import to_uint8
 from runtime.hunyuanportrait.live import LiveLoop
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.live_decode import LiveDecoder
 from runtime.live_windows import LiveWindows
-from tests.fakes import FakeBackend, spec
+from tests.fakes import FakeBackend, decoded, decoder_spec, spec
 from tests.runtime.hunyuanportrait.fake_networks import CHANNELS, FEATURES, TOKENS, H, W, fake_clip, identity_of
 from tests.runtime.hunyuanportrait.test_live import live_sessions
 
@@ -63,9 +62,7 @@ def sessions_of(backend: FakeBackend, windows: LiveWindows = WINDOWS) -> dict[st
         {"motion_tokens": ("frames", TOKENS, FEATURES)},
         dtypes={"head_id": "int64", "exp_id": "int64"},
     )
-    decoder = spec(
-        "tiny_decoder", {"latents": ("chunk", CHANNELS, H, W)}, {"frames": ("chunk", 3, 6, 6)}, most=8, context=2
-    )
+    decoder = decoder_spec("tiny_decoder", (CHANNELS, H, W), 6, 6, most=8, context=2)
     return {
         **live_sessions(backend, windows.size),
         "motion": backend.session(motion, motion_tokens),
@@ -80,7 +77,7 @@ def motion_tokens(face_images, pose_images, head_id, exp_id):
 
 
 def pictures(latents):
-    return {"frames": np.repeat(np.repeat(latents[:, :3], 2, axis=2), 2, axis=3).astype(np.float32)}
+    return decoded(np.repeat(np.repeat(latents[:, :3], 2, axis=2), 2, axis=3))
 
 
 def open_stream(backend: FakeBackend, *, locator: Any = None, after: PortraitStream | None = None, **options: Any):
@@ -109,5 +106,5 @@ def plain_crops(levels: list[int], sampling: Sampling = SAMPLING) -> list[np.nda
         images = np.stack([np.full((3, MOTION_PX, MOTION_PX), level / 255, np.float32) for level in group])
         tokens = motion_tokens(images, images, 0, 0)["motion_tokens"]
         latents = loop.window(backend.upload(tokens))
-        made += [to_uint8(frame) for frame in decoder.frames(decoder.begin(latents))]
+        made += decoder.frames(decoder.begin(latents))
     return made

@@ -25,7 +25,7 @@ from runtime.hunyuanportrait.sampling import Sampling
 from runtime.live_windows import LiveWindows
 from tests.engines.fake_cuda import FakeDriver
 from tests.engines.fake_trt import FakePlan, fake_trt
-from tests.fakes import FakeBackend, spec
+from tests.fakes import FakeBackend, decoded, decoder_spec, spec
 
 WINDOWS = LiveWindows()  # 8 frames, 1 of them the window before's
 TOKENS, FEATURES, EMBEDDING, MOTION_PX = 4, 64, 16, 112
@@ -54,7 +54,7 @@ def formulas(side_px: int, windows: LiveWindows = WINDOWS) -> Formulas:
     def decoder(latents):
         before = np.concatenate([np.zeros_like(latents[:1]), latents[:-1]])
         mixed = 0.1 * (latents[:, :3] + 0.5 * before[:, :3])
-        return {"frames": mixed.repeat(8, axis=2).repeat(8, axis=3).astype(np.float32)}
+        return decoded(mixed.repeat(8, axis=2).repeat(8, axis=3))
 
     inputs = {
         "latents": (size, *cell),
@@ -82,15 +82,7 @@ def formulas(side_px: int, windows: LiveWindows = WINDOWS) -> Formulas:
         ),
         "stitch": (spec("live_stitch", stitched, {"next_latents": window}, most=25), stitch),
         "decoder": (
-            spec(
-                "tiny_decoder",
-                {"latents": ("chunk", *cell)},
-                {"frames": ("chunk", 3, side_px, side_px)},
-                most=25,
-                lane="decode",
-                repeated=True,
-                context=1,
-            ),
+            decoder_spec("tiny_decoder", cell, side_px, side_px, most=25, lane="decode", repeated=True, context=1),
             decoder,
         ),
     }

@@ -15,7 +15,7 @@ from hp_trt.hunyuanportrait.geometry import corners, motion_ids, portrait_box
 from hp_trt.hunyuanportrait.portrait import portrait_crop
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.pixels import crop_resized
-from runtime.decode import decode, to_uint8
+from runtime.decode import chunks, decode
 from runtime.hunyuanportrait.encode import encode_motion, encode_portrait
 from runtime.hunyuanportrait.memory_bank import MotionBank
 from runtime.hunyuanportrait.sampling import Sampling
@@ -30,6 +30,7 @@ from tests.golden_program import (
     portrait_faces,
 )
 from tests.runtime.hunyuanportrait.released_order import denoise, parts_of
+from tests.runtime.raw_frames import WithFrames
 
 
 def sampling_of(case: Case) -> Sampling:
@@ -114,18 +115,11 @@ def test_program_on_exported_graphs_matches_its_golden_case(case_name, onnx_cach
         noise=inputs["initial_noise"],
         sampling=sampling,
     )
-    decoder, pad = sessions["vae_decoder"], sampling.pad_frames
-    made = list(
-        decode(
-            backend,
-            decoder,
-            parts_of(backend, latents),
-            frames=latents.shape[0],
-            pad_frames=pad,
-            chunk=sampling.decode_chunk,
-        )
-    )
+    decoder = WithFrames(sessions["vae_decoder"], backend)
+    numbers = {"frames": latents.shape[0], "pad_frames": sampling.pad_frames, "chunk": sampling.decode_chunk}
+    made = list(decode(backend, decoder, parts_of(backend, latents), **numbers))
     assert [index for index, _ in made] == list(range(len(frames)))
+    raw = np.concatenate(decoder.chunks)[sampling.pad_frames - chunks(**numbers)[0].start :][: len(frames)]
 
     paste = PasteBack(inputs["source_image"], portrait.box)
     pose_box = portrait_box(corners(first.box), height=frames.shape[1], width=frames.shape[2])
@@ -142,7 +136,7 @@ def test_program_on_exported_graphs_matches_its_golden_case(case_name, onnx_cach
         "landmarks_selected": landmarks,
         "motion_ids": np.array(ids),
         "motion_tokens": backend.download(motion_tokens),
-        "video": np.stack([np.clip(frame * 0.5 + 0.5, 0, 1) for _, frame in made]),
-        "pasted_frames": np.stack([paste(to_uint8(frame)) for _, frame in made]),
+        "video": np.clip(raw * 0.5 + 0.5, 0, 1),
+        "pasted_frames": np.stack([paste(pixels) for _, pixels in made]),
     }
     check(case, results, LOOP_TOLERANCE)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tests.fakes import FakeBackend, FakeSession, spec
+from tests.fakes import FakeBackend, FakeSession, decoded, decoder_spec, spec
 
 H = W = 16
 CELL = (4, H // 8, W // 8)
@@ -192,12 +192,8 @@ def fake_sessions(
         ),
         "denoiser": session(run_denoiser, name, denoiser, {"velocity": (f, *CELL)}, repeated=True),
         "stitch": session(run_stitch, "stitch", stitch, {"next_latents": (f, *CELL)}),
-        "decoder": session(
-            lambda latents: to("float32", frames=decode(latents)),
-            "talk_vae_decoder",
-            {"latents": ("chunk", *CELL)},
-            {"frames": ("chunk", 3, H, W)},
-            **chunk,
+        "decoder": backend.session(
+            decoder_spec("talk_vae_decoder", CELL, H, W, **chunk), lambda latents: decoded(decode(latents))
         ),
     }
 

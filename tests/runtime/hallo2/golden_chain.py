@@ -17,10 +17,12 @@ from runtime.hallo2 import ddim
 from runtime.hallo2.clips import chain
 from runtime.hallo2.conditions import encode_conditions
 from runtime.hallo2.sampling import Sampling
+from runtime.pixels import to_uint8
 from tests.cache import Cache
 from tests.export.hallo2.case_networks import CaseNetworks, architecture_of
 from tests.export.onnx_cache import OnnxCache
 from tests.golden_cases import Case
+from tests.runtime.raw_frames import WithFrames
 
 
 def same_graphs(fact: Mapping[str, Any]) -> list[Any]:
@@ -79,6 +81,7 @@ class GoldenChain:
         if case.facts["kind"] == "chain":
             del needed["speech_encoder"]
         self.sessions = {role: Watched(networks.session(graphs[name], onnx, backend)) for role, name in needed.items()}
+        self.sessions["decoder"].session = WithFrames(self.sessions["decoder"].session, backend)
         if options["bank_dtype"] == "float16":
             self.sessions["reference"].changed = to_half
 
@@ -104,7 +107,7 @@ class GoldenChain:
             scaling_factor=self.sampling.scaling_factor,
         )
         after_step: list[np.ndarray] = []
-        decoded: list[np.ndarray] = []
+        pixels: list[np.ndarray] = []
         clips = 0
         for clip in chain(
             backend,
@@ -115,8 +118,12 @@ class GoldenChain:
             on_step=lambda clip, step, latents: after_step.append(latents.swapaxes(0, 1)),
             draws=lambda clip: (inputs["fields"][clip], inputs["noise"][clip]),
         ):
-            decoded += clip.frames
+            pixels += clip.frames
             clips += 1
+        # Of a clip its last frames are decoded first.
+        raw = np.concatenate([run["frames"] for run in sessions["decoder"].outputs])
+        raw = np.roll(raw.reshape(clips, self.frames, *raw.shape[1:]), -min(m, self.frames), axis=1).reshape(raw.shape)
+        np.testing.assert_array_equal(pixels, [*map(to_uint8, raw)])
         portrait, *motion = (run["pictures"] for run in sessions["vae_encoder"].inputs)
         portrait_rows, *motion_rows = (run["latents"] for run in sessions["reference"].inputs)
         return {
@@ -127,5 +134,5 @@ class GoldenChain:
             "pictures": np.stack([np.concatenate([portrait, pictures]) for pictures in motion]),
             "reference_latents": np.stack([np.concatenate([portrait_rows[:1], rows[:m]]) for rows in motion_rows]),
             "latents_after_step": np.stack(after_step).reshape(clips, steps, *after_step[0].shape),
-            "frames": np.clip(np.stack(decoded) / 2 + 0.5, 0, 1),
+            "frames": np.clip(raw / 2 + 0.5, 0, 1),
         }

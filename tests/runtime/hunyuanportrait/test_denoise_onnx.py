@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from engines.onnx_backend import OnnxBackend
 from runtime.decode import decode
 from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
 from runtime.hunyuanportrait.sampling import Sampling
 from tests.engines.test_onnx_backend import save
-from tests.fakes import FakeBackend, spec
+from tests.fakes import FakeBackend, decoder_spec
 from tests.runtime.hunyuanportrait.fake_networks import fake_clip, fake_sessions
 from tests.runtime.hunyuanportrait.released_order import denoise, parts_of
 
@@ -106,13 +106,18 @@ def test_the_loop_gives_on_onnx_runtime_what_it_gives_on_numpy(tmp_path, guidanc
 
 def test_frames_are_decoded_on_onnx_runtime_into_one_buffer(tmp_path):
     backend = OnnxBackend(threads=1)
-    decoder = spec("vae_decoder", {"latents": ("chunk", 3, 2, 2)}, {"frames": ("chunk", 3, 2, 2)}, most=8)
-    session = backend.load(
-        decoder, save(tmp_path / "d.onnx", decoder, [helper.make_node("Neg", ["latents"], ["frames"])])
-    )
-    latents = np.random.default_rng(0).standard_normal((19, 3, 2, 2), dtype=np.float32)
+    decoder = decoder_spec("vae_decoder", (3, 2, 2), 2, 2, most=8)
+    nodes = [
+        helper.make_node("Neg", ["latents"], ["frames"]),
+        helper.make_node("Transpose", ["frames"], ["turned"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["turned"], ["pixels"], to=TensorProto.UINT8),
+        helper.make_node("ReduceL1", ["frames", "sides"], ["sums"], keepdims=0),
+    ]
+    sides = helper.make_tensor("sides", TensorProto.INT64, [3], [1, 2, 3])
+    session = backend.load(decoder, save(tmp_path / "d.onnx", decoder, nodes, sides))
+    latents = -np.random.default_rng(0).uniform(0, 255, (19, 3, 2, 2)).astype(np.float32)
     frames = list(
         decode(backend, session, parts_of(backend, backend.upload(latents)), frames=19, pad_frames=3, chunk=4)
     )
 
-    np.testing.assert_array_equal(np.stack([f for _, f in frames]), -latents[3:16])
+    np.testing.assert_array_equal(np.stack([f for _, f in frames]), (-latents[3:16]).astype(np.uint8).transpose(0, 2, 3, 1))

@@ -11,9 +11,11 @@ from runtime.decode import decode
 from runtime.hunyuanportrait.encode import encode_portrait
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.windows import Windows, shift_at
+from runtime.pixels import to_uint8
 from tests.export.hunyuanportrait.case_networks import CaseNetworks, architecture_of
 from tests.golden_cases import LOOP_TOLERANCE, SHIPPED, Case, check, discover, golden_cases, load_case
 from tests.runtime.hunyuanportrait.released_order import denoise, parts_of
+from tests.runtime.raw_frames import WithFrames
 
 
 def test_the_shipped_folder_has_golden_loops():
@@ -79,7 +81,7 @@ def test_loop_on_exported_graphs_matches_its_golden_case(case_name, onnx_cache, 
         pose_features=backend.upload(poses),
         on_step=lambda step, seen: after_step.append(seen.copy()),
     )
-    decoder = sessions["vae_decoder"]
+    decoder = WithFrames(sessions["vae_decoder"], backend)
     decoded = list(
         decode(backend, decoder, parts_of(backend, latents), frames=frames, pad_frames=0, chunk=sampling.decode_chunk)
     )
@@ -99,6 +101,7 @@ def test_loop_on_exported_graphs_matches_its_golden_case(case_name, onnx_cache, 
         "pose_features": poses,
         "latents_after_step": np.stack(after_step),
         "final_latents": backend.download(latents),
-        "decoded": np.stack([frame for _, frame in decoded]),
+        "decoded": np.concatenate(decoder.chunks),
     }
+    np.testing.assert_array_equal([pixels for _, pixels in decoded], [*map(to_uint8, results["decoded"])])
     check(case, results, LOOP_TOLERANCE)

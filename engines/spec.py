@@ -129,9 +129,8 @@ class NetworkSpec:
         if given is None:
             return self.outputs
         if unknown := set(given) - {tensor.name for tensor in self.outputs}:
-            raise ValueError(
-                f"{self.name} has no output {', '.join(sorted(unknown))}; it has {', '.join(t.name for t in self.outputs)}"
-            )
+            has = ", ".join(tensor.name for tensor in self.outputs)
+            raise ValueError(f"{self.name} has no output {', '.join(sorted(unknown))}; it has {has}")
         return tuple(tensor for tensor in self.outputs if tensor.name in given)
 
     def has_input(self, name: str) -> bool:

@@ -35,4 +35,8 @@ class WithPixels(nn.Module):
 
 def decoder_outputs(size: tuple[int, int]) -> list[TensorSpec]:
     """What a decoder's graph promises. `size`: (H, W)."""
-    return [tensor("frames", "chunk", 3, *size), tensor("pixels", "chunk", *size, 3, dtype="uint8"), tensor("sums", "chunk")]
+    return [
+        tensor("frames", "chunk", 3, *size),
+        tensor("pixels", "chunk", *size, 3, dtype="uint8"),
+        tensor("sums", "chunk"),
+    ]

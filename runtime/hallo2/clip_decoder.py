@@ -90,7 +90,9 @@ class ClipDecoder:
         start, stop = part
         with self._stages.unit("decode", stop - start):
             made = ahead.next()
-            require_finite_frames(made["sums"], f"{self._session.spec.name}: frames {start} to {stop - 1} of clip {clip}")
+            require_finite_frames(
+                made["sums"], f"{self._session.spec.name}: frames {start} to {stop - 1} of clip {clip}"
+            )
             return made
 
     def _begin(self, latents: Buffer, others: int, part: Part, slot: int) -> Fetched:

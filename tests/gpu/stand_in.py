@@ -3,8 +3,8 @@
 What it proves is all that is ours around TensorRT: the driver's calls, streams and their order, pools, the arena, CUDA
 graphs, the live session's threads. It needs a `Driver` alone, a real one or the fake, so the same code runs in tests.
 
-Each output is its inputs of the same type one behind the other, each repeated to its part, and one of bytes is the bytes
-of all inputs: `copied` says it in numpy.
+Each output is its inputs of the same type one behind the other, each repeated to its part; one of bytes is the bytes of
+all inputs: `copied` says it in numpy.
 Every byte goes through the arena, so that two runs in one arena at a time, or a copy that came too early, change what
 comes out.
 """

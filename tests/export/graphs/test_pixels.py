@@ -78,5 +78,5 @@ def test_a_pixel_at_a_level_may_fall_to_either_side_and_no_further(tmp_path):
     one_off = [replace(e, outputs=(e.outputs[0], (e.outputs[1] - 1).clip(0), e.outputs[2])) for e in expected]
     assert check(graph, backend.load(PROMISE, path), backend, one_off)["max"] < 1e-6
     two_off = [replace(e, outputs=(e.outputs[0], (e.outputs[1] - 2).clip(0), e.outputs[2])) for e in expected]
-    with pytest.raises(Exception, match="max error .* of pixels's rms"):
+    with pytest.raises(Exception, match=r"max error .* of pixels's rms"):
         check(graph, backend.load(PROMISE, path), backend, two_off)

@@ -55,7 +55,10 @@ def test_a_bundle_whose_numbers_fit_passes():
         ({"graphs__vae_encoder__spec__outputs__0__dims__1": 5}, "has latents of (5, 4, 8, 8), needed is (5, 5, 8, 8)"),
         ({"graphs__motion__spec__inputs__2__dtype": "float32"}, "has head_id of float32, needed is int64"),
         ({"graphs__vae_decoder__spec__outputs__1__dtype": "float32"}, "has pixels of float32, needed is uint8"),
-        ({"graphs__vae_decoder__spec__outputs__1": ...}, "has the outputs ['frames', 'sums'], needed are frames, pixels"),
+        (
+            {"graphs__vae_decoder__spec__outputs__1": ...},
+            "has the outputs ['frames', 'sums'], needed are frames, pixels",
+        ),
         ({"graphs__vae_encoder__spec__inputs__0__name": "x"}, "has the inputs ['x'], needed are image"),
     ],
 )

@@ -120,4 +120,6 @@ def test_frames_are_decoded_on_onnx_runtime_into_one_buffer(tmp_path):
         decode(backend, session, parts_of(backend, backend.upload(latents)), frames=19, pad_frames=3, chunk=4)
     )
 
-    np.testing.assert_array_equal(np.stack([f for _, f in frames]), (-latents[3:16]).astype(np.uint8).transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(
+        np.stack([f for _, f in frames]), (-latents[3:16]).astype(np.uint8).transpose(0, 2, 3, 1)
+    )

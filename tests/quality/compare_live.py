@@ -6,7 +6,8 @@
 `clip`: `hp-trt animate --profile live`, file to file. `live`: `hp-trt live --pace fast`, file to file. `arrays`: frames
 in, frames out. `exact`: the same with that profile. Each turn is a process of its own, which makes the clip twice: the
 second time counts, so that opening is left out. Wall time is what a user waits; the processor's time is less disturbed
-by what else runs.
+by what else runs. `--after-family openvino`, `--after-bf16`: how the second checkout runs. `--taken`: beside the second
+side another program works on one core all the time, so that the same checkout twice tells what that costs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from engines.temporary import temporary_folder
@@ -27,8 +28,10 @@ from engines.temporary import temporary_folder
 WAYS = ("clip", "live", "arrays", "exact")
 
 
-def measured(way: str, bundle: Path, sample: Path, out: Path) -> dict[str, float]:
+def measured(way: str, bundle: Path, sample: Path, family: str, bf16: bool, out: Path) -> dict[str, float]:
     """Wall and processor seconds a frame, of the checkout that this process imports."""
+    from dataclasses import replace
+
     from hp_trt import Runtime, RuntimeConfig
     from hp_trt.console import Reporter
     from hp_trt.live.run import LiveConfig, Opened, run_live
@@ -36,7 +39,13 @@ def measured(way: str, bundle: Path, sample: Path, out: Path) -> dict[str, float
     from hp_trt.media.video import VideoReader
 
     driving = sample / "driving.mp4"
-    with Runtime(bundle, RuntimeConfig(profile="exact" if way == "exact" else "live")) as runtime:
+    config = RuntimeConfig(profile="exact" if way == "exact" else "live", family=family)
+    if bf16:
+        from hp_trt.hunyuanportrait.profiles import find_profile
+
+        profile = find_profile(str(config.profile))
+        config = replace(config, profile=replace(profile, name=f"{profile.name}-bf16", precision="bf16"))
+    with Runtime(bundle, config) as runtime:
         who = runtime.portrait(sample / "portrait.png")
         images = list(VideoReader(driving))
         height, width = who.image.shape[:2]
@@ -58,6 +67,16 @@ def measured(way: str, bundle: Path, sample: Path, out: Path) -> dict[str, float
         return {"wall": (time.perf_counter() - start) / frames, "cpu": (time.process_time() - cpu) / frames}
 
 
+@contextmanager
+def another_program() -> Iterator[None]:
+    """One that works on one core."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as working:
+        try:
+            yield
+        finally:
+            working.kill()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Live mode and whole clips of two checkouts, by turns.")
     parser.add_argument("checkouts", type=Path, nargs=2, help="the one before, and the one after")
@@ -65,6 +84,9 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, required=True, help="a folder of hp-trt sample")
     parser.add_argument("--way", choices=WAYS, action="append", help="again for several [all]")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--after-family", default="onnxruntime")
+    parser.add_argument("--after-bf16", action="store_true")
+    parser.add_argument("--taken", action="store_true", help="a core, beside the second side")
     asked = parser.parse_args()
     bundles, sample = [bundle.resolve() for bundle in asked.bundles], asked.sample.resolve()
     with temporary_folder("live") as folder:
@@ -74,11 +96,13 @@ def main() -> None:
                 which = turn % 2
                 # This file's code, the checkout's package: a process's own folder comes first.
                 given = [sys.executable, "-c", Path(__file__).read_text(encoding="utf-8")]
-                environment = os.environ | {"HP_TRT_WAY": json.dumps([way, str(bundles[which]), str(sample)])}
-                made = subprocess.run(
-                    [*given, str(folder / "made.mp4")],
-                    cwd=asked.checkouts[which], env=environment, stdout=subprocess.PIPE, text=True, check=True,
-                )  # fmt: skip
+                how = (asked.after_family, asked.after_bf16) if which else ("onnxruntime", False)
+                environment = os.environ | {"HP_TRT_WAY": json.dumps([way, str(bundles[which]), str(sample), *how])}
+                with another_program() if which and asked.taken else nullcontext():
+                    made = subprocess.run(
+                        [*given, str(folder / "made.mp4")],
+                        cwd=asked.checkouts[which], env=environment, stdout=subprocess.PIPE, text=True, check=True,
+                    )  # fmt: skip
                 found[which].append(json.loads(made.stdout.splitlines()[-1]))
             for time_of in ("wall", "cpu"):
                 before, after = (1e3 * statistics.median(turn[time_of] for turn in side) for side in found)
@@ -89,7 +113,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if "HP_TRT_WAY" in os.environ:
-        asked_way, asked_bundle, asked_sample = json.loads(os.environ["HP_TRT_WAY"])
-        print(json.dumps(measured(asked_way, Path(asked_bundle), Path(asked_sample), Path(sys.argv[1]))))
+        asked_way, asked_bundle, asked_sample, *asked_how = json.loads(os.environ["HP_TRT_WAY"])
+        print(json.dumps(measured(asked_way, Path(asked_bundle), Path(asked_sample), *asked_how, Path(sys.argv[1]))))
     else:
         main()

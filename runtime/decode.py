@@ -19,7 +19,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError, InputError
-from runtime.pixels import Arrays, Fetched, decoder_buffers, require_finite_frames, views
+from runtime.pixels import Arrays, Fetched, decoder_buffers, each, require_finite_frames, views
 from runtime.stages import Stages
 from runtime.streams import Begun, Beside, ReadAhead
 
@@ -106,7 +106,7 @@ def decode(
         begins, ends = part.keep_start - pad_frames, part.keep_stop - pad_frames
         made = ahead.next()
         require_finite_frames(made["sums"], f"{session.spec.name}: frames {begins} to {ends - 1}")
-        yield from enumerate(made["pixels"], start=begins)
+        yield from enumerate(each(made["pixels"]), start=begins)
     stages.end("decode")
 
 

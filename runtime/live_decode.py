@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
-from runtime.pixels import Fetched, decoder_buffers, require_finite_frames, views
+from runtime.pixels import Fetched, decoder_buffers, each, require_finite_frames, views
 
 
 class LiveDecoder:
@@ -51,7 +51,7 @@ class LiveDecoder:
             first = self._decoded
             self._decoded += len(made["pixels"])
             what = f"{self._session.spec.name}: live frames {first} to {self._decoded - 1}"
-            for pixels, its_sum in zip(made["pixels"], made["sums"], strict=True):
+            for pixels, its_sum in zip(each(made["pixels"]), made["sums"], strict=True):
                 if not np.isfinite(its_sum):
                     require_finite_frames(made["sums"], what)
                 yield pixels

@@ -14,7 +14,7 @@ The graph's side of it is `export/graphs/pixels.py`. Source: SPEC 9 (8-bit frame
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class Fetched:
     def wait(self) -> Arrays:
         """The arrays, which are the caller's, once they have arrived."""
         return {name: pending.wait() for name, pending in self._coming.items()}
+
+
+def each(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Frames one by one, each in memory of its own: what was fetched may be pinned, and nobody knows how long a frame
+    is kept."""
+    return (frame.copy() for frame in pixels)
 
 
 def require_finite_frames(sums: np.ndarray, what: str) -> None:

@@ -26,6 +26,7 @@ from runtime.hallo2.motion_frames import first_motion
 from runtime.hallo2.presets import SAMPLES_PER_FRAME
 from runtime.hallo2.sampling import Sampling
 from runtime.hallo2.speech import RADIUS
+from runtime.pixels import each
 
 
 class TalkStream:
@@ -123,7 +124,7 @@ class TalkStream:
         return self._backend.download(latents)
 
     def frames(self, begun: np.ndarray) -> Iterator[np.ndarray]:
-        return iter(begun)
+        return each(begun)
 
     def change(self, portrait: Portrait) -> None:
         """Another portrait begins at its own picture; nothing is kept of the one before but the random stream."""

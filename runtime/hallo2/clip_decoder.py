@@ -17,7 +17,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
-from runtime.pixels import PIXELS, Arrays, Fetched, decoder_buffers, require_finite_frames, views
+from runtime.pixels import PIXELS, Arrays, Fetched, decoder_buffers, each, require_finite_frames, views
 from runtime.stages import Stages
 from runtime.streams import ReadAhead
 
@@ -27,7 +27,7 @@ Part = tuple[int, int]  # frames [start, stop) of a clip
 class ClipFrames(Iterator[np.ndarray]):
     """A clip's F frames in order, once: pixels (H, W, 3) uint8 RGB. An array is the caller's to keep."""
 
-    def __init__(self, others: Iterator[np.ndarray], last: Sequence[np.ndarray], tail: np.ndarray) -> None:
+    def __init__(self, others: Iterator[np.ndarray], last: Iterator[np.ndarray], tail: np.ndarray) -> None:
         """`others`: all but the `last`, whose raw frames are `tail`."""
         self.tail = tail  # (n, 3, H, W) float32, about [-1, 1]: the last n frames, raw
         self.meanwhile: Callable[[], None] | None = None  # called before a frame is waited for
@@ -77,14 +77,14 @@ class ClipDecoder:
             self._outputs.append(decoder_buffers(self._backend, self._session.spec, self._chunk, (*PIXELS, "frames")))
         last = [self._next(ahead, clip, part) for part in last_parts]
         pixels, tail = (np.concatenate([made[name] for made in last]) for name in ("pixels", "frames"))
-        return ClipFrames(self._others(ahead, clip, other_parts), pixels, tail)
+        return ClipFrames(self._others(ahead, clip, other_parts), each(pixels), tail)
 
     def _parts(self, start: int, stop: int) -> list[Part]:
         return [(first, min(first + self._chunk, stop)) for first in range(start, stop, self._chunk)]
 
     def _others(self, ahead: ReadAhead[Part, Arrays], clip: int, parts: Sequence[Part]) -> Iterator[np.ndarray]:
         for part in parts:
-            yield from self._next(ahead, clip, part)["pixels"]
+            yield from each(self._next(ahead, clip, part)["pixels"])
 
     def _next(self, ahead: ReadAhead[Part, Arrays], clip: int, part: Part) -> Arrays:
         start, stop = part

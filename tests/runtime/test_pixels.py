@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.errors import NonFiniteError
-from runtime.pixels import Fetched, decoder_buffers, require_finite_frames, to_uint8, views
+from runtime.pixels import Fetched, decoder_buffers, each, require_finite_frames, to_uint8, views
 from tests.fakes import FakeBackend, decoder_spec
 
 
@@ -47,3 +47,10 @@ def test_a_decoders_buffers_are_as_its_graph_promises_and_come_to_the_host_frame
     backend.array(buffers["sums"])[:] = np.arange(5)
     made = Fetched(backend, views(backend, buffers, 1, 3)).wait()
     assert made["sums"].tolist() == [1, 2] and made["pixels"].shape == (2, 16, 24, 3)
+
+
+def test_a_frame_that_is_kept_keeps_no_other():
+    fetched = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    frames = list(each(fetched))
+    np.testing.assert_array_equal(frames, fetched)
+    assert all(frame.base is None for frame in frames)

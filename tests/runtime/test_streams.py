@@ -100,7 +100,7 @@ def animate(backend, sessions, frames, sampling, *, on_step=None):
         on_step=on_step or (lambda step, frames, array: steps.append(((step, *frames), array.copy()))),
     )
     made = decode(backend, sessions["vae_decoder"], loop.finish, frames=padded, **numbers)
-    return steps, [(i, frame.copy()) for i, frame in made]
+    return steps, list(made)
 
 
 def decode_all(backend, session, latents, **numbers):
@@ -222,6 +222,16 @@ def test_decoding_does_not_wait_for_the_copy_of_the_chunk_before(tmp_path):
         assert not d.driver.waits_for(streams["decode"].handle, streams["copy_out"].handle)
         list(frames)
         assert d.driver.waits_for(streams["decode"].handle, streams["copy_out"].handle)
+
+
+def test_frames_that_are_kept_hold_no_memory_that_is_pinned(tmp_path):
+    sampling = Sampling(steps=1, window=4, overlap=1, pad_frames=2, decode_chunk=4)
+    with device(tmp_path) as d:
+        held, kept = [], []
+        for _ in range(6):
+            kept += animate(d.backend, d.sessions, 30, sampling)[1]
+            held.append(d.driver.pinned_bytes)
+        assert held[3:] == [held[2]] * 3 and len(kept) == 180
 
 
 def test_an_abandoned_clip_leaves_nothing_behind(tmp_path):

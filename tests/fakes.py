@@ -122,7 +122,7 @@ class FakeBackend:
 
     def empty(self, shape: Sequence[int], dtype: str) -> FakeBuffer:
         # Not really empty: whoever reads before writing shall see it.
-        fill = np.nan if np.issubdtype(np.dtype(dtype), np.floating) else -1
+        fill = np.nan if np.issubdtype(np.dtype(dtype), np.floating) else np.array(-1).astype(dtype)
         return FakeBuffer(np.full(tuple(shape), fill, dtype), self)
 
     def zeros(self, shape: Sequence[int], dtype: str) -> FakeBuffer:

@@ -11,6 +11,7 @@ TensorRT has bytes as outputs of a cast and nowhere else.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.spec import TensorSpec
@@ -27,7 +28,8 @@ class WithPixels(nn.Module):
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         frames = self.decoder(latents)
-        levels = (frames * 0.5 + 0.5).clamp(0, 1) * 255
+        # Of a clamp the exporter would make two operations. hardtanh is one, Clip, and the same.
+        levels = F.hardtanh(frames * 0.5 + 0.5, 0, 1) * 255
         # Row by row, then the rows: a long sum in float32 loses digits, and this one is compared.
         sums = frames.abs().sum(dim=3).sum(dim=(1, 2))
         return frames, levels.permute(0, 2, 3, 1).to(torch.uint8), sums

@@ -116,10 +116,10 @@ def output_arrays(
     """
     wanted = spec.wanted(given)
     if given is None:
-        return {tensor.name: np.empty(tensor.shape(sizes), tensor.dtype) for tensor in wanted}
+        return {tensor.name: np.empty(tensor.shape_at(sizes), tensor.dtype) for tensor in wanted}
     arrays = {}
     for tensor in wanted:
-        array, shape = array_of(given[tensor.name]), tensor.shape(sizes)
+        array, shape = array_of(given[tensor.name]), tensor.shape_at(sizes)
         if array.shape != shape or array.dtype != tensor.dtype or not array.flags.c_contiguous:
             raise ValueError(
                 f"{spec.name}: the buffer for {tensor.name} is {array.shape} {array.dtype}, "

@@ -49,7 +49,7 @@ class TensorSpec:
     dims: tuple[Dim, ...]  # ("rows", 4, 64, 64): a str is a size known at run time
     dtype: str  # numpy's name: "float16"
 
-    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    def shape_at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """With each named dimension at its size."""
         return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in self.dims)
 

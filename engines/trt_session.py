@@ -314,7 +314,7 @@ class TrtSession:
             self._device.driver.executable_destroy(shape.executable)
 
     def _fresh(self, tensor: TensorSpec, sizes: Mapping[str, int]) -> DeviceBuffer:
-        return self._device.empty(tensor.shape(sizes), tensor.dtype)
+        return self._device.empty(tensor.shape_at(sizes), tensor.dtype)
 
     def _results(self, sizes: Mapping[str, int], given: Mapping[str, Buffer] | None) -> dict[str, DeviceBuffer]:
         """The outputs that are wanted: the buffers `given` for them, or fresh ones for all."""
@@ -323,7 +323,7 @@ class TrtSession:
             return {promised.name: self._fresh(promised, sizes) for promised in wanted}
         results = {}
         for promised in wanted:
-            buffer, shape = device_buffer(given[promised.name]), promised.shape(sizes)
+            buffer, shape = device_buffer(given[promised.name]), promised.shape_at(sizes)
             if buffer.shape != shape or buffer.dtype != promised.dtype:
                 raise ValueError(
                     f"{self.spec.name}: the buffer for {promised.name} is {buffer.shape} {buffer.dtype}, "

@@ -7,21 +7,34 @@ A causal decoder looks back over the `context` frames that its graph promises, a
 begins with so many frames whose pictures are thrown away, and the rest are what the whole clip at once would give,
 wherever chunks begin.
 
-Source: SPEC 6.1 (decode).
+A decoder's graph gives of f frames
+
+    frames (f, 3, H, W) float32   raw, about [-1, 1], not clamped
+    pixels (f, H, W, 3) uint8     what is shown of them, RGB: `to_uint8`, done in the graph with the same bits
+    sums   (f,) float32           of each frame the sum of its absolute values
+
+and the host fetches pixels and sums, a quarter of the bytes. A NaN has no level, so its pixel is an arbitrary one; but
+no sum is finite that a NaN or an infinity is in, so the sums say which frames may be shown. They refuse finite frames
+too whose absolute values add up to more than 3.4e38: of a decoder that is off by thirty orders of magnitude.
+
+Source: SPEC 6.1 (decode) and 9 (8-bit frames).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError, InputError
-from runtime.pixels import Arrays, Fetched, decoder_buffers, each, require_finite_frames, views
+from engines.spec import NetworkSpec
+from runtime.finite import require_finite_frames
 from runtime.stages import Stages
-from runtime.streams import Begun, Beside, ReadAhead
+from runtime.streams import Arrays, Begun, Beside, Fetched, ReadAhead, views
+
+PIXELS = ("pixels", "sums")  # what is wanted of a decoder where only pixels are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +83,7 @@ def decode(
     """Run a decoder's graph: yield (index, frame) of each of the N frames, index from 0.
 
     latents: called for each chunk's frames of N + 2 `pad_frames` = `frames`, in order, gives (n, 4, h, w) float32 as
-    the loop leaves them. A frame is its pixels, (H, W, 3) uint8 RGB, and the caller's to keep (`runtime.pixels`).
+    the loop leaves them. A frame is its pixels, (H, W, 3) uint8 RGB, and the caller's to keep.
     Chunks of frames before `first` alone are left out. Memory does not depend on N. Where the backend works on by
     itself, or calls run `beside` one another, a chunk is decoded while the next one's latents are made and the frames
     of the one before are handed on. Raises NonFiniteError, and what `latents` raises.
@@ -118,3 +131,26 @@ class _Running:
 
     def wait(self) -> Arrays:
         return self.fetch().wait()
+
+
+def decoder_buffers(
+    backend: Backend, spec: NetworkSpec, count: int, wanted: Collection[str] = PIXELS
+) -> dict[str, Buffer]:
+    """Buffers for these outputs of a decoder's graph, of `count` frames each."""
+    outputs = (spec.output(name) for name in wanted)
+    return {t.name: backend.empty((count, *(int(n) for n in t.dims[1:])), t.dtype) for t in outputs}
+
+
+def each(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Frames one by one, each in memory of its own: what was fetched may be pinned, and nobody knows how long a frame
+    is kept."""
+    return (frame.copy() for frame in pixels)
+
+
+def to_uint8(frame: np.ndarray) -> np.ndarray:
+    """A raw decoder frame (3, H, W) as (H, W, 3) uint8 RGB: truncated, not rounded, as released.
+
+    For frames that come from elsewhere than a decoder's graph, and to hold a graph's pixels against.
+    """
+    unit = np.clip(frame * np.float32(0.5) + np.float32(0.5), 0, 1)
+    return np.ascontiguousarray((unit * np.float32(255)).astype(np.uint8).transpose(1, 2, 0))

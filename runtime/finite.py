@@ -20,3 +20,14 @@ def require_finite(array: np.ndarray, what: str) -> np.ndarray:
             "if the bundle is fp16, build it with --precision fp32"
         )
     return array
+
+
+def require_finite_frames(sums: np.ndarray, what: str) -> None:
+    """Raises NonFiniteError that says `what` and how many of its frames are not to be shown, by the sums that a
+    decoder's graph gives of them."""
+    if not is_finite(sums):
+        bad = int(sums.size - np.isfinite(sums).sum())
+        raise NonFiniteError(
+            f"{what}: {bad} of {sums.size} frames hold values that are NaN or infinite, all must be finite; "
+            "if the bundle is fp16, build it with --precision fp32"
+        )

@@ -13,7 +13,9 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
-from runtime.pixels import Fetched, decoder_buffers, each, require_finite_frames, views
+from runtime.decode import decoder_buffers, each
+from runtime.finite import require_finite_frames
+from runtime.streams import Fetched, views
 
 
 class LiveDecoder:

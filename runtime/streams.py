@@ -34,7 +34,7 @@ session nobody waits in its turn: the threads look when they have let go of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
@@ -42,6 +42,7 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Pending
 
+Arrays = dict[str, np.ndarray]  # outputs on the host, by name
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 Result = TypeVar("Result", covariant=True)
@@ -51,6 +52,22 @@ class Begun(Protocol[Result]):
     """Something that was begun, such as a download."""
 
     def wait(self) -> Result: ...
+
+
+def views(backend: Backend, buffers: Mapping[str, Buffer], start: int, stop: int) -> dict[str, Buffer]:
+    """[start, stop) of each along axis 0."""
+    return {name: backend.view(buffer, start, stop) for name, buffer in buffers.items()}
+
+
+class Fetched:
+    """Outputs of one call, by name, on their way to the host."""
+
+    def __init__(self, backend: Backend, buffers: Mapping[str, Buffer]) -> None:
+        self._coming = {name: backend.fetch(buffer) for name, buffer in buffers.items()}
+
+    def wait(self) -> Arrays:
+        """The arrays, which are the caller's, once they have arrived."""
+        return {name: pending.wait() for name, pending in self._coming.items()}
 
 
 class Guard:

@@ -17,7 +17,7 @@ import numpy as np
 
 from engines.backend import StreamName
 from engines.spec import DimRange, NetworkSpec, TensorSpec
-from runtime.pixels import to_uint8
+from runtime.decode import to_uint8
 
 Formula = Callable[..., dict[str, np.ndarray]]
 

@@ -1,7 +1,7 @@
 """What every decoder's graph gives beside its frames: their pixels, and by which one sees that these are pixels.
 
 The host then fetches a quarter of the bytes and computes nothing. What each output is and how it is used stands in
-`runtime/pixels.py`, where `to_uint8` is the same formula in numpy.
+`runtime/decode.py`, where `to_uint8` is the same formula in numpy.
 
 Its bits are the same whoever computes it: halving is exact, so that even a multiplication and an addition in one, as
 GPUs have them, round once; and the last product is cut off, not added to. Pixels change their order in float32, because

@@ -27,12 +27,12 @@ from hp_trt.measure.bench.race import Outcome
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.video_writer import VideoWriter
+from runtime.decode import decoder_buffers, to_uint8
 from runtime.hallo2.audio_plan import AudioPlan, planned
 from runtime.hallo2.presets import FPS
 from runtime.hallo2.random_stream import TorchStream
 from runtime.hallo2.sampling import Sampling
 from runtime.hallo2.speech import encoded, normalised
-from runtime.pixels import decoder_buffers, to_uint8
 
 SHARED = ("portrait_crop", "speech", "write", "finish")  # stages that are the same code
 

@@ -19,6 +19,7 @@ from engines.backend import Backend, Buffer, Session
 from hp_trt.hallo2.portrait_encoder import encoded
 from hp_trt.hallo2.pushed_samples import PushedSamples, SpokenFrame
 from hp_trt.media.portrait import Portrait
+from runtime.decode import each
 from runtime.hallo2.clips import ChainState, MadeClip, chain
 from runtime.hallo2.conditions import Conditions
 from runtime.hallo2.live_speech import LiveSpeech
@@ -26,7 +27,6 @@ from runtime.hallo2.motion_frames import first_motion
 from runtime.hallo2.presets import SAMPLES_PER_FRAME
 from runtime.hallo2.sampling import Sampling
 from runtime.hallo2.speech import RADIUS
-from runtime.pixels import each
 
 
 class TalkStream:

@@ -27,9 +27,9 @@ from hp_trt.media.images import load_image
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import VideoWriter
+from runtime.decode import decoder_buffers, to_uint8
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.sampling import Sampling
-from runtime.pixels import decoder_buffers, to_uint8
 
 SHARED = ("portrait_crop", "first_face", "read", "crop", "write", "finish")  # stages that are the same code
 

@@ -19,8 +19,7 @@ from runtime.hunyuanportrait.live import LiveLoop
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.live_decode import LiveDecoder
 from runtime.live_windows import LiveWindows
-from runtime.pixels import Fetched
-from runtime.streams import Guard
+from runtime.streams import Fetched, Guard
 
 
 class PortraitStream(DrivenByPictures):

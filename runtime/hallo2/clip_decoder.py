@@ -17,9 +17,10 @@ import numpy as np
 
 from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
-from runtime.pixels import PIXELS, Arrays, Fetched, decoder_buffers, each, require_finite_frames, views
+from runtime.decode import PIXELS, decoder_buffers, each
+from runtime.finite import require_finite_frames
 from runtime.stages import Stages
-from runtime.streams import ReadAhead
+from runtime.streams import Arrays, Fetched, ReadAhead, views
 
 Part = tuple[int, int]  # frames [start, stop) of a clip
 

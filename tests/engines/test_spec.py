@@ -45,4 +45,4 @@ def test_outputs_that_are_wanted_are_all_or_those_that_are_named():
     assert promise.wanted({"b"}) == promise.outputs[1:] and promise.wanted(()) == ()
     with pytest.raises(ValueError, match="g has no output c, d; it has a, b"):
         promise.wanted(["d", "a", "c"])
-    assert promise.output("a").shape({"n": 5}) == (5, 2)
+    assert promise.output("a").shape_at({"n": 5}) == (5, 2)

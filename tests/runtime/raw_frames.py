@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engines.backend import Backend
-from runtime.pixels import decoder_buffers
+from runtime.decode import decoder_buffers
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.pixels import to_uint8
+from runtime.decode import to_uint8
 
 
 @dataclass(frozen=True, kw_only=True)

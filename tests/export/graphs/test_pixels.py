@@ -15,7 +15,7 @@ from export.graphs.graph import Graph, spec, tensor
 from export.graphs.parity import check, expectations
 from export.graphs.pixels import WithPixels, decoder_outputs
 from export.graphs.trace import export_onnx
-from runtime.pixels import to_uint8
+from runtime.decode import to_uint8
 
 H, W = 16, 32
 PROMISE = spec("shown", [tensor("latents", "chunk", 3, H, W)], decoder_outputs((H, W)), chunk=(1, 2, 8))

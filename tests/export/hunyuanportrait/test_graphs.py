@@ -17,10 +17,10 @@ from export.hunyuanportrait.reference import schedule
 from export.hunyuanportrait.reference.unet import ReferenceUNet
 from export.hunyuanportrait.reference.windows import coverage, window_frames, window_starts
 from export.weights.random import load_random
+from runtime.decode import to_uint8
 from runtime.hunyuanportrait.denoise import check_overlap
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.windows import Windows
-from runtime.pixels import to_uint8
 from runtime.schedule import euler_coefficients, input_scales
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
 from tests.export.tiny import TINY

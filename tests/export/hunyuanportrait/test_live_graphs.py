@@ -14,7 +14,7 @@ from export.hunyuanportrait.graphs import HALF, bundle_graphs
 from export.hunyuanportrait.live_graphs import LiveStitch, live_graphs
 from export.hunyuanportrait.presets import HUNYUANPORTRAIT, POCKET
 from export.plans.engine_parity import graph_of
-from runtime.pixels import to_uint8
+from runtime.decode import to_uint8
 from tests.export.hunyuanportrait.case_networks import CaseNetworks
 from tests.export.tiny import TINY, make_known
 

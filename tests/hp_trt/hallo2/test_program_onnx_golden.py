@@ -7,9 +7,9 @@ import numpy as np
 from hp_trt.faces.landmarks_file import LandmarksFile
 from hp_trt.faces.mesh_points import face_of
 from hp_trt.hallo2.portrait import talk_portrait
+from runtime.decode import to_uint8
 from runtime.hallo2.presets import PIECE_S, SAMPLE_RATE
 from runtime.hallo2.speech import audio_tokens
-from runtime.pixels import to_uint8
 from tests.golden_cases import HALLO2_FOLDER, HALLO2_SHIPPED, chain_tolerance, check, discover, golden_cases, load_case
 from tests.runtime.hallo2.golden_chain import GoldenChain, same_graphs
 

@@ -13,11 +13,11 @@ from engines.onnx_backend import OnnxBackend
 from export.hallo2.graphs import bundle_graphs
 from hp_trt.hallo2.profiles import roles
 from hp_trt.profiles import Profile
+from runtime.decode import to_uint8
 from runtime.hallo2 import ddim
 from runtime.hallo2.clips import chain
 from runtime.hallo2.conditions import encode_conditions
 from runtime.hallo2.sampling import Sampling
-from runtime.pixels import to_uint8
 from tests.cache import Cache
 from tests.export.hallo2.case_networks import CaseNetworks, architecture_of
 from tests.export.onnx_cache import OnnxCache

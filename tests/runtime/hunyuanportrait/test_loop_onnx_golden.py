@@ -7,11 +7,10 @@ import torch
 
 from export.hunyuanportrait.graphs import bundle_graphs
 from runtime import schedule
-from runtime.decode import decode
+from runtime.decode import decode, to_uint8
 from runtime.hunyuanportrait.encode import encode_portrait
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.windows import Windows, shift_at
-from runtime.pixels import to_uint8
 from tests.export.hunyuanportrait.case_networks import CaseNetworks, architecture_of
 from tests.golden_cases import LOOP_TOLERANCE, SHIPPED, Case, check, discover, golden_cases, load_case
 from tests.runtime.hunyuanportrait.released_order import denoise, parts_of

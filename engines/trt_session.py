@@ -313,8 +313,8 @@ class TrtSession:
         if shape.executable:
             self._device.driver.executable_destroy(shape.executable)
 
-    def _fresh(self, tensor: TensorSpec, sizes: Mapping[str, int]) -> DeviceBuffer:
-        return self._device.empty(tensor.shape_at(sizes), tensor.dtype)
+    def _fresh(self, promised: TensorSpec, sizes: Mapping[str, int]) -> DeviceBuffer:
+        return self._device.empty(promised.shape_at(sizes), promised.dtype)
 
     def _results(self, sizes: Mapping[str, int], given: Mapping[str, Buffer] | None) -> dict[str, DeviceBuffer]:
         """The outputs that are wanted: the buffers `given` for them, or fresh ones for all."""

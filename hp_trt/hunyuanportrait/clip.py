@@ -27,7 +27,7 @@ from hp_trt.resume.loop_state import LoopState
 from runtime.decode import Chunk, chunks, decode, to_uint8
 from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.encode import encode_motion
-from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
+from runtime.hunyuanportrait.memory_bank import Identity, MotionBank, MotionTokens
 from runtime.hunyuanportrait.noise import ClipNoise
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave_state import WaveState
@@ -138,7 +138,7 @@ class DrivenClip:
         sessions: Mapping[str, Session],
         *,
         identity: Identity,
-        motion_tokens: Buffer,
+        motion_tokens: MotionTokens | Buffer,
         sampling: Sampling,
         side_px: int,
         stages: Stages,

@@ -5,8 +5,10 @@ Tokens never come back to the host, but for the two frames that padding is made 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 import numpy as np
 
@@ -46,7 +48,7 @@ class MotionBank:
         self.guard.settle(but=1)
         self._groups.append(tokens)
 
-    def finish(self, pad_frames: int) -> Buffer:
+    def finish(self, pad_frames: int) -> MotionTokens:
         """All frames with `pad_frames` faded ones on either side: (N + 2 P, m, D). Empties the bank.
 
         Raises NonFiniteError for tokens that its guard watches.
@@ -54,25 +56,39 @@ class MotionBank:
         self.guard.settle()
         if not self._groups:
             raise InputError("the driving video has no frames; it needs at least one")
-        backend, frames = self._backend, len(self)
-        first = backend.download(backend.view(self._groups[0], 0, 1))[0]
-        last_group = self._groups[-1]
-        last = backend.download(backend.view(last_group, last_group.shape[0] - 1, last_group.shape[0]))[0]
-        padded = backend.empty((frames + 2 * pad_frames, *first.shape), str(first.dtype))
-
-        # Each group is let go once it is copied, so that the clip is never held twice.
-        groups: list[Buffer] = self._groups[::-1]
+        backend, groups = self._backend, self._groups
         self._groups = []
         if pad_frames:
-            groups.append(backend.upload(fade_in(first, pad_frames)))
-            groups.insert(0, backend.upload(fade_out(last, pad_frames)))
-        start = 0
-        while groups:
-            group = groups.pop()
-            stop = start + group.shape[0]
-            backend.take(group, range(group.shape[0]), backend.view(padded, start, stop))
-            start = stop
-        return padded
+            last_group, count = groups[-1], groups[-1].shape[0]
+            first = backend.download(backend.view(groups[0], 0, 1))[0]
+            last = backend.download(backend.view(last_group, count - 1, count))[0]
+            groups.insert(0, backend.upload(fade_in(first, pad_frames)))
+            groups.append(backend.upload(fade_out(last, pad_frames)))
+        return MotionTokens(backend, groups)
+
+
+class MotionTokens:
+    """A clip's motion tokens (T, m, D), in the groups (n, m, D) in which they came: a clip is never held twice."""
+
+    def __init__(self, backend: Backend, groups: Sequence[Buffer]) -> None:
+        self._backend, self._groups = backend, groups
+        self._starts = list(accumulate((group.shape[0] for group in groups), initial=0))
+        self.shape = (self._starts[-1], *groups[0].shape[1:])
+        self.dtype = groups[0].dtype
+        self._gathered: Buffer | None = None
+
+    def take(self, frames: Sequence[int], out: Buffer) -> None:
+        """`out[0] = tokens[frames]`, (1, len(frames), m, D): group by group, then as one."""
+        backend = self._backend
+        if self._gathered is None or self._gathered.shape[0] < len(frames):
+            self._gathered = backend.empty((len(frames), *self.shape[1:]), str(self.dtype))
+        whole = backend.view(self._gathered, 0, len(frames))
+        done = 0
+        for number, run in groupby(frames, key=lambda frame: bisect_right(self._starts, frame) - 1):
+            indices = [frame - self._starts[number] for frame in run]
+            backend.take(self._groups[number], indices, backend.view(whole, done, done + len(indices)))
+            done += len(indices)
+        backend.take(whole, range(len(frames)), out)
 
 
 class LiveBank:
@@ -100,7 +116,9 @@ class Conditions:
     Rows that do not see the portrait, or the motion, have zeros in its place.
     """
 
-    def __init__(self, backend: Backend, identity: Identity, motion_tokens: Buffer, *, window: int) -> None:
+    def __init__(
+        self, backend: Backend, identity: Identity, motion_tokens: MotionTokens | Buffer, *, window: int
+    ) -> None:
         self._backend = backend
         self._identity = identity
         self._motion_tokens = motion_tokens
@@ -115,7 +133,10 @@ class Conditions:
         for r, row in enumerate(rows):
             if row.sees_motion:
                 slot = self._backend.view(conditions["motion_tokens"], r, r + 1)
-                self._backend.take(self._motion_tokens, frames, slot)
+                if isinstance(self._motion_tokens, MotionTokens):
+                    self._motion_tokens.take(frames, slot)
+                else:
+                    self._backend.take(self._motion_tokens, frames, slot)
         return conditions
 
     def _allocate(self, rows: tuple[Row, ...]) -> dict[str, Buffer]:

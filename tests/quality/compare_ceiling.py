@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,10 +70,12 @@ def graph_runs(bundle: Path, name: str, threads: int, *, on_openvino: bool) -> t
     spec = NetworkSpec.from_json(record["spec"])
     sizes = {dim: limits.opt for dim, limits in spec.ranges.items()}
     inputs = any_inputs(spec, sizes)
-    calls = sizes[spec.unit] if spec.unit in sizes else 1
+    counted = record["flops"]["call"] * math.prod(sizes.values())  # of one row of one frame
     path = next(bundle / file for file in record["files"] if file.endswith(".onnx"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Asleep where they wait: else one session's threads take the cores from the next one's call.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     runs: dict[str, Run] = {"ONNX Runtime": lambda: session.run(None, inputs)}
     if on_openvino:
@@ -85,7 +88,7 @@ def graph_runs(bundle: Path, name: str, threads: int, *, on_openvino: bool) -> t
                 hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
                 request = core.compile_model(model, "CPU", hints).create_infer_request()
                 runs[label] = lambda request=request: request.infer(inputs)
-    return record["flops"]["call"] * calls / 1e9, runs
+    return counted / 1e9, runs
 
 
 def main() -> None:

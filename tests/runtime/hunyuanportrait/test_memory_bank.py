@@ -22,13 +22,28 @@ def test_motion_ends_with_its_faded_ends(groups, pad, dtype):
     for group in np.split(tokens, np.cumsum(groups)[:-1]):
         bank.append(backend.upload(group))
     assert len(bank) == sum(groups)
-    padded = backend.download(bank.finish(pad))
+    tokens_of_clip = bank.finish(pad)
+    out = backend.empty((1, *tokens_of_clip.shape), dtype)
+    tokens_of_clip.take(range(tokens_of_clip.shape[0]), out)
+    padded = backend.download(out)[0]
     before = [tokens[0].astype(np.float32) * np.float32(i / pad) for i in range(pad)]
     after = [tokens[-1].astype(np.float32) * np.float32(1 - i / pad) for i in range(pad)]
     expected = np.concatenate([np.array(part).astype(dtype).reshape(-1, 2, 5) for part in (before, tokens, after)])
     assert padded.dtype == dtype
     np.testing.assert_array_equal(padded, expected)
     assert len(bank) == 0
+
+
+def test_frames_of_any_group_are_taken_in_any_order():
+    backend, clip = FakeBackend(), fake_clip(6)
+    bank = MotionBank(backend)
+    for group in np.split(clip["motion_tokens"], [1, 4]):
+        bank.append(backend.upload(group))
+    tokens = bank.finish(0)
+    for frames in ([5, 0, 1], [3, 3], [2, 4, 1, 0]):
+        out = backend.empty((1, len(frames), *tokens.shape[1:]), "float32")
+        tokens.take(frames, out)
+        np.testing.assert_array_equal(backend.download(out)[0], clip["motion_tokens"][frames])
 
 
 def test_a_clip_without_frames_is_refused():

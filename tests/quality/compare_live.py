@@ -4,10 +4,11 @@
     python -m tests.quality.compare_live OTHER . --bundles OTHER/out/pocket out/pocket --sample drawn
 
 `clip`: `hp-trt animate --profile live`, file to file. `live`: `hp-trt live --pace fast`, file to file. `arrays`: frames
-in, frames out. `exact`: the same with that profile, `--exact-frames` of a drawn clip whose faces are known. Each turn is a process of its own, which makes the clip twice: the
-second time counts, so that opening is left out. Wall time is what a user waits; the processor's time is less disturbed
-by what else runs. `--after-family openvino`, `--after-bf16`: how the second checkout runs. `--taken`: beside the second
-side another program works on one core all the time, so that the same checkout twice tells what that costs.
+in, frames out. `exact`: the same with that profile, `--exact-frames` of a drawn clip whose faces are known. Each turn
+is a process of its own, which makes the clip twice: the second time counts, so that opening is left out. Wall time is
+what a user waits; the processor's time is less disturbed by what else runs. `--after-family openvino`, `--after-bf16`:
+how the second checkout runs. `--taken`: beside the second side another program works on one core all the time, so that
+the same checkout twice tells what that costs.
 """
 
 from __future__ import annotations

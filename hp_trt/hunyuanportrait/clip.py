@@ -27,7 +27,7 @@ from hp_trt.resume.loop_state import LoopState
 from runtime.decode import Chunk, chunks, decode, to_uint8
 from runtime.hunyuanportrait.denoise import ClipLoop
 from runtime.hunyuanportrait.encode import encode_motion
-from runtime.hunyuanportrait.memory_bank import Identity, MotionBank, MotionTokens
+from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
 from runtime.hunyuanportrait.noise import ClipNoise
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave_state import WaveState
@@ -54,11 +54,13 @@ def read_motion(
     *,
     geometry: Mapping[str, int],
     window: int,
+    pad_frames: int,
     max_frames: int,
     stages: Stages,
     cuts: Cuts = "released",
 ) -> Motion:
-    """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`.
+    """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`. `pad_frames` is
+    what the bank will be finished with.
 
     Where a cut sets the crop anew, frames before it are a group of their own: their intensity is that of their shot.
 
@@ -70,7 +72,7 @@ def read_motion(
     sizes = {"crop_px": geometry["crop_px"], "size": geometry["motion_px"]}
     cropper = DrivingCrops(locator, face, shown=shown, cuts=cuts, **sizes)
     del shown
-    motion = Motion(MotionBank(backend))
+    motion = Motion(MotionBank(backend, pad_frames=pad_frames, expected=driving.listed))
     for stage in ("read", "crop", "motion"):
         stages.begin(stage, total=driving.total)
     group: list[DrivingCrop] = []
@@ -138,7 +140,7 @@ class DrivenClip:
         sessions: Mapping[str, Session],
         *,
         identity: Identity,
-        motion_tokens: MotionTokens | Buffer,
+        motion_tokens: Buffer,
         sampling: Sampling,
         side_px: int,
         stages: Stages,

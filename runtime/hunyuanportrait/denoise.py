@@ -30,7 +30,7 @@ from runtime.finite import require_finite
 from runtime.hunyuanportrait import guidance
 from runtime.hunyuanportrait.estimate import Estimator
 from runtime.hunyuanportrait.held import Held
-from runtime.hunyuanportrait.memory_bank import Conditions, Identity, MotionTokens
+from runtime.hunyuanportrait.memory_bank import Conditions, Identity
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.hunyuanportrait.wave import Wave, layouts_of, windows_run
 from runtime.hunyuanportrait.wave_state import WaveState
@@ -62,7 +62,7 @@ class ClipLoop:
         sessions: Mapping[str, Session],
         *,
         identity: Identity,
-        motion_tokens: MotionTokens | Buffer,
+        motion_tokens: Buffer,
         noise: Noise,
         sampling: Sampling,
         wanted: range,
@@ -256,7 +256,7 @@ class _Slot:
         self,
         backend: Backend,
         identity: Identity,
-        motion_tokens: MotionTokens | Buffer,
+        motion_tokens: Buffer,
         pose_features: Buffer | None,
         *,
         number: int,

@@ -5,10 +5,8 @@ Tokens never come back to the host, but for the two frames that padding is made 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
 
 import numpy as np
 
@@ -29,66 +27,66 @@ class Identity:
 
 
 class MotionBank:
-    """Motion tokens, appended group by group while the driving video is read."""
+    """Motion tokens, appended group by group while the driving video is read, and never held twice where it is known
+    beforehand that there will be `expected` frames, padded by `pad_frames`: their room is taken at once.
+    """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, pad_frames: int = 0, expected: int = 0) -> None:
         self.guard = Guard(backend)  # for `encode_motion`; settled by `finish`
         self._backend = backend
-        self._groups: list[Buffer] = []
+        self._before, self._expected = pad_frames, expected
+        self._tokens: Buffer | None = None  # `_before` frames of room, then the frames so far, then more room
+        self._frames = 0
 
     def __len__(self) -> int:
         """Frames so far."""
-        return sum(group.shape[0] for group in self._groups)
+        return self._frames
 
     def append(self, tokens: Buffer) -> None:
-        """Keep the tokens (n, m, D) of the next n frames. The buffer is the bank's from now on.
+        """Keep the tokens (n, m, D) of the next n frames.
 
         Raises NonFiniteError for tokens of the groups before that its guard watches.
         """
         self.guard.settle(but=1)
-        self._groups.append(tokens)
+        count = tokens.shape[0]
+        room = 0 if self._tokens is None else self._tokens.shape[0]
+        needed = self._before + self._frames + count + self._before
+        if needed > room:
+            self._move(tokens, self._before, max(needed, 2 * room, self._expected + 2 * self._before))
+        self._put(tokens, self._before + self._frames)
+        self._frames += count
 
-    def finish(self, pad_frames: int) -> MotionTokens:
+    def finish(self, pad_frames: int) -> Buffer:
         """All frames with `pad_frames` faded ones on either side: (N + 2 P, m, D). Empties the bank.
 
         Raises NonFiniteError for tokens that its guard watches.
         """
         self.guard.settle()
-        if not self._groups:
+        if self._tokens is None:
             raise InputError("the driving video has no frames; it needs at least one")
-        backend, groups = self._backend, self._groups
-        self._groups = []
+        backend, frames = self._backend, self._frames
+        if pad_frames > self._before or self._before + frames + pad_frames > self._tokens.shape[0]:
+            self._move(self._tokens, pad_frames, frames + 2 * pad_frames)
+        tokens, begin, end = self._tokens, self._before, self._before + frames
         if pad_frames:
-            last_group, count = groups[-1], groups[-1].shape[0]
-            first = backend.download(backend.view(groups[0], 0, 1))[0]
-            last = backend.download(backend.view(last_group, count - 1, count))[0]
-            groups.insert(0, backend.upload(fade_in(first, pad_frames)))
-            groups.append(backend.upload(fade_out(last, pad_frames)))
-        return MotionTokens(backend, groups)
+            first = backend.download(backend.view(tokens, begin, begin + 1))[0]
+            last = backend.download(backend.view(tokens, end - 1, end))[0]
+            self._put(backend.upload(fade_in(first, pad_frames)), begin - pad_frames)
+            self._put(backend.upload(fade_out(last, pad_frames)), end)
+        self._tokens, self._frames = None, 0
+        return backend.view(tokens, begin - pad_frames, end + pad_frames)
 
+    def _move(self, like: Buffer, before: int, room: int) -> None:
+        """Have `room` for tokens like these, and the frames so far in it behind `before`."""
+        old, start = self._tokens, self._before
+        self._tokens, self._before = self._backend.empty((room, *like.shape[1:]), str(like.dtype)), before
+        if old is not None:
+            self._put(self._backend.view(old, start, start + self._frames), before)
 
-class MotionTokens:
-    """A clip's motion tokens (T, m, D), in the groups (n, m, D) in which they came: a clip is never held twice."""
-
-    def __init__(self, backend: Backend, groups: Sequence[Buffer]) -> None:
-        self._backend, self._groups = backend, groups
-        self._starts = list(accumulate((group.shape[0] for group in groups), initial=0))
-        self.shape = (self._starts[-1], *groups[0].shape[1:])
-        self.dtype = groups[0].dtype
-        self._gathered: Buffer | None = None
-
-    def take(self, frames: Sequence[int], out: Buffer) -> None:
-        """`out[0] = tokens[frames]`, (1, len(frames), m, D): group by group, then as one."""
-        backend = self._backend
-        if self._gathered is None or self._gathered.shape[0] < len(frames):
-            self._gathered = backend.empty((len(frames), *self.shape[1:]), str(self.dtype))
-        whole = backend.view(self._gathered, 0, len(frames))
-        done = 0
-        for number, run in groupby(frames, key=lambda frame: bisect_right(self._starts, frame) - 1):
-            indices = [frame - self._starts[number] for frame in run]
-            backend.take(self._groups[number], indices, backend.view(whole, done, done + len(indices)))
-            done += len(indices)
-        backend.take(whole, range(len(frames)), out)
+    def _put(self, tokens: Buffer, start: int) -> None:
+        assert self._tokens is not None
+        count = tokens.shape[0]
+        self._backend.take(tokens, range(count), self._backend.view(self._tokens, start, start + count))
 
 
 class LiveBank:
@@ -116,9 +114,7 @@ class Conditions:
     Rows that do not see the portrait, or the motion, have zeros in its place.
     """
 
-    def __init__(
-        self, backend: Backend, identity: Identity, motion_tokens: MotionTokens | Buffer, *, window: int
-    ) -> None:
+    def __init__(self, backend: Backend, identity: Identity, motion_tokens: Buffer, *, window: int) -> None:
         self._backend = backend
         self._identity = identity
         self._motion_tokens = motion_tokens
@@ -133,10 +129,7 @@ class Conditions:
         for r, row in enumerate(rows):
             if row.sees_motion:
                 slot = self._backend.view(conditions["motion_tokens"], r, r + 1)
-                if isinstance(self._motion_tokens, MotionTokens):
-                    self._motion_tokens.take(frames, slot)
-                else:
-                    self._backend.take(self._motion_tokens, frames, slot)
+                self._backend.take(self._motion_tokens, frames, slot)
         return conditions
 
     def _allocate(self, rows: tuple[Row, ...]) -> dict[str, Buffer]:

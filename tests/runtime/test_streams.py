@@ -84,7 +84,7 @@ def device(folder, **options):
 def animate(backend, sessions, frames, sampling, *, on_step=None):
     """Motion bank, loop and decoder: every step's latents, every frame."""
     clip = fake_clip(frames + 2 * sampling.pad_frames)
-    bank = MotionBank(backend)
+    bank = MotionBank(backend, pad_frames=sampling.pad_frames, expected=frames)
     motion = clip["motion_tokens"][:frames]
     for start in range(0, frames, sampling.window):
         tokens = backend.upload(motion[start : start + sampling.window])
@@ -162,16 +162,15 @@ def test_from_the_fourth_clip_of_a_length_on_nothing_is_allocated_and_nothing_fr
         assert counted[3:] == [counted[2]] * 2
 
 
-def test_clips_of_two_lengths_in_turn_allocate_nothing_once_both_were_there_four_times(tmp_path, monkeypatch):
-    """A clip's motion tokens are held as long as it is: their pieces find their places by and by."""
+def test_clips_of_two_lengths_in_turn_allocate_nothing_once_both_were_there_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(cuda_memory, "_SMALL", 512)
     sampling = Sampling(steps=3, window=4, overlap=1, pad_frames=2, decode_chunk=4)
     with device(tmp_path) as d:
         counted = []
-        for frames in (9, 30) * 7:
+        for frames in (9, 30) * 5:
             animate(d.backend, d.sessions, frames, sampling)
             counted.append([d.driver.calls[kind] for kind in ("malloc", "free", "host_alloc", "host_free")])
-        assert counted[8:] == [counted[7]] * 6
+        assert counted[4:] == [counted[3]] * 6
 
 
 def test_graphs_are_captured_once_a_shape_and_launched_from_then_on(tmp_path):

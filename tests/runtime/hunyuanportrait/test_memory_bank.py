@@ -22,10 +22,7 @@ def test_motion_ends_with_its_faded_ends(groups, pad, dtype):
     for group in np.split(tokens, np.cumsum(groups)[:-1]):
         bank.append(backend.upload(group))
     assert len(bank) == sum(groups)
-    tokens_of_clip = bank.finish(pad)
-    out = backend.empty((1, *tokens_of_clip.shape), dtype)
-    tokens_of_clip.take(range(tokens_of_clip.shape[0]), out)
-    padded = backend.download(out)[0]
+    padded = backend.download(bank.finish(pad))
     before = [tokens[0].astype(np.float32) * np.float32(i / pad) for i in range(pad)]
     after = [tokens[-1].astype(np.float32) * np.float32(1 - i / pad) for i in range(pad)]
     expected = np.concatenate([np.array(part).astype(dtype).reshape(-1, 2, 5) for part in (before, tokens, after)])
@@ -34,16 +31,17 @@ def test_motion_ends_with_its_faded_ends(groups, pad, dtype):
     assert len(bank) == 0
 
 
-def test_frames_of_any_group_are_taken_in_any_order():
-    backend, clip = FakeBackend(), fake_clip(6)
-    bank = MotionBank(backend)
-    for group in np.split(clip["motion_tokens"], [1, 4]):
+@pytest.mark.parametrize(("expected", "rooms"), [(6, [10]), (9, [13]), (0, [5, 10]), (3, [7, 14])])
+def test_where_the_number_of_frames_is_known_their_room_is_taken_once(monkeypatch, expected, rooms):
+    backend, made = FakeBackend(), []
+    empty = backend.empty
+    monkeypatch.setattr(backend, "empty", lambda shape, dtype: made.append(shape[0]) or empty(shape, dtype))
+    tokens = np.random.default_rng(0).standard_normal((6, 2, 5)).astype(np.float32)
+    bank = MotionBank(backend, pad_frames=2, expected=expected)
+    for group in np.split(tokens, [1, 4]):
         bank.append(backend.upload(group))
-    tokens = bank.finish(0)
-    for frames in ([5, 0, 1], [3, 3], [2, 4, 1, 0]):
-        out = backend.empty((1, len(frames), *tokens.shape[1:]), "float32")
-        tokens.take(frames, out)
-        np.testing.assert_array_equal(backend.download(out)[0], clip["motion_tokens"][frames])
+    np.testing.assert_array_equal(backend.download(bank.finish(2))[2:-2], tokens)
+    assert made == rooms
 
 
 def test_a_clip_without_frames_is_refused():

@@ -106,9 +106,12 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         dtype, banks = self.unet.conv_in.weight.dtype, self.unet.config.top + 1
         masks, keys, values, motion = (rest[i * banks : (i + 1) * banks] for i in range(4))
-        scale, *weights = rest[4 * banks :]
+        scale, *last = rest[4 * banks :]
+        tokens = image_tokens if self.both else image_tokens[1:]
+        if self.unet.config.moods:
+            tokens = self.unet.with_mood(tokens, last.pop(0).to(dtype))
         conditions = Conditions(
-            image_tokens=image_tokens if self.both else image_tokens[1:],
+            image_tokens=tokens,
             audio_tokens=audio_tokens,
             face_features=face_features.to(dtype),
             masks=[mask.to(dtype) for mask in masks],
@@ -120,7 +123,7 @@ class Denoiser(nn.Module):
         v = self.unet(latents.to(dtype), step_embedding.to(dtype), conditions).float()
         if not self.both:
             return v
-        return (weights[0][None] @ v.reshape(2, -1)).reshape(latents.shape)
+        return (last[0][None] @ v.reshape(2, -1)).reshape(latents.shape)
 
 
 def denoiser_graphs(
@@ -159,6 +162,7 @@ def denoiser_graphs(
                     *_banks(config, latent, "value", 2, token),
                     *_banks(config, latent, "motion", rows, token),
                     tensor("motion_scale", 3),
+                    *([tensor("mood", 1, config.moods)] if config.moods else []),
                     *([tensor("row_weights", 2)] if both else []),
                 ],
                 [tensor("velocity", frames, config.latent_channels, *latent)],

@@ -145,6 +145,7 @@ def denoiser_graphs(
     _check(config, latent, frames, motion_frames)
     images = image_tokens, config.image_token_dim
     portrait_banks = list(_banks(config, latent, "bank", 2, token))
+    moods = ["mood"] if config.moods else []
 
     def denoiser(name: str, *, both: bool) -> Graph:
         rows = 2 * motion_frames if both else motion_frames
@@ -162,7 +163,7 @@ def denoiser_graphs(
                     *_banks(config, latent, "value", 2, token),
                     *_banks(config, latent, "motion", rows, token),
                     tensor("motion_scale", 3),
-                    *([tensor("mood", 1, config.moods)] if config.moods else []),
+                    *(tensor(name, 1, config.moods) for name in moods),
                     *([tensor("row_weights", 2)] if both else []),
                 ],
                 [tensor("velocity", frames, config.latent_channels, *latent)],
@@ -170,7 +171,7 @@ def denoiser_graphs(
             ),
             networks=("denoising_unet",),
             make=lambda networks: Denoiser(networks("denoising_unet").folded(), both=both),
-            ranges_of_input={f"mask_{i}": (0, 1) for i in range(config.top + 1)},
+            ranges_of_input=dict.fromkeys((*(f"mask_{i}" for i in range(config.top + 1)), *moods), (0, 1)),
             shares="" if both else "talk_denoiser",
         )
 

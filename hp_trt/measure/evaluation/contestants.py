@@ -17,7 +17,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
-from hp_trt.hallo2.profiles import sampling_of
+from hp_trt.hallo2.profiles import sampling_of_bundle
 from hp_trt.interface.auto_family import settled
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
@@ -209,5 +209,5 @@ def _sampling(bundle: Bundle, profile: Profile, given: Mapping[str, Any]) -> Sam
     """As its model runs it. Raises InputError for an option that the model has not."""
     own = {name: value for name, value in given.items() if value is not None}
     if find_model(bundle).driver == "audio":
-        return sampling_of(bundle.manifest.sampling, replace(profile, sampling={**profile.sampling, **own}))
+        return sampling_of_bundle(bundle.manifest, replace(profile, sampling={**profile.sampling, **own}))
     return Sampling.from_manifest({**bundle.manifest.sampling, **profile.sampling}, **own)

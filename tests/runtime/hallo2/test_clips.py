@@ -12,6 +12,7 @@ import pytest
 from engines.errors import BundleError, InputError, NonFiniteError
 from runtime.hallo2.clips import ChainState, chain
 from runtime.hallo2.conditions import encode_conditions
+from runtime.hallo2.presets import NEUTRAL
 from runtime.hallo2.random_stream import TorchStream
 from runtime.hallo2.sampling import Sampling
 from runtime.stages import Stages
@@ -21,7 +22,7 @@ from tests.runtime.hallo2 import fake_networks as fake
 SAMPLING = Sampling(steps=3, motion_weights=(1.0, 0.5, 2.0), decode_chunk=2)
 
 
-def released(portrait, speech, s, *, m, clips):
+def released(portrait, speech, s, *, m, clips, moods=False):
     """SPEC 8 as it stands, in float64, with the numbers of the stream: yields each clip's frames."""
     frames = len(speech[0])
     alphas = np.cumprod(1 - np.linspace(0.00085, 0.012, 1000))
@@ -51,6 +52,8 @@ def released(portrait, speech, s, *, m, clips):
             embedding = fake.embed(np.array([t], float))
             v_u = fake.half(x, embedding, tokens[0], of_halves[0])
             v_c = fake.half(x, embedding, tokens[1], of_halves[1], conditions)
+            if moods:
+                v_c = v_c + fake.felt(np.array([s.mood_weights or NEUTRAL]))
             v = v_u + s.guidance * (v_c - v_u)
             clean = np.sqrt(before) * x - np.sqrt(1 - before) * v
             noise = np.sqrt(before) * v + np.sqrt(1 - before) * x
@@ -66,10 +69,23 @@ def encoded(backend, sessions, portrait, s):
     )
 
 
-def begin(s=SAMPLING, *, frames=4, m=2, clips=3, both=True, token_dtype="float32", backend=None, first=0, **options):
+def begin(
+    s=SAMPLING,
+    *,
+    frames=4,
+    m=2,
+    clips=3,
+    both=True,
+    moods=False,
+    token_dtype="float32",
+    backend=None,
+    first=0,
+    **options,
+):
     """The chain over fakes: its clips as they come, and the sessions."""
     backend = backend or FakeBackend()
-    sessions = fake.fake_sessions(backend, frames=frames, motion_frames=m, both=both, token_dtype=token_dtype)
+    kinds = {"both": both, "moods": moods, "token_dtype": token_dtype}
+    sessions = fake.fake_sessions(backend, frames=frames, motion_frames=m, **kinds)
     conditions = encoded(backend, sessions, fake.fake_portrait(), s)
     speech = fake.fake_speech(clips, frames, token_dtype=token_dtype)[first:]
     tokens = [backend.upload(clip) for clip in speech]
@@ -111,6 +127,21 @@ def test_the_conditional_half_alone_runs_half_of_the_reference_rows():
 def test_the_conditional_half_alone_has_no_other_guidance():
     with pytest.raises(BundleError, match=r"talk_denoiser_one runs the conditional half alone.* asked for 3.5"):
         begin(both=False)
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("mood", [None, (0.25, 0, 0.75, 0, 0, 0), (0, 0, 0, 0, 0, 0)])
+def test_a_mood_is_told_the_conditional_half_alone_and_none_is_neutral(mood, both):
+    s = Sampling(steps=3, guidance=2 if both else 1, mood_weights=mood)
+    ours = frames_of(begin(s, both=both, moods=True)[0])
+    plain = released(fake.fake_portrait(), fake.fake_speech(3, 4), s, m=2, clips=3, moods=True)
+    for one, other in zip(ours, plain, strict=True):
+        assert np.abs(one - other).max() <= 1e-5
+
+
+def test_a_denoiser_that_knows_no_moods_is_asked_for_none():
+    with pytest.raises(BundleError, match=r"talk_denoiser knows no moods, asked for 0, 1, 0, 0, 0, 0; ask for none"):
+        begin(Sampling(mood_weights=(0, 1, 0, 0, 0, 0)))
 
 
 def test_what_a_video_keeps_is_made_once():

@@ -6,7 +6,7 @@ train. Depth is as published: every level, layer, place with attention, and moti
 | network | parameters of `talk_pocket` | what is narrow |
 |---|---|---|
 | `reference_unet` | 2 051 296 | levels 64, 32, 32, 32, one head, norms of 8 groups, image tokens of 64 |
-| `denoising_unet` | 4 382 692, 116 000 of them never run | the same, one head over time, 8 audio tokens and a mood's of 64 |
+| `denoising_unet` | 4 382 692, 116 000 of them never run | the same, one head over time, audio and mood tokens of 64 |
 | `face_locator` | 76 720 | 16, 16, 32, 64 channels to 64 |
 | `imageproj` | 131 456 | 4 tokens of 64 |
 | `audioproj` | 119 552 | hidden 64, 8 tokens of 64 |

@@ -50,7 +50,7 @@ def _strength(text: str, number: str) -> float:
     strength = float(number) if _NUMBER.fullmatch(number.strip()) else math.nan
     if not 0 <= strength <= 1:  # nor is NaN
         raise InputError(
-            f"the mood {shown(text)} needs behind its colon one number of 0 to 1, how much of it is mixed with neutral; "
-            "as happy:0.5"
+            f"the mood {shown(text)} needs behind its colon one number of 0 to 1, how much of it there is, the rest is "
+            "neutral; as happy:0.5"
         )
     return strength

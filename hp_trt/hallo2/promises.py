@@ -36,7 +36,7 @@ _TOKENS = re.compile(r"(image_|audio_|)tokens|(bank|key|value|motion)_[0-9]+")  
 
 
 def graphs(levels: int, *, moods: bool = False) -> Mapping[str, tuple[Tensors, Tensors]]:
-    """Graph -> what it takes, what it gives, where there are so many levels; `moods`: the denoisers are told of them."""
+    """Graph -> what it takes, what it gives, where there are so many levels; `moods`: the denoisers are told of one."""
 
     def of_levels(name: str, *between: Dim) -> Tensors:
         return {f"{name}_{i}": (f"places {i}", *between, f"cells {i}", f"channels {i}") for i in range(levels)}

@@ -70,9 +70,7 @@ def asked() -> dict[str, dict[str, float]]:
     """By mood but for the neutral one: how far each of SEEN is to move, where it is."""
     found = {}
     for mood in OTHERS:
-        moved = {
-            what: float(np.mean([MOODS[mood].get(name, 0.0) for name in names])) for what, names in SEEN.items()
-        }
+        moved = {what: float(np.mean([MOODS[mood].get(name, 0.0) for name in names])) for what, names in SEEN.items()}
         found[mood] = {what: offset for what, offset in moved.items() if offset}
     return found
 

@@ -22,7 +22,9 @@ def known(monkeypatch):
     make_known(monkeypatch, TINY_TALK)
 
 
-@pytest.mark.parametrize(("preset", "precision"), [("tiny_talk", "fp32"), ("tiny_talk", "fp16"), ("tiny_moods", "fp16")])
+@pytest.mark.parametrize(
+    ("preset", "precision"), [("tiny_talk", "fp32"), ("tiny_talk", "fp16"), ("tiny_moods", "fp16")]
+)
 def test_a_whole_bundle_is_built_and_every_graph_compared_with_its_network(bundle_of, preset, precision):
     manifest = Bundle.open(bundle_of(preset=preset, precision=precision)).manifest
     for name in DENOISERS:

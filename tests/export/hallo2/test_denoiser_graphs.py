@@ -137,7 +137,8 @@ def test_a_net_that_knows_moods_is_told_of_one_before_the_weights_of_the_halves(
             names.insert(names.index("motion_scale") + 1, "mood")
             mood = promised[name].spec.input("mood")
             assert (mood.dims, mood.dtype) == ((1, 6), "float32")
-            assert 0 <= promised[name].example({})["mood"].min() and promised[name].example({})["mood"].max() <= 1
+            example = promised[name].example({})["mood"]
+            assert example.min() >= 0 and example.max() <= 1
         assert [tensor.name for tensor in promised[name].spec.inputs] == names
 
 

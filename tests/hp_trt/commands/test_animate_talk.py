@@ -106,11 +106,11 @@ def test_the_same_seed_gives_the_same_file_and_guidance_1_another(talk):
 
 
 def test_a_mood_makes_another_video_and_neutral_is_none(talk, moods_bundle):
-    words = {"a": [], "b": ["--mood=neutral"], "c": ["--mood=happy"], "d": ["--mood=Cheerful"], "e": ["--mood=happy:.5"]}
-    for name, more in words.items():
-        ended = talk(*more, bundle=moods_bundle, out=talk.folder / f"{name}.mp4")
+    moods = {"a": None, "b": "neutral", "c": "happy", "d": "Cheerful", "e": "happy:.5"}
+    for name, mood in moods.items():
+        ended = talk(mood=mood, bundle=moods_bundle, out=talk.folder / f"{name}.mp4")
         assert ended.code == 0, ended.err
-    files = {name: (talk.folder / f"{name}.mp4").read_bytes() for name in words}
+    files = {name: (talk.folder / f"{name}.mp4").read_bytes() for name in moods}
     assert files["a"] == files["b"] and files["c"] == files["d"] and len(set(files.values())) == 3
 
 

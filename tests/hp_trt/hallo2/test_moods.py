@@ -50,7 +50,8 @@ def test_what_is_no_word_of_the_list_is_refused_with_the_labels(text):
 
 
 @pytest.mark.parametrize(
-    "strength", ["", " ", "nan", "inf", "-0.1", "-0", "+1", "1.01", "2", "0.5:2", "half", "1e-1", "0_1", "0,5", "50%", "."]
+    "strength",
+    ["", " ", "nan", "inf", "-0.1", "-0", "+1", "1.01", "2", "0.5:2", "half", "1e-1", "0_1", "0,5", "50%", "."],
 )
 def test_a_strength_that_is_no_number_of_0_to_1_is_refused_in_a_line(strength):
     with pytest.raises(InputError, match=r"needs behind its colon one number of 0 to 1, .*; as happy:0\.5$"):
@@ -59,5 +60,5 @@ def test_a_strength_that_is_no_number_of_0_to_1_is_refused_in_a_line(strength):
 
 @pytest.mark.parametrize("value", [1, 0.5, True, b"happy", ("happy",), np.zeros(6), ["happy"]])
 def test_what_is_no_text_is_no_mood(value):
-    with pytest.raises(InputError, match="a mood is a word, as happy or happy:0.5, got .*; there are neutral, happy"):
+    with pytest.raises(InputError, match=r"a mood is a word, as happy or happy:0\.5, got .*; there are neutral, happy"):
         mood_weights(value)

@@ -36,7 +36,7 @@ def test_the_defaults_are_the_released_ones():
         ({"seed": -1}, "seed needs a whole number of at least 0, got -1"),
         ({"seed": 2**32}, "seed can be at most 4294967295, got 4294967296; the generator, MT19937, is seeded with one"),
         ({"decode_chunk": 0}, "decode_chunk needs a whole number of at least 1"),
-        ({"mood_weights": 1.0}, "mood_weights needs 6 numbers, of neutral, happy, sad, angry, surprised, sleepy, got 1.0"),
+        ({"mood_weights": 1.0}, "mood_weights needs 6 numbers, of neutral, happy, .*, sleepy, got 1.0"),
         ({"mood_weights": (1, 0, 0)}, r"mood_weights needs 6 numbers, .*, got \(1, 0, 0\)"),
         ({"mood_weights": (1, 0, 0, 0, 0, float("nan"))}, "mood_weights needs 6 numbers"),
         ({"mood_weights": (0, 0, 0, 0, 0, 1.5)}, "mood_weights can be 0 to 1 each"),

@@ -40,8 +40,8 @@ def looked_at(
 ) -> Looked:
     """Two clips of `preset` with `weights` (None: random), in so many steps, and what the second one attends to.
 
-    `mood`: how much there is of each, of a preset that knows moods; None: neutral there. Raises InputError, FaceNotFound,
-    CheckpointError.
+    `mood`: how much there is of each, of a preset that knows moods; None: neutral there. Raises InputError,
+    FaceNotFound, CheckpointError.
     """
     chosen = PRESETS[preset]
     if mood is not None and not chosen.architecture.denoising_unet.moods:

@@ -47,7 +47,7 @@ def sampling_of(own: Mapping[str, Any], profile: Profile, *, moods: bool = False
     exist, or numbers and words that cannot be.
     """
     given = dict(profile.sampling)
-    if "mood_weights" in given:
+    if given.get("mood_weights") is not None:
         raise InputError("there is no sampling option mood_weights; did you mean mood?")
     if (mood := given.pop("mood", None)) is not None:
         if not moods:

@@ -90,6 +90,7 @@ def test_a_mood_is_its_weights_where_the_weights_of_a_bundle_know_any():
     made = sampling_of({"steps": 4}, replace(EXACT, sampling={"mood": "sad:0.25"}), moods=True)
     assert made == Sampling(steps=4, mood_weights=(0.75, 0, 0.25, 0, 0, 0))
     assert sampling_of({}, EXACT, moods=True).mood_weights is None
+    assert sampling_of({}, replace(EXACT, sampling=vars(Sampling(steps=4)))).steps == 4  # where all are none
     for moods in (True, False):
         with pytest.raises(InputError, match="there is no sampling option mood_weights; did you mean mood"):
             sampling_of({}, replace(EXACT, sampling={"mood_weights": (1, 0, 0, 0, 0, 0)}), moods=moods)

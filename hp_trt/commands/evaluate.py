@@ -72,6 +72,7 @@ def evaluate(
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     user = {"lpips": lpips, "fid_features": fid_features, "fvd_features": fvd_features, "arcface": arcface}
     user |= {"sync_audio": sync_audio, "sync_video": sync_video}
+    scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
     if landmarks is None and pairs is not None and MESH.place.is_file():
         landmarks = MESH.place
     config = EvaluateConfig(
@@ -81,9 +82,7 @@ def evaluate(
         frames=frames,
         bundles=tuple(bundle or ()),
         runtimes=tuple(RuntimeConfig(profile=name, **machine, **finder) for name in profile or ["exact"]),
-        sampling=options.sampling(
-            steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale, guidance=guidance
-        ),
+        sampling=options.sampling(steps=steps, seed=seed, **scales),
         moods=moods,
         networks=NetworkFiles(**user, expression=expression, pose=pose, landmarks=landmarks),
     )

@@ -132,8 +132,7 @@ class Runtime:
         "block", which loses nothing, "drop-oldest", which the command has, "latest" (of driving frames; of finished
         ones the oldest go; not of speech). `queue_in`, `queue_out`: how many may wait [a window, two; of speech two
         clips, four]. `profile`: one of mode live [the runtime's, else "live"]. `landmarks`: who says where the driving
-        faces are. Sessions may run beside each other and beside clips: they share the cores or the card. Raises
-        InputError, FaceNotFound, BundleError.
+        faces are. Sessions and clips share the cores or the card. Raises InputError, FaceNotFound, BundleError.
         """
         self._turns.check_open()
         check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})

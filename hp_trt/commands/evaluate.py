@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,7 +72,7 @@ def evaluate(
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     user = {"lpips": lpips, "fid_features": fid_features, "fvd_features": fvd_features, "arcface": arcface}
     user |= {"sync_audio": sync_audio, "sync_video": sync_video}
-    scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
+    scales: dict[str, Any] = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
     if landmarks is None and pairs is not None and MESH.place.is_file():
         landmarks = MESH.place
     config = EvaluateConfig(

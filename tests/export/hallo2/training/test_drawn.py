@@ -33,7 +33,7 @@ def test_every_second_clip_has_a_mood_and_all_of_them_come_by_turns():
 
 
 def test_a_clip_says_how_much_there_is_of_each_mood():
-    drawn = draw_talking(1_000_003, frames=2, px=32)["mood"]
+    drawn = draw_talking(1_000_003, frames=2, px=64)["mood"]
     mood, strength = mood_of(1_000_003)
     assert drawn[list(MOODS).index(mood)] == np.float32(strength) and drawn.sum() == pytest.approx(1)
     assert mood_weights("neutral", 1.0).tolist() == list(NEUTRAL)

@@ -43,7 +43,7 @@ def test_all_stages_end_with_a_file_that_builds_take(run):
     source = open_source(TALK_POCKET.architecture, path, preset="talk_pocket")
     assert source.kind == "trained"
     card = path.with_suffix(".md").read_text()
-    assert hashlib.sha256(path.read_bytes()).hexdigest() in card and "2 synthetic sentences" in card
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card and "3 synthetic sentences" in card
     denoiser = TALK_POCKET.architecture.load("denoising_unet", source.state("denoising_unet"))
     assert all(torch.isfinite(parameter).all() for parameter in denoiser.parameters())
 
@@ -90,7 +90,7 @@ def test_what_the_last_place_learnt_stands_in_the_net_that_goes_on(run):
     denoiser = training.steady_phase().windows.talker.denoiser
     assert torch.equal(denoiser.conv_out.weight, learnt)
     assert not torch.equal(training.run.end("plain")["denoising_unet"]["conv_out.weight"], learnt)
-    assert [len(items) for items in training.run.seen("rolled", "lips", [0])] == [2]
+    assert [len(items) for items in training.run.seen("rolled", "lips", [0, 2])] == [2, 2]
     with pytest.raises(InputError, match="rolled of 1 of 1 clips are missing"):  # 1 is happy
         training.run.seen("rolled", "lips", [1])
 

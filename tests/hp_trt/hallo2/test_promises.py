@@ -70,7 +70,7 @@ def test_as_many_moods_are_told_as_there_are_labels(dims):
     inputs = data["graphs"]["talk_denoiser"]["spec"]["inputs"]
     next(tensor for tensor in inputs if tensor["name"] == "mood")["dims"] = dims
     if "n" in dims:
-        data["graphs"]["talk_denoiser"]["spec"]["ranges"]["n"] = {"min": 1, "opt": 2, "max": 8}
+        data["graphs"]["talk_denoiser"]["spec"]["ranges"]["n"] = [1, 2, 8]
     with pytest.raises(BundleError, match=r"talk_denoiser has mood of .*, needed is \(1, 6\)"):
         check_bundle(bundle_of(data))
 

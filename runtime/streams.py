@@ -11,7 +11,7 @@ A graph's lane stands in its promise (`engines.spec.NetworkSpec`).
 
     buffer                                                owner                       gone
     image tokens, image latents                           `Identity`, the portrait    with the portrait
-    motion tokens, group by group                         `MotionBank`                when they are copied together
+    motion tokens, while the driving video is read        `MotionBank`                is the loop's then
     motion tokens of the clip, step numbers, conditions   `ClipLoop`                  with the clip's last frame
     latents of frames that have begun and not left        `ClipLoop`                  with the clip's last frame
     velocities that wait for another window's             `ClipLoop`                  with the clip's last frame

@@ -54,11 +54,13 @@ def read_motion(
     *,
     geometry: Mapping[str, int],
     window: int,
+    pad_frames: int,
     max_frames: int,
     stages: Stages,
     cuts: Cuts = "released",
 ) -> Motion:
-    """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`.
+    """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`. `pad_frames` is
+    what the bank will be finished with.
 
     Where a cut sets the crop anew, frames before it are a group of their own: their intensity is that of their shot.
 
@@ -70,7 +72,7 @@ def read_motion(
     sizes = {"crop_px": geometry["crop_px"], "size": geometry["motion_px"]}
     cropper = DrivingCrops(locator, face, shown=shown, cuts=cuts, **sizes)
     del shown
-    motion = Motion(MotionBank(backend))
+    motion = Motion(MotionBank(backend, pad_frames=pad_frames, expected=driving.listed))
     for stage in ("read", "crop", "motion"):
         stages.begin(stage, total=driving.total)
     group: list[DrivingCrop] = []

@@ -106,6 +106,7 @@ class HunyuanPortrait:
             driving.locator,
             geometry=geometry,
             window=sampling.window,
+            pad_frames=sampling.pad_frames,
             max_frames=driving.max_frames,
             stages=stages,
             cuts=profile.cuts,

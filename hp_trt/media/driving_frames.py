@@ -40,11 +40,16 @@ class DrivingFrames:
         """How many there are; None: the file does not say."""
         return self._source.info.frames if isinstance(self._source, VideoReader) else len(self._source)
 
-    def check_length(self, most: int) -> None:
-        """Raises InputError where it is known before they are read that there are more than `most`."""
+    @property
+    def listed(self) -> int:
+        """How many there will be; 0 where that is not known for sure before they are read."""
         source = self._source
         known = source.info.promise.listed if isinstance(source, VideoReader) else True
-        if known and (self.total or 0) > most:
+        return (self.total or 0) if known else 0
+
+    def check_length(self, most: int) -> None:
+        """Raises InputError where it is known before they are read that there are more than `most`."""
+        if self.listed > most:
             raise self.too_many(f"{self.total} frames, at most {most} are taken")
 
     def too_many(self, found: str) -> InputError:

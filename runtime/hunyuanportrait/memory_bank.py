@@ -27,24 +27,34 @@ class Identity:
 
 
 class MotionBank:
-    """Motion tokens, appended group by group while the driving video is read."""
+    """Motion tokens, appended group by group while the driving video is read, and never held twice where it is known
+    beforehand that there will be `expected` frames, padded by `pad_frames`: their room is taken at once.
+    """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, pad_frames: int = 0, expected: int = 0) -> None:
         self.guard = Guard(backend)  # for `encode_motion`; settled by `finish`
         self._backend = backend
-        self._groups: list[Buffer] = []
+        self._before, self._expected = pad_frames, expected
+        self._tokens: Buffer | None = None  # `_before` frames of room, then the frames so far, then more room
+        self._frames = 0
 
     def __len__(self) -> int:
         """Frames so far."""
-        return sum(group.shape[0] for group in self._groups)
+        return self._frames
 
     def append(self, tokens: Buffer) -> None:
-        """Keep the tokens (n, m, D) of the next n frames. The buffer is the bank's from now on.
+        """Keep the tokens (n, m, D) of the next n frames.
 
         Raises NonFiniteError for tokens of the groups before that its guard watches.
         """
         self.guard.settle(but=1)
-        self._groups.append(tokens)
+        count = tokens.shape[0]
+        room = 0 if self._tokens is None else self._tokens.shape[0]
+        needed = self._before + self._frames + count + self._before
+        if needed > room:
+            self._move(tokens, self._before, max(needed, 2 * room, self._expected + 2 * self._before))
+        self._put(tokens, self._before + self._frames)
+        self._frames += count
 
     def finish(self, pad_frames: int) -> Buffer:
         """All frames with `pad_frames` faded ones on either side: (N + 2 P, m, D). Empties the bank.
@@ -52,27 +62,31 @@ class MotionBank:
         Raises NonFiniteError for tokens that its guard watches.
         """
         self.guard.settle()
-        if not self._groups:
+        if self._tokens is None:
             raise InputError("the driving video has no frames; it needs at least one")
-        backend, frames = self._backend, len(self)
-        first = backend.download(backend.view(self._groups[0], 0, 1))[0]
-        last_group = self._groups[-1]
-        last = backend.download(backend.view(last_group, last_group.shape[0] - 1, last_group.shape[0]))[0]
-        padded = backend.empty((frames + 2 * pad_frames, *first.shape), str(first.dtype))
-
-        # Each group is let go once it is copied, so that the clip is never held twice.
-        groups: list[Buffer] = self._groups[::-1]
-        self._groups = []
+        backend, frames = self._backend, self._frames
+        if pad_frames > self._before or self._before + frames + pad_frames > self._tokens.shape[0]:
+            self._move(self._tokens, pad_frames, frames + 2 * pad_frames)
+        tokens, begin, end = self._tokens, self._before, self._before + frames
         if pad_frames:
-            groups.append(backend.upload(fade_in(first, pad_frames)))
-            groups.insert(0, backend.upload(fade_out(last, pad_frames)))
-        start = 0
-        while groups:
-            group = groups.pop()
-            stop = start + group.shape[0]
-            backend.take(group, range(group.shape[0]), backend.view(padded, start, stop))
-            start = stop
-        return padded
+            first = backend.download(backend.view(tokens, begin, begin + 1))[0]
+            last = backend.download(backend.view(tokens, end - 1, end))[0]
+            self._put(backend.upload(fade_in(first, pad_frames)), begin - pad_frames)
+            self._put(backend.upload(fade_out(last, pad_frames)), end)
+        self._tokens, self._frames = None, 0
+        return backend.view(tokens, begin - pad_frames, end + pad_frames)
+
+    def _move(self, like: Buffer, before: int, room: int) -> None:
+        """Have `room` for tokens like these, and the frames so far in it behind `before`."""
+        old, start = self._tokens, self._before
+        self._tokens, self._before = self._backend.empty((room, *like.shape[1:]), str(like.dtype)), before
+        if old is not None:
+            self._put(self._backend.view(old, start, start + self._frames), before)
+
+    def _put(self, tokens: Buffer, start: int) -> None:
+        assert self._tokens is not None
+        count = tokens.shape[0]
+        self._backend.take(tokens, range(count), self._backend.view(self._tokens, start, start + count))
 
 
 class LiveBank:

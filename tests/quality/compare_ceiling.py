@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import openvino
 import torch
@@ -54,8 +55,8 @@ def ceilings(turns: int) -> dict[str, float]:
         flops = {"product": 2 * 2048**3, "convolution": 2 * 9 * 128 * 128 * 8 * 64 * 64}
         with torch.inference_mode():
             runs: dict[str, Run] = {
-                "product": lambda square=square: square @ square,
-                "convolution": lambda wide=wide, kernel=kernel: torch.nn.functional.conv2d(wide, kernel, padding=1),
+                "product": partial(torch.matmul, square, square),
+                "convolution": partial(torch.nn.functional.conv2d, wide, kernel, padding=1),
             }
             speeds = {what: flops[what] / s / 1e9 for what, s in fastest_s(runs, turns).items()}
         print(f"ceiling, {name}: " + ", ".join(f"{what} {speed:.0f} GFLOP/s" for what, speed in speeds.items()))
@@ -69,10 +70,12 @@ def graph_runs(bundle: Path, name: str, threads: int, *, on_openvino: bool) -> t
     spec = NetworkSpec.from_json(record["spec"])
     sizes = {dim: limits.opt for dim, limits in spec.ranges.items()}
     inputs = any_inputs(spec, sizes)
-    calls = sizes[spec.unit] if spec.unit in sizes else 1
+    counted = record["flops"]["call"] * math.prod(sizes.values())  # of one row of one frame
     path = next(bundle / file for file in record["files"] if file.endswith(".onnx"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Asleep where they wait: else one session's threads take the cores from the next one's call.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     runs: dict[str, Run] = {"ONNX Runtime": lambda: session.run(None, inputs)}
     if on_openvino:
@@ -84,8 +87,8 @@ def graph_runs(bundle: Path, name: str, threads: int, *, on_openvino: bool) -> t
             if precision == "f32" or has_bf16:
                 hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
                 request = core.compile_model(model, "CPU", hints).create_infer_request()
-                runs[label] = lambda request=request: request.infer(inputs)
-    return record["flops"]["call"] * calls / 1e9, runs
+                runs[label] = partial(request.infer, inputs)
+    return counted / 1e9, runs
 
 
 def main() -> None:

@@ -4,10 +4,11 @@
     python -m tests.quality.compare_live OTHER . --bundles OTHER/out/pocket out/pocket --sample drawn
 
 `clip`: `hp-trt animate --profile live`, file to file. `live`: `hp-trt live --pace fast`, file to file. `arrays`: frames
-in, frames out. `exact`: the same with that profile. Each turn is a process of its own, which makes the clip twice: the
-second time counts, so that opening is left out. Wall time is what a user waits; the processor's time is less disturbed
-by what else runs. `--after-family openvino`, `--after-bf16`: how the second checkout runs. `--taken`: beside the second
-side another program works on one core all the time, so that the same checkout twice tells what that costs.
+in, frames out. `exact`: the same with that profile, `--exact-frames` of a drawn clip whose faces are known. Each turn
+is a process of its own, which makes the clip twice: the second time counts, so that opening is left out. Wall time is
+what a user waits; the processor's time is less disturbed by what else runs. `--after-family openvino`, `--after-bf16`:
+how the second checkout runs. `--taken`: beside the second side another program works on one core all the time, so that
+the same checkout twice tells what that costs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from engines.temporary import temporary_folder
 WAYS = ("clip", "live", "arrays", "exact")
 
 
-def measured(way: str, bundle: Path, sample: Path, family: str, bf16: bool, out: Path) -> dict[str, float]:
+def measured(way: str, bundle: Path, sample: Path, family: str, bf16: bool, frames: int, out: Path) -> dict[str, float]:
     """Wall and processor seconds a frame, of the checkout that this process imports."""
     from dataclasses import replace
 
@@ -36,6 +37,7 @@ def measured(way: str, bundle: Path, sample: Path, family: str, bf16: bool, out:
     from hp_trt.console import Reporter
     from hp_trt.live.run import LiveConfig, Opened, run_live
     from hp_trt.live.session import Policy
+    from hp_trt.measure.evaluation.drawn import DrawnPairs
     from hp_trt.media.video import VideoReader
 
     driving = sample / "driving.mp4"
@@ -47,6 +49,8 @@ def measured(way: str, bundle: Path, sample: Path, family: str, bf16: bool, out:
         config = replace(config, profile=replace(profile, name=f"{profile.name}-bf16", precision="bf16"))
     with Runtime(bundle, config) as runtime:
         who = runtime.portrait(sample / "portrait.png")
+        pair = DrawnPairs("self", range(1), frames).pair(0, runtime.bundle.manifest.geometry["crop_px"])
+        drawn = runtime.portrait(pair.portrait, landmarks=pair.portrait_faces)
         images = list(VideoReader(driving))
         height, width = who.image.shape[:2]
 
@@ -60,11 +64,13 @@ def measured(way: str, bundle: Path, sample: Path, family: str, bf16: bool, out:
             "live": lambda: (
                 run_live(LiveConfig(driving=str(driving), out=str(out), pace="fast"), session, Reporter()).frames
             ),
-        } | dict.fromkeys(("arrays", "exact"), lambda: sum(1 for _ in runtime.frames(who, images)))
+            "arrays": lambda: sum(1 for _ in runtime.frames(who, images)),
+            "exact": lambda: sum(1 for _ in runtime.frames(drawn, pair.driving, landmarks=pair.driving_faces)),
+        }
         ways[way]()
         start, cpu = time.perf_counter(), time.process_time()
-        frames = ways[way]()
-        return {"wall": (time.perf_counter() - start) / frames, "cpu": (time.process_time() - cpu) / frames}
+        made = ways[way]()
+        return {"wall": (time.perf_counter() - start) / made, "cpu": (time.process_time() - cpu) / made}
 
 
 @contextmanager
@@ -84,6 +90,7 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, required=True, help="a folder of hp-trt sample")
     parser.add_argument("--way", choices=WAYS, action="append", help="again for several [all]")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--exact-frames", type=int, default=50)
     parser.add_argument("--after-family", default="onnxruntime")
     parser.add_argument("--after-bf16", action="store_true")
     parser.add_argument("--taken", action="store_true", help="a core, beside the second side")
@@ -97,7 +104,8 @@ def main() -> None:
                 # This file's code, the checkout's package: a process's own folder comes first.
                 given = [sys.executable, "-c", Path(__file__).read_text(encoding="utf-8")]
                 how = (asked.after_family, asked.after_bf16) if which else ("onnxruntime", False)
-                environment = os.environ | {"HP_TRT_WAY": json.dumps([way, str(bundles[which]), str(sample), *how])}
+                given_way = [way, str(bundles[which]), str(sample), *how, asked.exact_frames]
+                environment = os.environ | {"HP_TRT_WAY": json.dumps(given_way)}
                 with another_program() if which and asked.taken else nullcontext():
                     made = subprocess.run(
                         [*given, str(folder / "made.mp4")],

@@ -31,6 +31,19 @@ def test_motion_ends_with_its_faded_ends(groups, pad, dtype):
     assert len(bank) == 0
 
 
+@pytest.mark.parametrize(("expected", "rooms"), [(6, [10]), (9, [13]), (0, [5, 10]), (3, [7, 14])])
+def test_where_the_number_of_frames_is_known_their_room_is_taken_once(monkeypatch, expected, rooms):
+    backend, made = FakeBackend(), []
+    empty = backend.empty
+    monkeypatch.setattr(backend, "empty", lambda shape, dtype: made.append(shape[0]) or empty(shape, dtype))
+    tokens = np.random.default_rng(0).standard_normal((6, 2, 5)).astype(np.float32)
+    bank = MotionBank(backend, pad_frames=2, expected=expected)
+    for group in np.split(tokens, [1, 4]):
+        bank.append(backend.upload(group))
+    np.testing.assert_array_equal(backend.download(bank.finish(2))[2:-2], tokens)
+    assert made == rooms
+
+
 def test_a_clip_without_frames_is_refused():
     with pytest.raises(InputError, match="has no frames; it needs at least one"):
         MotionBank(FakeBackend()).finish(15)

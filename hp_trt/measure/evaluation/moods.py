@@ -125,7 +125,7 @@ def mood_columns(
     on_progress: Callable[[str, int, int], None],
 ) -> list[MoodColumn]:
     """Speakers one after the other; each speaks every pair's sentence in every mood. `read` is `Judge.read`."""
-    columns = []
+    columns: list[MoodColumn] = []
     clips = len(source.names) * len(MOODS)
     for speaker in speakers:
         start, before = time.perf_counter(), len(columns) * clips

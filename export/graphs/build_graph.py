@@ -13,7 +13,7 @@ from engines.bundle_writer import BundleWriter
 from engines.manifest import GraphRecord
 from engines.onnx_backend import OnnxBackend
 from export.graphs.graph_steps import GraphStep
-from export.graphs.parity import check, expectations
+from export.graphs.parity import check, expectations, sizes_of_an_export
 from export.graphs.shared_weights import share_weights
 from export.graphs.structure import structure
 from export.graphs.trace import export_onnx
@@ -57,7 +57,7 @@ def build_graph(
     announce("load")
     module = graph.make(networks).eval().requires_grad_(False)
     announce("reference")
-    expected = expectations(graph, module) if step.facts["parity"] else []
+    expected = expectations(graph, module, sizes=sizes_of_an_export(graph)) if step.facts["parity"] else []
     announce("export")
     if graph.half:
         later = later - set(graph.networks)

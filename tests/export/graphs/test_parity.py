@@ -11,7 +11,7 @@ import pytest
 
 from engines.errors import ParityError
 from export.graphs.graph import Graph
-from export.graphs.parity import check, expectations, run_network, sizes_to_try
+from export.graphs.parity import check, expectations, run_network, sizes_of_an_export, sizes_to_try
 from export.graphs.stitch import Stitch
 from export.hunyuanportrait.graphs import bundle_graphs
 from export.hunyuanportrait.presets import POCKET
@@ -57,6 +57,13 @@ def test_every_run_time_size_is_tried_at_its_ends_and_as_usual():
     totals = [sizes["total"] for sizes in sizes_to_try(graphs()["stitch"])]
     assert totals[:2] == [6, 3]  # of windows of three frames
     assert max(totals) == 6  # not the millions that are allowed
+
+
+def test_an_export_is_tried_where_it_was_not_traced():
+    made = bundle_graphs(POCKET.architecture, size=128, frames=25, motion_px=128)
+    assert [sizes["rows"] for sizes in sizes_of_an_export(made["denoiser"])] == [1, 3]
+    for name in ("vae_decoder", "step_embedding", "stitch"):  # usual at an end, one end alone, two free dimensions
+        assert sizes_of_an_export(made[name]) == sizes_to_try(made[name])
 
 
 def test_a_right_graph_is_told_how_close_it_is():

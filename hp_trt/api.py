@@ -121,6 +121,7 @@ class Runtime:
         queue_out: int | None = None,
         landmarks: Faces | None = None,
         seed: int | None = None,
+        mood: str | None = None,  # as in `SamplingOptions`
         stages: Stages | None = None,
     ) -> LiveSession:
         """Animate frames as they come: `push` pictures or samples, `pull` frames (`hp_trt.live.session`).
@@ -128,17 +129,16 @@ class Runtime:
         Leaving `with` forgets what is still inside: `close()` the session and iterate to its end to have the rest.
 
         `policy`: what happens to frames that are late, those that wait to be animated and those that wait for `pull`:
-        "block", "drop-oldest", "latest" (of the driving frames; of finished ones the oldest go; not of speech). "block"
-        is the default because it loses nothing; the command, whose drivers are mostly cameras, has "drop-oldest".
-        `queue_in`, `queue_out`: how many may wait [a window, two; of speech two clips, four]. `profile`: one of mode
-        live [the runtime's, else "live"]. `landmarks`: who says where the driving faces are. Several sessions may run
-        at once, and clips beside them: they share the cores or the card. Raises InputError, FaceNotFound, BundleError.
+        "block", which loses nothing, "drop-oldest", which the command has, "latest" (of driving frames; of finished
+        ones the oldest go; not of speech). `queue_in`, `queue_out`: how many may wait [a window, two; of speech two
+        clips, four]. `profile`: one of mode live [the runtime's, else "live"]. `landmarks`: who says where the driving
+        faces are. Sessions and clips share the cores or the card. Raises InputError, FaceNotFound, BundleError.
         """
         self._turns.check_open()
         check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})
-        own = self.profile if self.profile.mode == "live" else "live"
-        chosen = self._live_profile(own if profile is None else profile, {"seed": seed})
-        return self._opener(self._locator_for(chosen, landmarks), {"seed": seed}).session(
+        own, sampling = self.profile if self.profile.mode == "live" else "live", {"seed": seed, "mood": mood}
+        chosen = self._live_profile(own if profile is None else profile, sampling)
+        return self._opener(self._locator_for(chosen, landmarks), sampling).session(
             self._encoded(portrait),
             chosen,
             policy=policy,

@@ -61,7 +61,7 @@ class SamplingOptions(TypedDict, total=False):
     guidance: float | None
     motion_weights: tuple[float, float, float] | None
     mask_rate: float | None
-    mood: str | None
+    mood: str | None  # of speech: a word, "happy", or one mixed with neutral, "happy:0.5"
 
 
 class Kept(TypedDict, total=False):

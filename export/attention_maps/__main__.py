@@ -1,7 +1,7 @@
 """`python -m export.attention_maps`: what a model's frames attend to, level by level, as a picture.
 
-What is read in the portrait, how much of what a place reads is the portrait, and how much the motion frames, in the
-second of two clips. It runs Hallo2's literal program, in PyTorch on the CPU.
+What is read in the portrait, how much of what a place reads is the portrait, how much the motion frames, and how much
+the mood, in the second of two clips. It runs Hallo2's literal program, in PyTorch on the CPU.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hp_trt.commands import options
 from hp_trt.config import one_of
 from hp_trt.console import Reporter, run
 from hp_trt.faces.locators import open_locator
+from hp_trt.hallo2.moods import mood_weights
 from hp_trt.measure.drawing import check_can_draw
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def command(
     weights: Weights = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="To see that it runs.")] = False,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 4,
+    mood: options.Mood = None,
     locator: options.Locator = "haar",
     locator_file: options.LocatorFile = None,
     portrait_landmarks: options.PortraitLandmarks = None,
@@ -60,7 +62,15 @@ def command(
     with Reporter() as report:
         from export.hallo2.looking import looked_at
 
-        looked = looked_at(preset, source, portrait=portrait, audio=audio, locator=found, steps=steps)
+        looked = looked_at(
+            preset,
+            source,
+            portrait=portrait,
+            audio=audio,
+            locator=found,
+            steps=steps,
+            mood=None if mood is None else mood_weights(mood),
+        )
         write(looked, out, preset, random=source is None)
         for line in lines(looked):
             report.note(line)

@@ -1,7 +1,8 @@
 """What a clip's frames attend to in the portrait and in the motion frames: watched in the literal program.
 
-In the spatial transformers the conditional half reads its own cells and as many of the portrait; in the motion modules
-every cell reads itself in the motion frames and in the clip. What is kept are sums, so a picture of any size can be
+In the spatial transformers the conditional half reads its own cells and as many of the portrait, then the image tokens,
+behind which the mood's stands where the net knows moods; in the motion modules every cell reads itself in the motion
+frames and in the clip. What is kept are sums, so a picture of any size can be
 watched. Only the last clip counts: the first one's motion frames are the portrait itself.
 """
 
@@ -22,6 +23,7 @@ from export.hallo2.reference.weights import Networks
 
 PORTRAIT, FRAME = "the portrait", "a frame"  # the pictures that maps lie upon
 READ, FROM_PORTRAIT, FROM_MOTION = "read in the portrait", "from the portrait", "from the motion frames"
+FROM_MOOD = "from the mood"
 _QUERIES = 1024  # cells that are looked at together
 
 
@@ -32,8 +34,11 @@ class Sums:
     read: Tensor | None = None  # (L,): what each of the portrait's cells is given, 1 where all are given the same
     reading: Tensor | None = None  # (L,): what each of a frame's cells takes from the portrait
     motion: Tensor | None = None  # (L,): and from the motion frames
+    mood: Tensor | None = None  # (L,): and, of what it takes from tokens, from the mood's
     spatial: int = 0
     temporal: int = 0
+    crossed: int = 0
+    tokens: int = 0  # with the mood's
 
 
 @dataclass
@@ -53,7 +58,7 @@ class Watched:
         return self.calls > self.steps * (self.clips - 1)
 
     def maps(self) -> tuple[LevelMap, ...]:
-        """Three of each level."""
+        """Three of each level, and a fourth of a net that knows moods."""
         even = self.motion_frames / (self.motion_frames + self.frames)
         made = []
         for level, sums in sorted(self.levels.items()):
@@ -67,6 +72,9 @@ class Watched:
                     level=level, what=FROM_MOTION, values=_cells(sums.motion / sums.temporal), even=even, on=FRAME
                 ),
             ]
+            if sums.mood is not None:
+                values = _cells(sums.mood / sums.crossed)
+                made.append(LevelMap(level=level, what=FROM_MOOD, values=values, even=1 / sums.tokens, on=FRAME))
         return tuple(made)
 
 
@@ -81,6 +89,13 @@ def watching(networks: Networks, watched: Watched) -> Iterator[None]:
         hooks.append(
             spatial.register_forward_pre_hook(lambda module, given, sums=sums: _spatial(module, given, sums, watched))
         )
+        if networks.config.moods:
+            crossed = unet.get_submodule(f"{place.name}.transformer_blocks.0.attn2")
+            hooks.append(
+                crossed.register_forward_pre_hook(
+                    lambda module, given, sums=sums: _crossed(module, given, sums, watched)
+                )
+            )
         module = f"{place.block}.motion_modules.{place.layer}.temporal_transformer.transformer_blocks.0"
         for attend in cast(TemporalBlock, unet.get_submodule(module)).attention_blocks:
             hooks.append(
@@ -117,6 +132,15 @@ def _spatial(attend: Any, given: tuple[Tensor, ...], sums: Sums, watched: Watche
     sums.read = _plus(sums.read, read / whole * cells)
     sums.reading = _plus(sums.reading, reading / len(x))
     sums.spatial += 1
+
+
+def _crossed(attend: Any, given: tuple[Tensor, ...], sums: Sums, watched: Watched) -> None:
+    """given: x (2F, L, C) and tokens (2F, n + 1, D), the mood's last."""
+    if not watched.wanted:
+        return
+    x, tokens = (part[watched.frames :] for part in given[:2])  # the conditional half
+    sums.mood = _plus(sums.mood, attention(attend, x, tokens)[..., -1].mean(dim=(0, 1)))
+    sums.crossed, sums.tokens = sums.crossed + 1, tokens.shape[1]
 
 
 def _temporal(attend: Any, given: tuple[Tensor, ...], sums: Sums, watched: Watched) -> None:

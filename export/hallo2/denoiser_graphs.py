@@ -106,9 +106,12 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         dtype, banks = self.unet.conv_in.weight.dtype, self.unet.config.top + 1
         masks, keys, values, motion = (rest[i * banks : (i + 1) * banks] for i in range(4))
-        scale, *weights = rest[4 * banks :]
+        scale, *last = rest[4 * banks :]
+        tokens = image_tokens if self.both else image_tokens[1:]
+        if self.unet.config.moods:
+            tokens = self.unet.with_mood(tokens, last.pop(0).to(dtype))
         conditions = Conditions(
-            image_tokens=image_tokens if self.both else image_tokens[1:],
+            image_tokens=tokens,
             audio_tokens=audio_tokens,
             face_features=face_features.to(dtype),
             masks=[mask.to(dtype) for mask in masks],
@@ -120,7 +123,7 @@ class Denoiser(nn.Module):
         v = self.unet(latents.to(dtype), step_embedding.to(dtype), conditions).float()
         if not self.both:
             return v
-        return (weights[0][None] @ v.reshape(2, -1)).reshape(latents.shape)
+        return (last[0][None] @ v.reshape(2, -1)).reshape(latents.shape)
 
 
 def denoiser_graphs(
@@ -142,6 +145,7 @@ def denoiser_graphs(
     _check(config, latent, frames, motion_frames)
     images = image_tokens, config.image_token_dim
     portrait_banks = list(_banks(config, latent, "bank", 2, token))
+    moods = ["mood"] if config.moods else []
 
     def denoiser(name: str, *, both: bool) -> Graph:
         rows = 2 * motion_frames if both else motion_frames
@@ -159,6 +163,7 @@ def denoiser_graphs(
                     *_banks(config, latent, "value", 2, token),
                     *_banks(config, latent, "motion", rows, token),
                     tensor("motion_scale", 3),
+                    *(tensor(name, 1, config.moods) for name in moods),
                     *([tensor("row_weights", 2)] if both else []),
                 ],
                 [tensor("velocity", frames, config.latent_channels, *latent)],
@@ -166,7 +171,7 @@ def denoiser_graphs(
             ),
             networks=("denoising_unet",),
             make=lambda networks: Denoiser(networks("denoising_unet").folded(), both=both),
-            ranges_of_input={f"mask_{i}": (0, 1) for i in range(config.top + 1)},
+            ranges_of_input=dict.fromkeys((*(f"mask_{i}" for i in range(config.top + 1)), *moods), (0, 1)),
             shares="" if both else "talk_denoiser",
         )
 

@@ -36,12 +36,16 @@ def looked_at(
     steps: int,
     guidance: float = 3.5,
     seed: int = 42,
+    mood: tuple[float, ...] | None = None,
 ) -> Looked:
     """Two clips of `preset` with `weights` (None: random), in so many steps, and what the second one attends to.
 
-    Raises InputError, FaceNotFound, CheckpointError.
+    `mood`: how much there is of each, of a preset that knows moods; None: neutral there. Raises InputError,
+    FaceNotFound, CheckpointError.
     """
     chosen = PRESETS[preset]
+    if mood is not None and not chosen.architecture.denoising_unet.moods:
+        raise InputError(f"the weights of {preset} know no moods; leave the mood out")
     picture = load_picture(portrait)
     levels = len(chosen.architecture.denoising_unet.channels)
     crop = talk_portrait(picture.pixels, locator, side_px=chosen.size, levels=levels, what=str(portrait))
@@ -56,6 +60,7 @@ def looked_at(
         guidance_scale=guidance,
         bank_dtype="float32",
         size=chosen.size,
+        mood=mood,
     )
     features = track_features(networks.speech_encoder, audio_plan(len(wave), frames_per_clip=chosen.frames), wave)
     generator = torch.Generator().manual_seed(seed)

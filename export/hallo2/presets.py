@@ -6,20 +6,20 @@ train. Depth is as published: every level, layer, place with attention, and moti
 | network | parameters of `talk_pocket` | what is narrow |
 |---|---|---|
 | `reference_unet` | 2 051 296 | levels 64, 32, 32, 32, one head, norms of 8 groups, image tokens of 64 |
-| `denoising_unet` | 4 382 308, 116 000 of them never run | the same, one head over time, 8 audio tokens of 64 |
+| `denoising_unet` | 4 382 692, 116 000 of them never run | the same, one head over time, audio and mood tokens of 64 |
 | `face_locator` | 76 720 | 16, 16, 32, 64 channels to 64 |
 | `imageproj` | 131 456 | 4 tokens of 64 |
 | `audioproj` | 119 552 | hidden 64, 8 tokens of 64 |
 | `vae` | 1 067 079 | levels 32, 32, 32, 64, norms of 4 groups |
 | `speech_encoder` | 237 536 | hidden 64, 4 layers, 1 head, inner 128, convolutions of 64, positions 32 wide, 4 groups |
 
-8 065 947 in all. What both are used at is in `runtime/hallo2/presets.py`.
+8 066 331 in all. What both are used at is in `runtime/hallo2/presets.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from export.blocks import VAEConfig
@@ -67,7 +67,7 @@ TALK_POCKET = _preset(
     "talk_pocket",
     Architecture(
         reference_unet=_POCKET_UNET,
-        denoising_unet=_POCKET_UNET,
+        denoising_unet=replace(_POCKET_UNET, moods=len(facts.MOODS)),
         face_locator=FaceLocatorConfig(out_channels=64, block_out_channels=(16, 16, 32, 64)),
         imageproj=FaceTokensConfig(width=64),
         audioproj=AudioTokensConfig(layers=4, channels=64, hidden=64, width=64, tokens=8),

@@ -14,11 +14,12 @@ def released_step_flops(architecture: Architecture, *, size: int, frames: int, m
     from export.hallo2.reference.unets import MASKS, Conditions, DenoisingUNet
 
     config = architecture.denoising_unet
+    image_tokens = architecture.imageproj.tokens + bool(config.moods)
     side, m = size // architecture.vae.downscale, motion_frames
     with FakeTensorMode():  # not the meta device: diffusers makes some of its constants on the CPU
         unet = DenoisingUNet(config)
         given = Conditions(
-            image_tokens=torch.empty(2, architecture.imageproj.tokens, config.image_token_dim),
+            image_tokens=torch.empty(2, image_tokens, config.image_token_dim),
             audio_tokens=torch.empty(2, frames, architecture.audioproj.tokens, config.audio_token_dim),
             masks={
                 name: [torch.empty(config.cells((side, side), bank)) for bank in range(config.top + 1)]

@@ -37,10 +37,18 @@ class Share:
         return self.process == 0
 
     def add_up(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Gradients become the sum of every process's; the same parameters have one in all of them."""
+        """Gradients become the sum of every process's. What has one in any process has one in all of them then: a batch
+        may ask less than another."""
         if self.processes == 1:
             return
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        has = torch.tensor([float(p.grad is not None) for p in parameters])
+        dist.all_reduce(has)
+        gradients = []
+        for parameter, count in zip(parameters, has.tolist(), strict=True):
+            if count and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            if parameter.grad is not None:
+                gradients.append(parameter.grad)
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 MOST_THREADS = 16
-WIDE_KEYS = ("cls_token", "pos_embed", "register_tokens", "mask_token", "latents", "mix_factor")
+WIDE_KEYS = ("cls_token", "pos_embed", "register_tokens", "mask_token", "latents", "mix_factor", "mood_tokens")
 
 
 def random_weight(key: str, shape: Sequence[int], *, integer: bool = False, prefix: str = "") -> np.ndarray:

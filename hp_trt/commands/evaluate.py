@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engines.errors import InputError
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.console import Reporter
@@ -22,6 +23,7 @@ Protocol = Annotated[
 Frames = Annotated[
     int | None, typer.Option(max=10_000, help="Of each clip [50 drawn ones, 100 that speak, or all of yours].")
 ]
+Moods = Annotated[bool, typer.Option("--moods", help="Of talk: what moods do, in place of how good it is.")]
 Expression = Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED and E-FID.")]
 
 
@@ -40,6 +42,7 @@ def evaluate(
     appearance_scale: options.AppearanceScale = None,
     motion_scale: options.MotionScale = None,
     guidance: options.Guidance = None,
+    moods: Moods = False,
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
@@ -69,6 +72,7 @@ def evaluate(
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     user = {"lpips": lpips, "fid_features": fid_features, "fvd_features": fvd_features, "arcface": arcface}
     user |= {"sync_audio": sync_audio, "sync_video": sync_video}
+    scales: dict[str, Any] = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
     if landmarks is None and pairs is not None and MESH.place.is_file():
         landmarks = MESH.place
     config = EvaluateConfig(
@@ -78,9 +82,8 @@ def evaluate(
         frames=frames,
         bundles=tuple(bundle or ()),
         runtimes=tuple(RuntimeConfig(profile=name, **machine, **finder) for name in profile or ["exact"]),
-        sampling=options.sampling(
-            steps=steps, seed=seed, appearance_scale=appearance_scale, motion_scale=motion_scale, guidance=guidance
-        ),
+        sampling=options.sampling(steps=steps, seed=seed, **scales),
+        moods=moods,
         networks=NetworkFiles(**user, expression=expression, pose=pose, landmarks=landmarks),
     )
     evaluate_into(config, json, plot)
@@ -91,6 +94,8 @@ def evaluate_into(config: EvaluateConfig, to_json: Path | None, to_plot: Path | 
     from hp_trt.measure.evaluation.evaluate import evaluate
     from hp_trt.measure.evaluation.outputs import check_report, put_out
 
+    if config.moods and to_plot is not None:
+        raise InputError("--plot draws the numbers of every clip, and --moods has other ones; leave one of them out")
     check_report(to_json, to_plot, config.files())
     with Reporter() as report:
         result = evaluate(config, lambda what, done, total: report.advance("clips", done, total, label=what))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,6 +51,7 @@ def live(
     allow_playlist: options.AllowPlaylist = False,
     timeout: Timeout = 10.0,
     seed: options.Seed = None,
+    mood: options.Mood = None,
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
@@ -71,7 +73,7 @@ def live(
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     runtime = RuntimeConfig(profile=profile, **machine, **finder)
-    driver, source = _one_source(driving, audio, driving_landmarks)
+    driver, source = _one_source(driving, audio, driving_landmarks, mood)
     config = LiveConfig(
         driving=source,
         driver=driver,
@@ -87,35 +89,47 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    _check_bundle(bundle, driver, runtime)  # before a camera is opened
+    _check_bundle(bundle, driver, runtime, mood)  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
-        opened = partial(bundle_session, bundle, portrait, runtime, portrait_landmarks, driving_landmarks, seed, report)
+        places = portrait_landmarks, driving_landmarks
+        opened = partial(bundle_session, bundle, portrait, runtime, *places, seed, mood, report)
         outcome = run_live(config, lambda policy: opened(policy=policy), report, stdout_fd=stdout_fd)
     if outcome.signal is not None:
         raise SystemExit(128 + outcome.signal)  # not typer's own way, which would call Ctrl-C an error
 
 
-def _one_source(driving: str | None, audio: str | None, driving_landmarks: Path | None) -> tuple[Driver, str]:
+def _one_source(
+    driving: str | None, audio: str | None, driving_landmarks: Path | None, mood: str | None
+) -> tuple[Driver, str]:
     """What the source is, and its name. Raises InputError unless there is one."""
     if (driving is None) == (audio is None):
         found = "neither --driving nor --audio" if driving is None else "both --driving and --audio"
         raise InputError(f"{found} given; a portrait is moved by one of them: --driving camera:0, or --audio mic:0")
     if audio is None:
         assert driving is not None
+        if mood is not None:
+            raise InputError("--mood goes with --audio, got --driving; leave it out")
         return "video", driving
     if driving_landmarks is not None:
         raise InputError("--driving-landmarks are of a driving video, and speech has no face; leave them out")
     return "audio", audio
 
 
-def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig) -> None:
-    """Raises InputError unless the driver moves the bundle's portraits, live with the profile of `runtime`."""
+def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig, mood: str | None) -> None:
+    """Raises InputError unless the driver moves the bundle's portraits, live with the profile of `runtime`, in that
+    mood."""
     from hp_trt.models import check_takes, profile_of
     from hp_trt.profiles import require_live
 
     option = "--audio" if driver == "audio" else "--driving"
     check_takes(bundle, driver, f"hp-trt live {option}", _INSTEAD[driver])
-    require_live(profile_of(bundle, runtime))
+    profile = require_live(profile_of(bundle, runtime))
+    if mood is not None:  # of speech alone, which one model has
+        from engines.bundle import Bundle
+        from hp_trt.hallo2.profiles import sampling_of_bundle
+
+        asked = replace(profile, sampling={**profile.sampling, "mood": mood})
+        sampling_of_bundle(Bundle.open(bundle, family="").manifest, asked)
 
 
 @contextmanager
@@ -126,6 +140,7 @@ def bundle_session(
     portrait_landmarks: Path | None,
     driving_landmarks: Path | None,
     seed: int | None,
+    mood: str | None,
     report: Reporter,
     *,
     policy: Policy,
@@ -144,6 +159,6 @@ def bundle_session(
         height, width = who.image.shape[:2]
         side = runtime.bundle.manifest.geometry["crop_px"]
         with runtime.live(
-            who, profile=runtime.profile, policy=policy, landmarks=driving_landmarks, seed=seed
+            who, profile=runtime.profile, policy=policy, landmarks=driving_landmarks, seed=seed, mood=mood
         ) as session:
             yield Opened(session=session, full=(width, height), crop=(side, side))

@@ -36,7 +36,7 @@ Guidance = Annotated[
 MotionWeights = Annotated[
     str | None, typer.Option(help="Of speech: how much of it moves pose, face and lips, as 1,1,1.2 [1,1,1].")
 ]
-Mood = Annotated[str | None, typer.Option(help="Of speech: where the weights know moods.")]
+Mood = Annotated[str | None, typer.Option(help="Of speech: happy, or happy:0.5, where the weights know moods.")]
 Vocals = Annotated[Path | None, typer.Option(help="Kim_Vocal_2.onnx, which takes music away from speech.")]
 Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
 Family = Annotated[str, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]

@@ -15,7 +15,7 @@ from hp_trt.faces.arcface import open_raw_arcface
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.clip import SpokenClip
 from hp_trt.hallo2.portrait_encoder import TalkPortraitEncoder, encoded
-from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of
+from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
 from hp_trt.hallo2.promises import check_bundle, levels_of
 from hp_trt.hallo2.sound import Sound
 from hp_trt.hallo2.stream import TalkStream
@@ -36,8 +36,8 @@ _NO_SEPARATOR = (
 )
 
 
-# That of the autoencoder's latents is in its graphs, and no option.
-_OPTIONS = frozenset({*(option.name for option in fields(Sampling)), "mood"} - {"scaling_factor"})
+# That of the autoencoder's latents is in its graphs, and no option; a mood is given in words.
+_OPTIONS = frozenset({*(option.name for option in fields(Sampling)), "mood"} - {"scaling_factor", "mood_weights"})
 _NOT_LIVE = "live, speech is taken as it is: --vocals takes music away from a minute of sound at a time"
 
 
@@ -130,7 +130,7 @@ class Hallo2:
         )
 
     def _sampling(self, profile: Profile) -> Sampling:
-        return sampling_of(self._manifest.sampling, profile)
+        return sampling_of_bundle(self._manifest, profile)
 
     def _sessions(self, profile: Profile) -> Mapping[str, Session]:
         return self._graphs.of(profile, self.roles(profile))

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import InputError
+from engines.manifest import Manifest
+from hp_trt.hallo2.moods import mood_weights
+from hp_trt.hallo2.promises import knows_moods
 from hp_trt.profiles import Profile, Profiles
 from runtime.hallo2.sampling import Sampling
 from runtime.live_windows import LiveWindows
@@ -14,7 +17,7 @@ from runtime.live_windows import LiveWindows
 # Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
 STREAMED = frozenset({"speech_encoder", "audio_tokens", "vae_encoder", "reference", "denoiser", "stitch", "decoder"})
 
-# Sampling options that no weights of this model know, and why.
+# A sampling option that the published weights do not know, and why.
 _NO_MOOD = (
     "these weights know no moods: the released model has no text input (the labels of its paper are not in the "
     "released program); leave the mood out"
@@ -37,17 +40,27 @@ def roles(profile: Profile, sampling: Sampling) -> dict[str, str]:
     }
 
 
-def sampling_of(own: Mapping[str, Any], profile: Profile) -> Sampling:
+def sampling_of(own: Mapping[str, Any], profile: Profile, *, moods: bool = False) -> Sampling:
     """A bundle's `own` sampling with the profile's shortcuts and overrides by name; None is no override.
 
-    Raises InputError for a name that does not exist, or numbers that cannot be.
+    `moods`: whether the bundle's weights know any (`promises.knows_moods`). Raises InputError for a name that does not
+    exist, or numbers and words that cannot be.
     """
     given = dict(profile.sampling)
-    if given.pop("mood", None) is not None:
-        raise InputError(_NO_MOOD)
+    if given.get("mood_weights") is not None:
+        raise InputError("there is no sampling option mood_weights; did you mean mood?")
+    if (mood := given.pop("mood", None)) is not None:
+        if not moods:
+            raise InputError(_NO_MOOD)
+        given["mood_weights"] = mood_weights(mood)
     if profile.denoiser == "distilled":
         given.setdefault("guidance", 1.0)
     return Sampling.from_manifest(own, **given)
+
+
+def sampling_of_bundle(manifest: Manifest, profile: Profile) -> Sampling:
+    """`sampling_of` a bundle that `promises.check_bundle` has let pass."""
+    return sampling_of(manifest.sampling, profile, moods=knows_moods(manifest))
 
 
 def check_choices(profile: Profile) -> None:

@@ -2,7 +2,8 @@
 
 A manifest's own hash says that nobody edited it by accident. Whoever makes a bundle makes the hash, so the numbers that
 pictures are cut and memory is taken by are held against the graphs, and the graphs against each other: a letter below
-is one size in all of them. How many levels of attention, and so of banks and masks, there are is read from the graphs.
+is one size in all of them. How many levels of attention, and so of banks and masks, there are is read from the graphs,
+and whether the denoisers are told of a mood: both are, or none.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from engines.fields import Field, shown
 from engines.manifest import Manifest, mending
 from engines.spec import Dim, NetworkSpec
 from hp_trt.hallo2.masks import CELL_PX
-from runtime.hallo2.presets import AUDIO_WINDOW
+from runtime.hallo2.presets import AUDIO_WINDOW, MOODS
 from runtime.hallo2.sampling import Sampling
 
 LARGEST_PX = 2048  # along a side of anything: what a build takes at most
 LONGEST_CLIP = 256  # frames, likewise
 MOST_LEVELS = 8
+DENOISERS = ("talk_denoiser", "talk_denoiser_one")
 _LARGEST_RATIO = 10  # of a box: more is the whole picture
 _LARGEST = 1 << 16  # of what else a letter stands for: channels, cells, tokens
 
@@ -33,8 +35,8 @@ _PICTURE: tuple[Dim, ...] = (3, "crop_px", "crop_px")
 _TOKENS = re.compile(r"(image_|audio_|)tokens|(bank|key|value|motion)_[0-9]+")  # in half in a bundle in fp16
 
 
-def graphs(levels: int) -> Mapping[str, tuple[Tensors, Tensors]]:
-    """Graph -> what it takes, what it gives, where there are so many levels."""
+def graphs(levels: int, *, moods: bool = False) -> Mapping[str, tuple[Tensors, Tensors]]:
+    """Graph -> what it takes, what it gives, where there are so many levels; `moods`: the denoisers are told of one."""
 
     def of_levels(name: str, *between: Dim) -> Tensors:
         return {f"{name}_{i}": (f"places {i}", *between, f"cells {i}", f"channels {i}") for i in range(levels)}
@@ -49,6 +51,7 @@ def graphs(levels: int) -> Mapping[str, tuple[Tensors, Tensors]]:
         **{f"mask_{i}": (3, f"cells {i}") for i in range(levels)},
         **portrait,
         "motion_scale": (3,),
+        **({"mood": (1, len(MOODS))} if moods else {}),
     }
     velocity: Tensors = {"velocity": ("F", *_CELLS)}
     return {
@@ -110,6 +113,12 @@ def levels_of(manifest: Manifest) -> int:
     raise ValueError(f"there is no graph of {', '.join(kinds)}, and one is needed")
 
 
+def knows_moods(manifest: Manifest) -> bool:
+    """Whether the bundle's denoisers are told of a mood: those of the published weights are not."""
+    found = (manifest.graphs[name].spec for name in DENOISERS if name in manifest.graphs)
+    return any(spec.has_input("mood") for spec in found)
+
+
 def check_bundle(bundle: Bundle) -> None:
     """Raises BundleError that names the field or the graph which does not fit."""
     try:
@@ -145,7 +154,7 @@ def _check(manifest: Manifest) -> None:
         "motion rows": 2 * motion_frames,
     }
     sizes |= {f"cells {i}": (cells >> i) ** 2 for i in range(levels)}
-    needed = graphs(levels)
+    needed = graphs(levels, moods=knows_moods(manifest))
     for name, record in manifest.graphs.items():
         if name in needed:
             Field(record.flops, f"graphs.{name}.flops")["call"].number(0, 1e30)

@@ -62,7 +62,7 @@ class TalkStream:
         self._state: ChainState | None = None
         self._clips: Iterator[MadeClip] | None = None
         self._warmed = set() if warmed is None else warmed
-        self._kind: Hashable = (frozenset(map(id, sessions.values())), replace(sampling, seed=0))
+        self._kind: Hashable = (frozenset(map(id, sessions.values())), replace(sampling, seed=0, mood_weights=None))
 
     def warm_up(self) -> None:
         """Make the first clip of silence, in a step, or in two where the second run of a shape is captured.

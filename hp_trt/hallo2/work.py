@@ -28,7 +28,7 @@ def profile_work(
     what was heard last anew for each of them: once it has heard so much. Raises InputError for a profile that this
     model cannot do.
     """
-    sampling = sampling_of(vars(own), profile)
+    sampling = sampling_of(vars(own), profile, moods=True)  # whichever it is, the work is the same
     if steps is not None:
         sampling = replace(sampling, steps=steps)
     named = roles(profile, sampling)

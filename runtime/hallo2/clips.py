@@ -88,8 +88,8 @@ def chain(
     Frames not taken before the next clip is asked for are kept for whoever holds the clip. What goes wrong in a clip is
     raised when that clip is asked for, after the frames of the clip before.
 
-    Raises InputError for a state of other pictures, BundleError for a guidance or a decode_chunk that the bundle was
-    not built for, NonFiniteError.
+    Raises InputError for a state of other pictures, BundleError for a guidance, a mood or a decode_chunk that the
+    bundle was not built for, NonFiniteError.
     """
     stages = stages or Stages(most_spans=0)
     state = state or ChainState(clip=0, motion=first_motion(conditions.picture, conditions.motion_frames), words=0)

@@ -130,3 +130,8 @@ def motion_sets(m: int, *, both: bool) -> tuple[int, ...]:
 def guided(denoiser: Session) -> bool:
     """Whether it runs both halves; else the conditional one alone."""
     return denoiser.spec.has_input("row_weights")
+
+
+def knows_moods(denoiser: Session) -> bool:
+    """Whether it is told how much there is of each of `runtime.hallo2.presets.MOODS`."""
+    return denoiser.spec.has_input("mood")

@@ -9,7 +9,7 @@ Source: SPEC 8, step 4, in the linear form derived in `ddim`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,8 @@ from engines.backend import Backend, Buffer, Session
 from engines.errors import BundleError
 from runtime.finite import is_finite, require_finite
 from runtime.hallo2 import ddim
-from runtime.hallo2.conditions import Conditions, guided
+from runtime.hallo2.conditions import Conditions, guided, knows_moods
+from runtime.hallo2.presets import NEUTRAL
 from runtime.hallo2.sampling import Sampling
 from runtime.stages import Stages
 from runtime.streams import Guard
@@ -30,8 +31,8 @@ class Denoiser:
     """The denoising of a video's clips, one after the other: what they share is made once.
 
     Runs `steps`, `denoiser` and `stitch`. `on_step(clip, step, latents)` sees the latents (F, 4, h, w) float32 after
-    each step, in order, while a later one may be queued already. Raises BundleError for a guidance that the denoiser
-    does not have.
+    each step, in order, while a later one may be queued already. Raises BundleError for a guidance or a mood that the
+    denoiser does not have.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Denoiser:
         self._on_step = on_step
         self._steps = sampling.steps
         check_guidance(self._network, sampling.guidance)
+        check_mood(self._network, sampling.mood_weights)
         shape = tuple(int(n) for n in self._network.spec.input("latents").dims)
         self.latents_shape = shape  # (F, 4, h, w)
 
@@ -65,6 +67,8 @@ class Denoiser:
         }
         self._constants = conditions.of_denoiser()
         self._constants["motion_scale"] = backend.upload(np.array(sampling.motion_weights, np.float32))
+        if knows_moods(self._network):
+            self._constants["mood"] = backend.upload(np.array([sampling.mood_weights or NEUTRAL], np.float32))
         if guided(self._network):
             self._constants["row_weights"] = backend.upload(np.array(sampling.row_weights, np.float32))
         # Two: while the guard looks at one step, the next one is already running.
@@ -130,4 +134,13 @@ def check_guidance(denoiser: Session, guidance: float) -> None:
         raise BundleError(
             f"{denoiser.spec.name} runs the conditional half alone, which is a guidance of 1, asked for {guidance:g}; "
             "ask for 1, or use the denoiser that runs both halves"
+        )
+
+
+def check_mood(denoiser: Session, weights: Sequence[float] | None) -> None:
+    """Hold a mood against a denoiser that may know none. Raises BundleError."""
+    if weights is not None and not knows_moods(denoiser):
+        raise BundleError(
+            f"{denoiser.spec.name} knows no moods, asked for {', '.join(f'{w:g}' for w in weights)}; ask for none, or "
+            "use a denoiser that has the input mood"
         )

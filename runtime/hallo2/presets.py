@@ -19,6 +19,8 @@ FPS = 25  # frames a second: the weights know no other rate
 SAMPLE_RATE = 16_000  # of the speech encoder
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 PIECE_S = 60  # the speech encoder sees so many seconds at a time, as released
+MOODS = ("neutral", "happy", "sad", "angry", "surprised", "sleepy")  # of a net that has tokens for them, in this order
+NEUTRAL = (1.0, *(0.0 for _ in MOODS[1:]))  # how much there is of each where nobody asks for a mood
 AUDIO_WINDOW = 5  # frames whose features make one frame's audio tokens: two before, two behind
 
 

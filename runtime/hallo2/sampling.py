@@ -17,6 +17,7 @@ from typing import Any
 
 from engines.fields import shown
 from runtime.hallo2 import ddim
+from runtime.hallo2.presets import MOODS
 from runtime.sampling_options import check, finite, is_number, with_overrides
 
 
@@ -31,6 +32,7 @@ class Sampling:
     seed: int = 42  # one generator for the whole video
     decode_chunk: int = 8  # frames decoded together
     scaling_factor: float = 0.18215  # of the autoencoder's latents
+    mood_weights: tuple[float, ...] | None = None  # how much of each of MOODS; None: neutral, where the net knows any
 
     def __post_init__(self) -> None:
         for name, (low, high) in _WHOLE_NUMBERS.items():
@@ -60,6 +62,13 @@ class Sampling:
             f"motion_weights can be {-_MOST_WEIGHT} to {_MOST_WEIGHT}, got {shown(weights)}; 1 is the released choice",
         )
         object.__setattr__(self, "motion_weights", tuple(float(w) for w in weights))
+        if (moods := self.mood_weights) is not None:
+            check(
+                isinstance(moods, tuple | list) and len(moods) == len(MOODS) and all(finite(w) for w in moods),
+                f"mood_weights needs {len(MOODS)} numbers, of {', '.join(MOODS)}, got {shown(moods)}",
+            )
+            check(all(0 <= w <= 1 for w in moods), f"mood_weights can be 0 to 1 each, got {shown(moods)}")
+            object.__setattr__(self, "mood_weights", tuple(float(w) for w in moods))
         for name, (least, most) in _NUMBERS.items():
             value = getattr(self, name)
             check(least <= value <= most, f"{name} must be {least:g} to {most:g}, got {shown(value)}")

@@ -23,12 +23,12 @@ def kept_bundle(cache: Cache, **options: Any) -> Path:
     def build(folder: Path) -> None:
         with cached_exports(cache), pytest.MonkeyPatch.context() as patch:
             make_known(patch, TINY, SMALL)
-            talk.make_known(patch, talk.TINY_TALK)
+            talk.make_known(patch, talk.TINY_TALK, talk.TINY_MOODS)
             build_bundle(BuildConfig(bundle=folder / "bundle", **options))
 
     with pytest.MonkeyPatch.context() as patch:
         make_known(patch, TINY, SMALL)
-        talk.make_known(patch, talk.TINY_TALK)
+        talk.make_known(patch, talk.TINY_TALK, talk.TINY_MOODS)
         model = find_model(options["preset"]).name
     code = (*BUNDLE_CODE, *model_code(model), "tests/export/tiny.py", "tests/export/hallo2/tiny.py")
     return cache.entry("bundle", facts, build, code=code) / "bundle"

@@ -21,6 +21,12 @@ def talk_bundle(bundle_of) -> Path:
     return bundle_of(preset="tiny_talk", parity=False)
 
 
+@pytest.fixture(scope="session")
+def moods_bundle(bundle_of) -> Path:
+    """The same, and its denoisers know moods. Read only."""
+    return bundle_of(preset="tiny_moods", parity=False)
+
+
 @pytest.fixture
 def hp_trt(monkeypatch, capfd):
     """Runs a command in this process, as the console script does."""

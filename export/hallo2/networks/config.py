@@ -44,6 +44,7 @@ class UNetConfig:
     motion_heads: int = 8
     motion_positions: int = 32  # m + F at most
     latent_channels: int = 4
+    moods: int = 0  # of the denoising net: so many have a token. The published weights know none
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> UNetConfig:

@@ -40,7 +40,7 @@ HALF_PRECISION = 2.0**-11  # the last bit of a table's numbers, up to 1, where t
 class Conditions:
     """All that the net sees besides latents and time, of one dtype."""
 
-    image_tokens: Tensor  # (R, n, D)
+    image_tokens: Tensor  # (R, n, D), with the mood's behind them where the net knows moods
     audio_tokens: Tensor  # (F, k, Da), of the conditional half
     face_features: Tensor  # (C_0, h, w), of the conditional half, the same for every frame
     masks: Sequence[Tensor]  # (3, L_i) for each i: full, face, lip
@@ -77,6 +77,17 @@ class DenoisingUNet(Skeleton):
         super().__init__(config, beside)
         self.conv_norm_out = nn.GroupNorm(config.groups, config.channels[0], eps=1e-5)
         self.conv_out = nn.Conv2d(config.channels[0], config.latent_channels, 3, padding=1)
+        if config.moods:
+            self.mood_tokens = nn.Parameter(torch.empty(config.moods, config.image_token_dim))
+
+    def with_mood(self, image_tokens: Tensor, mood: Tensor) -> Tensor:
+        """Image tokens (R, n, D) and behind them the mood's, (R, n + 1, D): zeros in the unconditional half.
+
+        mood (1, moods): how much there is of each; zeros where it is dropped.
+        """
+        token = (mood @ self.mood_tokens)[None]
+        rows = [token] if image_tokens.shape[0] == 1 else [torch.zeros_like(token), token]
+        return torch.cat([image_tokens, torch.cat(rows)], dim=1)
 
     def forward(self, latents: Tensor, step_embedding: Tensor, conditions: Conditions) -> Tensor:
         """latents (F, 4, h, w), step_embedding (1, E), before its SiLU. Returns v (R*F, 4, h, w), half after half."""

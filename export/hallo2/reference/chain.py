@@ -16,6 +16,7 @@ from export.hallo2.reference.autoencoder import decode, encode
 from export.hallo2.reference.schedule import scheduler
 from export.hallo2.reference.unets import Conditions, reference_banks
 from export.hallo2.reference.weights import Networks
+from runtime.hallo2.presets import NEUTRAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Options:
     sample_rate: int = 16000
     audio_piece_seconds: int = 60
     clips_per_segment: int = 60
+    mood: tuple[float, ...] | None = None  # of a net that knows moods: how much of each; None: neutral
     face_expand_ratio: float = 1.2
     lip_expand_ratio: float = 2.0
 
@@ -143,7 +145,7 @@ def run_clip(
     )
     dtype = getattr(torch, options.bank_dtype)
     given = Conditions(
-        image_tokens=image_tokens,
+        image_tokens=with_mood(networks, image_tokens, options.mood),
         audio_tokens=torch.stack([torch.zeros_like(audio_tokens), audio_tokens]),
         masks=masks,
         motion_scale=options.motion_scale,
@@ -171,6 +173,13 @@ def run_clip(
         frames=decode(networks.vae, latents.transpose(0, 1)),
         first_v=velocities[0],
     )
+
+
+def with_mood(networks: Networks, image_tokens: torch.Tensor, mood: tuple[float, ...] | None) -> torch.Tensor:
+    """What the denoising net is told of who is seen, image_tokens (2, n, D): where it knows moods, of the mood too."""
+    if not networks.config.moods:
+        return image_tokens
+    return networks.denoising_unet.with_mood(image_tokens, mood or NEUTRAL)
 
 
 def drop(motion: torch.Tensor, face_region: torch.Tensor, field: torch.Tensor, *, rate: float) -> torch.Tensor:

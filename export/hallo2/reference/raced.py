@@ -34,6 +34,7 @@ class RacedProgram:
             guidance_scale=sampling.guidance,
             motion_scale=sampling.motion_weights,
             mask_rate=sampling.mask_rate,
+            mood=sampling.mood_weights,
             size=self._size,
         )
         made = self._released(Given(**vars(clips)), options)

@@ -78,7 +78,7 @@ def reference_banks(
 class Conditions:
     """What every layer of the denoising net reads; the same in all steps of a clip."""
 
-    image_tokens: torch.Tensor  # (2, n, D)
+    image_tokens: torch.Tensor  # (2, n, D), behind them the mood's where the net knows moods: `with_mood`
     audio_tokens: torch.Tensor  # (2, F, k, Da): the unconditional half's are zeros
     masks: Mapping[str, Sequence[torch.Tensor]]  # full, face, lip -> (L_i) of every level
     motion_scale: Sequence[float]  # pose, face, lip
@@ -216,6 +216,13 @@ class DenoisingUNet(nn.Module):
         self.up_blocks = nn.ModuleList(UpBlock(config, block) for block in range(top + 1))
         self.conv_norm_out = nn.GroupNorm(config.groups, c[0], eps=RESIDUAL_EPS)
         self.conv_out = nn.Conv2d(c[0], config.latent_channels, 3, padding=1)
+        if config.moods:  # of talk_pocket: the published net has none
+            self.mood_tokens = nn.Parameter(torch.empty(config.moods, config.image_token_dim))
+
+    def with_mood(self, image_tokens: torch.Tensor, mood: Sequence[float]) -> torch.Tensor:
+        """image_tokens (2, n, D), how much there is of each mood -> (2, n + 1, D): zeros in the unconditional half."""
+        token = image_tokens.new_tensor([list(mood)]) @ self.mood_tokens  # (1, D)
+        return torch.cat([image_tokens, torch.stack([torch.zeros_like(token), token])], dim=1)
 
     def forward(
         self, latents: torch.Tensor, timestep: torch.Tensor, face_features: torch.Tensor, given: Conditions

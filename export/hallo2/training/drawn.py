@@ -31,7 +31,7 @@ from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import landmarks, lips_box, outline_box
 from procedural.motion import State
-from procedural.speech import HZ, LANGUAGES, Phoneme, mouth, sentence, talking
+from procedural.speech import HZ, LANGUAGES, MOODS, Phoneme, mouth, sentence, talking
 from procedural.speech.phonemes import SOUNDS
 from runtime.hallo2.presets import FPS
 
@@ -39,6 +39,7 @@ SECONDS = 6.0  # of a sentence
 MOST_FRAMES = round(SECONDS * FPS)  # of a clip
 SYMBOLS = tuple(SOUNDS)  # a phoneme's class is its place here
 CALM = 0.3  # of the motion's turns and shifts
+_STRENGTH = (0.5, 1.0)  # of a mood
 _LEVELS = 4  # of masks
 _BOXED_PX = 512  # the picture that boxes are measured in: a user's is larger than the networks'
 
@@ -64,6 +65,7 @@ class TalkingClip:
     identity: np.ndarray  # (512,) float32: who it is, as `identity_numbers` says
     face_region: np.ndarray  # (P, P) float32, of the portrait
     masks: np.ndarray  # (3, L_0 + L_1 + ...) float32: full, face, lips, level after level
+    mood: np.ndarray  # (6,) float32: how much of each of `procedural.speech.MOODS`, together 1
 
 
 def draw_sentence(seed: int) -> dict[str, np.ndarray]:
@@ -90,7 +92,9 @@ def draw_talking(seed: int, *, frames: int, px: int) -> dict[str, np.ndarray]:
     total = MOST_FRAMES
     first = int(np.random.default_rng([seed, 91]).integers(total - frames + 1))
     who = Identity.random(seed)
-    states = [calmed(state) for state in talking(seed, speech.phonemes, total, fps=FPS)[first : first + frames]]
+    mood, strength = mood_of(seed)
+    talker = talking(seed, speech.phonemes, total, fps=FPS, mood=mood, mood_strength=strength)
+    states = [calmed(state) for state in talker[first : first + frames]]
     lips = mouth(speech.phonemes, total, fps=FPS)[first : first + frames]
     places = masks_of(who, px)
     return {
@@ -102,7 +106,25 @@ def draw_talking(seed: int, *, frames: int, px: int) -> dict[str, np.ndarray]:
         "identity": identity_numbers(who),
         "face_region": places.face_region[0],
         "masks": np.concatenate(places.levels, axis=1),
+        "mood": mood_weights(mood, strength),
     }
+
+
+def mood_of(seed: int) -> tuple[str, float]:
+    """Somebody's mood and how much of it there is: neutral for every second seed, the others in turn."""
+    calm, *others = MOODS
+    if seed % 2 == 0:
+        return calm, 1.0
+    return others[seed // 2 % len(others)], float(np.random.default_rng([seed, 96]).uniform(*_STRENGTH))
+
+
+def mood_weights(mood: str, strength: float) -> np.ndarray:
+    """(6,) float32: a mood, mixed with the neutral one."""
+    names = list(MOODS)
+    weights = np.zeros(len(names), np.float32)
+    weights[names.index("neutral")] = 1 - strength
+    weights[names.index(mood)] += strength
+    return weights
 
 
 def calmed(state: State) -> State:
@@ -212,6 +234,9 @@ class TalkingClips(_Folder):
 
     def arrays(self, number: int) -> Mapping[str, np.ndarray]:
         return draw_talking(FIRST_TRAINING_SEED + number, frames=self.frames, px=self.px)
+
+    def is_calm(self, number: int) -> bool:
+        return mood_of(FIRST_TRAINING_SEED + number)[0] == "neutral"
 
     def load(self, number: int) -> TalkingClip:
         return TalkingClip(**_loaded(TalkingClip, self.path(number)))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from export.blocks import sinusoids
 from export.hallo2.networks.config import Place
+from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.face_locator import FaceLocator
 from export.hallo2.networks.speech_encoder import WeightNormConv
 from export.hallo2.networks.transformers import (
@@ -44,7 +45,9 @@ def with_initial_weights(module: nn.Module) -> nn.Module:
     """`module`, on a real device, with every parameter at its initial value: PyTorch's own, branches that say nothing
     yet ending in zeros."""
     for part in module.modules():
-        if isinstance(part, WeightNormConv):
+        if isinstance(part, DenoisingUNet) and part.config.moods:
+            part.mood_tokens.normal_()  # as large as the image tokens, which are normalised
+        elif isinstance(part, WeightNormConv):
             part.weight_v.normal_()
             size = part.weight_v[..., 0].numel() * part.kernel / part.weight_v.shape[0]
             part.weight_g.copy_(part.weight_v.square().sum(dim=(0, 1), keepdim=True).sqrt() / size**0.5)

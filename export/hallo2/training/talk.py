@@ -34,7 +34,7 @@ from runtime.hallo2 import ddim
 
 _BEGINS, _FROM_NOTHING = 0.35, 0.08  # of the windows; the others go on from the frames before them
 _ANOTHER_PORTRAIT = 0.15  # of those: one of the clip's own frames, and not the calm one
-_NOBODY, _SILENT, _BOTH = 0.5, 0.05, 0.1
+_NOBODY, _SILENT, _BOTH, _NO_MOOD = 0.5, 0.05, 0.1, 0.15
 _PURE_NOISE = 0.6
 # What motion frames are spoilt with, in deviations of a latent, at most: noise, and an offset of all cells. Those of a
 # chain are made, and what is wrong in them would be copied from clip to clip; the portrait shows how it should be.
@@ -91,18 +91,26 @@ class TalkWindows:
         offset = rng.uniform(0, _SHIFTED) * rng.normal(size=(1, motion.shape[1], 1, 1))
         spoilt = motion + offset + rng.uniform(0, _NOISY) * rng.normal(size=motion.shape)
         unknown = rng.uniform() < _NOBODY if nobody is None else nobody
-        return self._told(i, window, portrait, spoilt, identity=0.0 if unknown else 1.0, sound=0.0 if silent else 1.0)
+        return self._told(
+            i,
+            window,
+            portrait,
+            spoilt,
+            identity=0.0 if unknown else 1.0,
+            sound=0.0 if silent else 1.0,
+            mood=0.0 if silent or rng.uniform() < _NO_MOOD else 1.0,
+        )
 
     def beginning(self, i: int, window: int = 0) -> Told:
         """What a window of a clip would be made from as the first of a video, of nobody's face numbers."""
         seen = self.seen(i)
         motion = np.repeat(seen.dropped_portrait, self.cut.motion_frames, axis=0)
-        return self._told(i, window, seen.portrait, motion, identity=0.0, sound=1.0)
+        return self._told(i, window, seen.portrait, motion, identity=0.0)
 
     def going_on(self, i: int, window: int, motion: Tensor) -> Told:
         """What a window would be made from behind these motion frames, latents (m, 4, h, w)."""
         frames = motion.cpu().numpy()
-        return self._told(i, window, self.seen(i).portrait, frames, identity=0.0, sound=1.0)
+        return self._told(i, window, self.seen(i).portrait, frames, identity=0.0)
 
     @torch.no_grad()
     def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +120,15 @@ class TalkWindows:
         return made_latents(self.talker, told, noise, steps=1)[-self.cut.motion_frames :].float().cpu().numpy()
 
     def _told(
-        self, i: int, window: int, portrait: np.ndarray, motion: np.ndarray, *, identity: float, sound: float
+        self,
+        i: int,
+        window: int,
+        portrait: np.ndarray,
+        motion: np.ndarray,
+        *,
+        identity: float,
+        sound: float = 1.0,
+        mood: float = 1.0,
     ) -> Told:
         clip = self.clip(i)
         return Told(
@@ -122,6 +138,7 @@ class TalkWindows:
             identity=identity * self.tensor(clip.identity)[None],
             face_region=self.tensor(clip.face_region).expand(1, 3, -1, -1),
             masks=self.masks(i),
+            mood=mood * self.tensor(clip.mood)[None],
         )
 
     def clip(self, i: int) -> TalkingClip:

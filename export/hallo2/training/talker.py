@@ -30,6 +30,7 @@ class Told:
     identity: Tensor  # (1, 512)
     face_region: Tensor  # (1, 3, H, W)
     masks: Sequence[Tensor]  # (3, L_i) for each level
+    mood: Tensor  # (1, moods): how much of each, zeros where it is dropped
 
 
 class Talker:
@@ -50,7 +51,7 @@ class Talker:
             keys.append(torch.stack([a.to_k(bank[i, :2]) for i, a in enumerate(seen)]))
             values.append(torch.stack([a.to_v(bank[i, :2]) for i, a in enumerate(seen)]))
         return Conditions(
-            image_tokens=image_tokens if both else image_tokens[1:],
+            image_tokens=self.denoiser.with_mood(image_tokens if both else image_tokens[1:], told.mood),
             audio_tokens=told.audio_tokens,
             face_features=self.locator(told.face_region)[0],
             masks=told.masks,

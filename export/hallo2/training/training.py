@@ -159,7 +159,7 @@ class Training:
         """Pocket's UNet with a plain answer, once a run: what is given to the last place belongs to it."""
         if not self.run.has_ended("plain"):
             modules = self._new(LEAVES["talk"])
-            windows = self._windows(modules, self._numbers())
+            windows = self._windows(modules, self._calm())
             some = range(min(_FITTED, len(windows.numbers)))
             told, targets = [windows.beginning(i) for i in some], [windows.target(i) for i in some]
             with_plain_answer(windows.talker, pocket_states(("unet",))["unet"], told, targets)
@@ -170,7 +170,7 @@ class Training:
         """What the last place of the plain answer is given of every clip, as long as it is to learn of it."""
         if self.run.has_ended("steady"):
             return
-        numbers = self._numbers()
+        numbers = self._calm()
         windows = self._windows(self._plain(), numbers)
         self.run.see("given", "plain", lambda n: given(windows, numbers.index(n)), numbers, tell)
 
@@ -180,7 +180,7 @@ class Training:
 
     def lips_phase(self) -> LipsPhase:
         """From the plain answer. Raises InputError where what it learns from is missing."""
-        numbers = self._numbers()
+        numbers = self._calm()
         items = self.run.seen("given", "plain", numbers)
         return LipsPhase("lips", self._windows(self._plain(), numbers), items, self.amounts.lips_steps)
 
@@ -188,7 +188,7 @@ class Training:
         """What the last place is given of some clips, where the net goes on from what it made."""
         if self.run.has_ended("steady"):
             return
-        numbers, vae = self._numbers(), cast(VAE, self._ended("vae")["vae"])
+        numbers, vae = self._calm(), cast(VAE, self._ended("vae")["vae"])
         windows = self._windows(self._plain("lips"), numbers)
         self.run.see(
             "rolled", "lips", lambda n: rolled(windows, numbers.index(n), vae), numbers[: self.amounts.rolled], tell
@@ -200,7 +200,7 @@ class Training:
 
     def steady_phase(self) -> LipsPhase:
         """From where the lips ended. Raises InputError where what it learns from is missing."""
-        numbers = self._numbers()[: self.amounts.rolled]
+        numbers = self._calm()[: self.amounts.rolled]
         items = [
             np.concatenate(both)
             for both in zip(
@@ -228,6 +228,10 @@ class Training:
 
     def _numbers(self) -> list[int]:
         return _some(self.clips.ready(), "clips")
+
+    def _calm(self) -> list[int]:
+        """Those whose mood is neutral: the last place is not told of any."""
+        return [number for number in self._numbers() if self.clips.is_calm(number)]
 
     def _plain(self, last: str | None = None) -> Modules:
         """The plain answer, to be trained; its last place as the phase `last` leaves it. InputError before that is."""

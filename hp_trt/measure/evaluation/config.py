@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -45,6 +45,7 @@ class EvaluateConfig:
     runtimes: tuple[RuntimeConfig, ...] = (RuntimeConfig(),)  # every bundle runs with each
     sampling: dict[str, Any] = field(default_factory=dict)  # overrides by name; None leaves the bundle's own
     networks: NetworkFiles = NetworkFiles()
+    moods: bool = False  # of speech: what moods do, instead of how good a clip without one is
     # Of the yardstick, measured beside the bundles where they are known; the regression is of speech alone.
     ends: tuple[End, ...] = ("still", "regression", "truth")
 
@@ -74,7 +75,11 @@ class EvaluateConfig:
         if self.protocol != "talk":
             if any(sync):
                 raise InputError("--sync-audio and --sync-video are for --protocol talk: no other has sound")
+            if self.moods:
+                raise InputError("--moods is for --protocol talk: no video's driver is told a mood")
             return
+        if self.moods and any(asdict(replace(self.networks, arcface=None)).values()):  # which is for the portrait too
+            raise InputError("--moods measures by our judge alone; leave networks of yours out")
         if self.pairs is not None:
             raise InputError(
                 "--pairs given; --protocol talk knows what a mouth should do of drawn people alone: give --seeds A:B"

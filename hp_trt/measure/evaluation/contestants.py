@@ -17,13 +17,15 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
-from hp_trt.hallo2.profiles import sampling_of
+from hp_trt.hallo2.profiles import sampling_of_bundle
+from hp_trt.hallo2.promises import knows_moods
 from hp_trt.interface.auto_family import settled
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
 from hp_trt.measure.evaluation.regression import fitted
 from hp_trt.measure.metrics import seams
 from hp_trt.media.pixels import crop_resized
+from hp_trt.media.portrait import Portrait
 from hp_trt.model import Driver
 from hp_trt.models import check_takes, find_model, profile_of
 from hp_trt.profiles import Profile
@@ -162,6 +164,33 @@ class BundleColumn:
 
             yield animate
 
+    @contextmanager
+    def in_moods(self) -> Iterator[Callable[[Pair, str], Sequence[np.ndarray]]]:
+        """What makes a clip of a pair in a mood. A portrait is encoded once for moods that follow each other."""
+        with Runtime(self.bundle, self.config) as runtime:
+            encoded: dict[str, Portrait] = {}
+
+            def speak(pair: Pair, mood: str) -> Sequence[np.ndarray]:
+                assert pair.sound is not None
+                if pair.name not in encoded:
+                    encoded.clear()
+                    encoded[pair.name] = runtime.portrait(pair.portrait, landmarks=pair.portrait_faces)
+                options = {**self.overrides, "mood": mood}
+                spoken = runtime.talk(encoded[pair.name], (pair.sound, SAMPLE_RATE), **options)
+                return [frame.crop for frame in spoken]
+
+            yield speak
+
+
+def check_moods(columns: Sequence[BundleColumn]) -> None:
+    """Raises InputError for a bundle whose weights know no moods."""
+    for column in columns:
+        if not knows_moods(column.bundle.manifest):
+            raise InputError(
+                f"{column.bundle.path} has weights that know no moods, and --moods measures what these do; give a "
+                "bundle of talk_pocket, or leave --moods out"
+            )
+
 
 def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     """Every bundle with every runtime. Raises BundleError, and InputError for bundles of different sizes."""
@@ -209,5 +238,5 @@ def _sampling(bundle: Bundle, profile: Profile, given: Mapping[str, Any]) -> Sam
     """As its model runs it. Raises InputError for an option that the model has not."""
     own = {name: value for name, value in given.items() if value is not None}
     if find_model(bundle).driver == "audio":
-        return sampling_of(bundle.manifest.sampling, replace(profile, sampling={**profile.sampling, **own}))
+        return sampling_of_bundle(bundle.manifest, replace(profile, sampling={**profile.sampling, **own}))
     return Sampling.from_manifest({**bundle.manifest.sampling, **profile.sampling}, **own)

@@ -25,6 +25,7 @@ from hp_trt.measure.evaluation.contestants import (
     Still,
     Truth,
     bundle_columns,
+    check_moods,
 )
 from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.drawn import DrawnPairs
@@ -32,6 +33,7 @@ from hp_trt.measure.evaluation.folders import FolderPairs
 from hp_trt.measure.evaluation.measure_clip import ClipMeasures, Measured
 from hp_trt.measure.evaluation.measure_talk import TalkMeasures
 from hp_trt.measure.evaluation.measures import TO_FIRST, Measure, chain_measures, measures
+from hp_trt.measure.evaluation.moods import DrawnInMoods, Speaker, asked, mood_columns
 from hp_trt.measure.evaluation.pairs import Pair, PairSource
 from hp_trt.measure.evaluation.report import FORMAT, SCHEMA, Column
 from hp_trt.measure.evaluation.spoken import SpokenPairs
@@ -58,12 +60,41 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
     """The report (`hp_trt.measure.evaluation.report`). Raises HpTrtError, where it can be before the long work."""
     _require_libraries()
     bundles = bundle_columns(config)
+    if config.moods:
+        return evaluate_moods(config, bundles, on_progress)
     course = spoken_course(config, bundles) if config.protocol == "talk" else driven_course(config, bundles)
     size = bundles[0].bundle.manifest.geometry["crop_px"]
     source, wanted = course.source, course.wanted
     columns = run_columns(
         [*course.ends, *bundles], source, course.measures, course.distributions, crop_px=size, on_progress=on_progress
     )
+    return {
+        **_head(config, source, size),
+        "measures": [_described(measure) for measure in wanted],
+        "columns": [column.to_json(wanted) for column in columns],
+        "notes": _notes(config, bundles, course.lmd_points),
+    }
+
+
+def evaluate_moods(config: EvaluateConfig, bundles: Sequence[BundleColumn], on_progress: Progress) -> dict[str, Any]:
+    """The report of what moods do (`hp_trt.measure.evaluation.moods`). Raises HpTrtError."""
+    assert config.seeds is not None
+    check_moods(bundles)
+    size = bundles[0].bundle.manifest.geometry["crop_px"]
+    source = SpokenPairs(parse_seeds(config.seeds), config.frames or SPOKEN_FRAMES)
+    speakers: list[Speaker] = [DrawnInMoods(source=source)] if "truth" in config.ends else []
+    read = Judge(threads=config.runtimes[0].threads).read
+    columns = mood_columns([*speakers, *bundles], source, read, crop_px=size, on_progress=on_progress)
+    return {
+        **_head(config, source, size),
+        "moods": asked(),
+        "columns": [column.to_json() for column in columns],
+        "notes": _notes(config, bundles, ""),
+    }
+
+
+def _head(config: EvaluateConfig, source: PairSource, size: int) -> dict[str, Any]:
+    """Of a report: what was asked, and of what."""
     return {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -73,9 +104,6 @@ def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, 
         "frames": source.frames,
         "size": size,
         "networks": {name: None if file is None else str(file) for name, file in asdict(config.networks).items()},
-        "measures": [_described(measure) for measure in wanted],
-        "columns": [column.to_json(wanted) for column in columns],
-        "notes": _notes(config, bundles, course.lmd_points),
     }
 
 

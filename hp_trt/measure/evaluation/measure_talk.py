@@ -84,15 +84,24 @@ def _of_mouth(drawn: Drawn, reading: Reading) -> dict[str, Value]:
         index = NAMES.index(name)
         track, truth = reading.parameters[:, index], drawn.parameters[:, index]
         found[f"{name}_error"] = float(np.abs(track - truth).mean() / RANGES[index])
-        if not truth.std() > _LEAST_STD[index]:
+        if (correlation := followed(name, drawn, reading)) is None:
             found |= dict.fromkeys((f"{name}_correlation", f"{name}_lag"), _STILL_SPEECH)
             continue
-        found[f"{name}_correlation"] = following.correlations(track[:, None], truth[:, None]).item()
+        found[f"{name}_correlation"] = correlation
         lag = best_lag(track, truth)
         found[f"{name}_lag"] = _STILL_FACE if lag is None else float(lag)
     lag_of_jaw = found["jaw_lag"]
     found["jaw_in_time"] = lag_of_jaw if isinstance(lag_of_jaw, Missing) else 100.0 * (lag_of_jaw == 0)
     return found
+
+
+def followed(name: str, drawn: Drawn, reading: Reading) -> float | None:
+    """How a parameter of the mouth follows what is said: its correlation; None where speech does not move it."""
+    index = NAMES.index(name)
+    track, truth = reading.parameters[:, index], drawn.parameters[:, index]
+    if not truth.std() > _LEAST_STD[index]:
+        return None
+    return following.correlations(track[:, None], truth[:, None]).item()
 
 
 def _of_chain(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engines.safe_output import check_outputs, safe_output
 from hp_trt.measure.drawing import check_can_draw
+from hp_trt.measure.evaluation.mood_table import show_moods
 from hp_trt.measure.evaluation.plot import draw_plot
 from hp_trt.measure.evaluation.table import show
 
@@ -26,7 +27,8 @@ def check_report(to_json: Path | None, to_plot: Path | None, inputs: Mapping[str
 
 def put_out(report: Mapping[str, Any], to_json: Path | None, to_plot: Path | None) -> None:
     """Print the table, and write what is asked for. Raises OutputError."""
-    show(report, Console(stderr=to_json == STDOUT, highlight=False))
+    print_out = show_moods if "moods" in report else show
+    print_out(report, Console(stderr=to_json == STDOUT, highlight=False))
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     if to_json == STDOUT:
         print(text, end="")

@@ -13,6 +13,8 @@
       parameters     of drawn clips: by name, the mean correlation over the clips whose driver moves it
     notes            [a line]
 
+Of `--moods` there are other keys in place of measures, metrics and parameters: `hp_trt.measure.evaluation.moods`.
+
 A number that is not there is null, and `why` says why; an infinite one is "inf".
 """
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+
 from hp_trt.faces.face import Face, FaceParts
 from hp_trt.measure.evaluation.drawn import PICTURE_PX, check_inside, known_faces, rivals, shown_frames
 from hp_trt.measure.evaluation.pairs import Crop, Drawn, KnownFaces, Pair
@@ -61,8 +63,14 @@ class SpokenPairs:
             sound=speech.samples[: self.frames * SAMPLES_PER_FRAME],
         )
 
-    def _clip(self, seed: int, speech: Speech) -> Clip:
-        states = talking(seed, speech.phonemes, self.frames)
+    def in_mood(self, pair: Pair, mood: str) -> list[np.ndarray]:
+        """The pair's own person who says it in a mood: N of (S, S, 3) uint8."""
+        seed, px = int(pair.name), len(pair.still)
+        crop = Crop(box=(0, 0, PICTURE_PX, PICTURE_PX), px=px)
+        return [crop.cut(picture) for picture in self._clip(seed, said(seed, self.frames), mood).frames()]
+
+    def _clip(self, seed: int, speech: Speech, mood: str = "neutral") -> Clip:
+        states = talking(seed, speech.phonemes, self.frames, mood=mood)
         return Clip(identity=Identity.random(seed), states=tuple(states), px=PICTURE_PX)
 
 

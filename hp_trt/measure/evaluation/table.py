@@ -44,6 +44,11 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         for why, names in whys.items():
             where = "" if len(names) == len(report["columns"]) else f" ({', '.join(names)})"
             yield f"{measure['title']}{where}: {why}"
+    yield from source_lines(report)
+
+
+def source_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What was compared, a fact a line."""
     source = report["source"]
     of = f"seeds {source['seeds'][0]}:{source['seeds'][1]}" if source["kind"] == "seeds" else source["folder"]
     yield f"{len(report['clips'])} clips of {report['frames']} frames, {of}, compared at {report['size']} px"

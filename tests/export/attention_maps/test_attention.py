@@ -8,13 +8,13 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from export.attention_maps.maps import LevelMap, Looked, lines
-from export.hallo2.attention import FROM_MOTION, FROM_PORTRAIT, READ, Watched, attention, watching
+from export.hallo2.attention import FROM_MOOD, FROM_MOTION, FROM_PORTRAIT, READ, Watched, attention, watching
 from export.hallo2.presets import PRESETS
 from export.hallo2.reference.chain import Options, run_chain
 from export.hallo2.reference.raced import configs_of
 from export.hallo2.reference.weights import load_networks
 from export.hallo2.weights import open_source
-from tests.export.hallo2.tiny import TINY_TALK
+from tests.export.hallo2.tiny import TINY_MOODS, TINY_TALK
 
 STEPS, CLIPS = 2, 2
 
@@ -30,19 +30,20 @@ def test_probabilities_are_those_that_diffusers_uses():
     torch.testing.assert_close(made, attend(x, context), atol=1e-5, rtol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def chain():
+@pytest.fixture(scope="module", params=[TINY_TALK, TINY_MOODS], ids=lambda preset: preset.name)
+def chain(request):
     """Networks of seconds, and what a chain of them is given."""
-    architecture = TINY_TALK.architecture
-    networks = load_networks(configs_of(architecture), open_source(architecture, None, preset="tiny_talk").state)
-    side, frames = TINY_TALK.size, TINY_TALK.frames
+    preset = request.param
+    architecture = preset.architecture
+    networks = load_networks(configs_of(architecture), open_source(architecture, None, preset=preset.name).state)
+    side, frames = preset.size, preset.frames
     torch.manual_seed(0)
     levels = len(networks.config.channels)
     masks = [torch.ones((side // 8 >> level) ** 2) for level in range(levels)]
     speech = architecture.audioproj
     options = Options(
         frames_per_clip=frames,
-        motion_frames=TINY_TALK.motion_frames,
+        motion_frames=preset.motion_frames,
         num_inference_steps=STEPS,
         bank_dtype="float32",
         size=side,
@@ -62,7 +63,7 @@ def chain():
                 fields=torch.rand(CLIPS, side, side),
             )
 
-    return networks, TINY_TALK, run
+    return networks, preset, run
 
 
 def test_every_level_is_seen_in_the_last_clip_alone_and_shares_are_shares(chain):
@@ -74,7 +75,9 @@ def test_every_level_is_seen_in_the_last_clip_alone_and_shares_are_shares(chain)
         places = sum(place.bank == level for place in networks.config.places)
         assert sums.spatial == places * STEPS and sums.temporal == 2 * places * STEPS
     maps = watched.maps()
-    assert {one.what for one in maps} == {READ, FROM_PORTRAIT, FROM_MOTION}
+    moods = {FROM_MOOD} if networks.config.moods else set()
+    assert {one.what for one in maps} == {READ, FROM_PORTRAIT, FROM_MOTION, *moods}
+    assert {one.even for one in maps if one.what == FROM_MOOD} <= {1 / 3}, "two tokens of the face, and the mood's"
     for one in maps:
         side = preset.size // 8 >> one.level
         assert one.values.shape == (side, side)

@@ -8,7 +8,7 @@ from PIL import Image
 from export.attention_maps.__main__ import app
 from hp_trt.console import run as run_app
 from hp_trt.sample import landmarks_beside, write_portrait
-from tests.export.hallo2.tiny import TINY_TALK, make_known
+from tests.export.hallo2.tiny import TINY_MOODS, TINY_TALK, make_known
 from tests.hp_trt.command_line import as_typed, empty, refused
 from tests.hp_trt.hallo2.sounds import tone, write_sound
 
@@ -26,8 +26,8 @@ def maps(monkeypatch, capfd, tmp_path):
         "out": folder / "m.png",
         "steps": 1,
     }
-    make_known(monkeypatch, TINY_TALK)
-    monkeypatch.setattr("export.attention_maps.__main__.TALKS", ("hallo2", "talk_pocket", "tiny_talk"))
+    make_known(monkeypatch, TINY_TALK, TINY_MOODS)
+    monkeypatch.setattr("export.attention_maps.__main__.TALKS", ("hallo2", "talk_pocket", "tiny_talk", "tiny_moods"))
 
     def run(*more, **given):
         words = {key: value for key, value in (good | given).items() if value is not None}
@@ -47,6 +47,15 @@ def test_speech_of_less_than_two_clips_shows_every_level(maps, tmp_path):
     assert "2 levels of tiny_talk" in ended.out and "from the motion frames: mean" in ended.out + ended.err
     with Image.open(maps.out) as picture:
         assert picture.width > 800 and picture.height > 500
+
+
+def test_what_is_read_from_a_mood_is_shown_of_a_net_that_knows_moods(maps, tmp_path):
+    speech = write_sound(tmp_path / "s.wav", tone(0.2, rate=16_000), 16_000)
+    ended = maps("--random-weights", "--mood=happy", audio=speech, preset="tiny_moods")
+    assert ended.code == 0, ended.err
+    assert "from the mood: mean" in ended.out + ended.err
+    refused(maps("--random-weights", "--mood=happy", audio=speech), "the weights of tiny_talk know no moods")
+    refused(maps("--random-weights", "--mood=odd", audio=speech, preset="tiny_moods"), "the mood 'odd' is none of")
 
 
 @pytest.mark.parametrize(

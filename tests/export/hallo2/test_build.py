@@ -11,6 +11,7 @@ from export.build_engines import main
 from export.hallo2.graphs import ORDER
 from export.hallo2.model import Hallo2
 from export.models import find_model
+from hp_trt.hallo2.promises import DENOISERS
 from runtime.hallo2.presets import HALF, MODEL
 from tests.export.hallo2.tiny import TINY_TALK, make_known
 from tests.hp_trt.command_line import as_typed
@@ -21,9 +22,13 @@ def known(monkeypatch):
     make_known(monkeypatch, TINY_TALK)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_whole_bundle_is_built_and_every_graph_compared_with_its_network(bundle_of, precision):
-    manifest = Bundle.open(bundle_of(preset="tiny_talk", precision=precision)).manifest
+@pytest.mark.parametrize(
+    ("preset", "precision"), [("tiny_talk", "fp32"), ("tiny_talk", "fp16"), ("tiny_moods", "fp16")]
+)
+def test_a_whole_bundle_is_built_and_every_graph_compared_with_its_network(bundle_of, preset, precision):
+    manifest = Bundle.open(bundle_of(preset=preset, precision=precision)).manifest
+    for name in DENOISERS:
+        assert manifest.graphs[name].spec.has_input("mood") == (preset == "tiny_moods")
     assert (manifest.model, tuple(manifest.graphs)) == (MODEL, ORDER)
     assert (manifest.size, manifest.frames) == ((32, 32), TINY_TALK.frames)
     assert manifest.geometry["motion_frames"] == TINY_TALK.motion_frames

@@ -127,6 +127,21 @@ def test_the_promise_is_the_bundles():
         assert kv.input(f"bank_{i}") == rows
 
 
+def test_a_net_that_knows_moods_is_told_of_one_before_the_weights_of_the_halves():
+    config = replace(CONFIG, moods=6)
+    sizes = {"latent": (4, 8), "frames": 3, "motion_frames": 2, "audio_tokens": 5, "image_tokens": 3}
+    plain, promised = (denoiser_graphs(CONFIG, net, **sizes, half=True) for net in (CONFIG, config))
+    for name in NAMES:
+        names = [tensor.name for tensor in plain[name].spec.inputs]
+        if "denoiser" in name:
+            names.insert(names.index("motion_scale") + 1, "mood")
+            mood = promised[name].spec.input("mood")
+            assert (mood.dims, mood.dtype) == ((1, 6), "float32")
+            example = promised[name].example({})["mood"]
+            assert example.min() >= 0 and example.max() <= 1
+        assert [tensor.name for tensor in promised[name].spec.inputs] == names
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [

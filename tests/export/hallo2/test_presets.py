@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from export.hallo2 import presets
 from export.hallo2.architecture import NETWORKS, PREFIXES
 from export.hallo2.presets import HALLO2, PRESETS, TALK_POCKET
 from export.weights.checkpoints import module_shapes
-from runtime.hallo2.presets import AUDIO_WINDOW
+from runtime.hallo2.presets import AUDIO_WINDOW, MOODS
 from tests.golden_cases import HALLO2_MANIFESTS
 
 PUBLISHED = json.loads((HALLO2_MANIFESTS / "_summary.json").read_text())
@@ -40,10 +41,11 @@ def test_the_full_size_networks_are_the_published_ones_key_by_key(network):
 
 
 def test_the_narrow_preset_is_as_deep_as_the_published_one():
-    """The same keys, but for the shortcuts of blocks that do not change their width, and the layers of speech."""
+    """The same keys, but for the shortcuts of blocks that do not change their width, the layers of speech, and the
+    tokens of moods, which are not published."""
     for network in set(NETWORKS) - {"speech_encoder"}:
         full, narrow = (set(module_shapes(p.architecture.build(network))) for p in (HALLO2, TALK_POCKET))
-        assert all("conv_shortcut" in key for key in full ^ narrow), network
+        assert all("conv_shortcut" in key or key == "mood_tokens" for key in full ^ narrow), network
 
 
 def test_the_narrow_networks_have_as_many_parameters_as_is_written():
@@ -57,7 +59,8 @@ def test_the_narrow_networks_have_as_many_parameters_as_is_written():
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 def test_the_networks_of_a_preset_fit_each_other(preset):
     a = preset.architecture
-    assert a.reference_unet == a.denoising_unet
+    assert a.reference_unet == replace(a.denoising_unet, moods=0)
+    assert a.denoising_unet.moods in (0, len(MOODS))
     unet, speech = a.denoising_unet, a.speech_encoder
     assert unet.image_token_dim == a.imageproj.width and unet.audio_token_dim == a.audioproj.width
     assert (a.audioproj.layers, a.audioproj.channels) == (speech.layers, speech.hidden)

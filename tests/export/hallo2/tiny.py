@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from export import models
@@ -16,6 +18,7 @@ from export.hallo2.networks.config import (
     UNetConfig,
 )
 from export.hallo2.presets import Preset
+from runtime.hallo2.presets import MOODS
 
 _UNET = UNetConfig(
     channels=(32, 64),
@@ -43,6 +46,13 @@ TINY_TALK = Preset(
     frames=3,
     motion_frames=1,
     sampling={"steps": 2},
+)
+
+# The same, and it knows moods, as talk_pocket does.
+TINY_MOODS = replace(
+    TINY_TALK,
+    name="tiny_moods",
+    architecture=replace(TINY_TALK.architecture, denoising_unet=replace(_UNET, moods=len(MOODS))),
 )
 
 

@@ -105,6 +105,28 @@ def test_the_same_seed_gives_the_same_file_and_guidance_1_another(talk):
     assert files[0] == files[1] and len(set(files)) == 3
 
 
+def test_a_mood_makes_another_video_and_neutral_is_none(talk, moods_bundle):
+    moods = {"a": None, "b": "neutral", "c": "happy", "d": "Cheerful", "e": "happy:.5"}
+    for name, mood in moods.items():
+        ended = talk(mood=mood, bundle=moods_bundle, out=talk.folder / f"{name}.mp4")
+        assert ended.code == 0, ended.err
+    files = {name: (talk.folder / f"{name}.mp4").read_bytes() for name in moods}
+    assert files["a"] == files["b"] and files["c"] == files["d"] and len(set(files.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("mood", "says"),
+    [
+        ("hungry", "is none of neutral, happy, sad, angry, surprised, sleepy: a text is not understood, it is matched"),
+        ("", "the mood '' is none of neutral"),
+        ("happy:2", "needs behind its colon one number of 0 to 1"),
+    ],
+)
+def test_a_mood_that_is_none_is_refused_with_those_that_there_are(talk, moods_bundle, mood, says):
+    refused(talk(f"--mood={mood}", bundle=moods_bundle), says)
+    assert empty(talk.folder)
+
+
 def without_samples(path: Path) -> None:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
@@ -162,8 +184,9 @@ def test_what_moves_a_portrait_is_one_of_two_and_the_bundle_says_which(talk, sma
     refused(talk(audio=None), "moved by one of two, got neither")
     refused(talk(**moving), "is for hallo2", "by speech (audio), not by a driving video")
     refused(talk(bundle=small_bundle), "is for hunyuanportrait", "--preset talk_pocket --random-weights")
-    of_speech = ("--guidance=2", "--vocals=x.onnx", "--released-plan")
-    refused(talk(*of_speech, bundle=small_bundle, **moving), "--guidance, --vocals, --released-plan go with --audio")
+    of_speech = ("--guidance=2", "--mood=sad", "--vocals=x.onnx", "--released-plan")
+    stray = "--guidance, --mood, --vocals, --released-plan go with --audio"
+    refused(talk(*of_speech, bundle=small_bundle, **moving), stray)
     assert empty(talk.folder)
 
 
@@ -214,6 +237,16 @@ def test_an_interrupted_run_is_kept_and_gone_on_with_to_the_very_same_file(talk,
     assert len(made) == 2  # of the third clip, which has two frames
     assert talk.out.read_bytes() == (talk.folder / "whole.mp4").read_bytes()
     assert not kept.exists()
+
+
+def test_a_run_in_another_mood_is_not_gone_on_with(talk, moods_bundle, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=4)
+        refused(talk("--mood=happy", bundle=moods_bundle), "interrupted", code=130)
+    refused(talk("--mood=sad", "--resume", bundle=moods_bundle), "sampling.mood was 'happy', is 'sad'")
+    refused(talk("--resume", bundle=moods_bundle), "sampling.mood is missing now")
+    ended = talk("--mood=happy", "--resume", bundle=moods_bundle)
+    assert ended.code == 0, ended.err
 
 
 def test_who_restarts_begins_anew_and_where_nothing_was_made_nothing_is_kept(talk, monkeypatch):

@@ -102,6 +102,8 @@ def test_speech_may_come_from_standard_input(live, tmp_path, monkeypatch):
         ({"audio": "mic:77"}, "the microphone mic:77 is not there"),
         ({"audio": "a.wav", "driving_landmarks": "l.json"}, "--driving-landmarks are of a driving video"),
         ({"audio": "a.wav", "bundle": "shipped:pocket"}, "moves them by speech (audio) alone; give --driving SOURCE"),
+        ({"driving": "d.mp4", "mood": "happy"}, "--mood goes with --audio, got --driving; leave it out"),
+        ({"audio": "/none/a.wav", "mood": "happy"}, "these weights know no moods"),
         ({"audio": "a.wav", "profile": "exact"}, "the profile exact is for whole clips"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -109,6 +111,16 @@ def test_speech_may_come_from_standard_input(live, tmp_path, monkeypatch):
 def test_what_cannot_be_is_told_in_a_line_and_leaves_nothing(live, given, says):
     refused(live(**given), says)
     assert empty(live.folder)
+
+
+def test_a_mood_is_heard_of_before_the_source_is_opened_and_makes_another_video(live, moods_bundle, tmp_path):
+    refused(live(audio="/none/a.wav", mood="hungry", bundle=moods_bundle), "the mood 'hungry' is none of neutral")
+    audio = click(tmp_path / "a.wav", seconds=0.3, at_s=0.1)
+    for name, mood in (("a", "neutral"), ("b", "sleepy"), ("c", "tired")):
+        ended = live(audio=audio, mood=mood, bundle=moods_bundle, out=live.folder / f"{name}.mp4")
+        assert ended.code == 0, ended.err
+    made = [(live.folder / f"{name}.mp4").read_bytes() for name in "abc"]
+    assert made[0] != made[1] == made[2]
 
 
 def test_a_video_without_sound_and_a_file_without_samples_leave_nothing(live, tmp_path):

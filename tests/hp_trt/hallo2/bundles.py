@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from engines.manifest import GraphRecord
 from engines.spec import DimRange, NetworkSpec, TensorSpec
-from hp_trt.hallo2.promises import dtype_of, graphs
+from hp_trt.hallo2.promises import Tensors, dtype_of, graphs
 from tests.engines.bundles import key_of, manifest_of
 
 SIDE_PX, FRAMES, MOTION_FRAMES = 64, 5, 3
@@ -32,10 +32,15 @@ SIZES = {
 
 
 def good(
-    *, levels: int = 3, names: Iterable[str] | None = None, precision: Literal["fp32", "fp16"] = "fp32"
+    *,
+    levels: int = 3,
+    moods: bool = False,
+    names: Iterable[str] | None = None,
+    precision: Literal["fp32", "fp16"] = "fp32",
 ) -> dict[str, Any]:
     """The JSON of a manifest with `levels` of attention that fits; `names`: of these graphs alone."""
-    records = [_record(name, levels, precision) for name in (graphs(levels) if names is None else names)]
+    promises = graphs(levels, moods=moods)
+    records = [_record(name, promises[name], levels, precision) for name in (promises if names is None else names)]
     manifest = replace(
         manifest_of(*records, preset="talk_pocket"),
         model="hallo2",
@@ -49,12 +54,12 @@ def good(
     return made
 
 
-def _record(name: str, levels: int, precision: str) -> GraphRecord:
+def _record(name: str, promise: tuple[Tensors, Tensors], levels: int, precision: str) -> GraphRecord:
     key = key_of(name.encode())
     record = GraphRecord(
         name=name,
         key=key,
-        spec=_promise(name, levels, precision),
+        spec=_promise(name, promise, levels, precision),
         precision=precision,
         structure=key,
         flops={"call": 1000},
@@ -63,12 +68,12 @@ def _record(name: str, levels: int, precision: str) -> GraphRecord:
     return GraphRecord.from_json(record.to_json() | {"files": files})
 
 
-def _promise(name: str, levels: int, precision: str) -> NetworkSpec:
+def _promise(name: str, promise: tuple[Tensors, Tensors], levels: int, precision: str) -> NetworkSpec:
     sizes: dict[str, int] = {**SIZES}
     for i in range(levels):
         sizes |= {f"cells {i}": (SIDE_PX // 8 >> i) ** 2, f"channels {i}": 32 * (i + 1), f"places {i}": 5 - i}
     sides = []
-    for tensors in graphs(levels)[name]:
+    for tensors in promise:
         found = []
         for tensor, dims in tensors.items():
             shape = tuple(

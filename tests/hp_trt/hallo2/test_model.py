@@ -19,6 +19,7 @@ from hp_trt.hallo2.profiles import PROFILES
 from hp_trt.hallo2.work import profile_work
 from hp_trt.model import SamplingOptions
 from hp_trt.sample import landmarks_beside
+from runtime.hallo2.presets import MOODS
 from runtime.hallo2.sampling import Sampling
 from tests.fakes import FakeBackend
 from tests.hp_trt.live.fake_stream import portrait
@@ -40,7 +41,8 @@ def model_of(bundle, **sampling) -> Hallo2:
 
 def test_every_sampling_option_is_a_keyword_with_its_own_type():
     own, typed = get_type_hints(Sampling), get_type_hints(SamplingOptions)
-    of_a_call = {field.name for field in fields(Sampling)} - {"scaling_factor"}  # which is the weights' own
+    # The scale is the weights' own, and a mood is given in words.
+    of_a_call = {field.name for field in fields(Sampling)} - {"scaling_factor", "mood_weights"}
     assert of_a_call | {"mood"} == Hallo2.options <= set(typed)
     assert {
         name: hint for name, hint in own.items() if name in of_a_call and typed[name] not in (hint, hint | None)
@@ -94,6 +96,25 @@ def test_a_runtime_opens_the_half_that_its_guidance_needs_and_the_other_when_a_c
         one, both = (next(runtime.talk(who, sound, guidance=guidance)).crop for guidance in (1, 2))
         assert "talk_denoiser" in runtime.graphs.sessions
     assert (one != both).any()
+
+
+def test_a_portrait_is_encoded_once_and_speaks_in_many_moods(moods_bundle, sample):
+    with Runtime(moods_bundle, ONE_THREAD) as runtime:
+        who = runtime.portrait(sample[0], landmarks=landmarks_beside(sample[0]))
+        sound = np.zeros(640, np.float32), 16_000
+
+        def crop(**options) -> np.ndarray:
+            return next(runtime.talk(who, sound, steps=1, **options)).crop
+
+        plain, moods = crop(), {mood: crop(mood=mood) for mood in MOODS}
+        np.testing.assert_array_equal(moods["neutral"], plain)
+        assert len({crop.tobytes() for crop in moods.values()}) == len(MOODS)
+        np.testing.assert_array_equal(crop(mood="joyful"), moods["happy"])
+        np.testing.assert_array_equal(crop(mood="happy:0"), plain)
+        halves = crop(mood="happy:0.5"), crop(mood="happy:0.5", guidance=1)
+        assert (halves[0] != moods["happy"]).any() and (halves[0] != plain).any() and (halves[1] != halves[0]).any()
+        with pytest.raises(InputError, match="the mood 'hungry' is none of neutral, happy"):
+            crop(mood="hungry")
 
 
 def test_a_bundle_that_is_silent_of_its_latents_scale_has_the_published_one(bundle, sample, monkeypatch):

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from engines.errors import InputError
-from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of
+from engines.manifest import Manifest
+from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of, sampling_of_bundle
 from hp_trt.hallo2.promises import graphs
 from runtime.hallo2.sampling import Sampling
+from tests.hp_trt.hallo2.bundles import good
 
 EXACT = PROFILES.find("exact")
 
@@ -82,3 +84,20 @@ def test_a_mood_is_no_option_of_these_weights():
     with pytest.raises(InputError, match=r"these weights know no moods: .*; leave the mood out"):
         sampling_of({}, replace(EXACT, sampling={"mood": "happy"}))
     assert sampling_of({}, replace(EXACT, sampling={"mood": None})) == Sampling()
+
+
+def test_a_mood_is_its_weights_where_the_weights_of_a_bundle_know_any():
+    made = sampling_of({"steps": 4}, replace(EXACT, sampling={"mood": "sad:0.25"}), moods=True)
+    assert made == Sampling(steps=4, mood_weights=(0.75, 0, 0.25, 0, 0, 0))
+    assert sampling_of({}, EXACT, moods=True).mood_weights is None
+    assert sampling_of({}, replace(EXACT, sampling=vars(Sampling(steps=4)))).steps == 4  # where all are none
+    for moods in (True, False):
+        with pytest.raises(InputError, match="there is no sampling option mood_weights; did you mean mood"):
+            sampling_of({}, replace(EXACT, sampling={"mood_weights": (1, 0, 0, 0, 0, 0)}), moods=moods)
+
+
+def test_whether_weights_know_moods_is_read_from_the_denoisers():
+    happy = replace(EXACT, sampling={"mood": "happy"})
+    assert sampling_of_bundle(Manifest.from_json(good(moods=True)), happy).mood_weights == (0, 1, 0, 0, 0, 0)
+    with pytest.raises(InputError, match="these weights know no moods"):
+        sampling_of_bundle(Manifest.from_json(good()), happy)

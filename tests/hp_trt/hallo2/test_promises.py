@@ -10,7 +10,7 @@ from hypothesis import given
 from engines.bundle import Bundle
 from engines.errors import BundleError
 from engines.manifest import Manifest
-from hp_trt.hallo2.promises import check_bundle, levels_of
+from hp_trt.hallo2.promises import check_bundle, knows_moods, levels_of
 from tests.hostile import fuzz, refused_or_right, spoiled
 from tests.hp_trt.hallo2.bundles import good
 
@@ -51,6 +51,28 @@ def test_a_bundle_whose_numbers_fit_passes_whatever_its_number_of_levels(levels)
 
 def test_a_bundle_in_half_has_tokens_and_banks_in_half():
     check_bundle(bundle_of(good(precision="fp16")))
+
+
+@pytest.mark.parametrize("moods", [True, False])
+def test_both_denoisers_are_told_of_a_mood_or_none_is(moods):
+    check_bundle(bundle_of(good(moods=moods)))
+    assert knows_moods(bundle_of(good(moods=moods)).manifest) == moods
+    assert not knows_moods(bundle_of(good(moods=moods, names=["stitch"])).manifest)
+    mixed, other = good(moods=moods), good(moods=not moods)
+    mixed["graphs"]["talk_denoiser_one"] = other["graphs"]["talk_denoiser_one"]
+    with pytest.raises(BundleError, match=r"talk_denoiser(_one)? has the inputs .*, needed are .*mood"):
+        check_bundle(bundle_of(mixed))
+
+
+@pytest.mark.parametrize("dims", [[1, 5], [1, 7], [6], [2, 6], [1, "n"]])
+def test_as_many_moods_are_told_as_there_are_labels(dims):
+    data = good(moods=True)
+    inputs = data["graphs"]["talk_denoiser"]["spec"]["inputs"]
+    next(tensor for tensor in inputs if tensor["name"] == "mood")["dims"] = dims
+    if "n" in dims:
+        data["graphs"]["talk_denoiser"]["spec"]["ranges"]["n"] = [1, 2, 8]
+    with pytest.raises(BundleError, match=r"talk_denoiser has mood of .*, needed is \(1, 6\)"):
+        check_bundle(bundle_of(data))
 
 
 @pytest.mark.parametrize("name", ["talk_denoiser", "talk_denoiser_one", "reference", "bank_kv"])

@@ -149,6 +149,27 @@ def test_nothing_that_drives_is_refused_where_it_is_pushed(runtime, portrait):
             session.push(speech(1))
 
 
+def test_a_session_speaks_in_the_mood_that_it_was_begun_with(moods_bundle, drawn):
+    wave = speech(CLIP)
+
+    def frames(**options) -> np.ndarray:
+        with moods.live(who, queue_in=20, queue_out=20, **options) as session:
+            return np.stack([frame.crop for frame in shown(session, wave, cut=len(wave))])
+
+    with Runtime(moods_bundle) as moods:
+        who = moods.portrait(drawn[0], landmarks=drawn[1])
+        plain = frames()
+        np.testing.assert_array_equal(frames(mood="neutral"), plain)
+        assert (frames(mood="angry") != plain).any()
+        with pytest.raises(InputError, match="needs behind its colon one number of 0 to 1"):
+            moods.live(who, mood="angry:2")
+
+
+def test_a_mood_is_refused_live_too_where_the_weights_know_none(runtime, portrait):
+    with pytest.raises(InputError, match="these weights know no moods"):
+        runtime.live(portrait, mood="happy")
+
+
 class Mirrored:
     """The landmarks of a drawn picture, for its mirror image."""
 

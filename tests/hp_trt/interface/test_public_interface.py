@@ -161,7 +161,7 @@ def test_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
 def test_live_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
     portrait = runtime.portrait(drawn.images[0], landmarks=drawn.faces)
     right = {"portrait": portrait, "profile": live_profile, "policy": "block", "queue_in": None, "queue_out": None}
-    right |= {"landmarks": drawn.faces, "seed": None, "stages": None}
+    right |= {"landmarks": drawn.faces, "seed": None, "mood": None, "stages": None}
     assert not wrong(lambda **options: runtime.live(**options).abort(), right)
     with runtime.live(**right) as session:
         assert not wrong(session.push, {"item": drawn.images[0], "pts_s": None}, PICTURES)

@@ -41,6 +41,7 @@ def test_facts_are_json_and_those_of_the_same_frames_are_the_same():
         {"audio": (SOUND[0][:, None], 16_000)},
         {"steps": 4},
         {"seed": 2},
+        {"mood": "happy"},
         {"released_plan": True},
         {"who": replace(portrait(3), key="another")},
     ],

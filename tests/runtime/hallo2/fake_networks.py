@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from runtime.hallo2.presets import MOODS
 from tests.fakes import FakeBackend, FakeSession, decoded, decoder_spec, spec
 
 H = W = 16
@@ -72,6 +73,11 @@ def half(x, embedding, image_tokens, motion, conditions=None):
     return v + 0.4 * face.mean(0) + (0.3 * sound + 0.2 * looked).reshape(frames, 1, 1, 1)
 
 
+def felt(mood):
+    """What a mood (1, moods) adds to the conditional half's v."""
+    return 0.2 * float(mood[0] @ np.arange(1, 1 + len(MOODS)))
+
+
 def decode(latents):
     """(chunk, 3, H, W), each frame by itself; some values are beyond [-1, 1]."""
     return (1.2 * np.tanh(latents[:, :3] + latents[:, 3:])).repeat(8, axis=2).repeat(8, axis=3)
@@ -84,6 +90,7 @@ def fake_sessions(
     motion_frames: int,
     token_dtype: str = "float32",
     both: bool = True,
+    moods: bool = False,
     most_chunk: int = 8,
 ) -> dict[str, FakeSession]:
     """The graphs by what the loop calls them, named and shaped as in a bundle."""
@@ -107,7 +114,15 @@ def fake_sessions(
         return to(token_dtype, **keys, **{f"value_{i}": value for i, (_, value) in enumerate(made)})
 
     def run_denoiser(
-        latents, step_embedding, image_tokens, audio_tokens, face_features, motion_scale, row_weights=None, **kept
+        latents,
+        step_embedding,
+        image_tokens,
+        audio_tokens,
+        face_features,
+        motion_scale,
+        mood=None,
+        row_weights=None,
+        **kept,
     ):
         kept = {name: array.astype("f4") for name, array in kept.items()}
         motion = [kept[f"motion_{i}"].swapaxes(0, 1) for i in banks]
@@ -117,6 +132,8 @@ def fake_sessions(
         conditions = (audio_tokens.astype("f4"), face_features, masks, motion_scale, keys, values)
         tokens = image_tokens.astype("f4")
         v = half(latents, step_embedding, tokens[1], [bank[-m:] for bank in motion], conditions)
+        if mood is not None:
+            v = v + felt(mood)
         if row_weights is not None:
             v = (
                 row_weights[0] * half(latents, step_embedding, tokens[0], [bank[:m] for bank in motion])
@@ -145,6 +162,7 @@ def fake_sessions(
         **kept,
         **{f"motion_{i}": (n, rows, cells, c) for i, (n, cells, c) in enumerate(BANKS)},
         "motion_scale": (3,),
+        **({"mood": (1, len(MOODS))} if moods else {}),
         **({"row_weights": (2,)} if both else {}),
     }
     stitch = {

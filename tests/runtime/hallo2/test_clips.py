@@ -12,6 +12,7 @@ import pytest
 from engines.errors import BundleError, InputError, NonFiniteError
 from runtime.hallo2.clips import ChainState, chain
 from runtime.hallo2.conditions import encode_conditions
+from runtime.hallo2.presets import NEUTRAL
 from runtime.hallo2.random_stream import TorchStream
 from runtime.hallo2.sampling import Sampling
 from runtime.stages import Stages
@@ -21,7 +22,7 @@ from tests.runtime.hallo2 import fake_networks as fake
 SAMPLING = Sampling(steps=3, motion_weights=(1.0, 0.5, 2.0), decode_chunk=2)
 
 
-def released(portrait, speech, s, *, m, clips):
+def released(portrait, speech, s, *, m, clips, moods=False):
     """SPEC 8 as it stands, in float64, with the numbers of the stream: yields each clip's frames, and the motion frames
     that it leaves."""
     frames = len(speech[0])
@@ -52,6 +53,8 @@ def released(portrait, speech, s, *, m, clips):
             embedding = fake.embed(np.array([t], float))
             v_u = fake.half(x, embedding, tokens[0], of_halves[0])
             v_c = fake.half(x, embedding, tokens[1], of_halves[1], conditions)
+            if moods:
+                v_c = v_c + fake.felt(np.array([s.mood_weights or NEUTRAL]))
             v = v_u + s.guidance * (v_c - v_u)
             clean = np.sqrt(before) * x - np.sqrt(1 - before) * v
             noise = np.sqrt(before) * v + np.sqrt(1 - before) * x
@@ -67,10 +70,23 @@ def encoded(backend, sessions, portrait, s):
     )
 
 
-def begin(s=SAMPLING, *, frames=4, m=2, clips=3, both=True, token_dtype="float32", backend=None, first=0, **options):
+def begin(
+    s=SAMPLING,
+    *,
+    frames=4,
+    m=2,
+    clips=3,
+    both=True,
+    moods=False,
+    token_dtype="float32",
+    backend=None,
+    first=0,
+    **options,
+):
     """The chain over fakes: its clips as they come, and the sessions."""
     backend = backend or FakeBackend()
-    sessions = fake.fake_sessions(backend, frames=frames, motion_frames=m, both=both, token_dtype=token_dtype)
+    kinds = {"both": both, "moods": moods, "token_dtype": token_dtype}
+    sessions = fake.fake_sessions(backend, frames=frames, motion_frames=m, **kinds)
     conditions = encoded(backend, sessions, fake.fake_portrait(), s)
     speech = fake.fake_speech(clips, frames, token_dtype=token_dtype)[first:]
     tokens = [backend.upload(clip) for clip in speech]
@@ -82,6 +98,19 @@ def frames_of(made):
     return [np.stack([frame.copy() for frame in clip.frames]) for clip in made]
 
 
+def same(ours, plain):
+    """The chain's clips are those that `released` makes: motion frames to rounding, and pixels but where rounding takes
+    a value across a level."""
+    for made, (frames, motion) in zip(ours, plain, strict=True):
+        # float32, and frames that go round three times
+        assert np.abs(made.after.motion - motion).max() <= 1e-5, f"clip {made.clip}"
+        levels = (np.clip(frames / 2 + 0.5, 0, 1) * 255).transpose(0, 2, 3, 1)
+        pixels = np.stack(list(made.frames))
+        assert pixels.dtype == np.uint8
+        near = [(levels + off).astype(np.uint8) == pixels for off in (-2e-3, 2e-3)]
+        assert (near[0] | near[1]).all(), f"clip {made.clip}"
+
+
 @pytest.mark.parametrize(
     ("frames", "m", "both"),
     [(4, 2, True), (5, 2, True), (4, 1, True), (5, 3, True), (3, 4, True), (1, 2, True), (4, 2, False), (5, 3, False)],
@@ -90,15 +119,7 @@ def test_the_chain_is_the_released_program(frames, m, both):
     """Odd and even m give the rows other tokens, odd and even F the frames other references; m may be above F."""
     s = SAMPLING if both else Sampling(steps=3, guidance=1)
     ours = begin(s, frames=frames, m=m, both=both)[0]
-    plain = released(fake.fake_portrait(), fake.fake_speech(3, frames), s, m=m, clips=3)
-    for made, (decoded, motion) in zip(ours, plain, strict=True):
-        # float32, and frames that go round three times; a level that this takes one of them across is another pixel
-        assert np.abs(made.after.motion - motion).max() <= 1e-5, f"clip {made.clip}"
-        levels = (np.clip(decoded / 2 + 0.5, 0, 1) * 255).transpose(0, 2, 3, 1)
-        pixels = np.stack(list(made.frames))
-        assert pixels.dtype == np.uint8
-        near = [(levels + off).astype(np.uint8) == pixels for off in (-2e-3, 2e-3)]
-        assert (near[0] | near[1]).all(), f"clip {made.clip}"
+    same(ours, released(fake.fake_portrait(), fake.fake_speech(3, frames), s, m=m, clips=3))
 
 
 def test_guidance_1_is_the_conditional_half_with_either_denoiser():
@@ -117,6 +138,19 @@ def test_the_conditional_half_alone_runs_half_of_the_reference_rows():
 def test_the_conditional_half_alone_has_no_other_guidance():
     with pytest.raises(BundleError, match=r"talk_denoiser_one runs the conditional half alone.* asked for 3.5"):
         begin(both=False)
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("mood", [None, (0.25, 0, 0.75, 0, 0, 0), (0, 0, 0, 0, 0, 0)])
+def test_a_mood_is_told_the_conditional_half_alone_and_none_is_neutral(mood, both):
+    s = Sampling(steps=3, guidance=2 if both else 1, mood_weights=mood)
+    ours = begin(s, both=both, moods=True)[0]
+    same(ours, released(fake.fake_portrait(), fake.fake_speech(3, 4), s, m=2, clips=3, moods=True))
+
+
+def test_a_denoiser_that_knows_no_moods_is_asked_for_none():
+    with pytest.raises(BundleError, match=r"talk_denoiser knows no moods, asked for 0, 1, 0, 0, 0, 0; ask for none"):
+        begin(Sampling(mood_weights=(0, 1, 0, 0, 0, 0)))
 
 
 def test_what_a_video_keeps_is_made_once():

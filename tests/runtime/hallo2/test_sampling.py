@@ -12,7 +12,7 @@ from runtime.hallo2.sampling import Sampling
 def test_the_defaults_are_the_released_ones():
     s = Sampling()
     assert (s.steps, s.guidance, s.motion_weights, s.mask_rate, s.seed) == (40, 3.5, (1.0, 1.0, 1.0), 0.25, 42)
-    assert (s.decode_chunk, s.scaling_factor) == (8, 0.18215)
+    assert (s.decode_chunk, s.scaling_factor, s.mood_weights) == (8, 0.18215, None)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,11 @@ def test_the_defaults_are_the_released_ones():
         ({"seed": -1}, "seed needs a whole number of at least 0, got -1"),
         ({"seed": 2**32}, "seed can be at most 4294967295, got 4294967296; the generator, MT19937, is seeded with one"),
         ({"decode_chunk": 0}, "decode_chunk needs a whole number of at least 1"),
+        ({"mood_weights": 1.0}, "mood_weights needs 6 numbers, of neutral, happy, .*, sleepy, got 1.0"),
+        ({"mood_weights": (1, 0, 0)}, r"mood_weights needs 6 numbers, .*, got \(1, 0, 0\)"),
+        ({"mood_weights": (1, 0, 0, 0, 0, float("nan"))}, "mood_weights needs 6 numbers"),
+        ({"mood_weights": (0, 0, 0, 0, 0, 1.5)}, "mood_weights can be 0 to 1 each"),
+        ({"mood_weights": [1, 0, 0, 0, 0, -0.1]}, "mood_weights can be 0 to 1 each"),
         ({"scaling_factor": 0}, "scaling_factor must be 1e-06 to 1e.06, got 0"),
     ],
 )
@@ -55,8 +60,8 @@ def test_a_bundle_gives_the_defaults_and_the_caller_overrides_them():
 
 
 def test_numbers_of_numpy_become_pythons():
-    s = Sampling(steps=np.int64(4), guidance=np.float32(2))
-    assert (type(s.steps), type(s.guidance)) == (int, float)
+    s = Sampling(steps=np.int64(4), guidance=np.float32(2), mood_weights=[np.float32(1), 0, 0, 0, 0, 0])
+    assert (type(s.steps), type(s.guidance), type(s.mood_weights[0])) == (int, float, float)
 
 
 @pytest.mark.parametrize(("name", "near"), [("step", "steps"), ("guidence", "guidance"), ("mask", "mask_rate")])

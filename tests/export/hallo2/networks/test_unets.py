@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -29,6 +29,9 @@ CONFIGS = {
     "two levels, one head": UNetConfig(
         channels=(32, 64), heads=1, layers_per_block=1, image_token_dim=24, audio_token_dim=20, groups=8, motion_heads=4
     ),
+    "two levels, three moods": UNetConfig(
+        channels=(32, 32), heads=2, layers_per_block=1, image_token_dim=16, audio_token_dim=12, groups=8, moods=3
+    ),
     "three levels, uneven": UNetConfig(
         channels=(64, 32, 96), heads=4, image_token_dim=16, audio_token_dim=12, groups=16, motion_heads=2
     ),
@@ -46,6 +49,7 @@ class Given:
     face_features: Tensor  # (C_0, h, w)
     masks: list[Tensor]  # (3, L_i)
     motion_scale: Tensor
+    mood: Tensor  # (1, moods)
     banks: dict[str, Tensor]  # place -> (2(1+m), L, C)
     motion_frames: int
 
@@ -66,6 +70,7 @@ class Given:
             face_features=normal(config.channels[0], *cells),
             masks=[normal(3, of_bank(bank)).abs() for bank in range(config.top + 1)],
             motion_scale=normal(3),
+            mood=normal(1, config.moods),
             banks={p.name: normal(2 * (1 + motion_frames), of_bank(p.bank), p.channels) for p in config.places},
             motion_frames=motion_frames,
         )
@@ -87,6 +92,7 @@ class Given:
             *BankKV(unet)(*self.stacked(config, portraits)),
             *self.stacked(config, motion if both else motion[self.motion_frames :]),
             self.motion_scale,
+            *([self.mood] if config.moods else []),
         ]
 
 
@@ -103,8 +109,11 @@ def released_v(theirs: released.DenoisingUNet, given: Given) -> tuple[Tensor, Te
     """v of both halves, (2, F, 4, h, w), and the time embedding (1, E) it was made with."""
     latents = given.latents.transpose(0, 1).expand(2, -1, -1, -1, -1)
     frames, timestep = given.latents.shape[0], torch.tensor(321.0)
+    tokens = given.image_tokens
+    if given.mood.numel():
+        tokens = theirs.with_mood(tokens, given.mood[0].tolist())
     conditions = released.Conditions(
-        image_tokens=given.image_tokens,
+        image_tokens=tokens,
         audio_tokens=torch.stack([torch.zeros_like(given.audio_tokens), given.audio_tokens]),
         masks={name: [mask[j] for mask in given.masks] for j, name in enumerate(released.MASKS)},
         motion_scale=given.motion_scale.tolist(),
@@ -132,6 +141,28 @@ def test_the_denoiser_is_the_released_one(name):
                 assert (v - expected).abs().max() < TOLERANCE
                 alone = Denoiser(net, both=False)(*given.inputs(config, ours, emb, both=False))
                 assert (alone - halves[1]).abs().max() < TOLERANCE
+
+
+@torch.no_grad()
+def test_the_unconditional_half_sees_no_mood_and_one_that_is_dropped_is_a_token_of_zeros():
+    config = CONFIGS["two levels, three moods"]
+    ours, _ = both_nets(config)
+    given = Given.random(config, 3, 2, (4, 8))
+    emb = torch.ones(1, config.embedding_dim, dtype=torch.float64)
+
+    def half(which: int, mood: list[float]) -> Tensor:
+        told = replace(given, mood=torch.tensor([mood], dtype=torch.float64))
+        weights = torch.eye(2, dtype=torch.float64)[which]
+        return Denoiser(ours, both=True)(*told.inputs(config, ours, emb), weights)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tensor, "float", lambda tensor: tensor)
+        for mood in ([1.0, 0, 0], [0, 0.5, 0.5], [0.0, 0, 0]):
+            assert torch.equal(half(0, mood), half(0, [0, 0, 1.0]))
+            assert (half(1, mood) - half(1, [0, 0, 1.0])).abs().max() > 1e-3
+        dropped = half(1, [0.0, 0, 0])
+        ours.mood_tokens.zero_()
+        assert torch.equal(half(1, [0, 1.0, 0]), dropped)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

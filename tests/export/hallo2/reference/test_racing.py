@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from export.hallo2.reference.chain import Options, run_chain
 from export.hallo2.reference.racing import Given, ReleasedProgram
 from export.hallo2.reference.weights import BUILDERS, PREFIXES, build_network, random_networks
 from export.weights.random import random_state_dict
+from runtime.hallo2.presets import MOODS, NEUTRAL
 
 UNET = {
     "channels": (32, 32),
@@ -90,6 +92,19 @@ def test_the_race_runs_every_clip_with_the_weights_of_its_source(threads):
         **{name: torch.from_numpy(value) for name, value in vars(made_of).items() if name != "masks"},
     )
     np.testing.assert_array_equal(made.frames, plain.frames.numpy())
+
+
+def test_a_net_that_knows_moods_is_neutral_where_nobody_asks_for_one():
+    configs = {**CONFIGS, "denoising_unet": {**UNET, "moods": len(MOODS)}}
+    networks, made_of = random_networks(configs), given()
+    masks = {name: [torch.from_numpy(mask) for mask in found] for name, found in made_of.masks.items()}
+    arrays = {name: torch.from_numpy(value) for name, value in vars(made_of).items() if name != "masks"}
+
+    def frames(mood: tuple[float, ...] | None) -> torch.Tensor:
+        return run_chain(networks, replace(OPTIONS, mood=mood), masks=masks, **arrays).frames
+
+    assert torch.equal(frames(None), frames(NEUTRAL))
+    assert (frames((0.0,) * len(MOODS)) - frames(None)).abs().max() > 1e-4
 
 
 def test_features_shorter_than_a_clip_say_what_to_do(threads):

@@ -9,9 +9,12 @@ from export.hallo2.training.drawn import (
     draw_talking,
     identity_numbers,
     masks_of,
+    mood_of,
+    mood_weights,
 )
 from procedural.identity import Identity
-from procedural.speech import Phoneme, mouth, sentence
+from procedural.speech import MOODS, Phoneme, mouth, sentence
+from runtime.hallo2.presets import NEUTRAL
 
 
 def test_a_clip_shows_the_part_of_its_sentence_that_it_names():
@@ -20,6 +23,20 @@ def test_a_clip_shows_the_part_of_its_sentence_that_it_names():
     whole = mouth(sentence(1_000_003, 6.0, language="en").phonemes, 150)
     assert np.array_equal(drawn["lips"], whole[first : first + 10])
     assert drawn["pictures"].shape == (10, 64, 64, 3) and drawn["masks"].shape == (3, 64 + 16 + 4 + 1)
+
+
+def test_every_second_clip_has_a_mood_and_all_of_them_come_by_turns():
+    found = [mood_of(1_000_000 + number) for number in range(20)]
+    assert all(mood == ("neutral", 1.0) for mood in found[::2])
+    assert [mood for mood, _ in found[1::2]] == [*list(MOODS)[1:], *list(MOODS)[1:]]
+    assert all(0.5 <= strength <= 1 for _, strength in found[1::2])
+
+
+def test_a_clip_says_how_much_there_is_of_each_mood():
+    drawn = draw_talking(1_000_003, frames=2, px=64)["mood"]
+    mood, strength = mood_of(1_000_003)
+    assert drawn[list(MOODS).index(mood)] == np.float32(strength) and drawn.sum() == pytest.approx(1)
+    assert mood_weights("neutral", 1.0).tolist() == list(NEUTRAL)
 
 
 def test_classes_are_what_is_heard_at_each_frame():

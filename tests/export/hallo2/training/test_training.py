@@ -13,7 +13,8 @@ import torch
 from engines.errors import InputError
 from export.hallo2.presets import TALK_POCKET
 from export.hallo2.training.lips import unpacked
-from export.hallo2.training.training import Amounts, Training
+from export.hallo2.training.talk import TalkWindows
+from export.hallo2.training.training import LEAVES, Amounts, Training
 from export.hallo2.weights import open_source
 from export.train import main
 from tests.export.hallo2.training.small_training import SMALL_TALK, quiet, small_training
@@ -42,7 +43,7 @@ def test_all_stages_end_with_a_file_that_builds_take(run):
     source = open_source(TALK_POCKET.architecture, path, preset="talk_pocket")
     assert source.kind == "trained"
     card = path.with_suffix(".md").read_text()
-    assert hashlib.sha256(path.read_bytes()).hexdigest() in card and "2 synthetic sentences" in card
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card and "3 synthetic sentences" in card
     denoiser = TALK_POCKET.architecture.load("denoising_unet", source.state("denoising_unet"))
     assert all(torch.isfinite(parameter).all() for parameter in denoiser.parameters())
 
@@ -89,7 +90,30 @@ def test_what_the_last_place_learnt_stands_in_the_net_that_goes_on(run):
     denoiser = training.steady_phase().windows.talker.denoiser
     assert torch.equal(denoiser.conv_out.weight, learnt)
     assert not torch.equal(training.run.end("plain")["denoising_unet"]["conv_out.weight"], learnt)
-    assert [len(items) for items in training.run.seen("rolled", "lips", [0, 1])] == [2, 2]
+    assert [len(items) for items in training.run.seen("rolled", "lips", [0, 2])] == [2, 2]
+    with pytest.raises(InputError, match="rolled of 1 of 1 clips are missing"):  # 1 is happy
+        training.run.seen("rolled", "lips", [1])
+
+
+def test_windows_tell_the_mood_of_their_clip_but_for_those_that_are_silent_or_have_it_dropped(run):
+    training = small_training(run)
+    windows = TalkWindows(
+        {name: SMALL_TALK.architecture.build(name) for name in LEAVES["talk"]},  # none of them is run
+        clips=training.clips,
+        seen=training.run.seen("seen", "vae", [0, 1]),
+        heard=training.run.seen("heard", "speech", [0, 1]),
+        numbers=[0, 1],
+        cut=training.cut,
+        device=torch.device("cpu"),
+    )
+    told = [windows.told(1, 0, np.random.default_rng(seed)).mood[0] for seed in range(60)]
+    mood = torch.from_numpy(np.array(windows.clip(1).mood))
+    dropped = sum(not bool(one.any()) for one in told)
+    assert mood[0] == pytest.approx(1 - float(mood[1])) and 0.5 <= mood[1] <= 1, "clip 1 is happy"
+    assert all(torch.equal(one, mood) for one in told if one.any()) and 2 <= dropped <= 18  # 15 % of 60 are 9
+    silent = windows.told(1, 0, np.random.default_rng(0), silent=True)
+    assert not silent.mood.any() and not silent.audio_tokens.any()
+    assert windows.beginning(0).mood.tolist() == [[1, 0, 0, 0, 0, 0]], "clip 0 is neutral, and says so"
 
 
 def test_the_plain_answer_is_better_than_none_on_the_clips_it_is_fitted_to(run):

@@ -38,6 +38,11 @@ def test_what_is_no_range_of_seeds_says_what_one_is(text):
         ),
         ({"protocol": "talk", "networks": NetworkFiles(sync_audio=Path("a"))}, "the two halves of one network"),
         ({"protocol": "talk", "networks": NetworkFiles(pose=Path("p.onnx"))}, "are for --pairs"),
+        ({"moods": True}, "--moods is for --protocol talk: no video's driver is told a mood"),
+        (
+            {"protocol": "talk", "moods": True, "networks": NetworkFiles(fid_features=Path("f"))},
+            "--moods measures by our judge alone",
+        ),
         ({"protocol": "talk", "frames": 24}, "--frames must be at least 25, got 24"),
     ],
 )
@@ -49,4 +54,6 @@ def test_what_cannot_be_evaluated_is_refused(given, says):
 
 def test_of_speech_expressions_may_be_compared():
     made = EvaluateConfig(**{**GOOD, "protocol": "talk"}, networks=NetworkFiles(expression=Path("e.onnx")))
-    assert made.frames is None
+    assert made.frames is None and not made.moods
+    identity = NetworkFiles(arcface=Path("a.onnx"))  # animated networks see it too
+    assert EvaluateConfig(**{**GOOD, "protocol": "talk"}, moods=True, networks=identity).moods

@@ -44,6 +44,27 @@ def test_a_bundle_that_speech_drives_is_measured_between_the_yardsticks_ends(
     assert (tmp_path / "p.png").stat().st_size > 5000
 
 
+def test_of_a_bundle_that_knows_moods_it_is_measured_what_they_do(evaluate, tmp_path, moods_bundle):
+    ended = evaluate("--moods", bundle=moods_bundle, frames=25, json=tmp_path / "r.json")
+    assert ended.code == 0, ended.err
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["format"], report["protocol"], report["frames"]) == ("hp-trt evaluation", "talk", 25)
+    truth, noise = report["columns"]
+    assert (truth["name"], noise["name"]) == ("truth", moods_bundle.name)
+    assert list(report["moods"]) == list(noise["moods"]) == ["happy", "sad", "angry", "surprised", "sleepy"]
+    assert truth["moods"]["happy"]["seen"]["corners"]["shift"] > 0.2, "the judge sees it, even at 32 px"
+    assert noise["sampling"]["steps"] == 1 and "random weights" in report["notes"][0]
+    assert noise["moods"]["sad"]["seen"]["corners"]["shift"] != 0
+    assert "happy: lip corners" in ended.out and "1 of 1" in ended.out
+
+
+def test_moods_of_weights_that_know_none_are_not_measured_and_not_drawn(evaluate, talk_bundle, tmp_path):
+    ended = evaluate("--moods")
+    refused(ended, f"{talk_bundle} has weights that know no moods", "leave --moods out")
+    refused(evaluate("--moods", plot=tmp_path / "p.png"), "--plot draws the numbers of every clip")
+    refused(evaluate("--moods", protocol="self"), "--moods is for --protocol talk")
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

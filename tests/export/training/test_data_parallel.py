@@ -14,7 +14,7 @@ from export.training.phase import Settings, train
 
 
 class Plane:
-    """Learns y = x . (1, 2, 3) from points that each batch draws anew; one weight of it learns in some batches alone."""
+    """Learns y = x . (1, 2, 3) from points that each batch draws anew; a weight learns in some batches alone."""
 
     name, learning_rate, curves, batches, steps = "plane", 0.05, ("loss",), 2, 30
     faster: ClassVar = {}

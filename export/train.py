@@ -23,12 +23,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 STAGES: Mapping[str, tuple[str, ...]] = {"pocket": POCKET_STAGES, "talk_pocket": TALK_STAGES}
 PRESET = f"What is trained: {' or '.join(STAGES)}."
 STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, stages in STAGES.items()) + "."
+ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] and is under the GPL [0]."
 WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
 
 # Options that say how much: of every preset, and of each alone, with the amount's name.
 SHARED = ("clips", "frames", "workers")
 _POCKET = ("autoencoder_steps", "motion_steps", "denoiser_steps", "made", "decoder_steps")
-_TALK = ("sentences", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps")
+_TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps")
 AMOUNTS: Mapping[str, Mapping[str, str]] = {
     "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
     "talk_pocket": {name: name for name in _TALK},
@@ -57,6 +58,7 @@ def train(
     sentences: Annotated[
         int | None, typer.Option(min=1, max=command.MOST, help="How many are synthesised; every clip says one.")
     ] = None,
+    espeak: Annotated[float | None, typer.Option(min=0, max=1, help=ESPEAK)] = None,
     speech_steps: command.Count = None,
     lips_steps: command.Count = None,
     rolled: Annotated[

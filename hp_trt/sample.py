@@ -3,7 +3,8 @@
 Beside each picture or video lies where its face is (`.landmarks.json`, for `--portrait-landmarks` and
 `--driving-landmarks`), and beside each video its pose, expression and all landmarks frame by frame
 (`.parameters.json`). OpenCV's cascades find these faces too. The sound is a soft tone that follows the jaw. Speech is
-synthetic and means nothing; beside it lie its phonemes, and what the person does while it is heard, as of a video.
+synthetic and means nothing, but where espeak says a text; beside it lie its phonemes, and what the person does while it
+is heard, as of a video.
 
 Every file grows under a hidden name and appears whole. Pictures and sound are encoded as they are drawn, so a long
 video needs hardly more memory than a short one.
@@ -13,22 +14,25 @@ from __future__ import annotations
 
 import json
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from math import pi
+from math import ceil, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engines.errors import InputError
 from engines.part_file import whole_file
 from engines.safe_output import check_folder, refusal
 from hp_trt.faces.face import Face, FaceParts
 from hp_trt.faces.landmarks_file import LandmarksFile
+from hp_trt.interface.voices import Voice, speech, speech_of
 from hp_trt.media.video_writer import X264
 from procedural.identity import Identity
 from procedural.landmarks import POINTS, face_box, landmarks, lips_box, outline_box
 from procedural.motion import NAMES, State, motion
+from procedural.speech import HZ, Speech, talking
 
 if TYPE_CHECKING:
     from procedural.clip import Clip
@@ -59,19 +63,35 @@ def write_sample(out_dir: Path | str, *, seed: int = 0, frames: int = 50, fps: i
 
 
 def write_speech_sample(
-    out_dir: Path | str, *, seed: int = 0, frames: int = 50, fps: int = 25, language: str = "en"
+    out_dir: Path | str,
+    *,
+    seed: int = 0,
+    frames: int = 50,
+    fps: int = 25,
+    language: str = "en",
+    voice: Voice = "own",
+    text: str | None = None,
 ) -> tuple[Path, Path]:
     """Write portrait, speech and their files into `out_dir` (made if missing): who `seed` is, and says.
 
-    The speech is `frames` long. Returns the paths of the portrait and the sound. Raises OutputError where the folder or
-    the disk refuses.
+    The speech is `frames` long, or, of a `text`, which espeak alone can say, as long as it takes. Returns the paths of
+    the portrait and the sound. Raises OutputError where the folder or the disk refuses, and what
+    `hp_trt.interface.voices` raises for voice, language and text.
     """
     folder = Path(out_dir)
     check_folder(folder, {})
+    if text is None:
+        said = speech(voice, seed, frames / fps, language=language)
+    elif voice == "espeak":
+        said = speech_of(text, seed, language=language)
+        frames = ceil(len(said.samples) / HZ * fps)
+    else:
+        raise InputError(f"the voice {voice!r} says syllables, no text; add --voice espeak")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_portrait(folder / PORTRAIT, seed=seed)
-        _write_speech(folder / SPEECH, seed=seed, frames=frames, fps=fps, language=language)
+        about = {"voice": voice, "language": language} | ({} if text is None else {"text": text})
+        _write_speech(folder / SPEECH, said, about, seed=seed, frames=frames, fps=fps)
     except OSError as error:
         raise refusal(f"the sample in {folder}", error) from error
     return folder / PORTRAIT, folder / SPEECH
@@ -114,13 +134,11 @@ def write_driving(path: Path, *, seed: int, frames: int, fps: int = 25, px: int 
         parameters.write_text(json.dumps(_known(clip, seed, fps)), encoding="utf-8")
 
 
-def _write_speech(path: Path, *, seed: int, frames: int, fps: int, language: str) -> None:
+def _write_speech(path: Path, speech: Speech, about: Mapping[str, str], *, seed: int, frames: int, fps: int) -> None:
     """16-bit mono, and what is known beside it."""
     from procedural.clip import Clip
     from procedural.identity import Identity
-    from procedural.speech import HZ, sentence, talking
 
-    speech = sentence(seed, frames / fps, language=language)
     states = talking(seed, speech.phonemes, frames, fps=fps)
     clip = Clip(identity=Identity.random(seed), states=tuple(states), px=_DRIVING_PX)
     said = [[p.symbol, round(p.start_s, 4), round(p.end_s, 4)] for p in speech.phonemes]
@@ -130,8 +148,8 @@ def _write_speech(path: Path, *, seed: int, frames: int, fps: int, language: str
             sound.setsampwidth(2)
             sound.setframerate(HZ)
             sound.writeframes(np.round(speech.samples * 32767).astype("<i2").tobytes())
-        about = {**_known(clip, seed, fps), "language": language, "phonemes": said}  # symbol, start and end in seconds
-        parameters.write_text(json.dumps(about), encoding="utf-8")
+        known = {**_known(clip, seed, fps), **about, "phonemes": said}  # symbol, start and end in seconds
+        parameters.write_text(json.dumps(known), encoding="utf-8")
 
 
 def _encode(path: Path, clip: Clip, fps: int) -> None:

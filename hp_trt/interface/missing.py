@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "matplotlib": "bench",
     "psutil": "bench",
     "skimage": "evaluate",
+    "espeakng_loader": "espeak",
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "onnx", "onnxruntime", "cv2", "av", "PIL", "skimage", "matplotlib"}
+HEAVY = {"torch", "onnx", "onnxruntime", "cv2", "av", "PIL", "skimage", "matplotlib", "espeakng_loader"}
 
 
 def loaded(code: str) -> set[str]:
@@ -34,6 +34,7 @@ def test_hp_trt_itself_loads_nothing_and_its_names_load_numpy_alone():
         "fetch.fetch",
         "hunyuanportrait.portrait",
         "hunyuanportrait.driving",
+        "interface.voices",
         "live.run",
         "measure.planning.plan",
         "measure.planning.table",
@@ -47,6 +48,12 @@ def test_hp_trt_itself_loads_nothing_and_its_names_load_numpy_alone():
 )
 def test_a_module_loads_its_libraries_only_when_it_works(module):
     assert not HEAVY & loaded(f"import hp_trt.{module}")
+
+
+def test_a_voice_that_is_optional_is_loaded_when_it_speaks_alone():
+    found = loaded("import procedural.speech.espeak, hp_trt.sample, hp_trt.__main__")
+    assert "procedural.speech.espeak" in found and not HEAVY & found
+    assert "procedural.speech.espeak" not in loaded("import hp_trt.__main__, hp_trt.api, hp_trt.sample")
 
 
 def test_evaluating_loads_what_people_are_drawn_with_and_no_other_library():

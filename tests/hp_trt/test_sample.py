@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from engines.errors import OutputError
+from engines.errors import InputError, OutputError
 from hp_trt.__main__ import main
 from hp_trt.faces.haar import HaarLocator
 from hp_trt.faces.landmarks_file import LandmarksFile
@@ -33,7 +33,7 @@ from procedural.landmarks import POINTS, landmarks, lips_box, outline_box
 from procedural.motion import NAMES, State, motion
 from procedural.speech import HZ, Phoneme, mouth, sentence
 from tests.hp_trt.clips import contents
-from tests.hp_trt.command_line import as_typed
+from tests.hp_trt.command_line import as_typed, refused
 
 
 def test_the_sample_has_the_frames_the_rate_and_sound_of_its_length(tmp_path):
@@ -162,3 +162,54 @@ def test_speech_into_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(OutputError, match="out"):
         write_speech_sample(tmp_path / "out")
+
+
+def test_espeak_says_what_it_is_given_and_its_phonemes_lie_beside(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    _, speech = write_speech_sample(tmp_path, seed=7, voice="espeak", language="de", text="Guten Morgen")
+    truth = json.loads(parameters_beside(speech).read_text())
+    said = [Phoneme(*row) for row in truth["phonemes"]]
+    assert "".join(p.symbol for p in said).startswith("_gutən")
+    assert (truth["voice"], truth["language"], truth["text"]) == ("espeak", "de", "Guten Morgen")
+    with wave.open(str(speech)) as sound:
+        assert sound.getframerate() == HZ and sound.getnframes() / HZ == pytest.approx(said[-1].end_s, abs=1e-3)
+    assert len(truth["parameters"]) == int(np.ceil(said[-1].end_s * 25))
+
+
+def test_our_own_voice_says_no_text(tmp_path):
+    with pytest.raises(InputError, match="the voice 'own' says syllables, no text; add --voice espeak"):
+        write_speech_sample(tmp_path, text="hello")
+
+
+def test_the_command_speaks_by_espeak(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("espeakng_loader")
+    words = ("sample", "--speech", "--voice", "espeak", "--out", tmp_path, "--frames", "5")
+    ended = as_typed(main, "hp-trt", *words, patch=monkeypatch, capture=capfd)
+    assert ended.code == 0 and "speech.wav" in ended.out
+    assert json.loads((tmp_path / "speech.parameters.json").read_text())["voice"] == "espeak"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--speech", "--voice", "espk"), "there is no voice 'espk'; did you mean espeak? There are: own, espeak"),
+        (("--speech", "--voice", "espeak", "--language", "fr"), "there is no language 'fr'; there are: en, de"),
+        (("--speech", "--voice", "espeak", "--text", ""), "there is nothing to say in the text; give words"),
+        (("--speech", "--voice", "espeak", "--text", "ab " * 4000), "the text has 12000 letters, at most 10000"),
+        (("--speech", "--text", "hello"), "says syllables, no text; add --voice espeak"),
+        (("--voice", "espeak"), "--voice is of speech; add --speech, or leave it out"),
+        (("--speech", "--voice", "espeak", "--text", "a", "--frames", "5"), "leave one out"),
+    ],
+)
+def test_a_voice_or_a_text_that_cannot_be_used_is_refused_in_one_line(words, message, tmp_path, monkeypatch, capfd):
+    ended = as_typed(main, "hp-trt", "sample", "--out", tmp_path / "new", *words, patch=monkeypatch, capture=capfd)
+    assert ended.code == 2 and message in refused(ended)
+    assert not (tmp_path / "new").exists()
+
+
+def test_without_the_extra_the_command_says_what_to_install(tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    words = ("sample", "--speech", "--voice", "espeak", "--out", tmp_path / "new")
+    ended = as_typed(main, "hp-trt", *words, patch=monkeypatch, capture=capfd)
+    assert ended.code == 2 and not (tmp_path / "new").exists()
+    assert "needs espeakng_loader, which is not installed; pip install '.[espeak]'" in refused(ended)

@@ -1,7 +1,8 @@
 """What `talk_pocket` learns from: sentences, and drawn people who say them; made once, kept on disk.
 
 Number n of both has seed FIRST_TRAINING_SEED + n: clip n says sentence n, and begins somewhere in it. Seeds below are
-for evaluation and never drawn here, so voices, sentences and faces that are measured are unseen.
+for evaluation and never drawn here, so voices, sentences and faces that are measured are unseen. A share of the
+sentences may be spoken by espeak, by seeds: those of a smaller share are among those of a larger one.
 
 Heads are calmer than those of `procedural.motion`: sound says nothing of how a head turns, and a network that is this
 small, and learns this shortly, would spend itself on it.
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.array_file import save_array
+from engines.errors import InputError
 from engines.foreign import foreign
 from engines.part_file import whole_folder
 from engines.safe_output import refusing
@@ -26,12 +28,13 @@ from export.training.data_parallel import end_with_parent
 from hp_trt.faces.arcface import ID_DIM
 from hp_trt.hallo2.masks import TalkMasks, masks
 from hp_trt.hallo2.regions import Regions, Tight, grown, inside
+from hp_trt.interface.voices import VOICES, Voice, speech
 from procedural.clip import FIRST_TRAINING_SEED
 from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import landmarks, lips_box, outline_box
 from procedural.motion import State
-from procedural.speech import HZ, LANGUAGES, MOODS, Phoneme, mouth, sentence, talking
+from procedural.speech import HZ, LANGUAGES, MOODS, Phoneme, Speech, mouth, talking
 from procedural.speech.phonemes import SOUNDS
 from runtime.hallo2.presets import FPS
 
@@ -68,14 +71,24 @@ class TalkingClip:
     mood: np.ndarray  # (6,) float32: how much of each of `procedural.speech.MOODS`, together 1
 
 
-def draw_sentence(seed: int) -> dict[str, np.ndarray]:
+def voice_of(seed: int, espeak: float) -> Voice:
+    """Who says sentence `seed`, where a share of `espeak` is spoken by it."""
+    return "espeak" if np.random.default_rng([seed, 97]).uniform() < espeak else "own"
+
+
+def speech_of(seed: int, voice: Voice) -> Speech:
+    """Sentence `seed`. Raises what `hp_trt.interface.voices.speech` raises."""
+    return speech(voice, seed, SECONDS, language=sorted(LANGUAGES)[seed % len(LANGUAGES)])
+
+
+def draw_sentence(seed: int, voice: Voice = "own") -> dict[str, np.ndarray]:
     """The arrays of `Sentence`, by name."""
-    speech = sentence(seed, SECONDS, language=sorted(LANGUAGES)[seed % len(LANGUAGES)])
+    said = speech_of(seed, voice)
     frames = MOST_FRAMES
     return {
-        "samples": np.round(speech.samples * 32767).astype(np.int16),
-        "lips": mouth(speech.phonemes, frames, fps=FPS),
-        "classes": classes_of(speech.phonemes, frames),
+        "samples": np.round(said.samples * 32767).astype(np.int16),
+        "lips": mouth(said.phonemes, frames, fps=FPS),
+        "classes": classes_of(said.phonemes, frames),
     }
 
 
@@ -86,16 +99,16 @@ def classes_of(phonemes: Sequence[Phoneme], frames: int) -> np.ndarray:
     return np.array([SYMBOLS.index(phonemes[i].symbol) for i in at], np.int64)
 
 
-def draw_talking(seed: int, *, frames: int, px: int) -> dict[str, np.ndarray]:
+def draw_talking(seed: int, *, frames: int, px: int, voice: Voice = "own") -> dict[str, np.ndarray]:
     """The arrays of `TalkingClip`, by name: somebody says a part of sentence `seed`."""
-    speech = sentence(seed, SECONDS, language=sorted(LANGUAGES)[seed % len(LANGUAGES)])
+    said = speech_of(seed, voice)
     total = MOST_FRAMES
     first = int(np.random.default_rng([seed, 91]).integers(total - frames + 1))
     who = Identity.random(seed)
     mood, strength = mood_of(seed)
-    talker = talking(seed, speech.phonemes, total, fps=FPS, mood=mood, mood_strength=strength)
+    talker = talking(seed, said.phonemes, total, fps=FPS, mood=mood, mood_strength=strength)
     states = [calmed(state) for state in talker[first : first + frames]]
-    lips = mouth(speech.phonemes, total, fps=FPS)[first : first + frames]
+    lips = mouth(said.phonemes, total, fps=FPS)[first : first + frames]
     places = masks_of(who, px)
     return {
         "pictures": np.stack([draw(who, state, px) for state in states]),
@@ -165,15 +178,34 @@ class _Folder(ABC):
 
     folder: Path
     count: int
+    espeak: float = 0.0  # the share that it speaks
 
     @abstractmethod
-    def name(self, number: int) -> str: ...
+    def kind(self) -> str: ...
 
     @abstractmethod
     def arrays(self, number: int) -> Mapping[str, np.ndarray]: ...
 
     def path(self, number: int) -> Path:
-        return self.folder / self.name(number)
+        return self.of_voice(number, self.voice(number))
+
+    def of_voice(self, number: int, voice: Voice) -> Path:
+        """Where it is, or would be if it were spoken by `voice`."""
+        spoken = "" if voice == "own" else f"-{voice}"
+        return self.folder / f"{FIRST_TRAINING_SEED + number}-{self.kind()}{spoken}"
+
+    def voice(self, number: int) -> Voice:
+        return voice_of(FIRST_TRAINING_SEED + number, self.espeak)
+
+    def check_voices(self) -> None:
+        """Raises InputError where one is there that another voice speaks: what was learnt from it would stay."""
+        for number in range(self.count):
+            for voice in VOICES:
+                if voice != self.voice(number) and (other := self.of_voice(number, voice)).is_dir():
+                    raise InputError(
+                        f"{other} is of a run with another --espeak than {self.espeak:g}; "
+                        "go on with that, or give another --run"
+                    )
 
     def ready(self) -> list[int]:
         """Those that are there, by number."""
@@ -212,11 +244,11 @@ class _Folder(ABC):
 class Sentences(_Folder):
     """Sentences, in a folder."""
 
-    def name(self, number: int) -> str:
-        return f"{FIRST_TRAINING_SEED + number}-{SECONDS:g}x{HZ}"
+    def kind(self) -> str:
+        return f"{SECONDS:g}x{HZ}"
 
     def arrays(self, number: int) -> Mapping[str, np.ndarray]:
-        return draw_sentence(FIRST_TRAINING_SEED + number)
+        return draw_sentence(FIRST_TRAINING_SEED + number, self.voice(number))
 
     def load(self, number: int) -> Sentence:
         return Sentence(**_loaded(Sentence, self.path(number)))
@@ -229,11 +261,11 @@ class TalkingClips(_Folder):
     frames: int
     px: int
 
-    def name(self, number: int) -> str:
-        return f"{FIRST_TRAINING_SEED + number}-{self.frames}x{self.px}"
+    def kind(self) -> str:
+        return f"{self.frames}x{self.px}"
 
     def arrays(self, number: int) -> Mapping[str, np.ndarray]:
-        return draw_talking(FIRST_TRAINING_SEED + number, frames=self.frames, px=self.px)
+        return draw_talking(FIRST_TRAINING_SEED + number, frames=self.frames, px=self.px, voice=self.voice(number))
 
     def is_calm(self, number: int) -> bool:
         return mood_of(FIRST_TRAINING_SEED + number)[0] == "neutral"

@@ -39,6 +39,7 @@ from export.training.files import save_state
 from export.training.phase import Modules, Settings, Tell, train
 from export.training.run import Run
 from export.weights.packed import write_weights
+from hp_trt.interface.voices import require_espeak
 from procedural.clip import FIRST_TRAINING_SEED
 
 # Phase -> the networks that it leaves.
@@ -50,6 +51,11 @@ LEAVES = {
 
 LAST_PLACE = "last_place"  # of the denoising net, as the phases before `talk` leave it
 _CARD = Path(__file__).with_name("card.md")
+_OWN_VOICE = "the synthesiser of this repository speaks every sentence"
+_ESPEAK = (  # how much, and whose: a card says what weights have heard
+    "espeak-ng (GPL, version 3 or later; no part of it is in these weights) speaks {spoken} of the {sentences} "
+    "sentences, with words, the synthesiser of this repository the others"
+)
 _AVERAGING = 0.995  # of the last phases' weights, a step: they are short
 _FITTED = 24  # clips that its plain answer is fitted to
 
@@ -61,6 +67,7 @@ class Amounts:
     sentences: int = 240
     clips: int = 240
     frames: int = 18  # of a clip
+    espeak: float = 0.0  # the share of the sentences that it speaks
     speech_steps: int = 1000
     lips_steps: int = 6000
     rolled: int = 120  # of the clips, gone through by the net itself
@@ -73,6 +80,8 @@ class Amounts:
             raise InputError(
                 f"{self.clips} clips need a sentence each, and there are {self.sentences}; raise --sentences"
             )
+        if not 0 <= self.espeak <= 1:
+            raise InputError(f"--espeak is a share of the sentences, 0 to 1, got {self.espeak}")
 
 
 class Training:
@@ -85,8 +94,17 @@ class Training:
             raise InputError(f"a clip has {least} to {MOST_FRAMES} frames, asked for {amounts.frames}; see --frames")
         self.run = Run(settings, (*NETWORKS, LAST_PLACE))
         folder = settings.folder
-        self.sentences = Sentences(folder=folder / "sentences", count=amounts.sentences)
-        self.clips = TalkingClips(folder=folder / "clips", count=amounts.clips, frames=amounts.frames, px=preset.size)
+        self.sentences = Sentences(folder=folder / "sentences", count=amounts.sentences, espeak=amounts.espeak)
+        self.clips = TalkingClips(
+            folder=folder / "clips",
+            count=amounts.clips,
+            espeak=amounts.espeak,
+            frames=amounts.frames,
+            px=preset.size,
+        )
+        self.sentences.check_voices()
+        if amounts.espeak:
+            require_espeak()
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
         """What comes before the weights are written, in its order: False of a phase that has not ended."""
@@ -269,9 +287,13 @@ class Training:
 
     def _card(self, path: Path) -> str:
         """The model card of the file of weights."""
-        content = path.read_bytes()
+        content, share = path.read_bytes(), self.amounts.espeak
+        spoken = sum(self.sentences.voice(number) == "espeak" for number in range(self.amounts.sentences))
+        voices = _ESPEAK.format(spoken=spoken, sentences=self.amounts.sentences) if spoken else _OWN_VOICE
         return _CARD.read_text(encoding="utf-8").format(
             **asdict(self.amounts),
+            voices=voices,
+            asked=f" --espeak {share:g}" if share else "",
             seed=self.settings.seed,
             first_seed=FIRST_TRAINING_SEED,
             name=path.name,

@@ -19,6 +19,7 @@ MODULES = {
     "tensorrt-rtx": "tensorrt_rtx",
     "onnxruntime-gpu": "onnxruntime",
     "scikit-image": "skimage",
+    "espeakng-loader": "espeakng_loader",
 }
 DOORS = {
     "demo": "hp_trt demo --out {out}/demo",
@@ -29,6 +30,7 @@ DOORS = {
     "doctor": "hp_trt doctor",
     "plan": "hp_trt plan --gpu here --bundle {bundle}",
     "sample": "hp_trt sample --out {out}/sample --frames 2",
+    "sample, espeak": "hp_trt sample --speech --voice espeak --out {out}/espeak --frames 2",
     "build": "export.build_engines --preset pocket --bundle {out}/b",
     "build, dry": "export.build_engines --preset pocket --bundle {out}/b --dry-run",
     "build, TensorRT": "export.build_engines --family tensorrt --bundle {bundle}",

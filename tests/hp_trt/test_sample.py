@@ -203,7 +203,7 @@ def test_the_command_speaks_by_espeak(tmp_path, monkeypatch, capfd):
 )
 def test_a_voice_or_a_text_that_cannot_be_used_is_refused_in_one_line(words, message, tmp_path, monkeypatch, capfd):
     ended = as_typed(main, "hp-trt", "sample", "--out", tmp_path / "new", *words, patch=monkeypatch, capture=capfd)
-    assert ended.code == 2 and message in refused(ended)
+    refused(ended, message)
     assert not (tmp_path / "new").exists()
 
 
@@ -211,5 +211,5 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     words = ("sample", "--speech", "--voice", "espeak", "--out", tmp_path / "new")
     ended = as_typed(main, "hp-trt", *words, patch=monkeypatch, capture=capfd)
-    assert ended.code == 2 and not (tmp_path / "new").exists()
-    assert "needs espeakng_loader, which is not installed; pip install '.[espeak]'" in refused(ended)
+    refused(ended, "needs espeakng_loader, which is not installed; pip install '.[espeak]'")
+    assert not (tmp_path / "new").exists()

@@ -35,7 +35,7 @@ def test_a_damaged_one_is_told(tmp_path, monkeypatch):
         get_library_path=lambda: str(tmp_path / "library.so"), get_data_path=lambda: str(tmp_path / "data")
     )
     monkeypatch.setitem(sys.modules, "espeakng_loader", damaged)
-    with pytest.raises(EngineMismatch, match="cannot be used .*; install espeakng-loader again"):
+    with pytest.raises(EngineMismatch, match=r"cannot be used .*; install espeakng-loader again"):
         speech("espeak", 0, 1.0)
     shutil.rmtree(tmp_path / "data")
     with pytest.raises(EngineMismatch, match="data is missing"):

@@ -5,15 +5,18 @@ from engines.errors import InputError
 from export.hallo2.training.drawn import (
     SYMBOLS,
     Sentences,
+    TalkingClips,
     classes_of,
+    draw_sentence,
     draw_talking,
     identity_numbers,
     masks_of,
     mood_of,
     mood_weights,
+    voice_of,
 )
 from procedural.identity import Identity
-from procedural.speech import MOODS, Phoneme, mouth, sentence
+from procedural.speech import MOODS, Phoneme, espeak, mouth, sentence
 from runtime.hallo2.presets import NEUTRAL
 
 
@@ -64,3 +67,41 @@ def test_damaged_arrays_name_their_folder(tmp_path):
     (sentences.path(0) / "lips.npy").write_bytes(b"no array")
     with pytest.raises(InputError, match="delete the folder, and its stage makes it again"):
         sentences.load(0)
+
+
+def test_nobody_is_spoken_by_espeak_unless_a_share_is_asked_for(tmp_path):
+    seeds = range(1_000_000, 1_000_400)
+    assert {voice_of(seed, 0.0) for seed in seeds} == {"own"} and {voice_of(seed, 1.0) for seed in seeds} == {"espeak"}
+    some, more = ({seed for seed in seeds if voice_of(seed, share) == "espeak"} for share in (0.25, 0.5))
+    assert some < more and 70 < len(some) < 130 and 160 < len(more) < 240
+    assert Sentences(folder=tmp_path, count=1).path(0).name == "1000000-6x16000"
+    assert TalkingClips(folder=tmp_path, count=1, frames=10, px=64).path(0).name == "1000000-10x64"
+
+
+def test_a_share_is_spoken_by_espeak_and_kept_apart_from_our_own_voice(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    sentences = Sentences(folder=tmp_path, count=4, espeak=0.5)
+    assert list(sentences.draw_missing()) == [0, 1, 2, 3, 4]
+    voices = [sentences.voice(number) for number in range(4)]
+    assert set(voices) == {"own", "espeak"}
+    assert [sentences.path(n).name.endswith("-espeak") for n in range(4)] == [voice == "espeak" for voice in voices]
+    number = voices.index("espeak")
+    said = espeak.sentence(1_000_000 + number, 6.0, language=("de", "en")[number % 2])
+    loaded = sentences.load(number)
+    assert np.allclose(loaded.samples, said.samples * 32767, atol=0.51)
+    assert np.array_equal(loaded.lips, mouth(said.phonemes, 150))
+    assert len({SYMBOLS[i] for i in loaded.classes}) > 10
+
+
+def test_a_clip_says_the_sentence_of_its_voice():
+    pytest.importorskip("espeakng_loader")
+    drawn, heard = draw_talking(1_000_003, frames=10, px=64, voice="espeak"), draw_sentence(1_000_003, "espeak")
+    first = int(drawn["first"])
+    assert np.array_equal(drawn["lips"], heard["lips"][first : first + 10])
+
+
+def test_a_run_that_was_begun_with_another_share_is_not_gone_on_with(tmp_path):
+    list(Sentences(folder=tmp_path, count=1).draw_missing())
+    Sentences(folder=tmp_path, count=1).check_voices()
+    with pytest.raises(InputError, match=r"1000000-6x16000 is of a run with another --espeak than 1; go on with that"):
+        Sentences(folder=tmp_path, count=1, espeak=1.0).check_voices()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -128,7 +130,12 @@ def test_the_plain_answer_is_better_than_none_on_the_clips_it_is_fitted_to(run):
 
 @pytest.mark.parametrize(
     ("amounts", "says"),
-    [({"clips": 3, "sentences": 2}, "3 clips need a sentence each"), ({"frames": 9}, "a clip has 10 to 150 frames")],
+    [
+        ({"clips": 3, "sentences": 2}, "3 clips need a sentence each"),
+        ({"frames": 9}, "a clip has 10 to 150 frames"),
+        ({"espeak": 1.5}, "a share of the sentences, 0 to 1, got 1.5"),
+        ({"espeak": float("nan")}, "a share of the sentences, 0 to 1, got nan"),
+    ],
 )
 def test_amounts_that_do_not_fit_are_refused(tmp_path, amounts, says):
     with pytest.raises(InputError, match=says):
@@ -141,6 +148,8 @@ def test_amounts_that_do_not_fit_are_refused(tmp_path, amounts, says):
         (["--preset", "hallo2"], "there is no preset 'hallo2' that is trained; there are pocket, talk_pocket"),
         (["--preset", "talk_pocket", "--drivers", "3"], "--drivers is not of talk_pocket"),
         (["--unet-steps", "3"], "--unet-steps is not of pocket"),
+        (["--espeak", "0.5"], "--espeak is not of pocket"),
+        (["--preset", "talk_pocket", "--espeak", "1.5"], "--espeak"),
         (["--preset", "talk_pocket", "--stage", "motion"], "there is no stage 'motion'; there are sentences, speech"),
         (["--preset", "talk_pocket", "--stage", "speech"], "no sentences are drawn yet"),
         (["--preset", "talk_pocket", "--stage", "seen"], "the stage vae is not complete"),
@@ -156,3 +165,27 @@ def test_no_minutes_left_says_which_stage_goes_on(train, tmp_path):
     words = ["--sentences", "1", "--clips", "1", "--stage", "sentences", "--stage", "speech", "--minutes", "0"]
     ended = train("--preset", "talk_pocket", "--run", tmp_path, *words)
     assert ended.code == 0 and "speech is not complete yet" in ended.out + ended.err
+
+
+def test_espeak_that_is_not_installed_is_told_before_anything_is_drawn(train, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    refused(
+        train("--preset", "talk_pocket", "--run", tmp_path / "run", "--espeak", "0.5"),
+        "needs espeakng_loader, which is not installed; pip install '.[espeak]'",
+    )
+    assert not list((tmp_path / "run").rglob("*-6x*"))
+
+
+def test_the_card_says_who_spoke(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"weights")
+    settings = small_training(tmp_path).settings
+    own, some = (
+        Training(SMALL_TALK, Amounts(sentences=40, clips=3, frames=10, espeak=share), settings)._card(weights)
+        for share in (0.0, 0.25)
+    )
+    assert "the synthesiser of this repository speaks every sentence" in own and "--espeak" not in own
+    assert "--threads 1 --espeak 0.25`" in some and "(GPL, version 3 or later" in some
+    said = int(re.search(r"speaks (\d+) of the 40 sentences", some).group(1))
+    assert 4 <= said <= 16

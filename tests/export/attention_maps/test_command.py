@@ -82,7 +82,7 @@ def test_what_shows_no_face_or_is_no_video_is_told_in_a_line(maps, tmp_path):
     Image.fromarray(np.full((64, 64, 3), 128, np.uint8)).save(grey)
     write_driving(video, seed=4, frames=3, px=128)
     driven = {"preset": "small", "driving": video, "driving_landmarks": landmarks_beside(video)}
-    refused(maps("--random-weights", **driven, portrait=grey, portrait_landmarks=None), f"no face was found in {grey}")
+    refused(maps("--random-weights", **driven, portrait=grey, portrait_landmarks=None), f"no face in {grey}")
     refused(maps("--random-weights", **driven | {"driving": grey}), str(grey))
     refused(maps("--random-weights", **driven | {"driving": "/none/d.mp4"}), "/none/d.mp4: no such file")
     refused(maps("--random-weights", **driven, out=video), "the picture")

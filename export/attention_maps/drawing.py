@@ -51,13 +51,13 @@ def _groups(figure: Any, place: Any, found: LevelTokens, looked: Looked) -> str:
     from matplotlib import colormaps
     from matplotlib.patches import Patch
 
-    colours = colormaps[_GROUPS].colors
+    colours = colormaps[_GROUPS]
     most_read = found.most_read
     place.imshow(looked.pictures[found.on], extent=(0, 1, 1, 0))
-    limits = {"vmin": -0.5, "vmax": len(colours) - 0.5}
+    limits = {"vmin": -0.5, "vmax": colours.N - 0.5}
     place.imshow(most_read, extent=(0, 1, 1, 0), cmap=_GROUPS, alpha=0.6, interpolation="nearest", **limits)
     shown = [number for number in range(len(found.groups)) if (most_read == number).any()]
-    patches = [Patch(color=colours[number], label=group_name(found.groups[number])) for number in shown]
+    patches = [Patch(color=colours(number), label=group_name(found.groups[number])) for number in shown]
     place.legend(handles=patches, fontsize=5, loc="lower right", framealpha=0.8)
     return "the group that is read most"
 
@@ -65,8 +65,8 @@ def _groups(figure: Any, place: Any, found: LevelTokens, looked: Looked) -> str:
 def _bars(figure: Any, place: Any, found: LevelTokens, looked: Looked) -> str:
     from matplotlib import colormaps
 
-    colours = colormaps[_GROUPS].colors
-    whose = [colours[number] for number, group in enumerate(found.groups) for _ in group]
+    colours = colormaps[_GROUPS]
+    whose = [colours(number) for number, group in enumerate(found.groups) for _ in group]
     place.set_axis_on()
     place.bar(range(len(found.each)), found.each, color=whose, width=0.9)
     place.axhline(found.even, color=_INK, linewidth=1)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # torch
     from torch import nn
 
     from engines.bundle import Bundle
+    from export.attention_maps.asked import Asked
+    from export.attention_maps.maps import Looked
     from export.graphs.calibration import Sample
     from export.graphs.graph import Graph
     from export.weights.source import WeightsSource
@@ -118,6 +120,25 @@ MODELS: Mapping[str, Callable[[str], Model]] = {  # preset -> what makes its mod
 }
 
 
+def _hunyuanportrait_looks(asked: Asked) -> Looked:
+    from export.hunyuanportrait.looking.looked import looked_at
+
+    return looked_at(asked)
+
+
+def _hallo2_looks(asked: Asked) -> Looked:
+    from export.hallo2.looking.looked import looked_at
+
+    return looked_at(asked)
+
+
+# Model -> what watches its literal program. No part of `Model`: what a build asks of one decides its graphs.
+LOOKING: Mapping[str, Callable[[Asked], Looked]] = {
+    hunyuanportrait.MODEL: _hunyuanportrait_looks,
+    hallo2.MODEL: _hallo2_looks,
+}
+
+
 def find_model(preset: str) -> Model:
     """The model that a preset is of. Raises InputError for a preset that there is not."""
     if preset not in MODELS:
@@ -125,3 +146,8 @@ def find_model(preset: str) -> Model:
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(MODELS)}"
         raise InputError(f"there is no preset {preset!r}; {hint}")
     return MODELS[preset](preset)
+
+
+def look(asked: Asked) -> Looked:
+    """What a preset's frames attend to. Raises InputError, FaceNotFound, CheckpointError."""
+    return LOOKING[find_model(asked.preset).name](asked)

@@ -42,7 +42,7 @@ class ReleasedProgram:
         frames = len(crops.face_images)
         result = run_program(
             self._networks,
-            _released_options(sampling),
+            released_options(sampling),
             pad_frames=sampling.pad_frames,
             reference_image=torch.from_numpy(crops.reference_image),
             transformed_image=torch.from_numpy(crops.transformed_image),
@@ -57,7 +57,8 @@ class ReleasedProgram:
         return Made(latents=result.loop.final_latents.numpy(), frames=decoded.numpy())
 
 
-def _released_options(sampling: Sampling) -> SamplingOptions:
+def released_options(sampling: Sampling) -> SamplingOptions:
+    """What the released program calls a bundle's sampling."""
     return SamplingOptions(
         window=sampling.window,
         overlap=sampling.overlap,

@@ -1,15 +1,12 @@
-"""What is watched of the literal programs, against attention whose answer is known."""
+"""What is watched of the literal program, against attention whose answer is known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from diffusers.models.attention_processor import Attention
 
-from export.attention_maps.maps import LevelMap, Looked, lines
-from export.hallo2.attention import FROM_MOOD, FROM_MOTION, FROM_PORTRAIT, READ, Watched, attention, watching
-from export.hallo2.presets import PRESETS
+from export.hallo2.looking.attention import FROM_MOOD, FROM_MOTION, FROM_PORTRAIT, READ, Watched, watching
 from export.hallo2.reference.chain import Options, run_chain
 from export.hallo2.reference.raced import configs_of
 from export.hallo2.reference.weights import load_networks
@@ -17,17 +14,6 @@ from export.hallo2.weights import open_source
 from tests.export.hallo2.tiny import TINY_MOODS, TINY_TALK
 
 STEPS, CLIPS = 2, 2
-
-
-def test_probabilities_are_those_that_diffusers_uses():
-    torch.manual_seed(0)
-    attend = Attention(query_dim=12, heads=3, dim_head=4, bias=False).requires_grad_(False)
-    x, context = torch.randn(2, 5, 12), torch.randn(2, 7, 12)
-    seen = attention(attend, x, context)
-    assert seen.shape == (2, 3, 5, 7) and torch.allclose(seen.sum(-1), torch.ones(2, 3, 5))
-    values = attend.to_v(context).unflatten(-1, (3, 4)).transpose(1, 2)
-    made = attend.to_out[0]((seen @ values).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(made, attend(x, context), atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture(scope="module", params=[TINY_TALK, TINY_MOODS], ids=lambda preset: preset.name)
@@ -73,7 +59,7 @@ def test_every_level_is_seen_in_the_last_clip_alone_and_shares_are_shares(chain)
     assert watched.calls == STEPS * CLIPS
     for level, sums in watched.levels.items():
         places = sum(place.bank == level for place in networks.config.places)
-        assert sums.spatial == places * STEPS and sums.temporal == 2 * places * STEPS
+        assert sums.read.count == sums.reading.count == places * STEPS and sums.motion.count == 2 * places * STEPS
     maps = watched.maps()
     moods = {FROM_MOOD} if networks.config.moods else set()
     assert {one.what for one in maps} == {READ, FROM_PORTRAIT, FROM_MOTION, *moods}
@@ -109,11 +95,3 @@ def test_watching_changes_nothing_and_leaves_nothing_behind(chain):
     hooks = [len(module._forward_pre_hooks) for module in networks.denoising_unet.modules()]
     run(Watched(clips=CLIPS, steps=STEPS, motion_frames=preset.motion_frames, frames=preset.frames))
     assert hooks == [len(module._forward_pre_hooks) for module in networks.denoising_unet.modules()]
-
-
-def test_a_map_is_told_in_a_line_with_where_it_is_most():
-    values = np.zeros((4, 8))
-    values[1, 6] = 0.5
-    looked = Looked(pictures={}, maps=(LevelMap(level=2, what="read", values=values, even=0.1, on="a frame"),))
-    assert lines(looked) == ["level 2 (8 x 4), read: mean 0.016, even 0.100, most 0.500 at 81% across, 38% down"]
-    assert looked.at(1, "read") is None and "talk_pocket" in PRESETS

@@ -1,4 +1,4 @@
-"""A portrait and speech through the literal program, and what its frames attend to (`export.hallo2.attention`)."""
+"""A portrait and speech through the literal program, and what its frames attend to (`attention.py`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from engines.errors import InputError
+from export.attention_maps.asked import STEPS, Asked
 from export.attention_maps.maps import Looked
-from export.hallo2.attention import FRAME, PORTRAIT, Watched, watching
+from export.hallo2.looking.attention import FRAME, PORTRAIT, Watched, watching
 from export.hallo2.presets import PRESETS
 from export.hallo2.reference.audio_plan import audio_plan
 from export.hallo2.reference.chain import Options, run_chain
@@ -17,7 +18,6 @@ from export.hallo2.reference.program import to_saved, track_features
 from export.hallo2.reference.raced import configs_of
 from export.hallo2.reference.weights import load_networks
 from export.hallo2.weights import open_source
-from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.portrait import talk_portrait
 from hp_trt.hallo2.sound import Sound
 from hp_trt.media.images import load_picture
@@ -26,32 +26,21 @@ from runtime.hallo2.presets import SAMPLES_PER_FRAME
 _CLIPS = 2  # the second goes on from frames that were made
 
 
-def looked_at(
-    preset: str,
-    weights: Path | None,
-    *,
-    portrait: Path,
-    audio: Path,
-    locator: FaceLocator,
-    steps: int,
-    guidance: float = 3.5,
-    seed: int = 42,
-    mood: tuple[float, ...] | None = None,
-) -> Looked:
-    """Two clips of `preset` with `weights` (None: random), in so many steps, and what the second one attends to.
+def looked_at(asked: Asked, *, guidance: float = 3.5, seed: int = 42) -> Looked:
+    """Two clips of a preset, and what the second one attends to.
 
-    `mood`: how much there is of each, of a preset that knows moods; None: neutral there. Raises InputError,
-    FaceNotFound, CheckpointError.
+    Without a mood a net that knows moods is neutral. Raises InputError, FaceNotFound, CheckpointError.
     """
-    chosen = PRESETS[preset]
+    portrait, mood, steps = asked.portrait, asked.mood, asked.steps or STEPS
+    chosen = PRESETS[asked.preset]
     if mood is not None and not chosen.architecture.denoising_unet.moods:
-        raise InputError(f"the weights of {preset} know no moods; leave the mood out")
+        raise InputError(f"the weights of {asked.preset} know no moods; leave the mood out")
     picture = load_picture(portrait)
     levels = len(chosen.architecture.denoising_unet.channels)
-    crop = talk_portrait(picture.pixels, locator, side_px=chosen.size, levels=levels, what=str(portrait))
-    wave = _beginning(audio, _CLIPS * chosen.frames * SAMPLES_PER_FRAME)
+    crop = talk_portrait(picture.pixels, asked.locator, side_px=chosen.size, levels=levels, what=str(portrait))
+    wave = _beginning(asked.driver, _CLIPS * chosen.frames * SAMPLES_PER_FRAME)
     networks = load_networks(
-        configs_of(chosen.architecture), open_source(chosen.architecture, weights, preset=preset).state
+        configs_of(chosen.architecture), open_source(chosen.architecture, asked.weights, preset=asked.preset).state
     )
     options = Options(
         frames_per_clip=chosen.frames,
@@ -83,7 +72,7 @@ def looked_at(
         )
     source = np.clip(np.rint((crop.source[0].transpose(1, 2, 0) + 1) * 127.5), 0, 255).astype(np.uint8)
     middle = to_saved(made.frames[-chosen.frames // 2 :][:1])[0]
-    return Looked(pictures={PORTRAIT: source, FRAME: middle}, maps=watched.maps())
+    return Looked(pictures={PORTRAIT: source, FRAME: middle}, found=watched.maps())
 
 
 def _beginning(audio: Path, samples: int) -> np.ndarray:

@@ -81,7 +81,7 @@ def watching(networks: Networks, watched: Watched) -> Iterator[None]:
     hooks: list[tuple[nn.Module, Hook]] = [(unet, lambda *_: _count(watched))]
     for place in networks.config.places:
         sums = watched.levels.setdefault(place.bank, Sums())
-        watch = {"sums": sums, "watched": watched}
+        watch: dict[str, Any] = {"sums": sums, "watched": watched}
         spatial = unet.get_submodule(f"{place.name}.transformer_blocks.0.attn1")
         hooks.append((spatial, partial(_spatial, **watch)))
         if networks.config.moods:

@@ -118,7 +118,9 @@ def _count(watched: Watched) -> None:
 def _level(name: str, levels: int) -> int:
     """down_blocks.0 is at the finest level, mid_block and up_blocks.0 are at the coarsest."""
     block, number = name.split(".")[:2]
-    return {"down_blocks": int, "up_blocks": lambda n: levels - 1 - int(n)}.get(block, lambda _: levels - 1)(number)
+    if block == "mid_block":
+        return levels - 1
+    return int(number) if block == "down_blocks" else levels - 1 - int(number)
 
 
 def _spatial(attend: Any, given: tuple[Tensor, ...], *, sums: Sums, watched: Watched) -> None:

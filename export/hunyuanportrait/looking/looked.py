@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from export.hunyuanportrait.model import HunyuanPortrait
 from export.hunyuanportrait.presets import PRESETS, Preset
 from export.hunyuanportrait.reference.program import run_program
 from export.hunyuanportrait.reference.racing import released_options
+from export.hunyuanportrait.reference.unet import ReferenceUNet
 from export.hunyuanportrait.reference.weights import released_networks
 from export.hunyuanportrait.reference.windows import shifts, window_frames, window_starts
 from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_seen
@@ -41,7 +43,7 @@ def looked_at(asked: Asked) -> Looked:
     padded, side = len(crops) + 2 * sampling.pad_frames, preset.size // 8
     networks = released_networks(asked.preset, {}, asked.weights)
     watched = Watched(windows=_windows(sampling, len(crops)))
-    with torch.no_grad(), watching(networks["unet"], watched):
+    with torch.no_grad(), watching(cast(ReferenceUNet, networks["unet"]), watched):
         made = run_program(
             networks,
             released_options(sampling),

@@ -25,6 +25,7 @@ import numpy as np
 from hp_trt.measure.evaluation.measure_clip import Read
 from hp_trt.measure.evaluation.measure_talk import followed
 from hp_trt.measure.evaluation.pairs import Pair
+from hp_trt.measure.evaluation.report import Found
 from hp_trt.measure.evaluation.spoken import SpokenPairs
 from hp_trt.measure.metrics.judge import Reading
 from procedural.motion import NAMES
@@ -84,22 +85,15 @@ class _Face:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoodColumn:
+class MoodColumn(Found):
     """What was found of one speaker."""
 
-    name: str
-    kind: str
-    facts: Mapping[str, Any]
-    seconds: float
     clips: Sequence[Mapping[str, _Face]]  # by clip, by mood
 
     def to_json(self) -> dict[str, Any]:
         jaws = [clip[NEUTRAL].jaw for clip in self.clips]
         return {
-            "name": self.name,
-            "kind": self.kind,
-            **self.facts,
-            "seconds": round(self.seconds, 3),
+            **self.about(),
             "jaw": {"mean": _mean(jaws), "clips": jaws},
             "moods": {mood: self._of_mood(mood, offsets) for mood, offsets in asked().items()},
         }

@@ -34,23 +34,30 @@ FORMAT, SCHEMA = "hp-trt evaluation", 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """What was found of one contestant."""
+class Found:
+    """Who has a column of a report, and how long it took."""
 
     name: str
     kind: str
     facts: Mapping[str, Any]
     seconds: float
+
+    def about(self) -> dict[str, Any]:
+        """What every column's JSON begins with."""
+        return {"name": self.name, "kind": self.kind, **self.facts, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column(Found):
+    """What was found of one contestant."""
+
     by_clip: Sequence[Mapping[str, Value]]
     of_all: Mapping[str, Value]  # numbers that only all clips together have
     correlations: Sequence[Mapping[str, float]]  # by clip, by parameter
 
     def to_json(self, measures: Sequence[Measure]) -> dict[str, Any]:
         return {
-            "name": self.name,
-            "kind": self.kind,
-            **self.facts,
-            "seconds": round(self.seconds, 3),
+            **self.about(),
             "metrics": {measure.key: self._metric(measure) for measure in measures},
             "parameters": _means(self.correlations),
         }

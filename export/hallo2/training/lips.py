@@ -22,13 +22,10 @@ from torch import Tensor, nn
 
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.transformers import Sound
-from export.hallo2.networks.vae import VAE
-from export.hallo2.training.seen import DROPPED
 from export.hallo2.training.talk import TalkWindows, computing
 from export.hallo2.training.talker import Told
 from export.training.phase import Modules
 from runtime.hallo2 import ddim
-from runtime.hallo2.motion_frames import drop
 
 _AT_MOUTH = 6.0  # how many times a cell there counts
 
@@ -84,24 +81,20 @@ def given(windows: TalkWindows, i: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def rolled(windows: TalkWindows, i: int, vae: VAE) -> np.ndarray:
+def rolled(windows: TalkWindows, i: int) -> np.ndarray:
     """Items of a clip whose motion frames the net made itself: its windows follow each other round and round, twice.
 
     (2 windows, (F + m) C, L), each window at its place in the clip, once for each round.
     """
     rng = np.random.default_rng([windows.numbers[i], 95])
-    count, scale = len(windows.cut.starts), vae.config.scaling_factor
-    region = np.repeat(windows.clip(i).face_region[None], 3, axis=0)
+    count = len(windows.cut.starts)
     told = windows.beginning(i)
     items: dict[int, np.ndarray] = {}
     for k in range(2 * count + 1):
         item, velocity = _step(windows, told, rng)
         if k:
             items[k % count + count * ((k - 1) // count)] = item
-        frames = vae.decode(-velocity[-windows.cut.motion_frames :] / scale).clamp(-1, 1).cpu().numpy()
-        dropped = drop(frames, region, rng.uniform(size=region.shape[1:]).astype(np.float32), DROPPED)
-        latents = vae.encode(windows.tensor(dropped))[:, : vae.config.latent_channels] * scale
-        told = windows.going_on(i, (k + 1) % count, latents)
+        told = windows.going_on(i, (k + 1) % count, windows.again(i, -velocity, rng))
     return np.stack([items[index] for index in sorted(items)])
 
 

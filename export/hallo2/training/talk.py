@@ -24,23 +24,27 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from export.hallo2.networks.denoising_unet import DenoisingUNet
+from export.hallo2.networks.vae import VAE
 from export.hallo2.training.drawn import TalkingClip, TalkingClips
-from export.hallo2.training.seen import Cut, Seen
+from export.hallo2.training.seen import DROPPED, Cut, Seen
 from export.hallo2.training.talker import Talker, Told
 from export.training.phase import Modules
 from procedural.landmarks import POINTS
 from procedural.speech import MOUTH
 from runtime.hallo2 import ddim
+from runtime.hallo2.motion_frames import drop
 
-_BEGINS, _FROM_NOTHING = 0.35, 0.08  # of the windows; the others go on from the frames before them
+_BEGINS, _FROM_NOTHING = 0.25, 0.05  # of the windows; the others go on from the frames before them
 _ANOTHER_PORTRAIT = 0.15  # of those: one of the clip's own frames, and not the calm one
 _NOBODY, _SILENT, _BOTH, _NO_MOOD = 0.5, 0.05, 0.1, 0.15
-_PURE_NOISE = 0.6
+_PURE_NOISE = 0.8
 # What motion frames are spoilt with, in deviations of a latent, at most: noise, and an offset of all cells. Those of a
 # chain are made, and what is wrong in them would be copied from clip to clip; the portrait shows how it should be.
 _NOISY, _SHIFTED = 0.2, 0.2
-_MADE = 0.2  # of the second windows: motion frames that the net made itself
-_AT_MOUTH = 6.0  # how many times a cell there counts
+_MADE = 0.6  # of the second windows that go on: behind motion frames that the net made itself
+_DEEPER = 0.5  # of those: behind one more window that it made, and of these again, up to so many
+_DEEPEST = 4
+_AT_MOUTH = 10.0  # how many times a cell there counts
 _ASKED = 0.3  # weight of what is asked besides, at the beginning
 _MOUTH_POINTS = tuple(
     POINTS.index(name) for name in ("left mouth corner", "right mouth corner", "upper lip", "lower lip", "chin")
@@ -59,10 +63,11 @@ class TalkWindows:
         heard: Sequence[np.ndarray],
         numbers: Sequence[int],
         cut: Cut,
+        vae: VAE,
         device: torch.device,
     ) -> None:
         self.talker = Talker(modules)
-        self.clips, self.numbers, self.cut, self.device = clips, numbers, cut, device
+        self.clips, self.numbers, self.cut, self.vae, self.device = clips, numbers, cut, vae, device
         self._seen, self._heard = seen, heard
 
     def told(
@@ -83,7 +88,7 @@ class TalkWindows:
         elif begins is None and draw < _BEGINS + _FROM_NOTHING:
             motion = np.repeat(seen.nothing, m, axis=0)
         elif begins is None and window and rng.uniform() < _MADE:
-            motion = self._made(i, window - 1, rng)
+            motion = self._made(i, window, rng)
         else:
             motion = seen.motion[window]
             if rng.uniform() < _ANOTHER_PORTRAIT:
@@ -114,10 +119,30 @@ class TalkWindows:
 
     @torch.no_grad()
     def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
-        """The last motion frames of a window as the net makes it in one step, as a video's beginning."""
-        told = self.beginning(i, window)
-        noise = self.tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
-        return made_latents(self.talker, told, noise, steps=1)[-self.cut.motion_frames :].float().cpu().numpy()
+        """What a window goes on from where the net made the windows before it, in one step each: (m, 4, h, w).
+
+        The first of them begins a video. A clip's windows follow each other round and round, so that a short clip is
+        a long chain; the last of them is the one right before `window`.
+        """
+        count = len(self.cut.starts)
+        windows = 1
+        while windows < _DEEPEST and rng.uniform() < _DEEPER:
+            windows += 1
+        told = self.beginning(i, (window - windows) % count)
+        for k in range(windows):
+            noise = self.tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
+            motion = self.again(i, made_latents(self.talker, told, noise, steps=1), rng)
+            told = self.going_on(i, (window - windows + k + 1) % count, motion)
+        return motion.cpu().numpy()
+
+    @torch.no_grad()
+    def again(self, i: int, made: Tensor, rng: np.random.Generator) -> Tensor:
+        """The motion frames after latents (F, 4, h, w) that the net made: decoded, dropped, encoded, (m, 4, h, w)."""
+        scale, channels = self.vae.config.scaling_factor, self.vae.config.latent_channels
+        region = np.repeat(self.clip(i).face_region[None], 3, axis=0)
+        frames = self.vae.decode(made[-self.cut.motion_frames :].float() / scale).clamp(-1, 1).cpu().numpy()
+        dropped = drop(frames, region, rng.uniform(size=region.shape[1:]).astype(np.float32), DROPPED)
+        return self.vae.encode(self.tensor(dropped))[:, :channels] * scale
 
     def _told(
         self,

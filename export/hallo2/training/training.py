@@ -206,10 +206,10 @@ class Training:
         """What the last place is given of some clips, where the net goes on from what it made."""
         if self.run.has_ended("steady"):
             return
-        numbers, vae = self._calm(), cast(VAE, self._ended("vae")["vae"])
+        numbers = self._calm()
         windows = self._windows(self._plain("lips"), numbers)
         self.run.see(
-            "rolled", "lips", lambda n: rolled(windows, numbers.index(n), vae), numbers[: self.amounts.rolled], tell
+            "rolled", "lips", lambda n: rolled(windows, numbers.index(n)), numbers[: self.amounts.rolled], tell
         )
 
     def steady(self, tell: Tell) -> bool:
@@ -269,6 +269,7 @@ class Training:
             heard=self.run.seen("heard", "speech", numbers),
             numbers=numbers,
             cut=self.cut,
+            vae=cast(VAE, self._ended("vae")["vae"]),
             device=self.settings.device,
         )
 

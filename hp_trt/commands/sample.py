@@ -11,8 +11,7 @@ from engines.errors import InputError
 from hp_trt.commands import options
 from hp_trt.config import one_of
 from hp_trt.console import Reporter
-from hp_trt.interface.voices import VOICES
-from procedural.speech import LANGUAGES
+from hp_trt.interface.voices import LANGUAGES, VOICES
 
 OUT = "Folder to write portrait.png, driving.mp4 and driving-2.mp4 into."
 SPEECH = "Instead of the videos speech.wav, synthetic and of no language's words, with its phonemes and truth beside."

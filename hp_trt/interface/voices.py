@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engines.errors import EngineMismatch, InputError
 from hp_trt.config import one_of
 from hp_trt.interface.missing import missing_library
-from procedural.speech import LANGUAGES, Speech, sentence
+
+if TYPE_CHECKING:
+    from procedural.speech import Speech
 
 Voice = Literal["own", "espeak"]
 VOICES: tuple[Voice, ...] = ("own", "espeak")
+LANGUAGES = ("en", "de")  # procedural's, named without its import: a foreign module may stand in its place
 
 
 def speech(voice: Voice, seed: int, seconds: float, *, language: str = "en") -> Speech:
@@ -21,8 +24,10 @@ def speech(voice: Voice, seed: int, seconds: float, *, language: str = "en") -> 
     Raises InputError for another voice or language, and where espeak is not installed, EngineMismatch where it cannot
     be used.
     """
+    from procedural.speech import sentence
+
     one_of("voice", voice, VOICES)
-    one_of("language", language, tuple(LANGUAGES))
+    one_of("language", language, LANGUAGES)
     if voice == "own":
         return sentence(seed, seconds, language=language)
     from procedural.speech import espeak

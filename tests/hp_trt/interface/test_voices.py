@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineMismatch, InputError
-from hp_trt.interface.voices import require_espeak, speech, speech_of
+from hp_trt.interface.voices import LANGUAGES, require_espeak, speech, speech_of
+from procedural import speech as synthetic
 from procedural.speech import espeak, sentence
+
+
+def test_the_languages_that_are_offered_are_those_of_both_voices():
+    assert tuple(synthetic.LANGUAGES) == tuple(espeak.ACCENTS) == LANGUAGES
 
 
 def test_our_own_voice_is_the_one_that_it_was():

@@ -7,12 +7,14 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from engines.errors import InputError
+from export.hallo2.networks.vae import VAE
 from export.hallo2.presets import TALK_POCKET
 from export.hallo2.training.lips import unpacked
 from export.hallo2.training.talk import TalkWindows
@@ -106,6 +108,7 @@ def test_windows_tell_the_mood_of_their_clip_but_for_those_that_are_silent_or_ha
         heard=training.run.seen("heard", "speech", [0, 1]),
         numbers=[0, 1],
         cut=training.cut,
+        vae=cast(VAE, SMALL_TALK.architecture.build("vae")),  # nor is this
         device=torch.device("cpu"),
     )
     told = [windows.told(1, 0, np.random.default_rng(seed)).mood[0] for seed in range(60)]

@@ -54,6 +54,10 @@ class LiveTimeout(HpTrtError, TimeoutError):
     """No frame came out of a live session in time; the session goes on. Also a TimeoutError of Python's."""
 
 
+class Cancelled(HpTrtError):
+    """Who asked for the work has called it off (`Stages(cancel=...)`)."""
+
+
 class OutputError(HpTrtError):
     """The result cannot be written: the folder, the permission, the space."""
 

@@ -2,21 +2,19 @@
 
     python examples/batch.py BUNDLE PORTRAIT OUT_FOLDER VIDEO [VIDEO ...]
 
-Ctrl-C stops at once. A program stops a clip from `on_event`, as here after so many frames: what it raises comes out of
-`animate`. Either way the clips before are complete, and nothing is left of the one that was stopped.
+Ctrl-C stops at once. A program stops a clip by an event, which any thread may set, as here after so many frames:
+`animate` raises Cancelled before its next piece of work. Either way the clips before are complete, and nothing is left
+of the one that was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from pathlib import Path
 
-from hp_trt import Event, HpTrtError, Runtime, RuntimeConfig
-
-
-class Cancelled(Exception):
-    """Somebody pressed a button."""
+from hp_trt import Cancelled, Event, HpTrtError, Runtime, RuntimeConfig, Stages
 
 
 def main() -> int:
@@ -30,6 +28,7 @@ def main() -> int:
     options = parser.parse_args()
 
     written = failed = 0
+    stop = threading.Event()  # somebody presses a button
 
     def on_event(event: Event) -> None:  # of every piece of work, in the thread that does it
         nonlocal written
@@ -39,20 +38,21 @@ def main() -> int:
         if event.stage == "write":
             written += 1
             if written == options.cancel_after:
-                raise Cancelled
+                stop.set()
 
     options.out.mkdir(parents=True, exist_ok=True)
-    with Runtime(options.bundle, RuntimeConfig(profile=options.profile), on_event=on_event) as runtime:
+    with Runtime(options.bundle, RuntimeConfig(profile=options.profile)) as runtime:
         portrait = runtime.portrait(options.portrait)  # found and encoded once, for all videos
         for video in options.videos:
+            stages = Stages(on_event, cancel=stop)  # this clip's own
             try:
-                animation = runtime.animate(portrait, video, options.out / f"{video.stem}.mp4")
-            except HpTrtError as error:  # one video that cannot be used is no reason to leave out the others
-                failed += 1
-                print(f"{video}: {error}", file=sys.stderr)
+                animation = runtime.animate(portrait, video, options.out / f"{video.stem}.mp4", stages=stages)
             except (Cancelled, KeyboardInterrupt):
                 print(f"{video}: cancelled", file=sys.stderr)
                 return 130
+            except HpTrtError as error:  # one video that cannot be used is no reason to leave out the others
+                failed += 1
+                print(f"{video}: {error}", file=sys.stderr)
             else:
                 print(f"{animation.out}: {animation.frames} frames")
     return 1 if failed else 0

@@ -20,6 +20,7 @@ check_siblings("engines", "runtime")
 if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from engines.errors import (
         BundleError,
+        Cancelled,
         CheckpointError,
         DiskError,
         EngineMismatch,
@@ -39,11 +40,12 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from hp_trt.media.portrait import Portrait
     from hp_trt.model import SamplingOptions
     from hp_trt.profiles import Profile
-    from runtime.stages import Event
+    from runtime.stages import Event, Stages
 
 __all__ = [
     "Animation",
     "BundleError",
+    "Cancelled",
     "CheckpointError",
     "DiskError",
     "EngineMismatch",
@@ -65,14 +67,15 @@ __all__ = [
     "Runtime",
     "RuntimeConfig",
     "SamplingOptions",
+    "Stages",
     "__version__",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
     "engines.errors": (
-        "BundleError CheckpointError DiskError EngineMismatch FaceNotFound HpTrtError InputError InternalError "
-        "LiveTimeout NonFiniteError OutputError ParityError"
+        "BundleError Cancelled CheckpointError DiskError EngineMismatch FaceNotFound HpTrtError InputError "
+        "InternalError LiveTimeout NonFiniteError OutputError ParityError"
     ),
     "hp_trt.api": "Runtime",
     "hp_trt.config": "RuntimeConfig",
@@ -81,7 +84,7 @@ _HOMES = {
     "hp_trt.model": "SamplingOptions",
     "hp_trt.profiles": "Profile",
     "hp_trt.interface.results": "Animation Frame",
-    "runtime.stages": "Event",
+    "runtime.stages": "Event Stages",
 }
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists

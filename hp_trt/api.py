@@ -13,7 +13,6 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack, get_args
 
 import numpy as np
@@ -65,7 +64,8 @@ class Runtime:
     nobody takes any more holds up nobody. Sessions of `live` run beside each other where the backend can.
 
     Raises BundleError for a bundle that is not what its manifest says, EngineMismatch when it cannot run here,
-    InputError for a configuration that cannot be. `on_event` hears of every piece of work (`runtime.stages.Event`).
+    InputError for a configuration that cannot be. `on_event` hears of every piece of work (`hp_trt.Event`) but of calls
+    that have `stages` of their own: `hp_trt.Stages(listener, cancel=event)` hears of one call's, and calls it off.
     `settle_stages`: wait for the device at the end of each piece, so that its time is its own, at the cost of overlap.
     `backend`: what runs the graphs, in place of the configuration's; the runtime closes it.
 
@@ -144,7 +144,7 @@ class Runtime:
             policy=policy,
             queue_in=queue_in,
             queue_out=queue_out,
-            stages=_stages_of(stages) or Stages(self._on_event, most_spans=_LIVE_SPANS),
+            stages=self._stages(stages, _LIVE_SPANS),
         )
 
     def portrait(self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None) -> Portrait:
@@ -153,7 +153,7 @@ class Runtime:
         `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
-        locator, stages = self._locator_of(landmarks), _stages_of(stages) or self._stages()
+        locator, stages = self._locator_of(landmarks), self._stages(stages)
         picture = image if isinstance(image, np.ndarray) else arguments.path("a portrait, where it is no array,", image)
         with self._turns.taken():
             return self.model.portrait(picture, locator, stages)
@@ -170,6 +170,7 @@ class Runtime:
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
         resume: Mode = "new",
+        stages: Stages | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
         """Write `out`, the whole portrait moving, and `crop_out`, the square around the face, if asked for.
@@ -191,9 +192,9 @@ class Runtime:
         one_of("resume", resume, get_args(Mode))
         other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
-        profile, stages = self._with(self.profile, sampling), self._stages(None if audio is None else _LIVE_SPANS)
-        out = arguments.path("out", out)
-        crop_out = None if crop_out is None else arguments.path("crop_out", crop_out)
+        profile = self._with(self.profile, sampling)
+        stages = self._stages(stages, None if audio is None else _LIVE_SPANS)
+        out, crop_out = arguments.path("out", out), None if crop_out is None else arguments.path("crop_out", crop_out)
         inputs = self.config.inputs(
             bundle=self.bundle.path,
             portrait=portrait.path if isinstance(portrait, Portrait) else arguments.file_of(portrait),
@@ -228,6 +229,7 @@ class Runtime:
         *,
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
+        stages: Stages | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Generator[Frame, None, None]:
         """The frames of a portrait that speaks, as arrays, in order, 25 a second: `time_s` is theirs in the sound.
@@ -240,7 +242,7 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, audio=audio)
-        profile, stages = self._with(self.profile, sampling), self._stages(_LIVE_SPANS)
+        profile, stages = self._with(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
         speech = speech_of(audio, released_plan)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
 
@@ -255,6 +257,7 @@ class Runtime:
         driving: DrivingSource,
         *,
         landmarks: Faces | None = None,
+        stages: Stages | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Generator[Frame, None, None]:
         """The animated frames as arrays, in order. `driving` is a file, or a sequence of (H, W, 3) uint8 RGB arrays.
@@ -271,7 +274,7 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, video=driving)
-        profile, stages = self._with(self.profile, sampling), self._stages()
+        profile, stages = self._with(self.profile, sampling), self._stages(stages)
         source = driving if arguments.is_frames(driving) else arguments.path("driving", driving)
         moves = self._driving(source, profile, landmarks)
         who = self._encoded(portrait, stages=stages)
@@ -291,12 +294,13 @@ class Runtime:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _stages(self, most_spans: int | None = None) -> Stages:
+    def _stages(self, given: Stages | None, most_spans: int | None = None) -> Stages:
+        """Those that a caller gave, or new ones for the runtime's listener."""
+        if given is not None:
+            return arguments.instance("stages", given, Stages)
         settle = self.backend.synchronize if self._settle_stages else None
         return Stages(self._on_event, settle=settle, most_spans=most_spans)
 
@@ -394,7 +398,3 @@ class Runtime:
                 notes.extend((*driving.frames.notes, *session.stats.notes))
 
         return Clip(frames=frames(), notes=lambda: notes)
-
-
-def _stages_of(given: Stages | None) -> Stages | None:
-    return None if given is None else arguments.instance("stages", given, Stages)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engines.bundle import Bundle
-from engines.errors import BundleError, InputError
+from engines.errors import BundleError, Cancelled, InputError
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Portrait
@@ -20,6 +20,7 @@ from hp_trt.model import Clip, Driver, Model, SamplingOptions
 from hp_trt.models import MODELS, find_model
 from hp_trt.profiles import Profile, Profiles
 from runtime.live_windows import LiveWindows
+from runtime.stages import Stages
 from tests.engines.bundles import make_bundle
 from tests.fakes import FakeBackend
 from tests.hp_trt.clips import contents, make_clip
@@ -151,6 +152,34 @@ def test_what_stops_a_clip_of_a_live_profile_ends_its_threads_at_once(opened, tm
         assert set(threading.enumerate()) == before
     del caught
     assert [path.name for path in tmp_path.glob("*.mp4")] == ["d.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "stage"),
+    [("exact", "read"), ("exact", "write"), ("live", "motion"), ("live", "denoise"), ("live", "write")],
+)
+def test_a_clip_is_called_off_alone_and_leaves_no_file_no_thread_and_a_runtime_that_goes_on(
+    opened, tmp_path, profile, stage
+):
+    driving, before = make_clip(tmp_path / "d.mp4", 30), set(threading.enumerate())
+    stop, heard = threading.Event(), []
+
+    def listen(event):
+        heard.append(event.stage)
+        if event.stage == stage and event.kind == "unit":
+            stop.set()
+
+    with opened(profile, on_event=lambda event: heard.append("another's")) as runtime:
+        who = np.zeros((48, 64, 3), np.uint8)
+        with pytest.raises(Cancelled):
+            runtime.animate(who, driving, tmp_path / "o.mp4", stages=Stages(listen, cancel=stop))
+        assert stage in heard and "another's" not in heard
+        assert set(threading.enumerate()) == before
+        assert [path.name for path in tmp_path.glob("*.mp4*")] == ["d.mp4"]
+        frames = runtime.frames(who, [picture(100)] * 3, stages=Stages(cancel=stop))
+        with pytest.raises(Cancelled):
+            list(frames)
+        assert runtime.animate(who, driving, tmp_path / "o.mp4").frames == 30
 
 
 class Unread(list):

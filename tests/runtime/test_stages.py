@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
+from engines.errors import Cancelled
 from runtime.stages import Stages
 
 
@@ -65,3 +67,18 @@ def test_a_stage_begun_again_counts_from_zero():
             pass
         stages.end("denoise")
     assert [e.done for e in events] == [0, 1, 1] * 2
+
+
+def test_what_is_called_off_ends_where_the_next_piece_of_it_would_begin():
+    stop = threading.Event()
+    stages = Stages(cancel=stop)
+    stages.begin("decode", total=3)
+    with stages.unit("decode"):
+        stop.set()  # by any thread, in the middle of a unit, which still counts
+    assert [span.done for span in stages.spans] == [1]
+    with pytest.raises(Cancelled, match="cancelled by who asked for it"), stages.unit("decode"):
+        raise AssertionError("it was begun")
+    with pytest.raises(Cancelled):
+        stages.begin("write")
+    with pytest.raises(Cancelled):
+        stages.timed(lambda: pytest.fail("it was begun"))()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -9,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from engines.errors import InputError
+from engines.errors import Cancelled, InputError
 from hp_trt.api import Runtime
 from hp_trt.config import RuntimeConfig
 from hp_trt.hallo2.clip import chain_state, loop_state
@@ -90,3 +91,17 @@ def test_a_state_of_other_pictures_is_refused(clip_of):
     state = LoopState(arrays={"motion": np.zeros((2, 3, 32, 32), np.float32)}, numbers={"clip": 1, "words": 0})
     with pytest.raises(InputError, match=r"has motion frames \(2, 3, 32, 32\), this portrait and bundle need \(1, 3,"):
         clip_of(state=state)
+
+
+@pytest.mark.parametrize("stage", ["denoise", "decode"])
+def test_a_video_is_called_off_between_two_pieces_of_work(runtime, who, stage):
+    stop = threading.Event()
+
+    def listen(event):
+        if event.stage == stage and event.kind == "unit":
+            stop.set()
+
+    frames = runtime.talk(who, SOUND, steps=2, stages=Stages(listen, cancel=stop))
+    with pytest.raises(Cancelled, match="was cancelled by who asked for it"):
+        list(frames)
+    assert len(list(runtime.talk(who, SOUND, steps=1))) == 8

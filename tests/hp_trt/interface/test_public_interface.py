@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 import hp_trt
-from hp_trt import HpTrtError, InputError, LiveSession, Profile, Runtime, RuntimeConfig, SamplingOptions
+from hp_trt import (
+    HpTrtError,
+    InputError,
+    LiveSession,
+    Profile,
+    Runtime,
+    RuntimeConfig,
+    SamplingOptions,
+    Stages,
+)
 from hp_trt.faces.face import FaceLocator
 from hp_trt.measure.evaluation.drawn import known_faces
 from procedural.clip import clip
@@ -138,6 +147,11 @@ def test_a_runtime_of_wrong_values_is_refused(live_bundle):
     assert not wrong(opened, right, few)
 
 
+def test_stages_of_wrong_values_are_refused():
+    right = {"listener": None, "settle": None, "most_spans": None, "cancel": None}
+    assert not wrong(Stages, right, VALUES)
+
+
 def test_a_portrait_of_wrong_values_is_refused(runtime, drawn):
     right = {"image": drawn.images[0], "landmarks": drawn.faces, "stages": None}
     assert not wrong(runtime.portrait, right)
@@ -151,7 +165,7 @@ def test_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
         next(frames, None)
         frames.close()
 
-    right = {"portrait": portrait, "driving": drawn.images, "landmarks": drawn.faces}
+    right = {"portrait": portrait, "driving": drawn.images, "landmarks": drawn.faces, "stages": None}
     options = {**dict.fromkeys(get_type_hints(SamplingOptions)), **QUICK}
     assert not wrong(lambda **values: first(**{**options, **values}), right)
     assert not wrong(lambda **values: first(**{**right, **QUICK, **values}), {**options})
@@ -176,7 +190,7 @@ def test_live_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
 def test_files_of_wrong_values_are_refused(runtime, drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some names are good ones
     right: dict[str, Any] = {"portrait": drawn.images[0], "driving": tmp_path / "none.mp4", "out": tmp_path / "out.mp4"}
-    right |= {"crop_out": None, "landmarks": drawn.faces, "portrait_landmarks": drawn.faces}
+    right |= {"crop_out": None, "landmarks": drawn.faces, "portrait_landmarks": drawn.faces, "stages": None}
     assert not wrong(runtime.animate, right)
 
 
@@ -206,6 +220,7 @@ def test_speech_of_wrong_values_is_refused(talking, drawn, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)  # some names are good ones
     quick = {"steps": 1, "released_plan": False}
     right = {"portrait": drawn.images[0], "portrait_landmarks": drawn.faces, "audio": (np.zeros(9), 16_000)}
+    right |= {"stages": None}
 
     def first(**options: Any) -> None:
         frames = talking.talk(**options)

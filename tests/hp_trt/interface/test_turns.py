@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hp_trt import InputError, Profile, Runtime, RuntimeConfig
+from hp_trt import Cancelled, InputError, Profile, Runtime, RuntimeConfig, Stages
 from hp_trt.interface.turns import Turns
 from hp_trt.measure.evaluation.drawn import known_faces
 from procedural.clip import clip
@@ -122,6 +122,25 @@ def test_who_listens_may_encode_a_portrait_in_the_middle_of_a_turn(live_bundle):
     with Runtime(live_bundle, RuntimeConfig(threads=1), on_event=listen) as runtime:
         portrait = runtime.portrait(images[0], landmarks=faces)
         assert len(list(runtime.frames(portrait, images, landmarks=faces, **QUICK))) == 2 and heard
+
+
+@pytest.mark.parametrize("stage", ["motion", "denoise", "decode"])
+def test_a_clip_is_called_off_between_two_pieces_of_work_and_the_others_go_on(live_bundle, stage):
+    made, stop = clip(3, frames=12, px=96), threading.Event()  # two chunks are decoded
+    faces, images = known_faces(made), made.frames()
+
+    def listen(event):
+        if event.stage == stage and event.kind == "unit":
+            stop.set()
+
+    with Runtime(live_bundle, RuntimeConfig(threads=1)) as runtime:
+        portrait = runtime.portrait(images[0], landmarks=faces)
+        other = runtime.frames(portrait, images, landmarks=faces, **QUICK)
+        next(other)
+        called_off = runtime.frames(portrait, images, landmarks=faces, stages=Stages(listen, cancel=stop), **QUICK)
+        with pytest.raises(Cancelled, match="was cancelled by who asked for it"):
+            list(called_off)
+        assert len(list(other)) == 11
 
 
 def test_after_close_everything_says_that_the_runtime_is_closed(live_bundle):

@@ -1,4 +1,4 @@
-"""`python -m export.shipping`: the bundle that comes with the package, of what `export` makes today.
+"""`python -m export.shipping`: a bundle that comes with the package, of what `export` makes today.
 
 Run it where a test says that the shipped graphs are others, and commit what it writes. Building takes a minute; what
 the bundle at --bundle holds already is not built again.
@@ -13,34 +13,42 @@ from typing import Annotated
 import typer
 
 from engines.safe_output import refusing
-from export.weights.own import WeightsChoice
+from export.weights.own import OWN_WEIGHTS, WeightsChoice
 from hp_trt.commands.options import Debug, Json, folder
+from hp_trt.config import one_of
 from hp_trt.console import Reporter, run
 
-PRESET = "pocket"
-BundleFolder = Annotated[
-    Path, typer.Option(parser=folder, metavar="PATH", help="Folder to build in, or a bundle of today's.")
-]
+PRESET = f"Whose: {' or '.join(OWN_WEIGHTS)}."
+BUNDLE = "Folder to build in, or a bundle of today's [out/PRESET]."
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
-def ship(bundle: BundleFolder = Path("out/pocket"), json: Json = False, debug: Debug = False) -> None:
-    """Build pocket's bundle, and write its graphs without their weights into the package, beside the weights."""
+def ship(
+    preset: Annotated[str, typer.Option(help=PRESET)] = "pocket",
+    bundle: Annotated[Path | None, typer.Option(parser=folder, metavar="PATH", help=BUNDLE)] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Build a preset's bundle, and write its graphs without their weights into the package, beside the weights."""
     start_s = time.perf_counter()
     with Reporter(as_json=json) as report:
         from export.build import BuildConfig, build_bundle
         from export.shipping.ship import ship
 
-        own = WeightsChoice().of_preset(PRESET)
-        assert own.weights is not None and own.live_weights is not None
+        own = WeightsChoice().of_preset(one_of("preset", preset, tuple(OWN_WEIGHTS)))
+        assert own.weights is not None
         config = BuildConfig(
-            preset=PRESET, bundle=bundle, weights=own.weights, live=bool(own.live), live_weights=own.live_weights
+            preset=preset,
+            bundle=bundle or Path("out", preset),
+            weights=own.weights,
+            live=bool(own.live),
+            live_weights=own.live_weights,
         )
         made = build_bundle(config)
         with refusing(own.weights.parent):
-            shipped = ship(made, [own.weights, own.live_weights])
+            shipped = ship(made, [path for path in (own.weights, own.live_weights) if path is not None])
         changed = ", ".join(shipped.changed) or "nothing"
         report.result(
             f"{own.weights.parent}: {len(shipped.graphs)} graphs in {shipped.graphs_bytes} bytes, changed {changed}, "

@@ -1,8 +1,9 @@
 """An exported graph without its weights: each is read where a safetensors file beside the graph has it.
 
 ONNX lets a tensor name a file, and where in it. Trained weights are kept in half precision, as NETWORK/KEY, so the
-graph casts them, and transposes those that it wants the other way round; who runs it does that once, as it opens it.
-What is in no file, such as a constant that export has folded, stays in the graph.
+graph casts them, transposes those that it wants the other way round, and joins those that it has beside each other; who
+runs it does that once, as it opens it. What is in no file, such as a constant that export has folded, stays in the
+graph.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.graphs.shared_weights import unlinked
+
 _LEAST = 32  # elements: to say where fewer are takes as many bytes
+_PARTS = (2, 3)  # that export may have put beside each other: projections of a face's three regions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +90,18 @@ class Weightless:
 
 def weightless(graph: Path, entries: Entries) -> Weightless:
     """The graph at `graph`, with its weights beside it, to be saved beside the files of `entries`."""
-    model = onnx.load(graph)
-    constants, places = [], {}
+    with TemporaryDirectory() as room, unlinked(graph, beside=Path(room) / graph.name) as readable:
+        model = onnx.load(readable)
+    constants: list[TensorProto] = []
+    places: dict[str, Place] = {}
     made: list[onnx.NodeProto] = []
     for tensor in model.graph.initializer:
-        place = entries.find(numpy_helper.to_array(tensor))
-        if place is None:
+        found = _find(numpy_helper.to_array(tensor), entries)
+        if found is None:
             constants.append(tensor)
             continue
-        places[place.name] = place
-        made += _nodes(place, tensor.name)
+        places |= {place.name: place for place in found.places}
+        made += _joined(found, tensor.name)
     model.graph.ClearField("initializer")
     model.graph.initializer.extend([*constants, *(_pointer(place) for place in places.values())])
     nodes = [*made, *model.graph.node]
@@ -108,12 +115,43 @@ def weightless(graph: Path, entries: Entries) -> Weightless:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Places whose values, one behind the other along `axis`, are a tensor's."""
+
+    places: Sequence[Place]
+    axis: int = 0
+
+
+def _find(value: np.ndarray, entries: Entries) -> _Found | None:
+    """Where a tensor's values are: in one place, or in a few, which export has put beside each other."""
+    if (place := entries.find(value)) is not None:
+        return _Found(places=[place])
+    for axis, parts in itertools.product(range(value.ndim), _PARTS):
+        if value.shape[axis] % parts == 0:
+            places = [entries.find(part) for part in np.split(value, parts, axis)]
+            if all(places):
+                return _Found(places=[place for place in places if place is not None], axis=axis)
+    return None
+
+
 def _pointer(place: Place) -> TensorProto:
     tensor = TensorProto(name=place.name, dims=place.shape, data_type=TensorProto.FLOAT16)
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", place.file), ("offset", place.offset), ("length", place.bytes)):
         tensor.external_data.add(key=key, value=str(value))
     return tensor
+
+
+def _joined(found: _Found, name: str) -> Iterator[onnx.NodeProto]:
+    """From what is kept to the float32 values that the graph knows by `name`, of one place or of some."""
+    if len(found.places) == 1:
+        yield from _nodes(found.places[0], name)
+        return
+    parts = [f"{name}/part {i}" for i in range(len(found.places))]
+    for place, part in zip(found.places, parts, strict=True):
+        yield from _nodes(place, part)
+    yield helper.make_node("Concat", parts, [name], axis=found.axis)
 
 
 def _nodes(place: Place, name: str) -> Iterator[onnx.NodeProto]:

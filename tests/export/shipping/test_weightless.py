@@ -15,6 +15,7 @@ from export.shipping.weightless import Entries, weightless
 
 GENERATOR = np.random.default_rng(0)
 TRAINED = {f"net/{name}": GENERATOR.standard_normal((48, 40)).astype(np.float16) for name in ("plain", "turned")}
+TRAINED |= {f"net/{name}": GENERATOR.standard_normal((16, 40)).astype(np.float16) for name in ("pose", "face", "lips")}
 TRAINED["net/whole"] = GENERATOR.standard_normal((120, 40)).astype(np.float16)
 OTHER = {"live/bias": GENERATOR.standard_normal(48).astype(np.float16)}
 FOLDED = GENERATOR.standard_normal(48).astype(np.float32)  # is in no file
@@ -29,6 +30,7 @@ def constants() -> dict[str, np.ndarray]:
         "half": np.ascontiguousarray(TRAINED["net/whole"][80:].T.astype(np.float32)),  # (40, 40), cut and turned
         "spread": OTHER["live/bias"].astype(np.float32).reshape(48, 1)[:40],  # a part, in another shape
         "bias": OTHER["live/bias"].astype(np.float32),
+        "joined": np.concatenate([TRAINED[f"net/{n}"].T.astype(np.float32) for n in ("pose", "face", "lips")], axis=1),
         "folded": FOLDED,
         "few": np.float32([2.5]),
         "large": np.full(40, 1e6, np.float32),  # no number of float16
@@ -38,7 +40,9 @@ def constants() -> dict[str, np.ndarray]:
 def graph(folder: Path) -> Path:
     """A chain of products and sums of all constants, whose values are in a file beside it."""
     nodes = [
-        helper.make_node("MatMul", ["x", "turned"], ["a"]),  # (n, 40) -> (n, 48)
+        helper.make_node("MatMul", ["x", "turned"], ["t"]),  # (n, 40) -> (n, 48)
+        helper.make_node("MatMul", ["x", "joined"], ["u"]),  # three turned ones beside each other
+        helper.make_node("Add", ["t", "u"], ["a"]),
         helper.make_node("Add", ["a", "folded"], ["b"]),
         helper.make_node("Add", ["b", "bias"], ["c"]),
         helper.make_node("MatMul", ["c", "plain"], ["d"]),  # -> (n, 40)
@@ -86,14 +90,14 @@ def test_what_is_in_a_file_is_pointed_at_and_the_rest_stays(tmp_path, entries):
     assert inside == {"folded", "few", "large"} and made.kept_bytes == 4 * (48 + 1 + 40)
     assert {place["location"] for name, place in places.items() if name not in inside} == set(made.files)
     assert made.files == ("live.safetensors", "trained.safetensors")
-    assert made.read_bytes == 2 * (48 * 40 + 48 * 40 + 2 * 40 * 40 + 48 + 40)
+    assert made.read_bytes == 2 * (48 * 40 + 48 * 40 + 3 * 16 * 40 + 2 * 40 * 40 + 48 + 40)
     for name, values in (TRAINED | OTHER).items():
         if name in places:
             place = places[name]
             content = (tmp_path / place["location"]).read_bytes()
             at, length = int(place["offset"]), int(place["length"])
             assert content[at : at + length] == values.tobytes()
-    assert {"net/plain", "net/turned", "live/bias"} <= set(places)
+    assert {"net/plain", "net/turned", "net/pose", "net/face", "net/lips", "live/bias"} <= set(places)
 
 
 def test_one_other_bit_is_another_value(tmp_path, entries):

@@ -27,9 +27,9 @@ ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] 
 WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
 
 # Options that say how much: of every preset, and of each alone, with the amount's name.
-SHARED = ("clips", "frames", "workers")
-_POCKET = ("autoencoder_steps", "motion_steps", "denoiser_steps", "made", "decoder_steps")
-_TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps")
+SHARED = ("clips", "frames", "decoder_steps", "workers")
+_POCKET = ("autoencoder_steps", "motion_steps", "denoiser_steps", "made")
+_TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps", "spoken")
 AMOUNTS: Mapping[str, Mapping[str, str]] = {
     "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
     "talk_pocket": {name: name for name in _TALK},
@@ -66,6 +66,9 @@ def train(
     ] = None,
     steady_steps: command.Count = None,
     unet_steps: command.Count = None,
+    spoken: Annotated[
+        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket makes for its decoder.")
+    ] = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,

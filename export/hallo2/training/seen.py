@@ -57,7 +57,7 @@ class Seen:
 def look(clip: TalkingClip, vae: VAE, cut: Cut, *, seed: int, device: torch.device) -> np.ndarray:
     """All that `Seen` has of a clip, one behind the other: (n, 4, h, w) float16."""
     rng = np.random.default_rng([seed, 93])
-    frames, portrait = _planes(clip.pictures), _planes(clip.portrait[None])
+    frames, portrait = planes(clip.pictures), planes(clip.portrait[None])
     region = np.repeat(clip.face_region[None], 3, axis=0)
 
     def dropped(pictures: np.ndarray) -> np.ndarray:
@@ -79,6 +79,6 @@ def hear(sentence: Sentence, modules: Modules, device: torch.device) -> np.ndarr
     return tokens_of(modules, wave, len(sentence.lips), device).cpu().numpy().astype(np.float16)
 
 
-def _planes(pictures: np.ndarray) -> np.ndarray:
+def planes(pictures: np.ndarray) -> np.ndarray:
     """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1]."""
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(127.5) - np.float32(1)

@@ -15,5 +15,7 @@ TRAINING = (
     "rolled",
     "steady",
     "talk",
+    "spoken",
+    "decoder",
     "write",
 )

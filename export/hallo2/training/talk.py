@@ -26,7 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.vae import VAE
 from export.hallo2.training.drawn import TalkingClip, TalkingClips
-from export.hallo2.training.seen import DROPPED, Cut, Seen
+from export.hallo2.training.seen import DROPPED, Cut, Seen, planes
 from export.hallo2.training.talker import Talker, Told
 from export.training.phase import Modules
 from procedural.landmarks import POINTS
@@ -195,11 +195,17 @@ class TalkWindows:
         sizes = [(side >> level) ** 2 for level in range(self.talker.denoiser.config.top + 1)]
         return list(self.tensor(self.clip(i).masks).split(sizes, dim=1))
 
-    def mouth(self, i: int, window: int) -> Tensor:
-        """How near each cell is to the mouth, (F, 1, h, w) from 0 to 1."""
-        side = self._seen[0].shape[-1]
+    def pictures(self, i: int, window: int) -> Tensor:
+        """A window's pictures (F, 3, P, P) in [-1, 1]."""
+        return self.tensor(planes(self.clip(i).pictures[self.frames(window)]))
+
+    def mouth(self, i: int, window: int, *, side: int | None = None) -> Tensor:
+        """How near each cell is to the mouth, (F, 1, h, w) from 0 to 1; `side`: each of so many squares [latents]."""
+        cells = self._seen[0].shape[-1]
+        side = cells if side is None else side
         points = self.clip(i).points[self.frames(window)][:, list(_MOUTH_POINTS)]
-        return near_mouth(self.tensor((points + 0.5) / (self.clips.px / side) - 0.5), side)[:, None]
+        places = self.tensor((points + 0.5) / (self.clips.px / side) - 0.5)
+        return near_mouth(places, side, reach=side / cells)[:, None]
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """In float32, where the run computes."""

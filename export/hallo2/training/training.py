@@ -1,10 +1,11 @@
 """All of training, phase after phase, in one folder that any of it resumes from.
 
 - sentences/, clips/: what is drawn;
-- speech, lips, steady, talk: a state, a curve and an end of each phase (`export/training/run.py`);
+- speech, lips, steady, talk, decoder: a state, a curve and an end of each phase (`export/training/run.py`);
 - vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it;
 - seen/, heard/: every clip as the autoencoder encodes it and as the speech networks hear it, the last phases' data;
 - plain.done.pt: both UNets as `initial_weights.py` leaves them; given/, rolled/: what they give to their last place;
+- spoken/: some clips as both UNets make them in the end, for the decoder;
 - talk_pocket.safetensors: the result.
 """
 
@@ -27,6 +28,7 @@ from export.hallo2.architecture import NETWORKS
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.vae import VAE
 from export.hallo2.presets import Preset
+from export.hallo2.training.decoder import DecoderPhase, spoken
 from export.hallo2.training.drawn import MOST_FRAMES, Sentences, TalkingClips
 from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
 from export.hallo2.training.lips import LastPlace, LipsPhase, given, rolled
@@ -47,6 +49,7 @@ LEAVES = {
     "speech": ("speech_encoder", "audioproj"),
     "vae": ("vae",),
     "talk": ("reference_unet", "denoising_unet", "face_locator", "imageproj"),
+    "decoder": ("vae",),  # in place of the one before
 }
 
 LAST_PLACE = "last_place"  # of the denoising net, as the phases before `talk` leave it
@@ -69,10 +72,12 @@ class Amounts:
     frames: int = 18  # of a clip
     espeak: float = 0.0  # the share of the sentences that it speaks
     speech_steps: int = 1000
-    lips_steps: int = 6000
-    rolled: int = 120  # of the clips, gone through by the net itself
-    steady_steps: int = 6000
+    lips_steps: int = 800
+    rolled: int = 100  # of the clips, gone through by the net itself
+    steady_steps: int = 3000
     unet_steps: int = 4000
+    spoken: int = 120  # of the clips, made for the decoder
+    decoder_steps: int = 500
     workers: int = 1  # processes that draw, and that share the batches of the last phase
 
     def __post_init__(self) -> None:
@@ -121,6 +126,8 @@ class Training:
             "rolled": self.roll,
             "steady": self.steady,
             "talk": self.talk,
+            "spoken": self.speak,
+            "decoder": self.decoder,
         }
 
     def draw_sentences(self, tell: Tell) -> None:
@@ -240,6 +247,24 @@ class Training:
         modules = self._plain("steady")
         return TalkPhase(modules, self._windows(modules, self._numbers()), self.amounts.unet_steps)
 
+    def speak(self, tell: Tell) -> None:
+        """Some clips as both nets make them, as long as the decoder is to learn of them."""
+        if self.run.has_ended("decoder"):
+            return
+        numbers = self._spoken()
+        windows = self._windows(self._as_left("talk"), numbers)
+        self.run.see("spoken", "talk", lambda n: spoken(windows, numbers.index(n)), numbers, tell)
+
+    def decoder(self, tell: Tell) -> bool:
+        """The autoencoder's decoder; True when it is complete."""
+        return self.run.train(self.decoder_phase(), tell, self._settings)
+
+    def decoder_phase(self) -> DecoderPhase:
+        """From where pocket's ended. Raises InputError where what it learns from is missing."""
+        numbers = self._spoken()
+        made = self.run.seen("spoken", "talk", numbers)
+        return DecoderPhase(self._windows(self._as_left("talk"), numbers), made, self.amounts.decoder_steps)
+
     @property
     def _settings(self) -> Settings:
         return replace(self.settings, averaging=_AVERAGING)
@@ -247,18 +272,27 @@ class Training:
     def _numbers(self) -> list[int]:
         return _some(self.clips.ready(), "clips")
 
+    def _spoken(self) -> list[int]:
+        """Those that are made for the decoder."""
+        return self._numbers()[: self.amounts.spoken]
+
     def _calm(self) -> list[int]:
         """Those whose mood is neutral: the last place is not told of any."""
         return [number for number in self._numbers() if self.clips.is_calm(number)]
 
     def _plain(self, last: str | None = None) -> Modules:
         """The plain answer, to be trained; its last place as the phase `last` leaves it. InputError before that is."""
-        modules = self._new(LEAVES["talk"])
-        for name, state in self.run.end("plain").items():
-            modules[name].load_state_dict(state)
+        modules = self._as_left("plain")
         if last is not None:
             place = LastPlace(cast(DenoisingUNet, modules["denoising_unet"]))
             place.load_state_dict(self.run.end(last)[LAST_PLACE])
+        return modules
+
+    def _as_left(self, phase: str) -> Modules:
+        """Both UNets and what stands before them, as a phase has left them. Raises InputError before its end."""
+        modules = self._new(LEAVES["talk"])
+        for name, state in self.run.end(phase).items():
+            modules[name].load_state_dict(state)
         return modules
 
     def _windows(self, modules: Modules, numbers: list[int]) -> TalkWindows:

@@ -78,15 +78,6 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(words, says, tmp_path, 
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_preset_without_weights_of_its_own_says_what_to_give(tmp_path, monkeypatch, capfd):
-    ended = as_typed(
-        main, "build_engines", "--preset", "talk_pocket", "--bundle", tmp_path / "b", patch=monkeypatch, capture=capfd
-    )
-    assert ended.code == 2
-    assert "weights come from --weights DIR or --random-weights, neither was given; choose one" in ended.err
-    assert "talk_pocket has none" in ended.err
-
-
 def test_a_clip_of_one_frame_may_be_built(tmp_path):
     config = BuildConfig(preset="talk_pocket", bundle=tmp_path, frames=1)
     assert config.graphs()["talk_vae_decoder"].spec.ranges["chunk"].max == 2

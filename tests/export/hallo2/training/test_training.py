@@ -121,6 +121,37 @@ def test_windows_tell_the_mood_of_their_clip_but_for_those_that_are_silent_or_ha
     assert windows.beginning(0).mood.tolist() == [[1, 0, 0, 0, 0, 0]], "clip 0 is neutral, and says so"
 
 
+def test_a_window_goes_on_behind_a_few_that_the_net_made_and_the_last_of_them_is_the_one_before_it(run, monkeypatch):
+    windows = small_training(run).lips_phase().windows
+    heard = []
+
+    def made(_talker, told, noise, *, steps):
+        heard.append(told.audio_tokens)
+        return torch.full_like(noise, 0.1 * len(heard))
+
+    monkeypatch.setattr("export.hallo2.training.talk.made_latents", made)
+    counts, before = [], len(windows.cut.starts) - 1
+    for seed in range(40):
+        heard.clear()
+        motion = windows._made(0, before + 1, np.random.default_rng(seed))
+        counts.append(len(heard))
+        assert torch.equal(heard[-1], windows.tokens(0, before))
+        assert motion.shape == windows.seen(0).motion[0].shape
+    assert set(counts) == {1, 2, 3, 4} and 1.2 < np.mean(counts) < 2.6  # half of them one, 1.9 on average
+
+
+def test_motion_frames_of_what_was_made_are_decoded_and_dropped_as_the_application_does(run):
+    windows = small_training(run).lips_phase().windows
+    made = windows.target(0, 0)
+    motion = windows.again(0, made, np.random.default_rng(3))
+    pixels = windows.vae.decode(made[-windows.cut.motion_frames :] / windows.vae.config.scaling_factor).clamp(-1, 1)
+    field = np.random.default_rng(3).uniform(size=pixels.shape[2:]).astype(np.float32)
+    region = windows.clip(0).face_region
+    pixels = torch.where(torch.from_numpy((field > 0.25) | (np.array(region) != 0)), pixels, torch.zeros(()))
+    expected = windows.vae.encode(pixels)[:, :4] * windows.vae.config.scaling_factor
+    assert torch.allclose(motion, expected, atol=1e-5)
+
+
 def test_the_plain_answer_is_better_than_none_on_the_clips_it_is_fitted_to(run):
     training = small_training(run)
     windows = training.lips_phase().windows

@@ -1,5 +1,5 @@
 # One environment, .venv: for the demo what runs a bundle, for all else PyTorch and the tests' libraries on top.
-# Variables: PORTRAIT, DRIVING (the demo's inputs), SEED (who is drawn where they are not given), TORCH (what pip
+# Variables: PORTRAIT, DRIVING, AUDIO (the demo's inputs), SEED (who is drawn where they are not given), TORCH (what pip
 # installs).
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -38,7 +38,8 @@ $(READY): pyproject.toml | $(RUNS)
 
 demo: $(RUNS)
 	$(BIN)/hp-trt demo --out out --seed $(SEED) \
-		$(if $(PORTRAIT),--portrait '$(PORTRAIT)') $(if $(DRIVING),--driving '$(DRIVING)')
+		$(if $(PORTRAIT),--portrait '$(PORTRAIT)') $(if $(DRIVING),--driving '$(DRIVING)') \
+		$(if $(AUDIO),--audio '$(AUDIO)')
 
 # What a change must pass: lint, and what test and test-full run, in one run.
 check: lint

@@ -111,6 +111,13 @@ def pocket_bundle(bundle_of) -> Path:
 
 
 @pytest.fixture(scope="session")
+def own_bundle(pocket_bundle, bundle_of) -> Callable[[str], Path]:
+    """The bundle of a preset whose weights come with the package, by its name, as exported. Read only."""
+    talking = {"precision": "fp32", "parity": False, "weights": shipped.TALK_POCKET}
+    return lambda preset: pocket_bundle if preset == "pocket" else bundle_of(preset=preset, **talking)
+
+
+@pytest.fixture(scope="session")
 def small_bundle(bundle_of) -> Path:
     """A bundle of a very small preset at 64 px, for commands and whole clips. Read only."""
     return bundle_of(preset="small", parity=False)

@@ -256,11 +256,13 @@ def test_installed_without_pytorch_it_opens_a_live_session(clean, sample):
     assert Path(file).is_relative_to(clean.bin.parent)
 
 
-@pytest.mark.slow  # it animates 50 frames
+@pytest.mark.slow  # it animates twice 50 frames
 def test_installed_its_first_command_shows_something(clean):
-    assert clean.run("hp-trt", "demo").startswith("out/demo.mp4: 50 frames at 25 fps")
+    following, speaking = clean.run("hp-trt", "demo").splitlines()
+    assert following.startswith("out/demo.mp4: 50 frames at 25 fps")
+    assert speaking.startswith("out/demo-talk.mp4: 50 frames at 25 fps")
     made = {path.name for path in (clean.folder / "out").iterdir()}
-    assert made == {"demo.mp4", "demo-crop.mp4", "demo.png", "sample"}
+    assert made == {"demo.mp4", "demo-crop.mp4", "demo.png", "demo-talk.mp4", "demo-talk.png", "sample"}
 
 
 def test_installed_it_predicts_and_finds_the_commands_of_other_storeys(clean, tmp_path):

@@ -11,10 +11,8 @@ from pathlib import Path
 from engines.errors import CheckpointError, InputError
 from hp_trt.shipped import POCKET, POCKET_LIVE, TALK_POCKET
 
-# By preset: what comes with the package. A preset whose weights do not come yet is one without.
-OWN_WEIGHTS: dict[str, Path] = {"pocket": POCKET}
-if TALK_POCKET.is_file():
-    OWN_WEIGHTS["talk_pocket"] = TALK_POCKET
+# By preset: what comes with the package.
+OWN_WEIGHTS: dict[str, Path] = {"pocket": POCKET, "talk_pocket": TALK_POCKET}
 OWN_LIVE_WEIGHTS: dict[str, Path] = {"pocket": POCKET_LIVE}
 
 
@@ -58,7 +56,7 @@ def own_weights(preset: str) -> Path:
     if preset not in OWN_WEIGHTS:
         raise InputError(
             "weights come from --weights DIR or --random-weights, neither was given; choose one "
-            f"(only {', '.join(OWN_WEIGHTS)} has weights of its own): {preset} has none"
+            f"(only {' and '.join(OWN_WEIGHTS)} have weights of their own): {preset} has none"
         )
     path = OWN_WEIGHTS[preset]
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""`hp-trt demo`: drawn people, or files of one's own, animated with the bundle that comes with hp-trt."""
+"""`hp-trt demo`: drawn people, or files of one's own, animated with the bundles that come with hp-trt."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from hp_trt.commands import options
 from hp_trt.commands.animate import AnimateConfig, animate_files
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
-from hp_trt.shipped import POCKET_BUNDLE, bundle_folder
+from hp_trt.shipped import POCKET_BUNDLE, TALK_POCKET_BUNDLE, bundle_folder
 
-OUT = "Folder for demo.mp4, demo-crop.mp4, demo.png, and for what is drawn."
+OUT = "Folder for demo.mp4, demo-crop.mp4, demo.png, demo-talk.mp4, demo-talk.png, and for what is drawn."
 
 
 def demo(
     out: Annotated[Path, typer.Option(parser=options.folder, metavar="PATH", help=OUT)] = Path("out"),
     portrait: Annotated[Path | None, typer.Option(help="Picture with one face [a drawn one].")] = None,
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [a drawn one].")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=options.MOST_SEED, help="Who is drawn, and how they move.")] = 7,
+    audio: Annotated[Path | None, typer.Option(help="Speech to say [a synthetic one].")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=options.MOST_SEED, help="Who is drawn, and what they do.")] = 7,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw people, and animate them with the small model that comes with hp-trt: something to see at once."""
-    from hp_trt.sample import DRIVING, PORTRAIT, landmarks_beside, write_sample
+    """Draw people, and let one follow another, and speak, by the small models that come with hp-trt."""
+    from hp_trt.sample import DRIVING, PORTRAIT, SPEECH, landmarks_beside, write_sample, write_speech_sample
 
-    check_folder(out, {"the portrait": portrait, "the driving video": driving})
+    check_folder(out, {"the portrait": portrait, "the driving video": driving, "the speech": audio})
     with refusing(out):
         out.mkdir(parents=True, exist_ok=True)
     sample = out / "sample"
     drawn_portrait, drawn_driving = sample / PORTRAIT, sample / DRIVING[0]
-    config = AnimateConfig(
+    portrait_landmarks = None if portrait else landmarks_beside(drawn_portrait)
+    following = AnimateConfig(
         bundle=bundle_folder(POCKET_BUNDLE),
         runtime=RuntimeConfig(),
         portrait=portrait or drawn_portrait,
-        portrait_landmarks=None if portrait else landmarks_beside(drawn_portrait),
+        portrait_landmarks=portrait_landmarks,
         driving=driving or drawn_driving,
         landmarks=None if driving else landmarks_beside(drawn_driving),
         out=out / "demo.mp4",
@@ -46,10 +48,23 @@ def demo(
         sheet=out / "demo.png",
         sampling={},
     )
+    speaking = AnimateConfig(
+        bundle=bundle_folder(TALK_POCKET_BUNDLE),
+        runtime=RuntimeConfig(),
+        portrait=portrait or drawn_portrait,
+        portrait_landmarks=portrait_landmarks,
+        audio=audio or sample / SPEECH,
+        out=out / "demo-talk.mp4",
+        sheet=out / "demo-talk.png",
+        sampling={},
+    )
     families.load(families.ONNXRUNTIME)  # where it is missing nothing is drawn
     with Reporter(as_json=json) as report:
         if portrait or driving:
-            report.note("pocket was trained on drawn people: of a photograph it makes a smear")
+            report.note("pocket and talk_pocket were trained on drawn people: of a photograph they make a smear")
         if not (portrait and driving):
             write_sample(sample, seed=seed)
-        animate_files(config, report)
+        if not audio:
+            write_speech_sample(sample, seed=seed)
+        animate_files(following, report)
+        animate_files(speaking, report)

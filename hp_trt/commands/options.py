@@ -21,7 +21,8 @@ from hp_trt.faces import locators
 
 MOST_SEED = 2**63 - 1
 
-BUNDLE = f"Folder made by python -m export.build_engines, or {shipped.POCKET_BUNDLE}, which comes with hp-trt."
+_SHIPPED = f"{shipped.POCKET_BUNDLE} or {shipped.TALK_POCKET_BUNDLE}, which come with hp-trt"
+BUNDLE = f"Folder made by python -m export.build_engines, or {_SHIPPED}."
 Bundle = Annotated[Path, typer.Option(parser=shipped.bundle_folder, metavar="PATH", help=BUNDLE)]
 Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps [bundle's own].")]
@@ -31,7 +32,7 @@ AppearanceScale = Annotated[
 ]
 MotionScale = Annotated[float | None, typer.Option(min=-1000, max=1000, help="Guidance to the motion [bundle's own].")]
 Guidance = Annotated[
-    float | None, typer.Option(min=1, max=1000, help="Of speech: guidance to sound and portrait [3.5].")
+    float | None, typer.Option(min=1, max=1000, help="Of speech: guidance to sound and portrait [bundle's own].")
 ]
 MotionWeights = Annotated[
     str | None, typer.Option(help="Of speech: how much of it moves pose, face and lips, as 1,1,1.2 [1,1,1].")

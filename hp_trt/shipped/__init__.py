@@ -1,4 +1,4 @@
-"""What comes with the package: pocket's weights and graphs, one folder a preset, and the judges, each with its card.
+"""What comes with the package: weights and graphs, one folder a preset, and the judges, each with its card.
 
 A preset's folder is a bundle too (`export.shipping` writes its graphs), and `shipped:PRESET` names it where a bundle is
 asked for: in every command's `--bundle`, and in `hp_trt.Runtime`.
@@ -13,12 +13,12 @@ _HERE = Path(__file__).parent
 
 POCKET = _HERE / "pocket" / "pocket.safetensors"
 POCKET_LIVE = _HERE / "pocket" / "pocket_live.safetensors"  # of live mode
-TALK_POCKET = _HERE / "talk_pocket" / "talk_pocket.safetensors"  # not of every version: until they are worth it
+TALK_POCKET = _HERE / "talk_pocket" / "talk_pocket.safetensors"
 JUDGE = _HERE / "judge" / "judge.onnx"
 SYNC_PICTURES, SYNC_SOUND = (_HERE / "sync_judge" / name for name in ("sync_pictures.onnx", "sync_sound.onnx"))
 
-POCKET_BUNDLE = "shipped:pocket"
-_BUNDLES = {POCKET_BUNDLE: POCKET.parent}
+POCKET_BUNDLE, TALK_POCKET_BUNDLE = "shipped:pocket", "shipped:talk_pocket"
+_BUNDLES = {POCKET_BUNDLE: POCKET.parent, TALK_POCKET_BUNDLE: TALK_POCKET.parent}
 _PREFIX = "shipped:"
 
 

@@ -24,11 +24,11 @@ def report(**bundle: float):
 
 GOOD = report(
     psnr=22.0, ssim=0.8, lmd=1.0, parameter_correlation=0.7, landmark_correlation=0.9, retrieval=95.8, seam_ratio=1.1,
-    colour_drift=1.0, psnr_to_first="inf",
+    colour_drift=1.0, psnr_to_first="inf", jaw_correlation=0.85, jaw_in_time=100.0, rounding_correlation=0.8,
 )  # fmt: skip
 BAD = report(
     psnr=20.4, ssim=0.59, lmd=1.5, parameter_correlation=0.7, landmark_correlation=0.79, retrieval=87.5, seam_ratio=1.4,
-    colour_drift=2.5, psnr_to_first=39.0,
+    colour_drift=3.5, psnr_to_first=39.0, jaw_correlation=0.7, jaw_in_time=75.0, rounding_correlation=0.4,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The shipped pocket weights on drawn clips: the numbers of docs/quality.md, kept.
+"""The shipped weights on drawn clips: the numbers of docs/quality.md, kept.
 
 Half of the clips; all of them, long ones and those of fp16 too: make test-quality.
 
@@ -46,6 +46,9 @@ class Reports:
         return self._bundle_of(preset="pocket", weights=self._weights, precision=precision, parity=False)
 
     def _report(self, name: str) -> Report:
+        if name == "talk":
+            bundles = (shipped.bundle_folder(shipped.TALK_POCKET_BUNDLE),)
+            return evaluate(EvaluateConfig(protocol="talk", seeds=self._seeds.talk, ends=(), bundles=bundles))
         protocol = "cross" if name == "cross" else "self"
         seeds = self._seeds.pairs if name in ("self", "cross") else getattr(self._seeds, name)
         profiles = ("balanced", "live") if name == "profiles" else ("exact",)

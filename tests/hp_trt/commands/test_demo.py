@@ -14,27 +14,36 @@ from tests.hp_trt.clips import contents
 
 @pytest.fixture
 def short(monkeypatch) -> None:
-    """Drawn drivers of three frames."""
-    monkeypatch.setattr(samples, "write_sample", partial(samples.write_sample, frames=3))
+    """Drawn drivers and speech of three frames."""
+    for name in ("write_sample", "write_speech_sample"):
+        monkeypatch.setattr(samples, name, partial(getattr(samples, name), frames=3))
 
 
 def test_it_draws_people_and_animates_them(hp_trt, tmp_path, short):
     ended = hp_trt("demo", "--out", tmp_path / "new", "--seed", 3, "--json")
     assert ended.code == 0, ended.err
-    result = json.loads(ended.out.splitlines()[-1])
-    assert (result["out"], result["frames"]) == (str(tmp_path / "new" / "demo.mp4"), 3)
-    assert contents(tmp_path / "new" / "demo.mp4").size == (512, 512)
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    following, speaking = (event for event in events if event["event"] == "result")
+    assert (following["out"], following["frames"]) == (str(tmp_path / "new" / "demo.mp4"), 3)
+    assert (speaking["out"], speaking["frames"]) == (str(tmp_path / "new" / "demo-talk.mp4"), 3)
+    for name in ("demo.mp4", "demo-talk.mp4"):
+        assert contents(tmp_path / "new" / name).size == (512, 512)
     assert contents(tmp_path / "new" / "demo-crop.mp4").size == (128, 128)
     assert load_image(tmp_path / "new" / "demo.png").shape[1] > 500
     assert (tmp_path / "new" / "sample" / "driving.mp4").is_file()
-    assert "note" not in {json.loads(line)["event"] for line in ended.out.splitlines()}
+    assert (tmp_path / "new" / "sample" / "speech.wav").is_file()
+    assert load_image(tmp_path / "new" / "demo-talk.png").shape[1] > 500
+    assert not [event["text"] for event in events if event["event"] == "note" and "photograph" in event["text"]]
 
 
 def test_with_files_of_ones_own_nothing_is_drawn_and_what_to_expect_is_told(hp_trt, tmp_path, sample):
-    ended = hp_trt("demo", "--out", tmp_path, "--portrait", sample[0], "--driving", sample[1])
+    own = ("--portrait", sample[0], "--driving", sample[1], "--audio", sample[1])
+    ended = hp_trt("demo", "--out", tmp_path, *own)
     assert ended.code == 0, ended.err
-    assert ended.err == "note: pocket was trained on drawn people: of a photograph it makes a smear\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo-crop.mp4", "demo.mp4", "demo.png"]
+    first = "note: pocket and talk_pocket were trained on drawn people: of a photograph they make a smear"
+    assert ended.err.splitlines()[0] == first
+    made = ["demo-crop.mp4", "demo-talk.mp4", "demo-talk.png", "demo.mp4", "demo.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == made
 
 
 def test_without_onnx_runtime_it_says_what_to_install_and_draws_nothing(hp_trt, tmp_path, monkeypatch):

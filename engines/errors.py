@@ -55,7 +55,8 @@ class LiveTimeout(HpTrtError, TimeoutError):
 
 
 class Cancelled(HpTrtError):
-    """Who asked for the work has called it off (`Stages(cancel=...)`)."""
+    """Who asked for the work has called it off, by `Stages(cancel=...)`. Of a clip nothing is left, but, where it was
+    begun with `resume`, the folder that it is gone on with from."""
 
 
 class OutputError(HpTrtError):

@@ -42,7 +42,7 @@ Preset = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="Upstream's folder of weights, or a file of export.train [pocket: its own]."),
+    typer.Option(help="Upstream's folder of weights, or a file of export.train [pocket, talk_pocket: their own]."),
 ]
 RandomWeights = Annotated[bool, typer.Option("--random-weights", help="Noise, for benchmarks only.")]
 Live = Annotated[

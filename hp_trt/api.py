@@ -57,7 +57,7 @@ Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_fi
 
 
 class Runtime:
-    """Graphs of one bundle, a folder or "shipped:pocket", on one device. A context manager; for use from any thread.
+    """Graphs of one bundle, a folder or "shipped:PRESET", on one device. A context manager; for use from any thread.
 
     Threads take turns at the graphs: a portrait is encoded, and a clip read, while the others wait; then
     clips go on side by side, some frames of each at a time. Each is what it would be alone, and a clip whose frames
@@ -137,14 +137,14 @@ class Runtime:
         self._turns.check_open()
         check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})
         own, sampling = self.profile if self.profile.mode == "live" else "live", {"seed": seed, "mood": mood}
-        chosen = self._live_profile(own if profile is None else profile, sampling)
+        chosen, stages = self._live_profile(profile or own, sampling), self._stages(stages, _LIVE_SPANS)
         return self._opener(self._locator_for(chosen, landmarks), sampling).session(
-            self._encoded(portrait),
+            self._encoded(portrait, stages=stages),
             chosen,
             policy=policy,
             queue_in=queue_in,
             queue_out=queue_out,
-            stages=self._stages(stages, _LIVE_SPANS),
+            stages=stages,
         )
 
     def portrait(self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None) -> Portrait:

@@ -19,7 +19,7 @@ MODELS = {  # name -> module:class
 # What moves a portrait -> the words that build a bundle which it moves, to begin with.
 BUILDS: Mapping[Driver, str] = {
     "video": "python -m export.build_engines --preset pocket --bundle BUNDLE",
-    "audio": "python -m export.build_engines --preset talk_pocket --random-weights --bundle BUNDLE",
+    "audio": "python -m export.build_engines --preset talk_pocket --bundle BUNDLE",
 }
 
 

@@ -40,7 +40,8 @@ class Stages:
 
     On a backend that works on by itself a unit's time is that of queueing it, and of waiting for what came before.
     A stage is one thread's at a time; different ones may run beside each other, and so may a stage's units that are
-    `timed` elsewhere: their seconds then add up to more than passed. `most_spans`: keep the latest so many.
+    `timed` elsewhere: their seconds then add up to more than passed. `most_spans`: keep the latest so many; without it
+    all are kept, and grow with the work.
     `settle` is called before a unit's end is taken: with `Backend.synchronize` the times are those of the work, and
     the work is slower, because nothing overlaps. `cancel`: once it is set, by any thread, the next stage or unit raises
     Cancelled where it would begin. Raises InputError for what is none of these.

@@ -30,10 +30,11 @@ def demo(
     """Draw people, and let one follow another, and speak, by the small models that come with hp-trt."""
     from hp_trt.sample import DRIVING, PORTRAIT, SPEECH, landmarks_beside, write_sample, write_speech_sample
 
-    check_folder(out, {"the portrait": portrait, "the driving video": driving, "the speech": audio})
+    given = {"the portrait": portrait, "the driving video": driving, "the speech": audio}
+    check_folder(out, given)
     with refusing(out):
         out.mkdir(parents=True, exist_ok=True)
-    sample = out / "sample"
+    sample, spoken = out / "sample", out / "sample-speech"
     drawn_portrait, drawn_driving = sample / PORTRAIT, sample / DRIVING[0]
     portrait_landmarks = None if portrait else landmarks_beside(drawn_portrait)
     following = AnimateConfig(
@@ -53,18 +54,26 @@ def demo(
         runtime=RuntimeConfig(),
         portrait=portrait or drawn_portrait,
         portrait_landmarks=portrait_landmarks,
-        audio=audio or sample / SPEECH,
+        audio=audio or spoken / SPEECH,
         out=out / "demo-talk.mp4",
         sheet=out / "demo-talk.png",
+        resume="restart",  # a demo that was stopped is none to go on with
         sampling={},
     )
+    if not (portrait and driving):
+        check_folder(sample, given, apart=True)
+    if not audio:
+        check_folder(spoken, given, apart=True)
     families.load(families.ONNXRUNTIME)  # where it is missing nothing is drawn
     with Reporter(as_json=json) as report:
-        if portrait or driving:
-            report.note("pocket and talk_pocket were trained on drawn people: of a photograph they make a smear")
+        if portrait or driving or audio:
+            report.note(
+                "pocket and talk_pocket were trained on drawn people, and on synthetic speech: of a photograph they "
+                "make a smear"
+            )
         if not (portrait and driving):
             write_sample(sample, seed=seed)
         if not audio:
-            write_speech_sample(sample, seed=seed)
+            write_speech_sample(spoken, seed=seed)
         animate_files(following, report)
         animate_files(speaking, report)

@@ -10,7 +10,8 @@
         video.finish()                                  # talk.mp4 is there, talk.mp4.resume/ is gone
 
 What is done lies in `talk.mp4.resume/` beside the first track's file (`hp_trt.resume.store` shows the folder). `finish`
-removes it, and so does leaving with not one chunk finished; nothing else does. (A kill after the result got its name
+removes it, and so do leaving with not one chunk finished, and calling off (`Cancelled`) a run that was begun as "new";
+nothing else does. (A kill after the result got its name
 may leave a folder without facts, which the next run takes for none.) Who goes on writes the very chunks that
 an uninterrupted run writes, so a result does not tell how often its run was killed.
 """
@@ -28,7 +29,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from engines.errors import OutputError
+from engines.errors import Cancelled, OutputError
 from engines.part_file import PartFile
 from engines.safe_output import check_folder, check_outputs
 from hp_trt.media.clock import FALLBACK_RATE
@@ -79,7 +80,7 @@ class ResumableVideo:
         self._sound = None if sound is None else Path(sound)
         self._writers: dict[str, ChunkWriter] = {}
         self._frames = 0  # of the chunk that is being made
-        self._over = False
+        self._over, self._mode = False, mode
         first = next(iter(self._tracks.values())).path
         folder = store_of(first)
         known = {"the sound": self._sound, **(inputs or {})}
@@ -173,6 +174,8 @@ class ResumableVideo:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._give_up()
+        if isinstance(error, Cancelled) and self._mode == "new":  # nobody will go on with it
+            self._store.remove()
         self._store.close()
         if error is not None and self.chunks and self._store.folder.exists():
             error.add_note(f"{self.frames} frames are kept in {self._store.folder}/: go on with --resume")

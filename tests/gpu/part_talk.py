@@ -151,7 +151,7 @@ def speak(backend: Backend, sessions: Mapping[str, Session], bundle: Bundle, tal
     """The frames (N, S, S, 3) in [-1, 1] of noise that speaks noise: nobody is drawn, and every graph is run."""
     draw, manifest = np.random.default_rng(0), bundle.manifest
     denoiser, side = sessions["denoiser"].spec, manifest.size[0]
-    sampling = Sampling.from_manifest(manifest.sampling, steps=talk.steps)
+    sampling = Sampling.from_manifest(manifest.sampling, steps=talk.steps, guidance=3.5)  # both halves count
     masks = [t.dims for t in denoiser.inputs if t.name.startswith("mask_")]
     region = np.zeros((3, side, side), np.float32)
     region[:, side // 4 : -side // 4, side // 4 : -side // 4] = 1

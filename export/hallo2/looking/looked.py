@@ -22,17 +22,20 @@ from hp_trt.hallo2.portrait import talk_portrait
 from hp_trt.hallo2.sound import Sound
 from hp_trt.media.images import load_picture
 from runtime.hallo2.presets import SAMPLES_PER_FRAME
+from runtime.hallo2.sampling import Sampling
 
 _CLIPS = 2  # the second goes on from frames that were made
 
 
-def looked_at(asked: Asked, *, guidance: float = 3.5, seed: int = 42) -> Looked:
-    """Two clips of a preset, and what the second one attends to.
+def looked_at(asked: Asked, *, seed: int = 42) -> Looked:
+    """Two clips of a preset, by its own guidance, and what the second one attends to.
 
     Without a mood a net that knows moods is neutral. Raises InputError, FaceNotFound, CheckpointError.
     """
-    portrait, mood, steps = asked.portrait, asked.mood, asked.steps or STEPS
+    portrait, mood = asked.portrait, asked.mood
     chosen = PRESETS[asked.preset]
+    own = Sampling.from_manifest(chosen.sampling)
+    steps = asked.steps or min(STEPS, own.steps)
     if mood is not None and not chosen.architecture.denoising_unet.moods:
         raise InputError(f"the weights of {asked.preset} know no moods; leave the mood out")
     picture = load_picture(portrait)
@@ -46,7 +49,7 @@ def looked_at(asked: Asked, *, guidance: float = 3.5, seed: int = 42) -> Looked:
         frames_per_clip=chosen.frames,
         motion_frames=chosen.motion_frames,
         num_inference_steps=steps,
-        guidance_scale=guidance,
+        guidance_scale=own.guidance,
         bank_dtype="float32",
         size=chosen.size,
         mood=mood,

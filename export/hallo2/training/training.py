@@ -323,10 +323,10 @@ class Training:
     def _card(self, path: Path) -> str:
         """The model card of the file of weights."""
         content, share = path.read_bytes(), self.amounts.espeak
-        spoken = sum(self.sentences.voice(number) == "espeak" for number in range(self.amounts.sentences))
-        voices = _ESPEAK.format(spoken=spoken, sentences=self.amounts.sentences) if spoken else _OWN_VOICE
+        by_espeak = sum(self.sentences.voice(number) == "espeak" for number in range(self.amounts.sentences))
+        voices = _ESPEAK.format(spoken=by_espeak, sentences=self.amounts.sentences) if by_espeak else _OWN_VOICE
         return _CARD.read_text(encoding="utf-8").format(
-            **asdict(self.amounts),
+            **asdict(self.amounts) | {"spoken": min(self.amounts.spoken, self.amounts.clips)},
             voices=voices,
             asked=f" --espeak {share:g}" if share else "",
             seed=self.settings.seed,

@@ -183,7 +183,7 @@ def test_what_moves_a_portrait_is_one_of_two_and_the_bundle_says_which(talk, sma
     refused(talk(driving=sample[1]), "moved by one of two, got both: --driving VIDEO")
     refused(talk(audio=None), "moved by one of two, got neither")
     refused(talk(**moving), "is for hallo2", "by speech (audio), not by a driving video")
-    refused(talk(bundle=small_bundle), "is for hunyuanportrait", "--preset talk_pocket --random-weights")
+    refused(talk(bundle=small_bundle), "is for hunyuanportrait", "--preset talk_pocket --bundle BUNDLE")
     of_speech = ("--guidance=2", "--mood=sad", "--vocals=x.onnx", "--released-plan")
     stray = "--guidance, --mood, --vocals, --released-plan go with --audio"
     refused(talk(*of_speech, bundle=small_bundle, **moving), stray)

@@ -31,7 +31,7 @@ def test_it_draws_people_and_animates_them(hp_trt, tmp_path, short):
     assert contents(tmp_path / "new" / "demo-crop.mp4").size == (128, 128)
     assert load_image(tmp_path / "new" / "demo.png").shape[1] > 500
     assert (tmp_path / "new" / "sample" / "driving.mp4").is_file()
-    assert (tmp_path / "new" / "sample" / "speech.wav").is_file()
+    assert (tmp_path / "new" / "sample-speech" / "speech.wav").is_file()
     assert load_image(tmp_path / "new" / "demo-talk.png").shape[1] > 500
     assert not [event["text"] for event in events if event["event"] == "note" and "photograph" in event["text"]]
 
@@ -40,8 +40,8 @@ def test_with_files_of_ones_own_nothing_is_drawn_and_what_to_expect_is_told(hp_t
     own = ("--portrait", sample[0], "--driving", sample[1], "--audio", sample[1])
     ended = hp_trt("demo", "--out", tmp_path, *own)
     assert ended.code == 0, ended.err
-    first = "note: pocket and talk_pocket were trained on drawn people: of a photograph they make a smear"
-    assert ended.err.splitlines()[0] == first
+    first = "note: pocket and talk_pocket were trained on drawn people, and on synthetic speech: "
+    assert ended.err.splitlines()[0] == f"{first}of a photograph they make a smear"
     made = ["demo-crop.mp4", "demo-talk.mp4", "demo-talk.png", "demo.mp4", "demo.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == made
 
@@ -60,3 +60,12 @@ def test_a_result_that_would_replace_an_input_is_refused(hp_trt, tmp_path, sampl
     assert ended.code == 2 and "demo.png" in ended.err
     assert (tmp_path / "demo.png").read_bytes() == sample[0].read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["demo.png"]
+
+
+def test_an_input_that_drawing_would_replace_is_refused(hp_trt, tmp_path, sample):
+    mine = tmp_path / "sample" / "portrait.png"
+    mine.parent.mkdir()
+    mine.write_bytes(sample[0].read_bytes())
+    ended = hp_trt("demo", "--out", tmp_path, "--portrait", mine)
+    assert ended.code == 2 and str(mine) in ended.err
+    assert mine.read_bytes() == sample[0].read_bytes()

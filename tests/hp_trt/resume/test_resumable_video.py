@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from engines.errors import InputError, OutputError
+from engines.errors import Cancelled, InputError, OutputError
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import VideoWriter
 from hp_trt.resume.loop_state import LoopState
@@ -21,6 +21,16 @@ def write_and_raise(video: ResumableVideo, error: type[BaseException]) -> None:
     for picture in Loop(video.state).chunk(3):
         video.write({"out": picture, "crop": picture[:CROP, :CROP]})
     raise error
+
+
+def call_off(video: ResumableVideo) -> None:
+    """Behind its first chunk."""
+    with video:
+        loop = Loop(video.state)
+        for picture in loop.chunk():
+            video.write({"out": picture, "crop": picture[:CROP, :CROP]})
+        video.close_chunk(loop.state())
+        raise Cancelled("a button")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +160,13 @@ def test_an_error_in_the_block_keeps_what_is_done_and_leaves_no_half_result(tmp_
     assert not [name for name in os.listdir(tmp_path / "talk.mp4.resume") if name.endswith(".part")]
     render(tmp_path, mode="resume")
     assert decoded(tmp_path / "talk.mp4") == decoded(whole / "talk.mp4")
+
+
+@pytest.mark.parametrize("mode", ["new", "restart", "resume"])
+def test_calling_a_run_off_leaves_nothing_unless_it_was_begun_to_be_gone_on_with(tmp_path, mode):
+    with pytest.raises(Cancelled):
+        call_off(ResumableVideo(tracks(tmp_path), facts=FACTS, mode=mode))
+    assert [path.is_dir() for path in tmp_path.iterdir()] == ([] if mode == "new" else [True])
 
 
 def test_a_run_that_failed_before_its_first_chunk_leaves_nothing(tmp_path):

@@ -38,8 +38,7 @@ $(READY): pyproject.toml | $(RUNS)
 
 demo: $(RUNS)
 	$(BIN)/hp-trt demo --out out --seed $(SEED) \
-		$(if $(PORTRAIT),--portrait '$(PORTRAIT)') $(if $(DRIVING),--driving '$(DRIVING)') \
-		$(if $(AUDIO),--audio '$(AUDIO)')
+		$(if $(PORTRAIT),--portrait '$(PORTRAIT)') $(if $(DRIVING),--driving '$(DRIVING)') $(if $(AUDIO),--audio '$(AUDIO)')
 
 # What a change must pass: lint, and what test and test-full run, in one run.
 check: lint

@@ -137,7 +137,8 @@ class Runtime:
         self._turns.check_open()
         check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})
         own, sampling = self.profile if self.profile.mode == "live" else "live", {"seed": seed, "mood": mood}
-        chosen, stages = self._live_profile(profile or own, sampling), self._stages(stages, _LIVE_SPANS)
+        chosen = self._live_profile(own if profile is None else profile, sampling)
+        stages = self._stages(stages, _LIVE_SPANS)
         return self._opener(self._locator_for(chosen, landmarks), sampling).session(
             self._encoded(portrait, stages=stages),
             chosen,
@@ -351,8 +352,7 @@ class Runtime:
         images = DrivingFrames(source)
         if profile.mode == "clip":
             images.check_length(self.config.max_frames)
-        locator = self._locator_for(profile, landmarks)
-        return Driving(frames=images, locator=locator, max_frames=self.config.max_frames)
+        return Driving(frames=images, locator=self._locator_for(profile, landmarks), max_frames=self.config.max_frames)
 
     def _live_profile(self, profile: Profile | str, sampling: Mapping[str, Any]) -> Profile:
         """One of mode live, with a caller's options. Raises InputError."""

@@ -45,7 +45,7 @@ class TalkPortraitEncoder:
 
     `levels` of masks, as the denoiser takes them. `embed` says who it is, by a vector as the network gives it
     (`hp_trt.faces.arcface.open_raw_arcface`); None: nobody does, and a note says so. `drawn`: the weights know drawn
-    people alone, and a photograph gets a note.
+    people alone, whose numbers no network gives, and a photograph gets a note.
     """
 
     def __init__(
@@ -86,8 +86,9 @@ class TalkPortraitEncoder:
         )
 
     def _notes(self, crop: TalkPortrait) -> tuple[str, ...]:
-        no_identity_note = () if self._embed else (_NO_IDENTITY,)
-        return (*no_identity_note, PHOTOGRAPH_NOTE) if self._drawn and photographed(crop.face) else no_identity_note
+        if self._drawn:  # a drawn person's numbers are of no network
+            return (PHOTOGRAPH_NOTE,) if photographed(crop.face) else ()
+        return () if self._embed else (_NO_IDENTITY,)
 
     def _encode(self, crop: TalkPortrait, embedding: np.ndarray, stages: Stages) -> Conditions:
         return encode_conditions(

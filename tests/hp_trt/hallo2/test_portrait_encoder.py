@@ -67,6 +67,10 @@ def test_without_an_identity_network_the_vector_is_zero_and_a_note_says_so():
     np.testing.assert_array_equal(tokens[0][0], tokens[0][1])  # the face's are those of nobody
 
 
+def test_weights_of_drawn_people_need_no_identity_network_and_nobody_is_told_of_one():
+    assert portrait(encoder(embed=None, drawn=True)).notes == ()
+
+
 def test_what_was_made_of_a_square_picture_is_the_whole_result():
     frame = np.random.default_rng(1).integers(0, 256, IMAGE.shape, dtype=np.uint8)
     assert np.array_equal(portrait(encoder()).paste(frame), frame)

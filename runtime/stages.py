@@ -74,14 +74,14 @@ class Stages:
 
     def begin(self, stage: str, total: int | None = None) -> None:
         """Start a stage of `total` units, from zero if there was one of this name before. Raises Cancelled."""
-        self.go_on()
+        self._check_wanted()
         self._open[stage] = _Open(total=total)
         self._tell(stage, "begin", start_s=self._now(), seconds=0.0)
 
     @contextmanager
     def unit(self, stage: str, units: int = 1) -> Iterator[None]:
         """Time one piece of work that is worth `units`; one that raises is not counted. Raises Cancelled."""
-        self.go_on()
+        self._check_wanted()
         start_s = self._now()
         yield
         if self._settle is not None:
@@ -95,7 +95,7 @@ class Stages:
         """
 
         def run() -> tuple[float, float]:
-            self.go_on()
+            self._check_wanted()
             start_s = self._now()
             work()
             if self._settle is not None:
@@ -115,7 +115,7 @@ class Stages:
     def end(self, stage: str) -> None:
         self._tell(stage, "end", start_s=self._now(), seconds=self._open[stage].seconds)
 
-    def go_on(self) -> None:
+    def _check_wanted(self) -> None:
         """Raises Cancelled when the work was called off."""
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled("the work was cancelled by who asked for it; nothing was written under a final name")

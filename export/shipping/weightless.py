@@ -129,9 +129,9 @@ def _find(value: np.ndarray, entries: Entries) -> _Found | None:
         return _Found(places=[place])
     for axis, parts in itertools.product(range(value.ndim), _PARTS):
         if value.shape[axis] % parts == 0:
-            places = [entries.find(part) for part in np.split(value, parts, axis)]
-            if all(places):
-                return _Found(places=[place for place in places if place is not None], axis=axis)
+            places = [place for part in np.split(value, parts, axis) if (place := entries.find(part)) is not None]
+            if len(places) == parts:
+                return _Found(places=places, axis=axis)
     return None
 
 

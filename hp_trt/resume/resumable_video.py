@@ -11,9 +11,9 @@
 
 What is done lies in `talk.mp4.resume/` beside the first track's file (`hp_trt.resume.store` shows the folder). `finish`
 removes it, and so do leaving with not one chunk finished, and calling off (`Cancelled`) a run that was begun as "new";
-nothing else does. (A kill after the result got its name
-may leave a folder without facts, which the next run takes for none.) Who goes on writes the very chunks that
-an uninterrupted run writes, so a result does not tell how often its run was killed.
+nothing else does. (A kill after the result got its name may leave a folder without facts, which the next run takes for
+none.) Who goes on writes the very chunks that an uninterrupted run writes, so a result does not tell how often its run
+was killed.
 """
 
 from __future__ import annotations

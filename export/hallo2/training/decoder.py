@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.hallo2.networks.vae import VAE
 from export.hallo2.training.talk import TalkWindows, made_latents
 from export.training.phase import Modules
 
@@ -31,8 +30,7 @@ def spoken(windows: TalkWindows, i: int) -> np.ndarray:
     rng = np.random.default_rng([windows.numbers[i], 98])
     count, told, made = len(windows.cut.starts), windows.beginning(i), []
     for k in range(2 * count):
-        noise = windows.tensor(rng.normal(size=(windows.cut.window, *told.portrait.shape[1:])))
-        latents = made_latents(windows.talker, told, noise, steps=1)
+        latents = made_latents(windows.talker, told, windows.noise(told, rng), steps=1)
         made.append(latents.cpu().numpy().astype(np.float16))
         told = windows.going_on(i, (k + 1) % count, windows.again(i, latents, rng))
     return np.stack(made)
@@ -54,7 +52,7 @@ class DecoderPhase:
         windows.vae.train()
         for part in (windows.vae.decoder, windows.vae.post_quant_conv):
             part.requires_grad_(True)
-        self.vae: VAE = windows.vae
+        self.vae = windows.vae
         self.windows, self.made, self.steps = windows, made, steps
         self.modules: Modules = {"vae": windows.vae}
 

@@ -101,7 +101,7 @@ def rolled(windows: TalkWindows, i: int) -> np.ndarray:
 def _step(windows: TalkWindows, told: Told, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
     """What the last place is given where this is made of pure noise, and v."""
     last = LastPlace(windows.talker.denoiser)
-    noise = windows.tensor(rng.normal(size=(windows.cut.window, *told.portrait.shape[1:])))
+    noise = windows.noise(told, rng)
     seen: dict[str, Tensor] = {}
     hooks = [
         last.audio.register_forward_pre_hook(lambda _, args: seen.update(state=args[0])),

@@ -130,10 +130,13 @@ class TalkWindows:
             windows += 1
         told = self.beginning(i, (window - windows) % count)
         for k in range(windows):
-            noise = self.tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
-            motion = self.again(i, made_latents(self.talker, told, noise, steps=1), rng)
+            motion = self.again(i, made_latents(self.talker, told, self.noise(told, rng), steps=1), rng)
             told = self.going_on(i, (window - windows + k + 1) % count, motion)
         return motion.cpu().numpy()
+
+    def noise(self, told: Told, rng: np.random.Generator) -> Tensor:
+        """Of a window's latents, (F, 4, h, w)."""
+        return self.tensor(rng.normal(size=(self.cut.window, *told.portrait.shape[1:])))
 
     @torch.no_grad()
     def again(self, i: int, made: Tensor, rng: np.random.Generator) -> Tensor:

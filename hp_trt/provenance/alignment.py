@@ -11,7 +11,6 @@ so the chance that an unmarked picture gives a score of s or more is at most 10^
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import log, log10
@@ -47,10 +46,8 @@ class Aligned:
 
 def align(picture: np.ndarray) -> Aligned:
     """The mark that (H, W) float32 around 0 shows best; of noise too, with a low score."""
-    peaks: list[tuple[float, float, int, int]] = []
-    for zoom in ZOOMS:
-        peaks += ((height, zoom, down, across) for height, down, across in _peaks(_turned(picture, zoom)))
-    found = [_decoded(picture, *peak[1:]) for peak in sorted(peaks, reverse=True)[:_TRIED]]
+    peaks = [(*_peak(_turned(picture, zoom)), zoom) for zoom in ZOOMS]
+    found = [_decoded(picture, zoom, down, across) for _, down, across, zoom in sorted(peaks, reverse=True)[:_TRIED]]
     return max(found, key=lambda aligned: aligned.deviations)
 
 
@@ -58,41 +55,58 @@ def _turned(picture: np.ndarray, zoom: float) -> np.ndarray:
     """(384,) complex128: the waves of a tile so large in the picture, of even size, turned back by our phases."""
     down, across = frequencies().T
     height, width = picture.shape
-    highest = int(np.abs(frequencies()).max())
-    rows = np.exp(-2j * np.pi / (PX * zoom) * np.outer(np.arange(-highest, highest + 1), _from_middle(height)))
-    columns = np.exp(-2j * np.pi / (PX * zoom) * np.outer(_from_middle(width), np.arange(highest + 1)))
-    half = picture @ np.ascontiguousarray(columns.astype(np.complex64).view(np.float32))
-    waves = (rows.astype(np.complex64) @ half.view(np.complex64))[down + highest, across].astype(np.complex128)
+    columns = np.ascontiguousarray(_waves(width, zoom).T)
+    upper = _waves(height, zoom)
+    rows = np.concatenate([upper.conj()[:0:-1], upper])  # from -k to k
+    half = (picture @ columns.view(np.float32)).view(np.complex64)
+    waves = (rows @ half)[down + len(upper) - 1, across].astype(np.complex128)
     rings = np.sqrt((np.abs(waves) ** 2).reshape(-1, _RING).mean(axis=1)).repeat(_RING)
     waves /= np.maximum(rings, 1e-12)
     waves *= np.minimum(1, _LOUDEST / np.maximum(np.abs(waves), 1e-12))
     return waves * phases().conj()
 
 
-def _from_middle(pixels: int) -> np.ndarray:
-    return np.arange(pixels) - (pixels - 1) / 2
+def _waves(pixels: int, zoom: float) -> np.ndarray:
+    """(17, pixels) complex64: waves of 0 to 16 periods a tile, counted from the picture's middle."""
+    highest = int(np.abs(frequencies()).max())
+    waves = np.ones((highest + 1, pixels), np.complex128)
+    waves[1:] = np.exp(-2j * np.pi / (PX * zoom) * (np.arange(pixels) - (pixels - 1) / 2))
+    return np.multiply.accumulate(waves, axis=0).astype(np.complex64)
 
 
-def _peaks(turned: np.ndarray) -> Iterator[tuple[float, int, int]]:
-    """The two best places: how far over chance, in deviations over all places, and where, in 128ths of a tile."""
-    places, first, second = _pairs()
-    product = np.concatenate([turned[first] * turned[second].conj(), turned[first] * turned[second]])
-    spectrum = np.bincount(places, product.real, PX * PX) + 1j * np.bincount(places, product.imag, PX * PX)
-    energy = np.fft.fft2(spectrum.reshape(PX, PX).astype(np.complex64)).real / 2
-    over = (energy - energy.mean()) / max(float(energy.std()), 1e-12)
-    for place in np.argpartition(over.ravel(), -2)[-2:]:
-        yield float(over.flat[place]), int(place) // PX, int(place) % PX
+def _peak(turned: np.ndarray) -> tuple[float, int, int]:
+    """The best place: how far over chance, in deviations over all places, and where, in 128ths of a tile."""
+    cells, first, second, sign, weight = _pairs()
+    other = turned[second]
+    product = weight * turned[first] * (other.real + 1j * sign * other.imag)
+    # Turning by a place is a Fourier sum over these products; of its real part half the plane is enough.
+    half = np.zeros(PX * (PX // 2 + 1), np.complex64)
+    half.real = np.bincount(cells, product.real, len(half))
+    half.imag = np.bincount(cells, -product.imag, len(half))
+    energy = np.fft.irfft2(half.reshape(PX, -1), s=(PX, PX))
+    best = int(energy.argmax())
+    over = (float(energy.flat[best]) - float(energy.mean())) / max(float(energy.std()), 1e-12)
+    return over, best // PX, best % PX
 
 
 @cache
-def _pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of all pairs of waves with one sign: where their differences and sums lie in a transform, and which they are."""
+def _pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the pairs of waves with one sign: their cell in half a spectrum, which two, 1 or -1, and their weight.
+
+    The square of a sum of waves beats at the sums (1) and the differences (-1) of any two of them. Half a spectrum
+    counts a cell twice unless it is in the first column: a difference is there for the one the other way round, which
+    is left out, and a sum has half its weight.
+    """
     by_sign = np.argsort(owners(), kind="stable").reshape(SIGNS, -1)
     count = by_sign.shape[1]
-    first, second = by_sign.repeat(count, axis=1).ravel(), np.tile(by_sign, count).ravel()
+    first, second = np.tile(by_sign.repeat(count, axis=1).ravel(), 2), np.tile(np.tile(by_sign, count).ravel(), 2)
+    sign = np.array([1, -1]).repeat(len(first) // 2)
     k = frequencies()
-    both = np.concatenate([k[first] - k[second], k[first] + k[second]]) % PX
-    return both[:, 0] * PX + both[:, 1], first, second
+    down, across = (k[first] + sign[:, None] * k[second]).T
+    weight = np.where((sign == 1) & (across > 0), 0.5, 1.0)
+    kept = across >= 0
+    cells = down % PX * (PX // 2 + 1) + across
+    return cells[kept], first[kept], second[kept], sign[kept], weight[kept]
 
 
 def _decoded(picture: np.ndarray, zoom: float, down: int, across: int) -> Aligned:

@@ -29,6 +29,7 @@ MOST_FRAMES = 250  # of a clip, that a finder looks at: the first ones
 
 # Deviation of what is added, in grey levels.
 _EVEN, _STRONGEST = 0.44, 2.6
+_MOST_EVEN = 1.76  # of frames smaller than 512 px, which have fewer pixels to find it in
 _FRAME = 1.92  # at most, over a frame: leaves 42.3 dB, rounding included
 _PER_TEXTURE = 2.2
 _TEXTURED = 0.5  # grey levels of fine structure; less is none
@@ -129,7 +130,8 @@ def _strength(frame: np.ndarray) -> np.ndarray:
     texture = cv2.blur(cv2.resize(fine.astype(np.float32), cells, interpolation=cv2.INTER_AREA), (3, 3))
     texture = cv2.erode(texture, np.ones((_AROUND, _AROUND), np.uint8), borderType=cv2.BORDER_REPLICATE)
     texture = cv2.GaussianBlur(texture, (0, 0), 2)
-    strength = np.clip(_EVEN + _PER_TEXTURE * (texture - _TEXTURED), _EVEN, _STRONGEST)
+    even = min(max(_EVEN * 512 / min(height, width), _EVEN), _MOST_EVEN)
+    strength = np.clip(even + _PER_TEXTURE * (texture - _TEXTURED), even, _STRONGEST)
     strength *= min(1.0, _FRAME / float(np.sqrt(np.square(strength).mean())))
     return cv2.resize(strength, (width, height), interpolation=cv2.INTER_LINEAR)
 

@@ -18,7 +18,7 @@ from math import log, log10
 import numpy as np
 
 from hp_trt.provenance.code import PAYLOAD_BITS, SIGNS, decode
-from hp_trt.provenance.tile import PX, WAVES, frequencies, owners, phases
+from hp_trt.provenance.tile import PX, frequencies, owners, phases
 
 # Width of a tile, of 128 px: a third to 2.6, in steps of 0.8 %; 1 is one of them.
 ZOOMS = tuple(1.008**i for i in range(-138, 121))

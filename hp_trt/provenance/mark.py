@@ -28,14 +28,14 @@ THRESHOLD = 9.0
 MOST_FRAMES = 250  # of a clip, that a finder looks at: the first ones
 
 # Deviation of what is added, in grey levels.
-_EVEN, _STRONGEST = 0.44, 2.6
-_MOST_EVEN = 1.76  # of frames smaller than 512 px, which have fewer pixels to find it in
+_EVEN, _STRONGEST = 0.40, 2.6
+_MOST_EVEN = 1.6  # of frames smaller than 512 px, which have fewer pixels to find it in
 _FRAME = 1.92  # at most, over a frame: leaves 42.3 dB, rounding included
-_PER_TEXTURE = 2.2
+_PER_TEXTURE = 3.0
 _TEXTURED = 0.5  # grey levels of fine structure; less is none
 _MOST_TEXTURE = 6  # an edge counts no more
 _CELL_PX = 8  # texture is measured in squares of so many
-_AROUND = 7  # squares a side that must all be textured: a lone edge is none
+_AROUND = 11  # squares a side that must all be textured: a lone edge is none
 
 
 class Mark(Protocol):

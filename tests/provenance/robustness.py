@@ -1,7 +1,8 @@
 """What the invisible mark costs, and what it outlives: the table of docs/provenance.md, in some minutes.
 
 python -m tests.provenance.robustness
-python -m tests.provenance.robustness --video VIDEO --video ANOTHER   # these instead, their first 2 s
+python -m tests.provenance.robustness --clip pocket --clip "128 px"   # some of the columns
+python -m tests.provenance.robustness --video VIDEO --video ANOTHER   # your files instead, their first 2 s
 
 Clips of 2 s: drawn people, a drawn portrait animated by `shipped:pocket`, and sizes. Each is marked, encoded as our
 video writer does but at another crf, handled, and searched; where it says "encoded" it is encoded once more, at crf 23.
@@ -14,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -139,8 +141,10 @@ def searched(frames: Frames) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--video", type=Path, action="append", default=[], help="a file of yours, its first 2 s")
-    videos: list[Path] = parser.parse_args().video
-    clips = {path.stem: (lambda path=path: read(path)) for path in videos} or CLIPS
+    parser.add_argument("--clip", choices=tuple(CLIPS), action="append", default=[], help="a column [all]")
+    chosen = parser.parse_args()
+    clips = {path.stem: partial(read, path) for path in chosen.video}
+    clips = clips or {name: CLIPS[name] for name in chosen.clip or CLIPS}
     cv2.setNumThreads(1)
     columns = {}
     for name, frames in clips.items():

@@ -12,6 +12,7 @@ from engines.backend import Backend, Buffer, Session
 from hp_trt.hunyuanportrait.driving import DrivingCrop
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
 from hp_trt.hunyuanportrait.portrait_encoder import encoded
+from hp_trt.hunyuanportrait.read_driving import encode_group
 from hp_trt.live.stream import DrivenByPictures
 from hp_trt.media.portrait import Portrait
 from runtime.hunyuanportrait.encode import encode_motion
@@ -86,17 +87,8 @@ class PortraitStream(DrivenByPictures):
         return self.crops.crop(item, index)
 
     def encode(self, seen: Sequence[DrivingCrop]) -> Buffer:
-        head_id, exp_id = self.crops.intensity(seen)
-        return encode_motion(
-            self._backend,
-            self._motion,
-            face_images=np.stack([crop.face_image for crop in seen]),
-            pose_images=np.stack([crop.pose_image for crop in seen]),
-            head_id=head_id,
-            exp_id=exp_id,
-            first_frame=self.crops.frames - len(seen),
-            guard=self.guard,
-        )
+        ids, first = self.crops.intensity(seen), self.crops.frames - len(seen)
+        return encode_group(self._backend, self._motion, seen, ids, first_frame=first, guard=self.guard)
 
     def check_tokens(self) -> None:
         if self.guard is not None:

@@ -20,6 +20,7 @@ from engines.errors import InputError
 from engines.fields import Field, parse_json, shown
 from engines.foreign import foreign
 from engines.safe_output import refusing
+from hp_trt import __version__
 from hp_trt.encoded.tensor_file import Tensor, TensorFile, looks_encoded, read_tensor_file, write_tensor_file
 from hp_trt.media.files import check_file
 
@@ -65,7 +66,7 @@ class EncodedFile:
     """
 
     def __init__(self, path: Path, kind: Kind) -> None:
-        self.path, self.kind = path, kind
+        self.path, self.kind, self._checked = path, kind, False
         check_file(path, f"give a file that hp-trt {kind} wrote")
         with self.reading():
             self._file: TensorFile = read_tensor_file(path)
@@ -128,7 +129,19 @@ class EncodedFile:
     def check_graphs(self, bundle: Bundle, names: Sequence[str]) -> None:
         """Raises InputError, with both keys, where one of these graphs is not the bundle's."""
         if (found := self.other_graph(bundle, names)) is not None:
-            raise InputError(f"{found}; take the bundle that made it, or encode again with this one: {self._again(bundle)}")
+            raise InputError(
+                f"{found}; take the bundle that made it, or encode again with this one: {self._again(bundle)}"
+            )
+
+    def check_made_for(self, bundle: Bundle, needed: Mapping[str, int | float]) -> None:
+        """Raises InputError unless what the file says of `made_for`, numbers by name, is what the bundle needs."""
+        with self.reading():
+            found = {name: number.number() for name, number in self.about["made_for"].entries(most=20)}
+        if found != needed:
+            raise InputError(
+                f"{self.path} was made for {shown_numbers(found)}, {bundle.path} is for {shown_numbers(needed)}; "
+                f"encode again with this bundle: {self._again(bundle)}"
+            )
 
     def require(self, name: str, dtype: str, shape: Sequence[int | None]) -> tuple[int, ...]:
         """The shape of a tensor, which has these sizes; None: any. Raises InputError."""
@@ -159,8 +172,10 @@ class EncodedFile:
 
     def check_content(self) -> None:
         """Raises InputError for a file that was cut or altered: before any number of it is used."""
-        with self.reading():
-            self._file.check_content()
+        if not self._checked:  # nobody has written into it since: each reading looks at that
+            with self.reading():
+                self._file.check_content()
+            self._checked = True
 
     def array(self, name: str, first: int = 0, count: int | None = None) -> np.ndarray:
         """A tensor, or some of it along its first axis: the caller's. Raises InputError, for NaN and infinity too."""
@@ -172,6 +187,11 @@ class EncodedFile:
 
     def _again(self, bundle: Bundle) -> str:
         return f"hp-trt {self.kind} --bundle {bundle.path} --out {self.path.name}, of the original"
+
+
+def shown_numbers(numbers: Mapping[str, float]) -> str:
+    """For a message."""
+    return ", ".join(f"{name[:20]} {number:g}" for name, number in sorted(numbers.items())) or "nothing"
 
 
 def encoded_file(source: Any, kind: Kind) -> EncodedFile | None:
@@ -187,12 +207,12 @@ def is_encoded(source: Any) -> bool:
     return isinstance(source, Path | str) and looks_encoded(source)
 
 
-def write_encoded(path: Path, encoded: Encoded, *, version: str) -> Written:
+def write_encoded(path: Path, encoded: Encoded) -> Written:
     """Write the file, which appears whole; what had its name stays until then. Raises OutputError."""
     notes = [_kept(note) for note in encoded.notes][:_MOST_NOTES]
     about = {
         "schema": SCHEMA,
-        "hp_trt": version,
+        "hp_trt": __version__,
         "model": encoded.model,
         "graphs": dict(encoded.graphs),
         "notes": notes,

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -29,7 +29,7 @@ SUFFIX = ".safetensors"
 _LONGEST_HEADER = 1 << 20  # bytes; ours have some thousand
 _MOST_TENSORS, _MOST_DIMS, _LARGEST = 200, 6, 1 << 40
 _PIECE = 4 << 20  # bytes that are hashed at a time
-_DTYPES = {
+_DTYPES: Mapping[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -84,12 +84,12 @@ class TensorFile:
             return made
         with self._opened() as file:
             file.seek(tensor.begin + first * (made.nbytes // shape[0] if shape else made.nbytes))
-            if file.readinto(made.reshape(-1).view(np.uint8).data) != made.nbytes:
+            if _fill(file, memoryview(made.reshape(-1).view(np.uint8))) != made.nbytes:
                 raise ValueError("it is cut off")
         return made
 
     @contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
+    def _opened(self) -> Iterator[BinaryIO]:
         with _regular(self.path) as file:
             if _stamp(file) != self.stamp:
                 raise ValueError("it was changed while it was read")
@@ -142,7 +142,7 @@ def write_tensor_file(path: Path, *, format: str, about: Any, tensors: Mapping[s
     text = json.dumps(about, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     digest = _digest_of(format, text, {name: (array.dtype, array.shape) for name, array in arrays.items()})
     for name in sorted(arrays):
-        digest.update(memoryview(arrays[name]).cast("B") if arrays[name].size else b"")
+        digest.update(_bytes(arrays[name]))
     header: dict[str, Any] = {"__metadata__": {"format": format, "about": text, "sha256": digest.hexdigest()}}
     at = 0
     for name in order:
@@ -158,7 +158,7 @@ def write_tensor_file(path: Path, *, format: str, about: Any, tensors: Mapping[s
         file.write(len(encoded).to_bytes(8, "little"))
         file.write(encoded)
         for name in order:
-            file.write(memoryview(arrays[name]).cast("B") if arrays[name].size else b"")
+            file.write(_bytes(arrays[name]))
     return 8 + len(encoded) + at
 
 
@@ -168,7 +168,7 @@ def _tensor(name: str, entry: Field, data: int) -> Tensor:
         raise ValueError(f"a tensor is called {shown(name)}")
     if set(entry.mapping()) != {"dtype", "shape", "data_offsets"}:
         raise entry.wrong("an object of dtype, shape and data_offsets", shown(list(entry.mapping())))
-    dtype = _DTYPES[entry["dtype"].choice(tuple(_DTYPES))]
+    dtype: np.dtype[Any] = _DTYPES[entry["dtype"].choice(tuple(_DTYPES))]
     shape = tuple(dim.whole(0, _LARGEST) for dim in entry["shape"].listed(most=_MOST_DIMS))
     begin, end = (place.whole(0, 1 << 62) for place in entry["data_offsets"].listed(least=2, most=2))
     if end - begin != math.prod(shape) * dtype.itemsize:  # whole numbers of any size: nothing overflows
@@ -193,6 +193,19 @@ def _digest_of(format: str, about: str, kinds: Mapping[str, tuple[np.dtype[Any],
     return hashlib.sha256(json.dumps([format, about, rows], ensure_ascii=True).encode() + b"\n")
 
 
+def _bytes(array: np.ndarray) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def _fill(file: BinaryIO, room: memoryview) -> int:
+    """Read until `room` is full, or the file ends; how many bytes came."""
+    done = 0
+    while done < len(room) and (piece := file.read(min(len(room) - done, _PIECE))):
+        room[done : done + len(piece)] = piece
+        done += len(piece)
+    return done
+
+
 def _plain(array: np.ndarray) -> np.ndarray:
     made = np.ascontiguousarray(array)
     made = made.astype(made.dtype.newbyteorder("<"), copy=False).reshape(array.shape)
@@ -200,16 +213,16 @@ def _plain(array: np.ndarray) -> np.ndarray:
     return made
 
 
-def _regular(path: Path) -> IO[bytes]:
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
     """A regular file, opened; a pipe without a writer is not waited for. Raises OSError, ValueError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = open(handle, "rb")
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
-        raise ValueError("it is no regular file")
-    return file
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is no regular file")
+        yield file
 
 
-def _stamp(file: IO[bytes]) -> tuple[int, ...]:
+def _stamp(file: BinaryIO) -> tuple[int, ...]:
     about = os.fstat(file.fileno())
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns

@@ -125,9 +125,7 @@ def read_whole(
     return reading
 
 
-def read_live(
-    driving: DrivingFrames, crops: LiveCrops, *, windows: LiveWindows, stages: Stages, keep: Keep
-) -> Reading:
+def read_live(driving: DrivingFrames, crops: LiveCrops, *, windows: LiveWindows, stages: Stages, keep: Keep) -> Reading:
     """The same frames as a live session that drops none of them sees them: those from the first face on.
 
     Raises InputError for a video without a frame, FaceNotFound, and what `keep` raises.

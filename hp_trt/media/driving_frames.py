@@ -37,7 +37,8 @@ class DrivingFrames:
                 "the driving frames must be a video file, or a sequence of (H, W, 3) uint8 arrays such as a list, "
                 f"got {shown(driving)}; make a list of what comes one by one"
             )
-        self.encoded = EncodedDriver(Path(driving)) if is_encoded(driving) else None
+        path = driving if isinstance(driving, Path | str) else None
+        self.encoded = EncodedDriver(Path(path)) if path is not None and is_encoded(path) else None
         self._source: EncodedDriver | VideoReader | Sequence[np.ndarray]
         self._source = self.encoded or (VideoReader(driving) if isinstance(driving, Path | str) else driving)
 

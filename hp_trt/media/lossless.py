@@ -30,8 +30,8 @@ class LosslessWriter:
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "rgb24"
 
     @property
-    def bytes(self) -> int:
-        """So far."""
+    def so_far(self) -> int:
+        """Bytes that are written."""
         return self._file.tell()
 
     def write(self, image: np.ndarray) -> None:

@@ -7,7 +7,7 @@ live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from engines.backend import Backend
 from engines.bundle import Bundle
 from hp_trt.config import RuntimeConfig, one_of
-from hp_trt.encoded.encoded_file import Written, encoded_file, is_encoded, write_encoded
+from hp_trt.encoded.encoded_file import Written, is_encoded, write_encoded
 from hp_trt.encoded.kept_portrait import refuse_landmarks
 from hp_trt.encoded.tensor_file import SUFFIX
 from hp_trt.faces.face import FaceLocator
@@ -28,22 +28,21 @@ from hp_trt.interface.auto_family import settled
 from hp_trt.interface.driven import driven_facts
 from hp_trt.interface.files import checked_files
 from hp_trt.interface.finders import Faces, Finders
+from hp_trt.interface.inputs import DrivingSource, Inputs
 from hp_trt.interface.opener import LiveOpener
-from hp_trt.interface.options import with_options
 from hp_trt.interface.render import render_driven, render_resumable
 from hp_trt.interface.results import Animation, Frame, frames_of
-from hp_trt.interface.speech import run_facts, speech_of
+from hp_trt.interface.speech import run_facts
 from hp_trt.interface.turns import Turns
 from hp_trt.live.live_clip import clip_of_session
 from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
-from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.model import Clip, Driving, Kept, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, check_stray, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
-from hp_trt.profiles import Profile, require_live
+from hp_trt.profiles import Profile
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import Mode
 from hp_trt.shipped import bundle_folder
@@ -52,7 +51,6 @@ from runtime.stages import Event, Stages
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
 
 _LIVE_SPANS = 10_000  # of a session that may never end, and of speech, which may be long
-DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
 Samples = tuple[np.ndarray, int]  # (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate in Hz
 
 
@@ -102,7 +100,8 @@ class Runtime:
             self.graphs = OpenGraphs.of_model(kind, self.bundle, self.config, self.backend)
             opened.callback(self.graphs.close)
             self.model: Model = kind(self.bundle, self.config, self.backend, self.graphs)
-            self._with(self.profile, {})
+            self._inputs = Inputs(self.bundle, self.config, self.model, self._finders)
+            self._inputs.profile(self.profile, {})
             self.graphs.of(self.profile, self.model.roles(self.profile))
             self._opened = opened.pop_all()
 
@@ -137,7 +136,7 @@ class Runtime:
         self._turns.check_open()
         check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})
         own, sampling = self.profile if self.profile.mode == "live" else "live", {"seed": seed, "mood": mood}
-        chosen = self._live_profile(own if profile is None else profile, sampling)
+        chosen = self._inputs.live_profile(own if profile is None else profile, sampling)
         stages = self._stages(stages, _LIVE_SPANS)
         return self._opener(self._finders.of_driver(chosen, landmarks), sampling).session(
             self._encoded(portrait, stages=stages),
@@ -195,7 +194,7 @@ class Runtime:
         one_of("resume", resume, get_args(Mode))
         other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
-        profile = self._with(self.profile, sampling)
+        profile = self._inputs.profile(self.profile, sampling)
         stages = self._stages(stages, None if audio is None else _LIVE_SPANS)
         out, crop_out = arguments.path("out", out), None if crop_out is None else arguments.path("crop_out", crop_out)
         read = {"portrait": portrait, "driving": driving, "audio": audio, "landmarks": landmarks}
@@ -210,7 +209,7 @@ class Runtime:
         where: dict[str, Any] = {"out": out, "crop_out": crop_out, "stages": stages, "inputs": inputs}
         where["side_px"] = self.bundle.manifest.geometry["crop_px"]
         if audio is None:
-            moves = self._driving(arguments.path("driving", driving), profile, landmarks)
+            moves = self._inputs.driving(arguments.path("driving", driving), profile, landmarks)
             info = moves.frames.info
             assert info is not None, "it is a file"
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
@@ -219,7 +218,7 @@ class Runtime:
             where |= {"facts": decide, "resume": resume, "quick": profile.mode == "live"}
             made = render_driven(partial(self._clip, who, moves, profile, stages), who, driving=info, **where)
         else:
-            speech = self._speech(audio, released_plan, profile)
+            speech = self._inputs.speech(audio, released_plan, profile)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             facts = run_facts(self.bundle, self.config, profile, who, speech)
             go_on = partial(self._spoken, who, speech, profile, stages)
@@ -246,8 +245,8 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, audio=audio)
-        profile, stages = self._with(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
-        speech = self._speech(audio, released_plan, profile)
+        profile, stages = self._inputs.profile(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
+        speech = self._inputs.speech(audio, released_plan, profile)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
 
         def made() -> Generator[Frame, None, None]:
@@ -278,9 +277,9 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, video=driving)
-        profile, stages = self._with(self.profile, sampling), self._stages(stages)
+        profile, stages = self._inputs.profile(self.profile, sampling), self._stages(stages)
         source = driving if arguments.is_frames(driving) else arguments.path("driving", driving)
-        moves = self._driving(source, profile, landmarks)
+        moves = self._inputs.driving(source, profile, landmarks)
         who = self._encoded(portrait, stages=stages)
 
         def made() -> Generator[Frame, None, None]:
@@ -309,11 +308,11 @@ class Runtime:
         self._turns.check_open()
         other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks, "portable": portable}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
-        profile, stages = self._with(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
+        profile, stages = self._inputs.profile(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
         out, read = arguments.path("out", out), {"driving": driving, "audio": audio, "landmarks": landmarks}
         checked_files({"the motion file": out}, (SUFFIX,), self.config, self.bundle, **read)
-        speech = None if audio is None else self._speech(audio, released_plan, profile)
-        moves = speech or self._driving(arguments.path("driving", driving), profile, landmarks)
+        speech = None if audio is None else self._inputs.speech(audio, released_plan, profile)
+        moves = speech or self._inputs.driving(arguments.path("driving", driving), profile, landmarks)
         with self._turns.taken():
             motion = self.model.motion(moves, profile, stages, portable=arguments.flag("portable", portable))
         return write_encoded(out, motion)
@@ -367,37 +366,11 @@ class Runtime:
         self.model.check_portrait(portrait)
         return portrait
 
-    def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
-        return with_options(self.model, self.bundle.manifest.model, profile, sampling)
-
-    def _driving(self, source: DrivingSource, profile: Profile, landmarks: Faces | None) -> Driving:
-        """The driving video. Raises InputError for more than a clip may have, where their number is known."""
-        images = DrivingFrames(source)
-        if images.encoded is not None:
-            refuse_landmarks(landmarks, str(source))
-            self.model.check_motion(self.bundle, images.encoded, profile)
-        if profile.mode == "clip":
-            images.check_length(self.config.max_frames)
-        locator = self._finders.of_driver(profile, landmarks)
-        return Driving(frames=images, locator=locator, max_frames=self.config.max_frames)
-
-    def _speech(self, audio: Any, released_plan: Any, profile: Profile) -> Speech:
-        """The sound. Raises InputError."""
-        speech = speech_of(audio, released_plan)
-        if (file := encoded_file(speech.source, "motion")) is not None:
-            self.model.check_motion(self.bundle, file, profile)
-        return speech
-
-    def _live_profile(self, profile: Profile | str, sampling: Mapping[str, Any]) -> Profile:
-        """One of mode live, with a caller's options. Raises InputError."""
-        found = profile if isinstance(profile, Profile) else self.model.profiles.find(profile)
-        return self._with(require_live(found), sampling)
-
     def _opener(self, locator: FaceLocator, sampling: Mapping[str, Any]) -> LiveOpener:
         """`sampling`: the caller's options, whatever the profile."""
         return LiveOpener(
             portrait=self._encoded,
-            profile=lambda profile: self._live_profile(profile, sampling),
+            profile=lambda profile: self._inputs.live_profile(profile, sampling),
             open=lambda portrait, profile, after: self.model.stream(portrait, locator, profile, after),
             turns=self._turns,
             driver=self.model.driver,

@@ -153,10 +153,10 @@ class Runtime:
         `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
-        locator, stages = self._finders.of(landmarks), self._stages(stages)
         picture = image if isinstance(image, np.ndarray) else arguments.path("a portrait, where it is no array,", image)
         if is_encoded(picture):
             refuse_landmarks(landmarks, str(picture))
+        locator, stages = self._finders.of(landmarks), self._stages(stages)
         with self._turns.taken():
             return self.model.portrait(picture, locator, stages)
 

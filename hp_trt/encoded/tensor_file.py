@@ -84,7 +84,7 @@ class TensorFile:
             return made
         with self._opened() as file:
             file.seek(tensor.begin + first * (made.nbytes // shape[0] if shape else made.nbytes))
-            if _fill(file, memoryview(made.reshape(-1).view(np.uint8))) != made.nbytes:
+            if _fill(file, _bytes(made)) != made.nbytes:
                 raise ValueError("it is cut off")
         return made
 
@@ -194,7 +194,7 @@ def _digest_of(format: str, about: str, kinds: Mapping[str, tuple[np.dtype[Any],
 
 
 def _bytes(array: np.ndarray) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _fill(file: BinaryIO, room: memoryview) -> int:

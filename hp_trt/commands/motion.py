@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engines.errors import InputError
+from engines.safe_output import check_outputs
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
@@ -23,7 +24,7 @@ PORTABLE = "Of a video: keep the crops of the face too, for other bundles. They 
 
 @dataclass(frozen=True, kw_only=True)
 class MotionConfig:
-    """What is encoded, with what, and where to. Checked when made; raises InputError."""
+    """What is encoded, with what, and where to. Checked when made; raises InputError and OutputError."""
 
     bundle: Path
     runtime: RuntimeConfig
@@ -35,12 +36,30 @@ class MotionConfig:
     portable: bool = False
 
     def __post_init__(self) -> None:
+        from hp_trt.encoded.tensor_file import SUFFIX
+
         if (self.driving is None) == (self.audio is None):
             given = "neither" if self.driving is None else "both"
             raise InputError(
                 f"motion is of one of two, got {given}: --driving VIDEO, for a bundle of HunyuanPortrait, or --audio "
                 "FILE with speech, for one of Hallo2"
             )
+        self._check_options()
+        inputs = self.runtime.inputs(
+            bundle=self.bundle, driving=self.driving, audio=self.audio, landmarks=self.landmarks
+        )
+        check_outputs({"the motion file": self.out}, inputs, suffixes=(SUFFIX,))
+
+    def _check_options(self) -> None:
+        """An option of the other one of two would change nothing, and who gave it would not know."""
+        of_video = {"--portable": self.portable or None, "--driving-landmarks": self.landmarks}
+        of_speech = {"--vocals": self.runtime.vocals, "--released-plan": self.released_plan or None}
+        other, option, given = (
+            (of_video, "--driving", "--audio") if self.driving is None else (of_speech, "--audio", "--driving")
+        )
+        if stray := [name for name, value in other.items() if value is not None]:
+            verb = "goes" if len(stray) == 1 else "go"
+            raise InputError(f"{', '.join(stray)} {verb} with {option}, got {given}; leave it out")
 
 
 def motion(

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from engines.safe_output import check_outputs
 from hp_trt.commands import options
 from hp_trt.commands.motion import readable
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 
 OUT = "The portrait file (*.safetensors): what animate and live take in the place of the picture."
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortraitConfig:
+    """What is encoded, with what, and where to. Checked when made; raises InputError and OutputError."""
+
+    bundle: Path
+    runtime: RuntimeConfig
+    portrait: Path
+    out: Path
+    landmarks: Path | None = None
+
+    def __post_init__(self) -> None:
+        from hp_trt.encoded.tensor_file import SUFFIX
+
+        inputs = self.runtime.inputs(bundle=self.bundle, portrait=self.portrait, portrait_landmarks=self.landmarks)
+        check_outputs({"the portrait file": self.out}, inputs, suffixes=(SUFFIX,))
 
 
 def portrait(
@@ -31,21 +50,27 @@ def portrait(
     debug: options.Debug = False,
 ) -> None:
     """Encode a portrait into a file for animate and live. It holds the picture."""
-    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
-    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    config = PortraitConfig(
+        bundle=bundle,
+        runtime=RuntimeConfig(
+            **options.machine(family=family, provider=provider, device=device, threads=threads),
+            **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
+        ),
+        portrait=portrait,
+        out=out,
+        landmarks=portrait_landmarks,
+    )
     with Reporter(as_json=json) as report:
-        write_portrait(bundle, RuntimeConfig(**machine, **finder), portrait, portrait_landmarks, out, report)
+        write_portrait(config, report)
 
 
-def write_portrait(
-    bundle: Path, runtime: RuntimeConfig, picture: Path, landmarks: Path | None, out: Path, report: Reporter
-) -> None:
+def write_portrait(config: PortraitConfig, report: Reporter) -> None:
     """Write the file, and say how large it is. Raises what `hp_trt.Runtime.write_portrait` raises."""
     from hp_trt.api import Runtime
 
-    with Runtime(bundle, runtime, on_event=report.on_event) as opened:
-        report.note_weights(opened.bundle.manifest)
-        made = opened.write_portrait(out, picture, landmarks=landmarks)
+    with Runtime(config.bundle, config.runtime, on_event=report.on_event) as runtime:
+        report.note_weights(runtime.bundle.manifest)
+        made = runtime.write_portrait(config.out, config.portrait, landmarks=config.landmarks)
     for note in made.notes:
         report.note(note)
     report.result(f"{made.path}: a portrait, {readable(made.bytes)}", out=made.path, bytes=made.bytes)

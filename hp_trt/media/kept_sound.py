@@ -28,6 +28,7 @@ from hp_trt.media.video import audio_stream, sound_notes
 SOUND, TICKS = "sound", "sound_ticks"  # the tensors: a Matroska file, and of each of its packets three numbers
 _NONE = -(1 << 63)  # of a packet that has no time
 _MOST_TICKS = 1 << 62
+_SAME_BYTES = {"fflags": "+bitexact"}  # of the same packets: without it Matroska has random numbers in it
 _CODEC_MS = 20  # between packets in the Matroska file, whose times nobody reads
 _TIMEOUT_S = 60.0  # of memory, which never waits
 
@@ -139,7 +140,7 @@ def _copied(container: Any, stream: Any) -> tuple[bytes, np.ndarray]:
 
     heading, rows, kept, size = Heading(stream.codec_context.codec.canonical_name), [], io.BytesIO(), 0
     try:
-        with av.open(kept, "w", format="matroska") as output:
+        with av.open(kept, "w", format="matroska", options=_SAME_BYTES) as output:
             track = output.add_stream_from_template(stream)
             for packet in _demuxed(container, stream):
                 if not packet.size:

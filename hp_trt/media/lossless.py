@@ -24,7 +24,7 @@ class LosslessWriter:
         import av
 
         self._size, self._file = (width, height), io.BytesIO()
-        self._container: Any = av.open(self._file, "w", format="matroska")
+        self._container: Any = av.open(self._file, "w", format="matroska", options={"fflags": "+bitexact"})
         options = {"qp": "0", "preset": "veryfast"}
         self._stream = self._container.add_stream("libx264rgb", rate=_RATE, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "rgb24"

@@ -18,6 +18,7 @@ from hp_trt.console import Reporter
 if TYPE_CHECKING:
     import numpy as np
 
+Audio = Annotated[Path | None, typer.Option(help="Speech: a sound file, a video with sound, or a motion file.")]
 Sheet = Annotated[
     Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
 ]
@@ -96,9 +97,7 @@ def animate(
     portrait: options.Portrait,
     out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow, or a motion file.")] = None,
-    audio: Annotated[
-        Path | None, typer.Option(help="Speech to follow: a sound file, a video with sound, or a motion file.")
-    ] = None,
+    audio: Audio = None,
     crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
     sheet: Sheet = None,
     steps: options.Steps = None,

@@ -90,8 +90,7 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    _check_bundle(bundle, driver, runtime, mood)
-    _check_motion(bundle, driver, source, runtime, driving_landmarks)  # before a camera is opened
+    _check_bundle(bundle, driver, runtime, mood, source, driving_landmarks)  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         places = portrait_landmarks, driving_landmarks
         opened = partial(bundle_session, bundle, portrait, runtime, *places, seed, mood, report)
@@ -117,9 +116,16 @@ def _one_source(
     return "audio", audio
 
 
-def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig, mood: str | None) -> None:
+def _check_bundle(
+    bundle: Path,
+    driver: Driver,
+    runtime: RuntimeConfig,
+    mood: str | None,
+    source: str,
+    driving_landmarks: Path | None,
+) -> None:
     """Raises InputError unless the driver moves the bundle's portraits, live with the profile of `runtime`, in that
-    mood."""
+    mood; and for a motion file that cannot."""
     from hp_trt.models import check_takes, profile_of
     from hp_trt.profiles import require_live
 
@@ -132,6 +138,7 @@ def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig, mood: st
 
         asked = replace(profile, sampling={**profile.sampling, "mood": mood})
         sampling_of_bundle(Bundle.open(bundle, family="").manifest, asked)
+    _check_motion(bundle, driver, source, runtime, driving_landmarks)
 
 
 def _check_motion(

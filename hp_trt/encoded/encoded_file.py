@@ -7,6 +7,7 @@ its own hold (`motion_file` and `portrait_file` in its room); what all have in c
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from engines.errors import InputError
 from engines.fields import Field, parse_json, shown
 from engines.foreign import foreign
 from engines.safe_output import refusing
-from hp_trt import __version__
 from hp_trt.encoded.tensor_file import Tensor, TensorFile, looks_encoded, read_tensor_file, write_tensor_file
 from hp_trt.media.files import check_file
 
@@ -212,7 +212,7 @@ def write_encoded(path: Path, encoded: Encoded) -> Written:
     notes = [_kept(note) for note in encoded.notes][:_MOST_NOTES]
     about = {
         "schema": SCHEMA,
-        "hp_trt": __version__,
+        "hp_trt": sys.modules["hp_trt"].__version__,  # which names the Runtime, that this is a part of: no import
         "model": encoded.model,
         "graphs": dict(encoded.graphs),
         "notes": notes,

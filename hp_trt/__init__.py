@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     )
     from hp_trt.api import Runtime
     from hp_trt.config import RuntimeConfig
+    from hp_trt.encoded.encoded_file import Written
     from hp_trt.interface.results import Animation, Frame
     from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
     from hp_trt.media.portrait import Portrait
@@ -68,6 +69,7 @@ __all__ = [
     "RuntimeConfig",
     "SamplingOptions",
     "Stages",
+    "Written",
     "__version__",
 ]
 __version__ = "0.1.0"
@@ -79,6 +81,7 @@ _HOMES = {
     ),
     "hp_trt.api": "Runtime",
     "hp_trt.config": "RuntimeConfig",
+    "hp_trt.encoded.encoded_file": "Written",
     "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
     "hp_trt.media.portrait": "Portrait",
     "hp_trt.model": "SamplingOptions",

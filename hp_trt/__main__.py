@@ -1,4 +1,5 @@
-"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, each a module of `hp_trt.commands`."""
+"""`hp-trt`: demo, animate, live, motion, portrait, evaluate, inspect, doctor, plan, sample, fetch, each a module of
+`hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample
+from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, motion, plan, portrait, sample
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -23,6 +24,8 @@ for command in (
     demo.demo,
     animate.animate,
     live.live,
+    motion.motion,
+    portrait.portrait,
     evaluate.evaluate,
     inspect.inspect,
     doctor.doctor,

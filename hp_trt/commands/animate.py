@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,10 @@ from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 
+if TYPE_CHECKING:
+    import numpy as np
+
+Audio = Annotated[Path | None, typer.Option(help="Speech: a sound file, a video with sound, or a motion file.")]
 Sheet = Annotated[
     Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
 ]
@@ -92,8 +96,8 @@ def animate(
     bundle: options.Bundle,
     portrait: options.Portrait,
     out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
-    driving: Annotated[Path | None, typer.Option(help="Video of the face to follow.")] = None,
-    audio: Annotated[Path | None, typer.Option(help="Speech to follow: a sound file, or a video with sound.")] = None,
+    driving: Annotated[Path | None, typer.Option(help="Video of the face to follow, or a motion file.")] = None,
+    audio: Audio = None,
     crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
     sheet: Sheet = None,
     steps: options.Steps = None,
@@ -157,6 +161,15 @@ def resumed(resume: bool, restart: bool) -> Literal["new", "resume", "restart"]:
     return "resume" if resume else "restart" if restart else "new"
 
 
+def pictures_of(config: AnimateConfig) -> tuple[Path | np.ndarray, Path | None]:
+    """What a contact sheet shows of the portrait and of the driving video; None: a motion file has no pictures."""
+    from hp_trt.encoded.encoded_file import is_encoded
+    from hp_trt.encoded.kept_portrait import picture_of
+
+    portrait = picture_of(config.portrait) if is_encoded(config.portrait) else config.portrait
+    return portrait, None if is_encoded(config.driving) else config.driving
+
+
 def animate_files(config: AnimateConfig, report: Reporter) -> None:
     """Write what is asked for, and say what was done. Raises what `hp_trt.Runtime` raises."""
     start_s = time.perf_counter()
@@ -179,7 +192,8 @@ def animate_files(config: AnimateConfig, report: Reporter) -> None:
             **config.sampling,
         )
     if sheet is not None:
-        write_sheet(sheet, portrait=config.portrait, driving=config.driving, result=out, frames=animation.frames)
+        portrait, driving = pictures_of(config)
+        write_sheet(sheet, portrait=portrait, driving=driving, result=out, frames=animation.frames)
     for note in animation.notes:
         report.note(note)
     seconds = time.perf_counter() - start_s

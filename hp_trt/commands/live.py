@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from hp_trt.model import Driver
 
 Driving = Annotated[
-    str | None, typer.Option(help="Frames to follow: camera:0, a file, a URL that FFmpeg reads, or - (standard input).")
+    str | None,
+    typer.Option(help="Frames to follow: camera:0, a file, of motion too, a URL FFmpeg reads, - (standard input)."),
 ]
 Audio = Annotated[
     str | None, typer.Option(help="Or speech: mic:0, a file, a URL that FFmpeg reads, or - (standard input).")
@@ -89,7 +90,7 @@ def live(
             bundle=bundle, portrait=portrait, landmarks=driving_landmarks, portrait_landmarks=portrait_landmarks
         ),
     )
-    _check_bundle(bundle, driver, runtime, mood)  # before a camera is opened
+    _check_bundle(bundle, driver, runtime, mood, source, driving_landmarks)  # before a camera is opened
     with Reporter(as_json=json, bars=False) as report:
         places = portrait_landmarks, driving_landmarks
         opened = partial(bundle_session, bundle, portrait, runtime, *places, seed, mood, report)
@@ -115,9 +116,16 @@ def _one_source(
     return "audio", audio
 
 
-def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig, mood: str | None) -> None:
+def _check_bundle(
+    bundle: Path,
+    driver: Driver,
+    runtime: RuntimeConfig,
+    mood: str | None,
+    source: str,
+    driving_landmarks: Path | None,
+) -> None:
     """Raises InputError unless the driver moves the bundle's portraits, live with the profile of `runtime`, in that
-    mood."""
+    mood; and for a motion file that cannot."""
     from hp_trt.models import check_takes, profile_of
     from hp_trt.profiles import require_live
 
@@ -130,6 +138,24 @@ def _check_bundle(bundle: Path, driver: Driver, runtime: RuntimeConfig, mood: st
 
         asked = replace(profile, sampling={**profile.sampling, "mood": mood})
         sampling_of_bundle(Bundle.open(bundle, family="").manifest, asked)
+    _check_motion(bundle, driver, source, runtime, driving_landmarks)
+
+
+def _check_motion(
+    bundle: Path, driver: Driver, source: str, runtime: RuntimeConfig, driving_landmarks: Path | None
+) -> None:
+    """Raises InputError for a motion file that cannot drive this bundle's portraits live."""
+    from engines.bundle import Bundle
+    from hp_trt.encoded.driver import EncodedDriver
+    from hp_trt.encoded.encoded_file import is_encoded
+    from hp_trt.encoded.kept_portrait import refuse_landmarks
+    from hp_trt.models import find_model, profile_of
+    from hp_trt.streams.sources import local_file
+
+    if driver == "video" and is_encoded(file := local_file(source)):
+        refuse_landmarks(driving_landmarks, source)
+        opened = Bundle.open(bundle, family="")
+        find_model(opened).check_motion(opened, EncodedDriver(Path(file)), profile_of(opened, runtime))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ MOST_SEED = 2**63 - 1
 _SHIPPED = f"{shipped.POCKET_BUNDLE} or {shipped.TALK_POCKET_BUNDLE}, which come with hp-trt"
 BUNDLE = f"Folder made by python -m export.build_engines, or {_SHIPPED}."
 Bundle = Annotated[Path, typer.Option(parser=shipped.bundle_folder, metavar="PATH", help=BUNDLE)]
-Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
+Portrait = Annotated[Path, typer.Option(help="Picture with one face, or a portrait file.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps [bundle's own].")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Of the initial noise [bundle's own].")]
 AppearanceScale = Annotated[

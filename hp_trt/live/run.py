@@ -28,10 +28,11 @@ from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
 from hp_trt.model import Driver
 from hp_trt.streams.cut_off import CutOff
+from hp_trt.streams.motion_source import open_driving
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
-from hp_trt.streams.sources import Source, is_url, open_source
+from hp_trt.streams.sources import Source, is_url
 from hp_trt.streams.speech import open_speech
 
 Pace = Literal["own", "fast"]
@@ -45,7 +46,7 @@ _LONGEST_S = 10**7
 class LiveConfig:
     """What goes in, what comes out, and at what pace. Checked when made; raises InputError."""
 
-    driving: str  # the source: see `hp_trt.streams.sources.open_source`, of speech `hp_trt.streams.speech.open_speech`
+    driving: str  # the source: see `hp_trt.streams.motion_source`, of speech `hp_trt.streams.speech.open_speech`
     driver: Driver = "video"  # what the source is
     out: str  # see `hp_trt.streams.sinks.plan_sink`
     pace: Pace = "own"
@@ -115,7 +116,7 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         stdout_fd=stdout_fd,
     )
     check_apart(config.driving, config.out, config.inputs)
-    opens = open_speech if config.driver == "audio" else open_source
+    opens = open_speech if config.driver == "audio" else open_driving
     source = opens(
         config.driving,
         sound=sink.hears,

@@ -31,8 +31,11 @@ def check_sheet(path: Path, inputs: Mapping[str, Path | str | None]) -> None:
     check_outputs({"the contact sheet": path}, inputs, suffixes=(".png",))
 
 
-def write_sheet(path: Path, *, portrait: Path, driving: Path | None, result: Path, frames: int) -> None:
-    """Write the PNG `path`; `frames` is how many each video has. Raises OutputError, InputError as the readers do."""
+def write_sheet(path: Path, *, portrait: Path | np.ndarray, driving: Path | None, result: Path, frames: int) -> None:
+    """Write the PNG `path`; `portrait` is a picture's file, or (H, W, 3) uint8 RGB, `frames` how many each video has.
+
+    Raises OutputError, InputError as the readers do.
+    """
     chosen = evenly_spaced(frames, COLUMNS)
     rows = {} if driving is None else {"driving": _row(driving, chosen)}
     sheet = _draw(thumbnail(load_image(portrait)), {**rows, "result": _row(result, chosen)})

@@ -27,9 +27,11 @@ from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.interface import arguments
 from hp_trt.interface.auto_family import settled
 from hp_trt.interface.driven import driven_facts
+from hp_trt.interface.locator import given_locator
 from hp_trt.interface.opener import LiveOpener
 from hp_trt.interface.render import render_driven, render_resumable
 from hp_trt.interface.results import Animation, Frame, frames_of
+from hp_trt.interface.sealing import seal_of_run
 from hp_trt.interface.speech import run_facts, speech_of
 from hp_trt.interface.turns import Turns
 from hp_trt.live.live_clip import animate_clip
@@ -43,6 +45,8 @@ from hp_trt.model import Clip, Driving, Kept, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, check_stray, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile, naming, require_live
+from hp_trt.provenance import run_seal
+from hp_trt.provenance.options import Provenance
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import Mode
 from hp_trt.shipped import bundle_folder
@@ -171,6 +175,7 @@ class Runtime:
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
         resume: Mode = "new",
+        provenance: Provenance | None = None,
         stages: Stages | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
@@ -185,8 +190,7 @@ class Runtime:
         `resume`: what becomes of an earlier run that did not end, whose parts lie in the folder OUT.resume: "new"
         refuses to begin beside one, "resume" goes on with it, "restart" lets go of it. A clip that a video drives is
         kept in parts only with "resume" or "restart". Of `audio`: `released_plan` cuts the sound as released.
-
-        Raises InputError, FaceNotFound, OutputError.
+        `provenance`: what files carry of their origin; None: all. Raises InputError, FaceNotFound, OutputError.
         """
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
@@ -196,15 +200,14 @@ class Runtime:
         profile = self._with(self.profile, sampling)
         stages = self._stages(stages, None if audio is None else _LIVE_SPANS)
         out, crop_out = arguments.path("out", out), None if crop_out is None else arguments.path("crop_out", crop_out)
-        inputs = self.config.inputs(
-            bundle=self.bundle.path,
-            portrait=portrait.path if isinstance(portrait, Portrait) else arguments.file_of(portrait),
-            driving=arguments.file_of(driving),
-            audio=arguments.file_of(audio),
-            landmarks=arguments.file_of(landmarks),
-            portrait_landmarks=arguments.file_of(portrait_landmarks),
-        )
-        check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
+        picture = portrait.path if isinstance(portrait, Portrait) else portrait
+        given = {"portrait": picture, "driving": driving, "audio": audio, "landmarks": landmarks}
+        files = {name: arguments.file_of(one) for name, one in given.items()}
+        known = arguments.file_of(portrait_landmarks)
+        inputs = self.config.inputs(bundle=self.bundle.path, portrait_landmarks=known, **files)
+        outputs = {"the result": out, "the crop": crop_out}
+        check_outputs(outputs, inputs, suffixes=tuple(SUFFIXES))
+        prepared = run_seal.prepare(provenance, outputs, inputs)
         where: dict[str, Any] = {"out": out, "crop_out": crop_out, "stages": stages, "inputs": inputs}
         where["side_px"] = self.bundle.manifest.geometry["crop_px"]
         if audio is None:
@@ -213,14 +216,17 @@ class Runtime:
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             used = self.model.roles(profile)
             decide = partial(driven_facts, self.bundle, self.config, profile, used, who, reader.info.path, landmarks)
-            where |= {"facts": decide, "resume": resume, "quick": profile.mode == "live"}
-            made = render_driven(partial(self._clip, who, moves, profile, stages), who, driving=reader.info, **where)
+            where |= {"facts": decide, "driving": reader.info, "quick": profile.mode == "live"}
+            render = partial(render_driven, partial(self._clip, who, moves, profile, stages))
         else:
             speech = speech_of(audio, released_plan)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             facts = run_facts(self.bundle, self.config, profile, who, speech)
-            go_on = partial(self._spoken, who, speech, profile, stages)
-            made = render_resumable(go_on, who, facts=facts, resume=resume, sound=arguments.file_of(audio), **where)
+            where |= {"facts": facts, "sound": arguments.file_of(audio)}
+            render = partial(render_resumable, partial(self._spoken, who, speech, profile, stages))
+        made_of = inputs, self.model.driver, audio
+        seal = seal_of_run(prepared, self.bundle, profile, who, *made_of, notes=self.notes)
+        made = render(who, resume=resume, seal=seal, **where)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(
@@ -316,13 +322,7 @@ class Runtime:
         return portrait
 
     def _locator_of(self, landmarks: Faces | None) -> FaceLocator:
-        if landmarks is None:
-            return self._locator
-        if isinstance(landmarks, Path | str):
-            return open_locator("landmarks", arguments.path("landmarks", landmarks))
-        members = ("locate", "name", "reads_pixels", "steadiness")
-        found: FaceLocator = arguments.having("landmarks", landmarks, "path, or a locator,", *members)
-        return found
+        return self._locator if landmarks is None else given_locator(landmarks)
 
     def _locator_for(self, profile: Profile, landmarks: Faces | None) -> FaceLocator:
         """A live session's thread takes no turns at its locator, which is for one thread: it has one of its own."""

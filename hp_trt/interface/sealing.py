@@ -7,7 +7,7 @@ import math
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.file_record import hash_file
 from engines.manifest import OWN_SOURCE
-from hp_trt import __version__
 from hp_trt.interface.speech import plain
 from hp_trt.media.portrait import Portrait
 from hp_trt.model import Driver
@@ -44,9 +43,9 @@ def seal_of_run(
     profile: Profile,
     portrait: Portrait,
     inputs: Mapping[str, Path | str | None],
-    *,
     driver: Driver,
     driven_by: object = None,
+    *,
     notes: Iterable[str] = (),
 ) -> RunSeal | None:
     """The seal of a run that animates `portrait`, with everything hashed that goes in; None where none is asked for.
@@ -66,7 +65,7 @@ def seal_of_run(
     weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
     weights["source"] = without_folders(str(weights["source"] or ""), hidden)
     origin = Origin(
-        version=__version__,
+        version=str(import_module("hp_trt").__version__),  # which imports us
         inputs={"portrait": _portrait(portrait), **found},
         driver=moves,
         bundle={

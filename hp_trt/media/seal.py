@@ -1,7 +1,7 @@
 """What a written file gets so that one can tell where it comes from, as whoever writes files sees it.
 
-A `Seal` is of one run. It marks each picture on its way into a file, and completes the file under its hidden name: signs
-it, and writes what stands beside it. `hp_trt.provenance.run_seal` has the one there is; None stands for none at all.
+A `Seal` is of one run. It marks each picture on its way into a file, and completes the file under its hidden name:
+signs it, and writes what stands beside it. `hp_trt.provenance.run_seal` has the one there is; None stands for none.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Sealed:
 
 class Seal(Protocol):
     """The seal of one run, for all files that the run writes. One thread at a time."""
+
+    mark_id: int | None  # of the run, 32 bits; None: its pictures are not marked
 
     def marked(self, image: np.ndarray) -> np.ndarray:
         """The picture (H, W, 3) uint8 RGB as it is written; `image` itself stays as it is."""

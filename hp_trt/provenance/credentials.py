@@ -107,10 +107,13 @@ def read_credentials(path: Path, anchors: str | None = None) -> Credentials | No
         context = c2pa.Context.from_dict(settings)
     with closing(context):
         try:
-            with foreign("no credentials", ""), path.open("rb") as file:
-                # The kind is told by the bytes: a name may say anything.
-                with closing(c2pa.Reader(None, file, context=context)) as reader:
-                    said = reader.json()
+            # The kind is told by the bytes: a name may say anything.
+            with (
+                foreign("no credentials", ""),
+                path.open("rb") as file,
+                closing(c2pa.Reader(None, file, context=context)) as reader,
+            ):
+                said = reader.json()
         except HpTrtError as error:
             return _unread(error.__cause__ or error)
     try:

@@ -174,7 +174,6 @@ def bundle_session(
                 if seed is None
                 else replace(runtime.profile, sampling={**runtime.profile.sampling, "seed": seed})
             )
-            seal = seal_of_run(
-                prepared, runtime.bundle, sampled, who, live_config.files_read, live_config.driver, notes=runtime.notes
-            )
+            read = live_config.files_read
+            seal = seal_of_run(prepared, runtime.model, runtime.bundle, sampled, who, read, notes=runtime.notes)
             yield Opened(session=session, full=(width, height), crop=(side, side), seal=seal)

@@ -66,6 +66,9 @@ class Hallo2:
         check_choices(profile)
         self._sampling(profile)
 
+    def seed(self, profile: Profile) -> int:
+        return self._sampling(profile).seed
+
     def notes(self, profile: Profile) -> tuple[str, ...]:
         return () if self._separator else (_NO_SEPARATOR,)
 

@@ -18,7 +18,7 @@ from engines.file_record import hash_file
 from engines.manifest import OWN_SOURCE
 from hp_trt.interface.speech import plain
 from hp_trt.media.portrait import Portrait
-from hp_trt.model import Driver
+from hp_trt.model import Model
 from hp_trt.profiles import Profile
 from hp_trt.provenance.run_seal import Prepared, RunSeal
 from hp_trt.provenance.sidecar import Input, Origin, without_folders
@@ -39,11 +39,11 @@ _NAMES = {
 
 def seal_of_run(
     prepared: Prepared | None,
+    model: Model,
     bundle: Bundle,
     profile: Profile,
     portrait: Portrait,
     inputs: Mapping[str, Path | str | None],
-    driver: Driver,
     driven_by: object = None,
     *,
     notes: Iterable[str] = (),
@@ -56,7 +56,7 @@ def seal_of_run(
     if prepared is None:
         return None
     found = {_NAMES[what]: _file(Path(path)) for what, path in inputs.items() if path is not None and what in _NAMES}
-    moves = "speech" if driver == "audio" else "driving video"
+    moves = "speech" if model.driver == "audio" else "driving video"
     if moves not in found:
         found[moves] = _samples(*driven_by) if isinstance(driven_by, tuple) else _stream()
     paths = {str(bundle.path), *(str(path) for path in inputs.values() if path is not None)}
@@ -77,7 +77,7 @@ def seal_of_run(
             "licence": licence(manifest.weights),
         },
         profile=profile.name,
-        sampling=_of_json({**manifest.sampling, **plain(profile.sampling)}),
+        sampling=_of_json({**manifest.sampling, **plain(profile.sampling), "seed": model.seed(profile)}),
         versions={"python": platform.python_version(), **_versions()},
         hidden=hidden,
     )

@@ -80,3 +80,6 @@ class Provenance:
             raise InputError(f"sign_chain needs one of sign_key and sign, got {given}; give one of them")
         if self.sign_chain is not None and not self.credentials:
             raise InputError("sign_chain signs credentials, and credentials is False; leave one of them out")
+
+
+NOTHING = Provenance(mark=False, credentials=False, sidecar=False)  # files as they are: to measure, to compare

@@ -29,6 +29,7 @@ from hp_trt.provenance.sidecar import Origin, beside, is_sidecar, sidecar_text
 from hp_trt.provenance.signing import Signer, callback_signer, local_signer, user_signer
 
 _CREDENTIALS, _MARK, _SIDECAR = "credentials", "mark", "sidecar"
+_UNASKED = "not asked for"
 _KEPT = "the mark"  # among the facts of a run that can be gone on with
 
 
@@ -63,7 +64,7 @@ def prepare(
     left_out: dict[str, str] = {}
     for what, wanted in ((_MARK, asked.mark), (_CREDENTIALS, asked.credentials), (_SIDECAR, asked.sidecar)):
         if not wanted:
-            left_out[what] = "not asked for"
+            left_out[what] = _UNASKED
     return Prepared(asked=asked, signer=_signer(asked, files, left_out), left_out=left_out)
 
 
@@ -122,8 +123,13 @@ class RunSeal:
 
     def notes_of(self, files: Sequence[Path | str | None]) -> list[str]:
         """What to tell of these files, which the run writes."""
-        told = {self._why_unsigned(Path(path)) for path in files if path is not None}
-        return sorted(f"no Content Credentials: {why}" for why in told if why and why != "not asked for")
+        told: dict[str, None] = {}
+        for path in files:
+            why = None if path is None else self._why_unsigned(Path(path))
+            if path is not None and why is not None and why != _UNASKED:
+                whose = "" if _CREDENTIALS in self._left_out else f"{Path(path).name}: "
+                told[f"{whose}no Content Credentials, {why}"] = None
+        return list(told)
 
     def note_of_stream(self, name: str) -> str:
         """What to tell of a stream, which nothing stands beside."""
@@ -243,4 +249,4 @@ def _not_signed(name: Path) -> str | None:
     if name.suffix.lower() in credentials.FORMATS:
         return None
     kinds = ", ".join(sorted(ending.removeprefix(".") for ending in credentials.FORMATS))
-    return f"{name.suffix.removeprefix('.') or 'a stream'} cannot have them, {kinds} can"
+    return f"{name.suffix.removeprefix('.')} files cannot have them ({kinds} can)"

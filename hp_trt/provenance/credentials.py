@@ -187,12 +187,16 @@ def _sign(source: Any, target: Any, claim: Claim, signer: Signer) -> None:
 
     kind = FORMATS[Path(claim.title).suffix.lower()]
     asked, written = _Asked(signer.sign), _Written(target)
-    algorithm = getattr(c2pa.C2paSigningAlg, signer.algorithm.upper())
     failed = None
     with ExitStack() as opened:
         try:
             with foreign("it could not be signed", _INSTEAD, error=OutputError):
-                made = c2pa.Signer.from_callback(asked, algorithm, signer.chain)
+                if signer.sign is None:
+                    about = c2pa.C2paSignerInfo(signer.algorithm, signer.chain.encode(), signer.key.encode(), None)
+                    made = c2pa.Signer.from_info(about)
+                else:
+                    algorithm = getattr(c2pa.C2paSigningAlg, signer.algorithm.upper())
+                    made = c2pa.Signer.from_callback(asked, algorithm, signer.chain)
                 opened.callback(made.close)
                 context = opened.enter_context(closing(c2pa.Context.from_dict(_settings({}), signer=made)))
                 builder = opened.enter_context(closing(c2pa.Builder(_manifest(claim, kind), context=context)))
@@ -213,11 +217,12 @@ def _sign(source: Any, target: Any, claim: Claim, signer: Signer) -> None:
 class _Asked:
     """A signing function, which remembers what it raised."""
 
-    def __init__(self, sign: Callable[[bytes], bytes]) -> None:
+    def __init__(self, sign: Callable[[bytes], bytes] | None) -> None:
         self._sign = sign
         self.error: BaseException | None = None
 
     def __call__(self, data: bytes) -> bytes:
+        assert self._sign is not None
         try:
             made = self._sign(data)
             if not isinstance(made, bytes | bytearray) or not made:

@@ -15,7 +15,7 @@ import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,14 @@ _INSTEAD = "give --sign-chain and --sign-key, or leave signing out with --no-cre
 
 @dataclass(frozen=True, kw_only=True)
 class Signer:
-    """Whoever signs: `sign` gives the signature of bytes, of ECDSA in DER or as r and s."""
+    """Whoever signs, by one of two: its key, or a function that gives the signature of bytes, of ECDSA in DER or as r
+    and s."""
 
     chain: str  # PEM, the signer's own certificate first
     algorithm: str  # as C2PA calls it: "es256"
-    sign: Callable[[bytes], bytes]
     name: str  # the certificate's common name
+    key: str = field(default="", repr=False)  # PEM, PKCS 8; "" where a function signs
+    sign: Callable[[bytes], bytes] | None = None
 
 
 def user_signer(chain: Path, key: Path) -> Signer:
@@ -54,13 +56,13 @@ def user_signer(chain: Path, key: Path) -> Signer:
             f"{key} is not the key of the first certificate in {chain} ({_name(certificates[0])}); give the key that "
             "belongs to it, or put its certificate first"
         )
-    return _signer(text, certificates, lambda data: _signed(private, data), chain)
+    return replace(_signer(text, certificates, chain), key=_pkcs8(private))
 
 
 def callback_signer(chain: Path, sign: Callable[[bytes], bytes]) -> Signer:
     """Of a PEM file and whoever keeps the key. Raises InputError."""
     text, certificates = _chain_of(chain)
-    return _signer(text, certificates, sign, chain)
+    return replace(_signer(text, certificates, chain), sign=sign)
 
 
 def local_signer() -> Signer:
@@ -73,7 +75,7 @@ def local_signer() -> Signer:
     try:
         certificates = _certificates(data, path)
         private = _key_of(data, path)
-        signer = _signer(_pem_of(certificates), certificates, lambda data: _signed(private, data), path)
+        signer = replace(_signer(_pem_of(certificates), certificates, path), key=_pkcs8(private))
     except InputError as error:
         raise InputError(f"{error}. It is the local key: remove {path}, and a new one is made") from error
     if _public(private.public_key()) != _public(certificates[0].public_key()):
@@ -103,7 +105,8 @@ def anchors(path: Path) -> str:
     return _chain_of(path, "the anchor")[0]
 
 
-def _signer(text: str, certificates: list[Any], sign: Callable[[bytes], bytes], path: Path) -> Signer:
+def _signer(text: str, certificates: list[Any], path: Path) -> Signer:
+    """Of a chain, still without what signs. Raises InputError for one that readers would refuse."""
     own = certificates[0]
     now = datetime.now(UTC)
     with foreign(f"{path}: its first certificate cannot be read", "give another chain"):
@@ -125,7 +128,7 @@ def _signer(text: str, certificates: list[Any], sign: Callable[[bytes], bytes], 
             f"{path}: the certificate of {name} has a key that cannot sign Content Credentials; take one of ECDSA "
             "(P-256, P-384, P-521), Ed25519 or RSA of at least 2048 bits"
         )
-    return Signer(chain=text, algorithm=algorithm, sign=sign, name=name)
+    return Signer(chain=text, algorithm=algorithm, name=name)
 
 
 def _chain_of(path: Path, what: str = "the certificate chain") -> tuple[str, list[Any]]:
@@ -185,20 +188,10 @@ def _algorithm(public: Any) -> str:
     return "ps256" if isinstance(public, rsa.RSAPublicKey) and public.key_size >= 2048 else ""
 
 
-def _signed(private: Any, data: bytes) -> bytes:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+def _pkcs8(private: Any) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    signature: bytes
-    if isinstance(private, ec.EllipticCurvePrivateKey):
-        digest = {"es256": hashes.SHA256(), "es384": hashes.SHA384(), "es512": hashes.SHA512()}
-        signature = private.sign(data, ec.ECDSA(digest[_CURVES[private.curve.name]]))
-    elif isinstance(private, rsa.RSAPrivateKey):
-        pss = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256().digest_size)
-        signature = private.sign(data, pss, hashes.SHA256())
-    else:
-        signature = private.sign(data)
-    return signature
+    return str(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
 
 def _check_private(path: Path) -> None:
@@ -243,7 +236,6 @@ def _new_local() -> bytes:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
     def named(name: str) -> x509.Name:
@@ -280,5 +272,4 @@ def _new_local() -> bytes:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage(signs=False, issues=True), critical=True),
     ]
-    key = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return key + _pem_of([one.sign(root, hashes.SHA256()) for one in issued]).encode()
+    return (_pkcs8(own) + _pem_of([one.sign(root, hashes.SHA256()) for one in issued])).encode()

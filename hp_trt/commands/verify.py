@@ -37,7 +37,7 @@ def verify(
         print(json_text.dumps(report.to_json()))
     else:
         for line in lines(report):
-            print(bounded(line))
+            print(bounded(_one_line(line)))
     raise typer.Exit(CODES[report.verdict])
 
 
@@ -67,3 +67,9 @@ def lines(report: Report) -> Iterator[str]:
         left = "".join(f", without {what} ({why})" for what, why in report.sidecar.left_out.items())
         consent = "" if report.sidecar.consent is None else f", consent as stated: {report.sidecar.consent}"
         yield f"  sidecar: hp-trt {report.sidecar.version}{left}{consent}"
+
+
+def _one_line(text: str) -> str:
+    """A stranger's words make no further line."""
+    head = text[: len(text) - len(text.lstrip(" "))]
+    return head + " ".join(text.split())

@@ -20,6 +20,7 @@ from engines.errors import InputError, OutputError, how_to_install
 from engines.file_record import hash_file
 from engines.part_file import PartFile
 from engines.safe_output import check_outputs
+from hp_trt.interface import arguments
 from hp_trt.media.seal import Sealed
 from hp_trt.provenance import credentials
 from hp_trt.provenance.label import labelled
@@ -55,7 +56,8 @@ def prepare(
 
     Raises InputError and OutputError for what cannot be: a key, a place.
     """
-    asked = Provenance() if asked is None else asked
+    asked = Provenance() if asked is None else arguments.instance("provenance", asked, Provenance)
+    assert asked is not None
     if asked.is_none:
         return None
     files = [Path(path) for path in outputs.values() if path is not None]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from hp_trt.media.portrait import Portrait
     from hp_trt.model import SamplingOptions
     from hp_trt.profiles import Profile
+    from hp_trt.provenance.options import Provenance
     from runtime.stages import Event, Stages
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "ParityError",
     "Portrait",
     "Profile",
+    "Provenance",
     "Runtime",
     "RuntimeConfig",
     "SamplingOptions",
@@ -86,6 +88,7 @@ _HOMES = {
     "hp_trt.media.portrait": "Portrait",
     "hp_trt.model": "SamplingOptions",
     "hp_trt.profiles": "Profile",
+    "hp_trt.provenance.options": "Provenance",
     "hp_trt.interface.results": "Animation Frame",
     "runtime.stages": "Event Stages",
 }

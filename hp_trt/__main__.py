@@ -1,5 +1,4 @@
-"""`hp-trt`: demo, animate, live, motion, portrait, evaluate, inspect, doctor, plan, sample, fetch, each a module of
-`hp_trt.commands`."""
+"""`hp-trt`: demo, animate, live, verify, evaluate, inspect and others, each a module of `hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -9,7 +8,21 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, motion, plan, portrait, sample
+from hp_trt.commands import (
+    animate,
+    demo,
+    doctor,
+    evaluate,
+    fetch,
+    inspect,
+    live,
+    motion,
+    options,
+    plan,
+    portrait,
+    sample,
+    verify,
+)
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -26,6 +39,7 @@ for command in (
     live.live,
     motion.motion,
     portrait.portrait,
+    verify.verify,
     evaluate.evaluate,
     inspect.inspect,
     doctor.doctor,
@@ -33,7 +47,7 @@ for command in (
     sample.sample,
     fetch.fetch,
 ):
-    app.command()(command)
+    app.command(cls=options.Grouped)(command)
 
 
 def _tell_version(asked: bool) -> None:

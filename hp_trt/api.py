@@ -32,6 +32,7 @@ from hp_trt.interface.inputs import DrivingSource, Inputs
 from hp_trt.interface.opener import LiveOpener
 from hp_trt.interface.render import render_driven, render_resumable
 from hp_trt.interface.results import Animation, Frame, frames_of
+from hp_trt.interface.sealing import seal_of_run
 from hp_trt.interface.speech import run_facts
 from hp_trt.interface.turns import Turns
 from hp_trt.live.live_clip import clip_of_session
@@ -43,6 +44,8 @@ from hp_trt.model import Clip, Driving, Kept, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, check_stray, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
 from hp_trt.profiles import Profile
+from hp_trt.provenance import run_seal
+from hp_trt.provenance.options import Provenance
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import Mode
 from hp_trt.shipped import bundle_folder
@@ -172,6 +175,7 @@ class Runtime:
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
         resume: Mode = "new",
+        provenance: Provenance | None = None,
         stages: Stages | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
@@ -186,8 +190,7 @@ class Runtime:
         `resume`: what becomes of an earlier run that did not end, whose parts lie in the folder OUT.resume: "new"
         refuses to begin beside one, "resume" goes on with it, "restart" lets go of it. A clip that a video drives is
         kept in parts only with "resume" or "restart". Of `audio`: `released_plan` cuts the sound as released.
-
-        Raises InputError, FaceNotFound, OutputError.
+        `provenance`: what files carry of their origin; None: all. Raises InputError, FaceNotFound, OutputError.
         """
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
@@ -197,15 +200,10 @@ class Runtime:
         profile = self._inputs.profile(self.profile, sampling)
         stages = self._stages(stages, None if audio is None else _LIVE_SPANS)
         out, crop_out = arguments.path("out", out), None if crop_out is None else arguments.path("crop_out", crop_out)
+        files = {"the result": out, "the crop": crop_out}
         read = {"portrait": portrait, "driving": driving, "audio": audio, "landmarks": landmarks}
-        inputs = checked_files(
-            {"the result": out, "the crop": crop_out},
-            tuple(SUFFIXES),
-            self.config,
-            self.bundle,
-            **read,
-            portrait_landmarks=portrait_landmarks,
-        )
+        inputs = checked_files(files, SUFFIXES, self.config, self.bundle, **read, portrait_landmarks=portrait_landmarks)
+        prepared = run_seal.prepare(provenance, files, inputs)
         where: dict[str, Any] = {"out": out, "crop_out": crop_out, "stages": stages, "inputs": inputs}
         where["side_px"] = self.bundle.manifest.geometry["crop_px"]
         if audio is None:
@@ -215,14 +213,16 @@ class Runtime:
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             used = self.model.roles(profile)
             decide = partial(driven_facts, self.bundle, self.config, profile, used, who, info.path, landmarks)
-            where |= {"facts": decide, "resume": resume, "quick": profile.mode == "live"}
-            made = render_driven(partial(self._clip, who, moves, profile, stages), who, driving=info, **where)
+            where |= {"facts": decide, "driving": info, "quick": profile.mode == "live"}
+            render = partial(render_driven, partial(self._clip, who, moves, profile, stages))
         else:
             speech = self._inputs.speech(audio, released_plan, profile)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             facts = run_facts(self.bundle, self.config, profile, who, speech)
-            go_on = partial(self._spoken, who, speech, profile, stages)
-            made = render_resumable(go_on, who, facts=facts, resume=resume, sound=arguments.file_of(audio), **where)
+            where |= {"facts": facts, "sound": arguments.file_of(audio)}
+            render = partial(render_resumable, partial(self._spoken, who, speech, profile, stages))
+        seal = seal_of_run(prepared, self.model, self.bundle, profile, who, inputs, audio, notes=self.notes)
+        made = render(who, resume=resume, seal=seal, **where)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(

@@ -134,6 +134,9 @@ class Model(Protocol):
         The message says what is wrong, without the profile's name: an option may be the caller's.
         """
 
+    def seed(self, profile: Profile) -> int:
+        """Of the noise, whoever says it: the caller, the profile, the bundle or the model itself."""
+
     def notes(self, profile: Profile) -> tuple[str, ...]:
         """What a user should know of this bundle in this profile, a line each."""
 

@@ -20,8 +20,8 @@ from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.clip import SpokenClip
 from hp_trt.hallo2.motion_file import KeptSpeech, encode_speech, frame_bytes
 from hp_trt.hallo2.portrait_encoder import TalkPortraitEncoder, encoded
-from hp_trt.hallo2.profiles import IN_BF16, PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
 from hp_trt.hallo2.portrait_file import portrait_of_file, portrait_to_keep
+from hp_trt.hallo2.profiles import IN_BF16, PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
 from hp_trt.hallo2.promises import check_bundle, levels_of
 from hp_trt.hallo2.sound import Sound
 from hp_trt.hallo2.stream import TalkStream
@@ -72,6 +72,9 @@ class Hallo2:
     def check(self, profile: Profile) -> None:
         check_choices(profile)
         self._sampling(profile)
+
+    def seed(self, profile: Profile) -> int:
+        return self._sampling(profile).seed
 
     def notes(self, profile: Profile) -> tuple[str, ...]:
         return () if self._separator else (_NO_SEPARATOR,)

@@ -82,6 +82,9 @@ class HunyuanPortrait:
         check_choices(profile)
         self._sampling(profile)
 
+    def seed(self, profile: Profile) -> int:
+        return self._sampling(profile).seed
+
     def notes(self, profile: Profile) -> tuple[str, ...]:
         notes, fingerprints = [], self._manifest.weights["fingerprint"]
         if profile.denoiser == "distilled" and "live_unet" not in fingerprints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hp_trt.media.portrait import Portrait
 
 
 def checked_files(
-    outputs: Mapping[str, Path | None], suffixes: tuple[str, ...], config: RuntimeConfig, bundle: Bundle, **inputs: Any
+    outputs: Mapping[str, Path | None], suffixes: Iterable[str], config: RuntimeConfig, bundle: Bundle, **inputs: Any
 ) -> dict[str, Path | str | None]:
     """The files that are read, by what a message calls each. `inputs`: as `RuntimeConfig.inputs` has them, whatever an
     application hands in: arrays and locators are no files. `outputs`: as `check_outputs` takes them.
@@ -23,7 +23,7 @@ def checked_files(
     """
     files = {name: _file_of(source) for name, source in inputs.items()}
     known = config.inputs(bundle=bundle.path, **files)
-    check_outputs(outputs, known, suffixes=suffixes)
+    check_outputs(outputs, known, suffixes=tuple(suffixes))
     return known
 
 

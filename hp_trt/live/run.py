@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +27,15 @@ from hp_trt.live.session import LiveSession, LiveStats
 from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
 from hp_trt.model import Driver
+from hp_trt.provenance import run_seal
+from hp_trt.provenance.options import Provenance
+from hp_trt.provenance.run_seal import Prepared, RunSeal
 from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.motion_source import open_driving
 from hp_trt.streams.sink import Shape, Sink
 from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
 from hp_trt.streams.sound import WaitingSound
-from hp_trt.streams.sources import Source, is_url
+from hp_trt.streams.sources import Source, is_url, without_password
 from hp_trt.streams.speech import open_speech
 
 Pace = Literal["own", "fast"]
@@ -77,6 +80,17 @@ class LiveConfig:
     def resolved_policy(self) -> Policy:
         return self.policy or ("block" if self.pace == "fast" else "drop-oldest")
 
+    @property
+    def file(self) -> Path | None:
+        """The file that is written; None for what leaves by another way, or is not kept."""
+        return None if self.out in (STDOUT, NOWHERE, WINDOW) or is_url(self.out) else Path(self.out)
+
+    @property
+    def files_read(self) -> dict[str, Path | str | None]:
+        """The `inputs`, and the source where it is a file."""
+        name = "the sound" if self.driver == "audio" else "the driving video"
+        return {**self.inputs, name: self.driving if os.path.isfile(self.driving) else None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
@@ -85,6 +99,7 @@ class Opened:
     session: LiveSession
     full: tuple[int, int]
     crop: tuple[int, int]
+    seal: RunSeal | None = None  # of what is written; None: it is written as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +148,12 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
     finally:
         if run is None or run.feeder.join(0):  # a thread that still reads needs it
             source.close()
-    run.status.note((*source.notes, *run.feeder.notes, *sink.notes, *stats.notes))
+    run.status.note((*source.notes, *run.feeder.notes, *sink.notes, *stats.notes, *_carried(config, opened.seal)))
     if isinstance(error, BrokenPipeError):
         raise error
     if outcome.frames or error is None:
-        report.result(_summary(config, outcome, stats), **_facts(config, outcome, stats))
+        mark_id = None if opened.seal is None or opened.seal.mark_id is None else f"{opened.seal.mark_id:08x}"
+        report.result(_summary(config, outcome, stats), **_facts(config, outcome, stats), mark_id=mark_id)
     if error is not None:
         raise error
     if not outcome.frames and outcome.signal is None:
@@ -148,6 +164,16 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
     return outcome
 
 
+def prepare_seal(config: LiveConfig, asked: Provenance) -> Prepared | None:
+    """What the run's file or stream will carry, looked at before the work; None: nothing, or it is not kept.
+
+    Raises InputError and OutputError.
+    """
+    if config.out in (NOWHERE, WINDOW):
+        return None
+    return run_seal.prepare(asked, {"the result": config.file}, config.files_read)
+
+
 class _Run:
     """One run's parts, for as long as it lasts."""
 
@@ -155,11 +181,13 @@ class _Run:
         self, config: LiveConfig, source: Source, sink: Sink, opened: Opened, status: Status, stop: Stop
     ) -> None:
         self._config, self._sink, self._stop = config, sink, stop
-        self._session = opened.session
+        self._session, self._seal = opened.session, opened.seal
         self._source, self.status = source, status
         self._waiting = WaitingSound() if source.sound is not None else None
         width, height = opened.crop if config.crop else opened.full
         self._shape = Shape(width=width, height=height, rate=source.rate, sound=source.sound, waiting=self._waiting)
+        if opened.seal is not None:
+            _tell(opened.seal, lambda: (*source.notes, *self.feeder.notes, *self._session.stats.notes))
         self.feeder = Feeder(
             source,
             push=self._session.push,
@@ -178,6 +206,7 @@ class _Run:
         error: BaseException | None = None
         with stopping(self._stop):
             try:
+                self._sink.seal = self._seal
                 self._sink.open(self._shape)
                 self.feeder.start()
                 self._loop()
@@ -266,6 +295,21 @@ def check_apart(driving: str, out: str, inputs: Mapping[str, Path | str | None])
     if not is_url(out):
         source = None if is_url(driving) else driving
         check_outputs({"the result": out}, {"the driving source": source, **inputs})
+
+
+def _tell(seal: RunSeal, notes: Callable[[], Iterable[str]]) -> None:
+    """What is noted of the run stands in its sidecar too."""
+    before = seal.told
+    seal.told = lambda: (*before(), *notes())
+
+
+def _carried(config: LiveConfig, seal: RunSeal | None) -> list[str]:
+    """What to tell of what the result carries."""
+    if seal is None:
+        return []
+    if config.file is not None:
+        return seal.notes_of([config.file])
+    return [seal.note_of_stream("standard output" if config.out == STDOUT else without_password(config.out))]
 
 
 def _summary(config: LiveConfig, outcome: Outcome, stats: LiveStats) -> str:

@@ -20,6 +20,7 @@ MODULES = {
     "onnxruntime-gpu": "onnxruntime",
     "scikit-image": "skimage",
     "espeakng-loader": "espeakng_loader",
+    "c2pa-python": "c2pa",
 }
 DOORS = {
     "demo": "hp_trt demo --out {out}/demo",

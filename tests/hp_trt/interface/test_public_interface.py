@@ -20,6 +20,7 @@ from hp_trt import (
     InputError,
     LiveSession,
     Profile,
+    Provenance,
     Runtime,
     RuntimeConfig,
     SamplingOptions,
@@ -27,6 +28,7 @@ from hp_trt import (
 )
 from hp_trt.faces.face import FaceLocator
 from hp_trt.measure.evaluation.drawn import known_faces
+from hp_trt.provenance.run_seal import prepare as PREPARE  # the real one, whatever the session has in its place
 from procedural.clip import clip
 from runtime.live_windows import LiveWindows
 from tests.hp_trt.interface.hostile import PICTURES, VALUES
@@ -187,10 +189,25 @@ def test_live_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
             assert not wrong(session.pull, {"timeout_s": 0}, {what: value})
 
 
+def test_a_provenance_of_wrong_values_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    right = {field: getattr(Provenance(), field) for field in Provenance.__dataclass_fields__}
+    assert not wrong(Provenance, right)
+    assert not wrong(Provenance, {"sign_chain": "chain.pem", "sign_key": "key.pem"})
+    assert not wrong(Provenance, {"sign_chain": "chain.pem", "sign": print})
+    kept = {"outputs": {"the result": tmp_path / "o.mp4"}, "inputs": {}}
+    assert not wrong(lambda asked: PREPARE(asked, **kept), {"asked": None})
+    for chain in VALUES.values():
+        with suppress(HpTrtError):
+            asked = Provenance(sign_chain=chain, sign_key=chain)
+            assert not wrong(lambda asked: PREPARE(asked, **kept), {"asked": asked}, {"a file": asked})
+
+
 def test_files_of_wrong_values_are_refused(runtime, drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some names are good ones
     right: dict[str, Any] = {"portrait": drawn.images[0], "driving": tmp_path / "none.mp4", "out": tmp_path / "out.mp4"}
     right |= {"crop_out": None, "landmarks": drawn.faces, "portrait_landmarks": drawn.faces, "stages": None}
+    right |= {"provenance": None}
     assert not wrong(runtime.animate, right)
 
 

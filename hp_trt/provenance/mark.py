@@ -126,7 +126,7 @@ def _strength(frame: np.ndarray) -> np.ndarray:
     luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     if shrunk > 1:
         luma = cv2.resize(luma, (width // shrunk, height // shrunk), interpolation=cv2.INTER_AREA)
-    fine = cv2.min(cv2.absdiff(luma, cv2.blur(luma, (_CELL_PX + 1, _CELL_PX + 1))), _MOST_TEXTURE)
+    fine = np.minimum(cv2.absdiff(luma, cv2.blur(luma, (_CELL_PX + 1, _CELL_PX + 1))), _MOST_TEXTURE)
     cells = max(luma.shape[1] // _CELL_PX, 1), max(luma.shape[0] // _CELL_PX, 1)
     texture = cv2.blur(cv2.resize(fine.astype(np.float32), cells, interpolation=cv2.INTER_AREA), (3, 3))
     texture = cv2.erode(texture, np.ones((_AROUND, _AROUND), np.uint8), borderType=cv2.BORDER_REPLICATE)

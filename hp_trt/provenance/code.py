@@ -84,7 +84,8 @@ def _flips() -> np.ndarray:
 
 def _reduced(rows: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """The same code's rows with the unit matrix in the first independent columns, and which these are."""
-    rows, pivots = rows.copy(), []
+    rows = rows.copy()
+    pivots: list[int] = []
     for column in range(SIGNS):
         done = len(pivots)
         if done == _MESSAGE_BITS:

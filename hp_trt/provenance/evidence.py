@@ -37,7 +37,7 @@ class Evidence:
         return mean / (_size_nearby(mean) + np.float32(_QUIET_SUM))
 
     def _structure(self, frame: np.ndarray) -> np.ndarray:
-        luma = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        luma: np.ndarray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY).astype(np.float32)
         height, width = luma.shape
         self.shrunk = -(-max(height, width) // _LONGEST_PX)
         if self.shrunk > 1:

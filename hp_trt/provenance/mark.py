@@ -29,6 +29,7 @@ MOST_FRAMES = 250  # of a clip, that a finder looks at: the first ones
 
 # Deviation of what is added, in grey levels.
 _EVEN, _STRONGEST = 0.40, 2.6
+_EVEN_LARGE = 0.30  # of frames with larger tiles: at 0.40 key frames grew by half as much again
 _MOST_EVEN = 1.6  # of frames smaller than 512 px, which have fewer pixels to find it in
 _FRAME = 1.92  # at most, over a frame: leaves 42.3 dB, rounding included
 _PER_TEXTURE = 3.0
@@ -125,12 +126,12 @@ def _strength(frame: np.ndarray) -> np.ndarray:
     luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     if shrunk > 1:
         luma = cv2.resize(luma, (width // shrunk, height // shrunk), interpolation=cv2.INTER_AREA)
-    fine = cv2.min(cv2.absdiff(luma, cv2.blur(luma, (_CELL_PX + 1, _CELL_PX + 1))), _MOST_TEXTURE)
+    fine = np.minimum(cv2.absdiff(luma, cv2.blur(luma, (_CELL_PX + 1, _CELL_PX + 1))), _MOST_TEXTURE)
     cells = max(luma.shape[1] // _CELL_PX, 1), max(luma.shape[0] // _CELL_PX, 1)
     texture = cv2.blur(cv2.resize(fine.astype(np.float32), cells, interpolation=cv2.INTER_AREA), (3, 3))
     texture = cv2.erode(texture, np.ones((_AROUND, _AROUND), np.uint8), borderType=cv2.BORDER_REPLICATE)
     texture = cv2.GaussianBlur(texture, (0, 0), 2)
-    even = min(max(_EVEN * 512 / min(height, width), _EVEN), _MOST_EVEN)
+    even = _EVEN_LARGE if shrunk > 1 else min(max(_EVEN * 512 / min(height, width), _EVEN), _MOST_EVEN)
     strength = np.clip(even + _PER_TEXTURE * (texture - _TEXTURED), even, _STRONGEST)
     strength *= min(1.0, _FRAME / float(np.sqrt(np.square(strength).mean())))
     return cv2.resize(strength, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
+from math import floor
 from pathlib import Path
 
 import cv2
@@ -135,7 +136,7 @@ def column(frames: Frames) -> dict[str, str]:
 
 def searched(frames: Frames) -> str:
     found = InvisibleMarkFinder().find(frames)
-    return f"{found.score:.0f}" if found.payload == PAYLOAD else f"({found.score:.0f})"
+    return f"{floor(found.score)}" if found.payload == PAYLOAD else f"({floor(found.score)})"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, each a module of `hp_trt.commands`."""
+"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, serve, a module each in `commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample
+from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample, serve
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -29,6 +29,7 @@ for command in (
     plan.plan,
     sample.sample,
     fetch.fetch,
+    serve.serve,
 ):
     app.command()(command)
 

@@ -28,6 +28,16 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "psutil": "bench",
     "skimage": "evaluate",
     "espeakng_loader": "espeak",
+    "fastapi": "service",
+    "starlette": "service",
+    "pydantic": "service",
+    "uvicorn": "service",
+    "h11": "service",
+    "python_multipart": "service",
+    "websockets": "service",
+    "prometheus_client": "service",
+    "opentelemetry": "otel",
+    "nvtx": "otel",
 }
 
 

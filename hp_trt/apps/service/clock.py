@@ -9,9 +9,7 @@ from collections.abc import Callable
 class SteadyTime:
     """Seconds since 1970 that never jump while the process lives. For any thread."""
 
-    def __init__(
-        self, wall_s: Callable[[], float] = time.time, steady_s: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, wall_s: Callable[[], float] = time.time, steady_s: Callable[[], float] = time.monotonic) -> None:
         self._steady_s = steady_s
         self._begin_s = wall_s() - steady_s()
 

@@ -159,7 +159,7 @@ def read_config(
     if "bundle" not in found:
         raise InputError("no bundle was named; give --bundle shipped:pocket, which comes with hp-trt, or a folder")
     tables: dict[str, Any] = {name: {} for name in _TABLES}
-    plain = {}
+    plain: dict[str, Any] = {}
     for name, value in found.items():
         table, _, key = name.partition(".")
         (tables[table] if key else plain)[key or name] = value

@@ -26,6 +26,9 @@ STATES: tuple[JobState, ...] = get_args(JobState)
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "expired")
 RECORD, PORTRAIT, MOTION, RESULT, WHOLE = "job.json", "portrait", "motion", "result.mp4", "whole.mp4"
 _SCHEMA = 1
+_KEPT = (
+    "number", "created_s", "frames", "state", "started_s", "ended_s", "attempts", "result", "error", "key", "body",
+)  # fmt: skip
 _MOST = 10**15
 
 
@@ -105,9 +108,7 @@ class Job:
         write_whole(self.folder / RECORD, self.to_record())
 
     def to_record(self) -> bytes:
-        kept = ("number", "created_s", "frames", "state", "started_s", "ended_s", "attempts")
-        kept += ("result", "error", "key", "body")
-        record = {"schema": _SCHEMA, "request": asdict(self.request)} | {name: getattr(self, name) for name in kept}
+        record = {"schema": _SCHEMA, "request": asdict(self.request)} | {name: getattr(self, name) for name in _KEPT}
         return json.dumps(record).encode()
 
     @classmethod

@@ -52,7 +52,7 @@ class Jobs:
         self.changed = threading.Condition(threading.RLock())
         self._jobs: dict[str, Job] = {}
         self._keys: dict[tuple[str, str], str] = {}
-        self._wishes: set[tuple[str, str]] = set()  # keys of requests under way
+        self._wishes: list[tuple[str, str]] = []  # whose requests are under way, with which keys
         self._unsaved: set[str] = set()
         self._usage = Usage(steady_s)
         self._number = 0
@@ -98,7 +98,7 @@ class Jobs:
             if wish.key and key in self._wishes:
                 raise Problem("key-under-way", "a request with this key is under way; ask again", retry_after_s=1)
             self._check_quota(wish.owner)
-            self._wishes.add(key)
+            self._wishes.append(key)
         try:
             accounts.check(wish.owner, 0)
             job = self._made(wish, portraits, motions)
@@ -111,7 +111,7 @@ class Jobs:
             return job, True
         finally:
             with self.changed:
-                self._wishes.discard(key)
+                self._wishes.remove(key)
 
     def _known(self, wish: Wish) -> Job | None:
         job = self._jobs.get(self._keys.get((wish.owner, wish.key), ""))
@@ -124,9 +124,10 @@ class Jobs:
     def _check_quota(self, owner: str) -> None:
         if self.draining:
             raise Problem("draining", "the service is ending; try again in a while", retry_after_s=_RETRY_S)
-        waiting = [job for job in self._jobs.values() if job.state == "queued"]
+        waiting = [job.owner for job in self._jobs.values() if job.state == "queued"]
+        waiting += [owner for owner, _ in self._wishes]
         most = self._limits.waiting_per_token
-        if sum(job.owner == owner for job in waiting) >= most:
+        if waiting.count(owner) >= most:
             raise Problem("quota", f"{most} jobs of this token are waiting already", retry_after_s=_RETRY_S)
         if len(waiting) >= self._limits.waiting:
             raise Problem("busy", "the queue of the service is full; try again", retry_after_s=_RETRY_S)
@@ -238,10 +239,10 @@ class Jobs:
             for job in self._jobs.values():
                 job.events.end()
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
+    def counts(self, owner: str) -> dict[str, int]:
+        """How many jobs of an owner are in each state."""
         with self.changed:
-            states = [job.state for job in self._jobs.values()]
+            states = [job.state for job in self._jobs.values() if job.owner == owner]
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
     def tidy(self) -> None:
@@ -315,9 +316,10 @@ def _remove_work(folder: Path, *, with_result: bool) -> None:
     for name in (PORTRAIT, MOTION, WHOLE, *((RESULT,) if with_result else ())):
         with suppress(OSError):
             (folder / name).unlink()
+    for left in folder.glob("*.resume"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-

@@ -50,11 +50,12 @@ KINDS: Mapping[str, Kind] = {
     "internal": Kind(500, "A mistake of the service"),
     "draining": Kind(503, "The service is ending"),
     "no-lane": Kind(503, "Nothing here can do this"),
+    "stalled": Kind(503, "A lane hangs"),
     "storage": Kind(507, "The service cannot write"),
 }
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
+class Problem(Exception):
     """A request, or a job, that ends with a problem. `detail`: three lines at most, of our own words."""
 
     def __init__(self, slug: str, detail: str, *, retry_after_s: float | None = None) -> None:
@@ -81,7 +82,9 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         }
 
 
-def problem_of(error: BaseException, files: Mapping[Path, str] | None = None, *, unopened: str = "impossible") -> Problem:
+def problem_of(
+    error: BaseException, files: Mapping[Path, str] | None = None, *, unopened: str = "impossible"
+) -> Problem:
     """What a client hears of an error. `files`: what it calls each of the files that a message may begin with.
 
     `unopened`: the kind of an InputError that is no missing face: of an upload "unsupported-media".

@@ -123,6 +123,13 @@ class Items:
             raise Problem("not-found", f"there is none of the {self._kind} with this id; upload it first")
         return found
 
+    def listed(self, owner: str) -> list[Item]:
+        """All of an owner's, the newest first."""
+        folder = self._state.owners / owner / self._kind
+        names = [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
+        found = [self._read(folder / name) for name in names if is_id(name, self._letter)]
+        return sorted((item for item in found if item is not None), key=lambda item: (-item.created_s, item.id))
+
     def file(self, owner: str, identity: str) -> Path:
         """The file of an upload that is there."""
         return self._place(owner, identity) / FILE

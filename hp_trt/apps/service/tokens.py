@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, str]:
         mode = os.stat(path).st_mode
         text = read_bytes(path, most_bytes=_MOST_BYTES).decode()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no file of tokens ({reason(error)}); hp-trt serve --new-token makes one") from error
+        raise InputError(f"{path} is no file of tokens ({reason(error)}); --new-token NAME makes one") from error
     if mode & 0o077:
         raise InputError(f"{path} can be read by others (mode {mode & 0o777:03o}); chmod 600 it, and make new tokens")
     found = {}

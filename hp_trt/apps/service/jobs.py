@@ -60,6 +60,10 @@ class Jobs:
 
     def load(self) -> None:
         """Find what earlier processes left. Raises OSError where the folder cannot be read."""
+        with self.changed:
+            self._load()
+
+    def _load(self) -> None:
         for folder in sorted(self._state.owners.glob("*/jobs/j_*")):
             try:
                 job = Job.read(folder, folder.parent.parent.name, self.life)
@@ -207,7 +211,8 @@ class Jobs:
                 running[job.owner] = running.get(job.owner, 0) + 1
         most = self._limits.running_per_token
         ready = [j for j in self._jobs.values() if j.state == "queued" and running.get(j.owner, 0) < most]
-        return min(ready, key=lambda job: (self._usage.of(job.owner), job.number), default=None)
+        used = {owner: self._usage.of(owner) for owner in {job.owner for job in ready}}  # once: it fades meanwhile
+        return min(ready, key=lambda job: (used[job.owner], job.number), default=None)
 
     def end(self, job: Job, state: JobState) -> None:
         """A running job has come to its end, or is queued again; its `result` or `error` is set."""

@@ -112,7 +112,7 @@ def _animate(job: Job, engine: Engine, lane: ClipLane, stages: Stages, files: di
         return engine.animate(portrait, **how)
     left = any(job.folder.glob("*.resume"))
     try:
-        return engine.animate(portrait, resume="resume", **how)
+        return engine.animate(portrait, resume="resume" if left else "restart", **how)
     except InputError:
         if not left:
             raise

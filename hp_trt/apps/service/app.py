@@ -16,6 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hp_trt import __version__
@@ -57,6 +58,7 @@ def create_app(config: ServiceConfig, service: Service | None = None, *, more: S
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     if service is not None:
         app.state.service = service
@@ -157,7 +159,18 @@ async def _answer_status(request: Request, error: HTTPException) -> JSONResponse
     text = {"not-found": "there is nothing at this address", "method": "this address has no such method"}
     answer = _answer(request.app.state.service, Problem(slug, text.get(slug, "the request cannot be read")))
     answer.headers.update(error.headers or {})
+    if slug == "method":
+        answer.headers["allow"] = ", ".join(_methods(request))
     return answer
+
+
+def _methods(request: Request) -> list[str]:
+    """All that an address knows: the framework says those of its first route alone."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 async def _answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hp_trt.apps.service import problems
 from hp_trt.apps.service.job import JobState, Kind
@@ -13,7 +13,21 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemDocument"}
 RETRY_AFTER = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
 PORTRAIT_ID = r"^p_[0-9a-f]{32}$"
 MOTION_ID = r"^m_[0-9a-f]{32}$"
+EVENT = {  # of a stream of them
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["state", "progress", "note", "result", "error"]},
+        "data": {"type": "string", "description": "JSON, an object.", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
 UPLOAD = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Closed(BaseModel):
@@ -38,8 +52,8 @@ class JobBody(Closed):
     portrait: Annotated[str, Field(pattern=PORTRAIT_ID)]
     motion: Annotated[str, Field(pattern=MOTION_ID)]
     profile: Annotated[str | None, Field(max_length=100, description="One of /v1/info's; the first by default.")] = None
-    steps: Annotated[int | None, Field(ge=1, le=1000)] = None
-    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
+    steps: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)] | None = None
     mood: Annotated[str | None, Field(max_length=60, description="Of speech: happy, or happy:0.5.")] = None
     crop: Annotated[bool, Field(description="The square around the face alone.")] = False
 
@@ -120,6 +134,11 @@ class Info(Closed):
     limits: dict[str, int | float]
     jobs: dict[str, int]
     notes: list[str]
+
+
+def leads_to(*operations: str) -> dict[str, Any]:
+    """OpenAPI's links from an answer with an id to what may be asked with it."""
+    return {name: {"operationId": name, "parameters": {"id": "$response.body#/id"}} for name in operations}
 
 
 def answers(*slugs: str, more: dict[int, dict[str, Any]] | None = None) -> dict[int | str, dict[str, Any]]:

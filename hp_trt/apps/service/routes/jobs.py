@@ -15,7 +15,7 @@ from engines.errors import HpTrtError
 from engines.fields import parse_json
 from engines.foreign import reason
 from hp_trt.apps.service.asking import Owner, TheService, check_not_draining, on_disk
-from hp_trt.apps.service.bodies import JobBody, JobList, JobSaid, answers
+from hp_trt.apps.service.bodies import EVENT, JobBody, JobList, JobSaid, answers, leads_to
 from hp_trt.apps.service.events import JobEvents
 from hp_trt.apps.service.job import Job, JobRequest, JobState, Wish
 from hp_trt.apps.service.problems import Problem, problem_of
@@ -37,6 +37,9 @@ _RESULT: dict[int, dict[str, Any]] = {
     206: {"description": "A part of it", "content": {"video/mp4": _BYTES}, "headers": _ETAG},
     304: {"description": "As it was", "headers": _ETAG},
 }
+_MADE: dict[int, dict[str, Any]] = {
+    202: {"model": JobSaid, "links": leads_to("get_job", "cancel_job", "job_events", "job_result")}
+}
 _REFUSED = (
     "unauthorized", "not-found", "too-slow", "key-under-way", "too-large", "unsupported-media", "impossible",
     "key-reused", "quota", "busy", "draining", "storage",
@@ -46,7 +49,7 @@ _REFUSED = (
 @router.post(
     "",
     status_code=202,
-    responses=answers(*_REFUSED, more={202: {"model": JobSaid}}),
+    responses=answers(*_REFUSED, more=_MADE),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -101,7 +104,7 @@ async def cancel_job(id: Id, service: TheService, owner: Owner) -> JobSaid:
     responses=answers(
         "unauthorized",
         "not-found",
-        more={200: {"description": "Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        more={200: {"description": "Events", "content": {"text/event-stream": {"schema": EVENT}}}},
     ),
     response_class=StreamingResponse,
 )

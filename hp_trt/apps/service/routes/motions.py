@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
-from hp_trt.apps.service.bodies import MOTION_ID, UPLOAD, Upload, UploadList, answers
+from hp_trt.apps.service.bodies import MOTION_ID, UPLOAD, Upload, UploadList, answers, leads_to
 from hp_trt.apps.service.inputs import motion_facts
 from hp_trt.apps.service.routes.portraits import FORM
 from hp_trt.apps.service.routes.uploading import REFUSED, keep_upload
@@ -19,6 +19,10 @@ from hp_trt.apps.service.uploads import Received
 
 router = APIRouter(prefix="/v1/motions", tags=["motions"])
 Id = Annotated[str, Path(pattern=MOTION_ID)]
+KEPT = {
+    201: {"model": Upload, "links": leads_to("get_motion", "delete_motion")},
+    200: {"model": Upload, "description": "Here already"},
+}
 _BODY = {
     "required": True,
     "content": {"video/*": UPLOAD, "audio/*": UPLOAD, "multipart/form-data": FORM},
@@ -28,7 +32,7 @@ _BODY = {
 @router.post(
     "",
     status_code=201,
-    responses=answers(*REFUSED, more={201: {"model": Upload}, 200: {"model": Upload, "description": "Here already"}}),
+    responses=answers(*REFUSED, more=KEPT),
     openapi_extra={"requestBody": _BODY},
     response_model=None,
 )

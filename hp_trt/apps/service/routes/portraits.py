@@ -8,13 +8,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
-from hp_trt.apps.service.bodies import PORTRAIT_ID, UPLOAD, Upload, UploadList, answers
+from hp_trt.apps.service.bodies import PORTRAIT_ID, UPLOAD, Upload, UploadList, answers, leads_to
 from hp_trt.apps.service.inputs import picture_facts
 from hp_trt.apps.service.routes.uploading import REFUSED, keep_upload
 from hp_trt.apps.service.uploads import Received
 
 router = APIRouter(prefix="/v1/portraits", tags=["portraits"])
 Id = Annotated[str, Path(pattern=PORTRAIT_ID)]
+KEPT = {
+    201: {"model": Upload, "links": leads_to("get_portrait", "delete_portrait")},
+    200: {"model": Upload, "description": "Here already"},
+}
 FORM: dict[str, Any] = {
     "schema": {
         "type": "object",
@@ -28,7 +32,7 @@ FORM: dict[str, Any] = {
 @router.post(
     "",
     status_code=201,
-    responses=answers(*REFUSED, more={201: {"model": Upload}, 200: {"model": Upload, "description": "Here already"}}),
+    responses=answers(*REFUSED, more=KEPT),
     openapi_extra={"requestBody": {"required": True, "content": {"image/*": UPLOAD, "multipart/form-data": FORM}}},
     response_model=None,
 )

@@ -80,9 +80,10 @@ def test_a_page_elsewhere_cannot_drive_a_local_service(serving):
     assert running.ask("GET", "/livez", headers={"origin": "https://mine.example"}).headers[
         "access-control-allow-origin"
     ] == ("https://mine.example")
-    assert "access-control-allow-origin" not in running.ask(
-        "GET", "/livez", headers={"origin": "https://evil.example"}
-    ).headers
+    assert (
+        "access-control-allow-origin"
+        not in running.ask("GET", "/livez", headers={"origin": "https://evil.example"}).headers
+    )
 
 
 def test_without_a_token_there_is_nothing_but_health(serving, tmp_path):

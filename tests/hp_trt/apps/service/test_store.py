@@ -110,6 +110,8 @@ def test_a_link_outlives_what_it_was_made_of(tmp_path):
     state.close()
 
 
-@pytest.mark.parametrize("name", ["", "p_", "../lock", "p_../" + "0" * 29, "p_" + "0" * 31, "P_" + "0" * 32, "p_" + "g" * 32])
+@pytest.mark.parametrize(
+    "name", ["", "p_", "../lock", "p_../" + "0" * 29, "p_" + "0" * 31, "P_" + "0" * 32, "p_" + "g" * 32]
+)
 def test_what_is_no_id_is_never_a_path(name):
     assert not is_id(name, "p") and not is_id("m_" + "0" * 32, "p") and is_id("p_" + "0" * 32, "p")

@@ -13,7 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hp_trt.apps.service.config import Limits
 
-_MOST_UNREAD = 1 << 20  # bytes of a body that go on coming behind its answer
+# Of a body that goes on coming behind its answer so much is thrown away: who is cut off at once loses the answer too.
+_MOST_UNREAD = 1 << 26  # bytes
 _UNREAD_S = 5.0
 
 

@@ -21,6 +21,7 @@ from hp_trt.commands import (
     plan,
     portrait,
     sample,
+    serve,
     verify,
 )
 from hp_trt.console import run
@@ -46,6 +47,7 @@ for command in (
     plan.plan,
     sample.sample,
     fetch.fetch,
+    serve.serve,
 ):
     app.command(cls=options.Grouped)(command)
 

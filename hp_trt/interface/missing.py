@@ -30,6 +30,16 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "espeakng_loader": "espeak",
     "c2pa": "provenance",
     "cryptography": "provenance",
+    "fastapi": "service",
+    "starlette": "service",
+    "pydantic": "service",
+    "uvicorn": "service",
+    "h11": "service",
+    "python_multipart": "service",
+    "websockets": "service",
+    "prometheus_client": "service",
+    "opentelemetry": "otel",
+    "nvtx": "otel",
 }
 
 

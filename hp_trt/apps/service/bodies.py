@@ -1,0 +1,158 @@
+"""What goes over the wire as JSON, as OpenAPI knows it, and which problems a route may answer with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hp_trt.apps.service import problems
+from hp_trt.apps.service.job import JobState, Kind
+
+PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemDocument"}
+RETRY_AFTER = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
+PORTRAIT_ID = r"^p_[0-9a-f]{32}$"
+MOTION_ID = r"^m_[0-9a-f]{32}$"
+EVENT = {  # of a stream of them
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["state", "progress", "note", "result", "error"]},
+        "data": {"type": "string", "description": "JSON, an object.", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
+UPLOAD = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class Closed(BaseModel):
+    """Says all that it has."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ProblemDocument(Closed):
+    """RFC 9457. `type` is urn:hp-trt: and a slug that stays."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class JobBody(Closed):
+    """A job. `motion` names an uploaded driving video (kind clip) or sound (kind talk)."""
+
+    kind: Kind
+    portrait: Annotated[str, Field(pattern=PORTRAIT_ID)]
+    motion: Annotated[str, Field(pattern=MOTION_ID)]
+    profile: Annotated[str | None, Field(max_length=100, description="One of /v1/info's; the first by default.")] = None
+    steps: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)] | None = None
+    mood: Annotated[str | None, Field(max_length=60, description="Of speech: happy, or happy:0.5.")] = None
+    crop: Annotated[bool, Field(description="The square around the face alone.")] = False
+
+
+class JobRequestSaid(Closed):
+    kind: Kind
+    portrait: str
+    motion: str
+    profile: str
+    steps: int | None
+    seed: int | None
+    mood: str | None
+    crop: bool
+
+
+class JobResult(Closed):
+    """What was made. `seconds` is how long it took."""
+
+    bytes: int
+    sha256: str
+    frames: int
+    frames_per_s: float
+    seconds: float
+    notes: list[str]
+
+
+class JobSaid(Closed):
+    """A job. Times are seconds since 1970."""
+
+    id: str
+    state: JobState
+    request: JobRequestSaid
+    created_s: float
+    started_s: float | None
+    ended_s: float | None
+    attempts: int
+    result: JobResult | None
+    error: ProblemDocument | None
+
+
+class JobList(Closed):
+    """The newest first; `before` names the next page, null on the last."""
+
+    jobs: list[JobSaid]
+    before: str | None
+
+
+class Upload(Closed):
+    """A file that is kept. `facts`: what was found in it."""
+
+    id: str
+    bytes: int
+    sha256: str
+    created_s: float
+    facts: dict[str, Any]
+
+
+class UploadList(Closed):
+    uploads: list[Upload]
+
+
+class Health(Closed):
+    status: Literal["ok"]
+
+
+class Info(Closed):
+    """What this service is, and what it allows."""
+
+    version: str
+    preset: str
+    model: str
+    kind: Kind
+    weights: str
+    licence: str
+    profiles: list[str]
+    clip_lanes: int
+    live_lanes: int
+    limits: dict[str, int | float]
+    jobs: dict[str, int]
+    notes: list[str]
+
+
+def leads_to(*operations: str) -> dict[str, Any]:
+    """OpenAPI's links from an answer with an id to what may be asked with it."""
+    return {name: {"operationId": name, "parameters": {"id": "$response.body#/id"}} for name in operations}
+
+
+def answers(*slugs: str, more: dict[int, dict[str, Any]] | None = None) -> dict[int | str, dict[str, Any]]:
+    """What a route declares: these problems, those that any route may have, and `more` by status."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for slug in ("bad-request", "foreign-host", "foreign-origin", "internal", *slugs):
+        kind = problems.KINDS[slug]
+        one = by_status.setdefault(
+            kind.status, {"description": kind.title, "content": {problems.MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+        )
+        if one["description"] != kind.title and kind.title not in one["description"]:
+            one["description"] += f"; {kind.title[0].lower()}{kind.title[1:]}"
+        if kind.status in (429, 503) or slug == "key-under-way":
+            one["headers"] = RETRY_AFTER
+        if kind.status == 401:
+            one["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return by_status | (more or {})

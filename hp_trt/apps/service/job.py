@@ -1,0 +1,168 @@
+"""A job, as it is on the disk and in memory.
+
+    owners/OWNER/jobs/ID/  job.json  portrait  motion  result.mp4
+
+The record is replaced as a whole, and is on the disk before anybody is told of a state. `portrait` and `motion` are
+links to what was uploaded.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engines.fields import Field, read_json
+from engines.part_file import write_whole
+from hp_trt.apps.service.events import JobEvents
+from hp_trt.apps.service.store import MOST_RECORD_BYTES
+
+Kind = Literal["clip", "talk"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled", "expired"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STATES: tuple[JobState, ...] = get_args(JobState)
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "expired")
+RECORD, PORTRAIT, MOTION, RESULT, WHOLE = "job.json", "portrait", "motion", "result.mp4", "whole.mp4"
+_SCHEMA = 1
+_KEPT = (
+    "number", "created_s", "frames", "state", "started_s", "ended_s", "attempts", "result", "error", "key", "body",
+)  # fmt: skip
+_MOST = 10**15
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """What is asked for. Who adds to it adds a field with a default, so that records of before can be read.
+
+    kind        "clip": a driving video moves the portrait; "talk": speech does
+    portrait    id of an uploaded portrait
+    motion      id of an uploaded driving video or sound
+    profile     one of the service's
+    steps       of denoising; None: the bundle's
+    seed        of the initial noise; None: the bundle's
+    mood        of speech; None: none
+    crop        the square around the face alone, in place of the whole portrait
+    """
+
+    kind: Kind
+    portrait: str
+    motion: str
+    profile: str
+    steps: int | None = None
+    seed: int | None = None
+    mood: str | None = None
+    crop: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Who asks for what. `key`, `body`: hashes of the Idempotency-Key, "" without one, and of the request."""
+
+    owner: str
+    request: JobRequest
+    frames: int | None
+    key: str = ""
+    body: str = ""
+
+
+@dataclass(kw_only=True, eq=False)
+class Job:
+    """A job. Its fields are changed under the lock of `hp_trt.apps.service.jobs.Jobs` alone.
+
+    number      orders jobs as they came, whatever the clock says
+    attempts    runs that began and were not ended in order; two are the most
+    result      bytes, sha256, frames, frames_per_s, seconds it took, notes; None until it is done
+    error       a problem's document; None unless it failed
+    key, body   hashes of the Idempotency-Key and of the request that came with it; "" without one
+    cancel      set when the work is to end; `requeue`: to be gone on with by another process
+    """
+
+    id: str
+    owner: str
+    folder: Path
+    request: JobRequest
+    number: int
+    created_s: float
+    frames: int | None = None  # of the driving video, as its header says; of sound 25 a second
+    state: JobState = "queued"
+    started_s: float | None = None
+    ended_s: float | None = None
+    attempts: int = 0
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    key: str = ""
+    body: str = ""
+    events: JobEvents
+    cancel: threading.Event = field(default_factory=threading.Event)
+    requeue: bool = False
+    queued_s: float = 0.0  # steady, since when it waits
+
+    @property
+    def result_file(self) -> Path:
+        return self.folder / RESULT
+
+    def save(self) -> None:
+        """Raises OSError, OutputError; then the record of before is there."""
+        write_whole(self.folder / RECORD, self.to_record())
+
+    def to_record(self) -> bytes:
+        record = {"schema": _SCHEMA, "request": asdict(self.request)} | {name: getattr(self, name) for name in _KEPT}
+        return json.dumps(record).encode()
+
+    @classmethod
+    def read(cls, folder: Path, owner: str, life: str) -> Job:
+        """The job of a folder. Raises OSError, ValueError for a record that is none of ours."""
+        record = read_json(folder / RECORD, most_bytes=MOST_RECORD_BYTES)
+        record["schema"].whole(_SCHEMA, _SCHEMA)
+        return cls(
+            id=folder.name,
+            owner=owner,
+            folder=folder,
+            request=_request(record["request"]),
+            number=record["number"].whole(0, _MOST),
+            created_s=record["created_s"].number(),
+            frames=_or_none(record, "frames"),
+            state=record["state"].choice(STATES),
+            started_s=_or_none(record, "started_s"),
+            ended_s=_or_none(record, "ended_s"),
+            attempts=record["attempts"].whole(0, 100),
+            result=None if record.mapping().get("result") is None else dict(record["result"].mapping()),
+            error=None if record.mapping().get("error") is None else dict(record["error"].mapping()),
+            key=record["key"].text(),
+            body=record["body"].text(),
+            events=JobEvents(life),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As a client sees it."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "request": asdict(self.request),
+            "created_s": round(self.created_s, 3),
+            "started_s": None if self.started_s is None else round(self.started_s, 3),
+            "ended_s": None if self.ended_s is None else round(self.ended_s, 3),
+            "attempts": self.attempts,
+            "result": self.result,
+            "error": self.error,
+        }
+
+
+def _or_none(record: Field, key: str) -> Any:
+    return None if record.mapping().get(key) is None else record[key].number(-_MOST, _MOST)
+
+
+def _request(found: Field) -> JobRequest:
+    mapping = found.mapping()
+    return JobRequest(
+        kind=found["kind"].choice(KINDS),
+        portrait=found["portrait"].text(),
+        motion=found["motion"].text(),
+        profile=found["profile"].text(),
+        steps=None if mapping.get("steps") is None else found["steps"].whole(1, _MOST),
+        seed=None if mapping.get("seed") is None else found["seed"].whole(0, 2**63 - 1),
+        mood=None if mapping.get("mood") is None else found["mood"].text(),
+        crop=found["crop"].flag(),
+    )

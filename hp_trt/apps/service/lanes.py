@@ -1,0 +1,229 @@
+"""Which Runtime is whose: a lane is a thread around one, and does one thing at a time.
+
+Clip lanes take the next job (`hp_trt.apps.service.jobs`). Live lanes are reserved: a clip never has one, so a long
+clip never delays a camera. A lane gives a sign of life with every piece of work; one that owes it for too long hangs,
+and only a new process helps.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engines.errors import HpTrtError
+from hp_trt.apps.service.engine import Engine, OpenEngine
+from hp_trt.apps.service.job import Job, JobState
+from hp_trt.apps.service.jobs import Jobs
+from hp_trt.apps.service.problems import Problem, without_paths
+from hp_trt.apps.service.work import Observers, run_job
+from runtime.stages import Stages
+
+log = logging.getLogger("hp_trt.service")
+_LOOKS_EVERY_S = 1.0
+_KEPT_PORTRAITS = 8  # encoded, of each lane
+LIVE_PROFILE = "live"
+
+
+class Heartbeat:
+    """When somebody last gave a sign of life. For any thread."""
+
+    def __init__(self, steady_s: Callable[[], float] = time.monotonic) -> None:
+        self._steady_s = steady_s
+        self._busy_since_s: float | None = None
+
+    def beat(self) -> None:
+        self._busy_since_s = self._steady_s()
+
+    def rest(self) -> None:
+        """Nothing is owed."""
+        self._busy_since_s = None
+
+    @property
+    def silent_s(self) -> float:
+        """How long a sign of life is owed; 0 at rest."""
+        since_s = self._busy_since_s
+        return 0.0 if since_s is None else self._steady_s() - since_s
+
+
+class ClipLane:
+    """One thread that makes clips. Its engines are opened where it is made, one for each profile."""
+
+    def __init__(self, number: int, jobs: Jobs, open_engine: OpenEngine, profiles: tuple[str, ...]) -> None:
+        self.number, self.heartbeat, self.job = number, Heartbeat(), ""
+        self._jobs = jobs
+        self._engines: dict[str, Engine] = {}
+        self._portraits: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._encoding: set[Heartbeat] = set()
+        self._guard = threading.Lock()
+        try:
+            for profile in profiles:
+                self._engines[profile] = open_engine(profile)
+        except BaseException:
+            self.close()
+            raise
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"clip-lane-{number}", daemon=True)
+
+    def start(self, observers: Callable[[Job], Observers]) -> None:
+        self._observers = observers
+        self._thread.start()
+
+    def portrait(self, profile: str, identity: str, file: Path, stages: Stages | None = None) -> Any:
+        """An encoded portrait, kept for the next time. For any thread. Raises InputError, FaceNotFound."""
+        key = (profile, identity)
+        with self._guard:
+            if key in self._portraits:
+                self._portraits.move_to_end(key)
+                return self._portraits[key]
+        heartbeat = Heartbeat()
+        with self._guard:
+            self._encoding.add(heartbeat)
+        heartbeat.beat()
+        try:
+            made = self._engines[profile].portrait(file, stages=stages)
+        finally:
+            with self._guard:
+                self._encoding.discard(heartbeat)
+        with self._guard:
+            self._portraits[key] = made
+            while len(self._portraits) > _KEPT_PORTRAITS:
+                self._portraits.popitem(last=False)
+        return made
+
+    def forget(self, identity: str) -> None:
+        """A portrait that its owner deleted is not kept."""
+        with self._guard:
+            for key in [key for key in self._portraits if key[1] == identity]:
+                del self._portraits[key]
+
+    @property
+    def silent_s(self) -> float:
+        """How long it owes a sign of life: of its clip, or of a portrait that is encoded."""
+        with self._guard:
+            return max(heartbeat.silent_s for heartbeat in (self.heartbeat, *self._encoding))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of its first engine."""
+        first = next(iter(self._engines.values()))
+        return [without_paths(note) for note in getattr(first, "notes", ())]
+
+    def stop(self, wait_s: float) -> bool:
+        """No job begins any more; whether the thread has ended in time."""
+        self._stop.set()
+        with self._jobs.changed:
+            self._jobs.changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(wait_s)
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Let go of the engines; not while the thread works."""
+        self._portraits.clear()
+        for engine in self._engines.values():
+            engine.close()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            job = self._jobs.take(_LOOKS_EVERY_S)
+            if job is None:
+                continue
+            self.job = job.id
+            self.heartbeat.beat()
+            try:
+                state = self._made(job)
+            except Exception:
+                log.exception("a job ended in a way that nobody foresaw", extra={"job": job.id})
+                job.error = Problem("internal", "the service made a mistake, which its log has").to_json()
+                state = "failed"
+            self.job = ""
+            self.heartbeat.rest()
+            self._jobs.end(job, state)
+
+    def _made(self, job: Job) -> JobState:
+        engine = self._engines[job.request.profile]
+        return run_job(job, engine, self._observers(job), portrait=self.portrait, beat=self.heartbeat.beat)
+
+
+class LiveLane:
+    """An engine that is reserved for live sessions, one at a time. It is opened with its first session."""
+
+    def __init__(self, number: int, open_engine: OpenEngine) -> None:
+        self.number, self.heartbeat, self.owner = number, Heartbeat(), ""
+        self._open = open_engine
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Raises what opening a Runtime raises."""
+        if self._engine is None:
+            self._engine = self._open(LIVE_PROFILE)
+        return self._engine
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+
+class LiveLanes:
+    """The reserved lanes, and who has them. For any thread."""
+
+    def __init__(self, count: int, open_engine: OpenEngine, *, most_each: int) -> None:
+        self._lanes = [LiveLane(number, open_engine) for number in range(count)]
+        self._most_each = most_each
+        self._lock = threading.Lock()
+        self.draining = False
+
+    def __iter__(self) -> Iterator[LiveLane]:
+        return iter(self._lanes)
+
+    def take(self, owner: str) -> LiveLane:
+        """A lane that is this owner's until `give_back`. Raises Problem."""
+        with self._lock:
+            if self.draining:
+                raise Problem("draining", "the service is ending; try again in a while", retry_after_s=15)
+            if not self._lanes:
+                raise Problem("no-lane", "this service has no live lanes; ask who runs it for --live-lanes")
+            if sum(lane.owner == owner for lane in self._lanes) >= self._most_each:
+                raise Problem("quota", f"a token has {self._most_each} live sessions at most", retry_after_s=15)
+            lane = next((lane for lane in self._lanes if not lane.owner), None)
+            if lane is None:
+                raise Problem("busy", "all live lanes are taken; try again in a while", retry_after_s=15)
+            lane.owner = owner
+        return lane
+
+    def give_back(self, lane: LiveLane) -> None:
+        with self._lock:
+            lane.owner = ""
+            lane.heartbeat.rest()
+
+    @contextmanager
+    def taken(self, owner: str) -> Iterator[LiveLane]:
+        """`take` and `give_back` around a block."""
+        lane = self.take(owner)
+        try:
+            yield lane
+        finally:
+            self.give_back(lane)
+
+
+def check_engines(lanes: list[ClipLane], live: LiveLanes, stall_s: float) -> list[str]:
+    """Which lanes owe a sign of life for longer than `stall_s`, a word for each."""
+    silent = [(f"clip lane {lane.number}", lane.silent_s) for lane in lanes]
+    silent += [(f"live lane {lane.number}", lane.heartbeat.silent_s) for lane in live]
+    return [name for name, silent_s in silent if silent_s > stall_s]
+
+
+def close_quietly(closing: Callable[[], None]) -> None:
+    """Close what may be broken: the process ends anyway."""
+    try:
+        closing()
+    except HpTrtError:
+        log.exception("a lane could not be closed")

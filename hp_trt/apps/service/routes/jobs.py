@@ -1,0 +1,202 @@
+"""Jobs: made, listed, watched, called off, and their results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import ValidationError
+
+from engines.errors import HpTrtError
+from engines.fields import parse_json
+from engines.foreign import reason
+from hp_trt.apps.service.asking import Owner, TheService, check_not_draining, on_disk
+from hp_trt.apps.service.bodies import EVENT, JobBody, JobList, JobSaid, answers, leads_to
+from hp_trt.apps.service.events import JobEvents
+from hp_trt.apps.service.job import Job, JobRequest, JobState, Wish
+from hp_trt.apps.service.problems import Problem, problem_of
+from hp_trt.apps.service.result import result_response
+from hp_trt.apps.service.service import Service
+from hp_trt.apps.service.uploads import receive_json
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+Id = Annotated[str, Path(pattern=r"^j_[0-9a-f]{32}$")]
+Key = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Yours.")
+]
+_STILL_HERE_S = 15.0  # between lines that say so to whoever waits for events
+_FRAMES_OF_SPEECH = 25
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_ETAG = {"ETag": {"schema": {"type": "string"}}}
+_RESULT: dict[int, dict[str, Any]] = {
+    200: {"description": "The video", "content": {"video/mp4": _BYTES}, "headers": _ETAG},
+    206: {"description": "A part of it", "content": {"video/mp4": _BYTES}, "headers": _ETAG},
+    304: {"description": "As it was", "headers": _ETAG},
+}
+_MADE: dict[int, dict[str, Any]] = {
+    202: {"model": JobSaid, "links": leads_to("get_job", "cancel_job", "job_events", "job_result")}
+}
+_REFUSED = (
+    "unauthorized", "not-found", "too-slow", "key-under-way", "too-large", "unsupported-media", "impossible",
+    "key-reused", "quota", "busy", "draining", "storage",
+)  # fmt: skip
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=answers(*_REFUSED, more=_MADE),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobBody"}}},
+        }
+    },
+    response_model=None,
+)
+async def make_job(request: Request, service: TheService, owner: Owner, idempotency_key: Key = None) -> Response:
+    """Ask for a clip. With an Idempotency-Key the same request again is answered with the same job, for a day."""
+    check_not_draining(service)
+    body = _body(await receive_json(request, service.config.limits))
+    key = "" if idempotency_key is None else _sha256(idempotency_key)
+    asked = _sha256(body.model_dump_json()) if key else ""
+    if (known := service.jobs.known(owner, key, asked)) is not None:  # whatever became of what it names
+        return _made(known)
+    wish = replace(await on_disk(service, _wish, service, owner, body), key=key, body=asked)
+    try:
+        job, _ = await on_disk(service, service.jobs.create, wish, service.portraits, service.motions, service.accounts)
+    except (OSError, HpTrtError) as error:
+        raise problem_of(error) from error
+    return _made(job)
+
+
+@router.get("", responses=answers("unauthorized"))
+async def list_jobs(
+    service: TheService,
+    owner: Owner,
+    state: JobState | None = None,
+    most: Annotated[int, Query(ge=1, le=100)] = 20,
+    before: Annotated[str | None, Query(pattern=r"^[0-9]{1,15}$", description="Of the page before.")] = None,
+) -> JobList:
+    """The jobs of this token, the newest first."""
+    found = service.jobs.listed(owner, state=state, most=most + 1, before=None if before is None else int(before))
+    more = str(found[most - 1].number) if len(found) > most else None
+    return JobList(jobs=[JobSaid.model_validate(job.to_json()) for job in found[:most]], before=more)
+
+
+@router.get("/{id}", responses=answers("unauthorized", "not-found"))
+async def get_job(id: Id, service: TheService, owner: Owner) -> JobSaid:
+    """How a job stands."""
+    return JobSaid.model_validate(service.jobs.get(owner, id).to_json())
+
+
+@router.delete("/{id}", status_code=202, responses=answers("unauthorized", "not-found"))
+async def cancel_job(id: Id, service: TheService, owner: Owner) -> JobSaid:
+    """Call a job off; of one that has ended nothing changes."""
+    job = await on_disk(service, service.jobs.cancel, owner, id)
+    return JobSaid.model_validate(job.to_json())
+
+
+@router.get(
+    "/{id}/events",
+    responses=answers(
+        "unauthorized",
+        "not-found",
+        more={200: {"description": "Events", "content": {"text/event-stream": {"schema": EVENT}}}},
+    ),
+    response_class=StreamingResponse,
+)
+async def job_events(
+    id: Id,
+    service: TheService,
+    owner: Owner,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=100, pattern=r"^[!-~]*$")] = None,
+) -> StreamingResponse:
+    """What happens to a job, as server-sent events: state, progress, note, result, error. It ends with the job."""
+    events = service.jobs.get(owner, id).events
+    sent = _sent(events, events.number_of(last_event_id))
+    return StreamingResponse(sent, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+@router.get(
+    "/{id}/result",
+    responses=answers("unauthorized", "not-found", "no-result", "expired", "range", more=_RESULT),
+    response_class=Response,
+)
+async def job_result(
+    id: Id,
+    request: Request,
+    service: TheService,
+    owner: Owner,
+) -> Response:
+    """The video that was made; a part of it with a Range of bytes."""
+    job = service.jobs.get(owner, id)
+    return result_response(request, _finished(job), str((job.result or {}).get("sha256", "")), service)
+
+
+router.head("/{id}/result", include_in_schema=False)(job_result)
+
+
+async def _sent(events: JobEvents, number: int) -> AsyncIterator[bytes]:
+    while True:
+        found, ended = events.after(number)
+        for event in found:
+            number = event.number
+            yield event.to_sse()
+        if ended and not events.after(number)[0]:
+            return
+        if not await events.wait(number, _STILL_HERE_S):
+            yield b": still here\n\n"
+
+
+def _finished(job: Job) -> Job:
+    """The job, whose result is there. Raises Problem."""
+    if job.state == "expired" or (job.state == "done" and not job.result_file.is_file()):
+        raise Problem("expired", "the result was kept for its time and is gone; ask for the job again")
+    if job.state != "done":
+        detail = "" if job.error is None else f": {job.error['detail']}"
+        raise Problem("no-result", f"the job is {job.state}, needed is one that is done{detail}")
+    return job
+
+
+def _body(raw: bytes) -> JobBody:
+    """Raises Problem for what is no job."""
+    try:
+        return JobBody.model_validate(parse_json(raw).found)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Problem("bad-request", f"the job cannot be read: {where[:100]}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise Problem("bad-request", f"the job is no JSON ({reason(error)})") from None
+
+
+def _wish(service: Service, owner: str, body: JobBody) -> Wish:
+    """What is asked for, with everything that can be known to be impossible told. Raises Problem."""
+    needed = "clip" if service.driver == "video" else "talk"
+    if body.kind != needed:
+        raise Problem("impossible", f"this service makes jobs of kind {needed}, got {body.kind}; see /v1/info")
+    if body.mood is not None and needed == "clip":
+        raise Problem("impossible", "a mood is of speech, and this service follows videos; leave it out")
+    profiles = service.config.profiles
+    if body.profile is not None and body.profile not in profiles:
+        raise Problem("impossible", f"there is no such profile here; there are: {', '.join(profiles)}")
+    service.portraits.get(owner, body.portrait)
+    facts = service.motions.get(owner, body.motion).facts
+    frames = facts.get("frames")
+    if needed == "talk" and isinstance(facts.get("seconds"), int | float):
+        frames = max(1, round(facts["seconds"] * _FRAMES_OF_SPEECH))
+    asked = body.model_dump() | {"profile": body.profile or profiles[0]}
+    return Wish(owner=owner, request=JobRequest(**asked), frames=frames if isinstance(frames, int) else None)
+
+
+def _made(job: Job) -> JSONResponse:
+    return JSONResponse(job.to_json(), status_code=202, headers={"location": f"/v1/jobs/{job.id}"})
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

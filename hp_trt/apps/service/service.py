@@ -1,0 +1,174 @@
+"""The service without its web: the state folder, jobs, lanes and what watches over them, put together.
+
+`hp_trt.apps.service.app.create_app` puts routes on top. A live channel takes its Runtime from `live_lanes`, tickets
+from `tickets`, counts with `meters`, and hears of the end by `on_drain`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from engines.bundle import Bundle
+from engines.errors import HpTrtError
+from engines.manifest import Manifest
+from hp_trt.apps.service import spans
+from hp_trt.apps.service.clock import SteadyTime
+from hp_trt.apps.service.config import ServiceConfig
+from hp_trt.apps.service.drain import Drain
+from hp_trt.apps.service.engine import OpenEngine
+from hp_trt.apps.service.job import Job
+from hp_trt.apps.service.jobs import Jobs
+from hp_trt.apps.service.lanes import ClipLane, LiveLanes, check_engines, close_quietly
+from hp_trt.apps.service.meters import Meters
+from hp_trt.apps.service.store import Accounts, Items, State
+from hp_trt.apps.service.tokens import Tickets, Tokens
+from hp_trt.apps.service.work import Observers
+from hp_trt.models import find_model
+from hp_trt.shipped import bundle_folder
+
+log = logging.getLogger("hp_trt.service")
+_TIDY_EVERY_S = 30.0
+_LOOKERS = 2  # uploads that are decoded at a time: each may hold 256 MB of pixels
+_DISK_THREADS = 4
+_END_S = 2.0  # for a lane's thread to end, once everything was called off
+
+
+def open_runtime(config: ServiceConfig) -> OpenEngine:
+    """What opens a Runtime for a profile; it raises what a Runtime raises."""
+
+    def opened(profile: str) -> Any:
+        from hp_trt.api import Runtime
+
+        return Runtime(config.bundle, replace(config.runtime, profile=profile))
+
+    return opened
+
+
+class Service:
+    """One service on one state folder, made in the order in which it may fail, and started.
+
+    `open_engine`: what stands for a `hp_trt.Runtime`. Raises BundleError, InputError, OutputError, EngineMismatch.
+    """
+
+    def __init__(
+        self, config: ServiceConfig, open_engine: OpenEngine | None = None, *, now_s: SteadyTime | None = None
+    ) -> None:
+        self.config, self.now_s = config, now_s or SteadyTime()
+        with ExitStack() as made:
+            bundle = Bundle.open(bundle_folder(config.bundle), family="")
+            self.manifest: Manifest = bundle.manifest
+            self.driver = find_model(bundle).driver
+            self.tokens = Tokens.read(config.tokens)
+            self.state = State(config.state)
+            made.callback(self.state.close)
+            self.meters = Meters(self._lane_states)
+            self.jobs = Jobs(self.state, config.limits, self.now_s, told=self.meters.job)
+            self.jobs.load()
+            self.portraits = Items(self.state, "portraits", "p", config.limits, self.now_s)
+            self.motions = Items(self.state, "motions", "m", config.limits, self.now_s)
+            self.accounts = Accounts(self.state, config.limits)
+            self.tickets = Tickets(self.state.ticket_key, self.now_s)
+            open_engine = open_engine or open_runtime(config)
+            self.clip_lanes: list[ClipLane] = []
+            for number in range(config.clip_lanes):
+                lane = ClipLane(number, self.jobs, open_engine, config.profiles)
+                made.callback(close_quietly, lane.close)
+                self.clip_lanes.append(lane)
+            self.live_lanes = LiveLanes(config.live_lanes, open_engine, most_each=config.limits.live_per_token)
+            self.tracer, self._provider = spans.open_tracer(config.traces)
+            made.pop_all()
+        self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
+        self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")
+        self.uploading = 0  # of the loop's thread alone
+        self._on_drain: list[Callable[[float], None]] = []
+        self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
+        self._ending = threading.Event()
+        self._tidying = threading.Thread(target=self._tidy, name="service-tidy", daemon=True)
+
+    def start(self) -> None:
+        """Lanes begin to take jobs."""
+        for lane in self.clip_lanes:
+            lane.start(self._observers)
+        self._tidying.start()
+        log.info("started", extra={"preset": self.manifest.preset, "clip_lanes": len(self.clip_lanes)})
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the bundle, a line each, without names of files."""
+        return self.clip_lanes[0].notes
+
+    def on_drain(self, told: Callable[[float], None]) -> None:
+        """`told` is called when the end begins, with the seconds that are left, in the loop's thread."""
+        self._on_drain.append(told)
+
+    def silent_lanes(self, times: float = 1.0) -> list[str]:
+        """The lanes that owe a sign of life for longer than so many `stall_s`."""
+        return check_engines(self.clip_lanes, self.live_lanes, times * self.config.stall_s)
+
+    def close(self) -> None:
+        """End everything. What runs is called off and queued again; a thread that hangs is left behind."""
+        self._ending.set()
+        self.jobs.drain()
+        self.jobs.requeue_running()
+        for lane in self.clip_lanes:
+            if lane.stop(_END_S):
+                close_quietly(lane.close)
+            else:
+                log.error("a lane did not end", extra={"lane": lane.number})
+        for live in self.live_lanes:
+            close_quietly(live.close)
+        self.jobs.end_events()
+        if self._tidying.ident is not None:
+            self._tidying.join(_END_S)
+        for pool in (self.disk, self.looking):
+            pool.shutdown(wait=False, cancel_futures=True)
+        if self._provider is not None:
+            self._provider.shutdown()
+        self.state.close()
+
+    def _observers(self, job: Job) -> Observers:
+        listeners: list[Any] = [self.meters.on_event]
+        closing: list[Any] = []
+        if self.tracer is not None:
+            stages = spans.StageSpans(self.tracer, job.id, job.request.kind)
+            listeners.append(stages.on_event)
+            closing.append(stages.close)
+        if self.config.nvtx:
+            from hp_trt.apps.service.profiler_ranges import StageRanges
+
+            ranges = StageRanges()
+            listeners.append(ranges.on_event)
+            closing.append(lambda _state: ranges.close())
+        return Observers(listeners=listeners, closing=closing)
+
+    def _lane_states(self) -> list[tuple[str, str, int]]:
+        busy = sum(bool(lane.job) for lane in self.clip_lanes)
+        taken = sum(bool(lane.owner) for lane in self.live_lanes)
+        live = len(list(self.live_lanes))
+        found = [("clip", "busy", busy), ("clip", "idle", len(self.clip_lanes) - busy)]
+        return [*found, ("live", "busy", taken), ("live", "idle", live - taken)]
+
+    def _tell_drain(self, seconds: float) -> None:
+        self.jobs.drain()
+        self.live_lanes.draining = True
+        for told in self._on_drain:
+            told(seconds)
+
+    def _stop_clips(self) -> None:
+        self.jobs.requeue_running()
+
+    def _busy(self) -> bool:
+        return any(lane.job for lane in self.clip_lanes) or any(lane.owner for lane in self.live_lanes)
+
+    def _tidy(self) -> None:
+        while not self._ending.wait(_TIDY_EVERY_S):
+            try:
+                self.jobs.tidy()
+            except (OSError, HpTrtError):
+                log.exception("tidying failed")

@@ -1,0 +1,142 @@
+"""One job, from its inputs to its result, in the thread of a lane."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.errors import Cancelled, InputError, bounded
+from hp_trt.apps.service.engine import Engine
+from hp_trt.apps.service.job import MOTION, PORTRAIT, WHOLE, Job, JobState
+from hp_trt.apps.service.problems import problem_of, without_paths
+from runtime.stages import Event, Stages
+
+log = logging.getLogger("hp_trt.service")
+_EVERY_S = 0.25  # progress is told so often, and when a stage is over
+_TOLD = ("read", "motion", "speech", "denoise", "decode", "write")
+Listener = Callable[[Event], None]
+Encoded = Callable[[str, str, Path, Stages], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observers:
+    """Who hears of a job's stages beside its own client, and what to do when it has ended, in order."""
+
+    listeners: Sequence[Listener] = ()
+    closing: Sequence[Callable[[JobState], None]] = ()
+
+
+class Progress:
+    """A job's stages as its client is told of them."""
+
+    def __init__(self, job: Job, steady_s: Callable[[], float] = time.monotonic) -> None:
+        self._job, self._steady_s = job, steady_s
+        self._told_s: dict[str, float] = {}
+        self._first_write_s: float | None = None
+
+    def on_event(self, event: Event) -> None:
+        if event.stage not in _TOLD or event.kind == "begin":
+            return
+        now_s = self._steady_s()
+        total = self._job.frames if event.stage == "write" and event.total is None else event.total
+        last = event.kind == "end" or event.done == total
+        if event.stage == "write" and self._first_write_s is None:
+            self._first_write_s = now_s
+        if not last and now_s - self._told_s.get(event.stage, -_EVERY_S) < _EVERY_S:
+            return
+        self._told_s[event.stage] = now_s
+        eta_s = self._eta_s(event, total, now_s)
+        self._job.events.add("progress", stage=event.stage, done=event.done, total=total, eta_s=eta_s)
+
+    def _eta_s(self, event: Event, total: int | None, now_s: float) -> float | None:
+        """Of the whole job, once frames are written: they come at an even pace."""
+        if event.stage != "write" or event.done < 2 or not total or self._first_write_s is None:
+            return None
+        each_s = (now_s - self._first_write_s) / (event.done - 1)
+        return round(max(0, total - event.done) * each_s, 2)
+
+
+def run_job(job: Job, engine: Engine, observers: Observers, *, portrait: Encoded, beat: Callable[[], None]) -> JobState:
+    """Make the job's result; the state that it came to. Its `result` or `error` is set, and no file is half written.
+
+    `portrait`: gives an encoded portrait by profile, id, file and stages. `beat`: hears of every sign of life.
+    """
+    progress, begin_s, files = Progress(job), time.monotonic(), _files(job)
+
+    def on_event(event: Event) -> None:
+        beat()
+        progress.on_event(event)
+        for listener in observers.listeners:
+            listener(event)
+
+    state: JobState = "failed"
+    try:
+        animation = _animate(job, engine, portrait, Stages(on_event, most_spans=0, cancel=job.cancel), files)
+        job.result = _result(job, animation, time.monotonic() - begin_s, files)
+        for note in job.result["notes"]:
+            job.events.add("note", text=note)
+        state = "done"
+    except Cancelled:
+        state = "queued" if job.requeue else "cancelled"
+    except Exception as error:
+        problem = problem_of(error, files)
+        if problem.slug in ("internal", "storage"):
+            log.exception("a job failed", extra={"job": job.id, "slug": problem.slug})
+        job.error = problem.to_json()
+    finally:
+        for close in observers.closing:
+            close(state)
+    return state
+
+
+def _animate(job: Job, engine: Engine, encoded: Encoded, stages: Stages, files: dict[Path, str]) -> Any:
+    """Goes on with what an earlier attempt left, or begins anew where that does not fit, as with another bundle."""
+    request = job.request
+    portrait = encoded(request.profile, request.portrait, job.folder / PORTRAIT, stages)
+    if (encoded_from := getattr(portrait, "path", None)) is not None:
+        files[encoded_from] = "the portrait"
+    motion = job.folder / MOTION
+    how: dict[str, Any] = {"stages": stages, "steps": request.steps, "seed": request.seed}
+    if request.crop:
+        how |= {"out": job.folder / WHOLE, "crop_out": job.result_file}
+    else:
+        how["out"] = job.result_file
+    if request.kind == "talk":
+        how |= {"audio": motion, "mood": request.mood}
+    else:
+        how["driving"] = motion
+    if engine.profile.mode != "clip":
+        return engine.animate(portrait, **how)
+    left = any(job.folder.glob("*.resume"))
+    try:
+        return engine.animate(portrait, resume="resume" if left else "restart", **how)
+    except InputError:
+        if not left:
+            raise
+        log.info("what an earlier attempt left does not fit", extra={"job": job.id})
+    return engine.animate(portrait, resume="restart", **how)
+
+
+def _result(job: Job, animation: Any, seconds: float, files: dict[Path, str]) -> dict[str, Any]:
+    with job.result_file.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.tell()
+    return {
+        "bytes": size,
+        "sha256": sha256,
+        "frames": animation.frames,
+        "frames_per_s": round(float(animation.rate), 3),
+        "seconds": round(seconds, 3),
+        "notes": [bounded(without_paths(note, files)) for note in animation.notes],
+    }
+
+
+def _files(job: Job) -> dict[Path, str]:
+    """What a client calls the files of a job."""
+    what = "the sound" if job.request.kind == "talk" else "the driving video"
+    return {job.folder / PORTRAIT: "the portrait", job.folder / MOTION: what, job.folder: "the job"}

@@ -1,0 +1,86 @@
+"""What stands for a Runtime: it writes a small file a frame at a time, tells its stages, and may be held or made fail.
+
+The parts of the real one that the service relies on are kept: a result appears whole, `Cancelled` leaves none, and a
+picture without a face is FaceNotFound.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+from engines.errors import FaceNotFound
+from engines.part_file import whole_file
+from hp_trt.media.images import load_picture
+from runtime.stages import Stages
+
+FRAMES = 5
+
+
+@dataclass
+class Hand:
+    """What a test does to all engines of a service."""
+
+    go: threading.Event = field(default_factory=threading.Event)  # clips wait for it before their last frame
+    fails: Exception | None = None
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # one more for each clip
+    encoded: list[Path] = field(default_factory=list)
+    asked: list[dict] = field(default_factory=list)
+    frame_s: float = 0.0
+    opened: int = 0
+    closed: int = 0
+
+    def __post_init__(self):
+        self.go.set()
+
+    def open(self, profile: str) -> FakeEngine:
+        self.opened += 1
+        return FakeEngine(self, profile)
+
+
+class FakeEngine:
+    """One lane's."""
+
+    notes = ("a fake, whose bundle is in /some/where/secret",)
+
+    def __init__(self, hand: Hand, profile: str) -> None:
+        self.hand = hand
+        self.profile = SimpleNamespace(name=profile, mode="live" if profile == "live" else "clip")
+
+    def portrait(self, image, *, stages=None):
+        self.hand.encoded.append(Path(image))
+        picture = load_picture(image).pixels
+        if not picture.any():
+            raise FaceNotFound(f"no face was found in {image}; use a picture with one")
+        return SimpleNamespace(path=Path(image), size=picture.shape)
+
+    def animate(self, portrait, *, out, driving=None, audio=None, crop_out=None, stages: Stages, **sampling):
+        self.hand.asked.append({"driving": driving, "audio": audio, "crop_out": crop_out, **sampling})
+        assert Path(driving or audio).stat().st_size > 0, "the input is there while the job runs"
+        self.hand.begun.release()
+        stages.begin("write", FRAMES)
+        with whole_file(out) as hidden, hidden.open("wb") as file:
+            for number in range(FRAMES):
+                with stages.unit("write"):
+                    file.write(bytes([number]) * 1000)
+                    self._wait(stages)
+            if self.hand.fails is not None:
+                raise self.hand.fails
+        if crop_out is not None:
+            with whole_file(crop_out) as hidden:
+                hidden.write_bytes(b"crop")
+        stages.end("write")
+        return SimpleNamespace(frames=FRAMES, rate=Fraction(25), notes=(f"{portrait.path} is small",))
+
+    def _wait(self, stages: Stages) -> None:
+        while not self.hand.go.wait(0.01):
+            with stages.unit("waiting"):
+                pass
+        if self.hand.frame_s:
+            threading.Event().wait(self.hand.frame_s)
+
+    def close(self):
+        self.hand.closed += 1

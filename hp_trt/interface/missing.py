@@ -28,6 +28,10 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "psutil": "bench",
     "skimage": "evaluate",
     "espeakng_loader": "espeak",
+    "fastapi": "service",
+    "uvicorn": "service",
+    "websockets": "service",
+    "aiortc": "rtc",
 }
 
 

@@ -44,7 +44,7 @@ def live_router(
         except ValueError as error:
             raise BadRequest(f"the body is no JSON that can be read ({error}); send an object, or nothing") from error
         session, issued = sessions.reserve(caller, Wishes.read(wished))
-        said = _ticket(sessions, session, issued) | {"ice_servers": list(sessions.ice_servers)}
+        said = _ticket(sessions, session, issued) | {"driver": sessions.engine.driver}
         return JSONResponse(said, status_code=201, headers={"Location": f"/v1/live/{session}"})
 
     @router.post("/{session}/ticket", status_code=201, responses=ticket | answers(400, 403, 404))
@@ -79,7 +79,7 @@ _TICKET = {
         "ticket": {"type": "string"},
         "expires_s": {"type": "number"},
         "socket": {"type": "string"},
-        "ice_servers": {"type": "array", "items": {"type": "object"}},
+        "driver": {"enum": ["video", "audio"]},
     },
 }
 

@@ -9,9 +9,12 @@ pace, as late as its latest frames were. For the event loop's thread alone; what
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +27,7 @@ from hp_trt.apps.service.live.limits import LiveLimits
 from hp_trt.apps.service.live.outbox import Outbox
 from hp_trt.apps.service.live.pace import Pace
 from hp_trt.apps.service.live.pictures import jpeg_of
-from hp_trt.apps.service.live.protocol import Changed, Error, Note, Rate, Ready, ServerMessage, Stats
+from hp_trt.apps.service.live.protocol import Changed, Error, Note, Rate, Ready, ServerMessage, Stats, slug_of
 from hp_trt.apps.service.live.pulling import Pulling
 from hp_trt.apps.service.live.showing import Showing
 from hp_trt.apps.service.live.shown import Shown
@@ -33,8 +36,10 @@ from hp_trt.apps.service.live.watch import End, Watch
 from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
 from hp_trt.media.portrait import Picture, Portrait
 
+log = logging.getLogger("hp_trt.service")
 _TICK_S = 0.05
 _STATS_S = 1.0
+_LATE_S = 1.0  # after it was full
 _MOST_NOTES = 20
 
 Find = Callable[[], Portrait | Picture]  # in a thread; raises HpTrtError
@@ -75,7 +80,8 @@ class LiveChannel:
         self._times = DriverTimes(speaks=engine.driver == "audio", sound_s=limits.sound_s)
         self._showing = Showing(self._shown)
         self._dropped = {"uncredited": 0, "damaged": 0, "rate": 0}
-        self._taken = self._slow = 0
+        self._taken = self._slow = self._dropped_in = 0
+        self._full_s, self._late = -math.inf, False
         self._noted: set[str] = set()
         self._find: Find | None = None
         self._tasks = [asyncio.create_task(self._tend())]
@@ -238,12 +244,15 @@ class LiveChannel:
         most = stats.room_in + stats.queued_in
         loop = asyncio.get_running_loop()
 
-        def damaged(error: HpTrtError) -> None:
+        def told(listener: Callable[[Any], None], error: BaseException) -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._damaged, error)
+                loop.call_soon_threadsafe(listener, error)
 
+        feeding = Feeding(
+            session, most=most, damaged=partial(told, self._damaged), failed=partial(told, self._engine_ended)
+        )
         self._session, self._size = session, size
-        self._feeding = Feeding(session, most=most, damaged=damaged)
+        self._feeding = feeding
         self._pulling = Pulling(session, make=self._make, came=self._came, ended=self._engine_ended, most=2 * most)
         self.tell(Ready(size=size, resumed=False))
 
@@ -299,9 +308,13 @@ class LiveChannel:
             self.tell(Error(slug="damaged-frame", detail=str(error), ends=False))
 
     def _engine_ended(self, error: BaseException | None) -> None:
-        if self.end is None:
-            known = isinstance(error, HpTrtError)
-            self.finish(End(reason="engine", detail=str(error), code=1011) if known else _FAILED)
+        if self.end is not None:
+            return
+        if isinstance(error, HpTrtError):
+            self.finish(End(reason="engine", detail=str(error), code=1011))
+        else:
+            log.error("a live session failed", exc_info=error)
+            self.finish(_FAILED)
 
     async def _tend(self) -> None:
         """Credit, pace, notes, and whether it should end."""
@@ -321,19 +334,21 @@ class LiveChannel:
                 continue
             if self._control is not None and self.engine.driver == "video":
                 self._control.credit(stats.room_in - self._feeding.waiting)
-            if self.engine.driver == "video" and self.pace.look(
-                now_s, late=stats.late, animated_per_s=stats.frames_per_s
-            ):
-                self.tell(Rate(frames_per_s=self.pace.rate, why=self._why(stats)))
+            if self.engine.driver == "video":
+                self._look_at_pace(now_s, stats)
             if now_s - told_s >= _STATS_S:
                 told_s = now_s
                 self.tell(self._stats(stats))
                 self._note((self._watch.note, *stats.notes))
 
-    def _why(self, stats: LiveStats) -> str:
-        if stats.late:
-            return f"frames come faster than the {stats.frames_per_s:.1f} a second that are animated here"
-        return "there is time for more"
+    def _look_at_pace(self, now_s: float, stats: LiveStats) -> None:
+        """Late is whoever has no room, or had none a moment ago: each window that is taken makes some for a while."""
+        if stats.late or stats.dropped_in > self._dropped_in:
+            self._dropped_in, self._full_s = stats.dropped_in, now_s
+        self._late = now_s - self._full_s < _LATE_S
+        if self.pace.look(now_s, late=self._late, animated_per_s=stats.frames_per_s):
+            few = f"frames come faster than the {stats.frames_per_s:.1f} a second that are animated here"
+            self.tell(Rate(frames_per_s=self.pace.rate, why=few if self._late else "there is time for more"))
 
     def _stats(self, stats: LiveStats) -> Stats:
         assert self._feeding is not None
@@ -350,8 +365,8 @@ class LiveChannel:
             animated=stats.emitted,
             dropped=dropped,
             faceless=stats.faceless + stats.held,
-            late=stats.late,
-            why="engine" if stats.late else "reader" if slow else "rate" if asked else "",
+            late=stats.late or self._late,
+            why="engine" if stats.late or self._late else "reader" if slow else "rate" if asked else "",
         )
 
     def _note(self, texts: tuple[str, ...]) -> None:
@@ -386,12 +401,6 @@ class LiveChannel:
 
 
 _FAILED = End(reason="engine", detail="the engine failed; the service's log says how", code=1011)
-
-
-def slug_of(error: HpTrtError) -> str:
-    """A name for a kind of error, for programs: FaceNotFound is face-not-found."""
-    name = type(error).__name__
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
 def _rounded(value: float | None) -> float | None:

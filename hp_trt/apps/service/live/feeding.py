@@ -20,10 +20,18 @@ Decode = Callable[[], Any]  # what `LiveSession.push` takes; raises InputError
 
 
 class Feeding:
-    """Pushes into `session` until it is closed. `damaged` hears of each frame that could not be used."""
+    """Pushes into `session` until it is closed. `damaged` hears of each frame that could not be used, `failed` of what
+    ends the session, which whoever pulls may hear of too."""
 
-    def __init__(self, session: LiveSession, *, most: int, damaged: Callable[[HpTrtError], None]) -> None:
-        self._session, self._damaged = session, damaged
+    def __init__(
+        self,
+        session: LiveSession,
+        *,
+        most: int,
+        damaged: Callable[[HpTrtError], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._session, self._damaged, self._failed = session, damaged, failed
         self._queue: BoundedQueue[tuple[Decode, Fraction]] = BoundedQueue(most, "drop-oldest")
         self.damaged_in_a_row = 0
         self._put = self._done = 0
@@ -59,9 +67,12 @@ class Feeding:
                 return
             try:
                 self._session.push(decode(), time_s)
-            except HpTrtError as error:  # a failed session tells it whoever pulls
+            except HpTrtError as error:
                 self.damaged_in_a_row += 1
                 self._damaged(error)
+            except Exception as error:
+                self._failed(error)
+                return
             else:
                 self.damaged_in_a_row = 0
             finally:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, Literal
 
-from engines.errors import InputError
+from engines.errors import HpTrtError, InputError
 from engines.fields import Field, parse_json
 
 VERSION = 1
@@ -277,6 +277,12 @@ ServerMessage = Welcome | Ready | Credit | Answer | Changed | Rate | Stats | Not
 def message_text(message: ServerMessage) -> str:
     """As it is sent."""
     return json.dumps({"type": type(message).__name__.lower()} | asdict(message), separators=(",", ":"))
+
+
+def slug_of(error: HpTrtError) -> str:
+    """A name for a kind of error, for programs: FaceNotFound is face-not-found."""
+    name = type(error).__name__
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
 def _numbers(of: Any) -> str:

@@ -16,7 +16,7 @@ from fastapi import WebSocket
 
 from engines.errors import HpTrtError
 from hp_trt.apps.service.live import webrtc
-from hp_trt.apps.service.live.channel import LiveChannel, slug_of
+from hp_trt.apps.service.live.channel import LiveChannel
 from hp_trt.apps.service.live.credit import Credits
 from hp_trt.apps.service.live.outbox import Outbox
 from hp_trt.apps.service.live.pictures import driving_picture, portrait_picture
@@ -43,6 +43,7 @@ from hp_trt.apps.service.live.protocol import (
     message_text,
     read_message,
     read_packet,
+    slug_of,
 )
 from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.service.live.shown import Shown

@@ -97,10 +97,10 @@ class Talk:
         self.socket.send_bytes(packet(PICTURE, JPEG, data, sequence=self.sent, time_us=time_us))
         self.sent += 1
 
-    def send_with_credit(self, time_us: int, level: int = 100) -> None:
+    def send_with_credit(self, time_us: int, level: int = 100, payload: bytes | None = None) -> None:
         while self.credit <= self.sent:
             self.next()
-        self.send(time_us, level)
+        self.send(time_us, level, payload)
 
     def next(self) -> dict[str, Any] | Came:
         """The next message or packet, which are kept too. Raises Closed."""

@@ -200,18 +200,20 @@ class LiveChannel:
     # What happens in it.
 
     async def _change_portraits(self) -> None:
-        while self._find is not None and self.end is None:
-            find = self._find
-            try:
-                await self._show(find)
-            except HpTrtError as error:
-                self.tell(Error(slug=slug_of(error), detail=str(error), ends=False))
-            except BaseException:
-                self._find = None
-                self.finish(_FAILED)
-                raise
-            if self._find is find:
-                self._find = None
+        try:
+            while self._find is not None and self.end is None:
+                find = self._find
+                try:
+                    await self._show(find)
+                except HpTrtError as error:
+                    self.tell(Error(slug=slug_of(error), detail=str(error), ends=False))
+                if self._find is find:
+                    self._find = None
+        except BaseException:
+            self.finish(_FAILED)
+            raise
+        finally:
+            self._find = None
 
     async def _show(self, find: Find) -> None:
         session, engine, wishes = self._session, self.engine, self._wishes
@@ -395,7 +397,7 @@ class LiveChannel:
                     thread.close()
 
         await beside(close, thread="hp-trt live close")
-        while self._find is not None:  # it is being opened: that cannot be called off
+        while self._find is not None:  # a portrait is being looked at: that cannot be called off
             await asyncio.sleep(_TICK_S)
         self.closed.set()
 

@@ -169,6 +169,8 @@ def check_offer(sdp: str) -> None:
     """Raises InputError for an offer that would make us do much."""
     if len(sdp) > MOST_TEXT:
         raise InputError(f"the offer has {len(sdp)} characters, at most {MOST_TEXT} are read; {_ADVICE}")
+    if "a=fingerprint:" not in sdp:  # whoever answers would be anybody
+        raise InputError(f"the offer cannot be understood: it has no fingerprint of who sends it; {_ADVICE}")
     for start, most, what in (("m=", _MOST_TRACKS, "tracks"), ("a=candidate:", _MOST_CANDIDATES, "candidates")):
         found = sum(line.startswith(start) for line in sdp.splitlines())
         if found > most:

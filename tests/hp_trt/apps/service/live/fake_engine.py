@@ -100,6 +100,9 @@ class FakeEngine:
         raise AssertionError("no test asks for another profile")
 
 
-def live_threads() -> list[str]:
-    """Threads of live sessions that run now."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("hp-trt live")]
+def nothing_runs() -> bool:
+    """Whether no thread of a live session runs any more; those that are about to end are waited for."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("hp-trt live")]
+    for thread in threads:
+        thread.join(5)
+    return not any(thread.is_alive() for thread in threads)

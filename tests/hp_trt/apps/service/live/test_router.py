@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.hp_trt.apps.service.live.fake_engine import FakeEngine, live_threads
+from tests.hp_trt.apps.service.live.fake_engine import FakeEngine, nothing_runs
 from tests.hp_trt.apps.service.live.schema import is_valid
 
 
@@ -129,7 +129,7 @@ def test_a_server_that_ends_says_so_and_begins_nothing(serve):
         said, code = talk.end()
         drained.result(10)
     assert (said["reason"], code) == ("draining", 1012) and is_valid("server", said)
-    assert len(client.sessions) == 0 and not live_threads()
+    assert len(client.sessions) == 0 and nothing_runs()
 
 
 def test_the_sessions_that_a_session_has_are_ended_while_they_open():
@@ -153,4 +153,4 @@ def test_the_sessions_that_a_session_has_are_ended_while_they_open():
         await closing
         return len(sessions)
 
-    assert asyncio.run(run()) == 0 and not live_threads()
+    assert asyncio.run(run()) == 0 and nothing_runs()

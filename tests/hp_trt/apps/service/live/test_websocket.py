@@ -9,7 +9,7 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from hp_trt.apps.service.live import pace
-from tests.hp_trt.apps.service.live.fake_engine import NO_FACE, FakeEngine, live_threads
+from tests.hp_trt.apps.service.live.fake_engine import NO_FACE, FakeEngine, nothing_runs
 from tests.hp_trt.apps.service.live.schema import is_valid
 from tests.hp_trt.apps.service.live.talking import JPEG, PCM, PICTURE, PORTRAIT, SOUND, Talk, jpeg, packet
 
@@ -17,9 +17,9 @@ from tests.hp_trt.apps.service.live.talking import JPEG, PCM, PICTURE, PORTRAIT,
 def nothing_is_left(client) -> bool:
     """Within some seconds: sessions end beside whoever asked for it."""
     end_s = time.monotonic() + 10
-    while (len(client.sessions) or live_threads()) and time.monotonic() < end_s:
+    while len(client.sessions) and time.monotonic() < end_s:
         threading.Event().wait(0.01)
-    return not len(client.sessions) and not live_threads()
+    return not len(client.sessions) and nothing_runs()
 
 
 def send_window(talk: Talk, count: int = 11, begin: int = 0, level: int = 100) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,11 +22,11 @@ from engines.errors import HpTrtError, InputError
 from hp_trt.apps.service.live.beside import beside
 from hp_trt.apps.service.live.engine import Engine, Wishes
 from hp_trt.apps.service.live.feeding import Decode, Feeding
+from hp_trt.apps.service.live.health import Health
 from hp_trt.apps.service.live.limits import LiveLimits
 from hp_trt.apps.service.live.outbox import Outbox
-from hp_trt.apps.service.live.pace import Pace
 from hp_trt.apps.service.live.pictures import jpeg_of
-from hp_trt.apps.service.live.protocol import Changed, Error, Note, Rate, Ready, ServerMessage, Stats, slug_of
+from hp_trt.apps.service.live.protocol import Changed, Error, Note, Ready, ServerMessage, Stats, slug_of
 from hp_trt.apps.service.live.pulling import Pulling
 from hp_trt.apps.service.live.showing import Showing
 from hp_trt.apps.service.live.shown import Shown
@@ -39,7 +38,6 @@ from hp_trt.media.portrait import Picture, Portrait
 log = logging.getLogger("hp_trt.service")
 _TICK_S = 0.05
 _STATS_S = 1.0
-_LATE_S = 1.0  # after it was full
 _MOST_NOTES = 20
 
 Find = Callable[[], Portrait | Picture]  # in a thread; raises HpTrtError
@@ -76,12 +74,11 @@ class LiveChannel:
         self._greeted: Control | None = None  # that it was told what there is to know
         self._peers: set[Callable[[End], None]] = set()  # what else keeps it alive
         self._watch = Watch(limits, begun_s=time.monotonic(), faces=engine.driver == "video")
-        self.pace = Pace(most=limits.frames_per_s, least=limits.slowest_per_s)
+        self.health = Health(limits)
         self._times = DriverTimes(speaks=engine.driver == "audio", sound_s=limits.sound_s)
         self._showing = Showing(self._shown)
         self._dropped = {"uncredited": 0, "damaged": 0, "rate": 0}
-        self._taken = self._slow = self._dropped_in = 0
-        self._full_s, self._late = -math.inf, False
+        self._taken = 0
         self._noted: set[str] = set()
         self._find: Find | None = None
         self._tasks = [asyncio.create_task(self._tend())]
@@ -147,7 +144,7 @@ class LiveChannel:
             self.uncredited()
             return
         self._watch.frame(time.monotonic())
-        if not self.pace.admits(time_us / 1e6):
+        if not self.health.pace.admits(time_us / 1e6):
             self._dropped["rate"] += 1
             return
         self._taken += 1
@@ -336,40 +333,19 @@ class LiveChannel:
                 continue
             if self._control is not None and self.engine.driver == "video":
                 self._control.credit(stats.room_in - self._feeding.waiting)
-            if self.engine.driver == "video":
-                self._look_at_pace(now_s, stats)
+            if rate := self.health.look(now_s, stats, paced=self.engine.driver == "video"):
+                self.tell(rate)
             if now_s - told_s >= _STATS_S:
                 told_s = now_s
                 self.tell(self._stats(stats))
                 self._note((self._watch.note, *stats.notes))
 
-    def _look_at_pace(self, now_s: float, stats: LiveStats) -> None:
-        """Late is whoever has no room, or had none a moment ago: each window that is taken makes some for a while."""
-        if stats.late or stats.dropped_in > self._dropped_in:
-            self._dropped_in, self._full_s = stats.dropped_in, now_s
-        self._late = now_s - self._full_s < _LATE_S
-        if self.pace.look(now_s, late=self._late, animated_per_s=stats.frames_per_s):
-            few = f"frames come faster than the {stats.frames_per_s:.1f} a second that are animated here"
-            self.tell(Rate(frames_per_s=self.pace.rate, why=few if self._late else "there is time for more"))
-
     def _stats(self, stats: LiveStats) -> Stats:
         assert self._feeding is not None
-        dropped = self._dropped | {"feed": self._feeding.dropped, "in": stats.dropped_in, "out": stats.dropped_out}
-        dropped |= {"sound": self._times.sound_dropped, "reader": self._showing.dropped}
-        slow, self._slow = self._showing.dropped > self._slow, self._showing.dropped
-        asked = self.pace.rate < self.limits.frames_per_s
-        return Stats(
-            frames_per_s=round(stats.frames_per_s, 2),
-            engine_p50_s=_rounded(stats.latency_p50_s),
-            engine_p99_s=_rounded(stats.latency_p99_s),
-            held_p50_s=_rounded(self._showing.held_p50_s),
-            taken=self._taken,
-            animated=stats.emitted,
-            dropped=dropped,
-            faceless=stats.faceless + stats.held,
-            late=stats.late or self._late,
-            why="engine" if stats.late or self._late else "reader" if slow else "rate" if asked else "",
-        )
+        dropped = self._dropped | {"feed": self._feeding.dropped, "sound": self._times.sound_dropped}
+        dropped["reader"] = self._showing.dropped
+        held_p50_s = self._showing.held_p50_s
+        return self.health.stats(stats, taken=self._taken, held_p50_s=held_p50_s, dropped=dropped)
 
     def _note(self, texts: tuple[str, ...]) -> None:
         for text in texts:
@@ -403,7 +379,3 @@ class LiveChannel:
 
 
 _FAILED = End(reason="engine", detail="the engine failed; the service's log says how", code=1011)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

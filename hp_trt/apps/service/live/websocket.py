@@ -202,7 +202,7 @@ class Connection:
             portrait=channel.chosen,
             frame_bytes=limits.frame_bytes,
             portrait_bytes=limits.portrait_bytes,
-            frames_per_s=channel.pace.rate,
+            frames_per_s=channel.health.pace.rate,
             sound_hz=self._sound_hz,
             webrtc=webrtc.available(),
             ice_servers=self._sessions.ice_servers,

@@ -107,7 +107,7 @@ def test_a_camera_comes_back_animated_and_its_microphone_with_it():
             loud = 0
             while loud < 8000:
                 loud = int(np.abs((await tracks["audio"].recv()).to_ndarray()).max())
-            assert channel.pace.rate == 30
+            assert channel.health.pace.rate == 30
         await peer.close()
         await sessions.close()
 

@@ -138,8 +138,9 @@ class LiveChannel:
         stats = self._session.stats if self._session else None
         return max(8, stats.room_in + stats.queued_in) if stats else 8
 
-    def take_picture(self, decode: Decode, time_us: int) -> None:
-        """A driving frame, which `decode` gives in a thread; `time_us`: its driver's."""
+    def take_picture(self, decode: Decode, time_us: int, came_s: float | None = None) -> None:
+        """A driving frame, which `decode` gives in a thread; `time_us`: its driver's. `came_s`: when it came, on the
+        monotonic clock [now]."""
         if self._feeding is None or self.end is not None or self.engine.driver != "video":
             self.uncredited()
             return
@@ -148,7 +149,7 @@ class LiveChannel:
             self._dropped["rate"] += 1
             return
         self._taken += 1
-        self._feeding.put(decode, self._times.picture(time_us))
+        self._feeding.put(decode, self._times.picture(time_us, came_s))
 
     def take_sound(self, samples: np.ndarray, hz: int, time_us: int) -> None:
         """Samples (n,) int16 of a microphone: they move the portrait, or go back beside it."""
@@ -344,8 +345,7 @@ class LiveChannel:
         assert self._feeding is not None
         dropped = self._dropped | {"feed": self._feeding.dropped, "sound": self._times.sound_dropped}
         dropped["reader"] = self._showing.dropped
-        held_p50_s = self._showing.held_p50_s
-        return self.health.stats(stats, taken=self._taken, held_p50_s=held_p50_s, dropped=dropped)
+        return self.health.stats(stats, taken=self._taken, showing=self._showing, dropped=dropped)
 
     def _note(self, texts: tuple[str, ...]) -> None:
         for text in texts:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from hp_trt.apps.service.live.limits import LiveLimits
 from hp_trt.apps.service.live.pace import Pace
 from hp_trt.apps.service.live.protocol import Rate, Stats
+from hp_trt.apps.service.live.showing import Showing
 from hp_trt.live.session import LiveStats
 
 _MOMENT_S = 1.0
@@ -36,7 +37,7 @@ class Health:
         few = f"frames come faster than the {stats.frames_per_s:.1f} a second that are animated here"
         return Rate(frames_per_s=self.pace.rate, why=few if self._late else "there is time for more")
 
-    def stats(self, stats: LiveStats, *, taken: int, held_p50_s: float | None, dropped: Mapping[str, int]) -> Stats:
+    def stats(self, stats: LiveStats, *, taken: int, showing: Showing, dropped: Mapping[str, int]) -> Stats:
         """For the client, once a second. `dropped`: where, with what the session does not know of itself."""
         slow = dropped["reader"] > self._dropped_by_readers
         self._dropped_by_readers = dropped["reader"]
@@ -44,7 +45,8 @@ class Health:
             frames_per_s=round(stats.frames_per_s, 2),
             engine_p50_s=_rounded(stats.latency_p50_s),
             engine_p99_s=_rounded(stats.latency_p99_s),
-            held_p50_s=_rounded(held_p50_s),
+            held_p50_s=_rounded(showing.held_p50_s),
+            server_p50_s=_rounded(showing.server_p50_s),
             taken=taken,
             animated=stats.emitted,
             dropped={**dropped, "in": stats.dropped_in, "out": stats.dropped_out},

@@ -232,6 +232,7 @@ class Stats:
     engine_p50_s: float | None  # from a frame's arrival until it is animated
     engine_p99_s: float | None
     held_p50_s: float | None  # then, until it was its turn to be shown
+    server_p50_s: float | None  # all of it, with what it waited before: from when the server had it until it was sent
     taken: int
     animated: int
     dropped: Mapping[str, int]  # where: see docs/live-protocol.md

@@ -32,11 +32,17 @@ class Showing:
         self._waiting: deque[tuple[float, Shown]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._held_s: deque[float] = deque(maxlen=_REMEMBERED)
+        self._server_s: deque[float] = deque(maxlen=_REMEMBERED)
 
     @property
     def held_p50_s(self) -> float | None:
         """How long pictures waited for their turn, lately."""
         return median(self._held_s) if self._held_s else None
+
+    @property
+    def server_p50_s(self) -> float | None:
+        """From when a driving frame came until its picture's turn, lately."""
+        return median(self._server_s) if self._server_s else None
 
     @property
     def jpeg_wanted(self) -> bool:
@@ -67,4 +73,5 @@ class Showing:
                 return
             self._waiting.popleft()
             self.dropped += sum(viewer.show(shown) for viewer in self.viewers)
+            self._server_s.append(shown.latency_us() / 1e6)
             self._shown(shown)

@@ -44,12 +44,12 @@ class DriverTimes:
         """Pieces that came faster than anyone speaks, or whose pictures never came."""
         return self._too_fast + self._beside.dropped
 
-    def picture(self, time_us: int) -> Fraction:
-        """When a picture is, for the session."""
+    def picture(self, time_us: int, came_s: float | None = None) -> Fraction:
+        """When a picture is, for the session. `came_s`: when it came, on the monotonic clock [now]."""
         time_s = Fraction(time_us, _US)
         pts_s = self._clock.at(time_s)
         self._moved_s = pts_s - time_s
-        self._arrived[pts_s] = time_us, time.monotonic()
+        self._arrived[pts_s] = time_us, time.monotonic() if came_s is None else came_s
         while len(self._arrived) > _REMEMBERED:
             self._arrived.popitem(last=False)
         return pts_s

@@ -147,13 +147,18 @@ class Peer:
         self._pumps.append(asyncio.create_task(_until_it_ends(partial(pump, track))))
 
     async def _pictures(self, track: MediaStreamTrack) -> None:
-        """Every picture that was decoded, at once; the channel decides."""
+        """Every picture that was decoded, at once; the channel decides.
+
+        aiortc knows that a picture is whole when the next one begins, so each has been here since the one before left.
+        """
         begun_s: float | None = None
+        before_s = time.monotonic()
         while True:
             frame: Any = await track.recv()
+            came_s, before_s = before_s, time.monotonic()
             pts_s = float(frame.pts * frame.time_base)
-            begun_s = time.monotonic() - pts_s if begun_s is None else begun_s
-            self._channel.take_picture(partial(_rgb, frame), max(0, round((begun_s + pts_s) * 1e6)))
+            begun_s = came_s - pts_s if begun_s is None else begun_s
+            self._channel.take_picture(partial(_rgb, frame), max(0, round((begun_s + pts_s) * 1e6)), came_s)
 
     async def _sound(self, track: MediaStreamTrack) -> None:
         begun_s: float | None = None

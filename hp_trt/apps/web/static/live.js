@@ -44,6 +44,7 @@ class Session {
     this.cameraDrops = 0;
     this.stats = null;
     this.encoding = false;
+    this.encodeMs = 0;
   }
 
   async start(picture) {
@@ -270,32 +271,37 @@ class Session {
     });
     $("out").hidden = true;
     remote.hidden = false;
-    const count = () => {
+    const count = (now, shown) => {
       if (this.over) return;
       remote.requestVideoFrameCallback(count);
       this.shownAt.push(performance.now());
+      this.toldWhen ||= Boolean(shown.receiveTime);
+      if (shown.receiveTime) keep(this.browser, shown.expectedDisplayTime - shown.receiveTime + this.encodeMs);
     };
     remote.requestVideoFrameCallback(count);
     this.say({ type: "offer", sdp: peer.localDescription.sdp });
     this.setRate(this.rate);
   }
 
-  // What a receiver's statistics say of the last half second: jitter buffer and decoder, and the network's round trip.
+  // What the statistics of the last half second say: the network's round trip, how long the camera's frames take to be
+  // encoded, and, where frames do not say when they were received, how long those that came wait and are decoded.
   async measurePeer() {
     const before = this.received ?? {}, found = {};
     for (const one of (await this.peer.getStats()).values()) {
       if (one.type === "inbound-rtp" && one.kind === "video") {
-        Object.assign(found, { wait: one.jitterBufferDelay, out: one.jitterBufferEmittedCount,
-          decode: one.totalProcessingDelay ?? one.totalDecodeTime, frames: one.framesDecoded });
+        Object.assign(found, { wait: one.totalProcessingDelay, frames: one.framesDecoded });
+      } else if (one.type === "outbound-rtp" && one.kind === "video") {
+        Object.assign(found, { encode: one.totalEncodeTime + (one.totalPacketSendDelay ?? 0), sent: one.framesEncoded });
       } else if (one.type === "candidate-pair" && one.nominated && one.currentRoundTripTime !== undefined) {
         found.trip = one.currentRoundTripTime;
       }
     }
     this.received = found;
     if (found.trip !== undefined) keep(this.network, found.trip * 1000);
-    // The whole way from the first packet to the decoded frame, where the browser counts it; else its two parts.
-    const frames = found.frames - before.frames;
-    if (frames > 0) keep(this.browser, (found.decode - before.decode) / frames * 1000);
+    if (found.sent > before.sent) this.encodeMs = (found.encode - before.encode) / (found.sent - before.sent) * 1000;
+    if (!this.toldWhen && found.frames > before.frames) {
+      keep(this.browser, (found.wait - before.wait) / (found.frames - before.frames) * 1000 + this.encodeMs);
+    }
   }
 
   async show() {
@@ -309,7 +315,7 @@ class Session {
     const held = stats.held_p50_s === null ? null : stats.held_p50_s * 1000;
     const network = median(this.network), browser = median(this.browser);
     const all = this.media === "socket" ? median(this.all)
-      : engine === null ? null : engine + held + (network ?? 0) + (browser ?? 0);
+      : stats.server_p50_s === null ? null : stats.server_p50_s * 1000 + (network ?? 0) + (browser ?? 0);
     $("engine").textContent = ms(engine);
     $("held").textContent = ms(held);
     $("network").textContent = ms(network);

@@ -34,6 +34,7 @@ _GATHER_S = 10.0
 _CONNECT_S = 20.0
 _LONGEST_PX = 640  # a driving frame's longer side: a camera's resolution changes with its network, the crop must not
 _MOST_TRACKS, _MOST_CANDIDATES = 4, 40
+_SENT_HZ = 48_000
 _PIECE_S = 0.02  # of sound in a packet
 _SOUND_S = 0.25  # that waits to be sent; more is late
 _PICTURES = 2  # that wait to be encoded
@@ -230,10 +231,10 @@ def _tracks(outbox: Outbox[None]) -> tuple[MediaStreamTrack, MediaStreamTrack]:
             now_s = time.monotonic()
             self._begun_s = now_s if self._begun_s is None else self._begun_s
             await asyncio.sleep(max(0, self._begun_s + self._pieces * _PIECE_S - now_s))
-            samples, hz = heard.piece()
+            samples = heard.piece()
             frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = hz, self._pieces * len(samples)
-            frame.time_base = Fraction(1, hz)
+            frame.sample_rate, frame.pts = _SENT_HZ, self._pieces * len(samples)
+            frame.time_base = Fraction(1, _SENT_HZ)
             self._pieces += 1
             return frame
 
@@ -241,31 +242,34 @@ def _tracks(outbox: Outbox[None]) -> tuple[MediaStreamTrack, MediaStreamTrack]:
 
 
 class SoundOut:
-    """Sound on its way out: pieces of a 50th of a second, silence where there is none, the oldest gone where it waits.
-
-    Of one rate: what comes at another one is left out.
-    """
+    """Sound on its way out: at 48 kHz, whatever comes, in pieces of a 50th of a second; silence where there is none,
+    and the oldest gone where it waits."""
 
     def __init__(self) -> None:
         self._hz = 0
+        self._resampler: Any = None
         self._samples: deque[np.ndarray] = deque()
 
     def put(self, samples: np.ndarray, hz: int) -> None:
-        self._hz = self._hz or hz
-        if hz == self._hz:
-            self._samples.append(samples)
-            while sum(map(len, self._samples)) > _SOUND_S * hz and len(self._samples) > 1:
-                self._samples.popleft()
+        """(n,) int16."""
+        import av
 
-    def piece(self) -> tuple[np.ndarray, int]:
-        """(n,) int16, and the rate."""
-        hz = self._hz or 48_000
-        wanted = round(hz * _PIECE_S)
+        if hz != self._hz:  # an encoder takes one rate for good
+            self._hz, self._resampler = hz, av.AudioResampler(format="s16", layout="mono", rate=_SENT_HZ)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate = hz
+        self._samples.extend(made.to_ndarray()[0] for made in self._resampler.resample(frame))
+        while sum(map(len, self._samples)) > _SOUND_S * _SENT_HZ and len(self._samples) > 1:
+            self._samples.popleft()
+
+    def piece(self) -> np.ndarray:
+        """(960,) int16."""
+        wanted = round(_SENT_HZ * _PIECE_S)
         found = np.concatenate(self._samples) if self._samples else np.zeros(0, np.int16)
         self._samples.clear()
         if len(found) > wanted:
             self._samples.append(found[wanted:])
-        return np.pad(found[:wanted], (0, max(0, wanted - len(found)))), hz
+        return np.pad(found[:wanted], (0, max(0, wanted - len(found))))
 
 
 def _even(picture: np.ndarray) -> np.ndarray:

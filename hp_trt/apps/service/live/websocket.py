@@ -88,25 +88,26 @@ class Connection:
         self._hello: Hello | None = None
         self._peer: webrtc.Peer | None = None
         self._end: End | None = None
+        self._left = asyncio.Event()
         self._sent = {Kind.PICTURE: 0, Kind.SOUND: 0}
         self._budget, self._budget_s = _MESSAGES_AT_ONCE, asyncio.get_running_loop().time()
-        self._reader: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Until either side ends it. Nothing of it is left then."""
         self._channel.attach(self)
         writer = asyncio.create_task(self._write())
-        self._reader = asyncio.create_task(self._read())
+        reader = asyncio.create_task(self._read())
+        left = asyncio.create_task(self._left.wait())  # a client that does nothing at all ends neither of the two
         try:
-            await asyncio.wait({self._reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reader, writer, left}, return_when=asyncio.FIRST_COMPLETED)
             self.outbox.close()
             if not writer.done():
                 await asyncio.wait({writer}, timeout=_CLOSE_S)
         finally:
             self._channel.detach(self)
-            for task in (self._reader, writer):
+            for task in (reader, writer, left):
                 task.cancel()
-            await asyncio.gather(self._reader, writer, return_exceptions=True)
+            await asyncio.gather(reader, writer, left, return_exceptions=True)
             if self._peer is not None:
                 await self._peer.close()
             if self._end is not None:
@@ -123,6 +124,7 @@ class Connection:
 
     def leave(self, end: End) -> None:
         self._end = self._end or end
+        self._left.set()
         self.outbox.tell(Bye(reason=end.reason, detail=end.detail))
         self.outbox.close()
 

@@ -46,6 +46,7 @@ WATCH = """async ([seconds, shown]) => {
 LISTEN = """async (seconds) => {
   const remote = document.getElementById("remote"), audio = new AudioContext(), found = [];
   await audio.resume();
+  while (!remote.srcObject || !remote.videoWidth) await new Promise(requestAnimationFrame);
   const analyser = audio.createAnalyser(), samples = new Float32Array(2048);
   audio.createMediaStreamSource(remote.srcObject).connect(analyser);
   const pen = new OffscreenCanvas(4, 4).getContext("2d", { willReadFrequently: true });
@@ -119,26 +120,39 @@ def delays(watched: list[list[float]]) -> list[float]:
     return [delay for delay in found if delay is not None and delay < 1400]
 
 
+MEDIA = pytest.mark.parametrize(("media", "shown"), [("socket", "out"), ("webrtc", "remote")])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("media", "shown"), [("socket", "out"), ("webrtc", "remote")])
-def test_a_camera_comes_back_as_late_as_the_page_says(opened, camera, tmp_path, media, shown):
+@MEDIA
+def test_a_camera_comes_back_as_another_portrait_and_then_as_a_third(opened, camera, tmp_path, media, shown):
     from playwright.sync_api import expect
 
     seen = open_page(opened, FakeEngine(), camera)
     start(seen, media, write_portrait(tmp_path / "portrait.png", 20))
-    seen.page.wait_for_timeout(1000)
-    watched = seen.page.evaluate(WATCH, [3.6, shown])
-    said = seen.page.evaluate("window.live")
-    true = median(delays(watched))
-    assert abs(said["all"] - true) <= 0.2 * true, (said, delays(watched))
-    bright = np.percentile([row[2] for row in watched], 95)
+    expect(seen.page.locator("#all")).to_have_text(re.compile(r"^\d+ ms$"), timeout=10_000)
+    levels = [row[2] for row in seen.page.evaluate(WATCH, [2, shown])]
+    assert min(levels) < DARK + 35 and max(levels) > BRIGHT + 5
     seen.page.set_input_files("#portrait", str(write_portrait(tmp_path / "other.png", 70)))
     expect(seen.page.locator("#state")).to_have_text("The portrait has changed.", timeout=5000)
-    brighter = np.percentile([row[2] for row in seen.page.evaluate(WATCH, [2.6, shown])], 95)
-    assert 35 <= brighter - bright <= 65, "another portrait adds another level"
+    brighter = [row[2] for row in seen.page.evaluate(WATCH, [2, shown])]
+    assert max(brighter) - max(levels) > 30, "another portrait adds another level"
     seen.page.click("#stop")
     expect(seen.page.locator("#state")).to_have_text("Stopped.")
     holds_to_the_protocol(seen)
+
+
+@pytest.mark.heavy  # a clock that is compared with another one: on cores that are busy neither means much
+@MEDIA
+def test_latency_on_the_page_is_what_light_needs(opened, camera, tmp_path, media, shown):
+    seen = open_page(opened, FakeEngine(), camera)
+    start(seen, media, write_portrait(tmp_path / "portrait.png", 20))
+    seen.page.wait_for_timeout(2000)
+    watched = seen.page.evaluate(WATCH, [9.5, shown])
+    said = seen.page.evaluate("window.live")
+    true = median(delays(watched))
+    print(f"{media}: said {said['all']:.0f} ms, light {true:.0f} ms, {said['shown']:.1f} frames/s of {FPS}")
+    assert abs(said["all"] - true) <= 0.2 * true, (said, delays(watched))
 
 
 def holds_to_the_protocol(seen: Seen) -> None:
@@ -170,7 +184,7 @@ def microphone(tmp_path_factory) -> Path:
     return folder / "microphone.wav"
 
 
-@pytest.mark.slow
+@pytest.mark.heavy  # for the same reason
 def test_a_voice_comes_back_with_a_face_and_in_step(opened, camera, microphone, tmp_path):
     """The fake face is as bright as its voice is loud."""
     from playwright.sync_api import expect
@@ -186,9 +200,14 @@ def test_a_voice_comes_back_with_a_face_and_in_step(opened, camera, microphone, 
     assert len(heard) > 20 and max(heard) > 2000
     start(seen, "webrtc", portrait)
     seen.page.wait_for_timeout(1000)
-    watched = np.array(seen.page.evaluate(LISTEN, 3.4))
-    loud, bright = (watched[:, 1] > 0.2 * watched[:, 1].max()), (watched[:, 2] > watched[:, 2].min() + 8)
-    assert loud.any() and bright.any() and not loud.all() and not bright.all()
+    watched = np.array(seen.page.evaluate(LISTEN, 5))
+    begins_ms = []
+    for levels in (watched[:, 1], watched[:, 2]):
+        above = levels > levels.min() + 0.15 * (levels.max() - levels.min())
+        # Behind a second of silence: words have gaps of their own.
+        quiet_s = [watched[at, 0] - max(watched[:at, 0][above[:at]], default=-1e9) for at in range(len(above))]
+        begins_ms.append(next(watched[at, 0] for at in range(1, len(above)) if above[at] and quiet_s[at] > 1000))
+    assert abs(begins_ms[0] - begins_ms[1]) < 250, "the voice, and the face"
     holds_to_the_protocol(seen)
 
 

@@ -58,7 +58,8 @@ def test_a_servers_message_has_the_keys_that_the_schema_has(kind):
         Rate(frames_per_s=4.5, why="late"),
         Error(slug="face-not-found", detail="none", ends=False),
         Stats(
-            frames_per_s=0.0, engine_p50_s=None, engine_p99_s=None, held_p50_s=None, server_p50_s=None, taken=0, animated=0,
+            frames_per_s=0.0, engine_p50_s=None, engine_p99_s=None, held_p50_s=None, server_p50_s=None, taken=0,
+            animated=0,
             dropped=dict.fromkeys(("uncredited", "damaged", "rate", "feed", "in", "out", "sound", "reader"), 0),
             faceless=0, late=True, why="engine",
         ),

@@ -230,9 +230,20 @@ def test_a_session_without_a_portrait_cannot_be_sent_to_by_whip():
 
 def test_sound_goes_out_without_a_gap_and_what_is_late_is_left_out():
     out = webrtc.SoundOut()
-    assert out.piece()[0].tolist() == [0] * 960, "silence before there is any"
+    assert out.piece().tolist() == [0] * 960, "silence before there is any"
     for number in range(100):
-        out.put(np.full(640, number, np.int16), 16_000)
-    heard = np.concatenate([out.piece()[0] for _ in range(20)])
-    assert (heard[0] >= 93 and heard[3000] == 98) or heard[3000] == 97
-    assert heard[-1] == 0 and len(heard) == 20 * 320
+        out.put(np.full(1920, number, np.int16), 48_000)
+    heard = np.concatenate([out.piece() for _ in range(20)])
+    assert len(heard) == 20 * 960 and heard[-1] == 0
+    assert heard[0] == 94 and heard[: 6 * 1920].tolist() == [number for number in range(94, 100) for _ in range(1920)]
+
+
+@pytest.mark.parametrize("hz", [8_000, 16_000, 44_100, 48_000])
+def test_sound_of_any_rate_goes_out_as_it_is_heard(hz):
+    out = webrtc.SoundOut()
+    out.piece()
+    wave = 10_000 * np.sin(2 * np.pi * 400 * np.arange(hz // 5) / hz)
+    out.put(wave.astype(np.int16), hz)
+    heard = np.concatenate([out.piece() for _ in range(9)])
+    spectrum = np.abs(np.fft.rfft(heard[1000:7000]))
+    assert abs(np.argmax(spectrum) * 48_000 / 6000 - 400) < 10 and np.abs(heard[1000:7000]).max() > 9000

@@ -18,6 +18,7 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
+from hp_trt.apps.service.live.engine import RuntimeEngine
 from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.web.live_page import live_page
 from tests.hp_trt.apps.service.live.conftest import application
@@ -60,6 +61,12 @@ LISTEN = """async (seconds) => {
   }
   await audio.close();
   return found;
+}"""
+
+COLOUR = """(shown) => {
+  const pen = new OffscreenCanvas(8, 8).getContext("2d");
+  pen.drawImage(document.getElementById(shown), 0, 0, 8, 8);
+  return Array.from(pen.getImageData(0, 0, 8, 8).data);
 }"""
 
 
@@ -209,6 +216,34 @@ def test_a_voice_comes_back_with_a_face_and_in_step(opened, camera, microphone, 
         begins_ms.append(next(watched[at, 0] for at in range(1, len(above)) if above[at] and quiet_s[at] > 1000))
     assert abs(begins_ms[0] - begins_ms[1]) < 250, "the voice, and the face"
     holds_to_the_protocol(seen)
+
+
+@pytest.mark.heavy  # ten frames a second are pocket's on two cores that nobody else has
+@MEDIA
+def test_pocket_animates_a_camera_at_ten_frames_a_second(opened, tmp_path, media, shown):
+    import av
+    from playwright.sync_api import expect
+
+    from hp_trt import Runtime, RuntimeConfig
+    from hp_trt.sample import write_sample
+
+    portrait, driving = write_sample(tmp_path, seed=7, frames=50)
+    other, _ = write_sample(tmp_path / "other", seed=30, frames=1)
+    with av.open(str(driving)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    camera = write_camera(tmp_path / "camera.y4m", frames, FPS)
+    runtime = opened.enter_context(Runtime("shipped:pocket", RuntimeConfig(profile="live")))
+    seen = open_page(opened, RuntimeEngine(runtime), camera)
+    start(seen, media, portrait)
+    seen.page.wait_for_timeout(10_000)
+    said, colour = seen.page.evaluate("window.live"), seen.page.evaluate(COLOUR, shown)
+    seen.page.set_input_files("#portrait", str(other))
+    expect(seen.page.locator("#state")).to_have_text("The portrait has changed.", timeout=10_000)
+    seen.page.wait_for_timeout(4000)
+    changed = np.abs(np.subtract(seen.page.evaluate(COLOUR, shown), colour)).max()
+    print(f"{media}: {said}, changed by {changed}, {seen.says('stats')[-1]}")
+    holds_to_the_protocol(seen)
+    assert said["shown"] >= 10 and changed > 10
 
 
 def test_the_page_needs_nothing_of_anybody_else():

@@ -150,7 +150,9 @@ def _by_profile(pixels: np.ndarray, profile: bytes | None, path: Path) -> Loaded
     return LoadedPicture(pixels, notes)
 
 
-def _profile_of(profile: bytes | None, mode: str, path: Path | str) -> tuple[tuple[str, Convert] | None, tuple[str, ...]]:
+def _profile_of(
+    profile: bytes | None, mode: str, path: Path | str
+) -> tuple[tuple[str, Convert] | None, tuple[str, ...]]:
     """What the profile does to a picture of `mode`, if anything, and what a user should know."""
     if not profile:
         return None, ()

@@ -40,6 +40,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "prometheus_client": "service",
     "opentelemetry": "otel",
     "nvtx": "otel",
+    "aiortc": "rtc",
 }
 
 

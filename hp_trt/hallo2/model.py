@@ -15,7 +15,7 @@ from hp_trt.faces.arcface import open_raw_arcface
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.clip import SpokenClip
 from hp_trt.hallo2.portrait_encoder import TalkPortraitEncoder, encoded
-from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
+from hp_trt.hallo2.profiles import IN_BF16, PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
 from hp_trt.hallo2.promises import check_bundle, levels_of
 from hp_trt.hallo2.sound import Sound
 from hp_trt.hallo2.stream import TalkStream
@@ -49,7 +49,7 @@ class Hallo2:
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
     beside: ClassVar[frozenset[str]] = frozenset()  # each clip needs the one before
-    in_bf16: ClassVar[frozenset[str]] = frozenset()  # `check_choices` refuses it
+    in_bf16: ClassVar[frozenset[str]] = IN_BF16
     added_by: ClassVar[Mapping[str, str]] = {}
     check_bundle = staticmethod(check_bundle)
 

@@ -18,7 +18,8 @@ def quiet(*_):
 
 
 def small_training(folder, *, lips_steps=1, **settings):
-    steps = {"speech_steps": 1, "lips_steps": lips_steps, "steady_steps": 1, "unet_steps": 1, "decoder_steps": 1}
+    ones = ("speech_steps", "autoencoder_steps", "steady_steps", "unet_steps", "decoder_steps")
+    steps = {**dict.fromkeys(ones, 1), "lips_steps": lips_steps}
     amounts = Amounts(sentences=3, clips=3, frames=10, spoken=2, **steps)  # the second one in a mood
     return Training(SMALL_TALK, amounts, Settings(folder=folder, device=torch.device("cpu"), **settings))
 

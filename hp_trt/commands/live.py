@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hp_trt.live.run import Opened
     from hp_trt.model import Driver
 
+OUT = "A file, window, /dev/videoN (a virtual camera), - (standard output), a URL that FFmpeg writes, or null:."
 Driving = Annotated[
     str | None, typer.Option(help="Frames to follow: camera:0, a file, a URL that FFmpeg reads, or - (standard input).")
 ]
@@ -39,7 +40,7 @@ _INSTEAD: dict[str, str] = {"video": "give --audio SOURCE", "audio": "give --dri
 def live(
     bundle: options.Bundle,
     portrait: options.Portrait,
-    out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
+    out: Annotated[str, typer.Option(help=OUT)],
     driving: Driving = None,
     audio: Audio = None,
     profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",

@@ -1,4 +1,4 @@
-"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, each a module of `hp_trt.commands`."""
+"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, study, each of `hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample
+from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample, study
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -31,6 +31,7 @@ for command in (
     fetch.fetch,
 ):
     app.command()(command)
+app.add_typer(study.study, name="study")
 
 
 def _tell_version(asked: bool) -> None:

@@ -28,6 +28,8 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "psutil": "bench",
     "skimage": "evaluate",
     "espeakng_loader": "espeak",
+    "fastapi": "service",
+    "uvicorn": "service",
 }
 
 

@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -96,7 +97,7 @@ class Raters:
     def __init__(self, study: Path) -> None:
         self.study, self.plan = study, read_plan(study)
         self._turn = threading.Lock()
-        self._lock = _locked(study)
+        self._let_go = weakref.finalize(self, os.close, _locked(study))
         try:
             self._raters = {rater.token_sha256: rater for rater in read_raters(study, self.plan)}
         except BaseException:
@@ -139,9 +140,7 @@ class Raters:
 
     def close(self) -> None:
         """Take no more answers. Twice is fine."""
-        handle, self._lock = self._lock, -1
-        if handle >= 0:
-            os.close(handle)
+        self._let_go()
 
     def _next(self, rater: Rater) -> tuple[int, str | None]:
         left = (trial for trial in rater.trials(self.plan) if trial not in rater.graded)

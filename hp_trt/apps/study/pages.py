@@ -104,9 +104,7 @@ def study_router(study: Path) -> APIRouter:
 
     @router.get("/api/study", response_model=None)
     def about() -> Response:
-        return JSONResponse(
-            {"id": raters.plan.id, "trials": len(items), "speech": any(i.speech for i in items.values())}
-        )
+        return JSONResponse({"id": raters.plan.id, "trials": len(items)})
 
     @router.post("/api/raters", response_model=None)
     async def join(request: Request) -> Response:

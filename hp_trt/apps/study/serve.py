@@ -66,21 +66,19 @@ def study_app(server: StudyServer) -> FastAPI:
 
 def serve(server: StudyServer, report: Reporter) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises InputError where the study or the address cannot be had."""
-    app = study_app(server)
-    listening = _listening(server)
-    address = _address(listening)
-    config = uvicorn.Config(
-        app,
-        access_log=False,  # no addresses are kept
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=_KEPT_OPEN_S,
-        timeout_graceful_shutdown=_LAST_S,
-    )
-    with listening:
+    with _listening(server) as listening:
+        address = _address(listening)
+        config = uvicorn.Config(
+            study_app(server),
+            access_log=False,  # no addresses are kept
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_KEPT_OPEN_S,
+            timeout_graceful_shutdown=_LAST_S,
+        )
         report.result(f"{server.study} is served at {address} until Ctrl-C", url=address, study=server.study)
         uvicorn.Server(config).run(sockets=[listening])
 

@@ -92,9 +92,8 @@ def make_study(
     `seed`: of the orders in which raters see results. `progress`: is told of copies done, and of how many.
     Raises InputError and OutputError; then `out` is as it was.
     """
-    check_folder(out, {"the folder of clips": clips})
     _check_free(out, clips)
-    check_place(out.with_name(f"{out.name}.new") if out.is_dir() else out)
+    check_folder(out, {"the folder of clips": clips})
     found = read_clips(clips)
     notes = list(found.notes)
     total, done = len(found.items) * (2 + len(found.contenders)), 0
@@ -189,10 +188,17 @@ def _blind(field: Field, *endings: str) -> str:
 
 
 def _check_free(out: Path, clips: Path) -> None:
-    """Raises InputError where something is in `out` already; of a study it says whether it is of the same clips."""
-    if out.is_dir() and out.samefile("."):
+    """Raises InputError where something is in `out` already; of a study it says whether it is of the same clips.
+
+    OutputError where nothing can be made.
+    """
+    if not os.path.isdir(out):  # which holds for any text
+        check_place(out)
+        return
+    if out.samefile("."):
         raise InputError(f"{out} is the current folder; give the study a folder of its own, which is made")
-    if not out.is_dir() or not any(out.iterdir()):
+    if not any(out.iterdir()):
+        check_place(out.with_name(f"{out.name}.new"))  # the study grows beside it
         return
     if not (out / PLAN).is_file():
         raise InputError(f"{out} is a folder with files in it, and no study; give another name, or empty it")

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +46,7 @@ _MOST_BODY, _BODY_S = 4096, 10.0  # bytes of an answer, and seconds for it to co
 _PROBLEM = "application/problem+json"
 _TYPES = {".png": "image/png", ".mp4": "video/mp4", ".m4a": "audio/mp4"}
 _FILES = {"": "text/html", "study.js": "text/javascript", "study.css": "text/css", "icon.svg": "image/svg+xml"}
+_OURS = "the study cannot keep answers just now; this one is not kept: tell who runs the study, and try again later"
 _STATUS: tuple[tuple[type[HpTrtError], int, str], ...] = (  # the first that fits
     (UnknownRater, 404, "not-found"),
     (OutOfTurn, 409, "out-of-turn"),
@@ -78,18 +79,13 @@ def study_router(study: Path) -> APIRouter:
             raters.close()
 
     router = APIRouter(route_class=_Guarded, include_in_schema=False, lifespan=open_until_the_end)
-    copies = frozenset(raters.plan.files())
-    items = {trial: item for trial, item, _ in raters.plan.trials()}
+    _add_files(router, study, frozenset(raters.plan.files()))
+    _add_interface(router, raters)
+    return router
 
-    def place(done: int, trial: str | None) -> Response:
-        """Where a rater is, and what they see next."""
-        about: dict[str, Any] = {"done": done, "of": len(items), "trial": None}
-        if trial is not None:
-            item = items[trial]
-            shown = {"result": trial, "source": item.source, "driving": item.driving, "speech": item.speech}
-            about["trial"] = {"id": trial, **shown}
-        return JSONResponse(about)
 
+def _add_files(router: APIRouter, study: Path, copies: frozenset[str]) -> None:
+    """The page, and the copies that it shows."""
     for name in _FILES:
         router.add_api_route(f"/{name}", _static(name), methods=["GET"], response_model=None)
 
@@ -101,6 +97,20 @@ def study_router(study: Path) -> APIRouter:
         response = FileResponse(path, media_type=_TYPES[path.suffix])
         response.headers["cache-control"] = _KEPT
         return response
+
+
+def _add_interface(router: APIRouter, raters: Raters) -> None:
+    """What the page asks, and what it sends."""
+    items = {trial: item for trial, item, _ in raters.plan.trials()}
+
+    def place(done: int, trial: str | None) -> Response:
+        """Where a rater is, and what they see next."""
+        about: dict[str, Any] = {"done": done, "of": len(items), "trial": None}
+        if trial is not None:
+            item = items[trial]
+            shown = {"result": trial, "source": item.source, "driving": item.driving, "speech": item.speech}
+            about["trial"] = {"id": trial, **shown}
+        return JSONResponse(about)
 
     @router.get("/api/study", response_model=None)
     def about() -> Response:
@@ -128,8 +138,6 @@ def study_router(study: Path) -> APIRouter:
         token = request.headers.get(TOKEN, "")
         return place(*await run_in_threadpool(raters.answer, token, trial, grades, seconds))
 
-    return router
-
 
 def _static(name: str) -> Callable[[], Response]:
     def file() -> Response:
@@ -140,15 +148,13 @@ def _static(name: str) -> Callable[[], Response]:
     return file
 
 
-class _understood:  # noqa: N801 - used as a statement
-    """What a body says and should not is a problem of it."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ValueError):
-            raise Refused(400, "bad-request", str(error)) from error
+@contextmanager
+def _understood() -> Iterator[None]:
+    """What a body says and should not is a problem of the request."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(400, "bad-request", str(error)) from error
 
 
 async def _body(request: Request) -> Field:
@@ -193,9 +199,6 @@ class _Guarded(APIRoute):
             return response
 
         return guarded
-
-
-_OURS = "the study cannot keep answers just now; this one is not kept: tell who runs the study, and try again later"
 
 
 def problem(status: int, slug: str, detail: str) -> Response:

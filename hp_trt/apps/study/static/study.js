@@ -7,7 +7,7 @@ const QUESTIONS = [
   ["smoothness", "How smoothly does it move?"],
 ];
 const WORDS = ["bad", "poor", "fair", "good", "excellent"];
-const APART_S = 0.12; // a result that is further from its driver is set to it
+const APART_S = 0.02, FAR_S = 0.5; // how far a driver may be from its result; from where on it is set to it
 
 const at = (id) => document.getElementById(id);
 const driver = at("driver"), result = at("result"), form = at("questions");
@@ -144,21 +144,34 @@ async function send() {
   }
 }
 
-// Driver and result begin together, each time both have ended.
+// Driver and result begin together, each time both have ended. Sound takes a moment to begin, so the result begins when
+// the driver's clock goes.
 async function play() {
-  const playing = [driver, result].map((media) => media.play());
-  const refused = (await Promise.allSettled(playing)).find((each) => each.reason?.name === "NotAllowedError");
-  if (refused && !driver.muted) { // nobody has touched the page yet
-    sounds(false);
-    play();
+  const now = trial, from = driver.currentTime, asked = performance.now();
+  try {
+    await driver.play();
+  } catch (error) {
+    if (error.name === "NotAllowedError" && !driver.muted) { // nobody has touched the page yet
+      sounds(false);
+      play();
+    }
+    return buttons();
   }
+  while (driver.currentTime <= from && !driver.paused && performance.now() - asked < 1000) {
+    await new Promise(requestAnimationFrame);
+  }
+  if (now === trial && !driver.paused) await result.play().catch(() => {});
   buttons();
 }
 
-function again() {
+async function again() {
+  const now = trial;
   ended.clear();
-  driver.currentTime = result.currentTime = 0;
-  play();
+  await Promise.all([driver, result].map((media) => new Promise((done) => {
+    media.addEventListener("seeked", done, { once: true });
+    media.currentTime = 0;
+  })));
+  if (now === trial) play();
 }
 
 function toggle() {
@@ -192,10 +205,13 @@ for (const media of [driver, result]) {
     if (trial) tell("This clip cannot be played in this browser. Try another browser; your answers so far are kept.");
   });
 }
-driver.addEventListener("timeupdate", () => {
-  if (ended.size || driver.paused || result.paused || result.seeking) return;
-  if (Math.abs(driver.currentTime - result.currentTime) > APART_S) result.currentTime = driver.currentTime;
-});
+// They stay in step. How smoothly a result plays is graded, so it is the driver that hurries or waits a little.
+setInterval(() => {
+  if (!trial || ended.size || driver.paused || result.paused || driver.seeking || result.seeking) return;
+  const late = result.currentTime - driver.currentTime;
+  if (Math.abs(late) > FAR_S) driver.currentTime = result.currentTime;
+  driver.playbackRate = Math.abs(late) > APART_S ? 1 + Math.max(-0.12, Math.min(0.12, 3 * late)) : 1;
+}, 100);
 
 at("consent").addEventListener("change", () => { at("begin").disabled = !at("consent").checked; });
 at("begin").addEventListener("click", async () => {

@@ -3,7 +3,7 @@
 Both raters and items are a draw from many, and every grade shares its rater with some others and its item with some
 others. So both are drawn anew, with replacement, each on its own: a grade counts as often as its rater was drawn times
 its item was (the pigeonhole bootstrap). A t-interval over all grades would take them for independent, and be far too
-narrow; over raters' means it would say nothing of other clips. This one errs on the wide side.
+narrow (docs/study.md has numbers); over raters' means it would say nothing of other clips.
 
 Source: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007.
 """

@@ -52,6 +52,6 @@ def _lines(results: Results) -> list[str]:
     else:
         found.append("in brackets 95 %, if other people graded other clips: raters and clips drawn anew")
         if min(raters, items) < _FEW:
-            found.append(f"with fewer than {_FEW} raters or clips intervals are rough, and tend to be too narrow")
+            found.append(f"with fewer than {_FEW} raters or clips intervals are rough")
     found.append("agreement is Krippendorff's alpha for ordered grades: 1 all say the same, 0 as if by chance")
     return found

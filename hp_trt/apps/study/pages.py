@@ -21,6 +21,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from engines.errors import HpTrtError, InputError, OutputError
 from engines.fields import Field, parse_json
@@ -43,6 +44,7 @@ HEADERS = {
 }
 _FRESH, _KEPT = "no-store", "private, max-age=86400, immutable"  # a copy never changes, and its name is no other's
 _MOST_BODY, _BODY_S = 4096, 10.0  # bytes of an answer, and seconds for it to come
+_READ = ["GET", "HEAD"]
 _PROBLEM = "application/problem+json"
 _TYPES = {".png": "image/png", ".mp4": "video/mp4", ".m4a": "audio/mp4"}
 _FILES = {"": "text/html", "study.js": "text/javascript", "study.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -87,9 +89,9 @@ def study_router(study: Path) -> APIRouter:
 def _add_files(router: APIRouter, study: Path, copies: frozenset[str]) -> None:
     """The page, and the copies that it shows."""
     for name in _FILES:
-        router.add_api_route(f"/{name}", _static(name), methods=["GET"], response_model=None)
+        router.add_api_route(f"/{name}", _static(name), methods=_READ, response_model=None)
 
-    @router.get("/clips/{name}", response_model=None)
+    @router.api_route("/clips/{name}", methods=_READ, response_model=None)
     def clip(name: str) -> Response:
         if name not in copies:  # so a name leads to a copy, and nowhere else
             raise Refused(404, "not-found", "there is no such clip")
@@ -172,6 +174,8 @@ async def _body(request: Request) -> Field:
                 data += part
                 if len(data) > _MOST_BODY:
                     raise Refused(413, "too-large", f"an answer has at most {_MOST_BODY} bytes")
+    except ClientDisconnect:  # nobody hears the answer
+        raise Refused(400, "bad-request", "the answer broke off") from None
     except TimeoutError:
         raise Refused(408, "too-slow", f"an answer comes within {_BODY_S:g} s") from None
     try:

@@ -71,7 +71,7 @@ def serve(server: StudyServer, report: Reporter) -> None:
         config = uvicorn.Config(
             study_app(server),
             access_log=False,  # no addresses are kept
-            log_level="warning",
+            log_level="error",  # and no word of each request that is none
             server_header=False,
             proxy_headers=False,
             ws="none",

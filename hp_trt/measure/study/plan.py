@@ -22,7 +22,8 @@ from typing import Any
 from engines.errors import InputError
 from engines.fields import Field, read_json
 from engines.foreign import foreign
-from engines.part_file import whole_folder
+from engines.held import remove_left
+from engines.part_file import orphans, whole_folder
 from engines.safe_output import check_folder, check_place, refusing
 from hp_trt.measure.study.copies import copy_driver, copy_picture, copy_result, copy_sound
 from hp_trt.measure.study.layout import MOST_CONTENDERS, MOST_ITEMS, MOST_TRIALS, read_clips
@@ -98,6 +99,8 @@ def make_study(
     notes = list(found.notes)
     total, done = len(found.items) * (2 + len(found.contenders)), 0
     items = []
+    for part in orphans(out):  # of a process that was killed
+        remove_left(part)
     with refusing(out, left="Nothing was left behind"), whole_folder(out) as hidden:
         (hidden / CLIPS).mkdir()
         (hidden / RATERS).mkdir()

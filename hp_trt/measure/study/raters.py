@@ -27,8 +27,8 @@ from typing import Any
 from engines.errors import HpTrtError, InputError
 from engines.fields import Field, read_json
 from engines.foreign import foreign
-from engines.part_file import write_whole
-from engines.safe_output import refusing
+from engines.part_file import sweep_below, write_whole
+from engines.safe_output import check_place, refusing
 from hp_trt.measure.study.orders import order, rows
 from hp_trt.measure.study.plan import RATERS, Plan, read_plan
 
@@ -91,14 +91,19 @@ class Rater:
 class Raters:
     """The raters of the study in the folder `study`, for as long as answers are taken; threads may share it.
 
-    Raises InputError where it is no study, is damaged, or another process takes its answers. `close` lets it go.
+    Raises InputError where it is no study, is damaged, or another process takes its answers, OutputError where answers
+    cannot be written. `close` lets it go.
     """
 
     def __init__(self, study: Path) -> None:
         self.study, self.plan = study, read_plan(study)
+        with refusing(study / RATERS):
+            (study / RATERS).mkdir(exist_ok=True)  # what copies folders may leave out an empty one
+        check_place(study / RATERS / f"{0:05}.json")
         self._turn = threading.Lock()
         self._let_go = weakref.finalize(self, os.close, _locked(study))
         try:
+            sweep_below(study / RATERS)  # of a process that was killed
             self._raters = {rater.token_sha256: rater for rater in read_raters(study, self.plan)}
         except BaseException:
             self.close()
@@ -176,6 +181,8 @@ class Raters:
 def read_raters(study: Path, plan: Plan) -> Iterator[Rater]:
     """Every rater of the study, in the order in which they came. Raises InputError where a file is damaged."""
     folder = study / RATERS
+    if not os.path.lexists(folder):
+        return
     with foreign(f"{folder} cannot be read", "take the folder as hp-trt study made it"):
         names = sorted(path.name for path in folder.iterdir() if _FILE.fullmatch(path.name))
     trials = {trial for trial, _, _ in plan.trials()}
@@ -239,7 +246,7 @@ def _locked(study: Path) -> int:
     """The folder's descriptor, locked until it is closed or the process ends. Raises InputError."""
     folder = study / RATERS
     with foreign(f"{folder} cannot be opened", "take the folder as hp-trt study made it"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

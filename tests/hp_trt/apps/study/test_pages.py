@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from engines.errors import InputError
+from hp_trt.apps.study import pages
 from hp_trt.apps.study.pages import STATIC, study_router
 from hp_trt.apps.study.serve import StudyServer, study_app
 from hp_trt.measure.study import raters as module
@@ -65,6 +67,7 @@ def test_a_clip_comes_in_parts_as_players_ask_for_it(client, study):
     whole = client.get(f"/clips/{name}")
     part = client.get(f"/clips/{name}", headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert client.head(f"/clips/{name}").headers["content-length"] == str(len(whole.content))
     assert whole.headers["content-type"] == "video/mp4" and "immutable" in whole.headers["cache-control"]
 
 
@@ -154,6 +157,28 @@ def test_strangers_and_those_who_have_not_agreed_do_not_grade(client):
 def test_a_body_that_is_none_is_refused(client, rater, body, kind, status, says):
     found = client.post("/api/answers", content=body, headers=rater | {"Content-Type": kind})
     problem(found, status, says)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_an_answer_that_breaks_off_or_does_not_come_ends_quietly(client, study, monkeypatch, slow):
+    """As a server hands it on: a beginning, then nothing, or the news that the browser is gone."""
+    monkeypatch.setattr(pages, "_BODY_S", 0.01)
+    heard, sent = [{"type": "http.request", "body": b"{", "more_body": True}], []
+
+    async def receive():
+        if heard:
+            return heard.pop(0)
+        if slow:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/answers", "headers": headers, "query_string": b""}
+    asyncio.run(client.app(scope | {"asgi": {"version": "3.0"}, "http_version": "1.1"}, receive, send))
+    assert sent[0]["status"] == (408 if slow else 400)
 
 
 def test_a_page_elsewhere_may_not_answer(client, rater):

@@ -74,6 +74,14 @@ def test_an_empty_folder_becomes_the_study(made_clips, tmp_path):
     assert read_plan(tmp_path / "S")
 
 
+def test_what_a_killed_process_left_goes_when_the_study_is_made(made_clips, tmp_path):
+    left = tmp_path / ".S.0123456789abcdef.part"
+    (left / "clips").mkdir(parents=True)
+    (left / "clips" / "half.mp4").write_bytes(b"half")
+    make_study(made_clips, tmp_path / "S")
+    assert os.listdir(tmp_path) == ["S"]
+
+
 def test_a_clip_that_cannot_be_copied_leaves_nothing(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "_NO_SETTINGS", "filter_units=remove_types=1|5|6")  # and the pictures with them
     with pytest.raises(InputError, match=r"exact/anna\.mp4"):

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from engines import safe_output
 from engines.errors import InputError, OutputError
 from hp_trt.measure.study import raters as module
 from hp_trt.measure.study.plan import read_plan
@@ -165,6 +166,28 @@ def test_two_processes_do_not_take_answers_of_one_study(study, raters):
         Raters(study)
     raters.close()
     Raters(study).close()
+
+
+def test_a_folder_of_raters_that_was_left_out_is_made_and_a_link_is_not_followed(study, tmp_path):
+    (study / "raters").rmdir()
+    assert list(read_raters(study, read_plan(study))) == []
+    first = Raters(study)
+    first.join()
+    first.close()
+    (study / "raters").rename(tmp_path / "elsewhere")
+    (study / "raters").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="raters cannot be opened"):
+        Raters(study)
+    assert os.listdir(tmp_path / "elsewhere") == ["00001.json"]
+
+
+def test_a_study_whose_answers_cannot_be_written_is_not_served(study, monkeypatch):
+    def refused(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(safe_output, "try_place", refused)
+    with pytest.raises(OutputError, match="the file system is read-only"):
+        Raters(study)
 
 
 def test_a_full_study_says_so(raters, monkeypatch):

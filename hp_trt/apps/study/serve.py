@@ -6,8 +6,11 @@ Plain HTTP, and no log of who came. Whoever serves a study to others puts a serv
 from __future__ import annotations
 
 import re
+import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -65,7 +68,8 @@ def study_app(server: StudyServer) -> FastAPI:
 
 
 def serve(server: StudyServer, report: Reporter) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises InputError where the study or the address cannot be had."""
+    """Serve until Ctrl-C or SIGTERM, from the main thread. Raises InputError where the study or the address cannot be
+    had."""
     with _listening(server) as listening:
         address = _address(listening)
         config = uvicorn.Config(
@@ -79,8 +83,27 @@ def serve(server: StudyServer, report: Reporter) -> None:
             timeout_keep_alive=_KEPT_OPEN_S,
             timeout_graceful_shutdown=_LAST_S,
         )
-        report.result(f"{server.study} is served at {address} until Ctrl-C", url=address, study=server.study)
-        uvicorn.Server(config).run(sockets=[listening])
+        running = uvicorn.Server(config)
+        with _ended_by_signals(running):
+            report.result(f"{server.study} is served at {address} until Ctrl-C", url=address, study=server.study)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # whoever reads a pipe waits for the address
+            running.run(sockets=[listening])
+
+
+@contextmanager
+def _ended_by_signals(running: uvicorn.Server) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are how a server ends, and no error: uvicorn raises them again once it has ended."""
+
+    def end(number: int, frame: object) -> None:
+        running.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class HostGuard:

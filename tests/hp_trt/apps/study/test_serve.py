@@ -61,7 +61,7 @@ def test_a_study_is_served_until_it_is_asked_to_end_and_not_twice(study, hp_trt)
         finally:
             serving.send_signal(signal.SIGTERM)
             _, err = serving.communicate(timeout=30)
-    assert serving.returncode == 143 and "127.0.0.1" not in err and "Traceback" not in err
+    assert (serving.returncode, err) == (0, ""), "no error, and no word of who came"
 
 
 def test_a_port_that_is_taken_and_an_address_of_nobody_are_told(study, hp_trt):

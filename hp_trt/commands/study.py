@@ -44,8 +44,10 @@ def make(
 ) -> None:
     """Make a study of the clips in --clips: blind copies, and a plan that is the key to them."""
     if context.invoked_subcommand is not None:
-        if clips is not None or out is not None:
-            raise InputError(f"--clips and --out make a study, and {context.invoked_subcommand} needs neither")
+        if clips is not None or out is not None or seed or json:
+            raise InputError(
+                f"what stands before {context.invoked_subcommand} makes a study; give its own options behind it"
+            )
         return
     if clips is None or out is None:
         lacking = " and ".join(name for name, value in (("--clips DIR", clips), ("--out STUDY", out)) if value is None)

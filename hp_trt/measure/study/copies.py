@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ _SHOWN = ("yuv420p", "yuvj420p")  # what every browser shows of H.264
 _HEARD = ("aac", "mp3", "opus")
 _H264 = "convert it: ffmpeg -i IN -c:v libx264 -crf 14 -pix_fmt yuv420p OUT.mp4"
 _NO_SETTINGS = "filter_units=remove_types=6"  # x264 writes its settings into such units (SEI)
-_COMPARED = 3  # pictures, from a copy's beginning
 _NEVER_S = Fraction(10**6)
 
 
@@ -132,10 +131,8 @@ def copy_sound(source: Path, target: Path) -> list[str]:
 
 
 def copy_result(source: Path, target: Path) -> None:
-    """Write the pictures of `source`, packet by packet, into an mp4. Raises InputError where it would look otherwise.
-
-    What a container says of its pictures beside them, such as a turn, is not copied.
-    """
+    """Write the pictures of `source`, packet by packet, into an mp4. Raises InputError where that would look otherwise,
+    and for a damaged one."""
     import av
     from av.bitstream import BitStreamFilterContext
 
@@ -184,17 +181,20 @@ def _moved(packet: Any, time_base: Fraction, first: int | None) -> int | None:
 
 
 def _check_alike(source: Path, target: Path) -> None:
-    """The first pictures of both, decoded, are the same."""
-    shown = list(islice(VideoReader(source), _COMPARED))
+    """Every picture of both, decoded, is the same, and nothing is to be said of them."""
+    shown = VideoReader(source)
     try:
-        copied = list(islice(VideoReader(target), _COMPARED))
+        copied = iter(VideoReader(target))
+        alike = all(one is not None and np.array_equal(one, other) for one, other in zip_longest(shown, copied))
     except InputError:  # its name is nobody's
-        copied = []
-    if len(shown) != len(copied) or not all(map(np.array_equal, shown, copied)):
+        alike = False
+    if not alike:
         raise InputError(
             f"{source} looks otherwise once its pictures alone are copied, so what its file says beside them matters; "
             f"{_H264}"
         )
+    if shown.notes:
+        raise InputError(f"{shown.notes[0]}, and raters would grade that; make {source} again")
 
 
 def _smaller(image: np.ndarray, most_px: int) -> np.ndarray:

@@ -18,6 +18,11 @@ def pictures(path):
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
 
 
+def packet_ends(path):
+    with av.open(str(path)) as file:
+        return sorted(packet.pos + packet.size for packet in file.demux(video=0) if packet.size)
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
 def test_a_result_is_shown_as_it_is_and_its_copy_says_nothing_of_its_maker(tmp_path, ending):
     result = make_coloured(tmp_path / f"in.{ending}", COLOURS["live"], frames=12, sound=True, title="profile live")
@@ -32,6 +37,26 @@ def test_a_result_is_shown_as_it_is_and_its_copy_says_nothing_of_its_maker(tmp_p
     assert np.array_equal(pictures(tmp_path / "out.mp4"), pictures(result))
     times = contents(tmp_path / "out.mp4").times_s
     assert [round(time * 25) for time in times] == list(range(12)) and times[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("cut", "says"),
+    [
+        ("in a picture", r"whole\.mp4 cannot be copied into an mp4 .*; convert it"),
+        (
+            "between two",
+            r"whole\.mp4 is damaged or cut off: the \d+ of 120 frames .*, and raters would grade that; make .* again",
+        ),
+    ],
+)
+def test_a_damaged_result_is_not_given_to_raters(tmp_path, cut, says):
+    whole = tmp_path / "whole.mp4"  # whose index is at its beginning
+    copy_result(make_coloured(tmp_path / "in.mp4", COLOURS["live"], frames=120), whole)
+    copy_result(whole, tmp_path / "out.mp4")
+    ends = packet_ends(whole)
+    whole.write_bytes(whole.read_bytes()[: ends[-1] - 5 if cut == "in a picture" else ends[-20]])
+    with pytest.raises(InputError, match=says):
+        copy_result(whole, tmp_path / "out.mp4")
 
 
 def test_a_result_that_its_file_turns_is_turned_in_its_copy(tmp_path):

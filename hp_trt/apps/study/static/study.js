@@ -8,10 +8,11 @@ const QUESTIONS = [
 ];
 const WORDS = ["bad", "poor", "fair", "good", "excellent"];
 const APART_S = 0.02, FAR_S = 0.5; // how far a driver may be from its result; from where on it is set to it
+const BEGUN_S = 0.03; // a clock that has gone so far goes on
 
 const at = (id) => document.getElementById(id);
 const driver = at("driver"), result = at("result"), form = at("questions");
-let key = "", token = null, trial = null, watched = false, sending = false, shownAt = 0, ended = new Set();
+let key = "", token = null, trial = null, speech = false, watched = false, sending = false, shownAt = 0, ended = new Set();
 
 async function ask(path, body) {
   const headers = token ? { "Study-Rater": token } : {};
@@ -80,19 +81,20 @@ function show(found) {
 
 function begin(next) {
   trial = next.id;
+  speech = next.speech;
   watched = false;
   ended = new Set();
   shownAt = performance.now();
-  ask_questions(next.speech);
+  ask_questions();
   at("source").src = `clips/${next.source}`;
-  at("speech").hidden = !next.speech;
-  driver.hidden = next.speech;
+  at("speech").hidden = !speech;
+  driver.hidden = speech;
   driver.src = `clips/${next.driving}`;
   result.src = `clips/${next.result}`;
   play();
 }
 
-function ask_questions(speech) {
+function ask_questions() {
   form.replaceChildren(...QUESTIONS.map(([name, asked, spoken]) => {
     const field = document.createElement("fieldset"), legend = document.createElement("legend");
     const grades = document.createElement("div");
@@ -123,8 +125,9 @@ function graded() {
 
 function hint() {
   const left = QUESTIONS.length - Object.keys(graded()).length;
-  at("next").disabled = sending || left > 0 || !watched;
-  at("hint").textContent = !watched ? "Watch the clip to its end once." : left ? `${left} to grade.` : "";
+  const deaf = speech && driver.muted;
+  at("next").disabled = sending || left > 0 || !watched || deaf;
+  at("hint").textContent = deaf ? "Turn the sound on: the driver is speech." : !watched ? "Watch the clip to its end once." : left ? `${left} to grade.` : "";
 }
 
 async function send() {
@@ -157,8 +160,8 @@ async function play() {
     }
     return buttons();
   }
-  while (driver.currentTime <= from && !driver.paused && performance.now() - asked < 1000) {
-    await new Promise(requestAnimationFrame);
+  while (driver.currentTime < from + BEGUN_S && !driver.paused && performance.now() - asked < 1000) {
+    await new Promise((done) => setTimeout(done, 5)); // no animation frame: a page in the background has none
   }
   if (now === trial && !driver.paused) await result.play().catch(() => {});
   buttons();
@@ -182,7 +185,9 @@ function toggle() {
 
 function sounds(on) {
   driver.muted = !on;
+  watched = watched && !(speech && !on);
   buttons();
+  hint();
 }
 
 function buttons() {
@@ -197,7 +202,7 @@ for (const media of [driver, result]) {
   media.addEventListener("ended", () => {
     ended.add(media);
     if (ended.size < 2) return;
-    watched = true;
+    watched = !(speech && driver.muted);
     hint();
     again();
   });

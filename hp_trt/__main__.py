@@ -22,6 +22,7 @@ from hp_trt.commands import (
     portrait,
     sample,
     serve,
+    study,
     verify,
 )
 from hp_trt.console import run
@@ -50,6 +51,7 @@ for command in (
     serve.serve,
 ):
     app.command(cls=options.Grouped)(command)
+app.add_typer(study.study, name="study")
 
 
 def _tell_version(asked: bool) -> None:

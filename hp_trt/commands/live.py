@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hp_trt.model import Driver
     from hp_trt.provenance.run_seal import Prepared
 
+OUT = "A file, window, /dev/videoN (a virtual camera), - (standard output), a URL that FFmpeg writes, or null:."
 Driving = Annotated[
     str | None,
     typer.Option(help="Frames to follow: camera:0, a file, of motion too, a URL FFmpeg reads, - (standard input)."),
@@ -44,7 +45,7 @@ def live(
     provenance: Provenance,
     bundle: options.Bundle,
     portrait: options.Portrait,
-    out: Annotated[str, typer.Option(help="A file, window, - (standard output), a URL that FFmpeg writes, or null:.")],
+    out: Annotated[str, typer.Option(help=OUT)],
     driving: Driving = None,
     audio: Audio = None,
     profile: Annotated[str, typer.Option(help="How much quality for how much speed: a name, or a TOML file.")] = "live",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError, InternalError, OutputError
-from engines.safe_output import check_outputs
+from engines.safe_output import check_outputs, same_file
 from hp_trt.config import one_of
 from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
@@ -33,9 +33,9 @@ from hp_trt.provenance.run_seal import Prepared, RunSeal
 from hp_trt.streams.cut_off import CutOff
 from hp_trt.streams.motion_source import open_driving
 from hp_trt.streams.sink import Shape, Sink
-from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
+from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, is_shown, plan_sink
 from hp_trt.streams.sound import WaitingSound
-from hp_trt.streams.sources import Source, is_url, without_password
+from hp_trt.streams.sources import Source, camera_device, is_url, without_password
 from hp_trt.streams.speech import open_speech
 
 Pace = Literal["own", "fast"]
@@ -197,7 +197,7 @@ class _Run:
             seconds=config.seconds,
             stop=stop.event,
         )
-        self._playout = Playout() if config.out == WINDOW else None
+        self._playout = Playout() if is_shown(config.out) else None
         self._frames = 0
         self._ended = "the source ended"
 
@@ -290,9 +290,9 @@ def check_apart(driving: str, out: str, inputs: Mapping[str, Path | str | None])
     """Raises InputError when the result would replace what it is made of: the driving source and the `inputs`."""
     if out in (STDOUT, NOWHERE, WINDOW):
         return
-    if driving == out:
+    if driving == out or (device := camera_device(driving)) == Path(out) or same_file(device, out):
         raise InputError(f"{out} is the driving source itself; give the result another name")
-    if not is_url(out):
+    if not is_url(out) and not is_shown(out):
         source = None if is_url(driving) else driving
         check_outputs({"the result": out}, {"the driving source": source, **inputs})
 

@@ -80,7 +80,7 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
     """
     camera = _CAMERA.fullmatch(what)
     if camera:
-        return Camera(camera[1] or camera[2])
+        return Camera(camera_device(what))
     if what == STDIN:
         return _open_stdin(sound=sound, timeout_s=timeout_s, stop=stop)
     if is_url(what) and not what.lower().startswith(_FILE):
@@ -90,6 +90,13 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
     media = Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
     media.rate = info.rate if info.rate <= HIGHEST_RATE else USUAL_RATE  # by its times, of which a stream tells none
     return media
+
+
+def camera_device(what: str) -> Path:
+    """The device of a source that is a camera; of any other source its own name as a path."""
+    camera = _CAMERA.fullmatch(what)
+    which = (camera[1] or camera[2]) if camera else what
+    return Path(f"/dev/video{which}" if camera and which.isdecimal() else which)
 
 
 def is_url(what: str) -> bool:
@@ -211,10 +218,9 @@ class Camera:
     recorded = False
     sound = None
 
-    def __init__(self, which: str) -> None:
+    def __init__(self, device: Path) -> None:
         import cv2
 
-        device = Path(f"/dev/video{which}" if which.isdecimal() else which)
         number = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
         self.name = f"the camera {device}"
         self.notes: list[str] = []

@@ -38,6 +38,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "prometheus_client": "service",
     "opentelemetry": "otel",
     "nvtx": "otel",
+    "gradio": "web",
 }
 
 

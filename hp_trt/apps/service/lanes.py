@@ -14,10 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from engines.errors import HpTrtError
-from hp_trt.apps.service.job import Job
+from hp_trt.apps.service.engine import Engine, OpenEngine
+from hp_trt.apps.service.job import Job, JobState
 from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.problems import Problem, without_paths
 from hp_trt.apps.service.work import Observers, run_job
@@ -27,19 +28,6 @@ log = logging.getLogger("hp_trt.service")
 _LOOKS_EVERY_S = 1.0
 _KEPT_PORTRAITS = 8  # encoded, of each lane
 LIVE_PROFILE = "live"
-
-
-class Engine(Protocol):
-    """What a lane needs of a `hp_trt.Runtime`; the profile that it was opened with is that of its clips."""
-
-    profile: Any
-
-    def portrait(self, image: Path, *, stages: Stages | None = None) -> Any: ...
-    def animate(self, portrait: Any, **how: Any) -> Any: ...
-    def close(self) -> None: ...
-
-
-OpenEngine = Callable[[str], Engine]  # by the name of a profile
 
 
 class Heartbeat:
@@ -149,7 +137,7 @@ class ClipLane:
             self.job = job.id
             self.heartbeat.beat()
             try:
-                state = run_job(job, self._engines[job.request.profile], self, self._observers(job))
+                state = self._made(job)
             except Exception:
                 log.exception("a job ended in a way that nobody foresaw", extra={"job": job.id})
                 job.error = Problem("internal", "the service made a mistake, which its log has").to_json()
@@ -157,6 +145,10 @@ class ClipLane:
             self.job = ""
             self.heartbeat.rest()
             self._jobs.end(job, state)
+
+    def _made(self, job: Job) -> JobState:
+        engine = self._engines[job.request.profile]
+        return run_job(job, engine, self._observers(job), portrait=self.portrait, beat=self.heartbeat.beat)
 
 
 class LiveLane:

@@ -12,7 +12,7 @@ from hp_trt.apps.service.app import create_app
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.connections import bounded_protocol
 from hp_trt.apps.service.drain import DrainingServer
-from hp_trt.apps.service.lanes import OpenEngine
+from hp_trt.apps.service.engine import OpenEngine
 from hp_trt.apps.service.logs import log_as_json
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.mount import mount_page
@@ -65,6 +65,7 @@ def _listen(config: ServiceConfig) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((config.host, config.port))
+        made.listen(_BACKLOG)  # whoever reads the line that says where may connect at once
     except (OSError, UnicodeError) as error:
         made.close()
         raise InputError(

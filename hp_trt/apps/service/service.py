@@ -21,9 +21,10 @@ from hp_trt.apps.service import spans
 from hp_trt.apps.service.clock import SteadyTime
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.drain import Drain
+from hp_trt.apps.service.engine import OpenEngine
 from hp_trt.apps.service.job import Job
 from hp_trt.apps.service.jobs import Jobs
-from hp_trt.apps.service.lanes import ClipLane, LiveLanes, OpenEngine, check_engines, close_quietly
+from hp_trt.apps.service.lanes import ClipLane, LiveLanes, check_engines, close_quietly
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tickets, Tokens

@@ -8,20 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.errors import Cancelled, InputError, bounded
+from hp_trt.apps.service.engine import Engine
 from hp_trt.apps.service.job import MOTION, PORTRAIT, WHOLE, Job, JobState
 from hp_trt.apps.service.problems import problem_of, without_paths
 from runtime.stages import Event, Stages
-
-if TYPE_CHECKING:
-    from hp_trt.apps.service.lanes import ClipLane, Engine
 
 log = logging.getLogger("hp_trt.service")
 _EVERY_S = 0.25  # progress is told so often, and when a stage is over
 _TOLD = ("read", "motion", "speech", "denoise", "decode", "write")
 Listener = Callable[[Event], None]
+Encoded = Callable[[str, str, Path, Stages], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +61,22 @@ class Progress:
         return round(max(0, total - event.done) * each_s, 2)
 
 
-def run_job(job: Job, engine: Engine, lane: ClipLane, observers: Observers) -> JobState:
-    """Make the job's result; the state that it came to. Its `result` or `error` is set, and no file is half written."""
+def run_job(job: Job, engine: Engine, observers: Observers, *, portrait: Encoded, beat: Callable[[], None]) -> JobState:
+    """Make the job's result; the state that it came to. Its `result` or `error` is set, and no file is half written.
+
+    `portrait`: gives an encoded portrait by profile, id, file and stages. `beat`: hears of every sign of life.
+    """
     progress, begin_s, files = Progress(job), time.monotonic(), _files(job)
 
     def on_event(event: Event) -> None:
-        lane.heartbeat.beat()
+        beat()
         progress.on_event(event)
         for listener in observers.listeners:
             listener(event)
 
     state: JobState = "failed"
     try:
-        animation = _animate(job, engine, lane, Stages(on_event, most_spans=0, cancel=job.cancel), files)
+        animation = _animate(job, engine, portrait, Stages(on_event, most_spans=0, cancel=job.cancel), files)
         job.result = _result(job, animation, time.monotonic() - begin_s, files)
         for note in job.result["notes"]:
             job.events.add("note", text=note)
@@ -92,10 +94,10 @@ def run_job(job: Job, engine: Engine, lane: ClipLane, observers: Observers) -> J
     return state
 
 
-def _animate(job: Job, engine: Engine, lane: ClipLane, stages: Stages, files: dict[Path, str]) -> Any:
+def _animate(job: Job, engine: Engine, encoded: Encoded, stages: Stages, files: dict[Path, str]) -> Any:
     """Goes on with what an earlier attempt left, or begins anew where that does not fit, as with another bundle."""
     request = job.request
-    portrait = lane.portrait(request.profile, request.portrait, job.folder / PORTRAIT, stages)
+    portrait = encoded(request.profile, request.portrait, job.folder / PORTRAIT, stages)
     if (encoded_from := getattr(portrait, "path", None)) is not None:
         files[encoded_from] = "the portrait"
     motion = job.folder / MOTION

@@ -52,6 +52,7 @@ def job_form(page: gr.Blocks, service: Service, making: Making, kind: Kind, lice
             yield one
 
     async def go_on(identity: Any, request: gr.Request) -> AsyncIterator[list[Any]]:
+        yield [gr.skip()] * len(shown)  # of a generator that gives nothing Gradio empties what it would have filled
         async for one in _updates(making.watch(str(request.username), identity)):
             yield one
 
@@ -80,9 +81,13 @@ def _fields(service: Service, kind: Kind) -> list[Any]:
         record="audio" if sound else "video",
         hint=hint,
     )
+    files = []
+    with gr.Row():
+        for template, name in ((portrait, f"{kind}-portrait"), (motion, f"{kind}-motion")):
+            with gr.Column(min_width=240):
+                files.append(_field(template, name))
     return [
-        _field(portrait, f"{kind}-portrait"),
-        _field(motion, f"{kind}-motion"),
+        *files,
         gr.Dropdown(profiles, value=profiles[0], label="Profile", elem_id=f"{kind}-profile", filterable=False),
         gr.Textbox("", label="Seed", placeholder="the bundle's own", max_lines=1, elem_id=f"{kind}-seed"),
         gr.Checkbox(False, label="The square around the face alone", elem_id=f"{kind}-crop"),

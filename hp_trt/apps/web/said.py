@@ -37,7 +37,7 @@ def state_text(view: View) -> str:
 
 def problem_text(problem: str) -> str:
     """An error: what was found, needed, and to do."""
-    return f'<p class="hp-wrong"><strong>That did not work.</strong> {escape(problem)}</p>'
+    return f'<p class="hp-wrong"><strong>That did not work:</strong> {escape(problem)}</p>'
 
 
 def progress_text(view: View) -> str:

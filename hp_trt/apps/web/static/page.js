@@ -100,7 +100,11 @@ window.hpTrt = {
         send(new File(parts, `recorded.${type.split("/")[1]}`, { type }));
       });
       recorder.start();
-      record.textContent = "Stop, and take what was recorded";
+      let seconds = 0;
+      const count = () => { record.textContent = `Stop and take it (${seconds++} s)`; };
+      const clock = setInterval(count, 1000);
+      recorder.addEventListener("stop", () => clearInterval(clock));
+      count();
       say("It is being recorded.");
     };
 

@@ -104,13 +104,16 @@ class Making:
 
     async def cancel(self, owner: str, identity: Any) -> str:
         """Call a job off; what to tell, "" where the job itself will tell it."""
+        jobs = self._service.jobs
         try:
-            job = await on_disk(self._service, self._service.jobs.cancel, owner, str(identity or ""))
+            if jobs.get(owner, str(identity)).state not in ("queued", "running"):
+                return "it has ended already; there is nothing to call off"
+            await on_disk(self._service, jobs.cancel, owner, str(identity))
         except Exception as error:
             if isinstance(error, Problem) and error.slug == "not-found":
                 return "nothing is being made, so there is nothing to call off; make something first"
             return self._told(error)
-        return "" if job.state in ("running", "cancelled") else "it has ended already; there is nothing to call off"
+        return ""
 
     async def _shown(self, job: Job, view: View) -> Shown:
         if view.state != "done" or view.result is None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from engines.errors import HpTrtError
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.said import file_field, problem_text
 from hp_trt.apps.web.shown_files import place_of
 from hp_trt.apps.web.verifying import Verify, verdict_lines
+
+log = logging.getLogger("hp_trt.service")
 
 
 def verify_form(service: Service, verify: Verify) -> None:
@@ -34,12 +36,19 @@ def verify_form(service: Service, verify: Verify) -> None:
 
 
 async def verdict_text(service: Service, verify: Verify, owner: str, name: Any) -> str:
-    """The verdict on an upload, as HTML. A problem is told, never raised."""
+    """The verdict on an upload, which is gone then, as HTML. A problem is told, never raised."""
     loop = asyncio.get_running_loop()
     try:
         place = place_of(service, owner, name)
+    except Problem as problem:
+        return problem_text(problem.detail)
+    try:
         word, lines = await loop.run_in_executor(service.looking, verdict_lines, verify, place)
-    except (HpTrtError, Problem, OSError) as error:
-        files = {} if isinstance(error, Problem) else {place: "the file"}
-        return problem_text(problem_of(error, files).detail)
+    except Exception as error:
+        problem = problem_of(error, {place: "the file"})
+        if problem.slug == "internal":
+            log.error("the page could not verify a file", exc_info=error)
+        return problem_text(problem.detail)
+    finally:
+        place.unlink(missing_ok=True)
     return f"<p><strong>{escape(word)}</strong></p><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

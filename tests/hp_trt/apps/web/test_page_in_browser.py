@@ -87,11 +87,16 @@ def held(browser, folder, hand) -> Iterator[str]:
         yield address
 
 
-def choose(seen, field: str, path, said: str = "Uploaded") -> str:
+def choose(seen, field: str, path, said: str = "Uploaded:") -> str:
     seen.tab.set_input_files(f"#{field} input", path)
     return seen.until(f"#{field}-said", said)
 
 
+WATCH = """() => {
+    const place = document.querySelector("#clip-progress");
+    window.read = "";
+    new MutationObserver(() => { window.read += place.innerText; }).observe(place, { childList: true, subtree: true });
+}"""
 PIXELS = """async (second) => {
     const video = document.querySelector("#clip-result video");
     await new Promise((seen) => { video.onseeked = seen; video.currentTime = second; });
@@ -110,9 +115,11 @@ def test_a_clip_goes_from_upload_to_download_and_its_video_moves(browser, pocket
         licence, make = seen.tab.locator(".hp-licence"), seen.tab.locator("#clip-make")
         assert "Apache-2.0" in licence.inner_text()
         assert licence.bounding_box()["y"] < make.bounding_box()["y"]
+        seen.tab.evaluate(WATCH)
         make.click()
-        seen.until("#clip-progress", "of 12")
         seen.until("#clip-state", "It is done: 12 frames")
+        assert "writing frames" in seen.tab.evaluate("window.read"), "progress was shown meanwhile"
+        assert "of 12" in seen.tab.evaluate("window.read")
         seen.tab.wait_for_function("document.querySelector('#clip-result video').readyState >= 2")
         first, later = seen.tab.evaluate(PIXELS, 0.02), seen.tab.evaluate(PIXELS, 0.42)
         assert sum(abs(a - b) > 8 for a, b in zip(first, later, strict=True)) > 100, "frames differ"
@@ -207,7 +214,7 @@ def test_a_portrait_says_what_a_microphone_heard(browser, folder, portrait):
         choose(seen, "talk-portrait", portrait)
         seen.tab.get_by_role("button", name="Record with the microphone").click()
         seen.tab.get_by_role("button", name="(1 s)").click()
-        seen.until("#talk-motion-said", "Uploaded")
+        seen.until("#talk-motion-said", "Uploaded:")
         assert seen.tab.locator("#talk-mood").count() == 1, "this bundle knows moods"
         seen.tab.locator("#talk-make").click()
         seen.until("#talk-state", "It is done")

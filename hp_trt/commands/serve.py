@@ -34,6 +34,7 @@ StallS = Annotated[
 ]
 Traces = Annotated[Path | None, typer.Option(help="File for OpenTelemetry's spans, a line of JSON each.")]
 Nvtx = Annotated[bool | None, typer.Option("--nvtx", help="Ranges for NVIDIA's profilers.")]
+Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page in a browser [--page].")]
 MaxFrames = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Of a driving video [10,000].")]
 Family = Annotated[str | None, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]
 Provider = Annotated[str | None, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
@@ -58,6 +59,7 @@ def serve(
     stall: StallS = None,
     traces: Traces = None,
     nvtx: Nvtx = None,
+    page: Page = None,
     max_frames: MaxFrames = None,
     family: Family = None,
     provider: Provider = None,
@@ -76,7 +78,7 @@ def serve(
     flags: dict[str, Any] = {"bundle": bundle, "host": host, "port": port, "tokens": tokens, "state": state}
     flags |= {"clip_lanes": clip_lanes, "live_lanes": live_lanes, "profiles": tuple(profile or ())}
     flags |= {"hosts": tuple(allowed_host or ()), "origins": tuple(origin or ()), "drain_s": drain, "stall_s": stall}
-    flags |= {"traces": traces, "nvtx": nvtx, "limits.max_frames": max_frames}
+    flags |= {"traces": traces, "nvtx": nvtx, "page": page, "limits.max_frames": max_frames}
     graphs: dict[str, Any] = {
         "family": family,
         "provider": provider,

@@ -41,6 +41,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "opentelemetry": "otel",
     "nvtx": "otel",
     "aiortc": "rtc",
+    "gradio": "web",
 }
 
 

@@ -98,6 +98,7 @@ class ServiceConfig:
     stall_s     without a sign of life, and a lane is taken to hang
     traces      a file for OpenTelemetry's spans, a line of JSON each; None: only where the process has a provider
     nvtx        ranges for NVIDIA's profilers
+    page        the page (`hp_trt.apps.web`), where Gradio is installed
     """
 
     bundle: str
@@ -114,6 +115,7 @@ class ServiceConfig:
     stall_s: float = 300
     traces: Path | None = None
     nvtx: bool = False
+    page: bool = True
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 

@@ -15,6 +15,7 @@ from hp_trt.apps.service.drain import DrainingServer
 from hp_trt.apps.service.engine import OpenEngine
 from hp_trt.apps.service.logs import log_as_json
 from hp_trt.apps.service.service import Service
+from hp_trt.apps.web.mount import mount_page
 
 _BACKLOG = 256
 _CLOSING_S = 1
@@ -32,6 +33,8 @@ def serve(
     service = Service(config, open_engine)
     try:
         app = create_app(config, service)
+        if config.page and (told := mount_page(app, service)):
+            print(told, flush=True)
         server = DrainingServer(
             Config(
                 app,

@@ -1,0 +1,93 @@
+"""Which tabs there are, and what is said where there can be no page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from fastapi import APIRouter
+from typer.testing import CliRunner
+
+from hp_trt.apps.service.app import create_app
+from hp_trt.apps.service.config import Limits, ServiceConfig
+from hp_trt.apps.service.service import Service
+from hp_trt.apps.web import mount
+from tests.hp_trt.apps.service.fake_engine import Hand
+
+
+@pytest.fixture
+def service(tmp_path):
+    made = Service(
+        ServiceConfig(bundle="shipped:talk_pocket", state=tmp_path, limits=Limits(free_bytes=1)), Hand().open
+    )
+    yield made
+    made.close()
+
+
+def config_of(app) -> dict:
+    from starlette.testclient import TestClient
+
+    return TestClient(app, base_url="http://127.0.0.1:7860").get("/page/config").json()
+
+
+def tabs(config: dict) -> list[str]:
+    return [one["props"]["label"] for one in config["components"] if one["type"] == "tabitem"]
+
+
+def labels(config: dict) -> list[str]:
+    return [one["props"].get("label") for one in config["components"] if one["props"].get("visible", True)]
+
+
+def test_a_bundle_that_speaks_has_moods_and_nothing_that_it_cannot_do(service):
+    app = create_app(service.config, service)
+    mount.add_page(app, service, verify=None)
+    config = config_of(app)
+    assert tabs(config) == ["Talk"]
+    assert "Mood" in labels(config)
+    (moods,) = [one["props"]["choices"] for one in config["components"] if one["props"].get("label") == "Mood"]
+    assert ["happy", "happy"] in moods
+
+
+def test_a_bundle_that_follows_videos_has_no_moods(page):
+    config = page.ask("GET", "/page/config").json()
+    assert tabs(config) == ["Clip"]
+    assert "Mood" not in labels(config)
+    (profiles,) = [one["props"]["choices"] for one in config["components"] if one["props"].get("label") == "Profile"]
+    assert profiles == [["exact", "exact"]]
+
+
+def test_live_is_framed_where_it_is_served_and_verify_is_there_where_something_verifies(service):
+    live = APIRouter()
+    live.add_api_route("/live", lambda: "the live page")
+    app = create_app(service.config, service, more=[live])
+    mount.add_page(app, service, verify=lambda path: None)
+    config = config_of(app)
+    assert tabs(config) == ["Talk", "Live", "Verify"]
+    (frame,) = [one["props"]["value"] for one in config["components"] if "<iframe" in str(one["props"].get("value"))]
+    assert 'src="/live"' in frame
+    assert 'allow="camera; microphone"' in frame
+
+
+def test_without_gradio_one_line_says_how_to_get_it(service, monkeypatch):
+    monkeypatch.setattr(mount, "find_spec", lambda name: None)
+    app = create_app(service.config, service)
+    before = len(app.routes)
+    told = mount.mount_page(app, service)
+    assert told.count("\n") == 0
+    assert "pip install '.[web]'" in told
+    assert "--no-page" in told
+    assert len(app.routes) == before
+
+
+def test_a_command_can_leave_it_out():
+    from hp_trt.__main__ import app
+
+    text = CliRunner().invoke(app, ["serve", "--help"], terminal_width=200).output
+    assert "--no-page" in text
+
+
+def test_gradio_is_imported_with_the_first_page_and_not_before():
+    program = "import hp_trt.apps.service.serve, hp_trt.commands.serve, sys; print('gradio' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

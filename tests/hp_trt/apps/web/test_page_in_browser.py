@@ -1,0 +1,230 @@
+"""The page as people meet it: a real browser with a camera and a microphone that are none, services of real bundles.
+
+What needs no picture is tried over a fake engine, which can be held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hp_trt.apps.service.app import create_app
+from hp_trt.apps.service.config import Limits, ServiceConfig
+from hp_trt.apps.service.service import Service
+from hp_trt.sample import write_driving, write_portrait
+from tests.hp_trt.apps.service.conftest import write_video
+from tests.hp_trt.apps.service.fake_engine import Hand
+from tests.hp_trt.apps.web.page_serving import chromium, looking_at, served
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def portrait(folder) -> Path:
+    """A drawn person."""
+    write_portrait(folder / "portrait.png", seed=7)
+    return folder / "portrait.png"
+
+
+@pytest.fixture(scope="module")
+def driving(folder) -> Path:
+    """Another one, who moves for a few frames."""
+    write_driving(folder / "driving.mp4", seed=8, frames=12)
+    return folder / "driving.mp4"
+
+
+@contextmanager
+def service_of(folder, bundle: str, profile: str, open_engine=None) -> Iterator[tuple[str, Service]]:
+    from hp_trt.apps.web.mount import add_page
+
+    config = ServiceConfig(
+        bundle=bundle, state=folder, profiles=(profile,), live_lanes=0, limits=Limits(free_bytes=1)
+    )
+    service = Service(config, open_engine)
+    try:
+        app = create_app(config, service)
+        add_page(app, service, verify=None)
+        service.start()
+        with served(app) as address:
+            yield address, service
+    finally:
+        service.close()
+
+
+@pytest.fixture(scope="module")
+def pocket(browser, folder) -> Iterator[str]:
+    with service_of(folder / "pocket", "shipped:pocket", "live") as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture(scope="module")
+def held(browser, folder, hand) -> Iterator[str]:
+    """A service whose engine is a fake."""
+    with service_of(folder / "fake", "shipped:pocket", "exact", hand.open) as (address, _):
+        yield address
+
+
+def choose(seen, field: str, path, said: str = "Uploaded:") -> str:
+    seen.tab.set_input_files(f"#{field} input", path)
+    return seen.until(f"#{field}-said", said)
+
+
+WATCH = """() => {
+    const place = document.querySelector("#clip-progress");
+    window.read = "";
+    new MutationObserver(() => { window.read += place.innerText; }).observe(place, { childList: true, subtree: true });
+}"""
+PIXELS = """async (second) => {
+    const video = document.querySelector("#clip-result video");
+    await new Promise((seen) => { video.onseeked = seen; video.currentTime = second; });
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [64, 64];
+    const pen = canvas.getContext("2d");
+    pen.drawImage(video, 0, 0, 64, 64);
+    return Array.from(pen.getImageData(0, 0, 64, 64).data);
+}"""
+
+
+def test_a_clip_goes_from_upload_to_download_and_its_video_moves(browser, pocket, portrait, driving):
+    with looking_at(browser, pocket) as seen:
+        assert "512 × 512" in choose(seen, "clip-portrait", portrait)
+        assert "12 frames" in choose(seen, "clip-motion", driving)
+        licence, make = seen.tab.locator(".hp-licence"), seen.tab.locator("#clip-make")
+        assert "Apache-2.0" in licence.inner_text()
+        assert licence.bounding_box()["y"] < make.bounding_box()["y"]
+        seen.tab.evaluate(WATCH)
+        make.click()
+        seen.until("#clip-state", "It is done: 12 frames")
+        assert "writing frames" in seen.tab.evaluate("window.read"), "progress was shown meanwhile"
+        assert "of 12" in seen.tab.evaluate("window.read")
+        seen.tab.wait_for_function("document.querySelector('#clip-result video').readyState >= 2")
+        first, later = seen.tab.evaluate(PIXELS, 0.02), seen.tab.evaluate(PIXELS, 0.42)
+        assert sum(abs(a - b) > 8 for a, b in zip(first, later, strict=True)) > 100, "frames differ"
+        seen.tab.wait_for_function("document.querySelector('#clip-result .hp-sheet').naturalWidth > 500")
+        with seen.tab.expect_download() as download:
+            seen.tab.get_by_role("link", name="Download the video").click()
+        identity = download.value.suggested_filename.removesuffix(".mp4")
+        told = seen.tab.request.get(f"{pocket}/v1/jobs/{identity}").json()
+        with open(download.value.path(), "rb") as file:
+            assert hashlib.file_digest(file, "sha256").hexdigest() == told["result"]["sha256"]
+        seen.tab.reload()
+        seen.until("#clip-state", "It is done: 12 frames")
+
+
+def test_a_clip_is_called_off_while_it_is_made(browser, held, hand, folder):
+    hand.go.clear()
+    try:
+        with looking_at(browser, held) as seen:
+            choose(seen, "clip-portrait", colour(folder, 90))
+            choose(seen, "clip-motion", write_video(folder / "v.mp4", 12))
+            seen.tab.locator("#clip-make").click()
+            seen.until("#clip-state", "It is being made.")
+            seen.tab.reload()  # the job goes on, and so does who watches it
+            seen.until("#clip-state", "It is being made.")
+            seen.tab.locator("#clip-cancel").click()
+            seen.until("#clip-state", "It was called off.")
+            seen.tab.locator("#clip-cancel").click()
+            seen.until("#clip-state", "it has ended already")
+    finally:
+        hand.go.set()
+
+
+def test_what_is_wrong_is_read_where_it_is_wrong(browser, held, folder):
+    notes = folder / "notes.png"
+    notes.write_text("no picture")
+    with looking_at(browser, held) as seen:
+        seen.tab.locator("#clip-make").click()
+        seen.until("#clip-state", "there is no portrait yet; choose a picture")
+        assert seen.tab.get_attribute("#clip-state .prose", "role") == "status"
+        assert "give a PNG, JPEG" in choose(seen, "clip-portrait", notes, "not a picture")
+        assert seen.tab.get_attribute("#clip-portrait-said", "role") == "status"
+        assert "use a picture with one" in choose(seen, "clip-portrait", colour(folder, 0), "no face was found")
+        choose(seen, "clip-portrait", colour(folder, 90))
+        choose(seen, "clip-motion", write_video(folder / "w.mp4", 12))
+        seen.tab.fill("#clip-seed textarea, #clip-seed input", "seven")
+        seen.tab.locator("#clip-make").click()
+        seen.until("#clip-state", "a seed is a whole number from 0, got 'seven'")
+        refused = [text for text in seen.complaints if "the server responded with a status of 4" in text]
+        assert len(refused) == 2, "the browser's own lines of the two uploads that were refused"
+        seen.complaints = [text for text in seen.complaints if text not in refused]
+
+
+def test_everything_is_reached_and_used_with_a_keyboard(browser, held):
+    with looking_at(browser, held) as seen:
+        reached = []
+        for _ in range(12):
+            seen.tab.keyboard.press("Tab")
+            reached.append(
+                seen.tab.evaluate(
+                    "(document.activeElement.closest('[id]:not(.prose):not(input)') || {}).id + ' ' "
+                    "+ document.activeElement.tagName"
+                )
+            )
+            if reached[-1].startswith("clip-make"):
+                break
+        places = [
+            next(number for number, name in enumerate(reached) if name.startswith(part))
+            for part in ("clip-portrait", "clip-motion", "clip-profile", "clip-seed", "clip-crop", "clip-make")
+        ]
+        assert places == sorted(places), reached
+        assert sum(name.startswith("clip-motion") for name in reached) == 2, "the file, and the camera"
+        seen.tab.keyboard.press("Enter")
+        seen.until("#clip-state", "there is no portrait yet")
+        assert seen.tab.evaluate("document.activeElement.id") == "clip-make", "and who pressed it is still there"
+
+
+def test_on_a_phone_nothing_is_cut_off_and_nothing_is_too_small_to_touch(browser, held):
+    with looking_at(browser, held, **PHONE) as seen:
+        assert seen.tab.evaluate("document.documentElement.scrollWidth") <= 360
+        for place in ("#clip-portrait input", "#clip-motion .hp-record", "#clip-make", "#clip-cancel"):
+            box = seen.tab.locator(place).bounding_box()
+            assert box["x"] >= 0, place
+            assert box["x"] + box["width"] <= 360, place
+            assert box["height"] >= 34, place
+
+
+def test_a_portrait_says_what_a_microphone_heard(browser, folder, portrait):
+    with (
+        service_of(folder / "talk", "shipped:talk_pocket", "exact") as (address, service),
+        looking_at(browser, address, **PHONE, permissions=["microphone"]) as seen,
+    ):
+        choose(seen, "talk-portrait", portrait)
+        seen.tab.get_by_role("button", name="Record with the microphone").click()
+        seen.tab.get_by_role("button", name="(1 s)").click()
+        seen.until("#talk-motion-said", "Uploaded:")
+        assert seen.tab.locator("#talk-mood").count() == 1, "this bundle knows moods"
+        seen.tab.locator("#talk-make").click()
+        seen.until("#talk-state", "It is done")
+        assert seen.tab.locator("#talk-result video").count() == 1
+        assert seen.tab.evaluate("document.documentElement.scrollWidth") <= 360
+        (job,) = service.jobs.listed(service.tokens.owner(None), state="done", most=2, before=None)
+        assert job.request.kind == "talk"
+
+
+def colour(folder, value: int):
+    path = folder / f"{value}.png"
+    Image.new("RGB", (48, 48), (value, value, value)).save(path)
+    return path

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -106,17 +105,12 @@ class PortraitStream(DrivenByPictures):
 
     def encode(self, seen: Sequence[Seen]) -> Buffer:
         """A window may have both, where a session goes on with another driver."""
-        runs = [(kind, list(run)) for kind, run in groupby(seen, type)]
-        if len(runs) == 1 and runs[0][0] is DrivingCrop:
-            return self._encode([crop for crop in seen if isinstance(crop, DrivingCrop)])
-        parts = []
-        for kind, run in runs:
-            if kind is KeptFrame:
-                parts.append(np.stack([frame.tokens for frame in run if isinstance(frame, KeptFrame)]))
-            else:
-                crops = [crop for crop in run if isinstance(crop, DrivingCrop)]
-                parts.append(self._backend.download(self._encode(crops)))
-        return self._backend.upload(np.concatenate(parts))
+        crops = [item for item in seen if not isinstance(item, KeptFrame)]
+        if len(crops) == len(seen):
+            return self._encode(crops)
+        kept = {at: item.tokens for at, item in enumerate(seen) if isinstance(item, KeptFrame)}
+        made = iter(self._backend.download(self._encode(crops)) if crops else ())
+        return self._backend.upload(np.stack([kept[at] if at in kept else next(made) for at in range(len(seen))]))
 
     def _encode(self, seen: Sequence[DrivingCrop]) -> Buffer:
         ids, first = self.crops.intensity(seen), max(self.crops.frames - len(seen), 0)

@@ -147,4 +147,6 @@ def _posted(body: dict[str, Any]) -> Request:
     async def receive() -> dict[str, Any]:
         return left.pop() if left else {"type": "http.disconnect"}
 
-    return Request({"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b"", "headers": said}, receive)
+    return Request(
+        {"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b"", "headers": said}, receive
+    )

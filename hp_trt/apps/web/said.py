@@ -73,7 +73,9 @@ def result_text(view: View, job: str, *, sheet: bool, sidecar: str) -> str:
             'in their order"><figcaption>Contact sheet</figcaption></figure>'
         )
     if sidecar:
-        parts.append(f"<details><summary>What the sidecar says</summary><pre tabindex=0>{escape(sidecar)}</pre></details>")
+        parts.append(
+            f"<details><summary>What the sidecar says</summary><pre tabindex=0>{escape(sidecar)}</pre></details>"
+        )
     return "".join(parts)
 
 

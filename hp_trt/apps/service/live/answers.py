@@ -38,6 +38,8 @@ class WrongType(InputError):
     """A body of another type than this route takes."""
 
 
+_DRAINED_S = 15.0  # until a service that ends is there again
+
 # The first that fits: status, slug, title.
 _KINDS: tuple[tuple[type[HpTrtError], int, str, str], ...] = (
     (ForeignHost, 400, "foreign-host", "The request is for another host"),
@@ -57,17 +59,23 @@ _KINDS: tuple[tuple[type[HpTrtError], int, str, str], ...] = (
 def problem(error: HpTrtError) -> Response:
     """The answer to one of our errors."""
     status, slug, title = next(row[1:] for row in _KINDS if isinstance(error, row[0]))
-    headers = {"Retry-After": str(round(error.retry_s))} if isinstance(error, LiveBusy) else {}
+    retry_s = error.retry_s if isinstance(error, LiveBusy) else _DRAINED_S
+    headers = {"Retry-After": str(max(1, round(retry_s)))} if status in (429, 503) else {}
     said = {"type": f"urn:hp-trt:{slug}", "title": title, "status": status, "detail": str(error)}
     return Response(json.dumps(said), status, headers, media_type=_MEDIA_TYPE)
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`."""
-    titles = {status: title for _, status, _, title in reversed(_KINDS)}
-    return {
-        status: {"description": titles[status], "content": {_MEDIA_TYPE: {"schema": _SCHEMA}}} for status in statuses
-    }
+    """For a route's `responses`: these, and those that any route may have."""
+    titles = {401: "A token is needed", **{status: title for _, status, _, title in reversed(_KINDS)}}
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({400, 401, 403, 500, *statuses}):
+        found[status] = {"description": titles[status], "content": {_MEDIA_TYPE: {"schema": _SCHEMA}}}
+        if status in (429, 503):
+            found[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+        if status == 401:
+            found[status]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return found
 
 
 def route_class(ours: Ours) -> type[APIRoute]:

@@ -189,6 +189,8 @@ class LiveChannel:
             return
         self.end = end
         self._meter("ended", 1, end.reason)
+        for where, count in self._dropped_so_far().items():
+            self._meter("dropped", count, where)
         if self._control is not None:
             self._control.leave(end)
         for leave in tuple(self._peers):
@@ -342,10 +344,12 @@ class LiveChannel:
                 self._note((self._watch.note, *stats.notes))
 
     def _stats(self, stats: LiveStats) -> Stats:
-        assert self._feeding is not None
-        dropped = self._dropped | {"feed": self._feeding.dropped, "sound": self._times.sound_dropped}
-        dropped["reader"] = self._showing.dropped
+        dropped = self._dropped_so_far()
         return self.health.stats(stats, taken=self._taken, showing=self._showing, dropped=dropped)
+
+    def _dropped_so_far(self) -> dict[str, int]:
+        feed = 0 if self._feeding is None else self._feeding.dropped
+        return self._dropped | {"feed": feed, "sound": self._times.sound_dropped, "reader": self._showing.dropped}
 
     def _note(self, texts: tuple[str, ...]) -> None:
         for text in texts:

@@ -20,14 +20,17 @@ class ForeignOrigin(InputError):
 
 
 class Ours:
-    """`hosts`: names, with or without a port. `origins`: as browsers send them, http://name:port."""
+    """`hosts`: names, with or without a port; None: all, and any origin. `origins`: as browsers send them,
+    http://name:port."""
 
-    def __init__(self, hosts: Collection[str], origins: Collection[str]) -> None:
-        self._hosts = {host.lower() for host in hosts}
+    def __init__(self, hosts: Collection[str] | None, origins: Collection[str]) -> None:
+        self._hosts = None if hosts is None else {host.lower() for host in hosts}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
 
     def check(self, host: str | None, origin: str | None) -> None:
         """Raises ForeignHost, ForeignOrigin. Where there is no Origin a program asks, not a page."""
+        if self._hosts is None:
+            return
         name = (host or "").lower()
         without_port = name[: name.rindex(":")] if ":" in name.rpartition("]")[2] else name
         if not name or not {name, without_port} & self._hosts:

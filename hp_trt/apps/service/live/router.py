@@ -25,10 +25,11 @@ _MOST_BYTES = 4096
 
 
 def live_router(
-    sessions: LiveSessions, *, who: Callable[..., Any], hosts: Collection[str], origins: Collection[str] = ()
+    sessions: LiveSessions, *, who: Callable[..., Any], hosts: Collection[str] | None, origins: Collection[str] = ()
 ) -> APIRouter:
     """`who`: a dependency of FastAPI's that gives the caller's name, a str, or refuses. `hosts`: names, with or without
-    a port, that requests may be for, such as 127.0.0.1. `origins`: pages that may connect beside those of these hosts.
+    a port, that requests may be for, such as 127.0.0.1; None: whoever mounts them looks at hosts and origins before
+    they are reached. `origins`: pages that may connect beside those of these hosts.
     """
     ours = Ours(hosts, origins)
     router = APIRouter(prefix="/v1/live", tags=["live"], route_class=route_class(ours))

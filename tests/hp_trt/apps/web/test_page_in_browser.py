@@ -55,9 +55,7 @@ def driving(folder) -> Path:
 def service_of(folder, bundle: str, profile: str, open_engine=None) -> Iterator[tuple[str, Service]]:
     from hp_trt.apps.web.mount import add_page
 
-    config = ServiceConfig(
-        bundle=bundle, state=folder, profiles=(profile,), live_lanes=0, limits=Limits(free_bytes=1)
-    )
+    config = ServiceConfig(bundle=bundle, state=folder, profiles=(profile,), live_lanes=0, limits=Limits(free_bytes=1))
     service = Service(config, open_engine)
     try:
         app = create_app(config, service)

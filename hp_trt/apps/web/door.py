@@ -157,7 +157,7 @@ def _closing(send: Send, path: str) -> Send:
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = message | {"headers": _closed(message["headers"], ours)}
+            message = {**message, "headers": _closed(message["headers"], ours)}
         await send(message)
 
     return sent
@@ -188,7 +188,7 @@ def _rewriting(send: Send) -> Send:
         text = own_document(body.decode()) if body else ""
         raw = text.encode()
         headers = _closed(_with_length(start[0]["headers"], len(raw)), _HEADERS) if body else start[0]["headers"]
-        await send(start[0] | {"headers": headers})
+        await send({**start[0], "headers": headers})
         await send({"type": "http.response.body", "body": raw})
 
     return sent

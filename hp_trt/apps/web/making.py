@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -30,7 +30,7 @@ class Shown:
     """How a job stands. `problem`: there is no job, and why."""
 
     job: str = ""
-    view: View = View()
+    view: View = field(default_factory=View)
     problem: str = ""
     sheet: bool = False
     sidecar: str = ""
@@ -147,4 +147,6 @@ def _posted(body: dict[str, Any]) -> Request:
     async def receive() -> dict[str, Any]:
         return left.pop() if left else {"type": "http.disconnect"}
 
-    return Request({"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b"", "headers": said}, receive)
+    return Request(
+        {"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b"", "headers": said}, receive
+    )

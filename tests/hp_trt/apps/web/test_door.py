@@ -9,7 +9,7 @@ import pytest
 
 from tests.hp_trt.apps.web.conftest import HERE
 
-JOIN = "/page/gradio_api/queue/join"
+JOIN, DATA = "/page/gradio_api/queue/join", "/page/gradio_api/queue/data"
 
 
 def call(**more):
@@ -35,7 +35,9 @@ def test_the_configuration_shares_nothing_and_counts_nobody(page):
     assert said["footer_links"] == []
     assert set(re.findall(r"https?://[^/\"'\s\\]+", answer.text)) <= {HERE}
     style = page.ask("GET", "/page/theme.css").text
-    assert set(re.findall(r"https?://[^/\"'\s\\)]+", style)) <= {"http://www.w3.org"}, "a namespace, which is no request"
+    assert set(re.findall(r"https?://[^/\"'\s\\)]+", style)) <= {"http://www.w3.org"}, (
+        "a namespace, which is no request"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,15 +71,19 @@ def test_what_the_page_does_not_use_has_no_address(page, method, path):
     assert "/etc" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/page/", JOIN, "/page/uploads/portrait", "/page/login", "/page/gradio_api/queue/data"])
+@pytest.mark.parametrize(
+    "path", ["/page/", JOIN, "/page/uploads/portrait", "/page/login", "/page/gradio_api/queue/data"]
+)
 def test_another_host_is_refused_before_anything_else(page, path):
-    method = "GET" if path in ("/page/", "/page/gradio_api/queue/data") else "POST"
+    method = "GET" if path in ("/page/", DATA) else "POST"
     answer = page.ask(method, path, headers={"host": "evil.example"})
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:hp-trt:foreign-host"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/page/config"), ("POST", JOIN), ("POST", "/page/uploads/motion")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/page/config"), ("POST", JOIN), ("POST", "/page/uploads/motion")]
+)
 def test_a_page_elsewhere_may_neither_read_nor_call(page, method, path):
     answer = page.ask(method, path, headers={"origin": "http://127.0.0.1:9999"})
     assert answer.status_code == 403

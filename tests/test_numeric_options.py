@@ -18,6 +18,7 @@ NEEDED = {  # what else must be given; nothing of it is there, so that work coul
     "plan": ("--gpu=H200", "--bundle=/none/b"),
     "sample": ("--out=/none/folder",),
     "demo": ("--out=/proc/none",),
+    "serve": ("--bundle=/none/b", "--state=/proc/none"),
     "build": ("--bundle=/none/b", "--preset=pocket", "--random-weights", "--dry-run"),
     "train": ("--run=/proc/none",),
     "distill": ("--run=/proc/none",),
@@ -45,6 +46,8 @@ ALONE = {("bench", "--rate"): ("--soak=1",), ("build", "--workspace"): ("--famil
 ALWAYS_WRONG = ("nan", "-inf", "1e308", str(10**30), "1" * 5000)
 FINE = {  # what may be 0 or -1: these say that something else is wrong, as nothing is there
     "--seed": ("0",),
+    "--port": ("0",),
+    "--live-lanes": ("0",),
     "--device": ("0",),
     "--weight-budget": ("0",),
     "--warmup": ("0",),

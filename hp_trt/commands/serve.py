@@ -26,9 +26,11 @@ LiveLanes = Annotated[int | None, typer.Option(min=0, max=64, help="Live session
 Profiles = Annotated[list[str] | None, typer.Option("--profile", help="Of clips, once for each [exact].")]
 Hosts = Annotated[list[str] | None, typer.Option("--allowed-host", help="A name that clients may call this by.")]
 Origins = Annotated[list[str] | None, typer.Option("--origin", help="A page elsewhere that may call this (CORS).")]
-DrainS = Annotated[float | None, typer.Option("--drain", max=1e6, help="Seconds from SIGTERM to the end [60].")]
+DrainS = Annotated[
+    float | None, typer.Option("--drain", min=0.1, max=1e6, help="Seconds from SIGTERM to the end [60].")
+]
 StallS = Annotated[
-    float | None, typer.Option("--stall", max=1e6, help="A lane silent for so many seconds hangs [300].")
+    float | None, typer.Option("--stall", min=0.1, max=1e6, help="A lane silent for so many seconds hangs [300].")
 ]
 Traces = Annotated[Path | None, typer.Option(help="File for OpenTelemetry's spans, a line of JSON each.")]
 Nvtx = Annotated[bool | None, typer.Option("--nvtx", help="Ranges for NVIDIA's profilers.")]

@@ -48,6 +48,8 @@ class BoundedConnection(H11Protocol):
                 self.transport.abort()
                 return
         super().data_received(data)
+        if self._unread is not None and self.conn.their_state is not h11.SEND_BODY:  # it came to its end after all
+            self._unread, self._unread_bytes = _cancelled(self._unread), 0
         if self.cycle is not None and not self.cycle.response_complete:
             self._header = _cancelled(self._header)
         elif self._header is None:

@@ -97,7 +97,7 @@ class Jobs:
         """
         key = (wish.owner, wish.key)
         with self.changed:
-            if wish.key and (known := self._known(wish)) is not None:
+            if (known := self.known(wish.owner, wish.key, wish.body)) is not None:
                 return known, False
             if wish.key and key in self._wishes:
                 raise Problem("key-under-way", "a request with this key is under way; ask again", retry_after_s=1)
@@ -117,11 +117,16 @@ class Jobs:
             with self.changed:
                 self._wishes.remove(key)
 
-    def _known(self, wish: Wish) -> Job | None:
-        job = self._jobs.get(self._keys.get((wish.owner, wish.key), ""))
+    def known(self, owner: str, key: str, body: str) -> Job | None:
+        """The job that a request with this key made, if one did. Raises Problem where that was another request.
+
+        `key`, `body`: as in `Wish`.
+        """
+        with self.changed:
+            job = self._jobs.get(self._keys.get((owner, key), "")) if key else None
         if job is None or self._now_s() - job.created_s > self._limits.idempotency_s:
             return None
-        if job.body != wish.body:
+        if job.body != body:
             raise Problem("key-reused", "this Idempotency-Key came with another request before; take a new key")
         return job
 

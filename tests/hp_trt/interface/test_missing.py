@@ -20,6 +20,9 @@ MODULES = {
     "onnxruntime-gpu": "onnxruntime",
     "scikit-image": "skimage",
     "espeakng-loader": "espeakng_loader",
+    "python-multipart": "python_multipart",
+    "prometheus-client": "prometheus_client",
+    "opentelemetry-sdk": "opentelemetry",
 }
 DOORS = {
     "demo": "hp_trt demo --out {out}/demo",
@@ -31,6 +34,7 @@ DOORS = {
     "plan": "hp_trt plan --gpu here --bundle {bundle}",
     "sample": "hp_trt sample --out {out}/sample --frames 2",
     "sample, espeak": "hp_trt sample --speech --voice espeak --out {out}/espeak --frames 2",
+    "serve": "hp_trt serve --bundle {bundle} --state {out}/state --port 0",
     "build": "export.build_engines --preset pocket --bundle {out}/b",
     "build, dry": "export.build_engines --preset pocket --bundle {out}/b --dry-run",
     "build, TensorRT": "export.build_engines --family tensorrt --bundle {bundle}",

@@ -61,15 +61,17 @@ _REFUSED = (
 async def make_job(request: Request, service: TheService, owner: Owner, idempotency_key: Key = None) -> Response:
     """Ask for a clip. With an Idempotency-Key the same request again is answered with the same job, for a day."""
     check_not_draining(service)
-    raw = await receive_json(request, service.config.limits)
-    wish = await on_disk(service, _wish, service, owner, _body(raw))
-    if idempotency_key is not None:
-        wish = replace(wish, key=_sha256(idempotency_key.encode()), body=_sha256(repr(wish.request).encode()))
+    body = _body(await receive_json(request, service.config.limits))
+    key = "" if idempotency_key is None else _sha256(idempotency_key)
+    asked = _sha256(body.model_dump_json()) if key else ""
+    if (known := service.jobs.known(owner, key, asked)) is not None:  # whatever became of what it names
+        return _made(known)
+    wish = replace(await on_disk(service, _wish, service, owner, body), key=key, body=asked)
     try:
         job, _ = await on_disk(service, service.jobs.create, wish, service.portraits, service.motions, service.accounts)
     except (OSError, HpTrtError) as error:
         raise problem_of(error) from error
-    return JSONResponse(job.to_json(), status_code=202, headers={"location": f"/v1/jobs/{job.id}"})
+    return _made(job)
 
 
 @router.get("", responses=answers("unauthorized"))
@@ -192,5 +194,9 @@ def _wish(service: Service, owner: str, body: JobBody) -> Wish:
     return Wish(owner=owner, request=JobRequest(**asked), frames=frames if isinstance(frames, int) else None)
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _made(job: Job) -> JSONResponse:
+    return JSONResponse(job.to_json(), status_code=202, headers={"location": f"/v1/jobs/{job.id}"})
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -30,9 +30,9 @@ _TOKENS = 8
 _KNOWN = {200, 201, 202, 204, 206, 400, 404, 409, 410, 413, 415, 422, 429}
 _WARM = 0.3  # of the time: what libraries keep is kept by then
 _SETTINGS: dict[str, Any] = {
-    "frame_s": 0.03,
+    "frame_s": 0.1,
     "clip_lanes": 2,
-    "limits": {"uploads": 6, "waiting_per_token": 5, "picture_bytes": 100_000, "reader_s": 2, "body_idle_s": 2},
+    "limits": {"uploads": 16, "waiting_per_token": 5, "picture_bytes": 100_000, "reader_s": 2, "body_idle_s": 2},
 }
 
 
@@ -142,6 +142,8 @@ class _Client:
             answer = connection.getresponse()
             content = answer.read()
             self._found.answers[answer.status] += 1
+            if answer.status == 429:
+                time.sleep(self._rng.uniform(0, int(answer.headers["Retry-After"]) / 4))  # as told, but impatiently
             if answer.status >= 500:
                 self._found.wrong.append(f"{method} {path}: {answer.status} {content[:300]!r}")
             return answer.status, content

@@ -49,6 +49,10 @@ def run(folder: Path, *, kills: int, seed: int = 0) -> Found:
             ]
             for client in clients:
                 client.start()
+            told, end_s = len(found.told), time.monotonic() + 20
+            early = rng.random() < 0.2  # before anything is under way
+            while not early and len(found.told) == told and time.monotonic() < end_s:
+                time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 1.2))
             service.kill()
             stop.set()

@@ -157,6 +157,8 @@ def test_the_same_key_is_the_same_job_and_another_request_with_it_is_refused(run
     answer = running.job(portrait, motion, headers=key, steps=3)
     assert (answer.status_code, slug(answer)) == (422, "key-reused")
     assert running.job(portrait, motion, headers={"idempotency-key": "k2"}).json()["id"] != first.json()["id"]
+    running.ask("DELETE", f"/v1/portraits/{portrait}")
+    assert running.job(portrait, motion, headers=key).json()["id"] == first.json()["id"], "whatever it was made of"
     for wrong in ("", "x" * 201, "a b", "\xe9"):
         answer = running.job(portrait, motion, headers={"idempotency-key": wrong.encode("latin-1")})
         assert (answer.status_code, slug(answer)) == (400, "bad-request")

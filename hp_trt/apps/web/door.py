@@ -27,7 +27,7 @@ from hp_trt.apps.web.routes import CLOSED
 
 MOUNT = "/page"
 JOIN, DATA = "/gradio_api/queue/join", "/gradio_api/queue/data"
-_READ = re.compile(r"/|/config|/theme\.css|/(assets|static)/[\w./@-]+|/gradio_api/(heartbeat/\w+|queue/data)")
+_READ = re.compile(r"/|/config|/theme\.css|/(assets|static)/(?!.*\.\.)[\w./@-]+|/gradio_api/queue/data")
 _SESSION = re.compile(r"[0-9a-zA-Z]{1,40}")
 _MOST_CALL_BYTES = 1 << 16
 _LIVES_S = 31_536_000  # of files whose names have a hash in them

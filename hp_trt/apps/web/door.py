@@ -27,7 +27,7 @@ from hp_trt.apps.web.routes import CLOSED
 
 MOUNT = "/page"
 JOIN, DATA = "/gradio_api/queue/join", "/gradio_api/queue/data"
-_READ = re.compile(r"/|/config|/theme\.css|/(assets|static)/[\w./@-]+|/gradio_api/(heartbeat/\w+|queue/data)")
+_READ = re.compile(r"/|/config|/theme\.css|/(assets|static)/(?!.*\.\.)[\w./@-]+|/gradio_api/queue/data")
 _SESSION = re.compile(r"[0-9a-zA-Z]{1,40}")
 _MOST_CALL_BYTES = 1 << 16
 _LIVES_S = 31_536_000  # of files whose names have a hash in them
@@ -157,7 +157,7 @@ def _closing(send: Send, path: str) -> Send:
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = message | {"headers": _closed(message["headers"], ours)}
+            message = {**message, "headers": _closed(message["headers"], ours)}
         await send(message)
 
     return sent
@@ -188,7 +188,7 @@ def _rewriting(send: Send) -> Send:
         text = own_document(body.decode()) if body else ""
         raw = text.encode()
         headers = _closed(_with_length(start[0]["headers"], len(raw)), _HEADERS) if body else start[0]["headers"]
-        await send(start[0] | {"headers": headers})
+        await send({**start[0], "headers": headers})
         await send({"type": "http.response.body", "body": raw})
 
     return sent

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -30,7 +30,7 @@ class Shown:
     """How a job stands. `problem`: there is no job, and why."""
 
     job: str = ""
-    view: View = View()
+    view: View = field(default_factory=View)
     problem: str = ""
     sheet: bool = False
     sidecar: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from fastapi import FastAPI
+from starlette.routing import Match
 
 from engines.errors import how_to_install
 from hp_trt.apps.service.service import Service
@@ -26,12 +27,18 @@ def mount_page(app: FastAPI, service: Service) -> str:
     return ""
 
 
+def has_address(app: FastAPI, path: str) -> bool:
+    """Whether anything answers there, of what has been added so far."""
+    asked = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(dict(asked))[0] is Match.FULL for route in app.routes)
+
+
 def add_page(app: FastAPI, service: Service, *, verify: Verify | None) -> None:
     """`verify`: what looks at a file's origin; None: there is no such tab. Live is shown where `app` serves `/live`."""
     from hp_trt.apps.web.page import build_page, gradio_app
 
     visitors, sheets = Visitors(service.tokens), Sheets(service)
-    live = any(getattr(route, "path", "") == LIVE for route in app.routes)
+    live = has_address(app, LIVE)
     made = build_page(service, Making(service, sheets), verify=verify, live=LIVE if live else "", out=visitors.sign_in)
 
     async def begin() -> None:

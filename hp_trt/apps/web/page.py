@@ -12,6 +12,7 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
 
+from hp_trt.apps.service.job import Kind
 from hp_trt.apps.service.routes.info import licence_of
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.door import MOUNT, visitor_of
@@ -37,8 +38,8 @@ def build_page(service: Service, making: Making, *, verify: Verify | None, live:
             elem_id="hp-head",
         )
         with gr.Tabs(elem_id="hp-tabs"):
-            kind, name = ("clip", "Clip") if service.driver == "video" else ("talk", "Talk")
-            with gr.Tab(name, id=kind):
+            kind: Kind = "clip" if service.driver == "video" else "talk"
+            with gr.Tab(kind.capitalize(), id=kind):
                 job_form(made, service, making, kind, licence_text(licence_of(manifest), service.notes))
             if live:
                 with gr.Tab("Live", id="live"):

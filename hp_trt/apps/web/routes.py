@@ -28,6 +28,9 @@ from hp_trt.apps.web.shown_files import new_place
 _STATIC = Path(__file__).parent / "static"
 _OWN = {"page.js": "text/javascript", "page.css": "text/css"}
 _MOST_FORM_BYTES = 4096
+_SIGN_IN_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 CLOSED = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -107,7 +110,8 @@ async def sign_out() -> Response:
 
 def _sign_in(problem: str) -> HTMLResponse:
     said = f'<p class="hp-wrong" role="alert">{escape(problem)}</p>' if problem else ""
-    return HTMLResponse(SIGN_IN.format(said=said), 401 if problem else 200, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": _SIGN_IN_POLICY}
+    return HTMLResponse(SIGN_IN.format(said=said), 401 if problem else 200, headers)
 
 
 @router.post("/page/uploads/portrait")

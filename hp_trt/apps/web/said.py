@@ -59,12 +59,13 @@ def result_text(view: View, job: str, *, sheet: bool, sidecar: str) -> str:
     """The video, its download, notes, the contact sheet and what the sidecar says."""
     if view.state != "done" or not view.result:
         return ""
-    at, made = f"/page/jobs/{escape(job)}", view.result
+    name, made = escape(job), view.result
+    at = f"/page/jobs/{name}"
     size = f"{made['bytes'] / 1e6:.1f} MB, {made['frames_per_s']:g} frames/s"
     parts = [
         f'<video class="hp-video" controls loop playsinline preload="auto" src="{at}/result" '
         'aria-label="The clip that was made"></video>',
-        f'<p><a class="hp-download" href="{at}/result" download="{escape(job)}.mp4">Download the video</a> ({size})</p>',
+        f'<p><a class="hp-download" href="{at}/result" download="{name}.mp4">Download the video</a> ({size})</p>',
         _notes(made["notes"]),
     ]
     if sheet:
@@ -96,6 +97,6 @@ def file_field(name: str, label: str, to: str, accept: str, *, record: str = "",
     return (
         f'<div class="hp-file" data-to="{to}"><label for="{name}-file">{escape(label)}</label>'
         f'<input id="{name}-file" type="file" accept="{accept}" aria-describedby="{name}-said">'
-        f'{button if record else ""}<progress max="1" value="0" hidden aria-label="Upload of {escape(label)}"></progress>'
+        f'{button if record else ""}<progress max="1" value="0" hidden aria-label="Upload"></progress>'
         f'<p id="{name}-said" class="hp-said" role="status">{escape(hint)}</p><div class="hp-shown"></div></div>'
     )

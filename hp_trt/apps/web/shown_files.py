@@ -1,4 +1,4 @@
-"""Files that are looked at and not kept: what a visitor verifies. They go when they were looked at, or after an hour."""
+"""Files that are looked at and not kept: what a visitor verifies. They go with the verdict, or after an hour."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ async def verdict_text(service: Service, verify: Verify, owner: str, name: Any) 
     loop = asyncio.get_running_loop()
     try:
         place = place_of(service, owner, name)
-    except Problem as problem:
-        return problem_text(problem.detail)
+    except Problem as missing:
+        return problem_text(missing.detail)
     try:
         word, lines = await loop.run_in_executor(service.looking, verdict_lines, verify, place)
     except Exception as error:

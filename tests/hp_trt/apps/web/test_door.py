@@ -9,7 +9,7 @@ import pytest
 
 from tests.hp_trt.apps.web.conftest import HERE
 
-JOIN = "/page/gradio_api/queue/join"
+JOIN, DATA = "/page/gradio_api/queue/join", "/page/gradio_api/queue/data"
 
 
 def call(**more):
@@ -75,7 +75,7 @@ def test_what_the_page_does_not_use_has_no_address(page, method, path):
     "path", ["/page/", JOIN, "/page/uploads/portrait", "/page/login", "/page/gradio_api/queue/data"]
 )
 def test_another_host_is_refused_before_anything_else(page, path):
-    method = "GET" if path in ("/page/", "/page/gradio_api/queue/data") else "POST"
+    method = "GET" if path in ("/page/", DATA) else "POST"
     answer = page.ask(method, path, headers={"host": "evil.example"})
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:hp-trt:foreign-host"

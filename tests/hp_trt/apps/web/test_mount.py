@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -87,7 +88,34 @@ def test_a_command_can_leave_it_out():
     assert "--no-page" in text
 
 
-def test_gradio_is_imported_with_the_first_page_and_not_before():
-    program = "import hp_trt.apps.service.serve, hp_trt.commands.serve, sys; print('gradio' in sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "False"
+PROGRAM = """
+import socket, sys
+from pathlib import Path
+
+asked = []
+whole = socket.getaddrinfo
+socket.getaddrinfo = lambda *given, **named: asked.append(given) or whole(*given, **named)
+connect = socket.socket.connect
+socket.socket.connect = lambda self, where: asked.append(where) or connect(self, where)
+
+import hp_trt.commands.serve, hp_trt.apps.service.serve
+from hp_trt.apps.service.app import create_app
+from hp_trt.apps.service.config import ServiceConfig
+from hp_trt.apps.service.service import Service
+from hp_trt.apps.web.mount import mount_page
+from tests.hp_trt.apps.service.fake_engine import Hand
+
+print("gradio" in sys.modules)
+service = Service(ServiceConfig(bundle="shipped:pocket", state=Path(sys.argv[1])), Hand().open)
+print(repr(mount_page(create_app(service.config, service), service)))
+service.close()
+print("gradio" in sys.modules, asked)
+"""
+
+
+def test_gradio_is_imported_with_the_page_and_not_before_and_asks_no_host_for_anything(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "state")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert ran.stdout.splitlines() == ["False", "''", "True []"]
+    assert not list((tmp_path / "gradio").glob("*")), "its own folder for files stays empty"

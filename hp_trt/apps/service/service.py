@@ -82,6 +82,8 @@ class Service:
                 self.clip_lanes.append(lane)
             self.live_lanes = LiveLanes(config.live_lanes, open_engine, most_each=config.limits.live_per_token)
             self.tracer, self._provider = spans.open_tracer(config.traces)
+            if config.nvtx:
+                import nvtx  # noqa: F401 - where it is not installed, now is the time to say so
             made.pop_all()
         self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
         self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")

@@ -176,6 +176,7 @@ def test_what_cannot_be_served_is_one_line(tmp_path, hp_trt):
     refused(hp_trt("serve", *state, "--bundle", "shipped:pocket", "--profile", "none"), "none")
     refused(hp_trt("serve", *state, "--bundle", "shipped:pocket", "--tokens", tmp_path / "t"), "no file of tokens")
     refused(hp_trt("serve", *state, "--bundle", "shipped:pocket", "--config", tmp_path / "t"), "no configuration")
+    refused(hp_trt("serve", *state, "--bundle", "shipped:pocket", "--traces", tmp_path), "could not be written")
     refused(hp_trt("serve", "--new-token", "alice"), "add --tokens FILE")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

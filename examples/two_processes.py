@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from hp_trt import Portrait, Runtime, RuntimeConfig
+from hp_trt import Portrait, Provenance, Runtime, RuntimeConfig
 
 PROCESSES = 2
 _opened: tuple[Runtime, Portrait] | None = None  # of this process
@@ -32,11 +33,11 @@ def open_runtime(bundle: Path, portrait: Path, profile: str) -> None:
     _opened = runtime, runtime.portrait(portrait)
 
 
-def animate(video: Path, out: Path) -> tuple[int, int]:
-    """The number of frames, and the process that made them."""
+def animate(video: Path, out: Path, mark_id: int) -> tuple[int, int]:
+    """The number of frames, and the process that made them. `mark_id`: of the invisible mark, one for all clips."""
     assert _opened is not None, "open_runtime comes first"
     runtime, portrait = _opened
-    return runtime.animate(portrait, video, out).frames, os.getpid()
+    return runtime.animate(portrait, video, out, provenance=Provenance(mark_id=mark_id)).frames, os.getpid()
 
 
 def main() -> None:
@@ -55,7 +56,9 @@ def main() -> None:
         initializer=open_runtime,
         initargs=(options.bundle, options.portrait, options.profile),
     ) as pool:
-        jobs = {pool.submit(animate, video, options.out / f"{video.stem}.mp4"): video for video in options.videos}
+        mark_id = secrets.randbits(32)
+        outs = {video: options.out / f"{video.stem}.mp4" for video in options.videos}
+        jobs = {pool.submit(animate, video, out, mark_id): video for video, out in outs.items()}
         for job in as_completed(jobs):
             frames, process = job.result()  # raises what the process raised: an InputError for a wrong video
             print(f"{jobs[job]}: {frames} frames by process {process}")

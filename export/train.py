@@ -27,8 +27,8 @@ ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] 
 WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
 
 # Options that say how much: of every preset, and of each alone, with the amount's name.
-SHARED = ("clips", "frames", "decoder_steps", "workers")
-_POCKET = ("autoencoder_steps", "motion_steps", "denoiser_steps", "made")
+SHARED = ("clips", "frames", "autoencoder_steps", "decoder_steps", "workers")
+_POCKET = ("motion_steps", "denoiser_steps", "made")
 _TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps", "spoken")
 AMOUNTS: Mapping[str, Mapping[str, str]] = {
     "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},

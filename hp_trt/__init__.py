@@ -35,11 +35,13 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     )
     from hp_trt.api import Runtime
     from hp_trt.config import RuntimeConfig
+    from hp_trt.encoded.encoded_file import Written
     from hp_trt.interface.results import Animation, Frame
     from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
     from hp_trt.media.portrait import Portrait
     from hp_trt.model import SamplingOptions
     from hp_trt.profiles import Profile
+    from hp_trt.provenance.options import Provenance
     from runtime.stages import Event, Stages
 
 __all__ = [
@@ -64,10 +66,12 @@ __all__ = [
     "ParityError",
     "Portrait",
     "Profile",
+    "Provenance",
     "Runtime",
     "RuntimeConfig",
     "SamplingOptions",
     "Stages",
+    "Written",
     "__version__",
 ]
 __version__ = "0.1.0"
@@ -79,10 +83,12 @@ _HOMES = {
     ),
     "hp_trt.api": "Runtime",
     "hp_trt.config": "RuntimeConfig",
+    "hp_trt.encoded.encoded_file": "Written",
     "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
     "hp_trt.media.portrait": "Portrait",
     "hp_trt.model": "SamplingOptions",
     "hp_trt.profiles": "Profile",
+    "hp_trt.provenance.options": "Provenance",
     "hp_trt.interface.results": "Animation Frame",
     "runtime.stages": "Event Stages",
 }

@@ -1,4 +1,4 @@
-"""`hp-trt`: demo, animate, live, evaluate, inspect, doctor, plan, sample, fetch, serve, a module each in `commands`."""
+"""`hp-trt`: demo, animate, live, verify, evaluate, inspect and others, each a module of `hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,23 @@ from typing import Annotated
 import typer
 
 from hp_trt import __version__
-from hp_trt.commands import animate, demo, doctor, evaluate, fetch, inspect, live, plan, sample, serve
+from hp_trt.commands import (
+    animate,
+    demo,
+    doctor,
+    evaluate,
+    fetch,
+    inspect,
+    live,
+    motion,
+    options,
+    plan,
+    portrait,
+    sample,
+    serve,
+    study,
+    verify,
+)
 from hp_trt.console import run
 from hp_trt.siblings import require_siblings
 
@@ -23,6 +39,9 @@ for command in (
     demo.demo,
     animate.animate,
     live.live,
+    motion.motion,
+    portrait.portrait,
+    verify.verify,
     evaluate.evaluate,
     inspect.inspect,
     doctor.doctor,
@@ -31,7 +50,8 @@ for command in (
     fetch.fetch,
     serve.serve,
 ):
-    app.command()(command)
+    app.command(cls=options.Grouped)(command)
+app.add_typer(study.study, name="study")
 
 
 def _tell_version(asked: bool) -> None:

@@ -7,10 +7,9 @@ live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack, get_args
@@ -19,30 +18,34 @@ import numpy as np
 
 from engines.backend import Backend
 from engines.bundle import Bundle
-from engines.errors import InputError
-from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
+from hp_trt.encoded.encoded_file import Written, is_encoded, write_encoded
+from hp_trt.encoded.kept_portrait import refuse_landmarks
+from hp_trt.encoded.tensor_file import SUFFIX
 from hp_trt.faces.face import FaceLocator
-from hp_trt.faces.locators import open_live_locator, open_locator
 from hp_trt.interface import arguments
 from hp_trt.interface.auto_family import settled
 from hp_trt.interface.driven import driven_facts
+from hp_trt.interface.files import checked_files
+from hp_trt.interface.finders import Faces, Finders
+from hp_trt.interface.inputs import DrivingSource, Inputs
 from hp_trt.interface.opener import LiveOpener
 from hp_trt.interface.render import render_driven, render_resumable
 from hp_trt.interface.results import Animation, Frame, frames_of
-from hp_trt.interface.speech import run_facts, speech_of
+from hp_trt.interface.sealing import seal_of_run
+from hp_trt.interface.speech import run_facts
 from hp_trt.interface.turns import Turns
-from hp_trt.live.live_clip import animate_clip
+from hp_trt.live.live_clip import clip_of_session
 from hp_trt.live.queues import Policy
 from hp_trt.live.session import LiveSession
-from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.media.portrait import Picture, Portrait
-from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.model import Clip, Driving, Kept, Model, SamplingOptions, Speech
 from hp_trt.models import check_driver, check_stray, find_model, profile_of
 from hp_trt.open_graphs import OpenGraphs, open_backend
-from hp_trt.profiles import Profile, naming, require_live
+from hp_trt.profiles import Profile
+from hp_trt.provenance import run_seal
+from hp_trt.provenance.options import Provenance
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.store import Mode
 from hp_trt.shipped import bundle_folder
@@ -51,9 +54,7 @@ from runtime.stages import Event, Stages
 __all__ = ["Animation", "DrivingSource", "Faces", "Frame", "Runtime"]
 
 _LIVE_SPANS = 10_000  # of a session that may never end, and of speech, which may be long
-DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
 Samples = tuple[np.ndarray, int]  # (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate in Hz
-Faces = Path | str | FaceLocator  # a landmarks file (`hp_trt.faces.landmarks_file`), or any locator
 
 
 class Runtime:
@@ -91,7 +92,7 @@ class Runtime:
             arguments.having("on_event", on_event, "function", "__call__")
         self._on_event, self._settle_stages = on_event, arguments.flag("settle_stages", settle_stages)
         self._turns = Turns()
-        self._locator = open_locator(self.config.locator, self.config.locator_file)
+        self._finders = Finders(self.config)
         self.config, self._picked = settled(bundle, self.config)
         self.profile = profile_of(bundle, self.config)  # of a clip, and of a live session that names no other
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family=self.config.family)
@@ -102,7 +103,8 @@ class Runtime:
             self.graphs = OpenGraphs.of_model(kind, self.bundle, self.config, self.backend)
             opened.callback(self.graphs.close)
             self.model: Model = kind(self.bundle, self.config, self.backend, self.graphs)
-            self._with(self.profile, {})
+            self._inputs = Inputs(self.bundle, self.config, self.model, self._finders)
+            self._inputs.profile(self.profile, {})
             self.graphs.of(self.profile, self.model.roles(self.profile))
             self._opened = opened.pop_all()
 
@@ -137,9 +139,9 @@ class Runtime:
         self._turns.check_open()
         check_stray(self.model.driver, {} if self.model.driver == "video" else {"landmarks": landmarks})
         own, sampling = self.profile if self.profile.mode == "live" else "live", {"seed": seed, "mood": mood}
-        chosen = self._live_profile(own if profile is None else profile, sampling)
+        chosen = self._inputs.live_profile(own if profile is None else profile, sampling)
         stages = self._stages(stages, _LIVE_SPANS)
-        return self._opener(self._locator_for(chosen, landmarks), sampling).session(
+        return self._opener(self._finders.of_driver(chosen, landmarks), sampling).session(
             self._encoded(portrait, stages=stages),
             chosen,
             policy=policy,
@@ -149,13 +151,15 @@ class Runtime:
         )
 
     def portrait(self, image: Picture, *, landmarks: Faces | None = None, stages: Stages | None = None) -> Portrait:
-        """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it.
+        """Find the face in `image` (a file, or (H, W, 3) uint8 RGB) and encode it, or read a portrait file.
 
         `landmarks`: who says where the face is, instead of the configured locator.
         Raises InputError for what is no picture, FaceNotFound.
         """
-        locator, stages = self._locator_of(landmarks), self._stages(stages)
         picture = image if isinstance(image, np.ndarray) else arguments.path("a portrait, where it is no array,", image)
+        if is_encoded(picture):
+            refuse_landmarks(landmarks, str(picture))
+        locator, stages = self._finders.of(landmarks), self._stages(stages)
         with self._turns.taken():
             return self.model.portrait(picture, locator, stages)
 
@@ -171,6 +175,7 @@ class Runtime:
         portrait_landmarks: Faces | None = None,
         released_plan: bool = False,
         resume: Mode = "new",
+        provenance: Provenance | None = None,
         stages: Stages | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Animation:
@@ -185,42 +190,39 @@ class Runtime:
         `resume`: what becomes of an earlier run that did not end, whose parts lie in the folder OUT.resume: "new"
         refuses to begin beside one, "resume" goes on with it, "restart" lets go of it. A clip that a video drives is
         kept in parts only with "resume" or "restart". Of `audio`: `released_plan` cuts the sound as released.
-
-        Raises InputError, FaceNotFound, OutputError.
+        `provenance`: what files carry of their origin; None: all. Raises InputError, FaceNotFound, OutputError.
         """
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
         one_of("resume", resume, get_args(Mode))
         other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
-        profile = self._with(self.profile, sampling)
+        profile = self._inputs.profile(self.profile, sampling)
         stages = self._stages(stages, None if audio is None else _LIVE_SPANS)
         out, crop_out = arguments.path("out", out), None if crop_out is None else arguments.path("crop_out", crop_out)
-        inputs = self.config.inputs(
-            bundle=self.bundle.path,
-            portrait=portrait.path if isinstance(portrait, Portrait) else arguments.file_of(portrait),
-            driving=arguments.file_of(driving),
-            audio=arguments.file_of(audio),
-            landmarks=arguments.file_of(landmarks),
-            portrait_landmarks=arguments.file_of(portrait_landmarks),
-        )
-        check_outputs({"the result": out, "the crop": crop_out}, inputs, suffixes=tuple(SUFFIXES))
+        files = {"the result": out, "the crop": crop_out}
+        read = {"portrait": portrait, "driving": driving, "audio": audio, "landmarks": landmarks}
+        inputs = checked_files(files, SUFFIXES, self.config, self.bundle, **read, portrait_landmarks=portrait_landmarks)
+        prepared = run_seal.prepare(provenance, files, inputs)
         where: dict[str, Any] = {"out": out, "crop_out": crop_out, "stages": stages, "inputs": inputs}
         where["side_px"] = self.bundle.manifest.geometry["crop_px"]
         if audio is None:
-            reader = VideoReader(arguments.path("driving", driving))
-            moves = self._driving(reader, profile, landmarks)
+            moves = self._inputs.driving(arguments.path("driving", driving), profile, landmarks)
+            info = moves.frames.info
+            assert info is not None, "it is a file"
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             used = self.model.roles(profile)
-            decide = partial(driven_facts, self.bundle, self.config, profile, used, who, reader.info.path, landmarks)
-            where |= {"facts": decide, "resume": resume, "quick": profile.mode == "live"}
-            made = render_driven(partial(self._clip, who, moves, profile, stages), who, driving=reader.info, **where)
+            decide = partial(driven_facts, self.bundle, self.config, profile, used, who, info.path, landmarks)
+            where |= {"facts": decide, "driving": info, "quick": profile.mode == "live"}
+            render = partial(render_driven, partial(self._clip, who, moves, profile, stages))
         else:
-            speech = speech_of(audio, released_plan)
+            speech = self._inputs.speech(audio, released_plan, profile)
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             facts = run_facts(self.bundle, self.config, profile, who, speech)
-            go_on = partial(self._spoken, who, speech, profile, stages)
-            made = render_resumable(go_on, who, facts=facts, resume=resume, sound=arguments.file_of(audio), **where)
+            where |= {"facts": facts, "sound": arguments.file_of(audio)}
+            render = partial(render_resumable, partial(self._spoken, who, speech, profile, stages))
+        seal = seal_of_run(prepared, self.model, self.bundle, profile, who, inputs, audio, notes=self.notes)
+        made = render(who, resume=resume, seal=seal, **where)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
     def talk(
@@ -243,8 +245,8 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, audio=audio)
-        profile, stages = self._with(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
-        speech = speech_of(audio, released_plan)
+        profile, stages = self._inputs.profile(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
+        speech = self._inputs.speech(audio, released_plan, profile)
         who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
 
         def made() -> Generator[Frame, None, None]:
@@ -275,15 +277,64 @@ class Runtime:
         """
         self._turns.check_open()
         check_driver(self.bundle, video=driving)
-        profile, stages = self._with(self.profile, sampling), self._stages(stages)
+        profile, stages = self._inputs.profile(self.profile, sampling), self._stages(stages)
         source = driving if arguments.is_frames(driving) else arguments.path("driving", driving)
-        moves = self._driving(source, profile, landmarks)
+        moves = self._inputs.driving(source, profile, landmarks)
         who = self._encoded(portrait, stages=stages)
 
         def made() -> Generator[Frame, None, None]:
             yield from frames_of(self._clip(who, moves, profile, stages), who)
 
         return made()
+
+    def write_motion(
+        self,
+        out: Path | str,
+        *,
+        driving: Path | str | None = None,
+        audio: Path | str | None = None,
+        landmarks: Faces | None = None,
+        released_plan: bool = False,
+        portable: bool = False,
+        stages: Stages | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> Written:
+        """Encode what moves portraits into a motion file, *.safetensors, that stands for it wherever one is taken.
+
+        It is of this bundle's graphs and of the runtime's profile. The other arguments are those of `animate`.
+        `portable`: with the crops of the driver's face, so that other bundles can encode them again.
+        Raises InputError, FaceNotFound, OutputError.
+        """
+        self._turns.check_open()
+        other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks, "portable": portable}
+        check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
+        profile, stages = self._inputs.profile(self.profile, sampling), self._stages(stages, _LIVE_SPANS)
+        out, read = arguments.path("out", out), {"driving": driving, "audio": audio, "landmarks": landmarks}
+        checked_files({"the motion file": out}, (SUFFIX,), self.config, self.bundle, **read)
+        speech = None if audio is None else self._inputs.speech(audio, released_plan, profile)
+        moves = speech or self._inputs.driving(arguments.path("driving", driving), profile, landmarks)
+        with self._turns.taken():
+            motion = self.model.motion(moves, profile, stages, portable=arguments.flag("portable", portable))
+        return write_encoded(out, motion)
+
+    def write_portrait(
+        self,
+        out: Path | str,
+        portrait: Portrait | Picture,
+        *,
+        landmarks: Faces | None = None,
+        stages: Stages | None = None,
+    ) -> Written:
+        """Write an encoded portrait, *.safetensors, that stands for its picture wherever one is taken.
+
+        It is of this bundle's graphs, and holds the picture. Raises InputError, FaceNotFound, OutputError.
+        """
+        self._turns.check_open()
+        out, read = arguments.path("out", out), {"portrait": portrait, "portrait_landmarks": landmarks}
+        checked_files({"the portrait file": out}, (SUFFIX,), self.config, self.bundle, **read)
+        who = self._encoded(portrait, landmarks=landmarks, stages=stages)
+        with self._turns.taken():
+            return write_encoded(out, self.model.portrait_to_keep(who))
 
     def close(self) -> None:
         """End live sessions, let go of the graphs and of the device. Waits for whose turn it is. Twice is fine.
@@ -315,55 +366,11 @@ class Runtime:
         self.model.check_portrait(portrait)
         return portrait
 
-    def _locator_of(self, landmarks: Faces | None) -> FaceLocator:
-        if landmarks is None:
-            return self._locator
-        if isinstance(landmarks, Path | str):
-            return open_locator("landmarks", arguments.path("landmarks", landmarks))
-        members = ("locate", "name", "reads_pixels", "steadiness")
-        found: FaceLocator = arguments.having("landmarks", landmarks, "path, or a locator,", *members)
-        return found
-
-    def _locator_for(self, profile: Profile, landmarks: Faces | None) -> FaceLocator:
-        """A live session's thread takes no turns at its locator, which is for one thread: it has one of its own."""
-        if profile.mode == "live" and landmarks is None:
-            return open_live_locator(self.config.locator, self.config.locator_file)
-        return self._locator_of(landmarks)
-
-    def _with(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
-        """The profile with a caller's sampling options; None is no option.
-
-        Raises InputError for what cannot be, with the profile's name where the caller gave no option.
-        """
-        given = {name: value for name, value in sampling.items() if value is not None}
-        foreign = (given.keys() & SamplingOptions.__annotations__.keys()) - self.model.options
-        if foreign:
-            raise InputError(
-                f"{', '.join(sorted(foreign))}: no sampling option of {self.bundle.manifest.model}, which this bundle "
-                "is for; leave it out"
-            )
-        chosen = replace(profile, sampling={**profile.sampling, **given})
-        with nullcontext() if given else naming(profile.name):
-            self.model.check(chosen)
-        return chosen
-
-    def _driving(self, source: DrivingSource | VideoReader, profile: Profile, landmarks: Faces | None) -> Driving:
-        """The driving video. Raises InputError for more than a clip may have, where their number is known."""
-        images = DrivingFrames(source)
-        if profile.mode == "clip":
-            images.check_length(self.config.max_frames)
-        return Driving(frames=images, locator=self._locator_for(profile, landmarks), max_frames=self.config.max_frames)
-
-    def _live_profile(self, profile: Profile | str, sampling: Mapping[str, Any]) -> Profile:
-        """One of mode live, with a caller's options. Raises InputError."""
-        found = profile if isinstance(profile, Profile) else self.model.profiles.find(profile)
-        return self._with(require_live(found), sampling)
-
     def _opener(self, locator: FaceLocator, sampling: Mapping[str, Any]) -> LiveOpener:
         """`sampling`: the caller's options, whatever the profile."""
         return LiveOpener(
             portrait=self._encoded,
-            profile=lambda profile: self._live_profile(profile, sampling),
+            profile=lambda profile: self._inputs.live_profile(profile, sampling),
             open=lambda portrait, profile, after: self.model.stream(portrait, locator, profile, after),
             turns=self._turns,
             driver=self.model.driver,
@@ -385,16 +392,9 @@ class Runtime:
             with self._turns.taken():
                 clip = self.model.clip(portrait, replace(driving, **kept), profile, stages)
             return replace(clip, frames=self._turns.one_by_one(clip.frames))
-        notes: list[str] = []
-
-        def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
-            with (
-                self._opener(driving.locator, {}).session(portrait, profile, stages=stages, warm=False) as session,
-                closing(animate_clip(session, driving.frames.timed(stages))) as made,
-            ):
-                for frame, time_s in made:
-                    yield frame.index, time_s, frame.crop
-                self._turns.check_open()  # closing it has ended the session
-                notes.extend((*driving.frames.notes, *session.stats.notes))
-
-        return Clip(frames=frames(), notes=lambda: notes)
+        return clip_of_session(
+            lambda: self._opener(driving.locator, {}).session(portrait, profile, stages=stages, warm=False),
+            driving.frames,
+            stages,
+            self._turns.check_open,
+        )

@@ -163,7 +163,10 @@ def checked_command(app: typer.Typer) -> Any:
     """The command of `app`, with all its commands. Called, it raises InputError for a path or a number that no command
     can use (`hp_trt.interface.arguments.check_value`), before any work."""
     command = get_command(app)
-    for one in [command, *getattr(command, "commands", {}).values()]:
+    waiting = [command]
+    while waiting:  # a command may have commands of its own
+        one = waiting.pop()
+        waiting += getattr(one, "commands", {}).values()
         for param in one.params:
             param.callback = _then(param.opts[-1], param.default, param.callback)
     return command

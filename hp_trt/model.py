@@ -18,6 +18,8 @@ import numpy as np
 from engines.backend import Backend
 from engines.bundle import Bundle
 from hp_trt.config import RuntimeConfig
+from hp_trt.encoded.driver import EncodedDriver
+from hp_trt.encoded.encoded_file import Encoded, EncodedFile
 from hp_trt.faces.face import FaceLocator
 from hp_trt.live.stream import Stream
 from hp_trt.media.driving_frames import DrivingFrames
@@ -132,11 +134,31 @@ class Model(Protocol):
         The message says what is wrong, without the profile's name: an option may be the caller's.
         """
 
+    def seed(self, profile: Profile) -> int:
+        """Of the noise, whoever says it: the caller, the profile, the bundle or the model itself."""
+
     def notes(self, profile: Profile) -> tuple[str, ...]:
         """What a user should know of this bundle in this profile, a line each."""
 
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
-        """Find the face and encode it. Raises InputError for what is no picture, FaceNotFound, NonFiniteError."""
+        """Find the face and encode it, or read what a portrait file holds. Raises InputError for what is no picture,
+        FaceNotFound, NonFiniteError."""
+
+    def portrait_to_keep(self, portrait: Portrait) -> Encoded:
+        """What becomes a portrait file. Raises InputError for a portrait that another model has encoded."""
+
+    @property
+    def motion_bytes(self) -> int:
+        """How much of a motion file one frame takes, but for its sound and what is portable."""
+
+    def motion(self, driving: Driving | Speech, profile: Profile, stages: Stages, *, portable: bool = False) -> Encoded:
+        """What becomes a motion file, as the profile sees what `driver` says. `portable`: with what other graphs can
+        encode again. Raises InputError, FaceNotFound, NonFiniteError."""
+
+    @staticmethod
+    def check_motion(bundle: Bundle, file: EncodedDriver | EncodedFile, profile: Profile) -> None:
+        """Raises InputError for a motion file that cannot stand for what `driver` says, with this bundle and profile.
+        Only the manifest is looked at."""
 
     def check_portrait(self, portrait: Portrait) -> None:
         """Raises InputError for a portrait that another model has encoded."""

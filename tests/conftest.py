@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from engines.cores import available_cores
 from engines.onnx_backend import OnnxBackend
 from hp_trt import shipped
+from hp_trt.provenance import run_seal
 from tests.cache import Cache
 from tests.export.onnx_cache import OnnxCache
 
@@ -62,6 +63,27 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+_SEALING = {"prepare": run_seal.prepare, "check_beside": run_seal.check_beside}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_as_they_are(tmp_path_factory) -> Iterator[None]:
+    """Most tests are of pictures and times: what this process writes carries nothing of its origin, but where a test
+    asks for `sealed`. The user's own key is nobody's, also of processes that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        for name in _SEALING:
+            patch.setattr(run_seal, name, lambda *_given, **_named: None)
+        yield
+
+
+@pytest.fixture
+def sealed(monkeypatch) -> None:
+    """Files carry of their origin what they carry for users."""
+    for name, own in _SEALING.items():
+        monkeypatch.setattr(run_seal, name, own)
 
 
 @pytest.fixture

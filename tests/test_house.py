@@ -33,7 +33,7 @@ MODEL_FLOORS = ("runtime", "hp_trt", "export")
 TABLES = {"hp_trt.models", "export.models"}
 # What knows no model. Measuring is of one loop or another, so `hp_trt.measure` may look into rooms.
 FREE = re.compile(
-    r"engines\..*|runtime\.[a-z_]+|hp_trt\.[a-z_]+|hp_trt\.(faces|fetch|interface|media|live|resume|streams|doctor)\..*"
+    r"engines\..*|runtime\.[a-z_]+|hp_trt\.[a-z_]+|hp_trt\.(encoded|faces|fetch|interface|media|live|resume|streams|doctor)\..*"
     r"|export\.[a-z_]+|export\.(graphs|plans|weights|training|judge)\..*"
 )
 

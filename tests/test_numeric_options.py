@@ -14,6 +14,8 @@ from tests.hp_trt.command_line import as_typed, refused
 NEEDED = {  # what else must be given; nothing of it is there, so that work could not begin
     "animate": ("--bundle=/none/b", "--portrait=/none/p.png", "--driving=/none/d.mp4", "--out=/none/o.mp4"),
     "live": ("--bundle=/none/b", "--portrait=/none/p.png", "--driving=/none/d.mp4", "--out=null:"),
+    "motion": ("--bundle=/none/b", "--driving=/none/d.mp4", "--out=/none/o.safetensors"),
+    "portrait": ("--bundle=/none/b", "--portrait=/none/p.png", "--out=/none/o.safetensors"),
     "evaluate": ("--protocol=self", "--seeds=0:1", "--bundle=/none/b"),
     "plan": ("--gpu=H200", "--bundle=/none/b"),
     "sample": ("--out=/none/folder",),

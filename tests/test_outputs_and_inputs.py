@@ -38,6 +38,24 @@ COMMANDS: dict[str, tuple[str, dict[str, str], dict[str, str], tuple[str, ...]]]
         },
         FINDER,
     ),
+    "motion": (
+        "hp_trt",
+        {"--out": ".safetensors"},
+        {
+            "--driving": "d", "--bundle": "b", "--driving-landmarks": "dl", "--locator-file": "yunet",
+            "--profile": "my.toml",
+        },
+        FINDER,
+    ),
+    "portrait": (
+        "hp_trt",
+        {"--out": ".safetensors"},
+        {
+            "--portrait": "p", "--bundle": "b", "--portrait-landmarks": "pl", "--arcface": "arc",
+            "--locator-file": "yunet",
+        },
+        FINDER,
+    ),
     "evaluate": (
         "hp_trt",
         {"--json": ".json", "--plot": ".png"},

@@ -262,15 +262,8 @@ def test_installed_its_first_command_shows_something(clean):
     assert following.startswith("out/demo.mp4: 50 frames at 25 fps")
     assert speaking.startswith("out/demo-talk.mp4: 50 frames at 25 fps")
     made = {path.name for path in (clean.folder / "out").iterdir()}
-    assert made == {
-        "demo.mp4",
-        "demo-crop.mp4",
-        "demo.png",
-        "demo-talk.mp4",
-        "demo-talk.png",
-        "sample",
-        "sample-speech",
-    }
+    files = {"demo.mp4", "demo-crop.mp4", "demo.png", "demo-talk.mp4", "demo-talk.png"}
+    assert made == files | {f"{name}.json" for name in files} | {"sample", "sample-speech"}
 
 
 def test_installed_it_predicts_and_finds_the_commands_of_other_storeys(clean, tmp_path):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +14,12 @@ from engines.safe_output import check_outputs
 from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
+from hp_trt.provenance.options import Provenance
 
+if TYPE_CHECKING:
+    import numpy as np
+
+Audio = Annotated[Path | None, typer.Option(help="Speech: a sound file, a video with sound, or a motion file.")]
 Sheet = Annotated[
     Path | None, typer.Option(help="Also write a contact sheet: portrait, driving frames, result (.png).")
 ]
@@ -41,10 +46,12 @@ class AnimateConfig:
     portrait_landmarks: Path | None = None
     released_plan: bool = False
     resume: Literal["new", "resume", "restart"] = "new"
+    provenance: Provenance = field(default_factory=Provenance)  # what the files carry
     sampling: dict[str, Any]  # overrides by name; None leaves the bundle's own
 
     def __post_init__(self) -> None:
         from hp_trt.media.contact_sheet import check_sheet
+        from hp_trt.provenance.run_seal import check_beside
 
         if (self.driving is None) == (self.audio is None):
             given = "neither" if self.driving is None else "both"
@@ -63,7 +70,10 @@ class AnimateConfig:
         )
         if self.sheet is not None:
             check_sheet(self.sheet, inputs)
-        check_outputs({"the result": self.out, "the crop": self.crop_out, "the contact sheet": self.sheet}, inputs)
+        outputs = {"the result": self.out, "the crop": self.crop_out, "the contact sheet": self.sheet}
+        check_outputs(outputs, inputs)
+        if self.provenance.sidecar:
+            check_beside(outputs, inputs)
 
     def _check_options(self) -> None:
         """An option of the other one of two would change nothing, and who gave it would not know."""
@@ -88,12 +98,14 @@ class AnimateConfig:
             )
 
 
+@options.carrying
 def animate(
+    provenance: Provenance,
     bundle: options.Bundle,
     portrait: options.Portrait,
     out: Annotated[Path, typer.Option(help="Result: the whole portrait, moving (.mp4, .mov, .mkv).")],
-    driving: Annotated[Path | None, typer.Option(help="Video of the face to follow.")] = None,
-    audio: Annotated[Path | None, typer.Option(help="Speech to follow: a sound file, or a video with sound.")] = None,
+    driving: Annotated[Path | None, typer.Option(help="Video of the face to follow, or a motion file.")] = None,
+    audio: Audio = None,
     crop_out: Annotated[Path | None, typer.Option(help="Also write the square around the face.")] = None,
     sheet: Sheet = None,
     steps: options.Steps = None,
@@ -124,15 +136,13 @@ def animate(
 ) -> None:
     """Animate a portrait with a driving video, or with speech."""
     scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
     config = AnimateConfig(
         bundle=bundle,
         runtime=RuntimeConfig(
-            profile=profile,
-            weight_budget_bytes=options.weight_budget_bytes(weight_budget),
-            max_frames=max_frames,
-            vocals=vocals,
-            **options.machine(family=family, provider=provider, device=device, threads=threads),
-            **options.finder(locator=locator, locator_file=locator_file, arcface=arcface),
+            weight_budget_bytes=options.weight_budget_bytes(weight_budget), **more, **machine, **finder
         ),
         portrait=portrait,
         driving=driving,
@@ -144,6 +154,7 @@ def animate(
         portrait_landmarks=portrait_landmarks,
         released_plan=released_plan,
         resume=resumed(resume, restart),
+        provenance=provenance,
         sampling=options.sampling(steps=steps, seed=seed, motion_weights=motion_weights, mood=mood, **scales),
     )
     with Reporter(as_json=json) as report:
@@ -155,6 +166,15 @@ def resumed(resume: bool, restart: bool) -> Literal["new", "resume", "restart"]:
     if resume and restart:
         raise InputError("--resume goes on with an unfinished run, --restart lets go of it; give one of them")
     return "resume" if resume else "restart" if restart else "new"
+
+
+def pictures_of(config: AnimateConfig) -> tuple[Path | np.ndarray, Path | None]:
+    """What a contact sheet shows of the portrait and of the driving video; None: a motion file has no pictures."""
+    from hp_trt.encoded.encoded_file import is_encoded
+    from hp_trt.encoded.kept_portrait import picture_of
+
+    portrait = picture_of(config.portrait) if is_encoded(config.portrait) else config.portrait
+    return portrait, None if is_encoded(config.driving) else config.driving
 
 
 def animate_files(config: AnimateConfig, report: Reporter) -> None:
@@ -176,10 +196,14 @@ def animate_files(config: AnimateConfig, report: Reporter) -> None:
             crop_out=config.crop_out,
             landmarks=config.landmarks,
             portrait_landmarks=config.portrait_landmarks,
+            provenance=config.provenance,
             **config.sampling,
         )
+    seal = animation.seal
     if sheet is not None:
-        write_sheet(sheet, portrait=config.portrait, driving=config.driving, result=out, frames=animation.frames)
+        portrait, driving = pictures_of(config)
+        made_of: dict[str, Any] = {"portrait": portrait, "driving": driving, "result": out}
+        write_sheet(sheet, **made_of, frames=animation.frames, seal=seal)
     for note in animation.notes:
         report.note(note)
     seconds = time.perf_counter() - start_s
@@ -193,5 +217,6 @@ def animate_files(config: AnimateConfig, report: Reporter) -> None:
         frames=animation.frames,
         rate=float(animation.rate),
         rate_varies=animation.rate_varies,
+        mark_id=None if seal is None or seal.mark_id is None else f"{seal.mark_id:08x}",
         seconds=seconds,
     )

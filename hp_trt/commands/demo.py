@@ -13,12 +13,18 @@ from hp_trt.commands import options
 from hp_trt.commands.animate import AnimateConfig, animate_files
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
+from hp_trt.provenance.options import Provenance
 from hp_trt.shipped import POCKET_BUNDLE, TALK_POCKET_BUNDLE, bundle_folder
 
+SMEAR = (
+    "pocket and talk_pocket were trained on drawn people, and on synthetic speech: of a photograph they make a smear"
+)
 OUT = "Folder for demo.mp4, demo-crop.mp4, demo.png, demo-talk.mp4, demo-talk.png, and for what is drawn."
 
 
+@options.carrying
 def demo(
+    provenance: Provenance,
     out: Annotated[Path, typer.Option(parser=options.folder, metavar="PATH", help=OUT)] = Path("out"),
     portrait: Annotated[Path | None, typer.Option(help="Picture with one face [a drawn one].")] = None,
     driving: Annotated[Path | None, typer.Option(help="Video of the face to follow [a drawn one].")] = None,
@@ -47,6 +53,7 @@ def demo(
         out=out / "demo.mp4",
         crop_out=out / "demo-crop.mp4",
         sheet=out / "demo.png",
+        provenance=provenance,
         sampling={},
     )
     speaking = AnimateConfig(
@@ -58,6 +65,7 @@ def demo(
         out=out / "demo-talk.mp4",
         sheet=out / "demo-talk.png",
         resume="restart",  # a demo that was stopped is none to go on with
+        provenance=provenance,
         sampling={},
     )
     if not (portrait and driving):
@@ -67,10 +75,7 @@ def demo(
     families.load(families.ONNXRUNTIME)  # where it is missing nothing is drawn
     with Reporter(as_json=json) as report:
         if portrait or driving or audio:
-            report.note(
-                "pocket and talk_pocket were trained on drawn people, and on synthetic speech: of a photograph they "
-                "make a smear"
-            )
+            report.note(SMEAR)
         if not (portrait and driving):
             write_sample(sample, seed=seed)
         if not audio:

@@ -7,24 +7,30 @@ one command alone stands there. typer gives strings and numbers: `machine`, `fin
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import typer
+from typer.core import TyperCommand
 
 from engines import families
 from engines.cores import MOST_THREADS
 from engines.errors import InputError
 from hp_trt import config, shipped
 from hp_trt.faces import locators
+from hp_trt.provenance.options import Provenance
 
 MOST_SEED = 2**63 - 1
 
 _SHIPPED = f"{shipped.POCKET_BUNDLE} or {shipped.TALK_POCKET_BUNDLE}, which come with hp-trt"
 BUNDLE = f"Folder made by python -m export.build_engines, or {_SHIPPED}."
 Bundle = Annotated[Path, typer.Option(parser=shipped.bundle_folder, metavar="PATH", help=BUNDLE)]
-Portrait = Annotated[Path, typer.Option(help="Picture with one face.")]
+Portrait = Annotated[Path, typer.Option(help="Picture with one face, or a portrait file.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps [bundle's own].")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Of the initial noise [bundle's own].")]
 AppearanceScale = Annotated[
@@ -62,6 +68,19 @@ AllowPlaylist = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Every event as a line of JSON on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+_PANEL = "What files carry of their origin (docs/provenance.md)"
+# By the command's parameter: of `Provenance`, as `carrying` reads them.
+_CARRIED: dict[str, tuple[Any, Any, str]] = {
+    "no_mark": (bool, False, "No invisible mark."),
+    "no_credentials": (bool, False, "No Content Credentials."),
+    "no_sidecar": (bool, False, "No OUT.json beside each file."),
+    "label": (bool, False, "A visible sign in the corner."),
+    "mark_id": (str | None, None, "The mark's 8 hex digits [random ones]."),
+    "consent": (str | None, None, "What to say of the consent of whoever is shown."),
+    "sign_chain": (Path | None, None, "Certificates to sign with (PEM) [a local key's]."),
+    "sign_key": (Path | None, None, "The private key of the first of them (PEM)."),
+}
 
 
 def folder(text: str) -> Path:
@@ -142,3 +161,66 @@ def three_numbers(option: str, text: str) -> tuple[float, float, float]:
     except ValueError:
         raise InputError(f"{option} is three numbers, for pose, face and lips, as 1,1,1.2; got {text[:60]!r}") from None
     return first, second, third
+
+
+def carrying(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of what its files carry, which come to it as one argument `provenance`."""
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=_PANEL)],
+        )
+        for name, (kind, default, text) in _CARRIED.items()
+    ]
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        carried = {name: given.pop(name) for name in _CARRIED}
+        command(**given, provenance=provenance(**carried))
+
+    own = [one for one in signature.parameters.values() if one.name != "provenance"]
+    with_options.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    return with_options
+
+
+def provenance(
+    *,
+    no_mark: bool,
+    no_credentials: bool,
+    no_sidecar: bool,
+    label: bool,
+    mark_id: str | None,
+    consent: str | None,
+    sign_chain: Path | None,
+    sign_key: Path | None,
+) -> Provenance:
+    """What the options of those names ask for. Raises InputError."""
+    if mark_id is not None and not re.fullmatch(r"[0-9a-fA-F]{8}", mark_id):
+        raise InputError(f"--mark-id is 8 hex digits, as 0a1b2c3d, got {mark_id[:60]!r}")
+    return Provenance(
+        mark=not no_mark,
+        credentials=not no_credentials,
+        sidecar=not no_sidecar,
+        label=label,
+        mark_id=None if mark_id is None else int(mark_id, 16),
+        consent=consent,
+        sign_chain=sign_chain,
+        sign_key=sign_key,
+    )
+
+
+class Grouped(TyperCommand):
+    """A command whose help shows the options of a panel together, below the others."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            if (record := param.get_help_record(ctx)) is not None:
+                panel = getattr(param, "rich_help_panel", None) or "Options"
+                sections.setdefault(panel, []).append(record)
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records)

@@ -15,6 +15,7 @@ import numpy as np
 
 from engines.backend import Backend, Session
 from engines.errors import InputError
+from hp_trt.hallo2.motion_file import KeptSpeech, KeptTokens
 from hp_trt.hallo2.sound import Sound
 from hp_trt.resume.loop_state import LoopState
 from runtime.hallo2.clips import ChainState, MadeClip, chain
@@ -26,7 +27,7 @@ from runtime.stages import Stages
 
 
 class SpokenClip:
-    """The frames of one sound, as they come, and what there is to note once they have.
+    """The frames of one sound, or of what was made of it, as they come, and what there is to note once they have.
 
     `state`: that of a video which was left, of the same portrait, sound and sampling. `released_plan`: see
     `runtime.hallo2.audio_plan`. Raises InputError, BundleError; iterating `frames` NonFiniteError, and what the sound
@@ -39,7 +40,7 @@ class SpokenClip:
         sessions: Mapping[str, Session],
         *,
         conditions: Conditions,
-        sound: Sound,
+        sound: Sound | KeptSpeech,
         sampling: Sampling,
         clip: int,
         released_plan: bool = False,
@@ -48,15 +49,15 @@ class SpokenClip:
     ) -> None:
         self._sound = sound
         before = None if state is None else chain_state(state)
-        self._tokens: SpeechTokens = audio_tokens(
-            backend,
-            sessions,
-            sound,
-            clip=clip,
-            released=released_plan,
-            first_clip=before.clip if before else 0,
-            stages=stages,
-        )
+        first = before.clip if before else 0
+        self._tokens: SpeechTokens | KeptTokens
+        if isinstance(sound, KeptSpeech):
+            sound.check_plan(released_plan)
+            self._tokens = sound.tokens(backend, first)
+        else:
+            self._tokens = audio_tokens(
+                backend, sessions, sound, clip=clip, released=released_plan, first_clip=first, stages=stages
+            )
         self._clips = chain(
             backend,
             sessions,

@@ -9,13 +9,19 @@ from typing import ClassVar
 
 from engines.backend import Backend, Session
 from engines.bundle import Bundle
+from engines.errors import InputError
+from engines.file_record import hash_file
 from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
+from hp_trt.encoded.driver import EncodedDriver
+from hp_trt.encoded.encoded_file import Encoded, EncodedFile, encoded_file, is_encoded
 from hp_trt.faces.arcface import open_raw_arcface
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.clip import SpokenClip
+from hp_trt.hallo2.motion_file import KeptSpeech, encode_speech, frame_bytes
 from hp_trt.hallo2.portrait_encoder import TalkPortraitEncoder, encoded
-from hp_trt.hallo2.profiles import PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
+from hp_trt.hallo2.portrait_file import portrait_of_file, portrait_to_keep
+from hp_trt.hallo2.profiles import IN_BF16, PROFILES, STREAMED, check_choices, roles, sampling_of_bundle
 from hp_trt.hallo2.promises import check_bundle, levels_of
 from hp_trt.hallo2.sound import Sound
 from hp_trt.hallo2.stream import TalkStream
@@ -49,12 +55,13 @@ class Hallo2:
     profiles: ClassVar[Profiles] = PROFILES
     streamed: ClassVar[frozenset[str]] = STREAMED
     beside: ClassVar[frozenset[str]] = frozenset()  # each clip needs the one before
-    in_bf16: ClassVar[frozenset[str]] = frozenset()  # `check_choices` refuses it
+    in_bf16: ClassVar[frozenset[str]] = IN_BF16
     added_by: ClassVar[Mapping[str, str]] = {}
     check_bundle = staticmethod(check_bundle)
 
     def __init__(self, bundle: Bundle, config: RuntimeConfig, backend: Backend, graphs: OpenGraphs) -> None:
         self._manifest, self._backend, self._graphs = bundle.manifest, backend, graphs
+        self._bundle, self._vocals = bundle, config.vocals
         self._warmed: set[Hashable] = set()
         self._separator = None if config.vocals is None else open_separator(config.vocals)
         self._embed = None if config.arcface is None else open_raw_arcface(config.arcface)
@@ -66,10 +73,43 @@ class Hallo2:
         check_choices(profile)
         self._sampling(profile)
 
+    def seed(self, profile: Profile) -> int:
+        return self._sampling(profile).seed
+
     def notes(self, profile: Profile) -> tuple[str, ...]:
         return () if self._separator else (_NO_SEPARATOR,)
 
+    @property
+    def motion_bytes(self) -> int:
+        return frame_bytes(self._bundle)
+
+    def motion(self, driving: Driving | Speech, profile: Profile, stages: Stages, *, portable: bool = False) -> Encoded:
+        assert isinstance(driving, Speech), "of another driver: `Runtime` looks at that"
+        if portable:
+            raise InputError("portable: the motion file of speech holds the sound anyway; leave it out")
+        if is_encoded(driving.source):
+            raise InputError(f"{driving.source} is a motion file; give the sound itself")
+        return encode_speech(
+            self._backend,
+            self._sessions(profile),
+            self._bundle,
+            driving,
+            self._sound(driving),
+            vocals="" if self._vocals is None else hash_file(Path(self._vocals)).sha256,
+            stages=stages,
+        )
+
+    @staticmethod
+    def check_motion(bundle: Bundle, file: EncodedDriver | EncodedFile, profile: Profile) -> None:
+        assert isinstance(file, EncodedFile), "of another driver: `Runtime` looks at that"
+        KeptSpeech(bundle, file)
+
+    def portrait_to_keep(self, portrait: Portrait) -> Encoded:
+        return portrait_to_keep(self._backend, self._bundle, portrait)
+
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
+        if (file := encoded_file(image, "portrait")) is not None:
+            return portrait_of_file(self._backend, self._bundle, file)
         exact = PROFILES.find("exact")
         encoder = TalkPortraitEncoder(
             self._backend,
@@ -87,12 +127,8 @@ class Hallo2:
 
     def clip(self, portrait: Portrait, driving: Driving | Speech, profile: Profile, stages: Stages) -> Clip:
         assert isinstance(driving, Speech), "of another driver: `Runtime` looks at that"
-        source = driving.source
-        sound = (
-            Sound(source, separator=self._separator)
-            if isinstance(source, Path)
-            else Sound.of_array(*source, separator=self._separator)
-        )
+        file = encoded_file(driving.source, "motion")
+        sound = self._sound(driving) if file is None else KeptSpeech(self._bundle, file)
         spoken = SpokenClip(
             self._backend,
             self._sessions(profile),
@@ -128,6 +164,12 @@ class Hallo2:
             clip=self._manifest.frames,
             motion_frames=self._manifest.geometry["motion_frames"],
         )
+
+    def _sound(self, speech: Speech) -> Sound:
+        source = speech.source
+        if isinstance(source, Path):
+            return Sound(source, separator=self._separator)
+        return Sound.of_array(*source, separator=self._separator)
 
     def _sampling(self, profile: Profile) -> Sampling:
         return sampling_of_bundle(self._manifest, profile)

@@ -14,6 +14,7 @@ from engines.backend import Backend, Session
 from hp_trt.faces.arcface import Embed, no_identity
 from hp_trt.faces.face import FaceLocator
 from hp_trt.hallo2.portrait import TalkPortrait, talk_portrait
+from hp_trt.hallo2.regions import Box
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.photograph import PHOTOGRAPH_NOTE, photographed
@@ -31,8 +32,9 @@ _NO_IDENTITY = (
 class EncodedTalkPortrait:
     """What Hallo2 keeps of a portrait: the model's part of a `hp_trt.media.portrait.Portrait`."""
 
-    crop: TalkPortrait
+    box: Box  # in the picture: where to paste back
     conditions: Conditions
+    crop: TalkPortrait | None = None  # what the conditions were made of; None: they are a file's
 
 
 def encoded(portrait: Portrait) -> EncodedTalkPortrait:
@@ -81,7 +83,7 @@ class TalkPortraitEncoder:
             path=None if isinstance(image, np.ndarray) else Path(image),
             paste=PasteBack(picture.pixels, crop.box, fade_at_edges=False),
             notes=(*picture.notes, *crop.notes, *self._notes(crop)),
-            encoded=EncodedTalkPortrait(crop=crop, conditions=self._encode(crop, embedding, stages)),
+            encoded=EncodedTalkPortrait(box=crop.box, conditions=self._encode(crop, embedding, stages), crop=crop),
             key=_key(picture.pixels, crop, embedding),
         )
 

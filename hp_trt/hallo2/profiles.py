@@ -17,6 +17,10 @@ from runtime.live_windows import LiveWindows
 # Roles that the threads of a live session have; the others are run when a portrait is encoded or a stream is opened.
 STREAMED = frozenset({"speech_encoder", "audio_tokens", "vae_encoder", "reference", "denoiser", "stitch", "decoder"})
 
+# Roles that a profile's precision is about: nearly all of a clip's time. The portrait's pixels go through the encoder
+# too, and its features through the reference net, which keeps the bundle's own precision.
+IN_BF16 = frozenset({"denoiser", "decoder", "vae_encoder"})
+
 # A sampling option that the published weights do not know, and why.
 _NO_MOOD = (
     "these weights know no moods: the released model has no text input (the labels of its paper are not in the "
@@ -71,8 +75,6 @@ def check_choices(profile: Profile) -> None:
         )
     if profile.quantize != "none":
         raise InputError(f'this model is not quantised yet, got quantize = "{profile.quantize}"; leave it out')
-    if profile.precision != "exported":
-        raise InputError(f'this model was not tried in bf16 yet, got precision = "{profile.precision}"; leave it out')
     if profile.windows is not None and profile.windows != LiveWindows():
         raise InputError(
             "a clip is as long as its bundle's: leave window, overlap and lead_in out, and build with --frames for "

@@ -27,6 +27,7 @@ from hp_trt.measure.bench.race import Outcome
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.video_writer import VideoWriter
+from hp_trt.provenance.options import NOTHING
 from runtime.decode import decoder_buffers, to_uint8
 from runtime.hallo2.audio_plan import AudioPlan, planned
 from runtime.hallo2.presets import FPS
@@ -130,7 +131,7 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     start_s = time.perf_counter()
     try:
         runtime.graphs.sessions.update({roles["stitch"]: loop, roles["decoder"]: decoder})
-        done = runtime.animate(inputs.portrait, out=inputs.out, audio=inputs.audio, **options)
+        done = runtime.animate(inputs.portrait, out=inputs.out, audio=inputs.audio, provenance=NOTHING, **options)
     finally:
         runtime.graphs.sessions.update(usual)
     seconds = time.perf_counter() - start_s

@@ -19,14 +19,13 @@ import numpy as np
 from engines.backend import Backend, Buffer, Session
 from engines.errors import InputError
 from hp_trt.faces.face import FaceLocator
-from hp_trt.hunyuanportrait.driving import DrivingCrop, DrivingCrops, first_seen
-from hp_trt.hunyuanportrait.geometry import motion_ids
+from hp_trt.hunyuanportrait.driving import DrivingCrop
+from hp_trt.hunyuanportrait.read_driving import Ids, encode_group, read_whole
 from hp_trt.media.driving_frames import DrivingFrames
 from hp_trt.profiles import Cuts
 from hp_trt.resume.loop_state import LoopState
 from runtime.decode import Chunk, chunks, decode
 from runtime.hunyuanportrait.denoise import ClipLoop
-from runtime.hunyuanportrait.encode import encode_motion
 from runtime.hunyuanportrait.memory_bank import Identity, MotionBank
 from runtime.hunyuanportrait.noise import ClipNoise
 from runtime.hunyuanportrait.sampling import Sampling
@@ -62,67 +61,26 @@ def read_motion(
     """One pass over the driving frames, `window` of them at a time; `session` is of the graph `motion`. `pad_frames` is
     what the bank will be finished with.
 
-    Where a cut sets the crop anew, frames before it are a group of their own: their intensity is that of their shot.
-
     Raises InputError for a video without frames or of more than `max_frames`, FaceNotFound, NonFiniteError.
     """
-    driving.check_length(max_frames)
-    with stages.unit("first_face"):
-        shown, face = first_seen(iter(driving), locator, driving.name)
-    sizes = {"crop_px": geometry["crop_px"], "size": geometry["motion_px"]}
-    cropper = DrivingCrops(locator, face, shown=shown, cuts=cuts, **sizes)
-    del shown
     motion = Motion(MotionBank(backend, pad_frames=pad_frames, expected=driving.listed))
-    for stage in ("read", "crop", "motion"):
-        stages.begin(stage, total=driving.total)
-    group: list[DrivingCrop] = []
+    bank = motion.bank
 
-    def encode() -> None:
-        with stages.unit("motion", len(group)):
-            head_id, exp_id = motion_ids(np.stack([crop.landmarks for crop in group]))
-            tokens = encode_motion(
-                backend,
-                session,
-                face_images=np.stack([crop.face_image for crop in group]),
-                pose_images=np.stack([crop.pose_image for crop in group]),
-                head_id=head_id,
-                exp_id=exp_id,
-                first_frame=len(motion.bank),
-                guard=motion.bank.guard,
-            )
-            motion.bank.append(tokens)
-        group.clear()
+    def keep(group: Sequence[DrivingCrop], ids: Ids) -> None:
+        bank.append(encode_group(backend, session, group, ids, first_frame=len(bank), guard=bank.guard))
 
-    size: tuple[int, ...] = ()
-    for image, time_s in driving.timed(stages):
-        if len(motion.times) == max_frames:
-            raise driving.too_many(f"more than {max_frames} frames")
-        size = size or image.shape
-        if image.shape != size:
-            raise InputError(
-                f"driving frame {len(motion.times)} has {image.shape[1]} x {image.shape[0]} pixels, those before have "
-                f"{size[1]} x {size[0]}; frames of one clip are of one size: make them so"
-            )
-        motion.times.append(time_s)
-        with stages.unit("crop"):
-            crop = cropper.crop(image, _since(motion.times))
-        if crop.anew and group:
-            encode()
-        group.append(crop)
-        if len(group) == window:
-            encode()
-    if group:
-        encode()
-    for stage in ("read", "crop", "motion"):
-        stages.end(stage)
-    motion.notes = [*driving.notes, *cropper.notes()]
+    reading = read_whole(
+        driving,
+        locator,
+        geometry=geometry,
+        window=window,
+        max_frames=max_frames,
+        stages=stages,
+        keep=keep,
+        cuts=cuts,
+    )
+    motion.times, motion.notes = reading.times, reading.notes
     return motion
-
-
-def _since(times: Sequence[Fraction | None]) -> Fraction | None:
-    """The last of the times, from the first one on."""
-    first, last = times[0], times[-1]
-    return None if first is None or last is None else last - first
 
 
 class DrivenClip:

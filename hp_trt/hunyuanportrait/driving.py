@@ -137,6 +137,7 @@ class DrivingCrops:
         self._sizes: dict[str, Any] = {"crop_px": crop_px, "size": size}
         self._crops = FaceCrops(first, self._steadiness, **self._sizes)
         self.frames = 0
+        self.leaps = 0  # frames in which the face is elsewhere than it was: scene cuts, and other people
 
     @property
     def held(self) -> int:
@@ -161,6 +162,7 @@ class DrivingCrops:
         self.frames += 1
         sight = self._followed.see(frame, self.frames - 1, time_s)
         assert sight is not None, "it has begun with a face"
+        self.leaps += sight.leapt
         anew = sight.leapt and self._cuts == "anew"
         if anew:
             self._crops = FaceCrops(sight.face, self._steadiness, **self._sizes)

@@ -36,6 +36,7 @@ class LiveCrops:
         self._pending = False  # the next face sets the crop
         self.anew = False  # the same, for any thread to set
         self.faceless = 0  # before the first face
+        self.leaps = 0  # frames in which the face is elsewhere than it was: scene cuts, and other people
 
     @property
     def frames(self) -> int:
@@ -63,6 +64,7 @@ class LiveCrops:
         if sight is None:
             self.faceless += 1
             return None
+        self.leaps += sight.leapt
         if self._crops is None or (not sight.held and (self._pending or (sight.leapt and self.cuts == "anew"))):
             self._crops = FaceCrops(sight.face, self._steadiness, **self._sizes, quick=True)
             self._pending = False

@@ -14,11 +14,15 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.manifest import OWN_SOURCE
 from hp_trt.config import RuntimeConfig
+from hp_trt.encoded.driver import EncodedDriver
+from hp_trt.encoded.encoded_file import Encoded, EncodedFile, encoded_file
 from hp_trt.faces.arcface import no_identity, open_arcface
 from hp_trt.faces.face import FaceLocator
-from hp_trt.hunyuanportrait.clip import DrivenClip, read_motion
+from hp_trt.hunyuanportrait.clip import DrivenClip, Motion, read_motion
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
+from hp_trt.hunyuanportrait.motion_file import KeptMotion, encode_video, frame_bytes
 from hp_trt.hunyuanportrait.portrait_encoder import PortraitEncoder, encoded
+from hp_trt.hunyuanportrait.portrait_file import portrait_of_file, portrait_to_keep
 from hp_trt.hunyuanportrait.profiles import (
     ADDED_BY,
     BESIDE,
@@ -64,7 +68,8 @@ class HunyuanPortrait:
                 "vocals: only for a portrait that speech (audio) moves, this bundle's are moved by a driving video; "
                 "leave it out"
             )
-        self._manifest, self._config, self._backend, self._graphs = bundle.manifest, config, backend, graphs
+        self._bundle, self._config, self._backend, self._graphs = bundle, config, backend, graphs
+        self._manifest = bundle.manifest
         embed = open_arcface(config.arcface) if config.arcface else no_identity
         own = self._manifest.weights.get("source") == OWN_SOURCE
         self._warmed: set[Hashable] = set()
@@ -77,6 +82,9 @@ class HunyuanPortrait:
         check_choices(profile)
         self._sampling(profile)
 
+    def seed(self, profile: Profile) -> int:
+        return self._sampling(profile).seed
+
     def notes(self, profile: Profile) -> tuple[str, ...]:
         notes, fingerprints = [], self._manifest.weights["fingerprint"]
         if profile.denoiser == "distilled" and "live_unet" not in fingerprints:
@@ -88,7 +96,34 @@ class HunyuanPortrait:
             )
         return tuple(notes)
 
+    @property
+    def motion_bytes(self) -> int:
+        return frame_bytes(self._bundle)
+
+    def motion(self, driving: Driving | Speech, profile: Profile, stages: Stages, *, portable: bool = False) -> Encoded:
+        assert isinstance(driving, Driving), "of another driver: `Runtime` looks at that"
+        return encode_video(
+            self._backend,
+            self._sessions(profile)["motion"],
+            self._bundle,
+            driving,
+            profile,
+            self._sampling(profile),
+            stages=stages,
+            portable=portable,
+        )
+
+    @staticmethod
+    def check_motion(bundle: Bundle, file: EncodedDriver | EncodedFile, profile: Profile) -> None:
+        assert isinstance(file, EncodedDriver), "of another driver: `Runtime` looks at that"
+        KeptMotion(bundle, file, profile, sampling_of(bundle.manifest.sampling, profile))
+
+    def portrait_to_keep(self, portrait: Portrait) -> Encoded:
+        return portrait_to_keep(self._backend, self._bundle, portrait)
+
     def portrait(self, image: Picture, locator: FaceLocator, stages: Stages) -> Portrait:
+        if (file := encoded_file(image, "portrait")) is not None:
+            return portrait_of_file(self._backend, self._bundle, file)
         return self._portraits.portrait(image, locator, stages)
 
     def check_portrait(self, portrait: Portrait) -> None:
@@ -96,22 +131,10 @@ class HunyuanPortrait:
 
     def clip(self, portrait: Portrait, driving: Driving | Speech, profile: Profile, stages: Stages) -> Clip:
         assert isinstance(driving, Driving), "of another driver: `Runtime` looks at that"
-        sampling, geometry = self._sampling(profile), self._manifest.geometry
+        sampling = self._sampling(profile)
         sessions = self._sessions(profile)
         check_window(sessions["denoiser"], sampling.window)  # before the driving video is read
-        motion = read_motion(
-            self._backend,
-            sessions["motion"],
-            driving.frames,
-            driving.locator,
-            geometry=geometry,
-            window=sampling.window,
-            pad_frames=sampling.pad_frames,
-            max_frames=driving.max_frames,
-            stages=stages,
-            cuts=profile.cuts,
-        )
-
+        motion = self._motion(driving, profile, sampling, sessions["motion"], stages)
         clip: list[DrivenClip] = []  # once its first frame is asked for
 
         def frames() -> Generator[tuple[int, Fraction | None, np.ndarray], None, None]:
@@ -122,7 +145,7 @@ class HunyuanPortrait:
                     motion_tokens=motion.bank.finish(sampling.pad_frames),
                     identity=self._portraits.identity(portrait, sampling, stages),
                     sampling=sampling,
-                    side_px=geometry["crop_px"],
+                    side_px=self._manifest.geometry["crop_px"],
                     stages=stages,
                     keeps=driving.keeps,
                     state=driving.state,
@@ -156,10 +179,38 @@ class HunyuanPortrait:
             windows=profile.windows,
             side_px=self._manifest.geometry["crop_px"],
             warmed=self._warmed,
+            kept=lambda driver: KeptMotion(self._bundle, driver, profile, self._sampling(profile)),
         )
         if self._backend.asynchronous:  # a change of profile too: the stream before runs on meanwhile
             stream.warm_up()
         return stream
+
+    def _motion(
+        self, driving: Driving, profile: Profile, sampling: Sampling, session: Session, stages: Stages
+    ) -> Motion:
+        """What moves in all of the driving video."""
+        if (kept := self._kept(driving.frames.encoded, profile)) is not None:
+            assert driving.frames.encoded is not None
+            driving.frames.check_length(driving.max_frames)
+            bank = kept.bank(self._backend, session, stages=stages)
+            times: list[Fraction | None] = [*driving.frames.encoded.times]
+            return Motion(bank, times=times, notes=driving.frames.notes)
+        return read_motion(
+            self._backend,
+            session,
+            driving.frames,
+            driving.locator,
+            geometry=self._manifest.geometry,
+            window=sampling.window,
+            pad_frames=sampling.pad_frames,
+            max_frames=driving.max_frames,
+            stages=stages,
+            cuts=profile.cuts,
+        )
+
+    def _kept(self, driver: EncodedDriver | None, profile: Profile) -> KeptMotion | None:
+        """The motion file in the place of a driving video, where it is one."""
+        return None if driver is None else KeptMotion(self._bundle, driver, profile, self._sampling(profile))
 
     def work(self, profile: Profile, frames: int) -> Work:
         return profile_work(

@@ -12,6 +12,7 @@ import numpy as np
 from engines.backend import Backend, Session
 from hp_trt.faces.arcface import Embed
 from hp_trt.faces.face import FaceLocator
+from hp_trt.hunyuanportrait.crops import reference_image, transformed_image
 from hp_trt.hunyuanportrait.portrait import PortraitCrop, portrait_crop
 from hp_trt.media.images import load_picture
 from hp_trt.media.paste import PasteBack
@@ -23,12 +24,16 @@ from runtime.hunyuanportrait.memory_bank import Identity
 from runtime.hunyuanportrait.sampling import Sampling
 from runtime.stages import Stages
 
+Box = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPortrait:
     """What HunyuanPortrait keeps of a portrait: the model's part of a `hp_trt.media.portrait.Portrait`."""
 
-    crop: PortraitCrop
+    box: Box  # x0, y0, x1, y1 in the picture: where to paste back
+    square: np.ndarray  # (S, S, 3) uint8 RGB, the box of it: what the networks see
+    embedding: np.ndarray  # (1, 512) float32: who it is
     identity: Identity
 
 
@@ -77,12 +82,14 @@ class PortraitEncoder:
                 *crop.notes,
                 *([PHOTOGRAPH_NOTE] if self._drawn and photographed(crop.face) else []),
             ),
-            encoded=EncodedPortrait(crop=crop, identity=self._encode(crop, stages, embedding)),
+            encoded=EncodedPortrait(
+                box=crop.box,
+                square=crop.crop,
+                embedding=embedding,
+                identity=self._encode(crop.reference, crop.transformed, stages, embedding),
+            ),
             key=_key(pixels, crop, embedding),
         )
-
-    def _notes(self, crop: PortraitCrop) -> tuple[str, ...]:
-        return (PHOTOGRAPH_NOTE,) if self._drawn and photographed(crop.face) else ()
 
     def identity(self, portrait: Portrait, sampling: Sampling, stages: Stages) -> Identity:
         """The portrait's, its condition with as much noise on it as `sampling` asks for. Raises NonFiniteError."""
@@ -91,12 +98,19 @@ class PortraitEncoder:
             return own.identity
         side = self._geometry["crop_px"]
         noise_aug = noise.noise_aug(sampling.seed, side, side)
-        embedding = self._embed(own.crop.arcface)
-        return self._encode(own.crop, stages, embedding, noise_aug=noise_aug, strength=sampling.noise_aug_strength)
+        return self._encode(
+            reference_image(own.square),
+            transformed_image(own.square, self._geometry["appearance_px"]),
+            stages,
+            own.embedding,
+            noise_aug=noise_aug,
+            strength=sampling.noise_aug_strength,
+        )
 
     def _encode(
         self,
-        crop: PortraitCrop,
+        reference: np.ndarray,
+        transformed: np.ndarray,
         stages: Stages,
         embedding: np.ndarray,
         *,
@@ -106,8 +120,8 @@ class PortraitEncoder:
         return encode_portrait(
             self._backend,
             self._sessions,
-            image=crop.reference[None],
-            appearance_image=crop.transformed[None],
+            image=reference[None],
+            appearance_image=transformed[None],
             id_embedding=embedding,
             noise_aug=noise_aug,
             noise_aug_strength=strength,

@@ -27,6 +27,7 @@ from hp_trt.media.images import load_image
 from hp_trt.media.paste import PasteBack
 from hp_trt.media.video import VideoReader
 from hp_trt.media.video_writer import VideoWriter
+from hp_trt.provenance.options import NOTHING
 from runtime.decode import decoder_buffers, to_uint8
 from runtime.hunyuanportrait import noise
 from runtime.hunyuanportrait.sampling import Sampling
@@ -120,7 +121,7 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     start_s = time.perf_counter()
     watched = partial(_Watched, backend=runtime.backend)
     with runtime.graphs.replaced(profile, runtime.model.roles(profile), "decoder", watched) as decoder:
-        done = runtime.animate(inputs.portrait, inputs.driving, inputs.out, **vars(sampling))
+        done = runtime.animate(inputs.portrait, inputs.driving, inputs.out, provenance=NOTHING, **vars(sampling))
     seconds = time.perf_counter() - start_s
     shared_s = sum(span.seconds for span in done.stages.spans if span.stage in SHARED)
     in_front = sampling.pad_frames % sampling.decode_chunk  # whole chunks of padding are not decoded

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from engines.backend import Backend, Buffer, Session
+from hp_trt.encoded.driver import DriverFrame, EncodedDriver
 from hp_trt.hunyuanportrait.driving import DrivingCrop
 from hp_trt.hunyuanportrait.live_crops import LiveCrops
+from hp_trt.hunyuanportrait.motion_file import KeptFrame, KeptMotion
 from hp_trt.hunyuanportrait.portrait_encoder import encoded
+from hp_trt.hunyuanportrait.read_driving import encode_group
 from hp_trt.live.stream import DrivenByPictures
 from hp_trt.media.portrait import Portrait
 from runtime.hunyuanportrait.encode import encode_motion
@@ -21,12 +26,15 @@ from runtime.live_decode import LiveDecoder
 from runtime.live_windows import LiveWindows
 from runtime.streams import Fetched, Guard
 
+Seen = DrivingCrop | KeptFrame
+
 
 class PortraitStream(DrivenByPictures):
     """A `hp_trt.live.stream.Stream`. Sessions by role: those of `LiveLoop`, `motion` and `decoder`.
 
     `crops` and `guard` outlive a stream: the next one goes on where the face was. `warmed`: the kinds of stream whose
-    graphs have run, kept by whoever makes several over the same sessions. Raises what `LiveLoop` raises.
+    graphs have run, kept by whoever makes several over the same sessions. `kept`: reads a motion file, whose frames may
+    be pushed in the place of pictures. Raises what `LiveLoop` raises.
     """
 
     def __init__(
@@ -41,8 +49,10 @@ class PortraitStream(DrivenByPictures):
         windows: LiveWindows,
         side_px: int,
         warmed: set[Hashable] | None = None,
+        kept: Callable[[EncodedDriver], KeptMotion] | None = None,
     ) -> None:
         self.concurrent = backend.concurrent
+        self._open_kept, self._kept = kept, dict[EncodedDriver, KeptMotion]()
         self.crops = crops
         # What a device captures has the stream's own buffers in it; elsewhere what a first run finds is the sessions'.
         self._warmed = set() if warmed is None or backend.asynchronous else warmed
@@ -81,22 +91,30 @@ class PortraitStream(DrivenByPictures):
     def new_frames(self, window: int) -> int:
         return self._loop.windows.new_frames(window)
 
-    def see(self, item: np.ndarray, index: int) -> DrivingCrop | None:
-        """What the motion networks see of a picture (H, W, 3) uint8 RGB; None before the first face."""
-        return self.crops.crop(item, index)
+    def taken(self, item: Any, pts_s: Fraction | None, now_s: Fraction, number: int) -> Sequence[tuple[Any, Fraction]]:
+        if not isinstance(item, DriverFrame) or self._open_kept is None:
+            return super().taken(item, pts_s, now_s, number)
+        if item.driver not in self._kept:
+            self._kept = {item.driver: self._open_kept(item.driver)}
+        return [(self._kept[item.driver].item(item), now_s if pts_s is None else pts_s)]
 
-    def encode(self, seen: Sequence[DrivingCrop]) -> Buffer:
-        head_id, exp_id = self.crops.intensity(seen)
-        return encode_motion(
-            self._backend,
-            self._motion,
-            face_images=np.stack([crop.face_image for crop in seen]),
-            pose_images=np.stack([crop.pose_image for crop in seen]),
-            head_id=head_id,
-            exp_id=exp_id,
-            first_frame=self.crops.frames - len(seen),
-            guard=self.guard,
-        )
+    def see(self, item: np.ndarray | Seen, index: int) -> Seen | None:
+        """What the motion networks see of a picture (H, W, 3) uint8 RGB; None before the first face. What a motion file
+        gives in its place was seen when that was made."""
+        return self.crops.crop(item, index) if isinstance(item, np.ndarray) else item
+
+    def encode(self, seen: Sequence[Seen]) -> Buffer:
+        """A window may have both, where a session goes on with another driver."""
+        crops = [item for item in seen if not isinstance(item, KeptFrame)]
+        if len(crops) == len(seen):
+            return self._encode(crops)
+        kept = {at: item.tokens for at, item in enumerate(seen) if isinstance(item, KeptFrame)}
+        made = iter(self._backend.download(self._encode(crops)) if crops else ())
+        return self._backend.upload(np.stack([kept[at] if at in kept else next(made) for at in range(len(seen))]))
+
+    def _encode(self, seen: Sequence[DrivingCrop]) -> Buffer:
+        ids, first = self.crops.intensity(seen), max(self.crops.frames - len(seen), 0)
+        return encode_group(self._backend, self._motion, seen, ids, first_frame=first, guard=self.guard)
 
     def check_tokens(self) -> None:
         if self.guard is not None:

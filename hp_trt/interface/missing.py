@@ -28,6 +28,8 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "psutil": "bench",
     "skimage": "evaluate",
     "espeakng_loader": "espeak",
+    "c2pa": "provenance",
+    "cryptography": "provenance",
     "fastapi": "service",
     "starlette": "service",
     "pydantic": "service",
@@ -38,6 +40,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "prometheus_client": "service",
     "opentelemetry": "otel",
     "nvtx": "otel",
+    "aiortc": "rtc",
     "gradio": "web",
 }
 

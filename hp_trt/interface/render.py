@@ -14,9 +14,10 @@ from hp_trt.media.portrait import Portrait
 from hp_trt.media.video import VideoInfo
 from hp_trt.media.video_writer import Ticks, VideoWriter
 from hp_trt.model import Clip
+from hp_trt.provenance.run_seal import RunSeal
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.resumable_video import ResumableVideo, Track, store_of
-from hp_trt.resume.store import Mode
+from hp_trt.resume.store import Mode, facts_there
 from runtime.stages import Stages
 
 RATE = Fraction(25)  # frames a second of portraits that speak
@@ -68,21 +69,21 @@ def render_whole(
     driving: VideoInfo,
     quick: bool,
     stages: Stages,
+    seal: RunSeal | None = None,
 ) -> Animation:
     """A clip that a video drives, with the video's times and sound: complete under its name, or not there at all.
 
     `make` begins the clip: after the files are open, because a folder that cannot be written is told before the long
-    work. `quick`: for frames that come as fast as an encoder can be (`VideoWriter`). Raises OutputError, and what the
-    clip raises.
+    work. `quick`: for frames that come as fast as an encoder can be (`VideoWriter`). `seal`: what the files carry.
+    Raises OutputError, and what the clip raises.
     """
     height, width = portrait.image.shape[:2]
+    alike: dict[str, Any] = {"driving": driving, "quick": quick, "seal": seal}
     with ExitStack() as files:
-        full = files.enter_context(VideoWriter(out, width=width, height=height, driving=driving, quick=quick))
+        full = files.enter_context(VideoWriter(out, width=width, height=height, **alike))
         crop = None
         if crop_out is not None:
-            crop = files.enter_context(
-                VideoWriter(crop_out, width=side_px, height=side_px, driving=driving, quick=quick)
-            )
+            crop = files.enter_context(VideoWriter(crop_out, width=side_px, height=side_px, **alike))
         clip = make()
         # Closed first, whatever fails: a live session's threads work until then.
         made = files.enter_context(closing(frames_of(clip, portrait)))
@@ -91,6 +92,7 @@ def render_whole(
                 full.write(frame.full(), frame.time_s)
                 if crop is not None:
                     crop.write(frame.crop, frame.time_s)
+        _tell(seal, clip)
         with stages.unit("finish"):  # the encoder holds frames back until then, and the sound comes last
             full.finish()
             if crop is not None:
@@ -102,8 +104,9 @@ def render_whole(
         frames=full.frames,
         rate=driving.rate,
         rate_varies=driving.rate_varies,
-        notes=(*portrait.notes, *clip.notes(), *full.notes),
+        notes=(*portrait.notes, *clip.notes(), *full.notes, *_left_out(seal, out, crop_out)),
         stages=stages,
+        seal=seal,
     )
 
 
@@ -120,13 +123,15 @@ def render_resumable(
     facts: Mapping[str, Any],
     resume: Mode,
     stages: Stages,
+    seal: RunSeal | None = None,
 ) -> Animation:
     """A clip, in chunks that are kept in the folder OUT.resume until all of it is there.
 
     `begin` takes the state behind the last whole chunk of a run that is gone on with, None for a new one. `facts`
     decide the frames: a run of others is not gone on with. `inputs`: what is read, by what a message calls it.
     `driving`: the video that drives it, whose times and sound the result has; None: it has 25 frames a second, and the
-    sound of the file `sound`. Raises OutputError, InputError, and what the clip raises.
+    sound of the file `sound`. `seal`: what the files carry; a run that is gone on with keeps its mark's id. Raises
+    OutputError, InputError, and what the clip raises.
     """
     rate = driving.rate if driving else RATE
     sound = driving.path if driving and driving.has_sound else sound
@@ -134,7 +139,11 @@ def render_resumable(
     tracks = {"out": Track(path=out, width=width, height=height)}
     if crop_out is not None:
         tracks["crop"] = Track(path=crop_out, width=side_px, height=side_px)
-    with ResumableVideo(tracks, facts=facts, mode=resume, rate=rate, sound=sound, inputs=inputs) as video:
+    if seal is not None:
+        if resume == "resume":
+            seal.go_on(facts_there(store_of(out)))
+        facts = {**facts, **seal.facts}
+    with ResumableVideo(tracks, facts=facts, mode=resume, rate=rate, sound=sound, inputs=inputs, seal=seal) as video:
         clip = begin(video.state)
         with closing(frames_of(clip, portrait)) as made:
             for frame in made:
@@ -143,6 +152,7 @@ def render_resumable(
                     if (state := clip.state()) is not None:
                         video.close_chunk(state)
         frames = video.frames
+        _tell(seal, clip)
         with stages.unit("finish"):
             clock = Ticks(rate, driving.time_base) if driving else None
             ticks = [clock.at(time_s) for time_s in clip.times] if clock and clip.times else None
@@ -153,6 +163,18 @@ def render_resumable(
         frames=frames,
         rate=rate,
         rate_varies=driving is not None and driving.rate_varies,
-        notes=(*portrait.notes, *clip.notes(), *video.notes),
+        notes=(*portrait.notes, *clip.notes(), *video.notes, *_left_out(seal, out, crop_out)),
         stages=stages,
+        seal=seal,
     )
+
+
+def _tell(seal: RunSeal | None, clip: Clip) -> None:
+    """What the clip has to say stands in the sidecars too."""
+    if seal is not None:
+        before = seal.told
+        seal.told = lambda: (*before(), *clip.notes())
+
+
+def _left_out(seal: RunSeal | None, *files: Path | None) -> list[str]:
+    return [] if seal is None else seal.notes_of(files)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hp_trt.media.portrait import Portrait
+from hp_trt.media.seal import Seal
 from hp_trt.model import Clip
 from runtime.stages import Stages
 
@@ -40,6 +41,7 @@ class Animation:
     notes: tuple[str, ...]
     rate_varies: bool = False  # frames keep the driving video's times, which are at all distances
     stages: Stages = field(repr=False)  # every span of the run, for a timeline; of speech the latest
+    seal: Seal | None = field(default=None, repr=False)  # for further files of the run; None: nothing was asked for
 
 
 def frames_of(clip: Clip, portrait: Portrait) -> Generator[Frame, None, None]:

@@ -15,6 +15,7 @@ from engines.errors import InputError
 from engines.file_record import hash_file
 from engines.foreign import foreign
 from hp_trt.config import RuntimeConfig
+from hp_trt.encoded.encoded_file import is_encoded
 from hp_trt.interface import arguments
 from hp_trt.media.files import check_file
 from hp_trt.media.portrait import Portrait
@@ -36,7 +37,8 @@ def speech_of(audio: Any, released_plan: Any) -> Speech:
         source = audio[0], rate
     else:
         source = arguments.path("audio, where it is no samples,", audio)
-        check_sound(source)
+        if not is_encoded(source):
+            check_sound(source)
     return Speech(source=source, released_plan=arguments.flag("released_plan", released_plan))
 
 

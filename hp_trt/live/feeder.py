@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from hp_trt.media.clock import LONGEST_PAUSE_S, LONGEST_SLIP_S, SteadyClock
+from hp_trt.streams.motion_source import Move
 from hp_trt.streams.sound import WaitingSound
 from hp_trt.streams.sources import Picture, SoundPacket, Source
 from hp_trt.streams.speech import Heard
@@ -81,7 +82,7 @@ class Feeder:
         finally:
             self._ended()
 
-    def _feed(self, item: Picture | Heard) -> bool:
+    def _feed(self, item: Picture | Heard | Move) -> bool:
         """Whether the next one is wanted."""
         time_s = self._going_on(item.time_s)
         if self._start_s is None:
@@ -94,7 +95,7 @@ class Feeder:
         if self._paced and not self._wait_for(time_s):
             return False
         self._last_s = time_s
-        self._push(item.image if isinstance(item, Picture) else (item.samples, item.rate), time_s)
+        self._push(_handed_in(item), time_s)
         return not self._stop.is_set()
 
     def _going_on(self, time_s: Fraction) -> Fraction:
@@ -139,3 +140,10 @@ class Feeder:
             self._note(f"the times of {self._source.name} jump {float(ahead_s):.1f} s ahead")
             self._zero_s, wait_s = now_s - float(time_s), 0
         return wait_s <= 0 or not self._stop.wait(wait_s)
+
+
+def _handed_in(item: Picture | Heard | Move) -> Any:
+    """What a session takes of it."""
+    if isinstance(item, Heard):
+        return item.samples, item.rate
+    return item.image if isinstance(item, Picture) else item.frame

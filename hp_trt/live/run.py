@@ -10,14 +10,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engines.errors import InputError, InternalError, OutputError
-from engines.safe_output import check_outputs
+from engines.safe_output import check_outputs, same_file
 from hp_trt.config import one_of
 from hp_trt.console import Reporter
 from hp_trt.live.feeder import Feeder
@@ -27,11 +27,15 @@ from hp_trt.live.session import LiveSession, LiveStats
 from hp_trt.live.status import Status, facts, latency
 from hp_trt.live.stopping import Stop, stopping
 from hp_trt.model import Driver
+from hp_trt.provenance import run_seal
+from hp_trt.provenance.options import Provenance
+from hp_trt.provenance.run_seal import Prepared, RunSeal
 from hp_trt.streams.cut_off import CutOff
+from hp_trt.streams.motion_source import open_driving
 from hp_trt.streams.sink import Shape, Sink
-from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, plan_sink
+from hp_trt.streams.sinks import NOWHERE, STDOUT, WINDOW, is_shown, plan_sink
 from hp_trt.streams.sound import WaitingSound
-from hp_trt.streams.sources import Source, is_url, open_source
+from hp_trt.streams.sources import Source, camera_device, is_url, without_password
 from hp_trt.streams.speech import open_speech
 
 Pace = Literal["own", "fast"]
@@ -45,7 +49,7 @@ _LONGEST_S = 10**7
 class LiveConfig:
     """What goes in, what comes out, and at what pace. Checked when made; raises InputError."""
 
-    driving: str  # the source: see `hp_trt.streams.sources.open_source`, of speech `hp_trt.streams.speech.open_speech`
+    driving: str  # the source: see `hp_trt.streams.motion_source`, of speech `hp_trt.streams.speech.open_speech`
     driver: Driver = "video"  # what the source is
     out: str  # see `hp_trt.streams.sinks.plan_sink`
     pace: Pace = "own"
@@ -76,6 +80,17 @@ class LiveConfig:
     def resolved_policy(self) -> Policy:
         return self.policy or ("block" if self.pace == "fast" else "drop-oldest")
 
+    @property
+    def file(self) -> Path | None:
+        """The file that is written; None for what leaves by another way, or is not kept."""
+        return None if self.out in (STDOUT, NOWHERE, WINDOW) or is_url(self.out) else Path(self.out)
+
+    @property
+    def files_read(self) -> dict[str, Path | str | None]:
+        """The `inputs`, and the source where it is a file."""
+        name = "the sound" if self.driver == "audio" else "the driving video"
+        return {**self.inputs, name: self.driving if os.path.isfile(self.driving) else None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
@@ -84,6 +99,7 @@ class Opened:
     session: LiveSession
     full: tuple[int, int]
     crop: tuple[int, int]
+    seal: RunSeal | None = None  # of what is written; None: it is written as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +131,7 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
         stdout_fd=stdout_fd,
     )
     check_apart(config.driving, config.out, config.inputs)
-    opens = open_speech if config.driver == "audio" else open_source
+    opens = open_speech if config.driver == "audio" else open_driving
     source = opens(
         config.driving,
         sound=sink.hears,
@@ -132,11 +148,12 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
     finally:
         if run is None or run.feeder.join(0):  # a thread that still reads needs it
             source.close()
-    run.status.note((*source.notes, *run.feeder.notes, *sink.notes, *stats.notes))
+    run.status.note((*source.notes, *run.feeder.notes, *sink.notes, *stats.notes, *_carried(config, opened.seal)))
     if isinstance(error, BrokenPipeError):
         raise error
     if outcome.frames or error is None:
-        report.result(_summary(config, outcome, stats), **_facts(config, outcome, stats))
+        mark_id = None if opened.seal is None or opened.seal.mark_id is None else f"{opened.seal.mark_id:08x}"
+        report.result(_summary(config, outcome, stats), **_facts(config, outcome, stats), mark_id=mark_id)
     if error is not None:
         raise error
     if not outcome.frames and outcome.signal is None:
@@ -147,6 +164,16 @@ def run_live(config: LiveConfig, open_session: OpenSession, report: Reporter, *,
     return outcome
 
 
+def prepare_seal(config: LiveConfig, asked: Provenance) -> Prepared | None:
+    """What the run's file or stream will carry, looked at before the work; None: nothing, or it is not kept.
+
+    Raises InputError and OutputError.
+    """
+    if config.out in (NOWHERE, WINDOW):
+        return None
+    return run_seal.prepare(asked, {"the result": config.file}, config.files_read)
+
+
 class _Run:
     """One run's parts, for as long as it lasts."""
 
@@ -154,11 +181,13 @@ class _Run:
         self, config: LiveConfig, source: Source, sink: Sink, opened: Opened, status: Status, stop: Stop
     ) -> None:
         self._config, self._sink, self._stop = config, sink, stop
-        self._session = opened.session
+        self._session, self._seal = opened.session, opened.seal
         self._source, self.status = source, status
         self._waiting = WaitingSound() if source.sound is not None else None
         width, height = opened.crop if config.crop else opened.full
         self._shape = Shape(width=width, height=height, rate=source.rate, sound=source.sound, waiting=self._waiting)
+        if opened.seal is not None:
+            _tell(opened.seal, lambda: (*source.notes, *self.feeder.notes, *self._session.stats.notes))
         self.feeder = Feeder(
             source,
             push=self._session.push,
@@ -168,7 +197,7 @@ class _Run:
             seconds=config.seconds,
             stop=stop.event,
         )
-        self._playout = Playout() if config.out == WINDOW else None
+        self._playout = Playout() if is_shown(config.out) else None
         self._frames = 0
         self._ended = "the source ended"
 
@@ -177,6 +206,7 @@ class _Run:
         error: BaseException | None = None
         with stopping(self._stop):
             try:
+                self._sink.seal = self._seal
                 self._sink.open(self._shape)
                 self.feeder.start()
                 self._loop()
@@ -260,11 +290,26 @@ def check_apart(driving: str, out: str, inputs: Mapping[str, Path | str | None])
     """Raises InputError when the result would replace what it is made of: the driving source and the `inputs`."""
     if out in (STDOUT, NOWHERE, WINDOW):
         return
-    if driving == out:
+    if driving == out or (device := camera_device(driving)) == Path(out) or same_file(device, out):
         raise InputError(f"{out} is the driving source itself; give the result another name")
-    if not is_url(out):
+    if not is_url(out) and not is_shown(out):
         source = None if is_url(driving) else driving
         check_outputs({"the result": out}, {"the driving source": source, **inputs})
+
+
+def _tell(seal: RunSeal, notes: Callable[[], Iterable[str]]) -> None:
+    """What is noted of the run stands in its sidecar too."""
+    before = seal.told
+    seal.told = lambda: (*before(), *notes())
+
+
+def _carried(config: LiveConfig, seal: RunSeal | None) -> list[str]:
+    """What to tell of what the result carries."""
+    if seal is None:
+        return []
+    if config.file is not None:
+        return seal.notes_of([config.file])
+    return [seal.note_of_stream("standard output" if config.out == STDOUT else without_password(config.out))]
 
 
 def _summary(config: LiveConfig, outcome: Outcome, stats: LiveStats) -> str:

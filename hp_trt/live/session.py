@@ -65,6 +65,7 @@ class LiveStats:
     held: int  # frames without a face, which show the face before
     faceless: int  # frames before the first face, of which nothing can be made
     queued_in: int
+    room_in: int  # driving frames that may be pushed before one waits or is dropped
     queued_out: int
     frames_per_s: float  # over the last seconds
     latency_p50_s: float | None  # of the latest frames; None before the first
@@ -271,6 +272,7 @@ class LiveSession:
             held=self._stream.held,
             faceless=self._stream.faceless,
             queued_in=len(self._in),
+            room_in=self._in.most - len(self._in),
             queued_out=len(self._out),
             frames_per_s=sum(at > now_s - span_s for at in list(self._emitted_s)) / span_s,
             latency_p50_s=p50,

@@ -2,6 +2,7 @@
 
 Packets are read only as far as the pictures have come, so nothing is buffered whole. Sound that cannot be carried is
 left out and told (`notes`): the pictures are what was asked for, and a result without sound is better than none.
+A motion file is one of these files: its sound is the original's (`hp_trt.media.kept_sound`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from engines.errors import OutputError
 from engines.foreign import reason
 from hp_trt.media.clock import begins_s
+from hp_trt.media.kept_sound import kept_sound
 from hp_trt.media.opening import open_file
 from hp_trt.media.sound_carrier import CannotCarry, Entry, Heading, SoundCarrier, check_decoded, may_be_copied
 from hp_trt.media.video import audio_stream, sound_notes
@@ -28,8 +30,8 @@ class AudioTrack:
     """The sound of the file `source` on its way into `output` (an open PyAV container). Raises CannotCarry."""
 
     def __init__(self, source: Path, output: Any) -> None:
-        self._source = source
-        self._input = open_file(source)
+        self._source, self._kept = source, kept_sound(source)
+        self._input = self._opened()
         try:
             self._stream = audio_stream(self._input)
             self._several = sound_notes(self._input, source)
@@ -44,7 +46,7 @@ class AudioTrack:
     @property
     def begins_s(self) -> Fraction:
         """Where its file begins on its own clock, in seconds: time 0 of pictures that are made for the sound."""
-        return begins_s(self._input)
+        return begins_s(self._input) if self._kept is None else self._kept.begins_s
 
     @property
     def kind(self) -> str:
@@ -65,7 +67,7 @@ class AudioTrack:
     def mux_until(self, time_s: Fraction, *, start_s: Fraction) -> None:
         """Write the packets that begin before `time_s`; `start_s` becomes 0. Both on the driving video's clock."""
         if self._packets is None:
-            read = _demuxed(self._input, self._stream)
+            read = self._packets_of(self._input, self._stream)
             self._packets = (part for packet in read for part in self._carrier.carry(packet, start_s=start_s))
         while True:
             if self._waiting is None:
@@ -82,6 +84,12 @@ class AudioTrack:
     def close(self) -> None:
         self._input.close()
 
+    def _opened(self) -> Any:
+        return open_file(self._source) if self._kept is None else self._kept.open()
+
+    def _packets_of(self, container: Any, stream: Any) -> Iterator[Any]:
+        return _demuxed(container, stream) if self._kept is None else self._kept.packets(container, stream)
+
     def _carried_by(self, output: Any, container_format: str) -> SoundCarrier:
         """Copied, unless it becomes another kind on the way: a track has one header."""
         import av
@@ -92,16 +100,17 @@ class AudioTrack:
             raise CannotCarry("this FFmpeg has no decoder for it" if known else "the file has none")
         copies = may_be_copied(stream, container_format) and not self._changes()
         if not copies:
-            with open_file(self._source) as ahead:
+            with self._opened() as ahead:
                 check_decoded(ahead, ahead.streams[stream.index])
         try:
-            return SoundCarrier(stream, output, container_format, copies=copies)
+            came_in = None if self._kept is None else self._kept.container
+            return SoundCarrier(stream, output, container_format, copies=copies, source=came_in)
         except (av.FFmpegError, ValueError, OverflowError) as error:
             raise CannotCarry(f"{self.kind} cannot be encoded ({reason(error)})") from error
 
     def _changes(self) -> bool:
         heading = Heading(self._stream.codec_context.codec.canonical_name)
-        if self._stream.codec_context.extradata:
+        if self._stream.codec_context.extradata or self._kept is not None:
             return False
         with open_file(self._source) as ahead:
             return any(heading.differs(packet) for packet in _demuxed(ahead, ahead.streams[self._stream.index]))

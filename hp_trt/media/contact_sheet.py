@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.safe_output import check_outputs, safe_output
+from engines.safe_output import check_outputs
 from hp_trt.media.images import load_image
+from hp_trt.media.seal import Seal, marked, sealed_output
 from hp_trt.media.video import VideoReader
 
 if TYPE_CHECKING:
@@ -31,13 +32,27 @@ def check_sheet(path: Path, inputs: Mapping[str, Path | str | None]) -> None:
     check_outputs({"the contact sheet": path}, inputs, suffixes=(".png",))
 
 
-def write_sheet(path: Path, *, portrait: Path, driving: Path | None, result: Path, frames: int) -> None:
-    """Write the PNG `path`; `frames` is how many each video has. Raises OutputError, InputError as the readers do."""
+def write_sheet(
+    path: Path,
+    *,
+    portrait: Path | np.ndarray,
+    driving: Path | None,
+    result: Path,
+    frames: int,
+    seal: Seal | None = None,
+) -> None:
+    """Write the PNG `path`; `portrait` is a picture's file, or (H, W, 3) uint8 RGB, `frames` how many each video has,
+    `seal` of the run that made the result.
+
+    Raises OutputError, InputError as the readers do.
+    """
+    from PIL import Image
+
     chosen = evenly_spaced(frames, COLUMNS)
     rows = {} if driving is None else {"driving": _row(driving, chosen)}
     sheet = _draw(thumbnail(load_image(portrait)), {**rows, "result": _row(result, chosen)})
-    with safe_output(path, left=f"{result} is complete") as part:
-        sheet.save(part, format="PNG")
+    with sealed_output(path, seal, left=f"{result} is complete") as part:
+        Image.fromarray(marked(np.asarray(sheet), seal)).save(part, format="PNG")
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

@@ -1,25 +1,34 @@
-"""The driving frames as they were given: those of a video file, with their times, or arrays, which have none."""
+"""The driving frames as they were given: those of a video file, with their times, or arrays, which have none.
+
+A motion file stands for the video that it was made of: its frames have times, and no picture.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engines.errors import InputError
+from hp_trt.encoded.driver import EncodedDriver
+from hp_trt.encoded.encoded_file import is_encoded
 from hp_trt.interface.arguments import shown
 from hp_trt.media.images import checked_picture
-from hp_trt.media.video import VideoReader
+from hp_trt.media.video import VideoInfo, VideoReader
 from runtime.stages import Stages
 
 
 class DrivingFrames:
-    """Those of `driving`: a file, a reader of one, or a sequence of (H, W, 3) uint8 RGB arrays.
+    """Those of `driving`: a file, of video or of motion, a reader, or a sequence of (H, W, 3) uint8 RGB arrays.
 
     Iterate for arrays, from the first frame each time; each is checked as it comes. Raises InputError for a file that
     is no video, and for what is no sequence: frames are read twice, so an iterator cannot be taken.
+
+    `encoded`: the motion file, where it is one. Then there are no arrays to iterate, and `timed` gives what stands for
+    them.
     """
 
     def __init__(self, driving: Path | str | VideoReader | Sequence[np.ndarray]) -> None:
@@ -28,23 +37,30 @@ class DrivingFrames:
                 "the driving frames must be a video file, or a sequence of (H, W, 3) uint8 arrays such as a list, "
                 f"got {shown(driving)}; make a list of what comes one by one"
             )
-        self._source = VideoReader(driving) if isinstance(driving, Path | str) else driving
+        path = driving if isinstance(driving, Path | str) else None
+        self.encoded = EncodedDriver(Path(path)) if path is not None and is_encoded(path) else None
+        self._source: EncodedDriver | VideoReader | Sequence[np.ndarray]
+        self._source = self.encoded or (VideoReader(driving) if isinstance(driving, Path | str) else driving)
+
+    @property
+    def info(self) -> VideoInfo | None:
+        """What is known of the file; None of arrays."""
+        return self._source.info if isinstance(self._source, VideoReader | EncodedDriver) else None
 
     @property
     def name(self) -> str:
         """What a message calls them."""
-        return str(self._source.info.path) if isinstance(self._source, VideoReader) else "the driving frames"
+        return str(self.info.path) if self.info else "the driving frames"
 
     @property
     def total(self) -> int | None:
         """How many there are; None: the file does not say."""
-        return self._source.info.frames if isinstance(self._source, VideoReader) else len(self._source)
+        return self.info.frames if self.info else len(self._arrays_given())
 
     @property
     def listed(self) -> int:
         """How many there will be; 0 where that is not known for sure before they are read."""
-        source = self._source
-        known = source.info.promise.listed if isinstance(source, VideoReader) else True
+        known = self.info.promise.listed if self.info else True
         return (self.total or 0) if known else 0
 
     def check_length(self, most: int) -> None:
@@ -62,12 +78,14 @@ class DrivingFrames:
     @property
     def notes(self) -> list[str]:
         """What a user should know of the file, a line each, once it was read to its end."""
-        return self._source.notes if isinstance(self._source, VideoReader) else []
+        return self._source.notes if isinstance(self._source, VideoReader | EncodedDriver) else []
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(self._source) if isinstance(self._source, VideoReader) else self._arrays(self._source)
+        if self.encoded is not None:
+            raise self.encoded.no_pictures()
+        return (image for image, _ in self._timed())
 
-    def timed(self, stages: Stages) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+    def timed(self, stages: Stages) -> Iterator[tuple[Any, Fraction | None]]:
         """Each frame with its time on the file's clock, None of arrays; reading one is a unit of the stage `read`."""
         frames = self._timed()
         while True:
@@ -78,14 +96,17 @@ class DrivingFrames:
                 return
             yield frame
 
-    def _timed(self) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+    def _timed(self) -> Iterator[tuple[Any, Fraction | None]]:
+        if self.encoded is not None:
+            return self.encoded.timed()
         if isinstance(self._source, VideoReader):
             return ((frame.image, frame.time_s) for frame in self._source.timed())
-        return ((image, None) for image in self._arrays(self._source))
+        images = enumerate(self._arrays_given())
+        return ((checked_picture(image, f"driving frame {number}"), None) for number, image in images)
 
-    @staticmethod
-    def _arrays(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        return (checked_picture(image, f"driving frame {number}") for number, image in enumerate(images))
+    def _arrays_given(self) -> Sequence[np.ndarray]:
+        assert not isinstance(self._source, VideoReader | EncodedDriver)
+        return self._source
 
 
 def _is_sequence(driving: object) -> bool:

@@ -11,8 +11,9 @@ Everything is converted in strips, so that memory holds the decoded picture and 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -81,17 +82,23 @@ def load_picture(source: Path | str | np.ndarray) -> LoadedPicture:
 
         made = heic.read(path)
         return _by_profile(made.pixels, made.profile, path)
-    return _read(path)
+    return _read(path, path)
 
 
-def _read(path: Path) -> LoadedPicture:
+def picture_of_bytes(data: bytes, name: str, *, formats: Sequence[str] = FORMATS) -> LoadedPicture:
+    """`load_picture` of what lies in memory, but no HEIC; `name` is what a message calls it. Raises InputError."""
+    return _read(BytesIO(data), name, formats)
+
+
+def _read(source: Path | BytesIO, path: Path | str, formats: Sequence[str] = FORMATS) -> LoadedPicture:
+    """`path`: its name."""
     from PIL import Image, UnidentifiedImageError
 
     with foreign(f"{path} is a damaged picture", "save it again, or use another one"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # our own limit is lower than Pillow's, and its reader forgives much
         Image.init()
         try:
-            with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+            with Image.open(source, formats=[name for name in formats if name in Image.OPEN]) as image:
                 check_pixels(path, image.width, image.height, _DECODER_BYTES.get(image.format or "", PICTURE_BYTES))
                 _check_tiles(image, path)
                 return _converted(image, path)
@@ -103,14 +110,14 @@ def _read(path: Path) -> LoadedPicture:
             raise too_large(path, "far more pixels", most_pixels(PICTURE_BYTES)) from error
 
 
-def _check_tiles(image: Image.Image, path: Path) -> None:
+def _check_tiles(image: Image.Image, path: Path | str) -> None:
     """A TIFF's tile may be larger than its picture, and is decoded whole."""
     tags = getattr(image, "tag_v2", None)
     if tags is not None and 322 in tags and 323 in tags:
         check_pixels(path, int(tags[322]), int(tags[323]), PICTURE_BYTES)
 
 
-def _converted(image: Image.Image, path: Path) -> LoadedPicture:
+def _converted(image: Image.Image, path: Path | str) -> LoadedPicture:
     image.load()
     turn = from_exif(image.getexif().get(0x0112))  # now: Pillow turns a TIFF itself, a PNG may say it at its end
     convert, notes = _profile_of(image.info.get("icc_profile"), _BASE_MODES.get(image.mode, image.mode), path)
@@ -143,7 +150,9 @@ def _by_profile(pixels: np.ndarray, profile: bytes | None, path: Path) -> Loaded
     return LoadedPicture(pixels, notes)
 
 
-def _profile_of(profile: bytes | None, mode: str, path: Path) -> tuple[tuple[str, Convert] | None, tuple[str, ...]]:
+def _profile_of(
+    profile: bytes | None, mode: str, path: Path | str
+) -> tuple[tuple[str, Convert] | None, tuple[str, ...]]:
     """What the profile does to a picture of `mode`, if anything, and what a user should know."""
     if not profile:
         return None, ()

@@ -34,7 +34,8 @@ class SoundCarrier:
     """Packets of the sound `stream` on their way into `output` (an open PyAV container of `container_format`).
 
     `copies`: whether packets stay as they are [if they may]. `early`: whether the packet before the first that is heard
-    comes along [if the container can say so]. Raises CannotCarry.
+    comes along [if the container can say so]. `source`: the format that the packets come from [the stream's container].
+    Raises CannotCarry.
     """
 
     def __init__(
@@ -45,10 +46,13 @@ class SoundCarrier:
         *,
         copies: bool | None = None,
         early: bool | None = None,
+        source: str | None = None,
     ) -> None:
         codec = stream.codec_context.codec.canonical_name
         self._copies = may_be_copied(stream, container_format) if copies is None else copies
-        self._early = _holds_early(stream, container_format, self._copies) if early is None else early
+        self._early = early
+        if early is None:
+            self._early = _holds_early(source or stream.container.format.name, container_format, self._copies)
         self._block_s = Fraction(1024, stream.rate or 48_000)  # of a packet that does not say how long it is
         self._filter: Any = None
         self._encoder: SoundEncoder | None = None
@@ -215,12 +219,12 @@ def may_be_copied(stream: Any, container_format: str) -> bool:
     return True
 
 
-def _holds_early(stream: Any, container_format: str, copies: bool) -> bool:
+def _holds_early(source: str, container_format: str, copies: bool) -> bool:
     """Whether the result can say that its sound begins a little before its pictures, so that those are at 0."""
     if container_format in ("mp4", "mov"):
         return True
     # Matroska says how much of a track's beginning is not heard: known of what it held before, and of our encoder.
-    return container_format == "matroska" and (not copies or stream.container.format.name.startswith("matroska"))
+    return container_format == "matroska" and (not copies or source.startswith("matroska"))
 
 
 def _timed(packets: Iterator[Any]) -> Iterator[tuple[Fraction, Any]]:

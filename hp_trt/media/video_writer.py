@@ -23,6 +23,7 @@ from engines.part_file import PartFile
 from engines.safe_output import check_outputs, refusal, refused_by_disk
 from hp_trt.media.audio_track import AudioTrack, naming_sound
 from hp_trt.media.clock import FALLBACK_RATE
+from hp_trt.media.seal import Seal, Sealed, marked
 from hp_trt.media.sound_carrier import CannotCarry
 from hp_trt.media.video import VideoInfo
 from hp_trt.media.yuv_frames import BT601, YuvFrames
@@ -48,7 +49,8 @@ class VideoWriter:
     picture is at 0, wherever the driving video's clock begins, and the sound keeps its distance; what was heard before
     is left out. `notes` says what became of the sound, complete after `finish`.
     H.264 in yuv420p needs even sides: an odd width or height is padded by repeating its last pixel.
-    `quick`: encoded in a tenth of the time, for frames that come as fast; 1.3 dB less sharp.
+    `quick`: encoded in a tenth of the time, for frames that come as fast; 1.3 dB less sharp. `seal`: of the run that
+    the file is of; None: it is written as it is.
     Raises OutputError for everything that the folder, the disk or the encoder refuses.
     """
 
@@ -61,8 +63,9 @@ class VideoWriter:
         driving: VideoInfo | None = None,
         rate: Fraction = FALLBACK_RATE,
         quick: bool = False,
+        seal: Seal | None = None,
     ) -> None:
-        self.path, self._quick, self._frames = Path(path), quick, YuvFrames()
+        self.path, self._quick, self._frames, self._seal = Path(path), quick, YuvFrames(), seal
         self._rate = driving.rate if driving else rate
         self._ticks = Ticks(self._rate, driving.time_base if driving else Fraction(0))
         self._time_base = time_base(self._rate)
@@ -72,7 +75,7 @@ class VideoWriter:
         self._finished = False
         inputs = {"the driving video": driving.path if driving else None}
         check_outputs({"the result": self.path}, inputs, suffixes=tuple(SUFFIXES))
-        self._part: PartFile | None = None
+        self._part: PartFile | Sealed | None = None
         self._container: Any = None
         self._audio: AudioTrack | None = None
         with self._guarded():
@@ -82,7 +85,7 @@ class VideoWriter:
         """Append (H, W, 3) uint8 RGB at `time_s` on the driving video's clock; None: one period later."""
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"this video has frames of {self._size} (width, height), got an array {image.shape}")
-        frame = self._frames.frame(image)
+        frame = self._frames.frame(marked(image, self._seal))
         frame.pts = self._ticks.at(time_s)
         frame.time_base = self._time_base
         frame.duration = self._ticks.period
@@ -105,6 +108,10 @@ class VideoWriter:
         if self._audio:
             self.notes += self._audio.notes
             self._audio.close()
+        if self._seal is not None:
+            with self._guarded():
+                assert isinstance(self._part, PartFile)
+                self._part = self._seal.sealed(self._part, self.path, self.notes)
         self._finished = True
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""RGB pictures as an encoder takes them: PyAV's frames in yuv420p, BT.601, with memory that is used again.
+"""RGB pictures as an encoder takes them: PyAV's frames in YUV, BT.601, with memory that is used again.
 
 swscale reads a picture where it lies, and up to 16 bytes behind it: each is copied into memory with so much room, which
 costs a fifth of what a frame of its own does.
@@ -15,11 +15,12 @@ _READ_BEHIND = 64  # bytes
 
 
 class YuvFrames:
-    """Converts the pictures of one video, one after the other. Not for two threads at once."""
+    """Converts the pictures of one video, one after the other, to FFmpeg's `pixels`. Not for two threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: str = "yuv420p") -> None:
         from av.video.reformatter import VideoReformatter
 
+        self._pixels = pixels
         self._reformatter = VideoReformatter()
         self._rgb = np.empty((0, 0, 3), np.uint8)
 
@@ -38,4 +39,4 @@ class YuvFrames:
         if width % 2:
             self._rgb[:, width] = self._rgb[:, width - 1]
         frame = av.VideoFrame.from_numpy_buffer(self._rgb, format="rgb24")
-        return self._reformatter.reformat(frame, format="yuv420p", dst_colorspace=BT601)
+        return self._reformatter.reformat(frame, format=self._pixels, dst_colorspace=BT601)

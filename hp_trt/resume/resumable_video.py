@@ -33,6 +33,7 @@ from engines.errors import Cancelled, OutputError
 from engines.part_file import PartFile
 from engines.safe_output import check_folder, check_outputs
 from hp_trt.media.clock import FALLBACK_RATE
+from hp_trt.media.seal import Seal, Sealed, marked
 from hp_trt.media.video_writer import SUFFIXES, encoding_refused
 from hp_trt.resume.chunk_writer import ChunkWriter
 from hp_trt.resume.joining import join_chunks, open_sound
@@ -62,6 +63,7 @@ class ResumableVideo:
     `facts`: JSON that two runs have in common only if they render the same frames, without the key "video", which is
     ours; `mode`, `state`, `frames` and `notes` are `ChunkStore`'s. Frame i is at i / `rate`. `sound`: a file whose
     sound every track gets. `inputs`: further files that may not be written over, by what a message calls them.
+    `seal`: of the run; what decides the pictures of it is to be among the facts.
     Raises InputError and OutputError when made, before anything is rendered, for what cannot be gone on with or
     written; OutputError later for what the disk refuses, and then what is done is kept.
     """
@@ -75,8 +77,9 @@ class ResumableVideo:
         rate: Fraction = FALLBACK_RATE,
         sound: Path | str | None = None,
         inputs: Mapping[str, Path | str | None] | None = None,
+        seal: Seal | None = None,
     ) -> None:
-        self._tracks, self._rate = dict(tracks), Fraction(rate)
+        self._tracks, self._rate, self._seal = dict(tracks), Fraction(rate), seal
         self._sound = None if sound is None else Path(sound)
         self._writers: dict[str, ChunkWriter] = {}
         self._frames = 0  # of the chunk that is being made
@@ -121,7 +124,7 @@ class ResumableVideo:
                 if name not in self._writers:
                     path = self._store.file(self.chunks, name)
                     self._writers[name] = ChunkWriter(path, size=(track.width, track.height), rate=self._rate)
-                self._writers[name].write(images[name])
+                self._writers[name].write(marked(images[name], self._seal))
         self._frames += 1
 
     def close_chunk(self, state: LoopState) -> None:
@@ -149,19 +152,22 @@ class ResumableVideo:
         first = next(iter(self._tracks.values())).path
         if not self.chunks:
             raise OutputError(f"{first} was not written: not a single frame came")
-        parts: list[PartFile] = []
+        parts: list[PartFile | Sealed] = []
         try:
             for name, track in self._tracks.items():
                 with self._guarded(track.path, track):
-                    parts.append(PartFile(track.path))
-                    self._join(name, track, parts[-1].path, begins_s, ticks)
-            for part in parts:
-                with self._guarded(part.final):
-                    part.commit()
+                    part = PartFile(track.path)
+                    parts.append(part)
+                    self._join(name, track, part.path, begins_s, ticks)
+                    if self._seal is not None:
+                        parts[-1] = self._seal.sealed(part, track.path, self.notes)
+            for done, track in zip(parts, self._tracks.values(), strict=True):
+                with self._guarded(track.path):
+                    done.commit()
         finally:
-            for part in parts:
+            for done in parts:
                 with suppress(OSError):
-                    part.discard()
+                    done.discard()
         self._over = True
         told = len(self._store.notes)
         self._store.remove()

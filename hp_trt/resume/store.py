@@ -328,6 +328,14 @@ class ChunkStore:
         return f"{len(chunks)} chunk{'' if len(chunks) == 1 else 's'}, {float(frames / self._rate):.2f} s"
 
 
+def facts_there(folder: Path) -> Mapping[str, Any]:
+    """The facts of the run that is kept in `folder`; nothing where there is none, or they cannot be read."""
+    try:
+        return read_json(folder / _FACTS, most_bytes=_MOST_BYTES).mapping()
+    except (OSError, ValueError):
+        return {}
+
+
 def _is_good(path: Path, needed: FileRecord) -> bool:
     try:
         return hash_file(path) == needed

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from engines.errors import OutputError
+from hp_trt.media.seal import Seal
 from hp_trt.streams.sink import Shape
 
 _TITLE = "hp-trt live"
@@ -36,6 +37,7 @@ class Display:
                 f"a window needs a display, and DISPLAY names none; log in at one (or ssh -X), {_OTHERWISE}"
             )
         self.notes: list[str] = []
+        self.seal: Seal | None = None  # what is shown is not written
         self._is_open = self._is_shown = False
 
     def open(self, shape: Shape) -> None:

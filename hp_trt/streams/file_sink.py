@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.errors import OutputError
 from engines.foreign import reason
 from engines.part_file import PartFile, orphans
 from engines.safe_output import refusal
+from hp_trt.media.seal import Seal, Sealed, marked
 from hp_trt.media.video_writer import SUFFIXES
 from hp_trt.streams.cut_off import CutOff, count_pictures, keep_whole
 from hp_trt.streams.pipes import PartWriter
@@ -37,6 +39,7 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
         self.notes: list[str] = []
+        self.seal: Seal | None = None
         self._part: PartFile | None = None
         self._writer: PartWriter | None = None
         self._recording: Recording | None = None
@@ -62,7 +65,7 @@ class FileSink:
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         assert self._recording is not None
         with self._refusals():
-            self._recording.write(image, time_s)
+            self._recording.write(marked(image, self.seal), time_s)
         self._frames += 1
 
     def watched(self) -> bool:
@@ -82,7 +85,17 @@ class FileSink:
         self.notes += recording.notes
         self._writer.shut()
         with _told(self.name, f"The recording is {self._part.path}"):
-            self._part.commit()
+            self._sealed(self._part).commit()
+
+    def _sealed(self, part: PartFile) -> PartFile | Sealed:
+        """The complete recording, to be given its name. Where it cannot be sealed it is no file of that name, and stays
+        under its hidden one."""
+        if self.seal is None:
+            return part
+        try:
+            return self.seal.sealed(part, self.path, self.notes, precious=True)
+        except OutputError as error:
+            raise OutputError(f"{error}. The recording is {part.path}") from error
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

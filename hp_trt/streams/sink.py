@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hp_trt.media.seal import Seal
 from hp_trt.streams.sound import WaitingSound
 
 
@@ -33,6 +34,7 @@ class Sink(Protocol):
     name: str
     hears: bool  # whether it has use for sound
     notes: list[str]
+    seal: Seal | None  # given before it is opened: what is written is marked, and a file sealed; None: as it is
 
     def open(self, shape: Shape) -> None: ...
 
@@ -53,6 +55,7 @@ class NullSink:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.seal: Seal | None = None
 
     def open(self, shape: Shape) -> None:
         return

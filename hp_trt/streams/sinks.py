@@ -1,4 +1,4 @@
-"""The sink that a user names: a file, standard output, a stream, a display, nowhere."""
+"""The sink that a user names: a file, standard output, a stream, a display, a virtual camera, nowhere."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from hp_trt.streams.pipes import PipeWriter
 from hp_trt.streams.sink import NullSink, Sink
 from hp_trt.streams.sources import is_url
 from hp_trt.streams.stream_sinks import MpegtsPipe, UrlSink, Y4mPipe
+from hp_trt.streams.virtual_camera import VirtualCamera, is_camera
 
 STDOUT, NOWHERE, WINDOW = "-", "null:", "window"
-_KINDS = "a file, - for standard output, a URL such as udp://127.0.0.1:5000, window, or null:"
+_KINDS = "a file, - for standard output, a URL such as udp://127.0.0.1:5000, window, /dev/videoN, or null:"
 _PIPE_FORMATS = ("mpegts", "y4m")
+
+
+def is_shown(out: str) -> bool:
+    """Whether somebody looks at what `out` names as it comes, so that pictures should come at the driver's pace."""
+    return out == WINDOW or is_camera(out)
 
 
 def plan_sink(
@@ -46,6 +52,8 @@ def plan_sink(
 
         return Display()
     path = Path(out)
+    if is_camera(out):
+        return VirtualCamera(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{out}: a file is written as {', '.join(SUFFIXES)}; --out takes {_KINDS}")
     check_place(path)

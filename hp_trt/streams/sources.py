@@ -34,8 +34,8 @@ STDIN = "-"
 _CAMERA = re.compile(r"camera:(.+)|(/dev/video\d+)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FILE = "file://"
-_HIGHEST_RATE = 240  # above it is a clock, not a rate: a browser's recordings say 1000
-_USUAL_RATE = Fraction(30)
+HIGHEST_RATE = 240  # above it is a clock, not a rate: a browser's recordings say 1000
+USUAL_RATE = Fraction(30)
 _CUT_OFF_S = 1  # so much less than a header promised is worth a word
 
 
@@ -80,21 +80,33 @@ def open_source(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
     """
     camera = _CAMERA.fullmatch(what)
     if camera:
-        return Camera(camera[1] or camera[2])
+        return Camera(camera_device(what))
     if what == STDIN:
         return _open_stdin(sound=sound, timeout_s=timeout_s, stop=stop)
     if is_url(what) and not what.lower().startswith(_FILE):
         return _open_url(what, sound=sound, timeout_s=timeout_s, playlist=playlist)
-    info = probe(what[len(_FILE) :] if is_url(what) else what)
+    info = probe(local_file(what))
     container = open_file(info.path, timeout_s=timeout_s)
     media = Media(container, what, sound=sound, timeout_s=timeout_s, recorded=True, promise=info.promise)
-    media.rate = info.rate if info.rate <= _HIGHEST_RATE else _USUAL_RATE  # by its times, of which a stream tells none
+    media.rate = info.rate if info.rate <= HIGHEST_RATE else USUAL_RATE  # by its times, of which a stream tells none
     return media
+
+
+def camera_device(what: str) -> Path:
+    """The device of a source that is a camera; of any other source its own name as a path."""
+    camera = _CAMERA.fullmatch(what)
+    which = (camera[1] or camera[2]) if camera else what
+    return Path(f"/dev/video{which}" if camera and which.isdecimal() else which)
 
 
 def is_url(what: str) -> bool:
     """A place that FFmpeg reaches by a protocol. `http:x.mp4` is a file."""
     return bool(_URL.match(what))
+
+
+def local_file(what: str) -> str:
+    """The file that `what` names, which is no other URL."""
+    return what[len(_FILE) :] if what.lower().startswith(_FILE) else what
 
 
 def without_password(url: str) -> str:
@@ -124,7 +136,7 @@ class Media:
             container.close()
             raise
         rate = frame_rate(self._pictures)
-        self.rate = rate if rate <= _HIGHEST_RATE else _USUAL_RATE
+        self.rate = rate if rate <= HIGHEST_RATE else USUAL_RATE
         self.sound = audio_stream(container) if sound else None
         self.notes: list[str] = []
         if sound and container.streams.audio and not self.sound:
@@ -206,10 +218,9 @@ class Camera:
     recorded = False
     sound = None
 
-    def __init__(self, which: str) -> None:
+    def __init__(self, device: Path) -> None:
         import cv2
 
-        device = Path(f"/dev/video{which}" if which.isdecimal() else which)
         number = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
         self.name = f"the camera {device}"
         self.notes: list[str] = []
@@ -229,7 +240,7 @@ class Camera:
             self._capture.release()
             raise InputError(f"{self.name} gives no pictures; close what else uses it, or name another")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else _USUAL_RATE
+        self.rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else USUAL_RATE
 
     def read(self) -> Iterator[Picture]:
         import cv2

@@ -21,12 +21,13 @@ import numpy as np
 
 from engines.errors import InputError
 from engines.foreign import foreign
+from hp_trt.encoded.encoded_file import is_encoded
 from hp_trt.media.clock import SteadyClock
 from hp_trt.media.opening import open_stream
 from hp_trt.media.sound_file import ADVICE, HIGHEST_RATE, LOWEST_RATE, open_sound, sound_stream
 from hp_trt.media.video import sound_notes
 from hp_trt.streams.pipes import PipeReader
-from hp_trt.streams.sources import STDIN, SoundPacket, Source, demuxed, is_url, without_password
+from hp_trt.streams.sources import STDIN, SoundPacket, Source, demuxed, is_url, local_file, without_password
 
 _FRAMES_A_SECOND = Fraction(25)  # of what speech makes
 _MICROPHONE = re.compile(r"mic:(.*)")
@@ -61,7 +62,12 @@ def open_speech(what: str, *, sound: bool, timeout_s: float, stop: threading.Eve
         container = open_stream(what, name, timeout_s=timeout_s, scheme=scheme, playlist=playlist, kind="sound")
         recorded = container.duration is not None
         return SpeechSource(container, name, sound=sound, timeout_s=timeout_s, recorded=recorded)
-    path = Path(what[len(_FILE) :] if is_url(what) else what)
+    path = Path(local_file(what))
+    if is_encoded(path):
+        raise InputError(
+            f"{what} is a motion file, and a live session hears speech as it comes; give the sound itself, or animate "
+            "with the file: hp-trt animate --audio"
+        )
     return SpeechSource(open_sound(path), what, sound=sound, timeout_s=timeout_s, recorded=True)
 
 

@@ -13,6 +13,7 @@ from engines.errors import OutputError
 from engines.foreign import reason
 from hp_trt.media.clock import SteadyClock
 from hp_trt.media.opening import UNKNOWN_PROTOCOL
+from hp_trt.media.seal import Seal, marked
 from hp_trt.media.yuv_frames import YuvFrames
 from hp_trt.streams.pipes import PipeWriter
 from hp_trt.streams.recording import INTERLEAVE, Recording, closed_quietly
@@ -34,6 +35,7 @@ class StreamSink:
     def __init__(self, name: str, container_format: str) -> None:
         self.name, self._format = name, container_format
         self.notes: list[str] = []
+        self.seal: Seal | None = None
         self._recording: Recording | None = None
 
     def _begin(self, target: PipeWriter | str, muxer: str, shape: Shape) -> None:
@@ -44,7 +46,7 @@ class StreamSink:
 
     def _append(self, image: np.ndarray, time_s: Fraction) -> None:
         assert self._recording is not None
-        self._recording.write(image, time_s)
+        self._recording.write(marked(image, self.seal), time_s)
 
     def watched(self) -> bool:
         return True
@@ -80,6 +82,7 @@ class Y4mPipe:
     def __init__(self, writer: PipeWriter) -> None:
         self._writer = writer
         self.notes: list[str] = []
+        self.seal: Seal | None = None
         self._clock: SteadyClock | None = None
         self._start_s: Fraction | None = None
         self._frames = YuvFrames()
@@ -100,7 +103,7 @@ class Y4mPipe:
         if self._start_s is None:
             self._start_s = time_s
         number = round((time_s - self._start_s) * self._rate)
-        picture = b"FRAME\n" + self._frames.frame(image).to_ndarray().tobytes()
+        picture = b"FRAME\n" + self._frames.frame(marked(image, self.seal)).to_ndarray().tobytes()
         with _pipe_ends():
             while self._last and self._count < number:
                 self._writer.write(self._last)

@@ -25,11 +25,15 @@ _SCRIPTS = {
 }
 
 
+# Two runs of one command write the same bytes, and no file but those that are named.
+PLAIN = ("--no-credentials", "--no-sidecar", "--mark-id=0a1b2c3d")
+
+
 def animate(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     """Words of a short clip, and the file that it writes."""
     out = folder / "out.mp4"
     words = {"bundle": seeds.bundle, "portrait": seeds.portrait, "driving": seeds.driving, "steps": 1, "out": out}
-    return ("animate", *(f"--{key.replace('_', '-')}={value}" for key, value in (words | given).items())), (out,)
+    return ("animate", *PLAIN, *_options(words | given)), (out,)
 
 
 def talk(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...], tuple[Path, ...]]:
@@ -37,7 +41,7 @@ def talk(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...], 
     out = folder / "talk.mp4"
     words = {"bundle": seeds.talk_bundle, "portrait": seeds.portrait, "audio": seeds.speech, "steps": 1, "out": out}
     words["portrait_landmarks"] = seeds.portrait_landmarks
-    return ("animate", *(f"--{key.replace('_', '-')}={value}" for key, value in (words | given).items())), (out,)
+    return ("animate", *PLAIN, *_options(words | given)), (out,)
 
 
 def live(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...], tuple[Path, ...]]:
@@ -45,7 +49,11 @@ def live(seeds: Seeds, folder: Path, **given: object) -> tuple[tuple[str, ...], 
     out = folder / "live.mkv"
     words = {"bundle": seeds.live_bundle, "portrait": seeds.portrait, "driving": seeds.driving}
     words |= {"profile": seeds.live_profile, "pace": "fast", "policy": "block", "timeout": 5, "out": out}
-    return ("live", *(f"--{key.replace('_', '-')}={value}" for key, value in (words | given).items())), (out,)
+    return ("live", *PLAIN, *_options(words | given)), (out,)
+
+
+def _options(words: dict[str, object]) -> tuple[str, ...]:
+    return tuple(f"--{key.replace('_', '-')}={value}" for key, value in words.items())
 
 
 def picture(rng: random.Random, seeds: Seeds, folder: Path) -> Case:

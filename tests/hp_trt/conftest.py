@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from hp_trt import Runtime, RuntimeConfig
 from hp_trt.__main__ import main
 from hp_trt.sample import write_sample
 from tests.hp_trt.command_line import as_typed
+from tests.hp_trt.encoded.made import Made, MadeTalk, make, make_talk
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,39 @@ def talk_bundle(bundle_of) -> Path:
 def moods_bundle(bundle_of) -> Path:
     """The same, and its denoisers know moods. Read only."""
     return bundle_of(preset="tiny_moods", parity=False)
+
+
+@pytest.fixture(scope="session")
+def pocket_runtime():
+    """`shipped:pocket`, for whole clips."""
+    with Runtime("shipped:pocket") as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def live_runtime():
+    """`shipped:pocket`, by its profile live."""
+    with Runtime("shipped:pocket", RuntimeConfig(profile="live")) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def talk_runtime():
+    """`shipped:talk_pocket`."""
+    with Runtime("shipped:talk_pocket") as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def made_files(tmp_path_factory, pocket_runtime, live_runtime) -> Made:
+    """Motion and portrait files of `shipped:pocket`, and what they were made of. Read only."""
+    return make(tmp_path_factory.mktemp("made"), pocket_runtime, live_runtime)
+
+
+@pytest.fixture(scope="session")
+def made_talk(tmp_path_factory, talk_runtime) -> MadeTalk:
+    """The same of `shipped:talk_pocket`. Read only."""
+    return make_talk(tmp_path_factory.mktemp("made_talk"), talk_runtime)
 
 
 @pytest.fixture

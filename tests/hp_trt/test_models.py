@@ -62,6 +62,9 @@ class Brighter:
         if strange := set(profile.sampling) - {"steps", "seed"}:
             raise InputError(f"{', '.join(strange)} are no options here")
 
+    def seed(self, profile):
+        return profile.sampling.get("seed", 3)
+
     def notes(self, profile):
         return ("brighter",)
 

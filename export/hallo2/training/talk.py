@@ -26,6 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.vae import VAE
 from export.hallo2.training.drawn import TalkingClip, TalkingClips
+from export.hallo2.training.near import near
 from export.hallo2.training.seen import DROPPED, Cut, Seen, planes
 from export.hallo2.training.talker import Talker, Told
 from export.training.phase import Modules
@@ -208,7 +209,7 @@ class TalkWindows:
         side = cells if side is None else side
         points = self.clip(i).points[self.frames(window)][:, list(_MOUTH_POINTS)]
         places = self.tensor((points + 0.5) / (self.clips.px / side) - 0.5)
-        return near_mouth(places, side, reach=side / cells)[:, None]
+        return near(places, side, reach=side / cells)[:, None]
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """In float32, where the run computes."""
@@ -296,14 +297,6 @@ class TalkPhase:
 
     def finish(self, modules: Modules) -> None:
         """The averaged networks are what is kept; nothing else to do."""
-
-
-def near_mouth(points: Tensor, side: int, *, reach: float = 1.0) -> Tensor:
-    """How near each cell is to one of `points` (N, K, 2), in cells: (N, side, side) from 0 to 1."""
-    cells = torch.arange(side, device=points.device, dtype=points.dtype)
-    x = torch.exp(-0.5 * ((cells - points[..., :1]) / reach).square())  # (N, K, side)
-    y = torch.exp(-0.5 * ((cells - points[..., 1:]) / reach).square())
-    return torch.einsum("nky,nkx->nyx", y, x).clamp(max=1)
 
 
 def computing(device: torch.device) -> AbstractContextManager:

@@ -2,7 +2,8 @@
 
 - sentences/, clips/: what is drawn;
 - speech, lips, steady, talk, decoder: a state, a curve and an end of each phase (`export/training/run.py`);
-- vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it;
+- vae.done.pt: the autoencoder, pocket's, whose blocks in space decode nearly as well as all of it, or what was made of
+  it (`autoencoder.py`);
 - seen/, heard/: every clip as the autoencoder encodes it and as the speech networks hear it, the last phases' data;
 - plain.done.pt: both UNets as `initial_weights.py` leaves them; given/, rolled/: what they give to their last place;
 - spoken/: some clips as both UNets make them in the end, for the decoder;
@@ -28,6 +29,7 @@ from export.hallo2.architecture import NETWORKS
 from export.hallo2.networks.denoising_unet import DenoisingUNet
 from export.hallo2.networks.vae import VAE
 from export.hallo2.presets import Preset
+from export.hallo2.training.autoencoder import AutoencoderPhase
 from export.hallo2.training.decoder import DecoderPhase, spoken
 from export.hallo2.training.drawn import MOST_FRAMES, Sentences, TalkingClips
 from export.hallo2.training.initial_weights import with_initial_weights, with_plain_answer
@@ -38,7 +40,7 @@ from export.hallo2.training.talk import TalkPhase, TalkWindows
 from export.hallo2.training.warm_start import pocket_states, warm_vae
 from export.training.data_parallel import Share, data_parallel
 from export.training.files import save_state
-from export.training.phase import Modules, Settings, Tell, train
+from export.training.phase import Modules, Phase, Settings, Tell, train
 from export.training.run import Run
 from export.weights.packed import write_weights
 from hp_trt.interface.voices import require_espeak
@@ -72,6 +74,7 @@ class Amounts:
     frames: int = 18  # of a clip
     espeak: float = 0.0  # the share of the sentences that it speaks
     speech_steps: int = 1000
+    autoencoder_steps: int = 0  # 0: pocket's, as it is
     lips_steps: int = 800
     rolled: int = 100  # of the clips, gone through by the net itself
     steady_steps: int = 3000
@@ -117,7 +120,7 @@ class Training:
             "sentences": self.draw_sentences,
             "speech": self.speech,
             "clips": self.draw_clips,
-            "vae": self.take_vae,
+            "vae": self.autoencoder,
             "seen": self.see,
             "heard": self.hear,
             "plain": self.plain,
@@ -151,12 +154,29 @@ class Training:
         )
         return self.run.train(phase, tell)
 
-    def take_vae(self, tell: Tell) -> None:
-        """Pocket's autoencoder, once a run: clips that are seen by it belong to it."""
-        if not self.run.has_ended("vae"):
-            own = self.preset.architecture.build("vae", device="cpu").state_dict()
-            save_state(self.run.end_path("vae"), {"vae": warm_vae(own, pocket_states(("vae",))["vae"])})
-        tell("vae", 1, 1, {})
+    def autoencoder(self, tell: Tell) -> bool:
+        """The autoencoder; True when it is complete. Pocket's is taken once a run: clips that it saw belong to it."""
+        if not self.amounts.autoencoder_steps:
+            if not self.run.has_ended("vae"):
+                save_state(self.run.end_path("vae"), {"vae": self._pocket_vae().state_dict()})
+            tell("vae", 1, 1, {})
+            return True
+        return self._together(self.autoencoder_phase, tell, replace(self._settings, half=True))
+
+    def autoencoder_phase(self) -> AutoencoderPhase:
+        """From pocket's."""
+        return AutoencoderPhase(
+            self._pocket_vae().to(self.settings.device),
+            clips=self.clips,
+            numbers=self._numbers(),
+            steps=self.amounts.autoencoder_steps,
+            device=self.settings.device,
+        )
+
+    def _pocket_vae(self) -> VAE:
+        vae = cast(VAE, self.preset.architecture.build("vae", device="cpu"))
+        vae.load_state_dict(warm_vae(vae.state_dict(), pocket_states(("vae",))["vae"]))
+        return vae
 
     def see(self, tell: Tell) -> None:
         """Every clip as the autoencoder encodes it."""
@@ -237,10 +257,7 @@ class Training:
 
     def talk(self, tell: Tell) -> bool:
         """Both UNets, the face locator and the image projection; True when they are complete."""
-        phase = self.talk_phase()  # before anybody is asked to help: it says what is missing
-        processes = min(self.amounts.workers, phase.batches)
-        with data_parallel(processes, partial(_help, self.preset, self.amounts, self._settings)) as share:
-            return self.run.train(phase, tell, replace(self._settings, share=share))
+        return self._together(self.talk_phase, tell, self._settings)
 
     def talk_phase(self) -> TalkPhase:
         """From where the last place ended. Raises InputError where what it learns from is missing."""
@@ -264,6 +281,14 @@ class Training:
         numbers = self._spoken()
         made = self.run.seen("spoken", "talk", numbers)
         return DecoderPhase(self._windows(self._as_left("talk"), numbers), made, self.amounts.decoder_steps)
+
+    def _together(self, make: Callable[[], Phase], tell: Tell, settings: Settings) -> bool:
+        """Train a phase in as many processes as there are workers, that `make`, a method of ours, gives to each."""
+        phase = make()  # before anybody is asked to help: it says what is missing
+        processes = min(self.amounts.workers, phase.batches)
+        helped = partial(_help, self.preset, self.amounts, settings, make.__name__)
+        with data_parallel(processes, helped) as share:
+            return self.run.train(phase, tell, replace(settings, share=share))
 
     @property
     def _settings(self) -> Settings:
@@ -357,9 +382,9 @@ class Training:
         return {name: module.to(self.settings.device).train() for name, module in made.items()}
 
 
-def _help(preset: Preset, amounts: Amounts, settings: Settings, share: Share) -> None:
-    phase = Training(preset, amounts, settings).talk_phase()
-    train(phase, replace(settings, share=share), lambda *_: None)
+def _help(preset: Preset, amounts: Amounts, settings: Settings, phase: str, share: Share) -> None:
+    made = getattr(Training(preset, amounts, settings), phase)()
+    train(made, replace(settings, share=share), lambda *_: None)
 
 
 def _some(numbers: list[int], stage: str) -> list[int]:

@@ -24,7 +24,9 @@ from hp_trt.apps.service.bodies import JobBody, ProblemDocument
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.problems import MEDIA_TYPE, Problem, problem_of
 from hp_trt.apps.service.routes import health, info, jobs, motions, portraits
+from hp_trt.apps.service.routes.live import live_routes
 from hp_trt.apps.service.service import Service
+from hp_trt.apps.web.live_page import live_page
 
 log = logging.getLogger("hp_trt.service")
 ROUTERS: Sequence[APIRouter] = (portraits.router, motions.router, jobs.router, info.router, health.router)
@@ -36,7 +38,8 @@ _SLUGS = {404: "not-found", 405: "method"}
 def create_app(config: ServiceConfig, service: Service | None = None, *, more: Sequence[APIRouter] = ()) -> FastAPI:
     """The service of `config`, which is opened and closed with the application, or `service`, which is its caller's.
 
-    `more`: routers beside our own, such as the live channel's: `app.state.service` is what they work with.
+    `more`: routers beside our own: `app.state.service` is what they work with. Live sessions have theirs where `service`
+    is given and has such.
     """
 
     @asynccontextmanager
@@ -64,6 +67,9 @@ def create_app(config: ServiceConfig, service: Service | None = None, *, more: S
         app.state.service = service
     for router in (*ROUTERS, *more):
         app.include_router(router)
+    if service is not None and service.live is not None:
+        app.include_router(live_routes(service.live))
+        app.include_router(live_page())
     app.add_exception_handler(Problem, _answer_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_status)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _answer_invalid)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Which Runtime is whose: a lane is a thread around one, and does one thing at a time.
 
-Clip lanes take the next job (`hp_trt.apps.service.jobs`). Live lanes are reserved: a clip never has one, so a long
-clip never delays a camera. A lane gives a sign of life with every piece of work; one that owes it for too long hangs,
+Clip lanes take the next job (`hp_trt.apps.service.jobs`). Live sessions have an engine of their own (`live_lane`). A
+lane gives a sign of life with every piece of work; one that owes it for too long hangs,
 and only a new process helps.
 """
 
@@ -11,8 +11,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from runtime.stages import Stages
 log = logging.getLogger("hp_trt.service")
 _LOOKS_EVERY_S = 1.0
 _KEPT_PORTRAITS = 8  # encoded, of each lane
-LIVE_PROFILE = "live"
 
 
 class Heartbeat:
@@ -151,74 +149,9 @@ class ClipLane:
         return run_job(job, engine, self._observers(job), portrait=self.portrait, beat=self.heartbeat.beat)
 
 
-class LiveLane:
-    """An engine that is reserved for live sessions, one at a time. It is opened with its first session."""
-
-    def __init__(self, number: int, open_engine: OpenEngine) -> None:
-        self.number, self.heartbeat, self.owner = number, Heartbeat(), ""
-        self._open = open_engine
-        self._engine: Engine | None = None
-
-    @property
-    def engine(self) -> Engine:
-        """Raises what opening a Runtime raises."""
-        if self._engine is None:
-            self._engine = self._open(LIVE_PROFILE)
-        return self._engine
-
-    def close(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
-
-
-class LiveLanes:
-    """The reserved lanes, and who has them. For any thread."""
-
-    def __init__(self, count: int, open_engine: OpenEngine, *, most_each: int) -> None:
-        self._lanes = [LiveLane(number, open_engine) for number in range(count)]
-        self._most_each = most_each
-        self._lock = threading.Lock()
-        self.draining = False
-
-    def __iter__(self) -> Iterator[LiveLane]:
-        return iter(self._lanes)
-
-    def take(self, owner: str) -> LiveLane:
-        """A lane that is this owner's until `give_back`. Raises Problem."""
-        with self._lock:
-            if self.draining:
-                raise Problem("draining", "the service is ending; try again in a while", retry_after_s=15)
-            if not self._lanes:
-                raise Problem("no-lane", "this service has no live lanes; ask who runs it for --live-lanes")
-            if sum(lane.owner == owner for lane in self._lanes) >= self._most_each:
-                raise Problem("quota", f"a token has {self._most_each} live sessions at most", retry_after_s=15)
-            lane = next((lane for lane in self._lanes if not lane.owner), None)
-            if lane is None:
-                raise Problem("busy", "all live lanes are taken; try again in a while", retry_after_s=15)
-            lane.owner = owner
-        return lane
-
-    def give_back(self, lane: LiveLane) -> None:
-        with self._lock:
-            lane.owner = ""
-            lane.heartbeat.rest()
-
-    @contextmanager
-    def taken(self, owner: str) -> Iterator[LiveLane]:
-        """`take` and `give_back` around a block."""
-        lane = self.take(owner)
-        try:
-            yield lane
-        finally:
-            self.give_back(lane)
-
-
-def check_engines(lanes: list[ClipLane], live: LiveLanes, stall_s: float) -> list[str]:
+def check_engines(lanes: list[ClipLane], stall_s: float) -> list[str]:
     """Which lanes owe a sign of life for longer than `stall_s`, a word for each."""
-    silent = [(f"clip lane {lane.number}", lane.silent_s) for lane in lanes]
-    silent += [(f"live lane {lane.number}", lane.heartbeat.silent_s) for lane in live]
-    return [name for name, silent_s in silent if silent_s > stall_s]
+    return [f"clip lane {lane.number}" for lane in lanes if lane.silent_s > stall_s]
 
 
 def close_quietly(closing: Callable[[], None]) -> None:

@@ -37,6 +37,7 @@ class Meters:
         self.frames = Counter("hp_trt_frames", "Frames that were made.", ["mode"], **own)
         self.errors = Counter("hp_trt_errors", "Problems that were told, by their slug.", ["slug"], **own)
         self.dropped = Counter("hp_trt_dropped", "Live frames that were dropped, by where.", ["where"], **own)
+        self.live_ended = Counter("hp_trt_live_ended", "Live sessions that ended, by why.", ["reason"], **own)
         self.live_sessions = Gauge("hp_trt_live_sessions", "Live sessions that are open.", **own)
         self.live_latency = Histogram(
             "hp_trt_live_latency_seconds", "From a driving frame to its result.", buckets=_LATENCY_S, **own

@@ -13,6 +13,7 @@ from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.connections import bounded_protocol
 from hp_trt.apps.service.drain import DrainingServer
 from hp_trt.apps.service.engine import OpenEngine
+from hp_trt.apps.service.live.limits import LiveLimits
 from hp_trt.apps.service.logs import log_as_json
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.mount import mount_page
@@ -46,6 +47,8 @@ def serve(
                 backlog=_BACKLOG,
                 timeout_graceful_shutdown=_CLOSING_S,
                 h11_max_incomplete_event_size=1 << 15,
+                ws_max_size=_message_bytes(service),
+                ws_per_message_deflate=False,  # pictures and sound are packed already
             ),
             service.drain,
             service.jobs.end_events,
@@ -56,6 +59,11 @@ def serve(
     finally:
         service.close()
         own.close()
+
+
+def _message_bytes(service: Service) -> int:
+    """The largest message on a socket: larger ones are refused before they are read whole."""
+    return (LiveLimits() if service.live is None else service.live.limits).message_bytes
 
 
 def _listen(config: ServiceConfig) -> socket.socket:

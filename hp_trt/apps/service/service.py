@@ -1,7 +1,6 @@
 """The service without its web: the state folder, jobs, lanes and what watches over them, put together.
 
-`hp_trt.apps.service.app.create_app` puts routes on top. A live channel takes its Runtime from `live_lanes`, tickets
-from `tickets`, counts with `meters`, and hears of the end by `on_drain`.
+`hp_trt.apps.service.app.create_app` puts routes on top.
 """
 
 from __future__ import annotations
@@ -24,10 +23,12 @@ from hp_trt.apps.service.drain import Drain
 from hp_trt.apps.service.engine import OpenEngine
 from hp_trt.apps.service.job import Job
 from hp_trt.apps.service.jobs import Jobs
-from hp_trt.apps.service.lanes import ClipLane, LiveLanes, check_engines, close_quietly
+from hp_trt.apps.service.lanes import ClipLane, check_engines, close_quietly
+from hp_trt.apps.service.live.sessions import LiveSessions
+from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.store import Accounts, Items, State
-from hp_trt.apps.service.tokens import Tickets, Tokens
+from hp_trt.apps.service.tokens import Tokens
 from hp_trt.apps.service.work import Observers
 from hp_trt.models import find_model
 from hp_trt.shipped import bundle_folder
@@ -73,20 +74,24 @@ class Service:
             self.portraits = Items(self.state, "portraits", "p", config.limits, self.now_s)
             self.motions = Items(self.state, "motions", "m", config.limits, self.now_s)
             self.accounts = Accounts(self.state, config.limits)
-            self.tickets = Tickets(self.state.ticket_key, self.now_s)
             open_engine = open_engine or open_runtime(config)
             self.clip_lanes: list[ClipLane] = []
             for number in range(config.clip_lanes):
                 lane = ClipLane(number, self.jobs, open_engine, config.profiles)
                 made.callback(close_quietly, lane.close)
                 self.clip_lanes.append(lane)
-            self.live_lanes = LiveLanes(config.live_lanes, open_engine, most_each=config.limits.live_per_token)
+            self.live_lane = LiveLane(open_engine, self.driver)
+            # None: this service has no live sessions.
+            self.live: LiveSessions | None = None
+            if config.live_lanes:
+                key = self.state.ticket_key
+                self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
             self.tracer, self._provider = spans.open_tracer(config.traces)
             made.pop_all()
         self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
         self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")
         self.uploading = 0  # of the loop's thread alone
-        self._on_drain: list[Callable[[float], None]] = []
+        self._on_drain: list[Callable[[float], None]] = [] if self.live is None else [DrainLive(self.live)]
         self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
         self._ending = threading.Event()
         self._tidying = threading.Thread(target=self._tidy, name="service-tidy", daemon=True)
@@ -109,7 +114,7 @@ class Service:
 
     def silent_lanes(self, times: float = 1.0) -> list[str]:
         """The lanes that owe a sign of life for longer than so many `stall_s`."""
-        return check_engines(self.clip_lanes, self.live_lanes, times * self.config.stall_s)
+        return check_engines(self.clip_lanes, times * self.config.stall_s)
 
     def close(self) -> None:
         """End everything. What runs is called off and queued again; a thread that hangs is left behind."""
@@ -121,8 +126,7 @@ class Service:
                 close_quietly(lane.close)
             else:
                 log.error("a lane did not end", extra={"lane": lane.number})
-        for live in self.live_lanes:
-            close_quietly(live.close)
+        close_quietly(self.live_lane.close)
         self.jobs.end_events()
         if self._tidying.ident is not None:
             self._tidying.join(_END_S)
@@ -149,14 +153,13 @@ class Service:
 
     def _lane_states(self) -> list[tuple[str, str, int]]:
         busy = sum(bool(lane.job) for lane in self.clip_lanes)
-        taken = sum(bool(lane.owner) for lane in self.live_lanes)
-        live = len(list(self.live_lanes))
+        taken = len(self.live or ())
+        live = self.config.live_lanes
         found = [("clip", "busy", busy), ("clip", "idle", len(self.clip_lanes) - busy)]
         return [*found, ("live", "busy", taken), ("live", "idle", live - taken)]
 
     def _tell_drain(self, seconds: float) -> None:
         self.jobs.drain()
-        self.live_lanes.draining = True
         for told in self._on_drain:
             told(seconds)
 
@@ -164,7 +167,7 @@ class Service:
         self.jobs.requeue_running()
 
     def _busy(self) -> bool:
-        return any(lane.job for lane in self.clip_lanes) or any(lane.owner for lane in self.live_lanes)
+        return any(lane.job for lane in self.clip_lanes) or len(self.live or ()) > 0
 
     def _tidy(self) -> None:
         while not self._ending.wait(_TIDY_EVERY_S):

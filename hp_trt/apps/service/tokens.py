@@ -1,10 +1,7 @@
-"""Who may: bearer tokens, of which only hashes are kept, and tickets, which are good once and for seconds.
+"""Who may: bearer tokens, of which only hashes are kept.
 
 A file of tokens has a line for each: a name, which is whose quota it counts for, and the SHA-256 of the token in hex.
 Lines that begin with # are comments. It is refused where others may read it. It is read when the service starts.
-
-A ticket stands for a header that browsers cannot set on a socket: what it is for, whose it is and until when, with an
-HMAC over these by a key that all processes of one state folder share.
 """
 
 from __future__ import annotations
@@ -14,8 +11,7 @@ import hmac
 import os
 import re
 import secrets
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from engines.errors import InputError
@@ -28,7 +24,6 @@ LOCAL = "local"  # whose everything is where no token is asked for
 _MOST_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(r"([A-Za-z0-9._-]{1,64})\s+([0-9a-fA-F]{64})")
-_TICKET_S = 30.0
 
 
 def owner_of(name: str) -> str:
@@ -97,36 +92,3 @@ def add_token(path: Path, name: str) -> str:
         with open(handle, "w", encoding="ascii") as file:
             file.write(line)
     return token
-
-
-class Tickets:
-    """Makes tickets and takes each once. For any thread."""
-
-    def __init__(self, key: bytes, now_s: Callable[[], float]) -> None:
-        self._key, self._now_s = key, now_s
-        self._used: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def make(self, subject: str, owner: str, *, lasts_s: float = _TICKET_S) -> str:
-        """A ticket for `subject`, such as a session's id: letters, digits, dashes and underscores."""
-        said = f"{subject}.{owner}.{int(self._now_s() + lasts_s)}.{secrets.token_hex(8)}"
-        return f"{said}.{self._sign(said)}"
-
-    def take(self, ticket: str, subject: str) -> str:
-        """Whose ticket for `subject` it is. Raises Problem for one that is forged, late, used, or for another."""
-        refusal = Problem("unauthorized", "this ticket is not good, or not any more; ask for another one")
-        said, _, signature = ticket[:500].rpartition(".")
-        parts = said.split(".")
-        if not hmac.compare_digest(self._sign(said).encode(), signature.encode("utf-8", "replace")):
-            raise refusal
-        if len(parts) != 4 or parts[0] != subject or float(parts[2]) < self._now_s():
-            raise refusal
-        with self._lock:
-            self._used = {nonce: end for nonce, end in self._used.items() if end >= self._now_s()}
-            if parts[3] in self._used:
-                raise refusal
-            self._used[parts[3]] = float(parts[2])
-        return parts[1]
-
-    def _sign(self, said: str) -> str:
-        return hmac.new(self._key, said.encode("utf-8", "replace"), hashlib.sha256).hexdigest()

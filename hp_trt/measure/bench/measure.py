@@ -22,6 +22,7 @@ from hp_trt.measure.bench.benched import BenchedRoom, OpenReleased, find_room
 from hp_trt.measure.bench.clips import clip_files, shortened, shortened_sound, speech_files
 from hp_trt.measure.bench.stage_times import first_frame, stage_times
 from hp_trt.models import find_model, profile_of
+from hp_trt.provenance.options import NOTHING
 from runtime.stages import Event
 from runtime.work import Work
 
@@ -197,8 +198,8 @@ class Files:
 
     def animate(self, runtime: Runtime, room: BenchedRoom, out: Path, options: Mapping[str, Any]) -> Animation:
         if room.driver == "video":
-            return runtime.animate(self.portrait, self.driver, out, **options)
-        return runtime.animate(self.portrait, out=out, audio=self.driver, **options)
+            return runtime.animate(self.portrait, self.driver, out, provenance=NOTHING, **options)
+        return runtime.animate(self.portrait, out=out, audio=self.driver, provenance=NOTHING, **options)
 
 
 def _released(bundle: Bundle) -> Profile:

@@ -64,7 +64,7 @@ class PriceConfig(DrawnConfig):
         named = {FIRST, *(_priced(name).name for name in self.profiles if name != "all")}
         family = families.find(self.family)
         lacks = {
-            p.name: _other_products(family, p, self.bundle)
+            p.name: other_products(family, p, self.bundle)
             or [graph for graph in graphs(fitted(p, has)) if graph not in has]
             for p in self.chosen()
         }
@@ -123,7 +123,7 @@ def prices(config: PriceConfig, tell: Tell = lambda what, done, total: None) -> 
     }
 
 
-def _other_products(family: Family, profile: Profile, bundle: Path) -> list[str]:
+def other_products(family: Family, profile: Profile, bundle: Path) -> list[str]:
     """The products of a profile that the family has not."""
     if not family.computes(profile.quantize):
         return [f"{profile.quantize} products in {family.name}"]

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engines import families
 from engines.bundle import Bundle
 from engines.manifest import MANIFEST_NAME
 from hp_trt.hallo2.profiles import PROFILES, sampling_of
 from hp_trt.interface.auto_family import settled_family
-from hp_trt.measure.bench.prices import FIRST, FORMAT, SCHEMA, PriceConfig, Tell
+from hp_trt.measure.bench.prices import FIRST, FORMAT, SCHEMA, PriceConfig, Tell, other_products
 from hp_trt.models import find_model
 from hp_trt.profiles import Profile
 from runtime.hallo2.presets import SAMPLE_RATE
@@ -56,6 +57,8 @@ def talk_prices(config: PriceConfig, tell: Tell = lambda what, done, total: None
 
     profiles = chosen(config.profiles)
     config = replace(config, family=settled_family(config.bundle, config.family, config.device_id))
+    left_out = _left_out(config, profiles)
+    profiles = [profile for profile in profiles if profile.name not in left_out]
     speeds = []
     for number, profile in enumerate(profiles):
         tell(f"speed of {profile.name}", number, 2 * len(profiles))
@@ -84,9 +87,16 @@ def talk_prices(config: PriceConfig, tell: Tell = lambda what, done, total: None
         "machine": config.machine(),
         "bundle": {name: columns[0][name] for name in ("bundle", "preset", "precision", "weights")},
         "clips": {"seeds": config.seeds, "frames": config.frames},
-        "left_out": {},
+        "left_out": left_out,
         "rows": rows,
     }
+
+
+def _left_out(config: PriceConfig, profiles: Sequence[Profile]) -> dict[str, list[str]]:
+    """Of "all", the profiles of products that the family has not, and which. Those asked for by name stay."""
+    family = families.find(config.family)
+    lacks = {p.name: other_products(family, p, config.bundle) for p in profiles if p.name not in config.profiles}
+    return {name: missing for name, missing in lacks.items() if missing}
 
 
 def _speed(config: PriceConfig, profile: Profile) -> dict[str, Any]:

@@ -60,7 +60,6 @@ def test_a_distilled_denoiser_is_the_conditional_half_alone(tmp_path):
         ('decoder = "tiny"', "there is no small decoder of this model yet"),
         ('decoder = "tiny-or-full"', "there is no small decoder of this model yet"),
         ('quantize = "int8"', "this model is not quantised yet"),
-        ('precision = "bf16"', "this model was not tried in bf16 yet"),
         ("deep_every = 2", "profile mine has no key deep_every"),
         ("guidance_motion = [1, 1]", "did you mean guidance?"),
         ("window = 3", "only mode live has window"),

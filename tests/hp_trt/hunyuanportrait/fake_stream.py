@@ -44,7 +44,8 @@ class Faces:
 
 def portrait_of(backend: FakeBackend, number: int = 0) -> Portrait:
     identity = identity_of(backend, fake_clip(3 + number))
-    encoded = EncodedPortrait(crop=None, identity=identity)  # type: ignore[arg-type]  # a stream never looks at it
+    nothing = np.zeros(0)  # a stream never looks at it
+    encoded = EncodedPortrait(box=(0, 0, 1, 1), square=nothing, embedding=nothing, identity=identity)
     return Portrait(image=picture(0), path=None, notes=(), paste=lambda crop: crop, encoded=encoded)
 
 

@@ -113,7 +113,8 @@ def portrait_of(backend: Backend, side_px: int) -> Portrait:
         image_latents=backend.upload(draw.standard_normal((1, 4, cells, cells), np.float32)),
         start_latents=draw.standard_normal((1, 4, cells, cells), np.float32),
     )
-    encoded = EncodedPortrait(crop=None, identity=identity)  # type: ignore[arg-type]  # a stream never looks at it
+    nothing = np.zeros(0)  # a stream never looks at it
+    encoded = EncodedPortrait(box=(0, 0, 1, 1), square=nothing, embedding=nothing, identity=identity)
     return Portrait(image=picture(0), path=None, notes=(), paste=lambda crop: crop, encoded=encoded)
 
 

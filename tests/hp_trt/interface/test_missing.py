@@ -20,6 +20,7 @@ MODULES = {
     "onnxruntime-gpu": "onnxruntime",
     "scikit-image": "skimage",
     "espeakng-loader": "espeakng_loader",
+    "c2pa-python": "c2pa",
     "python-multipart": "python_multipart",
     "prometheus-client": "prometheus_client",
     "opentelemetry-sdk": "opentelemetry",

@@ -20,6 +20,7 @@ from hp_trt import (
     InputError,
     LiveSession,
     Profile,
+    Provenance,
     Runtime,
     RuntimeConfig,
     SamplingOptions,
@@ -27,12 +28,13 @@ from hp_trt import (
 )
 from hp_trt.faces.face import FaceLocator
 from hp_trt.measure.evaluation.drawn import known_faces
+from hp_trt.provenance.run_seal import prepare as PREPARE  # the real one, whatever the session has in its place
 from procedural.clip import clip
 from runtime.live_windows import LiveWindows
 from tests.hp_trt.interface.hostile import PICTURES, VALUES
 
 # We make these, for applications to read: what they are made of is not checked.
-READ_ONLY = {"Animation", "Event", "Frame", "LiveFrame", "LiveStats", "Portrait"}
+READ_ONLY = {"Animation", "Event", "Frame", "LiveFrame", "LiveStats", "Portrait", "Written"}
 # Its members are; the class itself is made by Runtime.live.
 MADE_BY_US = {"LiveSession"}
 QUICK = {"steps": 1, "pad_frames": 0}
@@ -92,7 +94,7 @@ def test_the_cases_cover_every_parameter_of_every_public_callable():
     for name in set(hp_trt.__all__) - READ_ONLY - {"__version__"}:
         assert name in text or issubclass(getattr(hp_trt, name), HpTrtError), name
     methods = (Runtime.portrait, Runtime.animate, Runtime.talk, Runtime.frames, Runtime.live)
-    for method in (*methods, LiveSession.push, LiveSession.pull):
+    for method in (*methods, Runtime.write_motion, Runtime.write_portrait, LiveSession.push, LiveSession.pull):
         for parameter in set(inspect.signature(method).parameters) - {"self", "sampling"}:
             assert f'"{parameter}"' in text, f"{method.__qualname__}: {parameter}"
 
@@ -133,7 +135,7 @@ def test_a_profile_of_wrong_values_is_refused(live_profile, runtime):
     right = {field: getattr(live_profile, field) for field in Profile.__dataclass_fields__}
     assert not wrong(Profile, right)
     sampled = dict.fromkeys(get_type_hints(SamplingOptions))
-    assert not wrong(lambda **options: runtime._with(Profile(name="mine", sampling=options), {}), sampled)
+    assert not wrong(lambda **options: runtime._inputs.profile(Profile(name="mine", sampling=options), {}), sampled)
     assert not wrong(LiveWindows, {"size": 4, "overlap": 1, "lead_in": 0})
 
 
@@ -187,11 +189,35 @@ def test_live_frames_of_wrong_values_are_refused(runtime, drawn, live_profile):
             assert not wrong(session.pull, {"timeout_s": 0}, {what: value})
 
 
+def test_a_provenance_of_wrong_values_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    right = {field: getattr(Provenance(), field) for field in Provenance.__dataclass_fields__}
+    assert not wrong(Provenance, right)
+    assert not wrong(Provenance, {"sign_chain": "chain.pem", "sign_key": "key.pem"})
+    assert not wrong(Provenance, {"sign_chain": "chain.pem", "sign": print})
+    kept = {"outputs": {"the result": tmp_path / "o.mp4"}, "inputs": {}}
+    assert not wrong(lambda asked: PREPARE(asked, **kept), {"asked": None})
+    for chain in VALUES.values():
+        with suppress(HpTrtError):
+            asked = Provenance(sign_chain=chain, sign_key=chain)
+            assert not wrong(lambda asked: PREPARE(asked, **kept), {"asked": asked}, {"a file": asked})
+
+
 def test_files_of_wrong_values_are_refused(runtime, drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some names are good ones
     right: dict[str, Any] = {"portrait": drawn.images[0], "driving": tmp_path / "none.mp4", "out": tmp_path / "out.mp4"}
     right |= {"crop_out": None, "landmarks": drawn.faces, "portrait_landmarks": drawn.faces, "stages": None}
+    right |= {"provenance": None}
     assert not wrong(runtime.animate, right)
+
+
+def test_files_to_encode_of_wrong_values_are_refused(runtime, drawn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    right: dict[str, Any] = {"out": tmp_path / "m.safetensors", "driving": tmp_path / "none.mp4", "audio": None}
+    right |= {"landmarks": drawn.faces, "released_plan": False, "portable": False, "stages": None}
+    assert not wrong(runtime.write_motion, right)
+    right = {"out": tmp_path / "p.safetensors", "portrait": tmp_path / "none.png", "landmarks": None, "stages": None}
+    assert not wrong(runtime.write_portrait, right)
 
 
 SOUNDS: dict[str, Any] = {

@@ -76,7 +76,7 @@ def test_clips_of_several_threads_are_those_that_each_is_alone(runtime, others: 
 def test_the_runtimes_own_locator_is_asked_by_one_thread_at_a_time(runtime, monkeypatch):
     made = clip(3, frames=6, px=96)
     images = made.frames()
-    monkeypatch.setattr(runtime, "_locator", Shared(known_faces(made)))
+    monkeypatch.setattr(runtime._finders, "_usual", Shared(known_faces(made)))
 
     def own(_: int) -> list[np.ndarray]:
         return [frame.crop for frame in runtime.frames(runtime.portrait(images[0]), images, **QUICK)]

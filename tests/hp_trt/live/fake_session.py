@@ -26,6 +26,7 @@ def fake_stats(**changes) -> LiveStats:
         held=0,
         faceless=0,
         queued_in=0,
+        room_in=8,
         queued_out=0,
         frames_per_s=12.5,
         latency_p50_s=0.25,

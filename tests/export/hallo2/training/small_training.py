@@ -17,8 +17,9 @@ def quiet(*_):
     """Tells nobody."""
 
 
-def small_training(folder, *, lips_steps=1, **settings):
-    steps = {"speech_steps": 1, "lips_steps": lips_steps, "steady_steps": 1, "unet_steps": 1, "decoder_steps": 1}
+def small_training(folder, *, lips_steps=1, autoencoder_steps=0, **settings):
+    ones = ("speech_steps", "steady_steps", "unet_steps", "decoder_steps")
+    steps = {**dict.fromkeys(ones, 1), "lips_steps": lips_steps, "autoencoder_steps": autoencoder_steps}
     amounts = Amounts(sentences=3, clips=3, frames=10, spoken=2, **steps)  # the second one in a mood
     return Training(SMALL_TALK, amounts, Settings(folder=folder, device=torch.device("cpu"), **settings))
 

@@ -7,50 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hp_trt.apps.service.lanes import Heartbeat, LiveLanes
-from hp_trt.apps.service.problems import Problem
+from hp_trt.apps.service.lanes import Heartbeat
 from tests.hp_trt.apps.service.conftest import picture
 from tests.hp_trt.apps.service.fake_engine import Hand
 from tests.hp_trt.apps.service.test_app import slug
 from tests.hp_trt.apps.service.test_jobs import begun, held
-
-
-def test_a_live_lane_is_one_owners_until_it_is_given_back():
-    hand = Hand()
-    lanes = LiveLanes(2, hand.open, most_each=1)
-    first = lanes.take("alice")
-    assert hand.opened == 0, "a graph is opened with its first session"
-    assert first.engine is first.engine and hand.opened == 1 and first.engine.profile.name == "live"
-    with pytest.raises(Problem, match="1 live sessions at most") as quota:
-        lanes.take("alice")
-    lanes.take("bob")
-    with pytest.raises(Problem, match="all live lanes are taken") as busy:
-        lanes.take("carol")
-    assert (quota.value.slug, busy.value.slug) == ("quota", "busy") and busy.value.retry_after_s
-    lanes.give_back(first)
-    with lanes.taken("carol") as lane:
-        assert lane is first
-    assert not first.owner
-
-
-def test_no_live_lane_is_told_apart_from_a_service_that_ends():
-    with pytest.raises(Problem, match="no live lanes") as none:
-        LiveLanes(0, Hand().open, most_each=1).take("alice")
-    lanes = LiveLanes(1, Hand().open, most_each=1)
-    lanes.draining = True
-    with pytest.raises(Problem) as draining:
-        lanes.take("alice")
-    assert (none.value.slug, draining.value.slug) == ("no-lane", "draining")
-
-
-def test_a_clip_never_takes_a_live_lane(serving, video):
-    running = serving(hand=held(), clip_lanes=1, live_lanes=1)
-    portrait, motion = running.portrait(), running.motion(video)
-    jobs = [running.job(portrait, motion).json()["id"] for _ in range(2)]
-    begun(running)
-    assert running.ask("GET", f"/v1/jobs/{jobs[1]}").json()["state"] == "queued"
-    running.service.live_lanes.take("camera")
-    assert 'hp_trt_lanes{kind="live",state="busy"} 1.0' in running.ask("GET", "/metrics").text
 
 
 def test_a_portrait_is_encoded_once_for_many_clips_and_few_are_kept(serving, video):

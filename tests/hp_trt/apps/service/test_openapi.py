@@ -6,19 +6,28 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from hp_trt.apps.service.app import create_app
-from hp_trt.apps.service.config import ServiceConfig
+from hp_trt.apps.service.config import Limits, ServiceConfig
 from hp_trt.apps.service.problems import KINDS, MEDIA_TYPE
+from hp_trt.apps.service.service import Service
+from tests.hp_trt.apps.service.fake_engine import Hand
 
 FILE = Path(__file__).parents[4] / "docs" / "openapi.json"
 
 
+@cache
 def document() -> str:
-    made = create_app(ServiceConfig(bundle="shipped:pocket", state=Path("/none"))).openapi()
+    with TemporaryDirectory() as state:
+        config = ServiceConfig(bundle="shipped:pocket", state=Path(state), limits=Limits(free_bytes=1))
+        service = Service(config, Hand().open)
+        made = create_app(config, service).openapi()
+        service.close()
     return json.dumps(made, indent=1, sort_keys=True) + "\n"
 
 

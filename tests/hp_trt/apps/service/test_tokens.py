@@ -1,4 +1,4 @@
-"""Tokens of which only hashes are kept, and tickets that are good once."""
+"""Tokens of which only hashes are kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from engines.errors import InputError, OutputError
 from hp_trt.apps.service.problems import Problem
-from hp_trt.apps.service.tokens import LOCAL, Tickets, Tokens, add_token, owner_of
+from hp_trt.apps.service.tokens import LOCAL, Tokens, add_token, owner_of
 
 
 def test_a_token_is_shown_once_and_its_hash_is_kept(tmp_path):
@@ -95,29 +95,3 @@ def test_a_name_is_letters_and_a_link_is_not_written_through(tmp_path):
     with pytest.raises(OutputError):
         add_token(tmp_path / "link", "alice")
     assert not (tmp_path / "elsewhere").exists()
-
-
-def test_a_ticket_is_good_once_for_its_subject_until_its_time():
-    now = [1000.0]
-    tickets = Tickets(b"k" * 32, lambda: now[0])
-    ticket = tickets.make("s_1", "alice", lasts_s=30)
-    with pytest.raises(Problem):
-        tickets.take(ticket, "s_2")
-    assert tickets.take(ticket, "s_1") == "alice"
-    with pytest.raises(Problem, match="not good"):
-        tickets.take(ticket, "s_1")
-    late = tickets.make("s_1", "alice", lasts_s=30)
-    now[0] += 31
-    with pytest.raises(Problem):
-        tickets.take(late, "s_1")
-
-
-def test_a_ticket_that_somebody_changed_is_refused_and_any_process_with_the_key_takes_one():
-    tickets = Tickets(b"k" * 32, lambda: 0.0)
-    ticket = tickets.make("s", "alice")
-    for wrong in (ticket[:-1], ticket.replace("alice", "bob"), "", ".", "a.b.c.d", "é" * 600, "." * 9):
-        with pytest.raises(Problem):
-            tickets.take(wrong, "s")
-    with pytest.raises(Problem):
-        Tickets(b"j" * 32, lambda: 0.0).take(ticket, "s")
-    assert Tickets(b"k" * 32, lambda: 0.0).take(ticket, "s") == "alice"

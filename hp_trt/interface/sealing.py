@@ -1,0 +1,140 @@
+"""Of what a run's files are made, for the seal that they get: hashes and names, never a path."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.bundle import Bundle
+from engines.file_record import hash_file
+from engines.manifest import OWN_SOURCE
+from hp_trt.interface.speech import plain
+from hp_trt.media.portrait import Portrait
+from hp_trt.model import Model
+from hp_trt.profiles import Profile
+from hp_trt.provenance.run_seal import Prepared, RunSeal
+from hp_trt.provenance.sidecar import Input, Origin, without_folders
+
+_PACKAGES = ("numpy", "av", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "openvino", "c2pa-python")
+_RESEARCH = "for academic research only, as upstream says (NOTICE)"
+_NAMES = {
+    "the driving video": "driving video",
+    "the sound": "speech",
+    "the driving faces' file": "driving landmarks",
+    "the portrait's face's file": "portrait landmarks",
+    "the file of profiles": "profiles",
+    "the face finder's network": "face finder",
+    "the network of the identity vector": "identity network",
+    "the network that separates vocals": "vocals network",
+}
+
+
+def seal_of_run(
+    prepared: Prepared | None,
+    model: Model,
+    bundle: Bundle,
+    profile: Profile,
+    portrait: Portrait,
+    inputs: Mapping[str, Path | str | None],
+    driven_by: object = None,
+    *,
+    notes: Iterable[str] = (),
+) -> RunSeal | None:
+    """The seal of a run that animates `portrait`, with everything hashed that goes in; None where none is asked for.
+
+    `inputs`: the files that are read, by what a message calls each (`RuntimeConfig.inputs`). `driven_by`: samples and
+    their rate, where no file drives it and no stream does. `notes`: what is told of the runtime.
+    """
+    if prepared is None:
+        return None
+    found = {_NAMES[what]: _file(Path(path)) for what, path in inputs.items() if path is not None and what in _NAMES}
+    moves = "speech" if model.driver == "audio" else "driving video"
+    if moves not in found:
+        found[moves] = _samples(*driven_by) if isinstance(driven_by, tuple) else _stream()
+    paths = {str(bundle.path), *(str(path) for path in inputs.values() if path is not None)}
+    hidden = tuple({*paths, *(str(Path(path).absolute()) for path in paths)})
+    manifest = bundle.manifest
+    weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
+    weights["source"] = without_folders(str(weights["source"] or ""), hidden)
+    origin = Origin(
+        version=str(import_module("hp_trt").__version__),  # which imports us
+        inputs={"portrait": _portrait(portrait), **found},
+        driver=moves,
+        bundle={
+            "model": manifest.model,
+            "preset": manifest.preset,
+            "precision": manifest.precision,
+            "sha256": manifest.to_json()["sha256"],
+            "weights": weights,
+            "licence": licence(manifest.weights),
+        },
+        profile=profile.name,
+        sampling=_of_json({**manifest.sampling, **plain(profile.sampling), "seed": model.seed(profile)}),
+        versions={"python": platform.python_version(), **_versions()},
+        hidden=hidden,
+    )
+    seal = prepared.seal(origin)
+    told = (*notes, *portrait.notes)
+    seal.told = lambda: told
+    return seal
+
+
+def licence(weights: Mapping[str, Any]) -> str:
+    """Under which terms weights may be used, as far as we know."""
+    kind, source = weights.get("kind"), weights.get("source")
+    if kind == "published":
+        return _RESEARCH
+    if kind == "random":
+        return "none: random numbers"
+    return "Apache-2.0" if source == OWN_SOURCE else "of whoever trained them"
+
+
+def _portrait(portrait: Portrait) -> Input:
+    if portrait.path is not None:
+        with suppress(OSError):  # it was encoded long ago, and is gone
+            return _file(portrait.path)
+    return Input(name=None, sha256=_sha256(portrait.image, str(portrait.image.shape)), of="picture")
+
+
+def _file(path: Path) -> Input:
+    """Raises OSError."""
+    name = path.name.encode(errors="replace").decode()  # half a character is no JSON
+    return Input(name=name or None, sha256=hash_file(path).sha256, of="file")
+
+
+def _samples(samples: np.ndarray, rate: int) -> Input:
+    return Input(name=None, sha256=_sha256(samples, f"{samples.shape} {samples.dtype} {rate}"), of="samples")
+
+
+def _stream() -> Input:
+    """Not even its name: an address may hold a password."""
+    return Input(name=None, sha256=None, of="stream")
+
+
+def _sha256(array: np.ndarray, head: str) -> str:
+    return hashlib.sha256(head.encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _of_json(value: Any) -> Any:
+    """As JSON can say it: what is infinite in words."""
+    if isinstance(value, Mapping):
+        return {str(key): _of_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_of_json(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,95 @@
+"""Live sessions of the service: its tokens, its portraits, its counters, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hp_trt.apps.service.live.watch import LEFT
+from tests.hp_trt.apps.service.conftest import Running
+from tests.hp_trt.apps.service.fake_engine import Hand
+from tests.hp_trt.apps.service.live.fake_engine import FakeEngine
+
+
+class LiveHand(Hand):
+    """Opens engines that have live sessions too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions = FakeEngine()
+        self.profiles: list[str] = []
+
+    def open(self, profile: str) -> Any:
+        self.profiles.append(profile)
+        engine = super().open(profile)
+        engine.live = lambda portrait, **how: self.sessions.open(portrait, how)
+        return engine
+
+
+@pytest.fixture
+def hand() -> LiveHand:
+    return LiveHand()
+
+
+@pytest.fixture
+def running(serving, hand) -> Running:
+    return serving(hand=hand, live_lanes=2, limits={"live_per_token": 1})
+
+
+def begin(running: Running, **wishes: Any):
+    return running.ask("POST", "/v1/live", json=wishes)
+
+
+def test_a_session_is_begun_for_a_ticket_and_no_graph_is_opened_before_its_socket(running, hand):
+    begun = begin(running, portrait=running.portrait())
+    assert begun.status_code == 201 and begun.json()["socket"] == f"/v1/live/{begun.json()['id']}/socket"
+    assert hand.profiles == ["exact"], "of clips alone"
+
+
+def test_a_callers_second_session_waits_and_says_for_how_long(running):
+    begin(running)
+    second = begin(running)
+    assert second.status_code == 429 and int(second.headers["retry-after"]) >= 1
+    assert second.json()["type"] == "urn:hp-trt:busy" and "end one first" in second.json()["detail"]
+
+
+def test_a_portrait_that_is_not_the_callers_is_not_there(running):
+    answer = begin(running, portrait="p_" + "0" * 32)
+    assert answer.status_code == 404 and answer.json()["type"] == "urn:hp-trt:not-found"
+
+
+def test_a_session_is_the_services_own_in_its_metrics_and_while_it_ends(running):
+    begun = begin(running, portrait=running.portrait()).json()
+
+    async def live() -> tuple[str, bool]:
+        sessions = running.service.live
+        channel = sessions.enter(begun["id"], begun["ticket"])
+        metrics, busy = running.service.meters.text().decode(), running.service._busy()
+        running.service.drain.begin()
+        channel.finish(LEFT)
+        await asyncio.wait_for(channel.closed.wait(), 20)
+        return metrics, busy
+
+    metrics, busy = running.run(live())
+    assert busy and 'hp_trt_lanes{kind="live",state="busy"} 1.0' in metrics and "hp_trt_live_sessions 1.0" in metrics
+    assert begin(running).status_code == 503
+    assert 'hp_trt_live_ended_total{reason="left"} 1.0' in running.ask("GET", "/metrics").text
+
+
+def test_without_live_lanes_there_is_no_such_address(serving):
+    none = serving(live_lanes=0)
+    assert none.ask("POST", "/v1/live", json={}).status_code == 404
+    assert none.ask("GET", "/live").status_code == 404
+
+
+def test_a_page_elsewhere_may_not_begin_a_session(running):
+    answer = running.ask("POST", "/v1/live", json={}, headers={"origin": "http://evil.example"})
+    assert answer.status_code == 403 and answer.json()["type"] == "urn:hp-trt:foreign-origin"
+
+
+def test_the_live_page_is_served_beside_it(running):
+    page = running.ask("GET", "/live")
+    assert page.status_code == 200 and "live.js" in page.text
+    assert "connect-src 'self'" in page.headers["content-security-policy"]

@@ -20,7 +20,8 @@ from tests.hp_trt.apps.service.fake_engine import Hand
 @pytest.fixture
 def service(tmp_path):
     made = Service(
-        ServiceConfig(bundle="shipped:talk_pocket", state=tmp_path, limits=Limits(free_bytes=1)), Hand().open
+        ServiceConfig(bundle="shipped:talk_pocket", state=tmp_path, live_lanes=0, limits=Limits(free_bytes=1)),
+        Hand().open,
     )
     yield made
     made.close()

@@ -51,6 +51,7 @@ def facts(stats: LiveStats) -> dict[str, Any]:
         "held": stats.held,
         "faceless": stats.faceless,
         "queued_in": stats.queued_in,
+        "room_in": stats.room_in,
         "queued_out": stats.queued_out,
         "frames_per_s": round(stats.frames_per_s, 3),
         "latency_p50_s": _rounded(stats.latency_p50_s),

@@ -1,8 +1,8 @@
 """What raters answer: one small file each, whole at any moment, and who may go on with it.
 
-A rater is a number and a random token that only their browser has; of that the file keeps the SHA-256. No name, no
-address and no time of day is kept. An answer is on the disk before the rater hears of it. The first answer to a trial
-stands, and trials come in the rater's own order, so whatever a browser sends twice or too late changes nothing.
+A rater is a number and a random token that only their browser has; of that the file keeps the SHA-256. No name and no
+address is kept. An answer is on the disk before the rater hears of it. The first answer to a trial stands, and trials
+come in the rater's own order, so whatever a browser sends twice or too late changes nothing.
 
 One process at a time may take answers: it holds a lock on the folder. Reading needs none.
 """

@@ -26,6 +26,11 @@ class View:
     def ended(self) -> bool:
         return self.state not in ("queued", "running")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether what belongs to its state is known: a result and an error are told after the state."""
+        return bool((self.state != "done" or self.result) and (self.state != "failed" or self.problem))
+
     def after(self, event: JobEvent) -> View:
         """The view once `event` is known."""
         data = event.data
@@ -51,7 +56,7 @@ async def follow(job: Job) -> AsyncIterator[View]:
         found, ended = job.events.after(number)
         for event in found:
             number, view = event.number, view.after(event)
-        if found:
+        if found and view.is_whole:
             yield view
         if ended and not job.events.after(number)[0]:
             return

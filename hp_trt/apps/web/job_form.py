@@ -84,7 +84,7 @@ def _fields(service: Service, kind: Kind) -> list[Any]:
     files = []
     with gr.Row():
         for template, name in ((portrait, f"{kind}-portrait"), (motion, f"{kind}-motion")):
-            with gr.Column(min_width=240):
+            with gr.Column(min_width=200):
                 files.append(_field(template, name))
     return [
         *files,

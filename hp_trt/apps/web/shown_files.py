@@ -34,4 +34,4 @@ def place_of(service: Service, owner: str, name: object) -> Path:
         place = service.state.owners / owner / FOLDER / name
         if place.is_file():
             return place
-    raise Problem("bad-request", "there is no file yet; choose a video or a picture, and wait until it is here")
+    raise Problem("bad-request", "there is no file here, or not any more; choose a video or a picture, and wait for it")

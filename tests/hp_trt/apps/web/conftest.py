@@ -46,7 +46,11 @@ def visiting(folder, *, token: str | None = None, verify=None, **limits: Any) ->
         tokens.write_text(f"me {hashlib.sha256(token.encode()).hexdigest()}\n")
         tokens.chmod(0o600)
     config = ServiceConfig(
-        bundle="shipped:pocket", state=folder / "state", tokens=tokens, limits=Limits(**{"free_bytes": 1, **limits})
+        bundle="shipped:pocket",
+        state=folder / "state",
+        tokens=tokens,
+        live_lanes=0,
+        limits=Limits(**{"free_bytes": 1, **limits}),
     )
     service = Service(config, hand.open)
     app = create_app(config, service)

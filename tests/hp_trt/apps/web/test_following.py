@@ -47,6 +47,15 @@ def test_what_a_job_ends_with_is_kept_with_its_state():
     assert failed.problem == "no face"
 
 
+def test_an_end_is_whole_once_it_is_known_what_it_came_to():
+    for state, kind, data in (("done", "result", {"frames": 3}), ("failed", "error", {"detail": "no face"})):
+        ended = folded(RUNNING, event("state", state=state, attempts=1))
+        assert not ended.is_whole
+        assert ended.after(event(kind, **data)).is_whole
+    assert folded(RUNNING).is_whole
+    assert View(state="cancelled").is_whole
+
+
 def test_events_that_are_not_known_yet_change_nothing():
     assert folded(event("something-new", a=1)) == View()
 

@@ -8,6 +8,7 @@ import io
 import pytest
 from PIL import Image
 
+from hp_trt.apps.web import making
 from hp_trt.apps.web.making import Asked, Shown
 from tests.hp_trt.apps.service.conftest import write_video
 
@@ -86,6 +87,14 @@ def test_what_cannot_be_made_is_told_in_the_apis_words_and_makes_no_job(page, up
     assert words in shown.problem
     assert not shown.job
     assert page.ask("GET", "/v1/jobs").json()["jobs"] == before
+
+
+def test_a_visible_sign_is_asked_for_where_jobs_know_one(uploads, monkeypatch):
+    monkeypatch.setattr(making, "labels", lambda: False)
+    assert "label" not in asked(uploads, label=True).body()
+    monkeypatch.setattr(making, "labels", lambda: True)
+    assert asked(uploads, label=True).body()["label"] is True
+    assert asked(uploads, label=False).body()["label"] is False
 
 
 def test_a_job_that_fails_says_why_without_a_path(page, uploads):

@@ -81,12 +81,12 @@ def test_what_cannot_be_verified_says_why_and_goes_too(page, uploaded):
 
 @pytest.mark.parametrize("name", ["", None, 7, "../../../state", "v_" + "0" * 32 + ".mp4", {"path": "x"}, "v_\x00"])
 def test_what_was_not_uploaded_is_asked_for(page, name):
-    assert "there is no file yet; choose a video or a picture" in verdict(page, says(), name)
+    assert "there is no file here, or not any more; choose" in verdict(page, says(), name)
 
 
 def test_another_owner_has_other_files(page, uploaded):
     text = asyncio.run(verdict_text(page.service, says(), "0" * 16, uploaded))
-    assert "there is no file yet" in text
+    assert "there is no file here" in text
 
 
 def test_what_nobody_verified_goes_after_an_hour(page, uploaded):

@@ -75,7 +75,8 @@ SIGN_IN = """<!doctype html>
 <meta name="color-scheme" content="light dark"><title>hp-trt: sign in</title><link rel="icon" href="data:,">
 <link rel="stylesheet" href="/page/own/page.css"></head>
 <body class="hp-sign-in"><main><h1>hp-trt</h1>{said}
-<form method="post" action="/page/login"><label for="token">Token of this service</label>
+<form method="post" action="/page/login"><input name="username" autocomplete="username" value="token" hidden>
+<label for="token">Token of this service</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button type="submit">Sign in</button></form>
 <p>Whoever runs the service makes one: <code>hp-trt serve --tokens FILE --new-token NAME</code></p></main></body></html>

@@ -33,7 +33,7 @@ _SIGN_IN_POLICY = (
 )
 CLOSED = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none a browser sends forms as from nowhere, and the gate refuses these
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "SAMEORIGIN",
 }

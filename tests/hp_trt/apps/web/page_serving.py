@@ -72,8 +72,8 @@ class Seen:
 
 
 @contextmanager
-def looking_at(browser: Any, address: str, **how: Any) -> Iterator[Seen]:
-    """The page at an address. It has asked no other host, in the end, and complained of nothing."""
+def looking_at(browser: Any, address: str, *, ready: str = "[role=tab]", **how: Any) -> Iterator[Seen]:
+    """The page at an address, once `ready` is there. In the end it has asked no other host and complained of nothing."""
     context = browser.new_context(**how)
     seen = Seen(context.new_page())
     seen.tab.on("console", lambda line: line.type in ("error", "warning") and seen.complaints.append(line.text))
@@ -81,7 +81,7 @@ def looking_at(browser: Any, address: str, **how: Any) -> Iterator[Seen]:
     seen.tab.on("request", lambda request: seen.asked.add(request.url))
     try:
         seen.tab.goto(f"{address}/")
-        seen.tab.wait_for_selector("[role=tab]")
+        seen.tab.wait_for_selector(ready)
         yield seen
         foreign = {url for url in seen.asked if not url.removeprefix("blob:").startswith((f"{address}/", "data:"))}
         assert not foreign, foreign

@@ -17,6 +17,7 @@ from PIL import Image
 from hp_trt.apps.service.app import create_app
 from hp_trt.apps.service.config import Limits, ServiceConfig
 from hp_trt.apps.service.service import Service
+from hp_trt.apps.service.tokens import add_token
 from hp_trt.sample import write_driving, write_portrait
 from tests.hp_trt.apps.service.conftest import write_video
 from tests.hp_trt.apps.service.fake_engine import Hand
@@ -52,10 +53,12 @@ def driving(folder) -> Path:
 
 
 @contextmanager
-def service_of(folder, bundle: str, profile: str, open_engine=None) -> Iterator[tuple[str, Service]]:
+def service_of(folder, bundle: str, profile: str, open_engine=None, **more) -> Iterator[tuple[str, Service]]:
     from hp_trt.apps.web.mount import add_page
 
-    config = ServiceConfig(bundle=bundle, state=folder, profiles=(profile,), live_lanes=0, limits=Limits(free_bytes=1))
+    config = ServiceConfig(
+        bundle=bundle, state=folder, profiles=(profile,), live_lanes=0, limits=Limits(free_bytes=1), **more
+    )
     service = Service(config, open_engine)
     try:
         app = create_app(config, service)
@@ -206,6 +209,29 @@ def test_on_a_phone_nothing_is_cut_off_and_nothing_is_too_small_to_touch(browser
             assert box["x"] >= 0, place
             assert box["x"] + box["width"] <= 360, place
             assert box["height"] >= 34, place
+
+
+def test_whoever_has_a_token_signs_in_and_out(browser, folder):
+    tokens = folder / "tokens"
+    token = add_token(tokens, "me")
+    with (
+        service_of(folder / "guarded", "shipped:pocket", "exact", Hand().open, tokens=tokens) as (address, _),
+        looking_at(browser, address, ready="#token") as seen,
+    ):
+        seen.tab.fill("#token", "guessed")
+        seen.tab.keyboard.press("Enter")
+        assert "does not know this token" in seen.until("[role=alert]", "token")
+        refused = [text for text in seen.complaints if "a status of 401" in text]
+        assert seen.complaints == refused
+        seen.complaints.clear()
+        seen.tab.fill("#token", token)
+        seen.tab.keyboard.press("Enter")
+        seen.tab.wait_for_selector("[role=tab]")
+        choose(seen, "clip-portrait", colour(folder, 90))
+        seen.tab.locator("#clip-make").click()
+        seen.until("#clip-state", "there is no driving video yet")
+        seen.tab.get_by_role("button", name="Sign out").click()
+        seen.tab.wait_for_selector("#token")
 
 
 def test_a_portrait_says_what_a_microphone_heard(browser, folder, portrait):

@@ -23,6 +23,7 @@ import numpy as np
 
 from engines.errors import OutputError
 from engines.foreign import reason
+from hp_trt.media.seal import Seal, marked
 from hp_trt.media.yuv_frames import YuvFrames
 from hp_trt.streams.recording import closed_quietly
 from hp_trt.streams.sink import Shape
@@ -61,6 +62,7 @@ class VirtualCamera:
             )
         self.path, self.name = path, str(path)
         self.notes: list[str] = []
+        self.seal: Seal | None = None
         self._container: Any = None
         self._stream: Any = None
         self._frames = YuvFrames(_PIXELS)
@@ -82,7 +84,7 @@ class VirtualCamera:
 
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         with _refused(self.name):
-            self._container.mux(self._stream.encode(self._frames.frame(image)))
+            self._container.mux(self._stream.encode(self._frames.frame(marked(image, self.seal))))
 
     def watched(self) -> bool:
         return True

@@ -38,8 +38,8 @@ _SLUGS = {404: "not-found", 405: "method"}
 def create_app(config: ServiceConfig, service: Service | None = None, *, more: Sequence[APIRouter] = ()) -> FastAPI:
     """The service of `config`, which is opened and closed with the application, or `service`, which is its caller's.
 
-    `more`: routers beside our own: `app.state.service` is what they work with. Live sessions have theirs where `service`
-    is given and has such.
+    `more`: routers beside our own: `app.state.service` is what they work with. Live sessions have theirs where
+    `service` is given and has such.
     """
 
     @asynccontextmanager

@@ -142,7 +142,14 @@ def test_a_disk_that_is_full_in_the_middle_leaves_what_is_done(render, monkeypat
 def test_a_process_that_is_killed_loses_no_finished_chunk(small_bundle, tmp_path):
     portrait, driving = write_sample(tmp_path, frames=40)
     command = [sys.executable, "-m", "hp_trt", "animate", f"--bundle={small_bundle}", f"--portrait={portrait}"]
-    command += [f"--driving={driving}", "--steps=1", "--threads=1", "--resume", "--mark-id=0a1b2c3d", "--no-credentials"]
+    command += [
+        f"--driving={driving}",
+        "--steps=1",
+        "--threads=1",
+        "--resume",
+        "--mark-id=0a1b2c3d",
+        "--no-credentials",
+    ]
     subprocess.run([*command, f"--out={tmp_path / 'whole.mp4'}"], cwd=ROOT, check=True, capture_output=True)
     store, out = tmp_path / "o.mp4.resume", tmp_path / "o.mp4"
     killed = subprocess.Popen(

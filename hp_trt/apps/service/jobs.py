@@ -1,8 +1,8 @@
 """All jobs: made, queued fairly, taken by lanes, ended, expired, and found again after a restart.
 
 Whoever has used the lanes least lately has the next turn, with the oldest of its jobs: what a token used fades by half
-every ten minutes. A job that was running when its process was killed is queued once more; killed again it has failed.
-Every change is on the disk before it is told.
+every ten minutes, and half of what its oldest job has waited is taken from it. A job that was running when its process
+was killed is queued once more; killed again it has failed. Every change is on the disk before it is told.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from hp_trt.apps.service.usage import Usage
 log = logging.getLogger("hp_trt.service")
 MOST_ATTEMPTS = 2
 _RETRY_S = 15.0
+_WAITING = 0.5  # of a second that was waited is taken from what was used: who used much is late, and never starves
 
 
 class Jobs:
@@ -216,8 +217,11 @@ class Jobs:
                 running[job.owner] = running.get(job.owner, 0) + 1
         most = self._limits.running_per_token
         ready = [j for j in self._jobs.values() if j.state == "queued" and running.get(j.owner, 0) < most]
-        used = {owner: self._usage.of(owner) for owner in {job.owner for job in ready}}  # once: it fades meanwhile
-        return min(ready, key=lambda job: (used[job.owner], job.number), default=None)
+        now_s, due = self._steady_s(), {}
+        for owner in {job.owner for job in ready}:  # once for each: what was used fades meanwhile
+            since_s = min(job.queued_s for job in ready if job.owner == owner)
+            due[owner] = self._usage.of(owner) - _WAITING * (now_s - since_s)
+        return min(ready, key=lambda job: (due[job.owner], job.number), default=None)
 
     def end(self, job: Job, state: JobState) -> None:
         """A running job has come to its end, or is queued again; its `result` or `error` is set."""

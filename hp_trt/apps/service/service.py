@@ -87,6 +87,8 @@ class Service:
                 key = self.state.ticket_key
                 self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
             self.tracer, self._provider = spans.open_tracer(config.traces)
+            if config.nvtx:
+                import nvtx  # noqa: F401 - where it is not installed, now is the time to say so
             made.pop_all()
         self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
         self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")

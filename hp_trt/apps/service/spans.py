@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engines.safe_output import refusing
 from runtime.stages import Event
 
 _NS = 1_000_000_000
@@ -61,6 +62,7 @@ def open_tracer(file: Path | None) -> tuple[Any, Any]:
 
     `file`: where finished spans are appended, a line of JSON each. Without one, a tracer of the process's own provider,
     where somebody set one, as `opentelemetry-instrument` does; (None, None) where nobody did.
+    Raises OutputError for a file that cannot be written.
     """
     if file is None:
         import sys
@@ -73,7 +75,8 @@ def open_tracer(file: Path | None) -> tuple[Any, Any]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
-    out = file.open("a", encoding="utf-8")
+    with refusing(file):
+        out = file.open("a", encoding="utf-8")
     exporter = ConsoleSpanExporter(out=out, formatter=lambda span: span.to_json(indent=None) + "\n")
     provider = TracerProvider(resource=Resource.create({"service.name": "hp-trt"}))
     provider.add_span_processor(BatchSpanProcessor(exporter))

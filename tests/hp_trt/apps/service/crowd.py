@@ -53,7 +53,7 @@ def run(folder: Path, *, clients: int, seconds: float, seed: int = 0) -> Found:
     video = write_video(folder / "v.mp4", 5).read_bytes()
     with Process(folder / "state", tokens=str(folder / "tokens"), **_SETTINGS) as service:
         for share in (_WARM, 1 - _WARM):
-            found.before = found.after
+            found.before, found.waits_s = found.after, []  # the queue is full by now
             stop = threading.Event()
             threads = [
                 threading.Thread(

@@ -12,7 +12,8 @@ import pytest
 
 from engines.errors import FaceNotFound, InputError, InternalError, OutputError
 from hp_trt.apps.service.clock import SteadyTime
-from hp_trt.apps.service.tokens import add_token
+from hp_trt.apps.service.config import Limits
+from hp_trt.apps.service.tokens import add_token, owner_of
 from tests.hp_trt.apps.service.conftest import picture
 from tests.hp_trt.apps.service.fake_engine import Hand
 from tests.hp_trt.apps.service.test_app import slug
@@ -266,6 +267,26 @@ def test_the_token_that_has_used_least_lately_is_next(serving, video, tmp_path):
     order += [running.ended(job) for job in greedy]
     by_start = sorted(order, key=lambda job: job["started_s"])
     assert [job["id"] for job in by_start] == [greedy[0], modest, *greedy[1:]]
+
+
+def test_a_token_that_used_much_is_late_and_does_not_starve(serving, video, tmp_path):
+    file = tmp_path / "tokens"
+    alice, bob = (add_token(file, name) for name in ("alice", "bob"))
+    running = serving(hand=held(), tokens=file, token=alice)
+    jobs = running.service.jobs
+    running.job(running.portrait(), running.motion(video))
+    begun(running)
+    mine = running.job(running.portrait(), running.motion(video)).json()["id"]
+    running.headers = {"authorization": f"Bearer {bob}"}
+    theirs = running.job(running.portrait(), running.motion(video)).json()["id"]
+    alices, bobs = jobs.get(owner_of("alice"), mine), jobs.get(owner_of("bob"), theirs)
+    jobs._limits = Limits(running_per_token=5)
+    now = time.monotonic()
+    jobs._usage._used = {alices.owner: 100.0}
+    for waited_s, first in ((150, bobs), (250, alices)):
+        alices.queued_s, bobs.queued_s = now - waited_s, now
+        with jobs.changed:
+            assert jobs._next() is first, waited_s
 
 
 def test_a_token_has_so_many_jobs_running_however_many_lanes_are_free(serving, video):

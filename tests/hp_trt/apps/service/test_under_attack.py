@@ -15,7 +15,7 @@ def test_hostile_uploads_are_one_problem_each(tmp_path):
 
 @pytest.mark.slow
 def test_a_service_that_is_killed_loses_no_job_and_tears_no_result(tmp_path):
-    found = kills.run(tmp_path, kills=2)
+    found = kills.run(tmp_path, kills=1)
     assert found.wrong == [] and found.states["done"]
 
 

@@ -24,7 +24,7 @@ from hp_trt.apps.web.verifying import Verify
 
 _FONT = ["system-ui", "sans-serif"]
 _MONO = ["ui-monospace", "monospace"]
-_MOST_SESSIONS = 1000  # whose last values are remembered
+_MOST_SESSIONS = 50  # whose last values Gradio remembers, which the page asks for nowhere
 _SIGN_OUT = '<form method="post" action="/page/logout"><button class="hp-plain" type="submit">Sign out</button></form>'
 
 

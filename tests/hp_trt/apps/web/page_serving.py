@@ -73,7 +73,7 @@ class Seen:
 
 @contextmanager
 def looking_at(browser: Any, address: str, *, ready: str = "[role=tab]", **how: Any) -> Iterator[Seen]:
-    """The page at an address, once `ready` is there. In the end it asked no other host, and complained of nothing."""
+    """The page at an address, once `ready` is there. In the end it has asked no other host, and no line is an error."""
     context = browser.new_context(**how)
     seen = Seen(context.new_page())
     seen.tab.on("console", lambda line: line.type in ("error", "warning") and seen.complaints.append(line.text))

@@ -52,9 +52,7 @@ def refusal(command: str) -> str:
     door = max((door for door in DOORS if command == door or command.startswith(f"{door} ")), key=len)
     words = ["1" if word.isupper() and word.isalpha() else word for word in shlex.split(command[len(door) :])]
     found = parser(door)
-    if (
-        hasattr(found, "commands") and words and words[0].startswith("--")
-    ):  # an option of all commands, such as --version
+    if hasattr(found, "commands") and words and words[0].startswith("--"):  # of all commands, as --version
         return ""
     while hasattr(found, "commands") and words and not words[0].startswith("--"):  # study has commands of its own
         if words[0] not in found.commands:

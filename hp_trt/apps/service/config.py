@@ -98,6 +98,8 @@ class ServiceConfig:
     stall_s     without a sign of life, and a lane is taken to hang
     traces      a file for OpenTelemetry's spans, a line of JSON each; None: only where the process has a provider
     nvtx        ranges for NVIDIA's profilers
+    sign_chain  certificates to sign results with, PEM; None: a local key of the user who runs it
+    sign_key    the private key of the first of them
     page        the page (`hp_trt.apps.web`), where Gradio is installed
     """
 
@@ -115,6 +117,8 @@ class ServiceConfig:
     stall_s: float = 300
     traces: Path | None = None
     nvtx: bool = False
+    sign_chain: Path | None = None
+    sign_key: Path | None = None
     page: bool = True
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -134,6 +138,9 @@ class ServiceConfig:
                 f"without a file of tokens the service listens on loopback alone, got the host {self.host}; give "
                 "--tokens FILE, or leave --host out"
             )
+        if (self.sign_chain is None) != (self.sign_key is None):
+            given, needed = ("chain", "key") if self.sign_key is None else ("key", "chain")
+            raise InputError(f"sign_{given} needs sign_{needed} too; give --sign-chain and --sign-key, or neither")
         if "*" in self.origins or "*" in self.hosts:
             raise InputError("hosts and origins are named one by one, got *; write each of them")
         taken = replace(self.runtime, profile=self.profiles[0], max_frames=self.limits.max_frames)

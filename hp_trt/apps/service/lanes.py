@@ -20,6 +20,7 @@ from engines.errors import HpTrtError
 from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.job import Job, JobState
 from hp_trt.apps.service.jobs import Jobs
+from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.problems import Problem, without_paths
 from hp_trt.apps.service.work import Observers, run_job
 from runtime.stages import Stages
@@ -54,9 +55,11 @@ class Heartbeat:
 class ClipLane:
     """One thread that makes clips. Its engines are opened where it is made, one for each profile."""
 
-    def __init__(self, number: int, jobs: Jobs, open_engine: OpenEngine, profiles: tuple[str, ...]) -> None:
+    def __init__(
+        self, number: int, jobs: Jobs, open_engine: OpenEngine, profiles: tuple[str, ...], sealing: Sealing
+    ) -> None:
         self.number, self.heartbeat, self.job = number, Heartbeat(), ""
-        self._jobs = jobs
+        self._jobs, self._sealing = jobs, sealing
         self._engines: dict[str, Engine] = {}
         self._portraits: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._encoding: set[Heartbeat] = set()
@@ -148,7 +151,8 @@ class ClipLane:
 
     def _made(self, job: Job) -> JobState:
         engine = self._engines[job.request.profile]
-        return run_job(job, engine, self._observers(job), portrait=self.portrait, beat=self.heartbeat.beat)
+        observers, seal = self._observers(job), self._sealing.ready
+        return run_job(job, engine, observers, portrait=self.portrait, seal=seal, beat=self.heartbeat.beat)
 
 
 class LiveLane:

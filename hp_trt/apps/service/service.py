@@ -26,6 +26,7 @@ from hp_trt.apps.service.job import Job
 from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.lanes import ClipLane, LiveLanes, check_engines, close_quietly
 from hp_trt.apps.service.meters import Meters
+from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tickets, Tokens
 from hp_trt.apps.service.work import Observers
@@ -65,6 +66,8 @@ class Service:
             self.manifest: Manifest = bundle.manifest
             self.driver = find_model(bundle).driver
             self.tokens = Tokens.read(config.tokens)
+            self.sealing = Sealing(chain=config.sign_chain, key=config.sign_key)
+            self.sealing.check()
             self.state = State(config.state)
             made.callback(self.state.close)
             self.meters = Meters(self._lane_states)
@@ -77,7 +80,7 @@ class Service:
             open_engine = open_engine or open_runtime(config)
             self.clip_lanes: list[ClipLane] = []
             for number in range(config.clip_lanes):
-                lane = ClipLane(number, self.jobs, open_engine, config.profiles)
+                lane = ClipLane(number, self.jobs, open_engine, config.profiles, self.sealing)
                 made.callback(close_quietly, lane.close)
                 self.clip_lanes.append(lane)
             self.live_lanes = LiveLanes(config.live_lanes, open_engine, most_each=config.limits.live_per_token)

@@ -6,6 +6,7 @@ picture without a face is FaceNotFound.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,8 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from engines.errors import FaceNotFound
-from engines.part_file import whole_file
+from engines.part_file import whole_file, write_whole
 from hp_trt.media.images import load_picture
+from hp_trt.media.portrait import Portrait
+from hp_trt.provenance.sidecar import beside
 from runtime.stages import Stages
 
 FRAMES = 5
@@ -55,10 +58,13 @@ class FakeEngine:
         picture = load_picture(image).pixels
         if not picture.any():
             raise FaceNotFound(f"no face was found in {image}; use a picture with one")
-        return SimpleNamespace(path=Path(image), size=picture.shape)
+        return Portrait(image=picture, path=Path(image), notes=(), paste=lambda square: square, encoded=None)
 
-    def animate(self, portrait, *, out, driving=None, audio=None, crop_out=None, stages: Stages, **sampling):
-        self.hand.asked.append({"driving": driving, "audio": audio, "crop_out": crop_out, **sampling})
+    def animate(
+        self, portrait, *, out, driving=None, audio=None, crop_out=None, stages: Stages, provenance, **sampling
+    ):
+        how = {"driving": driving, "audio": audio, "crop_out": crop_out, "provenance": provenance}
+        self.hand.asked.append(how | sampling)
         assert Path(driving or audio).stat().st_size > 0, "the input is there while the job runs"
         self.hand.begun.release()
         stages.begin("write", FRAMES)
@@ -72,6 +78,9 @@ class FakeEngine:
         if crop_out is not None:
             with whole_file(crop_out) as hidden:
                 hidden.write_bytes(b"crop")
+        for made in (out, crop_out):
+            if made is not None:
+                write_whole(beside(made), json.dumps(vars(provenance), default=str).encode())
         stages.end("write")
         return SimpleNamespace(frames=FRAMES, rate=Fraction(25), notes=(f"{portrait.path} is small",))
 

@@ -127,6 +127,43 @@ class UploadList(Closed):
     uploads: list[Upload]
 
 
+class VerifiedFile(Closed):
+    name: str
+    sha256: str
+    bytes: int
+
+
+class CredentialsFound(Closed):
+    state: Literal["valid", "trusted", "invalid", "unreadable"]
+    why: list[str]
+    generator: str
+    signer: str
+    source_types: list[str]
+    mark_ids: list[str]
+
+
+class MarkFound(Closed):
+    """`id` is null where none was found; at a `score` of 9 and above one is."""
+
+    id: str | None
+    score: float
+
+
+class VerifyReport(Closed):
+    """What `hp-trt verify --json` says of the file alone. `broken`: what does not fit, a line each."""
+
+    format: Literal["hp-trt verify"]
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    file: VerifiedFile
+    verdict: Literal["intact", "nothing", "broken"]
+    broken: list[str]
+    credentials: CredentialsFound | None
+    credentials_not_looked_at: str | None
+    mark: MarkFound | None
+    mark_not_looked_for: str | None
+    sidecar: Annotated[None, Field(description="Of files beside it; nothing is beside one that is sent.")]
+
+
 class Health(Closed):
     status: Literal["ok"]
 

@@ -46,6 +46,10 @@ class Limits:
     body_least_rate         bytes a second that an upload has in every `body_idle_s` but the last
     header_s                for a request's header to come
     reader_s                for a client to take some of what is sent to it
+    verify_bytes            of a file that is verified, for which nobody needs a token
+    verify_s                how long it may be looked at
+    verify_memory_bytes     that looking at it may take, in a process of its own
+    verifies                at a time, of all clients
     uploads                 at a time, of all clients
     connections             at a time, of all clients
     running_per_token       jobs of one token at a time
@@ -68,6 +72,10 @@ class Limits:
     body_least_rate: int = 1000
     header_s: float = 30
     reader_s: float = 60
+    verify_bytes: int = 100_000_000
+    verify_s: float = 30
+    verify_memory_bytes: int = 2_000_000_000
+    verifies: int = 2
     uploads: int = 8
     connections: int = 512
     running_per_token: int = 2

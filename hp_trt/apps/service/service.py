@@ -88,7 +88,7 @@ class Service:
             made.pop_all()
         self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
         self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")
-        self.uploading = 0  # of the loop's thread alone
+        self.uploading = self.verifying = 0  # of the loop's thread alone
         self._on_drain: list[Callable[[float], None]] = []
         self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
         self._ending = threading.Event()

@@ -61,7 +61,8 @@ def run(folder: Path, *, uploads: int, seed: int = 0, bundle: str = "shipped:poc
     secret, found = folder / "secret.png", Found()
     secret.write_bytes(picture(77, 16) + SECRET)
     video = write_video(folder / "v.mp4", 5).read_bytes()
-    limits = {"picture_bytes": 5_000_000, "video_bytes": 5_000_000, "kept_items_per_token": 10_000}
+    limits: dict[str, int] = dict.fromkeys(("picture_bytes", "video_bytes", "verify_bytes"), 5_000_000)
+    limits |= {"kept_items_per_token": 10_000}
     with Process(folder / "state", bundle=bundle, limits=limits) as service:
         service.client.post("/v1/portraits", content=picture(5))  # what is loaded once is loaded
         service.client.post("/v1/motions", content=video)
@@ -69,7 +70,7 @@ def run(folder: Path, *, uploads: int, seed: int = 0, bundle: str = "shipped:poc
         for number in range(uploads):
             rng = random.Random(f"{seed} {number}")
             name, body, headers = _upload(rng, video, secret, service.port)
-            path = rng.choice(("/v1/portraits", "/v1/motions"))
+            path = rng.choice(("/v1/portraits", "/v1/motions", "/v1/verify"))
             answer = service.client.post(path, content=body, headers=headers)
             found.answers[answer.status_code] += 1
             found.wrong += [f"{number} {name}: {why}" for why in _wrong(answer, secret)]

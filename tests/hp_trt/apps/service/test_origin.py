@@ -50,7 +50,7 @@ def test_two_jobs_have_marks_of_their_own(running, video):
         ({"consent": "x" * 2001}, 400, "consent"),
         ({"consent": "   "}, 422, "consent must be a line"),
         ({"consent": "two\nlines"}, 422, "consent must be a line"),
-        ({"consent": "\ud800"}, 400, "consent"),
+        ({"consent": "\ud800"}, 400, "no JSON"),
         ({"consent": 3}, 400, "consent"),
         ({"mark": "no"}, 400, "mark"),
         ({"mark": None}, 400, "mark"),

@@ -21,6 +21,7 @@ from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.job import Job, JobState
 from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.origin import Sealing
+from hp_trt.apps.service.portrait_files import keep_portrait, portrait_of
 from hp_trt.apps.service.problems import Problem, without_paths
 from hp_trt.apps.service.work import Observers, run_job
 from runtime.stages import Stages
@@ -56,10 +57,18 @@ class ClipLane:
     """One thread that makes clips. Its engines are opened where it is made, one for each profile."""
 
     def __init__(
-        self, number: int, jobs: Jobs, open_engine: OpenEngine, profiles: tuple[str, ...], sealing: Sealing
+        self,
+        number: int,
+        jobs: Jobs,
+        open_engine: OpenEngine,
+        profiles: tuple[str, ...],
+        *,
+        sealing: Sealing,
+        kept: Callable[[str, str], Path],
     ) -> None:
+        """`kept`: where an owner's encoded portrait is kept, by its id."""
         self.number, self.heartbeat, self.job = number, Heartbeat(), ""
-        self._jobs, self._sealing = jobs, sealing
+        self._jobs, self._sealing, self._kept = jobs, sealing, kept
         self._engines: dict[str, Engine] = {}
         self._portraits: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._encoding: set[Heartbeat] = set()
@@ -77,8 +86,13 @@ class ClipLane:
         self._observers = observers
         self._thread.start()
 
-    def portrait(self, profile: str, identity: str, file: Path, stages: Stages | None = None) -> Any:
-        """An encoded portrait, kept for the next time. For any thread. Raises InputError, FaceNotFound."""
+    def portrait(
+        self, profile: str, identity: str, file: Path, stages: Stages | None = None, kept: Path | None = None
+    ) -> Any:
+        """An encoded portrait, kept for the next time. For any thread. Raises InputError, FaceNotFound.
+
+        `kept`: its portrait file, which is read where it is there, and else may be written once.
+        """
         key = (profile, identity)
         with self._guard:
             if key in self._portraits:
@@ -89,7 +103,7 @@ class ClipLane:
             self._encoding.add(heartbeat)
         heartbeat.beat()
         try:
-            made = self._engines[profile].portrait(file, stages=stages)
+            made = portrait_of(self._engines[profile], file, kept, stages)
         finally:
             with self._guard:
                 self._encoding.discard(heartbeat)
@@ -152,7 +166,14 @@ class ClipLane:
     def _made(self, job: Job) -> JobState:
         engine = self._engines[job.request.profile]
         observers, seal = self._observers(job), self._sealing.ready
-        return run_job(job, engine, observers, portrait=self.portrait, seal=seal, beat=self.heartbeat.beat)
+        kept = self._kept(job.owner, job.request.portrait)
+
+        def portrait(profile: str, identity: str, file: Path, stages: Stages) -> Any:
+            made = self.portrait(profile, identity, file, stages, kept)
+            keep_portrait(engine, made, file, kept)
+            return made
+
+        return run_job(job, engine, observers, portrait=portrait, seal=seal, beat=self.heartbeat.beat)
 
 
 class LiveLane:

@@ -16,7 +16,6 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import HpTrtError
-from engines.manifest import Manifest
 from hp_trt.apps.service import spans
 from hp_trt.apps.service.clock import SteadyTime
 from hp_trt.apps.service.config import ServiceConfig
@@ -63,7 +62,7 @@ class Service:
         self.config, self.now_s = config, now_s or SteadyTime()
         with ExitStack() as made:
             bundle = Bundle.open(bundle_folder(config.bundle), family="")
-            self.manifest: Manifest = bundle.manifest
+            self.bundle, self.manifest = bundle, bundle.manifest
             self.driver = find_model(bundle).driver
             self.tokens = Tokens.read(config.tokens)
             self.sealing = Sealing(chain=config.sign_chain, key=config.sign_key)
@@ -80,7 +79,14 @@ class Service:
             open_engine = open_engine or open_runtime(config)
             self.clip_lanes: list[ClipLane] = []
             for number in range(config.clip_lanes):
-                lane = ClipLane(number, self.jobs, open_engine, config.profiles, self.sealing)
+                lane = ClipLane(
+                    number,
+                    self.jobs,
+                    open_engine,
+                    config.profiles,
+                    sealing=self.sealing,
+                    kept=self.portraits.encoded,
+                )
                 made.callback(close_quietly, lane.close)
                 self.clip_lanes.append(lane)
             self.live_lanes = LiveLanes(config.live_lanes, open_engine, most_each=config.limits.live_per_token)

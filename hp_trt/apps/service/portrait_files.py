@@ -1,0 +1,34 @@
+"""A portrait that was encoded once is kept as a file beside its picture: other lanes, and processes to come, read it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from engines.errors import HpTrtError, InputError
+from hp_trt.apps.service.engine import Engine
+from hp_trt.encoded.encoded_file import is_encoded
+from runtime.stages import Stages
+
+log = logging.getLogger("hp_trt.service")
+
+
+def portrait_of(engine: Engine, file: Path, kept: Path | None, stages: Stages | None) -> Any:
+    """The portrait of `file`, by its portrait file where there is one. Raises InputError, FaceNotFound."""
+    if kept is not None and kept.is_file():
+        try:
+            return engine.portrait(kept, stages=stages)
+        except InputError:  # of another bundle, or damaged: it is made anew
+            kept.unlink(missing_ok=True)
+    return engine.portrait(file, stages=stages)
+
+
+def keep_portrait(engine: Engine, portrait: Any, file: Path, kept: Path) -> None:
+    """Write the portrait file of an upload that is still there. A disk that refuses costs the next process time."""
+    if kept.is_file() or not kept.parent.is_dir() or is_encoded(file):
+        return
+    try:
+        engine.write_portrait(kept, portrait)
+    except (HpTrtError, OSError) as error:
+        log.warning("a portrait is not kept", extra={"reason": type(error).__name__})

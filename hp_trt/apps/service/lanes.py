@@ -21,7 +21,7 @@ from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.job import Job, JobState
 from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.origin import Sealing
-from hp_trt.apps.service.portrait_files import keep_portrait, portrait_of
+from hp_trt.apps.service.portrait_files import PortraitFiles, portrait_of
 from hp_trt.apps.service.problems import Problem, without_paths
 from hp_trt.apps.service.work import Observers, run_job
 from runtime.stages import Stages
@@ -64,11 +64,10 @@ class ClipLane:
         profiles: tuple[str, ...],
         *,
         sealing: Sealing,
-        kept: Callable[[str, str], Path],
+        files: PortraitFiles,
     ) -> None:
-        """`kept`: where an owner's encoded portrait is kept, by its id."""
         self.number, self.heartbeat, self.job = number, Heartbeat(), ""
-        self._jobs, self._sealing, self._kept = jobs, sealing, kept
+        self._jobs, self._sealing, self._files = jobs, sealing, files
         self._engines: dict[str, Engine] = {}
         self._portraits: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._encoding: set[Heartbeat] = set()
@@ -166,11 +165,11 @@ class ClipLane:
     def _made(self, job: Job) -> JobState:
         engine = self._engines[job.request.profile]
         observers, seal = self._observers(job), self._sealing.ready
-        kept = self._kept(job.owner, job.request.portrait)
+        kept = self._files.place(job.owner, job.request.portrait)
 
         def portrait(profile: str, identity: str, file: Path, stages: Stages) -> Any:
             made = self.portrait(profile, identity, file, stages, kept)
-            keep_portrait(engine, made, file, kept)
+            self._files.keep(engine, made, file, kept, job.owner)
             return made
 
         return run_job(job, engine, observers, portrait=portrait, seal=seal, beat=self.heartbeat.beat)

@@ -26,6 +26,7 @@ from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.lanes import ClipLane, LiveLanes, check_engines, close_quietly
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.origin import Sealing
+from hp_trt.apps.service.portrait_files import PortraitFiles
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tickets, Tokens
 from hp_trt.apps.service.work import Observers
@@ -85,7 +86,7 @@ class Service:
                     open_engine,
                     config.profiles,
                     sealing=self.sealing,
-                    kept=self.portraits.encoded,
+                    files=PortraitFiles(self.portraits, self.accounts),
                 )
                 made.callback(close_quietly, lane.close)
                 self.clip_lanes.append(lane)

@@ -34,7 +34,10 @@ _BODY = {
     response_model=None,
 )
 async def upload_motion(request: Request, service: TheService, owner: Owner) -> Response:
-    """Upload a driving video, a sound where the bundle's portraits speak, or a motion file of either. The same bytes have the same id."""
+    """Upload a driving video, a sound where the bundle's portraits speak, or a motion file of either.
+
+    The same bytes have the same id.
+    """
     limits, driver = service.config.limits, service.driver
     word = "the video" if driver == "video" else "the sound"
 

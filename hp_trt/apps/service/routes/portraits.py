@@ -44,7 +44,10 @@ _BODY = {
     response_model=None,
 )
 async def upload_portrait(request: Request, service: TheService, owner: Owner) -> Response:
-    """Upload a picture or a portrait file, as the body itself or as a form of one file. The same bytes have the same id."""
+    """Upload a picture or a portrait file, as the body itself or as a form of one file.
+
+    The same bytes have the same id.
+    """
     lane, profile = service.clip_lanes[0], service.config.profiles[0]
 
     def look(received: Received) -> dict[str, Any]:

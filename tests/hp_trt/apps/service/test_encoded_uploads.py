@@ -11,14 +11,21 @@ from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.service import open_runtime
 from hp_trt.apps.service.store import ENCODED
 from hp_trt.encoded.tensor_file import read_tensor_file, write_tensor_file
+from hp_trt.sample import write_sample
 from tests.hp_trt.apps.service.test_app import slug
 from tests.hp_trt.apps.service.test_jobs import killed
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, sample):
+def short(tmp_path_factory):
+    """A portrait and a driving video of four frames."""
+    return write_sample(tmp_path_factory.mktemp("short"), frames=4)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, short):
     """A motion file and a portrait file of the shipped bundle."""
-    folder, (portrait, driving) = tmp_path_factory.mktemp("encoded"), sample
+    folder, (portrait, driving) = tmp_path_factory.mktemp("encoded"), short
     motion, me = folder / "v.motion.safetensors", folder / "me.portrait.safetensors"
     with Runtime("shipped:pocket") as runtime:
         runtime.write_motion(motion, driving=driving)
@@ -50,18 +57,18 @@ def test_a_motion_file_and_a_portrait_file_make_a_clip(real, files):
     motion, me = files
     kept = real.ask("POST", "/v1/motions", content=motion.read_bytes())
     assert kept.status_code == 201, kept.text
-    assert kept.json()["facts"]["kind"] == "motion file" and kept.json()["facts"]["frames"] == 12
+    assert kept.json()["facts"]["kind"] == "motion file" and kept.json()["facts"]["frames"] == 4
     again = real.ask("POST", "/v1/motions", content=motion.read_bytes())
     assert again.status_code == 200 and again.json()["id"] == kept.json()["id"]
     portrait = real.ask("POST", "/v1/portraits", files={"file": ("x", me.read_bytes())})
     assert portrait.status_code == 201 and portrait.json()["facts"]["kind"] == "portrait file", portrait.text
     job = real.ended(real.job(portrait.json()["id"], kept.json()["id"], steps=1).json()["id"])
-    assert job["state"] == "done" and job["result"]["frames"] == 12, job
+    assert job["state"] == "done" and job["result"]["frames"] == 4, job
     assert not real.service.portraits.encoded(real.owner, portrait.json()["id"]).exists(), "it is one already"
 
 
 def test_what_is_of_another_bundle_is_understood_and_refused(serving, files, tmp_path):
-    motion, me = files
+    motion, _ = files
     running = serving()
     other = forged(motion, tmp_path / "m.safetensors", graphs={"motion": "0" * 64})
     answer = running.ask("POST", "/v1/motions", content=other)
@@ -99,7 +106,7 @@ def test_what_is_no_such_file_is_unsupported(running, files):
 
 def test_a_motion_file_has_the_limits_of_a_video(serving, files):
     body = files[0].read_bytes()
-    for limits, says in (({"max_frames": 11}, "has 12 frames"), ({"video_s": 0.1}, "lasts")):
+    for limits, says in (({"max_frames": 3}, "has 4 frames"), ({"video_s": 0.05}, "lasts")):
         running = serving(limits=limits)
         answer = running.ask("POST", "/v1/motions", content=body)
         assert (answer.status_code, slug(answer)) == (422, "impossible") and says in answer.json()["detail"]
@@ -145,8 +152,8 @@ def test_a_disk_that_refuses_the_file_costs_no_job(serving, video, monkeypatch):
     assert job["state"] == "done" and not running.service.portraits.encoded(running.owner, portrait).exists()
 
 
-def test_a_kept_portrait_is_the_pictures_own_bit_for_bit(real, sample, files):
-    portrait, _ = sample
+def test_a_kept_portrait_is_the_pictures_own_bit_for_bit(real, short, files):
+    portrait, _ = short
     identity = real.ask("POST", "/v1/portraits", content=portrait.read_bytes()).json()["id"]
     motion = real.ask("POST", "/v1/motions", content=files[0].read_bytes()).json()["id"]
     first = real.ended(real.job(identity, motion, steps=1, mark=False, credentials=False).json()["id"])
@@ -155,3 +162,12 @@ def test_a_kept_portrait_is_the_pictures_own_bit_for_bit(real, sample, files):
         lane.forget(identity)
     second = real.ended(real.job(identity, motion, steps=1, mark=False, credentials=False).json()["id"])
     assert first["result"]["sha256"] == second["result"]["sha256"]
+
+
+def test_a_portrait_beyond_the_quota_is_not_kept(serving, video):
+    running = serving()
+    portrait, motion = running.portrait(), running.motion(video)
+    most = running.service.accounts.kept_bytes(running.owner) + 1000
+    object.__setattr__(running.service.config.limits, "kept_bytes_per_token", most)
+    job = running.ended(running.job(portrait, motion).json()["id"])
+    assert job["state"] == "done" and not running.service.portraits.encoded(running.owner, portrait).exists()

@@ -75,6 +75,7 @@ def main() -> None:
     ):
         resource.setrlimit(what, (most, most))
     os.chdir(path.parent)  # no folder in what is told
+    said: dict[str, Any]
     try:
         said = {"report": verify.verify_file(Path(path.name)).to_json()}
     except HpTrtError as error:

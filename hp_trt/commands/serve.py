@@ -34,6 +34,8 @@ StallS = Annotated[
 ]
 Traces = Annotated[Path | None, typer.Option(help="File for OpenTelemetry's spans, a line of JSON each.")]
 Nvtx = Annotated[bool | None, typer.Option("--nvtx", help="Ranges for NVIDIA's profilers.")]
+SignChain = Annotated[Path | None, typer.Option(help="Certificates to sign results with (PEM) [a local key's].")]
+SignKey = Annotated[Path | None, typer.Option(help="The private key of the first of them (PEM).")]
 Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page in a browser [--page].")]
 MaxFrames = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Of a driving video [10,000].")]
 Family = Annotated[str | None, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]
@@ -59,6 +61,8 @@ def serve(
     stall: StallS = None,
     traces: Traces = None,
     nvtx: Nvtx = None,
+    sign_chain: SignChain = None,
+    sign_key: SignKey = None,
     page: Page = None,
     max_frames: MaxFrames = None,
     family: Family = None,
@@ -79,6 +83,7 @@ def serve(
     flags |= {"clip_lanes": clip_lanes, "live_lanes": live_lanes, "profiles": tuple(profile or ())}
     flags |= {"hosts": tuple(allowed_host or ()), "origins": tuple(origin or ()), "drain_s": drain, "stall_s": stall}
     flags |= {"traces": traces, "nvtx": nvtx, "page": page, "limits.max_frames": max_frames}
+    flags |= {"sign_chain": sign_chain, "sign_key": sign_key}
     graphs: dict[str, Any] = {
         "family": family,
         "provider": provider,

@@ -10,7 +10,7 @@ from engines.errors import InputError
 from hp_trt.interface import arguments
 
 MOST_ID = 2**32 - 1
-_LONGEST_CONSENT = 2000  # letters
+LONGEST_CONSENT = 2000  # letters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +59,9 @@ class Provenance:
 
     def _check_consent(self) -> None:
         text = arguments.words("consent", self.consent)
-        if not (text.strip() and len(text) <= _LONGEST_CONSENT and text.isprintable()):
+        if not (text.strip() and len(text) <= LONGEST_CONSENT and text.isprintable()):
             raise InputError(
-                f"consent must be a line of 1 to {_LONGEST_CONSENT} printable letters, got {arguments.shown(text)}"
+                f"consent must be a line of 1 to {LONGEST_CONSENT} printable letters, got {arguments.shown(text)}"
             )
         if not self.sidecar:
             raise InputError("consent stands in the sidecar, and sidecar is False; leave one of them out")

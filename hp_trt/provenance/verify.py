@@ -160,7 +160,9 @@ def _pictures(path: Path) -> Iterator[np.ndarray]:
     except InputError as no_video:
         try:
             picture = load_image(path)
-        except InputError:
+        except InputError as no_picture:
+            if isinstance(no_picture.__cause__, MemoryError):  # it is one
+                raise
             raise no_video from None
         yield picture
         return

@@ -23,13 +23,20 @@ from hp_trt import __version__
 from hp_trt.apps.service.bodies import JobBody, ProblemDocument
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.problems import MEDIA_TYPE, Problem, problem_of
-from hp_trt.apps.service.routes import health, info, jobs, motions, portraits
+from hp_trt.apps.service.routes import health, info, jobs, motions, portraits, verify
 from hp_trt.apps.service.routes.live import live_routes
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.live_page import live_page
 
 log = logging.getLogger("hp_trt.service")
-ROUTERS: Sequence[APIRouter] = (portraits.router, motions.router, jobs.router, info.router, health.router)
+ROUTERS: Sequence[APIRouter] = (
+    portraits.router,
+    motions.router,
+    jobs.router,
+    verify.router,
+    info.router,
+    health.router,
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _READS = ("GET", "HEAD", "OPTIONS")
 _SLUGS = {404: "not-found", 405: "method"}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hp_trt.apps.service import problems
 from hp_trt.apps.service.job import JobState, Kind
+from hp_trt.provenance.options import LONGEST_CONSENT
 
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemDocument"}
 RETRY_AFTER = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
@@ -56,6 +57,13 @@ class JobBody(Closed):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)] | None = None
     mood: Annotated[str | None, Field(max_length=60, description="Of speech: happy, or happy:0.5.")] = None
     crop: Annotated[bool, Field(description="The square around the face alone.")] = False
+    mark: Annotated[bool, Field(description="An invisible mark in every picture.")] = True
+    credentials: Annotated[bool, Field(description="Content Credentials (C2PA) in the file.")] = True
+    label: Annotated[bool, Field(description="A visible sign in the corner.")] = False
+    consent: Annotated[
+        str | None,
+        Field(min_length=1, max_length=LONGEST_CONSENT, description="Of whoever is shown, as you state it: a line."),
+    ] = None
 
 
 class JobRequestSaid(Closed):
@@ -67,6 +75,10 @@ class JobRequestSaid(Closed):
     seed: int | None
     mood: str | None
     crop: bool
+    mark: bool
+    credentials: bool
+    label: bool
+    consent: str | None
 
 
 class JobResult(Closed):
@@ -113,6 +125,43 @@ class Upload(Closed):
 
 class UploadList(Closed):
     uploads: list[Upload]
+
+
+class VerifiedFile(Closed):
+    name: str
+    sha256: str
+    bytes: int
+
+
+class CredentialsFound(Closed):
+    state: Literal["valid", "trusted", "invalid", "unreadable"]
+    why: list[str]
+    generator: str
+    signer: str
+    source_types: list[str]
+    mark_ids: list[str]
+
+
+class MarkFound(Closed):
+    """`id` is null where none was found; at a `score` of 9 and above one is."""
+
+    id: str | None
+    score: float
+
+
+class VerifyReport(Closed):
+    """What `hp-trt verify --json` says of the file alone. `broken`: what does not fit, a line each."""
+
+    format: Literal["hp-trt verify"]
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    file: VerifiedFile
+    verdict: Literal["intact", "nothing", "broken"]
+    broken: list[str]
+    credentials: CredentialsFound | None
+    credentials_not_looked_at: str | None
+    mark: MarkFound | None
+    mark_not_looked_for: str | None
+    sidecar: Annotated[None, Field(description="Of files beside it; nothing is beside one that is sent.")]
 
 
 class Health(Closed):

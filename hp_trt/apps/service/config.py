@@ -46,6 +46,10 @@ class Limits:
     body_least_rate         bytes a second that an upload has in every `body_idle_s` but the last
     header_s                for a request's header to come
     reader_s                for a client to take some of what is sent to it
+    verify_bytes            of a file that is verified, for which nobody needs a token
+    verify_s                how long it may be looked at
+    verify_memory_bytes     that looking at it may take, in a process of its own
+    verifies                at a time, of all clients
     uploads                 at a time, of all clients
     connections             at a time, of all clients
     running_per_token       jobs of one token at a time
@@ -68,6 +72,10 @@ class Limits:
     body_least_rate: int = 1000
     header_s: float = 30
     reader_s: float = 60
+    verify_bytes: int = 100_000_000
+    verify_s: float = 30
+    verify_memory_bytes: int = 2_000_000_000
+    verifies: int = 2
     uploads: int = 8
     connections: int = 512
     running_per_token: int = 2
@@ -98,6 +106,8 @@ class ServiceConfig:
     stall_s     without a sign of life, and a lane is taken to hang
     traces      a file for OpenTelemetry's spans, a line of JSON each; None: only where the process has a provider
     nvtx        ranges for NVIDIA's profilers
+    sign_chain  certificates to sign results with, PEM; None: a local key of the user who runs it
+    sign_key    the private key of the first of them
     page        the page (`hp_trt.apps.web`), where Gradio is installed
     """
 
@@ -115,6 +125,8 @@ class ServiceConfig:
     stall_s: float = 300
     traces: Path | None = None
     nvtx: bool = False
+    sign_chain: Path | None = None
+    sign_key: Path | None = None
     page: bool = True
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -134,6 +146,9 @@ class ServiceConfig:
                 f"without a file of tokens the service listens on loopback alone, got the host {self.host}; give "
                 "--tokens FILE, or leave --host out"
             )
+        if (self.sign_chain is None) != (self.sign_key is None):
+            given, needed = ("chain", "key") if self.sign_key is None else ("key", "chain")
+            raise InputError(f"sign_{given} needs sign_{needed} too; give --sign-chain and --sign-key, or neither")
         if "*" in self.origins or "*" in self.hosts:
             raise InputError("hosts and origins are named one by one, got *; write each of them")
         taken = replace(self.runtime, profile=self.profiles[0], max_frames=self.limits.max_frames)

@@ -1,34 +1,96 @@
 """What an upload is: a picture, a driving video or a sound, looked at by the reading gate before it is kept.
 
-The seam for encoded files: `motion_facts` is where a motion file will be recognised and checked, beside videos and
-sounds, and `picture_facts` a portrait file.
+Each may be a file that hp-trt encoded instead (`hp_trt.encoded`), known by its content and held against the bundle.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from engines.bundle import Bundle
+from engines.errors import FaceNotFound, InputError
 from engines.foreign import foreign
 from hp_trt.apps.service.config import Limits
-from hp_trt.apps.service.problems import Problem
+from hp_trt.apps.service.problems import Problem, problem_of
+from hp_trt.encoded.driver import MOST_FRAMES, EncodedDriver
+from hp_trt.encoded.encoded_file import EncodedFile, is_encoded
+from hp_trt.encoded.kept_portrait import read_portrait
 from hp_trt.media.images import load_picture
 from hp_trt.media.opening import open_file
 from hp_trt.media.sound_file import open_sound, sound_stream
 from hp_trt.media.video import probe
-from hp_trt.model import Driver
+from hp_trt.model import Model
+from hp_trt.models import find_model
+
+_FRAMES_OF_SPEECH = 25  # a second
 
 
 def picture_facts(path: Path) -> dict[str, Any]:
     """What a portrait is: it is decoded whole, within the gate's limit. Raises InputError."""
+    if is_encoded(path):
+        file = EncodedFile(path, "portrait")
+        height, width = read_portrait(file).pixels.shape[:2]
+        return {"kind": "portrait file", "width": width, "height": height}
     height, width = load_picture(path).pixels.shape[:2]
     return {"width": width, "height": height}
 
 
-def motion_facts(path: Path, driver: Driver, limits: Limits) -> dict[str, Any]:
-    """What moves a portrait, of the kind that the bundle's portraits are moved by. Raises InputError, Problem."""
+def motion_facts(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Limits) -> dict[str, Any]:
+    """What moves a portrait, of the kind that the bundle's portraits are moved by. Raises InputError, Problem.
+
+    `profiles`: names, of which a motion file has to be for one.
+    """
+    driver = find_model(bundle).driver
+    if is_encoded(path):
+        return _motion_file(path, bundle, profiles, limits)
     return _video(path, limits) if driver == "video" else _sound(path, limits)
+
+
+def _motion_file(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Limits) -> dict[str, Any]:
+    """Whole, and of this bundle: what else is wrong with one that somebody forged is told as it is used."""
+    kind, file = find_model(bundle), EncodedFile(path, "motion")
+    file.check_content()
+    with impossible(path, "the motion file"):
+        found = EncodedDriver(path) if kind.driver == "video" else file
+        _check_one(kind, bundle, found, profiles)
+        with file.reading():
+            frames = file.about["frames"].whole(1, MOST_FRAMES)
+    if frames > limits.max_frames:
+        raise Problem("impossible", f"the motion file has {frames} frames, at most {limits.max_frames} are taken")
+    lasts_s = Fraction(frames, _FRAMES_OF_SPEECH)
+    if isinstance(found, EncodedDriver):
+        lasts_s = found.times[-1] - found.times[0]
+    _check_lasts(lasts_s, "motion", limits)
+    return {"kind": "motion file", "frames": frames, "seconds": round(float(lasts_s), 3)}
+
+
+def _check_one(kind: type[Model], bundle: Bundle, found: EncodedDriver | EncodedFile, profiles: Sequence[str]) -> None:
+    """Raises InputError where it is for none of the profiles: what the first of them says."""
+    first: InputError | None = None
+    for name in profiles:
+        try:
+            kind.check_motion(bundle, found, kind.profiles.find(name))
+        except InputError as error:
+            first = first or error
+        else:
+            return
+    assert first is not None, "a service has a profile"
+    raise first
+
+
+@contextmanager
+def impossible(path: Path, word: str) -> Iterator[None]:
+    """What is wrong in the block is not what the file is, but that it does not fit: 422 and not 415."""
+    try:
+        yield
+    except FaceNotFound:
+        raise
+    except InputError as error:
+        raise problem_of(error, {path: word}) from error
 
 
 def _video(path: Path, limits: Limits) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """A job, as it is on the disk and in memory.
 
-    owners/OWNER/jobs/ID/  job.json  portrait  motion  result.mp4
+    owners/OWNER/jobs/ID/  job.json  portrait  motion  result.mp4  result.mp4.json
 
 The record is replaced as a whole, and is on the disk before anybody is told of a state. `portrait` and `motion` are
-links to what was uploaded.
+links to what was uploaded. Beside the result is its sidecar (`hp_trt.provenance.sidecar`).
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from engines.fields import Field, read_json
 from engines.part_file import write_whole
 from hp_trt.apps.service.events import JobEvents
 from hp_trt.apps.service.store import MOST_RECORD_BYTES
+from hp_trt.provenance.options import LONGEST_CONSENT, MOST_ID
+from hp_trt.provenance.sidecar import beside
 
 Kind = Literal["clip", "talk"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "expired"]
@@ -28,6 +31,7 @@ RECORD, PORTRAIT, MOTION, RESULT, WHOLE = "job.json", "portrait", "motion", "res
 _SCHEMA = 1
 _KEPT = (
     "number", "created_s", "frames", "state", "started_s", "ended_s", "attempts", "result", "error", "key", "body",
+    "mark_id",
 )  # fmt: skip
 _MOST = 10**15
 
@@ -44,6 +48,10 @@ class JobRequest:
     seed        of the initial noise; None: the bundle's
     mood        of speech; None: none
     crop        the square around the face alone, in place of the whole portrait
+    mark        the invisible mark in every picture
+    credentials Content Credentials in the file
+    label       a visible sign in the corner
+    consent     what the sidecar says of the consent of whoever is shown; None: nothing
     """
 
     kind: Kind
@@ -54,6 +62,10 @@ class JobRequest:
     seed: int | None = None
     mood: str | None = None
     crop: bool = False
+    mark: bool = True
+    credentials: bool = True
+    label: bool = False
+    consent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +88,7 @@ class Job:
     result      bytes, sha256, frames, frames_per_s, seconds it took, notes; None until it is done
     error       a problem's document; None unless it failed
     key, body   hashes of the Idempotency-Key and of the request that came with it; "" without one
+    mark_id     of the invisible mark: a job that runs again has the same
     cancel      set when the work is to end; `requeue`: to be gone on with by another process
     """
 
@@ -94,6 +107,7 @@ class Job:
     error: dict[str, Any] | None = None
     key: str = ""
     body: str = ""
+    mark_id: int = field(default_factory=lambda: secrets.randbits(32))
     events: JobEvents
     cancel: threading.Event = field(default_factory=threading.Event)
     requeue: bool = False
@@ -102,6 +116,10 @@ class Job:
     @property
     def result_file(self) -> Path:
         return self.folder / RESULT
+
+    @property
+    def sidecar_file(self) -> Path:
+        return beside(self.result_file)
 
     def save(self) -> None:
         """Raises OSError, OutputError; then the record of before is there."""
@@ -116,6 +134,7 @@ class Job:
         """The job of a folder. Raises OSError, ValueError for a record that is none of ours."""
         record = read_json(folder / RECORD, most_bytes=MOST_RECORD_BYTES)
         record["schema"].whole(_SCHEMA, _SCHEMA)
+        marked = "mark_id" in record.mapping()  # records of before have none
         return cls(
             id=folder.name,
             owner=owner,
@@ -132,6 +151,7 @@ class Job:
             error=None if record.mapping().get("error") is None else dict(record["error"].mapping()),
             key=record["key"].text(),
             body=record["body"].text(),
+            mark_id=record["mark_id"].whole(0, MOST_ID) if marked else secrets.randbits(32),
             events=JobEvents(life),
         )
 
@@ -165,4 +185,13 @@ def _request(found: Field) -> JobRequest:
         seed=None if mapping.get("seed") is None else found["seed"].whole(0, 2**63 - 1),
         mood=None if mapping.get("mood") is None else found["mood"].text(),
         crop=found["crop"].flag(),
+        mark=_flag(found, "mark", True),
+        credentials=_flag(found, "credentials", True),
+        label=_flag(found, "label", False),
+        consent=None if mapping.get("consent") is None else found["consent"].text(most=LONGEST_CONSENT),
     )
+
+
+def _flag(found: Field, key: str, without: bool) -> bool:
+    """Of a record, which may be of before there was such a field."""
+    return found[key].flag() if key in found.mapping() else without

@@ -26,6 +26,7 @@ from hp_trt.apps.service.job import ENDED, MOTION, PORTRAIT, RECORD, RESULT, WHO
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.store import Accounts, Items, State, is_id
 from hp_trt.apps.service.usage import Usage
+from hp_trt.provenance.sidecar import beside
 
 log = logging.getLogger("hp_trt.service")
 MOST_ATTEMPTS = 2
@@ -327,9 +328,11 @@ class Jobs:
 
 def _remove_work(folder: Path, *, with_result: bool) -> None:
     """What an ended job needs no more."""
-    for name in (PORTRAIT, MOTION, WHOLE, *((RESULT,) if with_result else ())):
-        with suppress(OSError):
-            (folder / name).unlink()
+    sealed = (WHOLE, RESULT) if with_result else (WHOLE,)
+    for path in (folder / PORTRAIT, folder / MOTION, *(folder / name for name in sealed)):
+        for name in (path, beside(path)):
+            with suppress(OSError):
+                name.unlink()
     for left in folder.glob("*.resume"):
         shutil.rmtree(left, ignore_errors=True)
 

@@ -19,6 +19,8 @@ from engines.errors import HpTrtError
 from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.job import Job, JobState
 from hp_trt.apps.service.jobs import Jobs
+from hp_trt.apps.service.origin import Sealing
+from hp_trt.apps.service.portrait_files import PortraitFiles, portrait_of
 from hp_trt.apps.service.problems import Problem, without_paths
 from hp_trt.apps.service.work import Observers, run_job
 from runtime.stages import Stages
@@ -52,9 +54,18 @@ class Heartbeat:
 class ClipLane:
     """One thread that makes clips. Its engines are opened where it is made, one for each profile."""
 
-    def __init__(self, number: int, jobs: Jobs, open_engine: OpenEngine, profiles: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        number: int,
+        jobs: Jobs,
+        open_engine: OpenEngine,
+        profiles: tuple[str, ...],
+        *,
+        sealing: Sealing,
+        files: PortraitFiles,
+    ) -> None:
         self.number, self.heartbeat, self.job = number, Heartbeat(), ""
-        self._jobs = jobs
+        self._jobs, self._sealing, self._files = jobs, sealing, files
         self._engines: dict[str, Engine] = {}
         self._portraits: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._encoding: set[Heartbeat] = set()
@@ -72,8 +83,13 @@ class ClipLane:
         self._observers = observers
         self._thread.start()
 
-    def portrait(self, profile: str, identity: str, file: Path, stages: Stages | None = None) -> Any:
-        """An encoded portrait, kept for the next time. For any thread. Raises InputError, FaceNotFound."""
+    def portrait(
+        self, profile: str, identity: str, file: Path, stages: Stages | None = None, kept: Path | None = None
+    ) -> Any:
+        """An encoded portrait, kept for the next time. For any thread. Raises InputError, FaceNotFound.
+
+        `kept`: its portrait file, which is read where it is there, and else may be written once.
+        """
         key = (profile, identity)
         with self._guard:
             if key in self._portraits:
@@ -84,7 +100,7 @@ class ClipLane:
             self._encoding.add(heartbeat)
         heartbeat.beat()
         try:
-            made = self._engines[profile].portrait(file, stages=stages)
+            made = portrait_of(self._engines[profile], file, kept, stages)
         finally:
             with self._guard:
                 self._encoding.discard(heartbeat)
@@ -146,7 +162,15 @@ class ClipLane:
 
     def _made(self, job: Job) -> JobState:
         engine = self._engines[job.request.profile]
-        return run_job(job, engine, self._observers(job), portrait=self.portrait, beat=self.heartbeat.beat)
+        observers, seal = self._observers(job), self._sealing.ready
+        kept = self._files.place(job.owner, job.request.portrait)
+
+        def portrait(profile: str, identity: str, file: Path, stages: Stages) -> Any:
+            made = self.portrait(profile, identity, file, stages, kept)
+            self._files.keep(engine, made, file, kept, job.owner)
+            return made
+
+        return run_job(job, engine, observers, portrait=portrait, seal=seal, beat=self.heartbeat.beat)
 
 
 def check_engines(lanes: list[ClipLane], stall_s: float) -> list[str]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from hp_trt.apps.service.job import Job
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.service import Service
 
 _PIECE = 1 << 18
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-MEDIA_TYPE = "video/mp4"
 
 
 class RangeProblem(Problem):
@@ -34,14 +34,24 @@ class RangeProblem(Problem):
         return super().headers | {"content-range": f"bytes */{self._size}"}
 
 
-def result_response(request: Request, job: Job, sha256: str, service: Service) -> Response:
-    """The answer to a request for a job's result. Raises Problem."""
-    etag = f'"{sha256}"'
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A file to send: where it is, what a client is to call it, its type and hash."""
+
+    path: Path
+    name: str
+    media_type: str
+    sha256: str
+
+
+def result_response(request: Request, whole: Whole, service: Service) -> Response:
+    """The answer to a request for a file that a job made. Raises Problem."""
+    etag = f'"{whole.sha256}"'
     headers = {"etag": etag, "accept-ranges": "bytes", "cache-control": "private, max-age=3600"}
     if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
     try:
-        file = job.result_file.open("rb")
+        file = whole.path.open("rb")
     except FileNotFoundError:
         raise Problem("expired", "the result is gone; ask for the job again") from None
     size = file.seek(0, 2)
@@ -52,14 +62,14 @@ def result_response(request: Request, job: Job, sha256: str, service: Service) -
         raise
     first, last = found or (0, size - 1)
     headers |= {"content-length": str(last - first + 1)}
-    headers |= {"content-disposition": f'attachment; filename="{job.id}.mp4"', "x-content-type-options": "nosniff"}
+    headers |= {"content-disposition": f'attachment; filename="{whole.name}"', "x-content-type-options": "nosniff"}
     if found:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
     if request.method == "HEAD":
         file.close()
-        return Response(headers=headers, media_type=MEDIA_TYPE)
+        return Response(headers=headers, media_type=whole.media_type)
     sent = _sent(file, first, last, service)
-    return StreamingResponse(sent, 206 if found else 200, headers=headers, media_type=MEDIA_TYPE)
+    return StreamingResponse(sent, 206 if found else 200, headers=headers, media_type=whole.media_type)
 
 
 def _range(request: Request, etag: str, size: int) -> tuple[int, int] | None:

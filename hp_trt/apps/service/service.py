@@ -15,7 +15,6 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import HpTrtError
-from engines.manifest import Manifest
 from hp_trt.apps.service import spans
 from hp_trt.apps.service.clock import SteadyTime
 from hp_trt.apps.service.config import ServiceConfig
@@ -27,6 +26,8 @@ from hp_trt.apps.service.lanes import ClipLane, check_engines, close_quietly
 from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
 from hp_trt.apps.service.meters import Meters
+from hp_trt.apps.service.origin import Sealing
+from hp_trt.apps.service.portrait_files import PortraitFiles
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tokens
 from hp_trt.apps.service.work import Observers
@@ -63,9 +64,11 @@ class Service:
         self.config, self.now_s = config, now_s or SteadyTime()
         with ExitStack() as made:
             bundle = Bundle.open(bundle_folder(config.bundle), family="")
-            self.manifest: Manifest = bundle.manifest
+            self.bundle, self.manifest = bundle, bundle.manifest
             self.driver = find_model(bundle).driver
             self.tokens = Tokens.read(config.tokens)
+            self.sealing = Sealing(chain=config.sign_chain, key=config.sign_key)
+            self.sealing.check()
             self.state = State(config.state)
             made.callback(self.state.close)
             self.meters = Meters(self._lane_states)
@@ -77,7 +80,14 @@ class Service:
             open_engine = open_engine or open_runtime(config)
             self.clip_lanes: list[ClipLane] = []
             for number in range(config.clip_lanes):
-                lane = ClipLane(number, self.jobs, open_engine, config.profiles)
+                lane = ClipLane(
+                    number,
+                    self.jobs,
+                    open_engine,
+                    config.profiles,
+                    sealing=self.sealing,
+                    files=PortraitFiles(self.portraits, self.accounts),
+                )
                 made.callback(close_quietly, lane.close)
                 self.clip_lanes.append(lane)
             self.live_lane = LiveLane(open_engine, self.driver)
@@ -92,7 +102,7 @@ class Service:
             made.pop_all()
         self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
         self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")
-        self.uploading = 0  # of the loop's thread alone
+        self.uploading = self.verifying = 0  # of the loop's thread alone
         self._on_drain: list[Callable[[float], None]] = [] if self.live is None else [DrainLive(self.live)]
         self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
         self._ending = threading.Event()

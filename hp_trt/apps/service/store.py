@@ -3,7 +3,7 @@
     lock                                      held by the one service that may write here
     ticket.key                                signs tickets
     incoming/                                 uploads under way; whatever is left there goes at the start
-    owners/OWNER/portraits|motions/ID/        `file` and `about.json`
+    owners/OWNER/portraits|motions/ID/        `file`, `about.json`, of a portrait `encoded.safetensors`
     owners/OWNER/jobs/ID/                     `hp_trt.apps.service.jobs`
 
 OWNER is the hash of a token's name, ID that of a file's bytes: nothing that a client sends becomes part of a path. An
@@ -35,7 +35,7 @@ from hp_trt.apps.service.problems import Problem
 
 _ID = re.compile(r"[pmj]_[0-9a-f]{32}")
 MOST_RECORD_BYTES = 1 << 20
-ABOUT, FILE = "about.json", "file"
+ABOUT, FILE, ENCODED = "about.json", "file", "encoded.safetensors"
 
 
 class State:
@@ -133,6 +133,10 @@ class Items:
     def file(self, owner: str, identity: str) -> Path:
         """The file of an upload that is there."""
         return self._place(owner, identity) / FILE
+
+    def encoded(self, owner: str, identity: str) -> Path:
+        """Where what was encoded of an upload is kept, once it was; the folder goes with the upload."""
+        return self._place(owner, identity) / ENCODED
 
     def add(self, owner: str, received: Path, *, sha256: str, facts: dict[str, Any]) -> tuple[Item, bool]:
         """Keep a file that was received, which moves; also whether it is new. Raises OSError, Problem."""

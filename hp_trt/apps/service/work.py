@@ -6,14 +6,15 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engines.errors import Cancelled, InputError, bounded
 from hp_trt.apps.service.engine import Engine
-from hp_trt.apps.service.job import MOTION, PORTRAIT, WHOLE, Job, JobState
+from hp_trt.apps.service.job import MOTION, PORTRAIT, WHOLE, Job, JobRequest, JobState
 from hp_trt.apps.service.problems import problem_of, without_paths
+from hp_trt.provenance.options import Provenance
 from runtime.stages import Event, Stages
 
 log = logging.getLogger("hp_trt.service")
@@ -21,6 +22,7 @@ _EVERY_S = 0.25  # progress is told so often, and when a stage is over
 _TOLD = ("read", "motion", "speech", "denoise", "decode", "write")
 Listener = Callable[[Event], None]
 Encoded = Callable[[str, str, Path, Stages], Any]
+Seal = Callable[[JobRequest, int], Provenance]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +63,13 @@ class Progress:
         return round(max(0, total - event.done) * each_s, 2)
 
 
-def run_job(job: Job, engine: Engine, observers: Observers, *, portrait: Encoded, beat: Callable[[], None]) -> JobState:
+def run_job(
+    job: Job, engine: Engine, observers: Observers, *, portrait: Encoded, seal: Seal, beat: Callable[[], None]
+) -> JobState:
     """Make the job's result; the state that it came to. Its `result` or `error` is set, and no file is half written.
 
-    `portrait`: gives an encoded portrait by profile, id, file and stages. `beat`: hears of every sign of life.
+    `portrait`: gives an encoded portrait by profile, id, file and stages. `seal`: gives what the files of a request
+    carry, by the id of its mark. `beat`: hears of every sign of life.
     """
     progress, begin_s, files = Progress(job), time.monotonic(), _files(job)
 
@@ -76,7 +81,8 @@ def run_job(job: Job, engine: Engine, observers: Observers, *, portrait: Encoded
 
     state: JobState = "failed"
     try:
-        animation = _animate(job, engine, portrait, Stages(on_event, most_spans=0, cancel=job.cancel), files)
+        stages = Stages(on_event, most_spans=0, cancel=job.cancel)
+        animation = _animate(job, engine, portrait, seal(job.request, job.mark_id), stages, files)
         job.result = _result(job, animation, time.monotonic() - begin_s, files)
         for note in job.result["notes"]:
             job.events.add("note", text=note)
@@ -94,14 +100,17 @@ def run_job(job: Job, engine: Engine, observers: Observers, *, portrait: Encoded
     return state
 
 
-def _animate(job: Job, engine: Engine, encoded: Encoded, stages: Stages, files: dict[Path, str]) -> Any:
+def _animate(
+    job: Job, engine: Engine, encoded: Encoded, provenance: Provenance, stages: Stages, files: dict[Path, str]
+) -> Any:
     """Goes on with what an earlier attempt left, or begins anew where that does not fit, as with another bundle."""
     request = job.request
     portrait = encoded(request.profile, request.portrait, job.folder / PORTRAIT, stages)
-    if (encoded_from := getattr(portrait, "path", None)) is not None:
-        files[encoded_from] = "the portrait"
+    if portrait.path is not None:
+        files[portrait.path] = "the portrait"
+        portrait = _as_own(portrait, job.folder / PORTRAIT)
     motion = job.folder / MOTION
-    how: dict[str, Any] = {"stages": stages, "steps": request.steps, "seed": request.seed}
+    how: dict[str, Any] = {"stages": stages, "provenance": provenance, "steps": request.steps, "seed": request.seed}
     if request.crop:
         how |= {"out": job.folder / WHOLE, "crop_out": job.result_file}
     else:
@@ -120,6 +129,12 @@ def _animate(job: Job, engine: Engine, encoded: Encoded, stages: Stages, files: 
             raise
         log.info("what an earlier attempt left does not fit", extra={"job": job.id})
     return engine.animate(portrait, resume="restart", **how)
+
+
+def _as_own(portrait: Any, path: Path) -> Any:
+    """A portrait that was encoded from another file of the same bytes, which may be gone: the sidecar hashes it."""
+    notes = tuple(note.replace(str(portrait.path), str(path)) for note in portrait.notes)
+    return replace(portrait, path=path, notes=notes)
 
 
 def _result(job: Job, animation: Any, seconds: float, files: dict[Path, str]) -> dict[str, Any]:

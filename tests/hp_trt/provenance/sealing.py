@@ -42,11 +42,11 @@ class BlockFinder:
     def find(self, frames: Iterable[np.ndarray]) -> Found:
         sums = [frame[:8, :64].astype(float).mean(axis=2) for frame in islice(frames, 3)]
         if not sums or sums[0].shape != (8, 64):
-            return Found(None, 0.0)
+            return Found(payload=None, score=0.0)
         cells = np.mean(sums, axis=0).reshape(2, 4, 16, 4).mean(axis=(1, 3)).ravel()
         if not ((cells < 60) | (cells > 190)).all():
-            return Found(None, 0.0)
-        return Found(int(sum(1 << n for n, cell in enumerate(cells) if cell > 128)), 1.0)
+            return Found(payload=None, score=0.0)
+        return Found(payload=int(sum(1 << n for n, cell in enumerate(cells) if cell > 128)), score=1.0)
 
 
 def origin(**changes) -> Origin:

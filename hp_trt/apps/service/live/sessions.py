@@ -22,6 +22,7 @@ from hp_trt.apps.service.live.pictures import shrunk
 from hp_trt.apps.service.live.protocol import Draining
 from hp_trt.apps.service.live.tickets import TicketRefused, Tickets
 from hp_trt.apps.service.live.watch import DRAINED, LEFT
+from hp_trt.encoded.encoded_file import is_encoded
 from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Picture, Portrait
 
@@ -198,8 +199,8 @@ class LiveSessions:
         return max(1.0, min(free_s, default=self.limits.ticket_s))
 
     def _small(self, portrait: Portrait | Picture) -> Portrait | Picture:
-        """A picture from a file no larger than what is sent live; others as they are."""
-        if isinstance(portrait, Path | str):
+        """A picture from a file no larger than what is sent live; others, and what is encoded already, as they are."""
+        if isinstance(portrait, Path | str) and not is_encoded(portrait):
             return shrunk(load_image(portrait), self.limits.portrait_px)
         return portrait
 

@@ -5,40 +5,55 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import ValidationError
 
 from engines.errors import HpTrtError
 from engines.fields import parse_json
+from engines.file_record import hash_file
 from engines.foreign import reason
 from hp_trt.apps.service.asking import Owner, TheService, check_not_draining, on_disk
 from hp_trt.apps.service.bodies import EVENT, JobBody, JobList, JobSaid, answers, leads_to
 from hp_trt.apps.service.events import JobEvents
 from hp_trt.apps.service.job import Job, JobRequest, JobState, Wish
 from hp_trt.apps.service.problems import Problem, problem_of
-from hp_trt.apps.service.result import result_response
+from hp_trt.apps.service.result import Whole, result_response
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.uploads import receive_json
+from hp_trt.provenance.sidecar import beside
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-Id = Annotated[str, Path(pattern=r"^j_[0-9a-f]{32}$")]
+Id = Annotated[str, PathParameter(pattern=r"^j_[0-9a-f]{32}$")]
 Key = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Yours.")
 ]
 _STILL_HERE_S = 15.0  # between lines that say so to whoever waits for events
 _FRAMES_OF_SPEECH = 25
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
+_OBJECT = {"type": "object"}
 _ETAG = {"ETag": {"schema": {"type": "string"}}}
 _RESULT: dict[int, dict[str, Any]] = {
     200: {"description": "The video", "content": {"video/mp4": _BYTES}, "headers": _ETAG},
     206: {"description": "A part of it", "content": {"video/mp4": _BYTES}, "headers": _ETAG},
     304: {"description": "As it was", "headers": _ETAG},
 }
+_SIDECAR: dict[int, dict[str, Any]] = {
+    200: {
+        "description": "The sidecar",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+        "headers": _ETAG,
+    },
+    206: {"description": "A part of it", "content": {"application/json": _BYTES}, "headers": _ETAG},
+    304: {"description": "As it was", "headers": _ETAG},
+}
+_GONE = "the result was kept for its time and is gone; ask for the job again"
 _MADE: dict[int, dict[str, Any]] = {
-    202: {"model": JobSaid, "links": leads_to("get_job", "cancel_job", "job_events", "job_result")}
+    202: {"model": JobSaid, "links": leads_to("get_job", "cancel_job", "job_events", "job_result", "job_sidecar")}
 }
 _REFUSED = (
     "unauthorized", "not-found", "too-slow", "key-under-way", "too-large", "unsupported-media", "impossible",
@@ -66,8 +81,8 @@ async def make_job(request: Request, service: TheService, owner: Owner, idempote
     asked = _sha256(body.model_dump_json()) if key else ""
     if (known := service.jobs.known(owner, key, asked)) is not None:  # whatever became of what it names
         return _made(known)
-    wish = replace(await on_disk(service, _wish, service, owner, body), key=key, body=asked)
     try:
+        wish = replace(await on_disk(service, _wish, service, owner, body), key=key, body=asked)
         job, _ = await on_disk(service, service.jobs.create, wish, service.portraits, service.motions, service.accounts)
     except (OSError, HpTrtError) as error:
         raise problem_of(error) from error
@@ -135,10 +150,38 @@ async def job_result(
 ) -> Response:
     """The video that was made; a part of it with a Range of bytes."""
     job = service.jobs.get(owner, id)
-    return result_response(request, _finished(job), str((job.result or {}).get("sha256", "")), service)
+    _check_finished(job, job.result_file)
+    sha256 = str((job.result or {}).get("sha256", ""))
+    whole = Whole(path=job.result_file, name=f"{job.id}.mp4", media_type="video/mp4", sha256=sha256)
+    return result_response(request, whole, service)
+
+
+@router.get(
+    "/{id}/sidecar",
+    responses=answers("unauthorized", "not-found", "no-result", "expired", "range", more=_SIDECAR),
+    response_class=Response,
+)
+async def job_sidecar(
+    id: Id,
+    request: Request,
+    service: TheService,
+    owner: Owner,
+) -> Response:
+    """Where the video comes from, and what it carries: the file that belongs beside it, as its name and .json."""
+    job = service.jobs.get(owner, id)
+    _check_finished(job, job.sidecar_file)
+    try:
+        sha256 = (await on_disk(service, hash_file, job.sidecar_file)).sha256
+    except OSError:
+        raise Problem("expired", _GONE) from None
+    name = beside(Path(f"{job.id}.mp4")).name
+    return result_response(
+        request, Whole(path=job.sidecar_file, name=name, media_type="application/json", sha256=sha256), service
+    )
 
 
 router.head("/{id}/result", include_in_schema=False)(job_result)
+router.head("/{id}/sidecar", include_in_schema=False)(job_sidecar)
 
 
 async def _sent(events: JobEvents, number: int) -> AsyncIterator[bytes]:
@@ -153,14 +196,13 @@ async def _sent(events: JobEvents, number: int) -> AsyncIterator[bytes]:
             yield b": still here\n\n"
 
 
-def _finished(job: Job) -> Job:
-    """The job, whose result is there. Raises Problem."""
-    if job.state == "expired" or (job.state == "done" and not job.result_file.is_file()):
-        raise Problem("expired", "the result was kept for its time and is gone; ask for the job again")
+def _check_finished(job: Job, file: Path) -> None:
+    """Raises Problem unless the job is done, and what it made is there."""
+    if job.state == "expired" or (job.state == "done" and not file.is_file()):
+        raise Problem("expired", _GONE)
     if job.state != "done":
         detail = "" if job.error is None else f": {job.error['detail']}"
         raise Problem("no-result", f"the job is {job.state}, needed is one that is done{detail}")
-    return job
 
 
 def _body(raw: bytes) -> JobBody:
@@ -191,7 +233,9 @@ def _wish(service: Service, owner: str, body: JobBody) -> Wish:
     if needed == "talk" and isinstance(facts.get("seconds"), int | float):
         frames = max(1, round(facts["seconds"] * _FRAMES_OF_SPEECH))
     asked = body.model_dump() | {"profile": body.profile or profiles[0]}
-    return Wish(owner=owner, request=JobRequest(**asked), frames=frames if isinstance(frames, int) else None)
+    request = JobRequest(**asked)
+    service.sealing.of(request)
+    return Wish(owner=owner, request=request, frames=frames if isinstance(frames, int) else None)
 
 
 def _made(job: Job) -> JSONResponse:

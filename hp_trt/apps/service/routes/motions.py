@@ -1,7 +1,4 @@
-"""Motions: what moves a portrait, a driving video or, for a model that speaks, a sound.
-
-The seam for motion files: what is encoded from a video, or uploaded as a file, is one more kind of these.
-"""
+"""Motions: what moves a portrait, a driving video or, for a model that speaks, a sound, or a motion file of either."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ KEPT = {
 }
 _BODY = {
     "required": True,
-    "content": {"video/*": UPLOAD, "audio/*": UPLOAD, "multipart/form-data": FORM},
+    "content": {"video/*": UPLOAD, "audio/*": UPLOAD, "application/octet-stream": UPLOAD, "multipart/form-data": FORM},
 }
 
 
@@ -37,12 +34,15 @@ _BODY = {
     response_model=None,
 )
 async def upload_motion(request: Request, service: TheService, owner: Owner) -> Response:
-    """Upload a driving video, or a sound where the bundle's portraits speak. The same bytes have the same id."""
+    """Upload a driving video, a sound where the bundle's portraits speak, or a motion file of either.
+
+    The same bytes have the same id.
+    """
     limits, driver = service.config.limits, service.driver
     word = "the video" if driver == "video" else "the sound"
 
     def look(received: Received) -> dict[str, Any]:
-        return motion_facts(received.path, driver, limits)
+        return motion_facts(received.path, service.bundle, service.config.profiles, limits)
 
     return await keep_upload(request, service, owner, service.motions, most=limits.video_bytes, word=word, look=look)
 

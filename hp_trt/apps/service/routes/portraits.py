@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,9 +10,10 @@ from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
 from hp_trt.apps.service.bodies import PORTRAIT_ID, UPLOAD, Upload, UploadList, answers, leads_to
-from hp_trt.apps.service.inputs import picture_facts
+from hp_trt.apps.service.inputs import impossible, picture_facts
 from hp_trt.apps.service.routes.uploading import REFUSED, keep_upload
 from hp_trt.apps.service.uploads import Received
+from hp_trt.encoded.encoded_file import is_encoded
 
 router = APIRouter(prefix="/v1/portraits", tags=["portraits"])
 Id = Annotated[str, Path(pattern=PORTRAIT_ID)]
@@ -28,21 +30,30 @@ FORM: dict[str, Any] = {
     }
 }
 
+_BODY = {
+    "required": True,
+    "content": {"image/*": UPLOAD, "application/octet-stream": UPLOAD, "multipart/form-data": FORM},
+}
+
 
 @router.post(
     "",
     status_code=201,
     responses=answers(*REFUSED, more=KEPT),
-    openapi_extra={"requestBody": {"required": True, "content": {"image/*": UPLOAD, "multipart/form-data": FORM}}},
+    openapi_extra={"requestBody": _BODY},
     response_model=None,
 )
 async def upload_portrait(request: Request, service: TheService, owner: Owner) -> Response:
-    """Upload a picture, as the body itself or as a form of one file. The same bytes have the same id."""
+    """Upload a picture or a portrait file, as the body itself or as a form of one file.
+
+    The same bytes have the same id.
+    """
     lane, profile = service.clip_lanes[0], service.config.profiles[0]
 
     def look(received: Received) -> dict[str, Any]:
-        facts = picture_facts(received.path)
-        lane.portrait(profile, service.portraits.id_of(received.sha256), received.path)
+        facts, path = picture_facts(received.path), received.path
+        with impossible(path, "the portrait file") if is_encoded(path) else nullcontext():
+            lane.portrait(profile, service.portraits.id_of(received.sha256), path)
         return facts
 
     most = service.config.limits.picture_bytes

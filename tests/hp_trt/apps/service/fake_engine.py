@@ -6,15 +6,21 @@ picture without a face is FaceNotFound.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
-from engines.errors import FaceNotFound
-from engines.part_file import whole_file
+import numpy as np
+
+from engines.errors import FaceNotFound, InputError
+from engines.part_file import whole_file, write_whole
+from hp_trt.apps.service.store import ENCODED
 from hp_trt.media.images import load_picture
+from hp_trt.media.portrait import Portrait
+from hp_trt.provenance.sidecar import beside
 from runtime.stages import Stages
 
 FRAMES = 5
@@ -28,6 +34,7 @@ class Hand:
     fails: Exception | None = None
     begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # one more for each clip
     encoded: list[Path] = field(default_factory=list)
+    read: list[Path] = field(default_factory=list)
     asked: list[dict] = field(default_factory=list)
     frame_s: float = 0.0
     opened: int = 0
@@ -51,14 +58,28 @@ class FakeEngine:
         self.profile = SimpleNamespace(name=profile, mode="live" if profile == "live" else "clip")
 
     def portrait(self, image, *, stages=None):
+        if Path(image).name == ENCODED:
+            self.hand.read.append(Path(image))
+            pixels = np.frombuffer(Path(image).read_bytes(), np.uint8)
+            if pixels.size % 3:
+                raise InputError(f"{image} is no portrait file")
+            return Portrait(
+                image=pixels.reshape(1, -1, 3), path=Path(image), notes=(), paste=lambda square: square, encoded=None
+            )
         self.hand.encoded.append(Path(image))
         picture = load_picture(image).pixels
         if not picture.any():
             raise FaceNotFound(f"no face was found in {image}; use a picture with one")
-        return SimpleNamespace(path=Path(image), size=picture.shape)
+        return Portrait(image=picture, path=Path(image), notes=(), paste=lambda square: square, encoded=None)
 
-    def animate(self, portrait, *, out, driving=None, audio=None, crop_out=None, stages: Stages, **sampling):
-        self.hand.asked.append({"driving": driving, "audio": audio, "crop_out": crop_out, **sampling})
+    def write_portrait(self, out, portrait):
+        write_whole(out, portrait.image.tobytes())
+
+    def animate(
+        self, portrait, *, out, driving=None, audio=None, crop_out=None, stages: Stages, provenance, **sampling
+    ):
+        how = {"driving": driving, "audio": audio, "crop_out": crop_out, "provenance": provenance}
+        self.hand.asked.append(how | sampling)
         assert Path(driving or audio).stat().st_size > 0, "the input is there while the job runs"
         self.hand.begun.release()
         stages.begin("write", FRAMES)
@@ -72,6 +93,9 @@ class FakeEngine:
         if crop_out is not None:
             with whole_file(crop_out) as hidden:
                 hidden.write_bytes(b"crop")
+        for made in (out, crop_out):
+            if made is not None:
+                write_whole(beside(made), json.dumps(vars(provenance), default=str).encode())
         stages.end("write")
         return SimpleNamespace(frames=FRAMES, rate=Fraction(25), notes=(f"{portrait.path} is small",))
 

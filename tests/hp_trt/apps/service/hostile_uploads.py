@@ -61,7 +61,8 @@ def run(folder: Path, *, uploads: int, seed: int = 0, bundle: str = "shipped:poc
     secret, found = folder / "secret.png", Found()
     secret.write_bytes(picture(77, 16) + SECRET)
     video = write_video(folder / "v.mp4", 5).read_bytes()
-    limits = {"picture_bytes": 5_000_000, "video_bytes": 5_000_000, "kept_items_per_token": 10_000}
+    limits: dict[str, int] = dict.fromkeys(("picture_bytes", "video_bytes", "verify_bytes"), 5_000_000)
+    limits |= {"kept_items_per_token": 10_000}
     with Process(folder / "state", bundle=bundle, limits=limits) as service:
         service.client.post("/v1/portraits", content=picture(5))  # what is loaded once is loaded
         service.client.post("/v1/motions", content=video)
@@ -69,7 +70,7 @@ def run(folder: Path, *, uploads: int, seed: int = 0, bundle: str = "shipped:poc
         for number in range(uploads):
             rng = random.Random(f"{seed} {number}")
             name, body, headers = _upload(rng, video, secret, service.port)
-            path = rng.choice(("/v1/portraits", "/v1/motions"))
+            path = rng.choice(("/v1/portraits", "/v1/motions", "/v1/verify"))
             answer = service.client.post(path, content=body, headers=headers)
             found.answers[answer.status_code] += 1
             found.wrong += [f"{number} {name}: {why}" for why in _wrong(answer, secret)]
@@ -106,6 +107,7 @@ def _upload(rng: random.Random, video: bytes, secret: Path, port: int) -> tuple[
         ("damaged video", lambda: damaged(video, rng)[1]),
         ("bomb", lambda: _bomb(rng)),
         ("polyglot", lambda: _polyglot(rng, video, secret)),
+        ("an encoded file", lambda: _encoded(rng)),
         ("noise", lambda: rng.randbytes(rng.choice((1, 12, 1000, 100_000)))),
         ("zeros", lambda: bytes(rng.choice((1, 64, 1_000_000)))),
         ("too large", lambda: bytes(5_000_001)),
@@ -117,6 +119,20 @@ def _upload(rng: random.Random, video: bytes, secret: Path, port: int) -> tuple[
         return f"{name} in a form", *_form(rng, body)
     kind = rng.choice(("image/png", "video/mp4", "audio/wav", "text/html", "application/x-sh", "", "multipart/mixed"))
     return name, body, {"content-type": kind}
+
+
+def _encoded(rng: random.Random) -> bytes:
+    """A motion or portrait file that says to have what it has not, or is damaged on its way."""
+    huge, word = rng.choice((0, 3, 10**9, 2**62, -1)), rng.choice(("hp-trt motion", "hp-trt portrait", "pt", ""))
+    about = {"schema": 1, "hp_trt": "0", "model": "hunyuanportrait", "graphs": {}, "notes": [], "of": {"frames": huge}}
+    header: dict[str, object] = {"__metadata__": {"format": word, "about": json.dumps(about), "sha256": "0" * 64}}
+    for name in ("tokens", "ticks", "picture", "latents"):
+        offsets = rng.choice(([0, 8], [0, 2**62], [-8, 0], [8, 0], [0, 10**13]))
+        header[name] = {"dtype": rng.choice(("F32", "I64", "U8", "O")), "shape": [huge, 8], "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    length = rng.choice((len(text), len(text) + 1, 1 << 19, 1 << 63, 2))
+    whole = length.to_bytes(8, "little") + text + bytes(rng.choice((0, 8, 1000)))
+    return damaged(whole, rng)[1] if rng.random() < 0.3 else whole
 
 
 def _form(rng: random.Random, body: bytes) -> tuple[bytes, dict[str, str]]:

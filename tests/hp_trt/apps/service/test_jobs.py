@@ -55,7 +55,9 @@ def test_a_job_becomes_a_result(running, video):
     assert answer.content == RESULT and answer.headers["content-type"] == "video/mp4"
     assert running.hand.asked[0]["steps"] == 2 and running.hand.asked[0]["seed"] == 3
     folder = running.service.jobs.get(running.owner, job["id"]).folder
-    assert {path.name for path in folder.iterdir()} == {"job.json", "result.mp4"}, "inputs are let go"
+    assert {path.name for path in folder.iterdir()} == {"job.json", "result.mp4", "result.mp4.json"}, (
+        "inputs are let go"
+    )
 
 
 def test_a_crop_is_the_result_where_it_is_asked_for(running, video):

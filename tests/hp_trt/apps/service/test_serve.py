@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import signal
@@ -13,6 +14,8 @@ import av
 import pytest
 
 from hp_trt.apps.service.tokens import add_token
+from hp_trt.provenance.sidecar import beside
+from hp_trt.provenance.verify import verify_file
 from tests.hp_trt.apps.service.conftest import picture
 from tests.hp_trt.apps.service.process import Process
 from tests.hp_trt.command_line import refused
@@ -208,11 +211,13 @@ def test_a_real_clip_goes_through_the_whole_stack(tmp_path, sample):
         job = service.until(service.job(*identities, steps=1)["id"], "done", "failed", timeout_s=120)
         assert job["state"] == "done" and job["result"]["frames"] == 6, job
         video = service.client.get(f"/v1/jobs/{job['id']}/result").content
+        sidecar = service.client.get(f"/v1/jobs/{job['id']}/sidecar").json()
         metrics = service.client.get("/metrics").text
         service.kill(signal.SIGTERM)
         assert service.wait() == 0 and "Traceback" not in service.errors()
     with av.open(io.BytesIO(video)) as made:
         assert sum(1 for _ in made.decode(video=0)) == 6 and made.streams.video[0].width == 512
+    check_origin(tmp_path / "downloaded.mp4", video, sidecar, portrait.read_bytes(), short.getvalue())
     assert 'hp_trt_frames_total{mode="clip"} 6.0' in metrics
     spans = [json.loads(line) for line in (tmp_path / "spans").read_text().splitlines()]
     assert {"job", "read", "motion", "denoise", "decode"} <= {span["name"] for span in spans}
@@ -220,3 +225,16 @@ def test_a_real_clip_goes_through_the_whole_stack(tmp_path, sample):
     assert own["attributes"]["hp_trt.job"] == job["id"] and own["attributes"]["hp_trt.state"] == "done"
     stages = [span for span in spans if span["name"] != "job"]
     assert all(span["parent_id"] == own["context"]["span_id"] for span in stages)
+
+
+def check_origin(file, video: bytes, sidecar: dict, portrait: bytes, driving: bytes) -> None:
+    """What was downloaded is marked, signed, and as its sidecar says."""
+    file.write_bytes(video)
+    beside(file).write_text(json.dumps(sidecar))
+    said = verify_file(file).to_json()
+    assert said["verdict"] == "intact" and said["credentials"]["state"] == "valid"
+    assert said["mark"]["id"] == said["sidecar"]["mark_id"] == said["credentials"]["mark_ids"][0]
+    hashes = {name: one["sha256"] for name, one in sidecar["inputs"].items()}
+    assert hashes["portrait"] == hashlib.sha256(portrait).hexdigest()
+    assert hashes["driving video"] == hashlib.sha256(driving).hexdigest()
+    assert "incoming" not in json.dumps(sidecar) and str(file.parent) not in json.dumps(sidecar)

@@ -49,7 +49,6 @@ KINDS: Mapping[str, Kind] = {
     "interrupted": Kind(500, "The service was ended while it worked on this"),
     "internal": Kind(500, "A mistake of the service"),
     "draining": Kind(503, "The service is ending"),
-    "no-lane": Kind(503, "Nothing here can do this"),
     "stalled": Kind(503, "A lane hangs"),
     "storage": Kind(507, "The service cannot write"),
 }

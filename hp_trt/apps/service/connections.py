@@ -29,6 +29,7 @@ class BoundedConnection(H11Protocol):
         self._reader: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._unread_bytes = 0
+        self._is_socket = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -48,6 +49,8 @@ class BoundedConnection(H11Protocol):
                 self.transport.abort()
                 return
         super().data_received(data)
+        if self._is_socket:  # another protocol has the transport now, with rules of its own
+            return
         if self._unread is not None and self.conn.their_state is not h11.SEND_BODY:  # it came to its end after all
             self._unread, self._unread_bytes = _cancelled(self._unread), 0
         if self.cycle is not None and not self.cycle.response_complete:
@@ -57,6 +60,7 @@ class BoundedConnection(H11Protocol):
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._forget()
+        self._is_socket = True
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from hp_trt.apps.service import connections
@@ -44,9 +45,9 @@ async def refuses(scope, receive, send):
     await send({"type": "http.response.body", "body": b"no"})
 
 
-async def connected(count: int = 1, **limits):
+async def connected(count: int = 1, *, ws: str = "none", **limits):
     """A connection to an application that refuses everything; so many are open."""
-    config = Config(refuses, lifespan="off", log_config=None, ws="none")
+    config = Config(refuses, lifespan="off", log_config=None, ws=ws)
     config.load()
     state = ServerState()
     made = []
@@ -143,3 +144,22 @@ def test_a_connection_that_is_lost_leaves_no_timer():
         assert not connection.transport.aborted
 
     asyncio.run(run())
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def test_a_socket_is_not_waited_for_as_a_header_is(monkeypatch):
+    upgraded = []
+    monkeypatch.setattr(H11Protocol, "handle_websocket_upgrade", lambda self, event: upgraded.append(event))
+
+    async def run():
+        connection = await connected(ws="auto", header_s=0.02)
+        connection.data_received(UPGRADE)
+        await asyncio.sleep(0.1)
+        return connection.transport.aborted
+
+    assert not asyncio.run(run()) and len(upgraded) == 1

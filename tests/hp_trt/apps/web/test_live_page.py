@@ -18,7 +18,7 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
-from hp_trt.apps.service.live.engine import RuntimeEngine
+from hp_trt.apps.service.live.engine import RuntimeEngine, Wishes
 from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.web.live_page import live_page
 from tests.hp_trt.apps.service.live.conftest import application
@@ -244,6 +244,22 @@ def test_pocket_animates_a_camera_at_ten_frames_a_second(opened, tmp_path, media
     print(f"{media}: {said}, changed by {changed}, {seen.says('stats')[-1]}")
     holds_to_the_protocol(seen)
     assert said["shown"] >= 10 and changed > 10
+
+
+@pytest.mark.slow
+def test_a_service_that_is_full_says_so_on_the_page(opened, camera, tmp_path):
+    from playwright.sync_api import expect
+
+    sessions = LiveSessions(FakeEngine(), limits=limits())
+    sessions.reserve("somebody", Wishes())
+    app = application(sessions, hosts=("127.0.0.1",))
+    app.include_router(live_page())
+    seen = opened.enter_context(page_of(opened.enter_context(served(app)), camera=camera))
+    seen.page.set_input_files("#portrait", str(write_portrait(tmp_path / "portrait.png", 20)))
+    seen.page.click("#start")
+    expect(seen.page.locator("#state")).to_have_text(re.compile("at most 1 may be; ask again later"), timeout=10_000)
+    expect(seen.page.locator("#start")).to_be_enabled()
+    assert [line for line in seen.console if "429" not in line] == []  # the browser's own line for the answer
 
 
 def test_the_page_needs_nothing_of_anybody_else():

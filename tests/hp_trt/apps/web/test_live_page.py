@@ -250,7 +250,7 @@ def test_pocket_animates_a_camera_at_ten_frames_a_second(opened, tmp_path, media
 def test_a_service_that_is_full_says_so_on_the_page(opened, camera, tmp_path):
     from playwright.sync_api import expect
 
-    sessions = LiveSessions(FakeEngine(), limits=limits())
+    sessions = LiveSessions(FakeEngine(), limits=limits(sessions=1))
     sessions.reserve("somebody", Wishes())
     app = application(sessions, hosts=("127.0.0.1",))
     app.include_router(live_page())

@@ -133,6 +133,9 @@ def test_so_many_are_looked_at_at_a_time_and_a_slow_one_ends(serving):
 
 
 def test_a_service_that_ends_looks_at_nothing_new(running):
-    running.service.drain.begin()
+    async def end() -> None:
+        running.service.drain.begin()
+
+    running.run(end())
     answer = running.ask("POST", "/v1/verify", content=picture())
     assert (answer.status_code, slug(answer)) == (503, "draining")

@@ -20,6 +20,7 @@ NEEDED = {  # what else must be given; nothing of it is there, so that work coul
     "plan": ("--gpu=H200", "--bundle=/none/b"),
     "sample": ("--out=/none/folder",),
     "demo": ("--out=/proc/none",),
+    "study": ("--clips=/none/c", "--out=/none/s"),
     "serve": ("--bundle=/none/b", "--state=/proc/none"),
     "build": ("--bundle=/none/b", "--preset=pocket", "--random-weights", "--dry-run"),
     "train": ("--run=/proc/none",),

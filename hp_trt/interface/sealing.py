@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -106,7 +107,7 @@ def _portrait(portrait: Portrait) -> Input:
 
 def _file(path: Path) -> Input:
     """Raises OSError."""
-    name = path.name.encode(errors="replace").decode()  # half a character is no JSON
+    name = os.fsencode(path.name).decode(errors="replace")  # half a character is no JSON
     return Input(name=name or None, sha256=hash_file(path).sha256, of="file")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,10 +24,12 @@ from hp_trt.interface import arguments
 from hp_trt.media.seal import Sealed
 from hp_trt.provenance import credentials
 from hp_trt.provenance.label import labelled
-from hp_trt.provenance.mark import InvisibleMark, Mark
 from hp_trt.provenance.options import MOST_ID, Provenance
 from hp_trt.provenance.sidecar import Origin, beside, is_sidecar, sidecar_text
 from hp_trt.provenance.signing import Signer, callback_signer, local_signer, user_signer
+
+if TYPE_CHECKING:
+    from hp_trt.provenance.mark import Mark
 
 _CREDENTIALS, _MARK, _SIDECAR = "credentials", "mark", "sidecar"
 _UNASKED = "not asked for"
@@ -160,6 +162,8 @@ class RunSeal:
         return Sealed(made, sidecar)
 
     def _take(self, number: int) -> None:
+        from hp_trt.provenance.mark import InvisibleMark
+
         self.mark_id, self._mark = number, InvisibleMark(number)
 
     def _why_unsigned(self, name: Path) -> str | None:
@@ -172,7 +176,7 @@ class RunSeal:
         made = PartFile(part.final, precious=precious)
         try:
             claim = credentials.Claim(
-                title=name.name,
+                title=_as_text(name.name),
                 version=self._origin.version,
                 portrait=self._sha256("portrait"),
                 driver=(self._origin.driver, self._sha256(self._origin.driver)),
@@ -202,7 +206,7 @@ class RunSeal:
     ) -> PartFile:
         text = sidecar_text(
             self._origin,
-            name=name.name,
+            name=_as_text(name.name),
             result=hash_file(part.path),
             mark=None if self.mark_id is None else (credentials.MARK_ALGORITHM, self.mark_id),
             label=self._asked.label,
@@ -252,3 +256,8 @@ def _not_signed(name: Path) -> str | None:
         return None
     kinds = ", ".join(sorted(ending.removeprefix(".") for ending in credentials.FORMATS))
     return f"{name.suffix.removeprefix('.')} files cannot have them ({kinds} can)"
+
+
+def _as_text(name: str) -> str:
+    """A name as JSON can hold it: in a plain locale Python has bytes in the place of letters."""
+    return os.fsencode(name).decode(errors="replace")

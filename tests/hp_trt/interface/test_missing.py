@@ -115,5 +115,7 @@ def test_the_extras_are_those_of_the_package():
     for extra, needs in project["optional-dependencies"].items():
         for need in needs if extra != "test" else ():
             package = re.match(r"[\w-]+", need).group()
+            if package == "hp-trt":  # another extra
+                continue
             assert MODULES.get(package, package) in EXTRAS, f"{extra}: {package}"
     assert set(EXTRAS.values()) <= set(project["optional-dependencies"])

@@ -12,7 +12,7 @@ import pytest
 
 import hp_trt.sample as samples
 from hp_trt import Provenance, Runtime
-from hp_trt.provenance import run_seal
+from hp_trt.provenance import mark
 from hp_trt.provenance.credentials import read_credentials
 from hp_trt.provenance.sidecar import read_sidecar
 from tests.hp_trt.command_line import refused
@@ -36,7 +36,7 @@ class Corner:
 @pytest.fixture(autouse=True)
 def own_state(sealed, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(run_seal, "InvisibleMark", Corner)
+    monkeypatch.setattr(mark, "InvisibleMark", Corner)
 
 
 @pytest.fixture(scope="module")

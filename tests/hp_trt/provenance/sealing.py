@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hp_trt.media.video_writer import VideoWriter
-from hp_trt.provenance import run_seal
+from hp_trt.provenance import mark
 from hp_trt.provenance.mark import Found
 from hp_trt.provenance.options import Provenance
 from hp_trt.provenance.run_seal import RunSeal, prepare
@@ -68,7 +68,7 @@ def origin(**changes) -> Origin:
 def seal_for(*files: Path, patch: pytest.MonkeyPatch | None = None, **asked) -> RunSeal:
     """The seal of a run that writes `files`; `patch`: marks with `BlockMark`."""
     if patch is not None:
-        patch.setattr(run_seal, "InvisibleMark", BlockMark)
+        patch.setattr(mark, "InvisibleMark", BlockMark)
     outputs = {f"result {number}": path for number, path in enumerate(files)}
     prepared = prepare(Provenance(**asked), outputs, {})
     assert prepared is not None

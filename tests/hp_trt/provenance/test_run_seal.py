@@ -15,7 +15,7 @@ from engines.errors import InputError, OutputError
 from engines.file_record import hash_file
 from hp_trt.media.seal import sealed_output
 from hp_trt.media.video_writer import VideoWriter
-from hp_trt.provenance import credentials, run_seal
+from hp_trt.provenance import credentials, mark, run_seal
 from hp_trt.provenance.credentials import read_credentials
 from hp_trt.provenance.options import NOTHING, Provenance
 from hp_trt.provenance.run_seal import check_beside, prepare
@@ -276,7 +276,7 @@ def run_of(folder: Path, mode: str, until: int | None = None, **asked) -> int:
 
 
 def test_a_run_that_is_gone_on_with_keeps_its_id_and_has_the_pictures_of_an_uninterrupted_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_seal, "InvisibleMark", BlockMark)
+    monkeypatch.setattr(mark, "InvisibleMark", BlockMark)
     whole, left = tmp_path / "whole", tmp_path / "left"
     whole.mkdir()
     left.mkdir()
@@ -294,7 +294,7 @@ def test_a_run_that_is_gone_on_with_keeps_its_id_and_has_the_pictures_of_an_unin
     ("first", "then"), [({}, {"mark": False}), ({"mark": False}, {}), ({"mark_id": 4}, {"mark_id": 5})]
 )
 def test_a_run_is_not_gone_on_with_under_another_mark(tmp_path, monkeypatch, first, then):
-    monkeypatch.setattr(run_seal, "InvisibleMark", BlockMark)
+    monkeypatch.setattr(mark, "InvisibleMark", BlockMark)
     run_of(tmp_path, "resume", until=1, **first)
     with pytest.raises(InputError, match="holds a run of something else: the mark"):
         run_of(tmp_path, "resume", **then)

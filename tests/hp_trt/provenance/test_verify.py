@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engines.errors import InputError
-from hp_trt.provenance import credentials, run_seal
+from hp_trt.provenance import credentials, mark
 from hp_trt.provenance.verify import Report, verify_file
 from tests.hp_trt.clips import make_clip, make_sound
 from tests.hp_trt.provenance.sealing import BlockFinder, BlockMark, seal_for, write_clip
@@ -213,4 +213,4 @@ def test_a_finder_that_fails_on_strange_pictures_is_told_not_raised(ours):
 
 def test_the_real_finder_is_what_looks_where_none_is_given(ours, monkeypatch):
     monkeypatch.setattr("hp_trt.provenance.verify.InvisibleMarkFinder", BlockFinder)
-    assert verify_file(ours).mark.payload == 0x0A1B2C3D and run_seal.InvisibleMark is BlockMark
+    assert verify_file(ours).mark.payload == 0x0A1B2C3D and mark.InvisibleMark is BlockMark

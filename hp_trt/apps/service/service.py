@@ -27,6 +27,7 @@ from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.origin import Sealing
+from hp_trt.apps.service.places import Places
 from hp_trt.apps.service.portrait_files import PortraitFiles
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tokens
@@ -102,7 +103,8 @@ class Service:
             made.pop_all()
         self.disk = ThreadPoolExecutor(_DISK_THREADS, "service-disk")
         self.looking = ThreadPoolExecutor(_LOOKERS, "service-look")
-        self.uploading = self.verifying = 0  # of the loop's thread alone
+        self.uploads = Places(config.limits.uploads, "too many uploads are under way")
+        self.verifies = Places(config.limits.verifies, "too many files are looked at")
         self._on_drain: list[Callable[[float], None]] = [] if self.live is None else [DrainLive(self.live)]
         self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
         self._ending = threading.Event()

@@ -21,7 +21,8 @@ from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.routes.jobs import job_result
 from hp_trt.apps.service.routes.motions import upload_motion
 from hp_trt.apps.service.routes.portraits import upload_portrait
-from hp_trt.apps.service.uploads import body_chunks, receive_file
+from hp_trt.apps.service.routes.uploading import receive
+from hp_trt.apps.service.uploads import body_chunks
 from hp_trt.apps.web.login import COOKIE, LASTS_S, SIGN_IN, Visitors
 from hp_trt.apps.web.shown_files import new_place
 
@@ -132,18 +133,9 @@ async def verified(
 ) -> Response:
     """A file that is looked at and not kept."""
     check_not_draining(service)
-    limits = service.config.limits
     try:
         place = await on_disk(service, new_place, service, owner, suffix)
-        received = await receive_file(
-            request,
-            place,
-            most=limits.video_bytes,
-            limits=limits,
-            owner=owner,
-            accounts=service.accounts,
-            disk=service.disk,
-        )
+        received = await receive(request, service, place, owner, most=service.config.limits.video_bytes)
     except OSError as error:
         raise problem_of(error) from error
     return JSONResponse({"id": place.name, "bytes": received.bytes, "facts": {}}, 201)

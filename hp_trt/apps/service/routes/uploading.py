@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from hp_trt.apps.service.asking import check_not_draining, on_disk
-from hp_trt.apps.service.problems import Problem, problem_of
+from hp_trt.apps.service.problems import problem_of
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.store import Items
 from hp_trt.apps.service.uploads import Received, receive_file
@@ -40,18 +39,10 @@ async def keep_upload(
     """
     check_not_draining(service)
     loop = asyncio.get_running_loop()
-    with _counted(service):
+    with service.uploads.one():
         path = service.state.new_file()
         try:
-            received = await receive_file(
-                request,
-                path,
-                most=most,
-                limits=service.config.limits,
-                owner=owner,
-                accounts=service.accounts,
-                disk=service.disk,
-            )
+            received = await receive(request, service, path, owner, most=most)
             facts = await loop.run_in_executor(service.looking, look, received)
             item, is_new = await on_disk(service, items.add, owner, received.path, sha256=received.sha256, facts=facts)
         except Exception as error:
@@ -61,16 +52,17 @@ async def keep_upload(
     return JSONResponse(asdict(item), status_code=201 if is_new else 200)
 
 
-@contextmanager
-def _counted(service: Service) -> Iterator[None]:
-    """One more upload at a time. Raises Problem where there are too many."""
-    if service.uploading >= service.config.limits.uploads:
-        raise Problem("busy", "too many uploads are under way; try again in a moment", retry_after_s=2)
-    service.uploading += 1
-    try:
-        yield
-    finally:
-        service.uploading -= 1
+async def receive(request: Request, service: Service, path: Path, owner: str, *, most: int) -> Received:
+    """A body as a file, held to the service's limits and the owner's quota. Raises Problem, OSError."""
+    return await receive_file(
+        request,
+        path,
+        most=most,
+        limits=service.config.limits,
+        owner=owner,
+        accounts=service.accounts,
+        disk=service.disk,
+    )
 
 
 def _remove(path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, Request
@@ -16,8 +14,8 @@ from hp_trt.apps.service.asking import TheService, check_not_draining, on_disk
 from hp_trt.apps.service.bodies import UPLOAD, VerifyReport, answers
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.routes.portraits import FORM
+from hp_trt.apps.service.routes.uploading import receive
 from hp_trt.apps.service.service import Service
-from hp_trt.apps.service.uploads import receive_file
 from hp_trt.apps.service.verifier import look_at
 
 router = APIRouter(prefix="/v1/verify", tags=["verify"])
@@ -34,7 +32,7 @@ async def verify(request: Request, service: TheService) -> JSONResponse:
     """Say what a video or picture carries: Content Credentials, the invisible mark. It needs no token."""
     check_not_draining(service)
     limits = service.config.limits
-    with _counted(service):
+    with service.verifies.one():
         folder = service.state.new_file()
         try:
             await on_disk(service, folder.mkdir, 0o700)
@@ -50,28 +48,8 @@ async def _receive(request: Request, service: Service, path: Path) -> None:
     """Raises Problem, OSError."""
     limits = service.config.limits
     longest_s = _IDLES * limits.body_idle_s
-    coming = receive_file(
-        request,
-        path,
-        most=limits.verify_bytes,
-        limits=limits,
-        owner=_NOBODY,
-        accounts=service.accounts,
-        disk=service.disk,
-    )
+    coming = receive(request, service, path, _NOBODY, most=limits.verify_bytes)
     try:
         await asyncio.wait_for(coming, longest_s)
     except TimeoutError:
         raise Problem("too-slow", f"the file came for {longest_s:g} s; send it over a better line") from None
-
-
-@contextmanager
-def _counted(service: Service) -> Iterator[None]:
-    """One more at a time. Raises Problem where there are too many."""
-    if service.verifying >= service.config.limits.verifies:
-        raise Problem("busy", "too many files are looked at; try again in a moment", retry_after_s=2)
-    service.verifying += 1
-    try:
-        yield
-    finally:
-        service.verifying -= 1

@@ -125,7 +125,7 @@ def test_a_client_that_sends_nothing_more_is_not_waited_for(serving):
     running = serving(limits={"body_idle_s": 0.05})
     sent = Endless(running, "/v1/portraits", parts=[b"x"])
     assert sent.status == 408 and b"no byte came for 0.05 s" in sent.body and not left(running)
-    assert running.service.uploading == 0 and running.service.accounts._coming == {}
+    assert running.service.uploads.taken == 0 and running.service.accounts._coming == {}
 
 
 def test_a_client_that_sends_a_byte_now_and_then_is_too_slow(serving):
@@ -136,7 +136,7 @@ def test_a_client_that_sends_a_byte_now_and_then_is_too_slow(serving):
 
 def test_a_client_that_goes_away_leaves_nothing(running):
     Endless(running, "/v1/portraits", parts=[b"x" * 1000, None])
-    assert not left(running) and running.service.uploading == 0
+    assert not left(running) and running.service.uploads.taken == 0
 
 
 def form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
@@ -186,7 +186,7 @@ def test_a_token_keeps_so_many_bytes_and_uploads(serving):
 
 def test_so_many_uploads_come_at_a_time(serving):
     running = serving(limits={"uploads": 1})
-    running.service.uploading = 1
+    running.service.uploads.taken = 1
     answer = running.ask("POST", "/v1/portraits", content=picture())
     assert (answer.status_code, slug(answer)) == (429, "busy") and answer.headers["retry-after"] == "2"
 

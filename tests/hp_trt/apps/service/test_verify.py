@@ -129,7 +129,7 @@ def test_so_many_are_looked_at_at_a_time_and_a_slow_one_ends(serving):
     assert running.ask("POST", "/v1/portraits", content=picture()).status_code == 201, "others have lanes of their own"
     first.join(20)
     assert (answers[0].status_code, slug(answers[0])) == (408, "too-slow")
-    assert not list(running.service.state.incoming.iterdir()) and running.service.verifying == 0
+    assert not list(running.service.state.incoming.iterdir()) and running.service.verifies.taken == 0
 
 
 def test_a_service_that_ends_looks_at_nothing_new(running):

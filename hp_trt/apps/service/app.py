@@ -43,21 +43,21 @@ _SLUGS = {404: "not-found", 405: "method"}
 
 
 def create_app(config: ServiceConfig, service: Service | None = None, *, more: Sequence[APIRouter] = ()) -> FastAPI:
-    """The service of `config`, which is opened and closed with the application, or `service`, which is its caller's.
+    """The service of `config`, which is opened here and closed with the application, or `service`, which is its
+    caller's.
 
-    `more`: routers beside our own: `app.state.service` is what they work with. Live sessions have theirs where
-    `service` is given and has such.
+    `more`: routers beside our own: `app.state.service` is what they work with. Raises what `Service` raises.
     """
+    own = service is None
+    served = service or Service(config)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        own = None
-        if service is None:
-            own = app.state.service = Service(config)
-            own.start()
+        if own:
+            served.start()
         yield
-        if own is not None:
-            own.close()
+        if own:
+            served.close()
 
     app = FastAPI(
         title="hp-trt",
@@ -70,12 +70,11 @@ def create_app(config: ServiceConfig, service: Service | None = None, *, more: S
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    if service is not None:
-        app.state.service = service
+    app.state.service = served
     for router in (*ROUTERS, *more):
         app.include_router(router)
-    if service is not None and service.live is not None:
-        app.include_router(live_routes(service.live))
+    if served.live is not None:
+        app.include_router(live_routes(served.live))
         app.include_router(live_page())
     app.add_exception_handler(Problem, _answer_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_status)  # type: ignore[arg-type]

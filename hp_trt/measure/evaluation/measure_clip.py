@@ -208,9 +208,9 @@ def _retrieval(drawn: Drawn, clip: Clip) -> Value:
     return 100.0 * (nearest([clip[i] for i in drawn.shown], rivals) == drawn.own)
 
 
-def of_steadiness(expected: Clip, clip: Clip, joints: Collection[int]) -> Mapping[str, Value]:
-    """What a clip must not do by itself, beside one that should have come out."""
-    ratio = seams.seam_ratio(clip, expected, joints)
+def of_steadiness(expected: Clip, clip: Clip, joints: Collection[int], *, bursts: bool = False) -> Mapping[str, Value]:
+    """What a clip must not do by itself, beside one that should have come out. `bursts`: as `seams.seam_ratio`'s."""
+    ratio = seams.seam_ratio(clip, expected, joints, bursts=bursts)
     return {
         "seam_ratio": Missing("no window joint in the clip, or nothing moves") if ratio is None else ratio,
         "flicker": steadiness.flicker(clip, expected),

@@ -60,7 +60,7 @@ class TalkMeasures(ClipMeasures):
             **_of_mouth(pair.drawn, reading),
             **self._of_sync(pair, clip, reading),
             **self._of_identity(pair, clip, reading),
-            **of_steadiness(pair.truth, clip, joints),
+            **of_steadiness(pair.truth, clip, joints, bursts=True),
             **_of_chain(pair.drawn, pair.truth, clip, reading, min(joints, default=len(clip)), self._looked_at),
         }
         return Measured(

@@ -50,7 +50,7 @@ def seam_at(number: int, clip: Sequence[np.ndarray], truth: Sequence[np.ndarray]
     """`seams.seam_ratio` of the borders between clips; None where there is none, or the truth stands still."""
     part = _up_to(number, size)
     borders = range(size, part.stop - part.start, size)
-    return seam_ratio(clip[part], truth[part], borders) if borders else None
+    return seam_ratio(clip[part], truth[part], borders, bursts=True) if borders else None
 
 
 def _up_to(number: int, size: int) -> slice:

@@ -47,3 +47,13 @@ def test_without_joints_or_without_anything_between_them_there_is_no_ratio(at):
 
 def test_a_truth_that_stands_still_gives_no_ratio():
     assert seam_ratio(moving([0, 1, 1, 1]), moving([0, 0, 0, 0]), [1]) is None
+
+
+def test_what_moves_in_bursts_has_no_seam_by_its_mean_where_its_median_would_see_one():
+    """A mouth that says something every third frame, before a truth that moves evenly; joints wherever they are."""
+    bursts, even = [0, *[1, 1, 7] * 12], [0, *[3] * 36]
+    at = range(5, 36, 5)
+    assert seam_ratio(moving(bursts), moving(even), at) > 2
+    assert seam_ratio(moving(bursts), moving(even), at, bursts=True) == pytest.approx(1, abs=0.2)
+    jumps = [level + 6 * (k in at) for k, level in enumerate(bursts)]
+    assert seam_ratio(moving(jumps), moving(even), at, bursts=True) > 2, "a jump at every joint is one all the same"

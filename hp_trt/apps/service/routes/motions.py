@@ -20,10 +20,8 @@ KEPT = {
     201: {"model": Upload, "links": leads_to("get_motion", "delete_motion")},
     200: {"model": Upload, "description": "Here already"},
 }
-_BODY = {
-    "required": True,
-    "content": {"video/*": UPLOAD, "audio/*": UPLOAD, "application/octet-stream": UPLOAD, "multipart/form-data": FORM},
-}
+_TYPES = ("video/*", "audio/*", "image/gif", "image/apng", "application/octet-stream")
+_BODY = {"required": True, "content": {**dict.fromkeys(_TYPES, UPLOAD), "multipart/form-data": FORM}}
 
 
 @router.post(
@@ -36,7 +34,7 @@ _BODY = {
 async def upload_motion(request: Request, service: TheService, owner: Owner) -> Response:
     """Upload a driving video, a sound where the bundle's portraits speak, or a motion file of either.
 
-    The same bytes have the same id.
+    Pictures that move (GIF, APNG) are videos, and one frame is enough. The same bytes have the same id.
     """
     limits, driver = service.config.limits, service.driver
     word = "the video" if driver == "video" else "the sound"

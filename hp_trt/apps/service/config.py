@@ -23,6 +23,7 @@ from typing import Any, get_type_hints
 from engines.errors import InputError
 from engines.fields import read_toml
 from engines.foreign import reason
+from hp_trt.apps.service.ice import IceServer, read_ice_servers
 from hp_trt.config import RuntimeConfig
 from hp_trt.interface import arguments
 
@@ -109,6 +110,7 @@ class ServiceConfig:
     sign_chain  certificates to sign results with, PEM; None: a local key of the user who runs it
     sign_key    the private key of the first of them
     page        the page (`hp_trt.apps.web`), where Gradio is installed
+    ice_servers STUN and TURN servers that both sides of WebRTC ask; none by default
     """
 
     bundle: str
@@ -128,12 +130,14 @@ class ServiceConfig:
     sign_chain: Path | None = None
     sign_key: Path | None = None
     page: bool = True
+    ice_servers: tuple[IceServer, ...] = ()
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
         arguments.words("bundle", self.bundle)
         object.__setattr__(self, "state", arguments.path("state", self.state).absolute())
+        object.__setattr__(self, "ice_servers", read_ice_servers("ice_servers", self.ice_servers))
         arguments.whole("port", self.port, least=0, most=65_535)
         arguments.whole("clip_lanes", self.clip_lanes, least=1, most=_MOST_LANES)
         arguments.whole("live_lanes", self.live_lanes, least=0, most=_MOST_LANES)
@@ -224,6 +228,8 @@ def _value(where: str, name: str, value: Any, *, text: bool = False) -> Any:
     if name not in kinds:
         raise InputError(f"{where}: there is no such setting; there are: {', '.join(sorted(kinds))}")
     kind = str(kinds[name])
+    if name == "ice_servers":
+        return read_ice_servers(where, value)
     try:
         if "tuple" in kind:
             words = value.split(",") if isinstance(value, str) else value

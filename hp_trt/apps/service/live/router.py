@@ -46,6 +46,7 @@ def live_router(
             raise BadRequest(f"the body is no JSON that can be read ({error}); send an object, or nothing") from error
         session, issued = sessions.reserve(caller, Wishes.read(wished))
         said = _ticket(sessions, session, issued) | {"driver": sessions.engine.driver}
+        said["ice_servers"] = sessions.ice_servers
         return JSONResponse(said, status_code=201, headers={"Location": f"/v1/live/{session}"})
 
     @router.post("/{session}/ticket", status_code=201, responses=ticket | answers(400, 403, 404))
@@ -72,6 +73,15 @@ def live_router(
     return router
 
 
+_ICE_SERVER = {
+    "type": "object",
+    "required": ["urls"],
+    "properties": {
+        "urls": {"type": "array", "items": {"type": "string"}},
+        "username": {"type": "string"},
+        "credential": {"type": "string"},
+    },
+}
 _TICKET = {
     "type": "object",
     "required": ["id", "ticket", "expires_s", "socket"],
@@ -81,6 +91,7 @@ _TICKET = {
         "expires_s": {"type": "number"},
         "socket": {"type": "string"},
         "driver": {"enum": ["video", "audio"]},
+        "ice_servers": {"type": "array", "items": _ICE_SERVER},
     },
 }
 

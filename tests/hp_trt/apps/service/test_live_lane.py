@@ -48,6 +48,17 @@ def test_a_session_is_begun_for_a_ticket_and_no_graph_is_opened_before_its_socke
     assert hand.profiles == ["exact"], "of clips alone"
 
 
+def test_servers_for_webrtc_are_told_to_whoever_begins_and_there_are_none_by_default(serving, hand, tmp_path):
+    assert begin(serving(hand=hand)).json()["ice_servers"] == []
+    server = {"urls": ["turn:turn.example"], "username": "u", "credential": "c"}
+    from hp_trt.apps.service.ice import IceServer
+
+    told = serving(
+        hand=hand, state=tmp_path / "other", ice_servers=(IceServer(**server | {"urls": ("turn:turn.example",)}),)
+    )
+    assert begin(told).json()["ice_servers"] == [server] == list(told.service.live.ice_servers)
+
+
 def test_a_callers_second_session_waits_and_says_for_how_long(running):
     begin(running)
     second = begin(running)

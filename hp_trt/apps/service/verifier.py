@@ -30,7 +30,7 @@ _INSTEAD = "look at it with hp-trt verify, on a machine of yours"
 
 
 async def look_at(path: Path, limits: Limits) -> dict[str, Any]:
-    """The report of a file that lies in a folder of its own. Raises Problem for what is neither video nor picture."""
+    """The report of a file without a sidecar beside it. Raises Problem for what is neither video nor picture."""
     words = [str(path), str(limits.verify_memory_bytes), str(math.ceil(limits.verify_s))]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hp_trt.apps.service.verifier", *words, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL

@@ -147,5 +147,5 @@ def test_a_server_for_webrtc_that_is_none_is_refused_at_the_start(given, says):
 def test_a_file_with_a_wrong_server_names_the_file(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[[ice_servers]]\nurls = "turn:a"\n')
-    with pytest.raises(InputError, match="c.toml: ice_servers: .*needs username and credential"):
+    with pytest.raises(InputError, match=r"c.toml: ice_servers: .*needs username and credential"):
         read_config(file, {}, {"bundle": "b"}, state=STATE)

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -25,6 +24,7 @@ from starlette.requests import ClientDisconnect
 
 from engines.errors import HpTrtError, InputError, OutputError
 from engines.fields import Field, parse_json
+from hp_trt.apps.service.ours import is_page_of
 from hp_trt.measure.study.plan import CLIPS
 from hp_trt.measure.study.raters import OutOfTurn, Raters, UnknownRater
 
@@ -165,7 +165,7 @@ async def _body(request: Request) -> Field:
     if kind != "application/json":  # which a form of another page cannot send
         raise Refused(415, "unsupported-media", "needed is application/json")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and not is_page_of(origin, request.headers.get("host", "")):
         raise Refused(403, "foreign-origin", "a page elsewhere may not answer here")
     data = b""
     try:

@@ -64,6 +64,7 @@ def test_a_callers_second_session_waits_and_says_for_how_long(running):
     second = begin(running)
     assert second.status_code == 429 and int(second.headers["retry-after"]) >= 1
     assert second.json()["type"] == "urn:hp-trt:busy" and "end one first" in second.json()["detail"]
+    assert 'hp_trt_errors_total{slug="busy"} 1.0' in running.ask("GET", "/metrics").text
 
 
 def test_a_portrait_that_is_not_the_callers_is_not_there(running):

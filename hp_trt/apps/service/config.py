@@ -45,6 +45,8 @@ class Limits:
     max_frames              of a driving video
     body_idle_s             without a byte, and an upload ends
     body_least_rate         bytes a second that an upload has in every `body_idle_s` but the last
+    look_s                  that an upload may be looked at, when it has come
+    look_memory_bytes       that looking at it may take, in a process of its own
     header_s                for a request's header to come
     reader_s                for a client to take some of what is sent to it
     verify_bytes            of a file that is verified, for which nobody needs a token
@@ -71,6 +73,8 @@ class Limits:
     max_frames: int = 10_000
     body_idle_s: float = 30
     body_least_rate: int = 1000
+    look_s: float = 60
+    look_memory_bytes: int = 2_000_000_000
     header_s: float = 30
     reader_s: float = 60
     verify_bytes: int = 100_000_000

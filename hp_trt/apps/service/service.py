@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from engines.bundle import Bundle
@@ -25,6 +26,7 @@ from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.lanes import ClipLane, check_engines, close_quietly
 from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
+from hp_trt.apps.service.looker import Lookers, What
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.places import Places
@@ -56,13 +58,20 @@ def open_runtime(config: ServiceConfig) -> OpenEngine:
 class Service:
     """One service on one state folder, made in the order in which it may fail, and started.
 
-    `open_engine`: what stands for a `hp_trt.Runtime`. Raises BundleError, InputError, OutputError, EngineMismatch.
+    `open_engine`: what stands for a `hp_trt.Runtime`. `lookers`: processes that are its caller's, in place of own ones.
+    Raises BundleError, InputError, OutputError, EngineMismatch.
     """
 
     def __init__(
-        self, config: ServiceConfig, open_engine: OpenEngine | None = None, *, now_s: SteadyTime | None = None
+        self,
+        config: ServiceConfig,
+        open_engine: OpenEngine | None = None,
+        *,
+        now_s: SteadyTime | None = None,
+        lookers: Lookers | None = None,
     ) -> None:
         self.config, self.now_s = config, now_s or SteadyTime()
+        self.lookers, self._own_lookers = lookers or Lookers(), lookers is None
         with ExitStack() as made:
             bundle = Bundle.open(bundle_folder(config.bundle), family="")
             self.bundle, self.manifest = bundle, bundle.manifest
@@ -127,8 +136,15 @@ class Service:
         self._on_drain.append(told)
 
     def silent_lanes(self, times: float = 1.0) -> list[str]:
-        """The lanes that owe a sign of life for longer than so many `stall_s`."""
-        return check_engines(self.clip_lanes, times * self.config.stall_s)
+        """What owes a sign of life for longer than so many `stall_s`: lanes, and an upload that is looked at."""
+        most_s = times * self.config.stall_s
+        looking = ["looking at an upload"] if self.lookers.silent_s > most_s else []
+        return check_engines(self.clip_lanes, most_s) + looking
+
+    def look(self, what: What, path: Path) -> dict[str, Any]:
+        """What an upload is, within its limits. Raises InputError, Problem."""
+        profiles = self.config.profiles
+        return self.lookers.look(what, path, self.config.limits, bundle=self.bundle.path, profiles=profiles)
 
     def close(self) -> None:
         """End everything. What runs is called off and queued again; a thread that hangs is left behind."""
@@ -146,6 +162,8 @@ class Service:
             self._tidying.join(_END_S)
         for pool in (self.disk, self.looking):
             pool.shutdown(wait=False, cancel_futures=True)
+        if self._own_lookers:
+            self.lookers.close()
         if self._provider is not None:
             self._provider.shutdown()
         self.state.close()

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
 from hp_trt.apps.service.bodies import MOTION_ID, UPLOAD, Upload, UploadList, answers, leads_to
-from hp_trt.apps.service.inputs import motion_facts
 from hp_trt.apps.service.routes.portraits import FORM
 from hp_trt.apps.service.routes.uploading import REFUSED, keep_upload
 from hp_trt.apps.service.uploads import Received
@@ -40,7 +39,7 @@ async def upload_motion(request: Request, service: TheService, owner: Owner) -> 
     word = "the video" if driver == "video" else "the sound"
 
     def look(received: Received) -> dict[str, Any]:
-        return motion_facts(received.path, service.bundle, service.config.profiles, limits)
+        return service.look("motion", received.path)
 
     return await keep_upload(request, service, owner, service.motions, most=limits.video_bytes, word=word, look=look)
 

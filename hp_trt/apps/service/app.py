@@ -25,6 +25,7 @@ from hp_trt.apps.service.ours import is_page_of
 from hp_trt.apps.service.problems import MEDIA_TYPE, Problem, problem_of
 from hp_trt.apps.service.routes import health, info, jobs, motions, portraits, verify
 from hp_trt.apps.service.routes.live import live_routes
+from hp_trt.apps.service.routes.study import study_routes
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.live_page import live_page
 
@@ -76,6 +77,8 @@ def create_app(config: ServiceConfig, service: Service | None = None, *, more: S
     if served.live is not None:
         app.include_router(live_routes(served.live))
         app.include_router(live_page())
+    if served.study is not None:
+        app.include_router(study_routes(served.study))
     app.add_exception_handler(Problem, answer_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_status)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _answer_invalid)  # type: ignore[arg-type]

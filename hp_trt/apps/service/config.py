@@ -114,6 +114,7 @@ class ServiceConfig:
     sign_chain  certificates to sign results with, PEM; None: a local key of the user who runs it
     sign_key    the private key of the first of them
     page        the page (`hp_trt.apps.web`), where Gradio is installed
+    study       a study (`hp-trt study`) whose page is served at /study/, to whoever may reach the service
     ice_servers STUN and TURN servers that both sides of WebRTC ask; none by default
     """
 
@@ -134,6 +135,7 @@ class ServiceConfig:
     sign_chain: Path | None = None
     sign_key: Path | None = None
     page: bool = True
+    study: Path | None = None
     ice_servers: tuple[IceServer, ...] = ()
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -34,6 +34,7 @@ from hp_trt.apps.service.portrait_files import PortraitFiles
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tokens
 from hp_trt.apps.service.work import Observers
+from hp_trt.measure.study.raters import Raters
 from hp_trt.models import find_model
 from hp_trt.shipped import bundle_folder
 
@@ -79,6 +80,10 @@ class Service:
             self.tokens = Tokens.read(config.tokens)
             self.sealing = Sealing(chain=config.sign_chain, key=config.sign_key)
             self.sealing.check()
+            # None: no study is served beside it.
+            self.study = None if config.study is None else Raters(config.study)
+            if self.study is not None:
+                made.callback(self.study.close)
             self.state = State(config.state)
             made.callback(self.state.close)
             self.meters = Meters(self._lane_states)
@@ -166,6 +171,8 @@ class Service:
             self.lookers.close()
         if self._provider is not None:
             self._provider.shutdown()
+        if self.study is not None:
+            self.study.close()
         self.state.close()
 
     def _observers(self, job: Job) -> Observers:

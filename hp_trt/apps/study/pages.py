@@ -66,22 +66,24 @@ class Refused(Exception):
         self.status, self.slug, self.detail = status, slug, detail
 
 
-def study_router(study: Path) -> APIRouter:
-    """The page of the study in the folder `study`, and its interface, which takes answers until the application ends.
+def study_router(study: Path | Raters) -> APIRouter:
+    """The page of a study, and its interface.
 
-    Raises InputError where it is no study, is damaged, or is served already.
+    `study`: its folder, whose answers are taken until the application ends, or its raters, which are their caller's to
+    close. Raises InputError where it is no study, is damaged, or is served already.
     """
-    raters = Raters(study)
+    raters = study if isinstance(study, Raters) else Raters(study)
 
     @asynccontextmanager
     async def open_until_the_end(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            raters.close()
+            if raters is not study:
+                raters.close()
 
     router = APIRouter(route_class=_Guarded, include_in_schema=False, lifespan=open_until_the_end)
-    _add_files(router, study, frozenset(raters.plan.files()))
+    _add_files(router, raters.study, frozenset(raters.plan.files()))
     _add_interface(router, raters)
     return router
 

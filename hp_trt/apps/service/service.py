@@ -28,6 +28,7 @@ from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
 from hp_trt.apps.service.looker import Lookers, What
 from hp_trt.apps.service.meters import Meters
+from hp_trt.apps.service.motion_files import MotionFiles
 from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.places import Places
 from hp_trt.apps.service.portrait_files import PortraitFiles
@@ -105,6 +106,9 @@ class Service:
                 )
                 made.callback(close_quietly, lane.close)
                 self.clip_lanes.append(lane)
+            self.motion_files = MotionFiles(
+                self.state, self.motions, self.accounts, self.clip_lanes[0], bundle, config.profiles
+            )
             self.live_lane = LiveLane(open_engine, self.driver)
             # None: this service has no live sessions.
             self.live: LiveSessions | None = None
@@ -156,6 +160,7 @@ class Service:
         self._ending.set()
         self.jobs.drain()
         self.jobs.requeue_running()
+        self.motion_files.close(_END_S)
         for lane in self.clip_lanes:
             if lane.stop(_END_S):
                 close_quietly(lane.close)

@@ -25,12 +25,13 @@ from hp_trt.apps.service.job import Job
 from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.lanes import ClipLane, check_engines, close_quietly
 from hp_trt.apps.service.live.sessions import LiveSessions
-from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
+from hp_trt.apps.service.live_lane import LIVE_PROFILE, DrainLive, LiveLane, live_sessions
 from hp_trt.apps.service.looker import Lookers, What
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.motion_files import MotionFiles
 from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.places import Places
+from hp_trt.apps.service.planned import Planned, plan_all
 from hp_trt.apps.service.portrait_files import PortraitFiles
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tokens
@@ -93,28 +94,7 @@ class Service:
             self.portraits = Items(self.state, "portraits", "p", config.limits, self.now_s)
             self.motions = Items(self.state, "motions", "m", config.limits, self.now_s)
             self.accounts = Accounts(self.state, config.limits)
-            open_engine = open_engine or open_runtime(config)
-            self.clip_lanes: list[ClipLane] = []
-            for number in range(config.clip_lanes):
-                lane = ClipLane(
-                    number,
-                    self.jobs,
-                    open_engine,
-                    config.profiles,
-                    sealing=self.sealing,
-                    files=PortraitFiles(self.portraits, self.accounts),
-                )
-                made.callback(close_quietly, lane.close)
-                self.clip_lanes.append(lane)
-            self.motion_files = MotionFiles(
-                self.state, self.motions, self.accounts, self.clip_lanes[0], bundle, config.profiles
-            )
-            self.live_lane = LiveLane(open_engine, self.driver)
-            # None: this service has no live sessions.
-            self.live: LiveSessions | None = None
-            if config.live_lanes:
-                key = self.state.ticket_key
-                self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
+            self._open_lanes(made, open_engine or open_runtime(config))
             self.tracer, self._provider = spans.open_tracer(config.traces)
             if config.nvtx:
                 import nvtx  # noqa: F401 - where it is not installed, now is the time to say so
@@ -125,8 +105,28 @@ class Service:
         self.verifies = Places(config.limits.verifies, "too many files are looked at")
         self._on_drain: list[Callable[[float], None]] = [] if self.live is None else [DrainLive(self.live)]
         self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
+        self._planning = threading.Lock()
+        self._planned: tuple[Planned, ...] | None = None
         self._ending = threading.Event()
         self._tidying = threading.Thread(target=self._tidy, name="service-tidy", daemon=True)
+
+    def _open_lanes(self, made: ExitStack, open_engine: OpenEngine) -> None:
+        """Whatever has an engine. Raises what opening one raises."""
+        config, files = self.config, PortraitFiles(self.portraits, self.accounts)
+        self.clip_lanes: list[ClipLane] = []
+        for number in range(config.clip_lanes):
+            lane = ClipLane(number, self.jobs, open_engine, config.profiles, sealing=self.sealing, files=files)
+            made.callback(close_quietly, lane.close)
+            self.clip_lanes.append(lane)
+        self.motion_files = MotionFiles(
+            self.state, self.motions, self.accounts, self.clip_lanes[0], self.bundle, config.profiles
+        )
+        self.live_lane = LiveLane(open_engine, self.driver)
+        # None: this service has no live sessions.
+        self.live: LiveSessions | None = None
+        if config.live_lanes:
+            key = self.state.ticket_key
+            self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
 
     def start(self) -> None:
         """Lanes begin to take jobs."""
@@ -139,6 +139,14 @@ class Service:
     def notes(self) -> list[str]:
         """What a user should know of the bundle, a line each, without names of files."""
         return self.clip_lanes[0].notes
+
+    def planned(self) -> tuple[Planned, ...]:
+        """What a plan says of each profile, live sessions' too, worked out once."""
+        with self._planning:
+            if self._planned is None:
+                profiles = [*self.config.profiles, *([LIVE_PROFILE] if self.live is not None else [])]
+                self._planned = plan_all(self.bundle, list(dict.fromkeys(profiles)), self.config.runtime)
+            return self._planned
 
     def on_drain(self, told: Callable[[float], None]) -> None:
         """`told` is called when the end begins, with the seconds that are left, in the loop's thread."""

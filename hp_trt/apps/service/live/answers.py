@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from engines.errors import HpTrtError
 from hp_trt.apps.service.live.sessions import LiveBusy, LiveDraining, LiveUnknown
 from hp_trt.apps.service.problems import Problem, problem_of
 
+_BODY_S = 10.0  # for a body, which is small, to come
 _DRAINED_S = 15.0  # until a service that ends is there again
 
 
@@ -43,10 +46,16 @@ class LiveRoute(APIRoute):
 
 
 async def body_of(request: Request, most_bytes: int) -> bytes:
-    """All of it. Raises Problem while it comes, where it is too large."""
+    """All of it. Raises Problem while it comes, where it is too large or too slow."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > most_bytes:
-            raise Problem("too-large", f"the body has more than {most_bytes} bytes; send less")
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most_bytes:
+                    raise Problem("too-large", f"the body has more than {most_bytes} bytes; send less")
+    except TimeoutError:
+        raise Problem("too-slow", f"the body came for {_BODY_S:g} s; send it over a better line") from None
+    except ClientDisconnect:
+        raise Problem("bad-request", "the client went away before its body had come") from None
     return bytes(body)

@@ -22,7 +22,7 @@ from hp_trt.apps.service.live.whip import add_whip
 from hp_trt.apps.service.problems import Problem
 
 _MOST_BYTES = 4096
-_REFUSED = ("unauthorized", "not-found", "too-large", "impossible", "busy", "draining")
+_REFUSED = ("unauthorized", "not-found", "too-slow", "too-large", "impossible", "busy", "draining")
 
 
 def live_router(sessions: LiveSessions, *, who: Callable[..., Any]) -> APIRouter:

@@ -26,7 +26,7 @@ _MOST = {"whip": 1, "whep": 4}  # each viewer is another encoder
 _OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
 _ANSWER: dict[int, Any] = {201: {"content": {_SDP: {"schema": {"type": "string"}}}}}
 _REFUSED = (
-    "unauthorized", "not-found", "too-large", "unsupported-media", "impossible", "busy", "draining",
+    "unauthorized", "not-found", "too-slow", "too-large", "unsupported-media", "impossible", "busy", "draining",
 )  # fmt: skip
 
 

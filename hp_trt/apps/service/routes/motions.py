@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, check_not_draining, on_disk
 from hp_trt.apps.service.bodies import MOTION_ID, UPLOAD, Upload, UploadList, answers, leads_to
+from hp_trt.apps.service.inputs import MOTION_FILE
 from hp_trt.apps.service.motion_files import SUFFIX
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.result import Whole, result_response
@@ -80,7 +81,8 @@ async def motion_file(id: Id, request: Request, service: TheService, owner: Owne
     Of a video or sound it is made when it is first asked for: 409 until it is there.
     """
     item = await on_disk(service, service.motions.get, owner, id)
-    check_not_draining(service)
+    if item.facts.get("kind") != MOTION_FILE:
+        check_not_draining(service)
     path = await service.motion_files.of(owner, item)
     try:
         tag = await on_disk(service, _tag, item.sha256, path)

@@ -128,11 +128,16 @@ class Model(Protocol):
     def roles(self, profile: Profile) -> Mapping[str, str]:
         """The graphs that `profile` needs: by what the loops call each, its name."""
 
-    def check(self, profile: Profile) -> None:
+    @staticmethod
+    def check_sampling(bundle: Bundle, profile: Profile) -> None:
         """Raises InputError for a profile, with its sampling options, that this model or bundle cannot do.
 
-        The message says what is wrong, without the profile's name: an option may be the caller's.
+        The message says what is wrong, without the profile's name: an option may be the caller's. Only the manifest is
+        looked at.
         """
+
+    def check(self, profile: Profile) -> None:
+        """`check_sampling` of the bundle that is open."""
 
     def seed(self, profile: Profile) -> int:
         """Of the noise, whoever says it: the caller, the profile, the bundle or the model itself."""

@@ -37,6 +37,10 @@ Nvtx = Annotated[bool | None, typer.Option("--nvtx", help="Ranges for NVIDIA's p
 SignChain = Annotated[Path | None, typer.Option(help="Certificates to sign results with (PEM) [a local key's].")]
 SignKey = Annotated[Path | None, typer.Option(help="The private key of the first of them (PEM).")]
 Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page in a browser [--page].")]
+Study = Annotated[Path | None, typer.Option(metavar="DIR", help="A study to serve at /study/: docs/study.md.")]
+IceServers = Annotated[
+    list[str] | None, typer.Option("--ice-server", metavar="URL", help="STUN server for WebRTC, stun:NAME [none].")
+]
 MaxFrames = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Of a driving video [10,000].")]
 Family = Annotated[str | None, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]
 Provider = Annotated[str | None, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
@@ -64,6 +68,8 @@ def serve(
     sign_chain: SignChain = None,
     sign_key: SignKey = None,
     page: Page = None,
+    study: Study = None,
+    ice_server: IceServers = None,
     max_frames: MaxFrames = None,
     family: Family = None,
     provider: Provider = None,
@@ -82,8 +88,8 @@ def serve(
     flags: dict[str, Any] = {"bundle": bundle, "host": host, "port": port, "tokens": tokens, "state": state}
     flags |= {"clip_lanes": clip_lanes, "live_lanes": live_lanes, "profiles": tuple(profile or ())}
     flags |= {"hosts": tuple(allowed_host or ()), "origins": tuple(origin or ()), "drain_s": drain, "stall_s": stall}
-    flags |= {"traces": traces, "nvtx": nvtx, "page": page, "limits.max_frames": max_frames}
-    flags |= {"sign_chain": sign_chain, "sign_key": sign_key}
+    flags |= {"traces": traces, "nvtx": nvtx, "page": page, "study": study, "limits.max_frames": max_frames}
+    flags |= {"sign_chain": sign_chain, "sign_key": sign_key, "ice_servers": tuple(ice_server or ())}
     graphs: dict[str, Any] = {
         "family": family,
         "provider": provider,

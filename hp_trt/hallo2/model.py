@@ -69,9 +69,13 @@ class Hallo2:
     def roles(self, profile: Profile) -> Mapping[str, str]:
         return roles(profile, self._sampling(profile))
 
-    def check(self, profile: Profile) -> None:
+    @staticmethod
+    def check_sampling(bundle: Bundle, profile: Profile) -> None:
         check_choices(profile)
-        self._sampling(profile)
+        sampling_of_bundle(bundle.manifest, profile)
+
+    def check(self, profile: Profile) -> None:
+        self.check_sampling(self._bundle, profile)
 
     def seed(self, profile: Profile) -> int:
         return self._sampling(profile).seed

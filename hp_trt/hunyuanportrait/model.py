@@ -78,9 +78,13 @@ class HunyuanPortrait:
     def roles(self, profile: Profile) -> Mapping[str, str]:
         return roles(fitted(profile, self._manifest.graphs))
 
-    def check(self, profile: Profile) -> None:
+    @staticmethod
+    def check_sampling(bundle: Bundle, profile: Profile) -> None:
         check_choices(profile)
-        self._sampling(profile)
+        sampling_of(bundle.manifest.sampling, profile)
+
+    def check(self, profile: Profile) -> None:
+        self.check_sampling(self._bundle, profile)
 
     def seed(self, profile: Profile) -> int:
         return self._sampling(profile).seed

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,9 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hp_trt import __version__
 from hp_trt.apps.service.bodies import JobBody, ProblemDocument
 from hp_trt.apps.service.config import ServiceConfig
+from hp_trt.apps.service.ours import is_page_of
 from hp_trt.apps.service.problems import MEDIA_TYPE, Problem, problem_of
 from hp_trt.apps.service.routes import health, info, jobs, motions, portraits, verify
 from hp_trt.apps.service.routes.live import live_routes
+from hp_trt.apps.service.routes.study import study_routes
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.live_page import live_page
 
@@ -76,7 +77,9 @@ def create_app(config: ServiceConfig, service: Service | None = None, *, more: S
     if served.live is not None:
         app.include_router(live_routes(served.live))
         app.include_router(live_page())
-    app.add_exception_handler(Problem, _answer_problem)  # type: ignore[arg-type]
+    if served.study is not None:
+        app.include_router(study_routes(served.study))
+    app.add_exception_handler(Problem, answer_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_status)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _answer_invalid)  # type: ignore[arg-type]
     if config.origins:
@@ -138,7 +141,7 @@ class Gate:
         reads = scope["type"] == "http" and scope["method"] in _READS
         if origin is None or reads or origin in self._config.origins:
             return
-        if urlsplit(origin).netloc.lower() != host.lower():
+        if not is_page_of(origin, host):
             raise Problem("foreign-origin", "a page of another host may not do this; --origin names those that may")
 
     def _is_ours(self, name: str) -> bool:
@@ -162,7 +165,8 @@ def _answer(service: Service, problem: Problem) -> JSONResponse:
     return JSONResponse(problem.to_json(), problem.kind.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
-async def _answer_problem(request: Request, error: Problem) -> JSONResponse:
+async def answer_problem(request: Request, error: Problem) -> JSONResponse:
+    """The answer to a Problem that a route raises."""
     return _answer(request.app.state.service, error)
 
 

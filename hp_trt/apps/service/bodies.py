@@ -168,6 +168,24 @@ class Health(Closed):
     status: Literal["ok"]
 
 
+class PlanSaid(Closed):
+    """What `hp-trt plan` says of a clip of `frames` frames, and how fast clips were that this process made.
+
+    `memory_bytes` and `flops` are the graphs', an estimate and a count. `seconds` are by the data sheet of `device`;
+    null on a CPU, whose speed is known when it was measured. `made_frames_per_s`: the median of the last clips with the
+    bundle's own steps; null before the first.
+    """
+
+    profile: str
+    mode: Literal["clip", "live"]
+    frames: int
+    memory_bytes: int | None
+    flops: int | None
+    seconds: float | None
+    device: str | None
+    made_frames_per_s: float | None
+
+
 class Info(Closed):
     """What this service is, and what it allows."""
 
@@ -182,6 +200,7 @@ class Info(Closed):
     live_lanes: int
     limits: dict[str, int | float]
     jobs: dict[str, int]
+    plan: list[PlanSaid]
     notes: list[str]
 
 

@@ -23,6 +23,7 @@ from typing import Any, get_type_hints
 from engines.errors import InputError
 from engines.fields import read_toml
 from engines.foreign import reason
+from hp_trt.apps.service.ice import IceServer, read_ice_servers
 from hp_trt.config import RuntimeConfig
 from hp_trt.interface import arguments
 
@@ -44,6 +45,8 @@ class Limits:
     max_frames              of a driving video
     body_idle_s             without a byte, and an upload ends
     body_least_rate         bytes a second that an upload has in every `body_idle_s` but the last
+    look_s                  that an upload may be looked at, when it has come
+    look_memory_bytes       that looking at it may take, in a process of its own
     header_s                for a request's header to come
     reader_s                for a client to take some of what is sent to it
     verify_bytes            of a file that is verified, for which nobody needs a token
@@ -70,6 +73,8 @@ class Limits:
     max_frames: int = 10_000
     body_idle_s: float = 30
     body_least_rate: int = 1000
+    look_s: float = 60
+    look_memory_bytes: int = 2_000_000_000
     header_s: float = 30
     reader_s: float = 60
     verify_bytes: int = 100_000_000
@@ -109,6 +114,8 @@ class ServiceConfig:
     sign_chain  certificates to sign results with, PEM; None: a local key of the user who runs it
     sign_key    the private key of the first of them
     page        the page (`hp_trt.apps.web`), where Gradio is installed
+    study       a study (`hp-trt study`) whose page is served at /study/, to whoever may reach the service
+    ice_servers STUN and TURN servers that both sides of WebRTC ask; none by default
     """
 
     bundle: str
@@ -128,12 +135,15 @@ class ServiceConfig:
     sign_chain: Path | None = None
     sign_key: Path | None = None
     page: bool = True
+    study: Path | None = None
+    ice_servers: tuple[IceServer, ...] = ()
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
         arguments.words("bundle", self.bundle)
         object.__setattr__(self, "state", arguments.path("state", self.state).absolute())
+        object.__setattr__(self, "ice_servers", read_ice_servers("ice_servers", self.ice_servers))
         arguments.whole("port", self.port, least=0, most=65_535)
         arguments.whole("clip_lanes", self.clip_lanes, least=1, most=_MOST_LANES)
         arguments.whole("live_lanes", self.live_lanes, least=0, most=_MOST_LANES)
@@ -224,6 +234,8 @@ def _value(where: str, name: str, value: Any, *, text: bool = False) -> Any:
     if name not in kinds:
         raise InputError(f"{where}: there is no such setting; there are: {', '.join(sorted(kinds))}")
     kind = str(kinds[name])
+    if name == "ice_servers":
+        return read_ice_servers(where, value)
     try:
         if "tuple" in kind:
             words = value.split(",") if isinstance(value, str) else value

@@ -27,6 +27,7 @@ from hp_trt.model import Model
 from hp_trt.models import find_model
 
 _FRAMES_OF_SPEECH = 25  # a second
+MOTION_FILE = "motion file"  # of a motion's facts, its kind
 
 
 def picture_facts(path: Path) -> dict[str, Any]:
@@ -52,11 +53,10 @@ def motion_facts(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Li
 
 def _motion_file(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Limits) -> dict[str, Any]:
     """Whole, and of this bundle: what else is wrong with one that somebody forged is told as it is used."""
-    kind, file = find_model(bundle), EncodedFile(path, "motion")
+    file = EncodedFile(path, "motion")
     file.check_content()
     with impossible(path, "the motion file"):
-        found = EncodedDriver(path) if kind.driver == "video" else file
-        _check_one(kind, bundle, found, profiles)
+        found = check_motion_file(path, bundle, profiles)
         with file.reading():
             frames = file.about["frames"].whole(1, MOST_FRAMES)
     if frames > limits.max_frames:
@@ -65,7 +65,15 @@ def _motion_file(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Li
     if isinstance(found, EncodedDriver):
         lasts_s = found.times[-1] - found.times[0]
     _check_lasts(lasts_s, "motion", limits)
-    return {"kind": "motion file", "frames": frames, "seconds": round(float(lasts_s), 3)}
+    return {"kind": MOTION_FILE, "frames": frames, "seconds": round(float(lasts_s), 3)}
+
+
+def check_motion_file(path: Path, bundle: Bundle, profiles: Sequence[str]) -> EncodedDriver | EncodedFile:
+    """What is read of it. Raises InputError for one of another bundle, or for none of the profiles."""
+    kind = find_model(bundle)
+    found = EncodedDriver(path) if kind.driver == "video" else EncodedFile(path, "motion")
+    _check_one(kind, bundle, found, profiles)
+    return found
 
 
 def _check_one(kind: type[Model], bundle: Bundle, found: EncodedDriver | EncodedFile, profiles: Sequence[str]) -> None:

@@ -11,8 +11,10 @@ import logging
 import os
 import secrets
 import shutil
+import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +33,7 @@ from hp_trt.provenance.sidecar import beside
 log = logging.getLogger("hp_trt.service")
 MOST_ATTEMPTS = 2
 _RETRY_S = 15.0
+_SPEEDS = 20  # clips of a profile whose speed is remembered
 _WAITING = 0.5  # of a second that was waited is taken from what was used: who used much is late, and never starves
 
 
@@ -57,13 +60,15 @@ class Jobs:
         self._wishes: list[tuple[str, str]] = []  # whose requests are under way, with which keys
         self._unsaved: set[str] = set()
         self._usage = Usage(steady_s)
-        self._number = 0
+        self._number = self._found_number = 0
+        self._frames_per_s: dict[str, deque[float]] = {}  # of profiles, of whole clips that this process made
         self.draining = False
 
     def load(self) -> None:
         """Find what earlier processes left. Raises OSError where the folder cannot be read."""
         with self.changed:
             self._load()
+            self._found_number = self._number
 
     def _load(self) -> None:
         for folder in sorted(self._state.owners.glob("*/jobs/j_*")):
@@ -232,7 +237,21 @@ class Jobs:
                 job.attempts -= 1  # it ended in order, and will be gone on with
                 job.cancel.clear()
                 job.requeue = False
+            if state == "done" and job.number > self._found_number:  # others may have been begun before
+                self._note_speed(job)
             self._to(job, state)
+
+    def _note_speed(self, job: Job) -> None:
+        made, asked = job.result or {}, job.request
+        if asked.steps is None and made.get("seconds", 0) > 0:
+            known = self._frames_per_s.setdefault(asked.profile, deque(maxlen=_SPEEDS))
+            known.append(made["frames"] / made["seconds"])
+
+    def frames_per_s(self, profile: str) -> float | None:
+        """The median of the last clips of a profile that this process made; None before the first."""
+        with self.changed:
+            known = self._frames_per_s.get(profile)
+            return None if not known else round(statistics.median(known), 3)
 
     def drain(self) -> None:
         """No job begins from now on."""

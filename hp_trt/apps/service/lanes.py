@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from runtime.stages import Stages
 
 log = logging.getLogger("hp_trt.service")
 _LOOKS_EVERY_S = 1.0
+_GIVEN = {"video": "driving", "audio": "audio"}  # what drives a model -> what an engine calls it
 _KEPT_PORTRAITS = 8  # encoded, of each lane
 
 
@@ -95,20 +97,39 @@ class ClipLane:
             if key in self._portraits:
                 self._portraits.move_to_end(key)
                 return self._portraits[key]
-        heartbeat = Heartbeat()
-        with self._guard:
-            self._encoding.add(heartbeat)
-        heartbeat.beat()
-        try:
+        with self._beating():
             made = portrait_of(self._engines[profile], file, kept, stages)
-        finally:
-            with self._guard:
-                self._encoding.discard(heartbeat)
         with self._guard:
             self._portraits[key] = made
             while len(self._portraits) > _KEPT_PORTRAITS:
                 self._portraits.popitem(last=False)
         return made
+
+    @contextmanager
+    def _beating(self) -> Iterator[Heartbeat]:
+        """Something is encoded beside the clips, and owes signs of life too."""
+        heartbeat = Heartbeat()
+        with self._guard:
+            self._encoding.add(heartbeat)
+        heartbeat.beat()
+        try:
+            yield heartbeat
+        finally:
+            with self._guard:
+                self._encoding.discard(heartbeat)
+
+    @property
+    def motion_bytes(self) -> int:
+        """How much of a motion file one frame takes."""
+        return int(next(iter(self._engines.values())).model.motion_bytes)
+
+    def write_motion(self, profile: str, driver: Path, out: Path, cancel: threading.Event) -> None:
+        """Encode what moves portraits into a motion file. For any thread. Raises InputError, FaceNotFound, OutputError,
+        Cancelled once `cancel` is set."""
+        engine = self._engines[profile]
+        with self._beating() as heartbeat:
+            stages = Stages(lambda event: heartbeat.beat(), most_spans=0, cancel=cancel)
+            engine.write_motion(out, stages=stages, **{_GIVEN[engine.model.driver]: driver})
 
     def forget(self, identity: str) -> None:
         """A portrait that its owner deleted is not kept."""

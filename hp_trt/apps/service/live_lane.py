@@ -73,7 +73,8 @@ def live_sessions(lane: LiveLane, config: ServiceConfig, key: bytes, portraits: 
             meters.dropped.labels(where).inc(value)
 
     limits = LiveLimits(sessions=config.live_lanes, sessions_of_a_caller=config.limits.live_per_token)
-    return LiveSessions(lane, portraits=portrait, limits=limits, secret=key, meter=meter)
+    ice = [server.to_json() for server in config.ice_servers]
+    return LiveSessions(lane, portraits=portrait, limits=limits, secret=key, ice_servers=ice, meter=meter)
 
 
 class DrainLive:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from engines.bundle import Bundle
@@ -24,14 +25,18 @@ from hp_trt.apps.service.job import Job
 from hp_trt.apps.service.jobs import Jobs
 from hp_trt.apps.service.lanes import ClipLane, check_engines, close_quietly
 from hp_trt.apps.service.live.sessions import LiveSessions
-from hp_trt.apps.service.live_lane import DrainLive, LiveLane, live_sessions
+from hp_trt.apps.service.live_lane import LIVE_PROFILE, DrainLive, LiveLane, live_sessions
+from hp_trt.apps.service.looker import Lookers, What
 from hp_trt.apps.service.meters import Meters
+from hp_trt.apps.service.motion_files import MotionFiles
 from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.places import Places
+from hp_trt.apps.service.planned import Planned, plan_all
 from hp_trt.apps.service.portrait_files import PortraitFiles
 from hp_trt.apps.service.store import Accounts, Items, State
 from hp_trt.apps.service.tokens import Tokens
 from hp_trt.apps.service.work import Observers
+from hp_trt.measure.study.raters import Raters
 from hp_trt.models import find_model
 from hp_trt.shipped import bundle_folder
 
@@ -56,13 +61,20 @@ def open_runtime(config: ServiceConfig) -> OpenEngine:
 class Service:
     """One service on one state folder, made in the order in which it may fail, and started.
 
-    `open_engine`: what stands for a `hp_trt.Runtime`. Raises BundleError, InputError, OutputError, EngineMismatch.
+    `open_engine`: what stands for a `hp_trt.Runtime`. `lookers`: processes that are its caller's, in place of own ones.
+    Raises BundleError, InputError, OutputError, EngineMismatch.
     """
 
     def __init__(
-        self, config: ServiceConfig, open_engine: OpenEngine | None = None, *, now_s: SteadyTime | None = None
+        self,
+        config: ServiceConfig,
+        open_engine: OpenEngine | None = None,
+        *,
+        now_s: SteadyTime | None = None,
+        lookers: Lookers | None = None,
     ) -> None:
         self.config, self.now_s = config, now_s or SteadyTime()
+        self.lookers, self._own_lookers = lookers or Lookers(), lookers is None
         with ExitStack() as made:
             bundle = Bundle.open(bundle_folder(config.bundle), family="")
             self.bundle, self.manifest = bundle, bundle.manifest
@@ -70,6 +82,10 @@ class Service:
             self.tokens = Tokens.read(config.tokens)
             self.sealing = Sealing(chain=config.sign_chain, key=config.sign_key)
             self.sealing.check()
+            # None: no study is served beside it.
+            self.study = None if config.study is None else Raters(config.study)
+            if self.study is not None:
+                made.callback(self.study.close)
             self.state = State(config.state)
             made.callback(self.state.close)
             self.meters = Meters(self._lane_states)
@@ -78,25 +94,7 @@ class Service:
             self.portraits = Items(self.state, "portraits", "p", config.limits, self.now_s)
             self.motions = Items(self.state, "motions", "m", config.limits, self.now_s)
             self.accounts = Accounts(self.state, config.limits)
-            open_engine = open_engine or open_runtime(config)
-            self.clip_lanes: list[ClipLane] = []
-            for number in range(config.clip_lanes):
-                lane = ClipLane(
-                    number,
-                    self.jobs,
-                    open_engine,
-                    config.profiles,
-                    sealing=self.sealing,
-                    files=PortraitFiles(self.portraits, self.accounts),
-                )
-                made.callback(close_quietly, lane.close)
-                self.clip_lanes.append(lane)
-            self.live_lane = LiveLane(open_engine, self.driver)
-            # None: this service has no live sessions.
-            self.live: LiveSessions | None = None
-            if config.live_lanes:
-                key = self.state.ticket_key
-                self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
+            self._open_lanes(made, open_engine or open_runtime(config))
             self.tracer, self._provider = spans.open_tracer(config.traces)
             if config.nvtx:
                 import nvtx  # noqa: F401 - where it is not installed, now is the time to say so
@@ -107,8 +105,28 @@ class Service:
         self.verifies = Places(config.limits.verifies, "too many files are looked at")
         self._on_drain: list[Callable[[float], None]] = [] if self.live is None else [DrainLive(self.live)]
         self.drain = Drain(config.drain_s, told=self._tell_drain, stopped=self._stop_clips, busy=self._busy)
+        self._planning = threading.Lock()
+        self._planned: tuple[Planned, ...] | None = None
         self._ending = threading.Event()
         self._tidying = threading.Thread(target=self._tidy, name="service-tidy", daemon=True)
+
+    def _open_lanes(self, made: ExitStack, open_engine: OpenEngine) -> None:
+        """Whatever has an engine. Raises what opening one raises."""
+        config, files = self.config, PortraitFiles(self.portraits, self.accounts)
+        self.clip_lanes: list[ClipLane] = []
+        for number in range(config.clip_lanes):
+            lane = ClipLane(number, self.jobs, open_engine, config.profiles, sealing=self.sealing, files=files)
+            made.callback(close_quietly, lane.close)
+            self.clip_lanes.append(lane)
+        self.motion_files = MotionFiles(
+            self.state, self.motions, self.accounts, self.clip_lanes[0], self.bundle, config.profiles
+        )
+        self.live_lane = LiveLane(open_engine, self.driver)
+        # None: this service has no live sessions.
+        self.live: LiveSessions | None = None
+        if config.live_lanes:
+            key = self.state.ticket_key
+            self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
 
     def start(self) -> None:
         """Lanes begin to take jobs."""
@@ -122,19 +140,35 @@ class Service:
         """What a user should know of the bundle, a line each, without names of files."""
         return self.clip_lanes[0].notes
 
+    def planned(self) -> tuple[Planned, ...]:
+        """What a plan says of each profile, live sessions' too, worked out once."""
+        with self._planning:
+            if self._planned is None:
+                profiles = [*self.config.profiles, *([LIVE_PROFILE] if self.live is not None else [])]
+                self._planned = plan_all(self.bundle, list(dict.fromkeys(profiles)), self.config.runtime)
+            return self._planned
+
     def on_drain(self, told: Callable[[float], None]) -> None:
         """`told` is called when the end begins, with the seconds that are left, in the loop's thread."""
         self._on_drain.append(told)
 
     def silent_lanes(self, times: float = 1.0) -> list[str]:
-        """The lanes that owe a sign of life for longer than so many `stall_s`."""
-        return check_engines(self.clip_lanes, times * self.config.stall_s)
+        """What owes a sign of life for longer than so many `stall_s`: lanes, and an upload that is looked at."""
+        most_s = times * self.config.stall_s
+        looking = ["looking at an upload"] if self.lookers.silent_s > most_s else []
+        return check_engines(self.clip_lanes, most_s) + looking
+
+    def look(self, what: What, path: Path) -> dict[str, Any]:
+        """What an upload is, within its limits. Raises InputError, Problem."""
+        profiles = self.config.profiles
+        return self.lookers.look(what, path, self.config.limits, bundle=self.bundle.path, profiles=profiles)
 
     def close(self) -> None:
         """End everything. What runs is called off and queued again; a thread that hangs is left behind."""
         self._ending.set()
         self.jobs.drain()
         self.jobs.requeue_running()
+        self.motion_files.close(_END_S)
         for lane in self.clip_lanes:
             if lane.stop(_END_S):
                 close_quietly(lane.close)
@@ -146,8 +180,12 @@ class Service:
             self._tidying.join(_END_S)
         for pool in (self.disk, self.looking):
             pool.shutdown(wait=False, cancel_futures=True)
+        if self._own_lookers:
+            self.lookers.close()
         if self._provider is not None:
             self._provider.shutdown()
+        if self.study is not None:
+            self.study.close()
         self.state.close()
 
     def _observers(self, job: Job) -> Observers:

@@ -3,7 +3,7 @@
     lock                                      held by the one service that may write here
     ticket.key                                signs tickets
     incoming/                                 uploads under way; whatever is left there goes at the start
-    owners/OWNER/portraits|motions/ID/        `file`, `about.json`, of a portrait `encoded.safetensors`
+    owners/OWNER/portraits|motions/ID/        `file`, `about.json`, where it was encoded `encoded.safetensors`
     owners/OWNER/jobs/ID/                     `hp_trt.apps.service.jobs`
 
 OWNER is the hash of a token's name, ID that of a file's bytes: nothing that a client sends becomes part of a path. An
@@ -137,6 +137,14 @@ class Items:
     def encoded(self, owner: str, identity: str) -> Path:
         """Where what was encoded of an upload is kept, once it was; the folder goes with the upload."""
         return self._place(owner, identity) / ENCODED
+
+    def keep_encoded(self, owner: str, identity: str, made: Path) -> Path:
+        """Keep what was encoded of an upload; where it is then. Raises Problem where the upload is gone, OSError."""
+        with self._lock:
+            self.get(owner, identity)
+            place = self.encoded(owner, identity)
+            os.replace(made, place)
+        return place
 
     def add(self, owner: str, received: Path, *, sha256: str, facts: dict[str, Any]) -> tuple[Item, bool]:
         """Keep a file that was received, which moves; also whether it is new. Raises OSError, Problem."""

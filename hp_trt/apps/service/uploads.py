@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -169,13 +170,16 @@ class _OneFile:
             raise Problem("bad-request", "the form has no boundary of 1 to 70 letters; let a library make the form")
         self.found, self._most = bytearray(), most
         self._parts = self._around = self._bytes = 0
-        self._whole = False
+        self._whole = self._named = False
+        self._field, self._value = bytearray(), bytearray()
         self._parser = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin,
-                "on_header_field": self._header,
-                "on_header_value": self._header,
+                "on_header_field": partial(self._header, self._field),
+                "on_header_value": partial(self._header, self._value),
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_end,
                 "on_part_data": self._data,
                 "on_end": self._end,
             },
@@ -205,10 +209,23 @@ class _OneFile:
         if self._parts > 1:
             raise Problem("bad-request", "the form has more than one part; send one file, in a part called file")
 
-    def _header(self, data: bytes, start: int, end: int) -> None:
+    def _header(self, into: bytearray, data: bytes, start: int, end: int) -> None:
         self._around += end - start
         if self._around > _MOST_FORM_BYTES:
             raise Problem("too-large", f"the form's headers have more than {_MOST_FORM_BYTES} bytes; leave some out")
+        into += data[start:end]
+
+    def _header_end(self) -> None:
+        from python_multipart.multipart import parse_options_header
+
+        if self._field.lower() == b"content-disposition":
+            self._named = parse_options_header(bytes(self._value))[1].get(b"name") == b"file"
+        self._field.clear()
+        self._value.clear()
+
+    def _headers_end(self) -> None:
+        if not self._named:
+            raise Problem("bad-request", "the form's part is not called file; send one file, in a part called file")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._bytes += end - start

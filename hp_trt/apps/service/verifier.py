@@ -22,6 +22,7 @@ from typing import Any
 
 from engines.errors import HpTrtError
 from hp_trt.apps.service.config import Limits
+from hp_trt.apps.service.memory import data_bytes
 from hp_trt.apps.service.problems import Problem, without_paths
 
 _NICE = 10
@@ -30,7 +31,7 @@ _INSTEAD = "look at it with hp-trt verify, on a machine of yours"
 
 
 async def look_at(path: Path, limits: Limits) -> dict[str, Any]:
-    """The report of a file that lies in a folder of its own. Raises Problem for what is neither video nor picture."""
+    """The report of a file without a sidecar beside it. Raises Problem for what is neither video nor picture."""
     words = [str(path), str(limits.verify_memory_bytes), str(math.ceil(limits.verify_s))]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hp_trt.apps.service.verifier", *words, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
@@ -66,7 +67,7 @@ def main() -> None:
         import c2pa  # noqa: F401
 
     os.nice(_NICE)
-    held_bytes = _data_bytes()
+    held_bytes = data_bytes()
     for what, most in (
         (resource.RLIMIT_DATA, held_bytes + more_bytes),
         (resource.RLIMIT_CPU, seconds * _TIMES_CPU),
@@ -81,14 +82,6 @@ def main() -> None:
     except HpTrtError as error:
         said = {"problem": str(error)}
     print(json.dumps(said))
-
-
-def _data_bytes() -> int:
-    """What this process has of its own memory, as the limit counts it."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) << 10
-    return 0
 
 
 if __name__ == "__main__":

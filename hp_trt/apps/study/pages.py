@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -25,6 +24,7 @@ from starlette.requests import ClientDisconnect
 
 from engines.errors import HpTrtError, InputError, OutputError
 from engines.fields import Field, parse_json
+from hp_trt.apps.service.ours import is_page_of
 from hp_trt.measure.study.plan import CLIPS
 from hp_trt.measure.study.raters import OutOfTurn, Raters, UnknownRater
 
@@ -66,22 +66,24 @@ class Refused(Exception):
         self.status, self.slug, self.detail = status, slug, detail
 
 
-def study_router(study: Path) -> APIRouter:
-    """The page of the study in the folder `study`, and its interface, which takes answers until the application ends.
+def study_router(study: Path | Raters) -> APIRouter:
+    """The page of a study, and its interface.
 
-    Raises InputError where it is no study, is damaged, or is served already.
+    `study`: its folder, whose answers are taken until the application ends, or its raters, which are their caller's to
+    close. Raises InputError where it is no study, is damaged, or is served already.
     """
-    raters = Raters(study)
+    raters = study if isinstance(study, Raters) else Raters(study)
 
     @asynccontextmanager
     async def open_until_the_end(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            raters.close()
+            if raters is not study:
+                raters.close()
 
     router = APIRouter(route_class=_Guarded, include_in_schema=False, lifespan=open_until_the_end)
-    _add_files(router, study, frozenset(raters.plan.files()))
+    _add_files(router, raters.study, frozenset(raters.plan.files()))
     _add_interface(router, raters)
     return router
 
@@ -165,7 +167,7 @@ async def _body(request: Request) -> Field:
     if kind != "application/json":  # which a form of another page cannot send
         raise Refused(415, "unsupported-media", "needed is application/json")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and not is_page_of(origin, request.headers.get("host", "")):
         raise Refused(403, "foreign-origin", "a page elsewhere may not answer here")
     data = b""
     try:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engines.fields import parse_json
 from hp_trt.apps.service.config import Limits
+from hp_trt.apps.service.ours import is_page_of
 from hp_trt.apps.service.problems import MEDIA_TYPE, Problem
 from hp_trt.apps.service.uploads import body_chunks
 from hp_trt.apps.web.login import Visitors
@@ -85,7 +86,7 @@ class Door:
         reads = scope["method"] in ("GET", "HEAD")
         if not (_READ.fullmatch(path) if reads else path == JOIN and scope["method"] == "POST"):
             raise Problem("not-found", "there is nothing at this address")
-        if (origin := headers.get("origin")) and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if (origin := headers.get("origin")) and not is_page_of(origin, headers.get("host", "")):
             raise Problem("foreign-origin", "a page of another host may not use this one")
         owner = self._visitors.owner(headers.get("cookie"))
         if owner is None:

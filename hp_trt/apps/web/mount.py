@@ -14,7 +14,6 @@ from hp_trt.apps.web.login import Visitors
 from hp_trt.apps.web.making import Making
 from hp_trt.apps.web.routes import router
 from hp_trt.apps.web.sheets import Sheets
-from hp_trt.apps.web.verifying import Verify, find_verify
 
 LIVE = "/live"  # where the live channel's page is, if anywhere
 
@@ -23,7 +22,7 @@ def mount_page(app: FastAPI, service: Service) -> str:
     """Add the page to `app`, last of all routes; what to tell whoever serves, "" where all is well."""
     if find_spec("gradio") is None:
         return f"there is no page: gradio is not installed; {how_to_install('web')}, or say --no-page"
-    add_page(app, service, verify=find_verify())
+    add_page(app, service)
     return ""
 
 
@@ -33,13 +32,13 @@ def has_address(app: FastAPI, path: str) -> bool:
     return any(route.matches(dict(asked))[0] is Match.FULL for route in app.routes)
 
 
-def add_page(app: FastAPI, service: Service, *, verify: Verify | None) -> None:
-    """`verify`: what looks at a file's origin; None: there is no such tab. Live is shown where `app` serves `/live`."""
+def add_page(app: FastAPI, service: Service) -> None:
+    """Live is shown where `app` serves `/live`."""
     from hp_trt.apps.web.page import build_page, gradio_app
 
     visitors, sheets = Visitors(service.tokens), Sheets(service)
     live = has_address(app, LIVE)
-    made = build_page(service, Making(service, sheets), verify=verify, live=LIVE if live else "", out=visitors.sign_in)
+    made = build_page(service, Making(service, sheets), live=LIVE if live else "", out=visitors.sign_in)
 
     async def begin() -> None:
         made.run_startup_events()

@@ -20,7 +20,6 @@ from hp_trt.apps.web.job_form import job_form
 from hp_trt.apps.web.making import Making
 from hp_trt.apps.web.said import licence_text
 from hp_trt.apps.web.verify_form import verify_form
-from hp_trt.apps.web.verifying import Verify
 
 _FONT = ["system-ui", "sans-serif"]
 _MONO = ["ui-monospace", "monospace"]
@@ -28,7 +27,7 @@ _MOST_SESSIONS = 50  # whose last values Gradio remembers, which the page asks f
 _SIGN_OUT = '<form method="post" action="/page/logout"><button class="hp-plain" type="submit">Sign out</button></form>'
 
 
-def build_page(service: Service, making: Making, *, verify: Verify | None, live: str, out: bool) -> gr.Blocks:
+def build_page(service: Service, making: Making, *, live: str, out: bool) -> gr.Blocks:
     """`live`: the address of the live page, "" where there is none; `out`: whether one can sign out."""
     manifest = service.manifest
     with gr.Blocks(analytics_enabled=False, title="hp-trt", fill_width=False) as made:
@@ -44,9 +43,8 @@ def build_page(service: Service, making: Making, *, verify: Verify | None, live:
             if live:
                 with gr.Tab("Live", id="live"):
                     gr.HTML(_live(live), js_on_load=None)
-            if verify is not None:
-                with gr.Tab("Verify", id="verify"):
-                    verify_form(service, verify)
+            with gr.Tab("Verify", id="verify"):
+                verify_form(service)
     most = service.config.limits.connections
     made.state_session_capacity = _MOST_SESSIONS
     made.max_threads = most  # whoever follows a job holds one of the queue's places, and no thread

@@ -133,11 +133,12 @@ async def verified(
 ) -> Response:
     """A file that is looked at and not kept."""
     check_not_draining(service)
-    try:
-        place = await on_disk(service, new_place, service, owner, suffix)
-        received = await receive(request, service, place, owner, most=service.config.limits.video_bytes)
-    except OSError as error:
-        raise problem_of(error) from error
+    with service.uploads.one():
+        try:
+            place = await on_disk(service, new_place, service, owner, suffix)
+            received = await receive(request, service, place, owner, most=service.config.limits.verify_bytes)
+        except OSError as error:
+            raise problem_of(error) from error
     return JSONResponse({"id": place.name, "bytes": received.bytes, "facts": {}}, 201)
 
 

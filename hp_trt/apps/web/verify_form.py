@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from html import escape
 from typing import Any
@@ -11,14 +10,15 @@ import gradio as gr
 
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.service import Service
+from hp_trt.apps.service.verifier import look_at
 from hp_trt.apps.web.said import file_field, problem_text
 from hp_trt.apps.web.shown_files import place_of
-from hp_trt.apps.web.verifying import Verify, verdict_lines
+from hp_trt.apps.web.verifying import verdict_lines
 
 log = logging.getLogger("hp_trt.service")
 
 
-def verify_form(service: Service, verify: Verify) -> None:
+def verify_form(service: Service) -> None:
     """Inside a tab."""
     with gr.Row():
         with gr.Column(min_width=300):
@@ -30,25 +30,28 @@ def verify_form(service: Service, verify: Verify) -> None:
             said = gr.HTML("", js_on_load="hpTrt.status(element)", elem_id="verify-said")
 
     async def look(name: Any, request: gr.Request) -> str:
-        return await verdict_text(service, verify, str(request.username), name)
+        return await verdict_text(service, str(request.username), name)
 
     begin.click(look, [file], [said], show_progress="hidden", api_visibility="private")
 
 
-async def verdict_text(service: Service, verify: Verify, owner: str, name: Any) -> str:
-    """The verdict on an upload, which is gone then, as HTML. A problem is told, never raised."""
-    loop = asyncio.get_running_loop()
+async def verdict_text(service: Service, owner: str, name: Any) -> str:
+    """The verdict on an upload, which is gone then, as HTML. A problem is told, never raised.
+
+    The file is looked at as `POST /v1/verify` does: in a process of its own, among the same few at a time.
+    """
     try:
         place = place_of(service, owner, name)
     except Problem as missing:
         return problem_text(missing.detail)
     try:
-        word, lines = await loop.run_in_executor(service.looking, verdict_lines, verify, place)
+        with service.verifies.one():
+            word, lines = verdict_lines(await look_at(place, service.config.limits), place)
     except Exception as error:
         problem = problem_of(error, {place: "the file"})
         if problem.slug == "internal":
             log.error("the page could not verify a file", exc_info=error)
-        return problem_text(problem.detail)
+        return problem_text(problem.detail.replace(place.name, "the file"))
     finally:
         place.unlink(missing_ok=True)
     return f"<p><strong>{escape(word)}</strong></p><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

@@ -32,6 +32,7 @@ from hp_trt.apps.service.live.showing import Showing
 from hp_trt.apps.service.live.shown import Shown
 from hp_trt.apps.service.live.times import DriverTimes
 from hp_trt.apps.service.live.watch import End, Watch
+from hp_trt.apps.service.problems import without_paths
 from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
 from hp_trt.media.portrait import Picture, Portrait
 
@@ -206,7 +207,7 @@ class LiveChannel:
                 try:
                     await self._show(find)
                 except HpTrtError as error:
-                    self.tell(Error(slug=slug_of(error), detail=str(error), ends=False))
+                    self.tell(Error(slug=slug_of(error), detail=without_paths(str(error)), ends=False))
                 if self._find is find:
                     self._find = None
         except BaseException:
@@ -267,7 +268,7 @@ class LiveChannel:
             await beside(lambda: change(session), thread="hp-trt live change")
             self.tell(Changed(what=what))
         except HpTrtError as error:
-            self.tell(Error(slug=slug_of(error), detail=str(error), ends=False))
+            self.tell(Error(slug=slug_of(error), detail=without_paths(str(error)), ends=False))
         except BaseException:
             self.finish(_FAILED)
             raise
@@ -313,7 +314,7 @@ class LiveChannel:
         if self.end is not None:
             return
         if isinstance(error, HpTrtError):
-            self.finish(End(reason="engine", detail=str(error), code=1011))
+            self.finish(End(reason="engine", detail=without_paths(str(error)), code=1011))
         else:
             log.error("a live session failed", exc_info=error)
             self.finish(_FAILED)
@@ -355,7 +356,7 @@ class LiveChannel:
         for text in texts:
             if text and text not in self._noted and len(self._noted) < _MOST_NOTES:
                 self._noted.add(text)
-                self.tell(Note(text=text))
+                self.tell(Note(text=without_paths(text)))
 
     def _count(self) -> None:
         self._watch.connections((self._control is not None) + len(self._peers), time.monotonic())

@@ -14,15 +14,20 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from engines.errors import InputError
-from hp_trt.apps.service.live.answers import WrongType, answers, body_of
+from hp_trt.apps.service.bodies import answers
+from hp_trt.apps.service.live.answers import body_of
 from hp_trt.apps.service.live.protocol import MOST_TEXT
 from hp_trt.apps.service.live.sessions import LiveBusy, LiveSessions, LiveUnknown
 from hp_trt.apps.service.live.webrtc import Peer
+from hp_trt.apps.service.problems import Problem
 
 _SDP = "application/sdp"
 _MOST = {"whip": 1, "whep": 4}  # each viewer is another encoder
 _OFFER = {"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}}
-_ANSWER: dict[int | str, Any] = {201: {"content": {_SDP: {"schema": {"type": "string"}}}}}
+_ANSWER: dict[int, Any] = {201: {"content": {_SDP: {"schema": {"type": "string"}}}}}
+_REFUSED = (
+    "unauthorized", "not-found", "too-slow", "too-large", "unsupported-media", "impossible", "busy", "draining",
+)  # fmt: skip
 
 
 def add_whip(router: APIRouter, sessions: LiveSessions, *, who: Callable[..., Any]) -> None:
@@ -31,7 +36,7 @@ def add_whip(router: APIRouter, sessions: LiveSessions, *, who: Callable[..., An
 
     async def negotiate(request: Request, session: str, caller: str, kind: str) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _SDP:
-            raise WrongType(f"an offer is of type {_SDP}; send it as that")
+            raise Problem("unsupported-media", f"an offer is of type {_SDP}; send it as that")
         sdp = (await body_of(request, MOST_TEXT)).decode("utf-8", "replace")
         channel = sessions.of(session, caller)
         if not channel.chosen:
@@ -46,19 +51,19 @@ def add_whip(router: APIRouter, sessions: LiveSessions, *, who: Callable[..., An
         answer = await peer.answer(sdp, sends=kind == "whep", receives=kind == "whip")
         return Response(answer, 201, {"Location": f"/v1/live/{session}/{kind}/{resource}"}, media_type=_SDP)
 
-    refused = answers(400, 403, 404, 413, 415, 422, 429, 503)
+    responses = answers(*_REFUSED, more=_ANSWER)
 
-    @router.post("/{session}/whip", status_code=201, responses=_ANSWER | refused, openapi_extra=_OFFER)
+    @router.post("/{session}/whip", status_code=201, responses=responses, openapi_extra=_OFFER)
     async def whip(request: Request, session: str, caller: str = Depends(who)) -> Response:
         """Send what drives the portrait: an offer of WebRTC's; the answer comes back."""
         return await negotiate(request, session, caller, "whip")
 
-    @router.post("/{session}/whep", status_code=201, responses=_ANSWER | refused, openapi_extra=_OFFER)
+    @router.post("/{session}/whep", status_code=201, responses=responses, openapi_extra=_OFFER)
     async def whep(request: Request, session: str, caller: str = Depends(who)) -> Response:
         """Watch: an offer of WebRTC's; the answer comes back."""
         return await negotiate(request, session, caller, "whep")
 
-    @router.delete("/{session}/{kind}/{resource}", responses=answers(400, 403, 404))
+    @router.delete("/{session}/{kind}/{resource}", responses=answers("unauthorized", "not-found"))
     async def leave(session: str, kind: str, resource: str, caller: str = Depends(who)) -> Response:
         """End one of the two."""
         found = peers.get((session, resource))

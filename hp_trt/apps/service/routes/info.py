@@ -8,8 +8,9 @@ from fastapi import APIRouter
 
 from engines.manifest import OWN_SOURCE, Manifest
 from hp_trt import __version__
-from hp_trt.apps.service.asking import Owner, TheService
-from hp_trt.apps.service.bodies import Info, answers
+from hp_trt.apps.service.asking import Owner, TheService, on_disk
+from hp_trt.apps.service.bodies import Info, PlanSaid, answers
+from hp_trt.apps.service.planned import FRAMES
 
 router = APIRouter(prefix="/v1/info", tags=["info"])
 
@@ -30,6 +31,10 @@ async def info(service: TheService, owner: Owner) -> Info:
         live_lanes=config.live_lanes,
         limits=asdict(config.limits) | {"picture_megapixels": 64},
         jobs=service.jobs.counts(owner),
+        plan=[
+            PlanSaid(**asdict(one), frames=FRAMES, made_frames_per_s=service.jobs.frames_per_s(one.profile))
+            for one in await on_disk(service, service.planned)
+        ],
         notes=service.notes,
     )
 

@@ -25,6 +25,7 @@ from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.result import Whole, result_response
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.uploads import receive_json
+from hp_trt.models import find_model
 from hp_trt.provenance.sidecar import beside
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -234,8 +235,18 @@ def _wish(service: Service, owner: str, body: JobBody) -> Wish:
         frames = max(1, round(facts["seconds"] * _FRAMES_OF_SPEECH))
     asked = body.model_dump() | {"profile": body.profile or profiles[0]}
     request = JobRequest(**asked)
+    _check_sampling(service, request)
     service.sealing.of(request)
     return Wish(owner=owner, request=request, frames=frames if isinstance(frames, int) else None)
+
+
+def _check_sampling(service: Service, request: JobRequest) -> None:
+    """Raises InputError for steps, a seed or a mood that the bundle cannot do: no job is made to fail of it."""
+    model = find_model(service.bundle)
+    profile = model.profiles.find(request.profile)
+    options = {"steps": request.steps, "seed": request.seed, "mood": request.mood}
+    given = {name: value for name, value in options.items() if value is not None}
+    model.check_sampling(service.bundle, replace(profile, sampling={**profile.sampling, **given}))
 
 
 def _made(job: Job) -> JSONResponse:

@@ -11,4 +11,4 @@ from hp_trt.apps.service.live.sessions import LiveSessions
 
 def live_routes(sessions: LiveSessions) -> APIRouter:
     """`/v1/live`. The service's gate looks at hosts and origins."""
-    return live_router(sessions, who=owner_of, hosts=None)
+    return live_router(sessions, who=owner_of)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
 from hp_trt.apps.service.bodies import PORTRAIT_ID, UPLOAD, Upload, UploadList, answers, leads_to
-from hp_trt.apps.service.inputs import impossible, picture_facts
+from hp_trt.apps.service.inputs import impossible
 from hp_trt.apps.service.routes.uploading import REFUSED, keep_upload
 from hp_trt.apps.service.uploads import Received
 from hp_trt.encoded.encoded_file import is_encoded
@@ -51,7 +51,7 @@ async def upload_portrait(request: Request, service: TheService, owner: Owner) -
     lane, profile = service.clip_lanes[0], service.config.profiles[0]
 
     def look(received: Received) -> dict[str, Any]:
-        facts, path = picture_facts(received.path), received.path
+        facts, path = service.look("picture", received.path), received.path
         with impossible(path, "the portrait file") if is_encoded(path) else nullcontext():
             lane.portrait(profile, service.portraits.id_of(received.sha256), path)
         return facts

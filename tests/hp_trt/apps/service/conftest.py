@@ -18,6 +18,7 @@ from PIL import Image
 
 from hp_trt.apps.service.app import create_app
 from hp_trt.apps.service.config import Limits, ServiceConfig
+from hp_trt.apps.service.looker import Lookers
 from hp_trt.apps.service.service import Service
 from tests.hp_trt.apps.service.fake_engine import Hand
 
@@ -93,8 +94,16 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def lookers() -> Iterator[Lookers]:
+    """Processes that look at uploads, for all services of a session: to begin one takes a second."""
+    made = Lookers()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def serving(tmp_path, loop) -> Iterator[Callable[..., Running]]:
+def serving(tmp_path, loop, lookers) -> Iterator[Callable[..., Running]]:
     """Starts services; of one state folder, so that another one finds what the one before left."""
     begun: list[Service] = []
 
@@ -102,7 +111,7 @@ def serving(tmp_path, loop) -> Iterator[Callable[..., Running]]:
         own = hand or Hand()
         limits = {"free_bytes": 1, **(limits or {})}
         given = {"bundle": "shipped:pocket", "state": tmp_path / "state"} | more
-        service = Service(ServiceConfig(limits=Limits(**limits), **given), own.open)
+        service = Service(ServiceConfig(limits=Limits(**limits), **given), own.open, lookers=lookers)
         begun.append(service)
         service.start()
         headers = {} if token is None else {"authorization": f"Bearer {token}"}

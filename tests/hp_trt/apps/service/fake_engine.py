@@ -51,6 +51,7 @@ class Hand:
 class FakeEngine:
     """One lane's."""
 
+    model = SimpleNamespace(driver="video", motion_bytes=500)
     notes = ("a fake, whose bundle is in /some/where/secret",)
 
     def __init__(self, hand: Hand, profile: str) -> None:
@@ -74,6 +75,15 @@ class FakeEngine:
 
     def write_portrait(self, out, portrait):
         write_whole(out, portrait.image.tobytes())
+
+    def write_motion(self, out, *, driving=None, audio=None, stages: Stages):
+        assert Path(driving or audio).stat().st_size > 0 and not (driving and audio)
+        self.hand.begun.release()
+        with stages.unit("motion"):
+            self._wait(stages)
+        if self.hand.fails is not None:
+            raise self.hand.fails
+        write_whole(out, b"motion" * 1000)
 
     def animate(
         self, portrait, *, out, driving=None, audio=None, crop_out=None, stages: Stages, provenance, **sampling

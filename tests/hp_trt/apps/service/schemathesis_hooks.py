@@ -18,6 +18,8 @@ IDS = [name for name in os.environ.get("HP_TRT_FUZZ_IDS", "").split(",") if name
 with tempfile.TemporaryDirectory() as folder:
     VIDEOS = [write_video(Path(folder) / f"{frames}.mp4", frames).read_bytes() for frames in (1, 3, 12)]
 schemathesis.openapi.media_type("image/*", st.integers(0, 40).map(picture) | st.binary(max_size=200))
+for moving in ("image/gif", "image/apng"):
+    schemathesis.openapi.media_type(moving, st.sampled_from(VIDEOS) | st.binary(max_size=200))
 schemathesis.openapi.media_type("video/*", st.sampled_from(VIDEOS) | st.binary(max_size=200))
 
 

@@ -11,6 +11,7 @@ from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.problems import KINDS
 from hp_trt.apps.service.tokens import add_token
 from tests.hp_trt.apps.service.fake_engine import Hand
+from tests.hp_trt.apps.service.test_ours import HOSTILE
 
 
 def slug(answer) -> str:
@@ -72,8 +73,10 @@ def test_a_page_elsewhere_cannot_drive_a_local_service(serving):
     running = serving(origins=("https://mine.example",))
     foreign = running.ask("POST", "/v1/portraits", content=b"x", headers={"origin": "https://evil.example"})
     assert (foreign.status_code, slug(foreign)) == (403, "foreign-origin")
-    null = running.ask("POST", "/v1/portraits", content=b"x", headers={"origin": "null"})
-    assert null.status_code == 403
+    for hostile in HOSTILE:
+        for path in ("/v1/portraits", "/v1/live"):
+            answer = running.ask("POST", path, content=b"x", headers={"origin": hostile})
+            assert (answer.status_code, slug(answer)) == (403, "foreign-origin"), hostile
     for own in ("http://127.0.0.1:7860", "https://mine.example"):
         answer = running.ask("POST", "/v1/portraits", content=b"x", headers={"origin": own})
         assert answer.status_code == 415, "it is looked at"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,59 @@ def test_limits_have_the_defaults_that_are_documented():
     page = (Path(__file__).parents[4] / "docs" / "service.md").read_text()
     for name, value in vars(Limits()).items():
         assert f"| `{name}` | {value:,.0f} |".replace(",", " ") in page.replace(",", " "), name
+
+
+TURN = {"urls": ["turn:turn.example:3478", "turns:turn.example?transport=tcp"], "username": "u", "credential": "s3cret"}
+
+
+def test_servers_for_webrtc_have_credentials_in_the_file_alone(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text(
+        'ice_servers = ["stun:stun.example", {urls = ["turn:turn.example:3478", "turns:turn.example?transport=tcp"], '
+        'username = "u", credential = "s3cret"}]\n'
+    )
+    config = read_config(file, {}, {"bundle": "b"}, state=STATE)
+    assert [server.to_json() for server in config.ice_servers] == [{"urls": ["stun:stun.example"]}, TURN]
+    assert "s3cret" not in repr(config)
+    environ = {"HP_TRT_SERVE_ICE_SERVERS": "stun:a.example:1, stun:10.0.0.1"}
+    config = read_config(file, environ, {"bundle": "b"}, state=STATE)
+    assert [server.urls for server in config.ice_servers] == [("stun:a.example:1",), ("stun:10.0.0.1",)]
+    assert ServiceConfig(bundle="b", state=STATE).ice_servers == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["http://stun.example"], "is no address of a server; needed is stun:NAME"),
+        (["stun://stun.example"], "is no address of a server"),
+        (["stun:"], "is no address of a server"),
+        (["stun:a b"], "is no address of a server"),
+        (["stuns:a"], "is no address of a server"),
+        (["stun:a:0"], "no port of 1 to 65535"),
+        (["stun:a:65536"], "no port of 1 to 65535"),
+        (["stun:a?transport=udp"], "a transport that stun does not know"),
+        ([{"urls": "turns:a?transport=udp", "username": "u", "credential": "c"}], "a transport that turns does not"),
+        (["turn:a"], "a TURN server, which needs username and credential"),
+        ([{"urls": ["turn:a"], "username": "u"}], "needs username and credential"),
+        ([{"urls": ["stun:a"], "credential": "u"}], "leave both out"),
+        ([{"urls": ["turn:a"], "username": "u", "credential": 3}], "a credential is a text"),
+        ([{"urls": ["turn:a"], "username": "", "credential": "c"}], "a username is a text"),
+        ([{"urls": []}], "a server has 1 to 10 urls, got 0"),
+        ([{"urls": 3}], "urls is an address or a list of them, got 3"),
+        ([{"url": "stun:a"}], "a table of urls, username, credential"),
+        ([{"urls": "stun:a", "more": 1}], "a table of urls, username, credential"),
+        ([3], "got 'int'"),
+        (3, "a list of at most 10 servers, got 3"),
+        (["stun:a"] * 11, "a list of at most 10 servers"),
+    ],
+)
+def test_a_server_for_webrtc_that_is_none_is_refused_at_the_start(given, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        ServiceConfig(bundle="b", state=STATE, ice_servers=given)
+
+
+def test_a_file_with_a_wrong_server_names_the_file(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('[[ice_servers]]\nurls = "turn:a"\n')
+    with pytest.raises(InputError, match=r"c.toml: ice_servers: .*needs username and credential"):
+        read_config(file, {}, {"bundle": "b"}, state=STATE)

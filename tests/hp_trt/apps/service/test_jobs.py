@@ -451,5 +451,16 @@ def test_speech_moves_the_portraits_of_a_bundle_that_speaks(serving, tmp_path):
     job = running.ended(running.ask("POST", "/v1/jobs", json=body).json()["id"])
     assert job["state"] == "done" and running.hand.asked[0]["mood"] == "happy" and running.hand.asked[0]["audio"]
     assert running.ask("POST", "/v1/jobs", json=body | {"kind": "clip"}).status_code == 422
+    for mood, says in (
+        ("hapy", "none of neutral, happy"),
+        ("", "none of neutral"),
+        ("happy:2", "one number of 0 to 1"),
+        ("happy:nan", "one number of 0 to 1"),
+        ("happy:", "one number of 0 to 1"),
+    ):
+        answer = running.ask("POST", "/v1/jobs", json=body | {"mood": mood})
+        assert (answer.status_code, slug(answer)) == (422, "impossible"), answer.text
+        assert says in answer.json()["detail"]
+    assert len(running.ask("GET", "/v1/jobs").json()["jobs"]) == 1, "no job is made to fail"
     answer = running.ask("POST", "/v1/motions", content=picture())
     assert (answer.status_code, slug(answer)) == (415, "unsupported-media")

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from hp_trt.apps.service.live import answers
 from hp_trt.apps.service.live.watch import LEFT
 from tests.hp_trt.apps.service.conftest import Running
 from tests.hp_trt.apps.service.fake_engine import Hand
 from tests.hp_trt.apps.service.live.fake_engine import FakeEngine
+from tests.hp_trt.apps.service.test_uploads import Endless
 
 
 class LiveHand(Hand):
@@ -48,11 +50,23 @@ def test_a_session_is_begun_for_a_ticket_and_no_graph_is_opened_before_its_socke
     assert hand.profiles == ["exact"], "of clips alone"
 
 
+def test_servers_for_webrtc_are_told_to_whoever_begins_and_there_are_none_by_default(serving, hand, tmp_path):
+    assert begin(serving(hand=hand)).json()["ice_servers"] == []
+    server = {"urls": ["turn:turn.example"], "username": "u", "credential": "c"}
+    from hp_trt.apps.service.ice import IceServer
+
+    told = serving(
+        hand=hand, state=tmp_path / "other", ice_servers=(IceServer(**server | {"urls": ("turn:turn.example",)}),)
+    )
+    assert begin(told).json()["ice_servers"] == [server] == list(told.service.live.ice_servers)
+
+
 def test_a_callers_second_session_waits_and_says_for_how_long(running):
     begin(running)
     second = begin(running)
     assert second.status_code == 429 and int(second.headers["retry-after"]) >= 1
     assert second.json()["type"] == "urn:hp-trt:busy" and "end one first" in second.json()["detail"]
+    assert 'hp_trt_errors_total{slug="busy"} 1.0' in running.ask("GET", "/metrics").text
 
 
 def test_a_portrait_that_is_not_the_callers_is_not_there(running):
@@ -93,3 +107,30 @@ def test_the_live_page_is_served_beside_it(running):
     page = running.ask("GET", "/live")
     assert page.status_code == 200 and "live.js" in page.text
     assert "connect-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_a_portrait_that_is_deleted_while_a_session_shows_it_is_shown_to_the_end(running):
+    portrait = running.portrait()
+    begun = begin(running, portrait=portrait).json()
+
+    async def live() -> bool:
+        channel = running.service.live.enter(begun["id"], begun["ticket"])
+        while not channel.open:
+            await asyncio.sleep(0.005)
+        await running.loop.run_in_executor(None, running.service.portraits.delete, running.owner, portrait)
+        still = channel.open and channel.chosen and channel.end is None
+        channel.finish(LEFT)
+        await asyncio.wait_for(channel.closed.wait(), 20)
+        return still
+
+    assert running.run(live())
+    assert begin(running, portrait=portrait).status_code == 404
+
+
+def test_a_body_that_comes_a_byte_now_and_then_or_breaks_off_is_not_waited_for(running, monkeypatch):
+    monkeypatch.setattr(answers, "_BODY_S", 0.1)
+    slow = Endless(running, "/v1/live", parts=[b" "] * 100, waits=[0.02] * 100)
+    assert slow.status == 408 and b"the body came for 0.1 s" in slow.body and slow.taken < 20
+    gone = Endless(running, "/v1/live", parts=[b" ", None])
+    assert gone.status == 400 and b"went away before its body had come" in gone.body
+    assert begin(running).status_code == 201, "no place is kept"

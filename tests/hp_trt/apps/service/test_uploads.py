@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import pytest
+from PIL import Image
 
 from hp_trt.apps.service.uploads import MOST_JSON_BYTES
-from tests.hp_trt.apps.service.conftest import picture
+from tests.hp_trt.apps.service.conftest import picture, write_video
 from tests.hp_trt.apps.service.test_app import slug
 
 
@@ -75,6 +77,15 @@ def test_a_video_and_what_was_found_in_it(running, video):
     facts = answer.json()["facts"]
     assert facts["kind"] == "video" and facts["frames"] == 12 and facts["frames_per_s"] == 25
     assert not facts["has_sound"]
+
+
+def test_a_video_of_one_frame_is_a_motion_whatever_its_container(running, tmp_path):
+    still = io.BytesIO()
+    Image.new("RGB", (32, 32), (90, 45, 90)).save(still, "GIF")
+    for body in (still.getvalue(), write_video(tmp_path / "one.mp4", 1).read_bytes()):
+        answer = running.ask("POST", "/v1/motions", content=body)
+        assert answer.status_code == 201 and answer.json()["facts"]["kind"] == "video", answer.text
+        assert answer.json()["facts"]["frames"] in (1, None)
 
 
 def test_a_picture_without_a_face_is_understood_and_impossible(running):
@@ -159,8 +170,12 @@ def form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
         ("multipart/form-data; boundary=b", b"--b\r\n" + b"X: y\r\n" * 5000 + b"\r\n", 400),
         ("multipart/form-data; boundary=b", b"--b\r\nX: " + b"y" * 20_000 + b"\r\n\r\n", 400),
         ("multipart/form-data; boundary=b", form(b""), 415),
+        ("multipart/form-data; boundary=b", form(picture()).replace(b'"file"', b'"other"'), 400),
+        ("multipart/form-data; boundary=b", form(picture()).replace(b'name="file"; ', b""), 400),
+        ("multipart/form-data; boundary=b", form(picture()).replace(b"Content-Disposition", b"Content-Type"), 400),
+        ("multipart/form-data; boundary=b", form(picture()).replace(b"Content-D", b"cONTENT-d"), 201),
     ],
-    ids=range(12),
+    ids=range(16),
 )
 def test_a_form_has_one_file_and_is_whole(running, kind, body, status):
     answer = running.ask("POST", "/v1/portraits", content=body, headers={"content-type": kind})

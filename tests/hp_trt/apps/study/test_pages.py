@@ -187,6 +187,8 @@ def test_a_page_elsewhere_may_not_answer(client, rater):
         403,
         "a page elsewhere",
     )
+    hostile = client.post("/api/raters", json={"consent": True}, headers={"Origin": "http://["})
+    problem(hostile, 403, "a page elsewhere")
     assert client.post("/api/raters", json={"consent": True}, headers={"Origin": "http://localhost:8090"}).is_success
 
 

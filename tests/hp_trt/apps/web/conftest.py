@@ -37,7 +37,7 @@ class Visiting:
             return await client.request(method, path, **how)
 
 
-def visiting(folder, *, token: str | None = None, verify=None, **limits: Any) -> Visiting:
+def visiting(folder, *, token: str | None = None, **limits: Any) -> Visiting:
     from hp_trt.apps.web.mount import add_page
 
     hand, tokens = Hand(), None
@@ -54,7 +54,7 @@ def visiting(folder, *, token: str | None = None, verify=None, **limits: Any) ->
     )
     service = Service(config, hand.open)
     app = create_app(config, service)
-    add_page(app, service, verify=verify)
+    add_page(app, service)
     service.start()
     return Visiting(service, app, hand)
 

@@ -43,9 +43,9 @@ def labels(config: dict) -> list[str]:
 
 def test_a_bundle_that_speaks_has_moods_and_nothing_that_it_cannot_do(service):
     app = create_app(service.config, service)
-    mount.add_page(app, service, verify=None)
+    mount.add_page(app, service)
     config = config_of(app)
-    assert tabs(config) == ["Talk"]
+    assert tabs(config) == ["Talk", "Verify"]
     assert "Mood" in labels(config)
     (moods,) = [one["props"]["choices"] for one in config["components"] if one["props"].get("label") == "Mood"]
     assert ["happy", "happy"] in moods
@@ -53,17 +53,17 @@ def test_a_bundle_that_speaks_has_moods_and_nothing_that_it_cannot_do(service):
 
 def test_a_bundle_that_follows_videos_has_no_moods(page):
     config = page.ask("GET", "/page/config").json()
-    assert tabs(config) == ["Clip"]
+    assert tabs(config) == ["Clip", "Verify"]
     assert "Mood" not in labels(config)
     (profiles,) = [one["props"]["choices"] for one in config["components"] if one["props"].get("label") == "Profile"]
     assert profiles == [["exact", "exact"]]
 
 
-def test_live_is_framed_where_it_is_served_and_verify_is_there_where_something_verifies(service):
+def test_live_is_framed_where_it_is_served_and_verify_is_always_there(service):
     live = APIRouter()
     live.add_api_route("/live", lambda: "the live page")
     app = create_app(service.config, service, more=[live])
-    mount.add_page(app, service, verify=lambda path: None)
+    mount.add_page(app, service)
     config = config_of(app)
     assert tabs(config) == ["Talk", "Live", "Verify"]
     (frame,) = [one["props"]["value"] for one in config["components"] if "<iframe" in str(one["props"].get("value"))]

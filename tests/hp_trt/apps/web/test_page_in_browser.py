@@ -62,7 +62,7 @@ def service_of(folder, bundle: str, profile: str, open_engine=None, **more) -> I
     service = Service(config, open_engine)
     try:
         app = create_app(config, service)
-        add_page(app, service, verify=None)
+        add_page(app, service)
         service.start()
         with served(app) as address:
             yield address, service

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +15,12 @@ pytest.importorskip("fastapi")
 from fastapi import FastAPI, Header
 from starlette.testclient import TestClient
 
+from hp_trt.apps.service.app import Gate, answer_problem
+from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.live.router import live_router
 from hp_trt.apps.service.live.sessions import LiveSessions
+from hp_trt.apps.service.meters import Meters
+from hp_trt.apps.service.problems import Problem
 from tests.hp_trt.apps.service.live.fake_engine import FakeEngine
 from tests.hp_trt.apps.service.live.talking import Client, limits
 
@@ -22,7 +28,7 @@ HOST = "testserver"
 
 
 def application(sessions: LiveSessions, *, hosts=(HOST,), origins=()) -> FastAPI:
-    """Callers are who their header says."""
+    """Callers are who their header says; the service's own gate stands before it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI):
@@ -33,7 +39,11 @@ def application(sessions: LiveSessions, *, hosts=(HOST,), origins=()) -> FastAPI
         return x_caller
 
     app = FastAPI(lifespan=lifespan)
-    app.include_router(live_router(sessions, who=who, hosts=hosts, origins=origins))
+    app.state.service = SimpleNamespace(meters=Meters(list))
+    app.include_router(live_router(sessions, who=who))
+    app.add_exception_handler(Problem, answer_problem)
+    config = ServiceConfig(bundle="none", state=Path("none"), hosts=tuple(hosts), origins=tuple(origins))
+    app.add_middleware(Gate, config=config)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from contextlib import asynccontextmanager
 from fractions import Fraction
@@ -192,6 +193,40 @@ def test_obs_sends_by_whip_and_a_player_watches_by_whep():
             while len(sessions):  # who sends kept it alive
                 await asyncio.sleep(0.01)
         await http.aclose()
+
+    run(work)
+
+
+def test_a_server_that_was_named_is_asked_by_this_side():
+    from hp_trt.apps.service.ice import IceServer
+
+    async def work():
+        asked: list[bytes] = []
+
+        class Stun(asyncio.DatagramProtocol):
+            def connection_made(self, transport):
+                self.transport = transport
+
+            def datagram_received(self, data, addr):
+                """A binding request, whose answer is where it came from (RFC 8489)."""
+                asked.append(data)
+                cookie, host = data[4:8], socket.inet_aton("203.0.113.7")
+                port = (addr[1] ^ int.from_bytes(cookie[:2], "big")).to_bytes(2, "big")
+                seen = b"\0\x20\0\x08\0\x01" + port + bytes(a ^ b for a, b in zip(host, cookie, strict=True))
+                self.transport.sendto(b"\x01\x01" + len(seen).to_bytes(2, "big") + data[4:20] + seen, addr)
+
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(Stun, local_addr=("127.0.0.1", 0))
+        port = transport.get_extra_info("sockname")[1]
+        server = IceServer(urls=(f"stun:127.0.0.1:{port}",)).to_json()
+        sessions = sessions_of()
+        peer = webrtc.Peer(await opened(sessions), ice_servers=[server])
+        async with peer_of(sends=[Camera()]) as (_, _, offer):
+            answer = await peer.answer(offer, sends=True, receives=True)
+        assert asked and "203.0.113.7" in answer and "srflx" in answer
+        await peer.close()
+        await sessions.close()
+        transport.close()
 
     run(work)
 

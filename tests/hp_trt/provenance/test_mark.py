@@ -96,13 +96,11 @@ def test_two_seconds_of_a_drawn_person_grow_by_at_most_8_percent():
     assert len(encoded(marked, crf=23)) <= 1.08 * len(encoded(frames, crf=23))
 
 
-@pytest.mark.parametrize("size", [(512, 512), (1080, 1080)])
-def test_near_an_edge_an_even_frame_is_marked_less(size):
-    frame = np.full((*size, 3), 128, np.uint8)
-    frame[:, : size[1] // 2] = 60
+def test_near_an_edge_an_even_frame_is_marked_less():
+    frame = np.full((512, 512, 3), 128, np.uint8)
+    frame[:, :256] = 60
     changed = InvisibleMark(PAYLOAD).embed(frame) != frame
-    near, wall = changed[:, size[1] // 2 - 16 : size[1] // 2 + 16], changed[:, : size[1] // 4]
-    assert 0 < near.mean() < wall.mean() / 1.5
+    assert 0 < changed[:, 240:272].mean() < changed[:, :128].mean() / 1.5
 
 
 def test_an_even_frame_is_marked_by_two_grey_levels_at_most():

@@ -11,6 +11,7 @@ so the chance that an unmarked picture gives a score of s or more is at most 10^
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import log, log10
@@ -25,6 +26,7 @@ ZOOMS = tuple(1.008**i for i in range(-138, 121))
 _NEAR_ZOOMS = (1.0, 1.002, 0.998, 1.004, 0.996)
 _NEAR_PLACES = np.arange(-2, 3) / 2  # of 128ths of a tile
 _TRIED = 12  # places that are decoded
+_AT_ONCE = 8  # sizes that are looked at together
 _RING = 64  # waves of about one length, evened out together
 _LOUDEST = 2.0
 _CHOICES = 2.0**PAYLOAD_BITS * (2 * PX) ** 2 * len(ZOOMS) * len(_NEAR_ZOOMS)
@@ -46,47 +48,53 @@ class Aligned:
 
 def align(picture: np.ndarray) -> Aligned:
     """The mark that (H, W) float32 around 0 shows best; of noise too, with a low score."""
-    peaks = [(*_peak(_turned(picture, zoom)), zoom) for zoom in ZOOMS]
+    peaks: list[tuple[float, int, int, float]] = []
+    for start in range(0, len(ZOOMS), _AT_ONCE):
+        zooms = ZOOMS[start : start + _AT_ONCE]
+        peaks += [(*peak, zoom) for peak, zoom in zip(_peaks(_turned(picture, zooms)), zooms, strict=True)]
     found = [_decoded(picture, zoom, down, across) for _, down, across, zoom in sorted(peaks, reverse=True)[:_TRIED]]
     return max(found, key=lambda aligned: aligned.deviations)
 
 
-def _turned(picture: np.ndarray, zoom: float) -> np.ndarray:
-    """(384,) complex128: the waves of a tile so large in the picture, of even size, turned back by our phases."""
+def _turned(picture: np.ndarray, zooms: Sequence[float]) -> np.ndarray:
+    """(zooms, 384) complex128: the waves of a tile so large in the picture, of even size, turned back by our phases."""
     down, across = frequencies().T
     height, width = picture.shape
-    columns = np.ascontiguousarray(_waves(width, zoom).T)
-    upper = _waves(height, zoom)
-    rows = np.concatenate([upper.conj()[:0:-1], upper])  # from -k to k
+    rows = _waves(height, zooms)
+    columns = np.ascontiguousarray((rows if width == height else _waves(width, zooms)).swapaxes(1, 2))
     half = (picture @ columns.view(np.float32)).view(np.complex64)
-    waves = (rows @ half)[down + len(upper) - 1, across].astype(np.complex128)
-    rings = np.sqrt((np.abs(waves) ** 2).reshape(-1, _RING).mean(axis=1)).repeat(_RING)
+    rows = np.concatenate([rows.conj()[:, :0:-1], rows], axis=1)  # from -k to k
+    waves = (rows @ half)[:, down + rows.shape[1] // 2, across].astype(np.complex128)
+    rings = np.sqrt((np.abs(waves) ** 2).reshape(len(zooms), -1, _RING).mean(axis=2)).repeat(_RING, axis=1)
     waves /= np.maximum(rings, 1e-12)
     waves *= np.minimum(1, _LOUDEST / np.maximum(np.abs(waves), 1e-12))
     return waves * phases().conj()
 
 
-def _waves(pixels: int, zoom: float) -> np.ndarray:
-    """(17, pixels) complex64: waves of 0 to 16 periods a tile, counted from the picture's middle."""
+def _waves(pixels: int, zooms: Sequence[float]) -> np.ndarray:
+    """(zooms, 17, pixels) complex64: waves of 0 to 16 periods a tile, counted from the picture's middle."""
     highest = int(np.abs(frequencies()).max())
-    waves = np.ones((highest + 1, pixels), np.complex128)
-    waves[1:] = np.exp(-2j * np.pi / (PX * zoom) * (np.arange(pixels) - (pixels - 1) / 2))
-    return np.multiply.accumulate(waves, axis=0).astype(np.complex64)
+    waves = np.ones((len(zooms), highest + 1, pixels), np.complex128)
+    turns = -2j * np.pi / (PX * np.asarray(zooms))[:, None]
+    waves[:, 1:] = np.exp(turns * (np.arange(pixels) - (pixels - 1) / 2))[:, None]
+    return np.multiply.accumulate(waves, axis=1).astype(np.complex64)
 
 
-def _peak(turned: np.ndarray) -> tuple[float, int, int]:
-    """The best place: how far over chance, in deviations over all places, and where, in 128ths of a tile."""
+def _peaks(turned: np.ndarray) -> list[tuple[float, int, int]]:
+    """Of each size the best place: how far over chance, in deviations over all places, and where, in 128ths of it."""
     cells, first, second, sign, weight = _pairs()
-    other = turned[second]
-    product = weight * turned[first] * (other.real + 1j * sign * other.imag)
+    other = turned[:, second]
+    product = weight * turned[:, first] * (other.real + 1j * sign * other.imag)
     # Turning by a place is a Fourier sum over these products; of its real part half the plane is enough.
-    half = np.zeros(PX * (PX // 2 + 1), np.complex64)
-    half.real = np.bincount(cells, product.real, len(half))
-    half.imag = np.bincount(cells, -product.imag, len(half))
-    energy = np.fft.irfft2(half.reshape(PX, -1), s=(PX, PX))
-    best = int(energy.argmax())
-    over = (float(energy.flat[best]) - float(energy.mean())) / max(float(energy.std()), 1e-12)
-    return over, best // PX, best % PX
+    plane = PX * (PX // 2 + 1)
+    every = (cells + plane * np.arange(len(turned))[:, None]).ravel()
+    half = np.zeros(plane * len(turned), np.complex64)
+    half.real = np.bincount(every, product.real.ravel(), len(half))
+    half.imag = np.bincount(every, -product.imag.ravel(), len(half))
+    energy = np.fft.irfft2(half.reshape(-1, PX, PX // 2 + 1), s=(PX, PX)).reshape(len(turned), -1)
+    best = energy.argmax(axis=1)
+    over = (energy.max(axis=1) - energy.mean(axis=1)) / np.maximum(energy.std(axis=1), 1e-12)
+    return [(float(o), int(b) // PX, int(b) % PX) for o, b in zip(over, best, strict=True)]
 
 
 @cache
@@ -112,18 +120,18 @@ def _pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray
 def _decoded(picture: np.ndarray, zoom: float, down: int, across: int) -> Aligned:
     """What is read at the best place near this one."""
     near = np.stack(np.meshgrid(down + _NEAR_PLACES, across + _NEAR_PLACES, indexing="ij"), axis=-1).reshape(-1, 2)
-    back = np.exp(-2j * np.pi / PX * (near @ frequencies().T))
-    heard = []
-    for factor in _NEAR_ZOOMS:
-        turned = _turned(picture, zoom * factor)
-        deviation = np.sqrt((np.abs(turned) ** 2).sum() / 2)
-        signs = _by_sign((turned * back).real) / max(float(deviation), 1e-12)
-        heard += [(float(here @ here), zoom * factor, here) for here in signs]
-    _, best_zoom, best = max(heard, key=lambda place: place[0])
+    angles = 2 * np.pi / PX * (near @ frequencies().T)
+    turned = _turned(picture, [zoom * factor for factor in _NEAR_ZOOMS])
+    deviation = np.sqrt((np.abs(turned) ** 2).sum(axis=1) / 2)
+    heard = turned.real[:, None] * np.cos(angles) + turned.imag[:, None] * np.sin(angles)  # turned back to each place
+    signs = _by_sign(heard) / np.maximum(deviation, 1e-12)[:, None, None]
+    loudest = int((signs * signs).sum(axis=2).argmax())
+    best = signs.reshape(-1, SIGNS)[loudest]
     payload, word = decode(best)
-    return Aligned(payload=payload, deviations=float(word @ best), zoom=best_zoom)
+    return Aligned(payload=payload, deviations=float(word @ best), zoom=zoom * _NEAR_ZOOMS[loudest // len(near)])
 
 
 def _by_sign(waves: np.ndarray) -> np.ndarray:
-    """(places, 384) -> (places, 128): sums over each sign's waves."""
-    return waves[:, np.argsort(owners(), kind="stable")].reshape(len(waves), SIGNS, -1).sum(axis=2)
+    """(..., 384) -> (..., 128): sums over each sign's waves."""
+    first, second, third = np.argsort(owners(), kind="stable").reshape(SIGNS, -1).T
+    return waves[..., first] + waves[..., second] + waves[..., third]

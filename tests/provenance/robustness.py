@@ -3,6 +3,7 @@
 python -m tests.provenance.robustness
 python -m tests.provenance.robustness --clip pocket --clip "128 px"   # some of the columns
 python -m tests.provenance.robustness --video VIDEO --video ANOTHER   # your files instead, their first 2 s
+python -m tests.provenance.robustness --clip all --video VIDEO        # the table whole, with a file of yours
 
 Clips of 2 s: drawn people, a drawn portrait animated by `shipped:pocket`, and sizes. Each is marked, encoded as our
 video writer does but at another crf, handled, and searched; where it says "encoded" it is encoded once more, at crf 23.
@@ -142,10 +143,13 @@ def searched(frames: Frames) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--video", type=Path, action="append", default=[], help="a file of yours, its first 2 s")
-    parser.add_argument("--clip", choices=tuple(CLIPS), action="append", default=[], help="a column [all]")
+    parser.add_argument(
+        "--clip", choices=("all", *CLIPS), action="append", default=[], help="a column [all, or none beside a video]"
+    )
     chosen = parser.parse_args()
-    clips = {path.stem: partial(read, path) for path in chosen.video}
-    clips = clips or {name: CLIPS[name] for name in chosen.clip or CLIPS}
+    every = "all" in chosen.clip or not (chosen.clip or chosen.video)
+    clips: dict[str, Callable[[], Frames]] = {name: CLIPS[name] for name in (CLIPS if every else chosen.clip)}
+    clips |= {path.stem: partial(read, path) for path in chosen.video}
     cv2.setNumThreads(1)
     columns = {}
     for name, frames in clips.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hp_trt.provenance import alignment
 from hp_trt.provenance.alignment import align
 from hp_trt.provenance.tile import tile
 
@@ -50,3 +51,12 @@ def test_noise_scores_below_0(seed):
 def test_a_picture_of_nothing_scores_below_0(size):
     assert align(np.zeros(size, np.float32)).score < 0
     assert align(np.ones(size, np.float32)).score < 9
+
+
+@pytest.mark.parametrize("loud", [0, 0.3])
+def test_how_many_sizes_are_looked_at_together_does_not_matter(loud, monkeypatch):
+    picture = patterned(180, loud=loud)[:, :150]
+    together = align(picture)
+    for many in (1, 300):
+        monkeypatch.setattr(alignment, "_AT_ONCE", many)
+        assert align(picture) == together

@@ -90,6 +90,19 @@ def test_a_marked_frame_is_within_42_db_however_textured_it_is(size):
         assert psnr_db(InvisibleMark(PAYLOAD).embed(shown), shown) >= 42
 
 
+def test_two_seconds_of_a_drawn_person_grow_by_at_most_8_percent():
+    frames, mark = clip(20, frames=50, px=512).frames(), InvisibleMark(PAYLOAD)
+    marked = [mark.embed(frame) for frame in frames]
+    assert len(encoded(marked, crf=23)) <= 1.08 * len(encoded(frames, crf=23))
+
+
+def test_near_an_edge_an_even_frame_is_marked_less():
+    frame = np.full((512, 512, 3), 128, np.uint8)
+    frame[:, :256] = 60
+    changed = InvisibleMark(PAYLOAD).embed(frame) != frame
+    assert 0 < changed[:, 240:272].mean() < changed[:, :128].mean() / 1.5
+
+
 def test_an_even_frame_is_marked_by_two_grey_levels_at_most():
     even = np.full((512, 512, 3), 128, np.uint8)
     marked = InvisibleMark(PAYLOAD).embed(even)

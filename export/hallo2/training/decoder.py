@@ -2,8 +2,8 @@
 
 Where the nets are not sure they make the mean of what may be there, and a decoder that only ever saw encoded pictures
 draws the picture that has such latents. A mouth is a few cells of latents: how far its corners are drawn up is told by
-little, and pocket's decoder, made for whole faces, does not read it. So pixels at the mouth count several times here.
-The encoder stays as it is, because the nets know its latents.
+little, and a decoder made for whole faces does not read it. So pixels at the mouth, and at lids and brows, where moods
+are, count several times here. The encoder stays as it is, because the nets know its latents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from export.hallo2.training.talk import TalkWindows, made_latents
 from export.training.phase import Modules
 
 _ENCODED = 0.2  # of the windows are encoded pictures, so that these stay what they were
-_AT_MOUTH = 10.0  # how many times a pixel there counts
+_AT_MOUTH, _AT_EYES = 10.0, 5.0  # how many times a pixel there counts
 
 
 @torch.no_grad()
@@ -64,8 +64,8 @@ class DecoderPhase:
         latents = windows.target(i, window) if encoded else windows.tensor(self.made[i][k])
         target = windows.pictures(i, window)
         error = (self.vae.decode(latents / self.vae.config.scaling_factor).float() - target).square()
-        mouth = windows.mouth(i, window, side=target.shape[-1])
-        losses = {"loss": (error * (1 + (_AT_MOUTH - 1) * mouth)).mean()}
+        mouth, eyes = (near(i, window, side=target.shape[-1]) for near in (windows.mouth, windows.eyes))
+        losses = {"loss": (error * (1 + (_AT_MOUTH - 1) * mouth + (_AT_EYES - 1) * eyes)).mean()}
         if encoded:
             return losses | {"psnr_encoded": _psnr(error.mean())}
         return losses | {

@@ -1,10 +1,12 @@
 """The last phase: both UNets, on windows of clips as the application will ask for them.
 
 The loss is the released one, v at a noise level of the released schedule, with what matters weighted: cells at the
-mouth count several times, and pure noise, where conditions are all there is, is most of the levels. A window goes on
-from the frames before it with pixels dropped, or begins a video from the portrait, or, now and then, from nothing. The
-face's numbers are zeros half of the time; sound is dropped at times, and the unconditional half learns beside the
-conditional one at times.
+mouth and the eyes count several times, what changes from frame to frame counts once more, and pure noise, where
+conditions are all there is, is most of the levels. A window goes on from the frames before it with pixels dropped, or
+begins a video from the portrait, or, now and then, from nothing. Behind frames that the nets made themselves it is to
+bend from where those ended to the truth: a window that began with the truth would be seen to begin. The face's numbers
+are zeros half of the time; sound is dropped at times, and the unconditional half learns beside the conditional one at
+times.
 
 The published recipe has a stage of single frames before this one, without motion modules. It is left out: it learns
 from the portrait alone what a person looks like, which costs most of its time, and motion frames show that at once. In
@@ -41,12 +43,16 @@ _NOBODY, _SILENT, _BOTH, _NO_MOOD = 0.5, 0.05, 0.1, 0.15
 _PURE_NOISE = 0.8
 # What motion frames are spoilt with, in deviations of a latent, at most: noise, and an offset of all cells. Those of a
 # chain are made, and what is wrong in them would be copied from clip to clip; the portrait shows how it should be.
-_NOISY, _SHIFTED = 0.2, 0.2
+_NOISY, _SHIFTED = 0.15, 0.1
 _MADE = 0.6  # of the second windows that go on: behind motion frames that the net made itself
 _DEEPER = 0.5  # of those: behind one more window that it made, and of these again, up to so many
 _DEEPEST = 4
-_AT_MOUTH = 10.0  # how many times a cell there counts
+_KEPT = 0.9  # of how far the made frame was off, that the first frame behind it keeps; the last one keeps none
+_AT_MOUTH, _AT_EYES = 10.0, 5.0  # how many times a cell there counts
+_CHANGES = 1.0  # weight of what changes from frame to frame
+_CALM = 0.3  # of the windows are of a clip in any mood, the others of one in a mood
 _ASKED = 0.3  # weight of what is asked besides, at the beginning
+_EYE_POINTS = tuple(n for n, name in enumerate(POINTS) if "brow" in name or "lid" in name)
 _MOUTH_POINTS = tuple(
     POINTS.index(name) for name in ("left mouth corner", "right mouth corner", "upper lip", "lower lip", "chin")
 )
@@ -80,16 +86,19 @@ class TalkWindows:
         begins: bool | None = None,
         nobody: bool | None = None,
         silent: bool = False,
-    ) -> Told:
-        """What a window of a clip is made from, in training; by chance where it is not said."""
+    ) -> tuple[Told, Tensor | None]:
+        """What a window of a clip is made from, in training, by chance where it is not said.
+
+        And, where it goes on from frames that the net made, the last of them, a latent (4, h, w).
+        """
         seen, draw = self.seen(i), rng.uniform()
-        portrait, m = seen.portrait, self.cut.motion_frames
+        portrait, m, last = seen.portrait, self.cut.motion_frames, None
         if begins or (begins is None and draw < _BEGINS):
             motion = np.repeat(seen.dropped_portrait, m, axis=0)
         elif begins is None and draw < _BEGINS + _FROM_NOTHING:
             motion = np.repeat(seen.nothing, m, axis=0)
         elif begins is None and window and rng.uniform() < _MADE:
-            motion = self._made(i, window, rng)
+            motion, last = self._made(i, window, rng)
         else:
             motion = seen.motion[window]
             if rng.uniform() < _ANOTHER_PORTRAIT:
@@ -97,7 +106,7 @@ class TalkWindows:
         offset = rng.uniform(0, _SHIFTED) * rng.normal(size=(1, motion.shape[1], 1, 1))
         spoilt = motion + offset + rng.uniform(0, _NOISY) * rng.normal(size=motion.shape)
         unknown = rng.uniform() < _NOBODY if nobody is None else nobody
-        return self._told(
+        told = self._told(
             i,
             window,
             portrait,
@@ -106,6 +115,7 @@ class TalkWindows:
             sound=0.0 if silent else 1.0,
             mood=0.0 if silent or rng.uniform() < _NO_MOOD else 1.0,
         )
+        return told, last
 
     def beginning(self, i: int, window: int = 0) -> Told:
         """What a window of a clip would be made from as the first of a video, of nobody's face numbers."""
@@ -119,8 +129,10 @@ class TalkWindows:
         return self._told(i, window, self.seen(i).portrait, frames, identity=0.0)
 
     @torch.no_grad()
-    def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
+    def _made(self, i: int, window: int, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
         """What a window goes on from where the net made the windows before it, in one step each: (m, 4, h, w).
+
+        Beside it the last frame as it was made, (4, h, w).
 
         The first of them begins a video. A clip's windows follow each other round and round, so that a short clip is
         a long chain; the last of them is the one right before `window`.
@@ -131,9 +143,10 @@ class TalkWindows:
             windows += 1
         told = self.beginning(i, (window - windows) % count)
         for k in range(windows):
-            motion = self.again(i, made_latents(self.talker, told, self.noise(told, rng), steps=1), rng)
+            made = made_latents(self.talker, told, self.noise(told, rng), steps=1)
+            motion = self.again(i, made, rng)
             told = self.going_on(i, (window - windows + k + 1) % count, motion)
-        return motion.cpu().numpy()
+        return motion.cpu().numpy(), made[-1]
 
     def noise(self, told: Told, rng: np.random.Generator) -> Tensor:
         """Of a window's latents, (F, 4, h, w)."""
@@ -144,9 +157,9 @@ class TalkWindows:
         """The motion frames after latents (F, 4, h, w) that the net made: decoded, dropped, encoded, (m, 4, h, w)."""
         scale, channels = self.vae.config.scaling_factor, self.vae.config.latent_channels
         region = np.repeat(self.clip(i).face_region[None], 3, axis=0)
-        frames = self.vae.decode(made[-self.cut.motion_frames :].float() / scale).clamp(-1, 1).cpu().numpy()
+        frames = self.vae.decode(made[-self.cut.motion_frames :] / scale).float().clamp(-1, 1).cpu().numpy()
         dropped = drop(frames, region, rng.uniform(size=region.shape[1:]).astype(np.float32), DROPPED)
-        return self.vae.encode(self.tensor(dropped))[:, :channels] * scale
+        return self.vae.encode(self.tensor(dropped))[:, :channels].float() * scale
 
     def _told(
         self,
@@ -185,6 +198,14 @@ class TalkWindows:
         """A window's latents (F, 4, h, w), scaled as the loop's."""
         return self.tensor(self.seen(i).frames[self.frames(window)])
 
+    def bent(self, i: int, window: int, last: Tensor) -> Tensor:
+        """A window's latents, which begin off by nearly as much as the frame made before them, `last` (4, h, w), and
+        end as they should be; at the mouth, where the sound decides, they are so from the first frame on."""
+        target = self.target(i, window)
+        before = self.tensor(self.seen(i).frames[self.frames(window).start - 1])
+        kept = torch.linspace(_KEPT, 0, len(target), device=self.device)[:, None, None, None]
+        return target + kept * (1 - self.mouth(i, window)) * (last - before)
+
     def portrait(self, i: int) -> Tensor:
         """(1, 4, h, w)."""
         return self.tensor(self.seen(i).portrait)
@@ -205,9 +226,16 @@ class TalkWindows:
 
     def mouth(self, i: int, window: int, *, side: int | None = None) -> Tensor:
         """How near each cell is to the mouth, (F, 1, h, w) from 0 to 1; `side`: each of so many squares [latents]."""
+        return self._near(i, window, _MOUTH_POINTS, side)
+
+    def eyes(self, i: int, window: int, *, side: int | None = None) -> Tensor:
+        """How near each cell is to lids and brows, (F, 1, h, w) from 0 to 1; `side`: as of the mouth."""
+        return self._near(i, window, _EYE_POINTS, side)
+
+    def _near(self, i: int, window: int, features: Sequence[int], side: int | None) -> Tensor:
         cells = self._seen[0].shape[-1]
         side = cells if side is None else side
-        points = self.clip(i).points[self.frames(window)][:, list(_MOUTH_POINTS)]
+        points = self.clip(i).points[self.frames(window)][:, list(features)]
         places = self.tensor((points + 0.5) / (self.clips.px / side) - 0.5)
         return near(places, side, reach=side / cells)[:, None]
 
@@ -253,7 +281,7 @@ class TalkPhase:
     """Both UNets, the face locator and the image projection: the `modules` that the windows are told by."""
 
     name = "talk"
-    curves: tuple[str, ...] = ("loss", "pure", "mouth", "still", "asked")
+    curves: tuple[str, ...] = ("loss", "pure", "mouth", "still", "changes", "asked")
     batches = 2
     learning_rate = 3e-4
     faster: Mapping[str, float] = {"audio_modules": 2.0}
@@ -263,15 +291,18 @@ class TalkPhase:
         self.asked = Asked(windows.talker.denoiser).to(windows.device)
         self.modules: Modules = {**modules, "asked": self.asked}
         self.windows, self.steps = windows, steps
+        self.moody = [i for i, number in enumerate(windows.numbers) if not windows.clips.is_calm(number)]
         self.shares = torch.from_numpy(ddim.alphas_cumprod()).float().to(windows.device)
         lips = np.concatenate([windows.clip(i).lips for i in range(min(50, len(windows.numbers)))])
         self.middle, self.spread = (windows.tensor(v) for v in (lips.mean(axis=0), lips.std(axis=0) + 1e-3))
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         windows = self.windows
-        i, window = int(rng.integers(len(windows.numbers))), int(rng.integers(len(windows.cut.starts)))
+        of = range(len(windows.numbers)) if rng.uniform() < _CALM or not self.moody else self.moody
+        i, window = int(rng.choice(of)), int(rng.integers(len(windows.cut.starts)))
         silent, both = rng.uniform() < _SILENT, rng.uniform() < _BOTH
-        told, target = windows.told(i, window, rng, silent=silent), windows.target(i, window)
+        told, last = windows.told(i, window, rng, silent=silent)
+        target = windows.target(i, window) if last is None else windows.bent(i, window, last)
         pure = rng.uniform() < _PURE_NOISE
         timestep = ddim.TRAINED_STEPS - 1 if pure else int(rng.integers(ddim.TRAINED_STEPS))
         share = self.shares[timestep]
@@ -281,9 +312,12 @@ class TalkPhase:
         at = torch.tensor([timestep], device=windows.device)
         with computing(windows.device):
             made = windows.talker.velocity(noisy, at, windows.talker.conditions(told, both=both))
-        error = (made.unflatten(0, (-1, len(target))) - wanted).square()
+        off = made.unflatten(0, (-1, len(target))) - wanted
+        error, changes = off.square(), off.diff(dim=1).square()
         mouth = windows.mouth(i, window)
-        losses = {"loss": (error * (1 + (_AT_MOUTH - 1) * mouth)).mean()}
+        weight = 1 + (_AT_MOUTH - 1) * mouth + (_AT_EYES - 1) * windows.eyes(i, window)
+        losses = {"changes": (changes * weight[1:]).mean()}
+        losses["loss"] = (error * weight).mean() + _CHANGES * losses["changes"]
         if not silent:
             lips = (windows.tensor(windows.clip(i).lips[windows.frames(window)]) - self.middle) / self.spread
             losses["asked"] = self.asked(told.masks, lips)

@@ -69,18 +69,18 @@ _FITTED = 24  # clips that its plain answer is fitted to
 class Amounts:
     """How much of everything. The defaults are those of the shipped weights, whose card tells what differed."""
 
-    sentences: int = 240
-    clips: int = 240
+    sentences: int = 360
+    clips: int = 360
     frames: int = 18  # of a clip
     espeak: float = 0.0  # the share of the sentences that it speaks
     speech_steps: int = 1000
-    autoencoder_steps: int = 0  # 0: pocket's, as it is
+    autoencoder_steps: int = 1200  # 0: pocket's, as it is
     lips_steps: int = 800
     rolled: int = 100  # of the clips, gone through by the net itself
     steady_steps: int = 3000
-    unet_steps: int = 4000
-    spoken: int = 120  # of the clips, made for the decoder
-    decoder_steps: int = 500
+    unet_steps: int = 6300
+    spoken: int = 60  # of the clips, made for the decoder
+    decoder_steps: int = 300
     workers: int = 1  # processes that draw, and that share the batches of the last phase
 
     def __post_init__(self) -> None:

@@ -262,6 +262,40 @@ def test_a_service_that_is_full_says_so_on_the_page(opened, camera, tmp_path):
     assert [line for line in seen.console if "429" not in line] == []  # the browser's own line for the answer
 
 
+HESITATE = """() => {
+  const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+  window.asked = new Promise((tell) => {
+    devices.getUserMedia = async (wanted) => {
+      tell();
+      await new Promise((allow) => { window.allow = allow; });
+      return window.given = await open(wanted);
+    };
+  });
+}"""
+# Until the camera is off again.
+ALLOW = """async () => {
+  window.allow();
+  while (!window.given?.getTracks().every((track) => track.readyState === "ended"))
+    await new Promise(requestAnimationFrame);
+}"""
+
+
+@pytest.mark.slow
+def test_who_stops_before_the_camera_is_allowed_has_no_camera_on(opened, camera, tmp_path):
+    from playwright.sync_api import expect
+
+    seen = open_page(opened, FakeEngine(), camera)
+    seen.page.evaluate(HESITATE)
+    seen.page.set_input_files("#portrait", str(write_portrait(tmp_path / "portrait.png", 20)))
+    seen.page.click("#start")
+    seen.page.evaluate("window.asked")
+    seen.page.click("#stop")
+    expect(seen.page.locator("#state")).to_have_text("Stopped.")
+    seen.page.evaluate(ALLOW)
+    expect(seen.page.locator("#camera")).to_be_hidden()
+    assert seen.console == []
+
+
 def test_the_page_needs_nothing_of_anybody_else():
     static = Path(live_page.__code__.co_filename).parent / "static"
     for file in static.iterdir():

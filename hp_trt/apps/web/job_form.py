@@ -99,7 +99,12 @@ def _fields(service: Service, kind: Kind) -> list[Any]:
             filterable=False,
             elem_id=f"{kind}-mood",
         ),
-        gr.Checkbox(True, label="A visible sign in the corner: made by a machine", visible=labels()),
+        gr.Checkbox(
+            True,
+            label="A visible sign in the corner: made by a machine",
+            visible=labels(),
+            elem_id=f"{kind}-label",
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from html import escape
 from typing import Any
 
@@ -29,8 +30,9 @@ def verify_form(service: Service) -> None:
         with gr.Column(min_width=300):
             said = gr.HTML("", js_on_load="hpTrt.status(element)", elem_id="verify-said")
 
-    async def look(name: Any, request: gr.Request) -> str:
-        return await verdict_text(service, str(request.username), name)
+    async def look(name: Any, request: gr.Request) -> AsyncIterator[str]:
+        yield "<p>It is being looked at.</p>"  # which takes seconds
+        yield await verdict_text(service, str(request.username), name)
 
     begin.click(look, [file], [said], show_progress="hidden", api_visibility="private")
 

@@ -330,6 +330,8 @@ class LiveChannel:
                 end = End(reason="slow", detail="the client does not read what it is sent", code=1013)
                 self._control.leave(end)
                 self.detach(self._control)
+            if self._session is None and self._find is not None:
+                self._watch.opening(now_s)
             if (end_now := self._watch.look(now_s, stats)) is not None:
                 self.finish(end_now)
                 return

@@ -40,6 +40,10 @@ class Watch:
         self._frame_s = now_s
         self._face_s = now_s if self._face_s is None else self._face_s
 
+    def opening(self, now_s: float) -> None:
+        """The engine is being opened for a portrait: no frame is taken meanwhile, so none is missed."""
+        self._frame_s = now_s
+
     def connections(self, count: int, now_s: float) -> None:
         """So many are there now."""
         self._alone_s = None if count else now_s

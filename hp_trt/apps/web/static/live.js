@@ -50,7 +50,11 @@ class Session {
   async start(picture) {
     this.picture = picture;
     this.asked = await ask("/v1/live");
-    this.withSound ||= this.asked.driver === "audio";
+    const speaks = this.asked.driver === "audio";
+    this.withSound ||= speaks;
+    $("sound").checked = this.withSound;
+    $("from").textContent = speaks ? "microphone" : "camera";
+    $("anew").hidden = $("rate-line").hidden = speaks; // of a camera's frames
     await this.connect(this.asked.ticket, true);
   }
 
@@ -141,13 +145,15 @@ class Session {
   async openMedia() {
     if (this.stream) return;
     const speaks = this.welcome.driver === "audio";
-    $("camera").parentElement.hidden = speaks;
-    this.stream = await navigator.mediaDevices.getUserMedia({
+    const stream = await navigator.mediaDevices.getUserMedia({
       video: speaks ? false : { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25 } },
       audio: speaks || this.withSound ? { echoCancellation: true } : false,
     });
+    if (this.over) return stopped(stream); // while the browser asked whether it may
+    this.stream = stream;
     if (!speaks) {
       $("camera").srcObject = this.stream;
+      $("camera").parentElement.hidden = false;
       await $("camera").play();
       if (this.media === "socket") this.watchCamera();
     }
@@ -338,12 +344,16 @@ class Session {
     this.socket?.close();
     this.peer?.close();
     this.audio?.close();
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    if (this.stream) stopped(this.stream);
     $("camera").srcObject = $("remote").srcObject = null;
-    $("remote").hidden = true;
+    $("remote").hidden = $("camera").parentElement.hidden = true;
     $("out").hidden = false;
     this.ended(why);
   }
+}
+
+function stopped(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 // A picture no larger than is of use, as a JPEG: nothing of the file but what one sees is sent.

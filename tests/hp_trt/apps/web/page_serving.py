@@ -79,6 +79,7 @@ def looking_at(browser: Any, address: str, *, ready: str = "[role=tab]", **how: 
     seen.tab.on("console", lambda line: line.type in ("error", "warning") and seen.complaints.append(line.text))
     seen.tab.on("pageerror", lambda error: seen.complaints.append(str(error)))
     seen.tab.on("request", lambda request: seen.asked.add(request.url))
+    seen.tab.on("websocket", lambda socket: seen.asked.add(socket.url.replace("ws", "http", 1)))
     try:
         seen.tab.goto(f"{address}/")
         seen.tab.wait_for_selector(ready)

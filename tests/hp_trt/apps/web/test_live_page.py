@@ -5,10 +5,14 @@ The truth about latency is light: the camera's picture turns bright, and a clock
 
 from __future__ import annotations
 
+import io
 import re
+import signal
+import subprocess
+import sys
 import wave
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -24,9 +28,10 @@ from hp_trt.apps.web.live_page import live_page
 from tests.hp_trt.apps.service.live.conftest import application
 from tests.hp_trt.apps.service.live.fake_engine import FakeEngine, nothing_runs, picture
 from tests.hp_trt.apps.service.live.schema import is_valid
-from tests.hp_trt.apps.service.live.talking import SOUND, limits, unpacked
+from tests.hp_trt.apps.service.live.talking import PICTURE, SOUND, limits, unpacked
 from tests.hp_trt.apps.web.browser import Seen, need_browser, page_of, served, write_camera
 
+ROOT = Path(__file__).parents[4]
 FPS, DARK, BRIGHT = 12, 50, 150
 # Mean brightness of what is shown where, a frame of the screen at a time: [milliseconds, camera, result].
 WATCH = """async ([seconds, shown]) => {
@@ -246,6 +251,51 @@ def test_pocket_animates_a_camera_at_ten_frames_a_second(opened, tmp_path, media
     assert said["shown"] >= 10 and changed > 10
 
 
+@contextmanager
+def typed(tmp_path: Path, *words: str) -> Iterator[str]:
+    """`hp-trt serve` with these words, in a process of its own; its address."""
+    command = [sys.executable, "-m", "hp_trt", "serve", "--state", str(tmp_path / "state"), "--port", "0", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as serving:
+        try:
+            yield serving.stdout.readline().split()[-1]
+        finally:
+            serving.send_signal(signal.SIGTERM)
+            serving.communicate(timeout=90)
+
+
+@pytest.mark.heavy  # as many frames as it takes; how many a second is for a machine that nobody else has
+def test_talk_pocket_speaks_with_a_microphone_of_a_service_as_it_is_typed(opened, camera, microphone, tmp_path):
+    from playwright.sync_api import expect
+
+    from hp_trt.sample import write_sample
+
+    portrait, _ = write_sample(tmp_path, seed=7, frames=1)
+    address = opened.enter_context(typed(tmp_path, "--bundle", "shipped:talk_pocket", "--live-lanes", "1"))
+    seen = opened.enter_context(page_of(address, camera=camera, microphone=microphone))
+    seen.page.set_input_files("#portrait", str(portrait))
+    seen.page.check("[name=media][value=socket]")
+    seen.page.click("#start")
+    expect(seen.page.locator("#state")).to_have_text(re.compile("^Live"), timeout=120_000)
+    expect(seen.page.locator("caption", has_text="microphone to screen")).to_be_visible()
+    expect(seen.page.locator("#camera, #anew, #rate").filter(visible=True)).to_have_count(0)
+    pictures: list[bytes] = []
+    for _ in range(480):
+        seen.page.wait_for_timeout(500)
+        came = [unpacked(data) for data in seen.received if isinstance(data, bytes)]
+        pictures = [one.payload for one in came if one.kind == PICTURE]
+        if len(pictures) >= 40:
+            break
+    seen.page.click("#stop")
+    expect(seen.page.locator("#state")).to_have_text("Stopped.", timeout=30_000)
+    shown = np.stack([np.asarray(Image.open(io.BytesIO(one)).convert("L"), float) for one in pictures[:40]])
+    moves = shown.std(axis=0)
+    print(f"{len(pictures)} frames, {seen.says('stats')[-1]}, grey levels move by {moves.max():.1f}")
+    heard = [np.abs(np.frombuffer(one.payload, "<i2").astype(int)).max() for one in came if one.kind == SOUND]
+    assert len(shown) == 40 and max(heard) > 2000
+    assert moves.max() > 5 * np.median(moves), "the mouth, and not all of the picture"
+    holds_to_the_protocol(seen)
+
+
 @pytest.mark.slow
 def test_a_service_that_is_full_says_so_on_the_page(opened, camera, tmp_path):
     from playwright.sync_api import expect
@@ -260,6 +310,41 @@ def test_a_service_that_is_full_says_so_on_the_page(opened, camera, tmp_path):
     expect(seen.page.locator("#state")).to_have_text(re.compile("at most 1 may be; ask again later"), timeout=10_000)
     expect(seen.page.locator("#start")).to_be_enabled()
     assert [line for line in seen.console if "429" not in line] == []  # the browser's own line for the answer
+
+
+HESITATE = """() => {
+  const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+  window.asked = new Promise((tell) => {
+    devices.getUserMedia = async (wanted) => {
+      tell();
+      await new Promise((allow) => { window.allow = allow; });
+      return window.given = await open(wanted);
+    };
+  });
+}"""
+# Whether the camera is off again in a while.
+ALLOW = """async () => {
+  const off = () => window.given?.getTracks().every((track) => track.readyState === "ended");
+  window.allow();
+  for (let frame = 0; frame < 300 && !off(); frame++) await new Promise(requestAnimationFrame);
+  return off();
+}"""
+
+
+@pytest.mark.slow
+def test_who_stops_before_the_camera_is_allowed_has_no_camera_on(opened, camera, tmp_path):
+    from playwright.sync_api import expect
+
+    seen = open_page(opened, FakeEngine(), camera)
+    seen.page.evaluate(HESITATE)
+    seen.page.set_input_files("#portrait", str(write_portrait(tmp_path / "portrait.png", 20)))
+    seen.page.click("#start")
+    seen.page.evaluate("window.asked")
+    seen.page.click("#stop")
+    expect(seen.page.locator("#state")).to_have_text("Stopped.")
+    assert seen.page.evaluate(ALLOW)
+    expect(seen.page.locator("#camera")).to_be_hidden()
+    assert seen.console == []
 
 
 def test_the_page_needs_nothing_of_anybody_else():

@@ -51,11 +51,12 @@ def test_an_upload_of_the_page_has_the_limits_and_the_messages_of_the_api(page):
 
 
 def test_a_job_is_the_apis_job_with_what_the_form_says(page, uploads):
-    shown = made(page, asked(uploads, seed=" 7 ", crop=True))
+    shown = made(page, asked(uploads, seed=" 7 ", crop=True, label=True))
     assert [one.view.state for one in shown if one.view.state != "running"][-1] == "done"
     told = page.ask("GET", f"/v1/jobs/{shown[-1].job}").json()
     assert told["request"]["seed"] == 7
     assert told["request"]["crop"] is True
+    assert told["request"]["label"] is True
     assert shown[-1].view.result["sha256"] == told["result"]["sha256"]
     answer = page.ask("GET", f"/page/jobs/{shown[-1].job}/result", headers={"range": "bytes=0-3"})
     assert answer.status_code == 206

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -57,6 +58,16 @@ def test_a_bundle_that_follows_videos_has_no_moods(page):
     assert "Mood" not in labels(config)
     (profiles,) = [one["props"]["choices"] for one in config["components"] if one["props"].get("label") == "Profile"]
     assert profiles == [["exact", "exact"]]
+
+
+def test_a_form_gives_its_fields_in_the_order_in_which_they_are_taken(page):
+    from hp_trt.apps.web.page import build_page
+
+    made = build_page(page.service, page.making, live="", out=False)
+    (asked,) = (one for one in made.fns.values() if one.name == "make")
+    taken = [name for name in inspect.signature(asked.fn).parameters if name != "request"]
+    assert [field.elem_id for field in asked.inputs] == [f"clip-{name}" for name in taken]
+    assert taken[-1] == "label"
 
 
 def test_live_is_framed_where_it_is_served_and_verify_is_always_there(service):

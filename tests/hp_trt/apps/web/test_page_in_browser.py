@@ -6,11 +6,13 @@ What needs no picture is tried over a fake engine, which can be held.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -21,9 +23,12 @@ from hp_trt.apps.service.tokens import add_token
 from hp_trt.sample import write_driving, write_portrait
 from tests.hp_trt.apps.service.conftest import write_video
 from tests.hp_trt.apps.service.fake_engine import Hand
+from tests.hp_trt.apps.service.live.fake_engine import FakeEngine as LiveEngine
+from tests.hp_trt.apps.service.live.fake_engine import nothing_runs
 from tests.hp_trt.apps.web.page_serving import chromium, looking_at, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+LIMITS = Limits(free_bytes=1, verify_s=110)  # what yields to all others takes its time on a busy machine
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 
@@ -56,9 +61,7 @@ def driving(folder) -> Path:
 def service_of(folder, bundle: str, profile: str, open_engine=None, **more) -> Iterator[tuple[str, Service]]:
     from hp_trt.apps.web.mount import add_page
 
-    config = ServiceConfig(
-        bundle=bundle, state=folder, profiles=(profile,), live_lanes=0, limits=Limits(free_bytes=1), **more
-    )
+    config = ServiceConfig(bundle=bundle, state=folder, profiles=(profile,), limits=LIMITS, **{"live_lanes": 0, **more})
     service = Service(config, open_engine)
     try:
         app = create_app(config, service)
@@ -115,6 +118,7 @@ def test_a_clip_goes_from_upload_to_download_and_its_video_moves(browser, pocket
         assert "12 frames" in choose(seen, "clip-motion", driving)
         licence, make = seen.tab.locator(".hp-licence"), seen.tab.locator("#clip-make")
         assert "Apache-2.0" in licence.inner_text()
+        assert seen.tab.get_by_label("made by a machine").is_checked()
         assert licence.bounding_box()["y"] < make.bounding_box()["y"]
         seen.tab.evaluate(WATCH)
         make.click()
@@ -131,6 +135,7 @@ def test_a_clip_goes_from_upload_to_download_and_its_video_moves(browser, pocket
         told = seen.tab.request.get(f"{pocket}/v1/jobs/{identity}").json()
         with open(download.value.path(), "rb") as file:
             assert hashlib.file_digest(file, "sha256").hexdigest() == told["result"]["sha256"]
+        assert told["request"]["label"] is True
         seen.tab.reload()
         seen.until("#clip-state", "It is done: 12 frames")
 
@@ -175,6 +180,79 @@ def test_what_is_wrong_is_read_where_it_is_wrong(browser, held, folder):
         refused = [text for text in seen.complaints if "the server responded with a status of 4" in text]
         assert len(refused) == 2, "the browser's own lines of the two uploads that were refused"
         seen.complaints = [text for text in seen.complaints if text not in refused]
+
+
+def verify(seen, path: Path, said: str) -> str:
+    choose(seen, "verified", path, "Uploaded.")
+    seen.tab.locator("#verify-begin").click()
+    seen.until("#verify-said", "It is being looked at.")
+    return seen.until("#verify-said", said, timeout_s=120)
+
+
+def test_a_clip_that_was_made_is_known_again_in_the_tab_verify(browser, pocket, portrait, driving, folder, sealed):
+    ask, made = httpx.Client(base_url=f"{pocket}/v1/", timeout=60), folder / "made.mp4"
+    with ask:
+        files = {
+            name: ask.post(f"{name}s", content=path.read_bytes()).json()["id"]
+            for name, path in (("portrait", portrait), ("motion", driving))
+        }
+        job = ask.post("jobs", json={"kind": "clip", **files}).json()["id"]
+        with ask.stream("GET", f"jobs/{job}/events") as events:
+            assert "done" in "".join(events.iter_text())
+        made.write_bytes(ask.get(f"jobs/{job}/result").content)
+    with looking_at(browser, pocket) as seen:
+        seen.tab.get_by_role("tab", name="Verify").click()
+        text = verify(seen, made, "It was made by hp-trt")
+        assert "Content Credentials: " in text and "claimed by hp-trt" in text
+        assert re.search("Invisible mark: [0-9a-f]{8} ", text)
+
+
+def test_the_tab_verify_tells_a_file_that_carries_nothing_and_what_is_wrong(browser, held, folder):
+    notes = folder / "notes.mp4"
+    notes.write_text("no video")
+    with looking_at(browser, held, **PHONE) as seen:
+        seen.tab.get_by_role("tab", name="Verify").click()
+        seen.tab.locator("#verify-begin").click()
+        seen.until("#verify-said", "there is no file here, or not any more; choose")
+        assert seen.tab.get_attribute("#verify-said .prose", "role") == "status"
+        text = verify(seen, colour(folder, 90), "Nothing of hp-trt was found, which is no proof of anything.")
+        assert "Content Credentials: none" in text and "Invisible mark: none" in text
+        verify(seen, notes, "no video that FFmpeg can open")
+        assert seen.tab.locator("#verify-said .hp-wrong").count() == 1
+        seen.tab.locator("#verify-begin").click()
+        seen.until("#verify-said", "there is no file here")  # it was looked at, and not kept
+        assert seen.tab.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+class LiveHand(Hand):
+    """Clips of a fake engine, and live sessions of another one."""
+
+    def open(self, profile: str):
+        made = super().open(profile)
+        made.live = lambda portrait, **wishes: LiveEngine().open(portrait, wishes)
+        return made
+
+
+def test_the_tab_live_has_a_session_with_the_camera(browser, folder):
+    with (
+        service_of(folder / "live", "shipped:pocket", "exact", LiveHand().open, live_lanes=1) as (address, _),
+        looking_at(browser, address, **PHONE) as seen,
+    ):
+        seen.tab.get_by_role("tab", name="Live").click()
+        live = seen.tab.frame_locator("iframe[title=Live]")
+        live.locator("#portrait").set_input_files(colour(folder, 20))
+        live.get_by_label("over the socket").check()
+        live.locator("#start").click()
+        live.locator("#state").filter(has_text="Live.").wait_for(timeout=60_000)
+        live.locator("#all").filter(has_text=re.compile(r"^\d+ ms$")).wait_for(timeout=60_000)
+        assert live.locator("#camera").bounding_box()["width"] > 50
+        live.locator("#stop").click()
+        live.locator("#state").filter(has_text="Stopped.").wait_for()
+        assert not live.locator("#camera").is_visible()
+        assert any(url.endswith("/socket") for url in seen.asked)
+        (frame,) = (frame for frame in seen.tab.frames if frame.url.endswith("/live"))
+        assert frame.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert nothing_runs()
 
 
 def test_everything_is_reached_and_used_with_a_keyboard(browser, held):

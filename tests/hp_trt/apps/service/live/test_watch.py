@@ -24,6 +24,14 @@ def test_a_session_without_frames_ends_after_half_a_minute():
     assert (ended(found, 139.9), ended(found, 140.1)) == ("", "idle")
 
 
+def test_while_the_engine_is_opened_nobody_waits_for_frames():
+    found = watch()
+    for second in range(0, 100, 10):
+        found.opening(100.0 + second)
+        assert ended(found, 100.0 + second) == ""
+    assert (ended(found, 219.9), ended(found, 220.1)) == ("", "idle"), "and then half a minute again"
+
+
 def test_a_session_lasts_an_hour_at_most():
     found = watch(faces=False)
     for second in range(0, 3600, 20):

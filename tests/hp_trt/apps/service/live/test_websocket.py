@@ -360,6 +360,14 @@ def test_a_client_may_go_away_at_any_time(serve, state):
     assert nothing_is_left(client)
 
 
+def test_an_engine_that_opens_slowly_is_waited_for(serve):
+    client = serve(FakeEngine(opening=lambda: time.sleep(0.6)), idle_s=0.2)
+    with client.connect() as talk:
+        talk.begin()
+        said, _ = talk.end()
+    assert said["reason"] == "idle", "once frames are taken they are missed"
+
+
 def test_a_session_that_nobody_feeds_ends_with_its_reason(serve):
     client = serve(idle_s=0.2)
     with client.connect() as talk:

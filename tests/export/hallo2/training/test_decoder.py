@@ -48,13 +48,17 @@ def test_the_decoder_alone_learns(phase):
     assert learns == {"decoder", "post_quant_conv"}
 
 
-def test_a_pixel_at_the_mouth_counts_ten_times(phase, monkeypatch):
+def test_a_pixel_at_the_mouth_counts_ten_times_and_one_at_an_eye_five_times(phase, monkeypatch):
     windows = phase.windows
     target = windows.pictures(0, 0)
     assert target.shape == (8, 3, 64, 64) and -1 <= float(target.min()) < float(target.max()) <= 1
     mouth = windows.mouth(0, 0, side=64)
     assert mouth.shape == (8, 1, 64, 64) and float(mouth.max()) > 0.9 and float(mouth.mean()) < 0.3
+    eyes = windows.eyes(0, 0, side=64)
+    rows = torch.arange(64.0)[:, None]
+    height_of_mouth, height_of_eyes = (float((part * rows).sum() / part.sum()) for part in (mouth, eyes))
+    assert eyes.shape == mouth.shape and height_of_eyes < height_of_mouth - 8, "above it"
     monkeypatch.setattr(phase.vae, "decode", lambda latents: windows.pictures(0, 0) + 1)
     phase.made = phase.made[:1]
-    expected = float((1 + 9 * mouth).mean())  # an error of 1 in every pixel
+    expected = float((1 + 9 * mouth + 4 * eyes).mean())  # an error of 1 in every pixel
     assert float(phase.loss(0, np.random.default_rng(0))["loss"]) == pytest.approx(expected, rel=1e-4)

@@ -32,7 +32,15 @@ _WARM = 0.3  # of the time: what libraries keep is kept by then
 _SETTINGS: dict[str, Any] = {
     "frame_s": 0.1,
     "clip_lanes": 2,
-    "limits": {"uploads": 16, "waiting_per_token": 5, "picture_bytes": 100_000, "reader_s": 2, "body_idle_s": 2},
+    # So few are kept that the oldest are forgotten before anything is compared: what is kept would grow until then.
+    "limits": {
+        "uploads": 16,
+        "waiting_per_token": 5,
+        "picture_bytes": 100_000,
+        "reader_s": 2,
+        "body_idle_s": 2,
+        "kept_items_per_token": 40,
+    },
 }
 
 

@@ -52,7 +52,9 @@ TRIES = {
     "gpu": Try(words=["hp-trt", "doctor"], says="no usable device"),  # where there is none
     "rtx": Try(words=["hp-trt", "doctor"], says="ok  tensorrt-rtx"),
     "bench": Try(words=[*_BENCH, "--timeline", "timeline.png"], beside=["cpu"]),
-    "evaluate": Try(words="hp-trt evaluate --bundle shipped:pocket --seeds 0:1 --frames 8".split(), beside=["cpu"]),
+    "evaluate": Try(
+        words="hp-trt evaluate --protocol self --bundle shipped:pocket --seeds 0:1 --frames 8".split(), beside=["cpu"]
+    ),
     "espeak": Try(words=_SPOKEN),
     "provenance": Try(words=["hp-trt", "verify", "out.mp4"], beside=["cpu"], before=_ANIMATE, says="credentials"),
     "service": Try(words=_SERVE, beside=["cpu"], get="/livez"),

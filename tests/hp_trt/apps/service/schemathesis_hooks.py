@@ -21,6 +21,19 @@ schemathesis.openapi.media_type("image/*", st.integers(0, 40).map(picture) | st.
 for moving in ("image/gif", "image/apng"):
     schemathesis.openapi.media_type(moving, st.sampled_from(VIDEOS) | st.binary(max_size=200))
 schemathesis.openapi.media_type("video/*", st.sampled_from(VIDEOS) | st.binary(max_size=200))
+LINES = st.sampled_from(
+    ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "m=video 9 UDP/TLS/RTP/SAVPF 96", "a=mid:0"]
+)
+schemathesis.openapi.media_type(
+    "application/sdp",
+    st.lists(LINES | st.text(max_size=40), max_size=12).map(lambda lines: "\r\n".join(lines).encode()),
+)
+
+
+@schemathesis.serializer("application/sdp")
+def written_offer(_context, value):
+    """An offer as it is sent; what the schema alone made of one is a text."""
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def known(letter: str, given: str) -> str:

@@ -47,10 +47,10 @@ TRIES = {
     "": Try(words=_ANIMATE, beside=["cpu"]),
     "cpu": Try(words=_ANIMATE),
     "cuda": Try(words=[*_ANIMATE, "--provider", "cpu"]),
-    "openvino": Try(words=["hp-trt", "doctor"], says="ok  openvino"),  # its plans are made by export
-    "export": Try(words=_EXPORT),
-    "gpu": Try(words=["hp-trt", "doctor"], says="no usable device"),  # where there is none
-    "rtx": Try(words=["hp-trt", "doctor"], says="ok  tensorrt-rtx"),
+    "openvino": Try(words=["hp-trt", "doctor"], beside=["cpu"], says="ok  openvino"),  # its plans are made by export
+    "export": Try(words=_EXPORT, beside=["cpu"]),
+    "gpu": Try(words=["hp-trt", "doctor"], beside=["cpu"], says="no usable device"),  # where there is none
+    "rtx": Try(words=["hp-trt", "doctor"], beside=["cpu"], says="ok  tensorrt-rtx"),
     "bench": Try(words=[*_BENCH, "--timeline", "timeline.png"], beside=["cpu"]),
     "evaluate": Try(
         words="hp-trt evaluate --protocol self --bundle shipped:pocket --seeds 0:1 --frames 8".split(), beside=["cpu"]
@@ -122,7 +122,7 @@ def tried(extra: str, wheel: Path, folder: Path) -> str:
     installed = [*filter(None, [extra])]
     for missing in wanted.beside:
         refused = fresh.type(wanted.before or wanted.words)
-        if refused.returncode != _INPUT_ERROR or f"'.[{missing}]'" not in refused.stderr:
+        if refused.returncode != _INPUT_ERROR or f"'.[{missing}]'" not in refused.stdout + refused.stderr:
             return f"without {missing} it ended by {refused.returncode}: {refused.stdout}{refused.stderr}"
         installed.append(missing)
         fresh.install(*installed)

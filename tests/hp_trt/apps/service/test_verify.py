@@ -112,14 +112,16 @@ def test_a_process_that_dies_of_a_file_is_one_problem(tmp_path, monkeypatch, ser
 
 
 def test_so_many_are_looked_at_at_a_time_and_a_slow_one_ends(serving):
-    running = serving(limits={"verifies": 1, "body_idle_s": 0.05})
-    inside, answers = threading.Event(), []
+    running = serving(limits={"verifies": 1, "body_idle_s": 1})
+    inside, others, answers = threading.Event(), threading.Event(), []
 
     async def slowly():
-        for _ in range(100):
+        """Fast enough until others have asked, then not at all."""
+        while not others.is_set():
             inside.set()
             yield b"x" * 1000
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(5)
 
     first = threading.Thread(target=lambda: answers.append(running.ask("POST", "/v1/verify", content=slowly())))
     first.start()
@@ -127,6 +129,7 @@ def test_so_many_are_looked_at_at_a_time_and_a_slow_one_ends(serving):
     answer = running.ask("POST", "/v1/verify", content=picture())
     assert (answer.status_code, slug(answer)) == (429, "busy") and answer.headers["retry-after"]
     assert running.ask("POST", "/v1/portraits", content=picture()).status_code == 201, "others have lanes of their own"
+    others.set()
     first.join(20)
     assert (answers[0].status_code, slug(answers[0])) == (408, "too-slow")
     assert not list(running.service.state.incoming.iterdir()) and running.service.verifies.taken == 0

@@ -96,8 +96,8 @@ def choose(seen, field: str, path, said: str = "Uploaded:") -> str:
     return seen.until(f"#{field}-said", said)
 
 
-WATCH = """() => {
-    const place = document.querySelector("#clip-progress");
+WATCH = """(where) => {
+    const place = document.querySelector(where);
     window.read = "";
     new MutationObserver(() => { window.read += place.innerText; }).observe(place, { childList: true, subtree: true });
 }"""
@@ -120,7 +120,7 @@ def test_a_clip_goes_from_upload_to_download_and_its_video_moves(browser, pocket
         assert "Apache-2.0" in licence.inner_text()
         assert seen.tab.get_by_label("made by a machine").is_checked()
         assert licence.bounding_box()["y"] < make.bounding_box()["y"]
-        seen.tab.evaluate(WATCH)
+        seen.tab.evaluate(WATCH, "#clip-progress")
         make.click()
         seen.until("#clip-state", "It is done: 12 frames")
         assert "writing frames" in seen.tab.evaluate("window.read"), "progress was shown meanwhile"
@@ -184,9 +184,11 @@ def test_what_is_wrong_is_read_where_it_is_wrong(browser, held, folder):
 
 def verify(seen, path: Path, said: str) -> str:
     choose(seen, "verified", path, "Uploaded.")
+    seen.tab.evaluate(WATCH, "#verify-said")
     seen.tab.locator("#verify-begin").click()
-    seen.until("#verify-said", "It is being looked at.")
-    return seen.until("#verify-said", said, timeout_s=120)
+    text = seen.until("#verify-said", said, timeout_s=120)
+    assert "It is being looked at." in seen.tab.evaluate("window.read"), "which is told meanwhile"
+    return text
 
 
 def test_a_clip_that_was_made_is_known_again_in_the_tab_verify(browser, pocket, portrait, driving, folder, sealed):

@@ -304,11 +304,12 @@ class LiveChannel:
         self._dropped["damaged"] += 1
         if self.end is not None or self._feeding is None:
             return
+        text = without_paths(str(error))
         if self._feeding.damaged_in_a_row > self.limits.damaged:
-            self.finish(End(reason="damaged", detail=f"{self.limits.damaged} frames in a row: {error}", code=4400))
-        elif str(error) not in self._noted and len(self._noted) < _MOST_NOTES:
-            self._noted.add(str(error))
-            self.tell(Error(slug="damaged-frame", detail=str(error), ends=False))
+            self.finish(End(reason="damaged", detail=f"{self.limits.damaged} frames in a row: {text}", code=4400))
+        elif text not in self._noted and len(self._noted) < _MOST_NOTES:
+            self._noted.add(text)
+            self.tell(Error(slug="damaged-frame", detail=text, ends=False))
 
     def _engine_ended(self, error: BaseException | None) -> None:
         if self.end is not None:

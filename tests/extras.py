@@ -87,7 +87,7 @@ class Fresh:
         return subprocess.run(self._words(words), cwd=self.folder, env=self._env, capture_output=True, text=True)
 
     def served(self, words: Sequence[str], address: str) -> str:
-        """The first line of a service, then an answer's status, then its exit status after SIGTERM."""
+        """What is wrong with a service that is asked for an address and then ended; "" where nothing is."""
         with subprocess.Popen(
             self._words(words), cwd=self.folder, env=self._env, stdout=subprocess.PIPE, text=True
         ) as process:

@@ -376,15 +376,22 @@ def test_a_session_that_nobody_feeds_ends_with_its_reason(serve):
     assert (said["reason"], said["detail"], code) == ("idle", "no frame came for 0.2 s", 1000)
 
 
-def test_an_engine_that_fails_ends_the_session_and_says_so(serve):
+def ended_by(serve, error):
+    """A client whose engine failed by `error` in a session, and how that ended: its last message and its code."""
+
     def fail():
-        raise RuntimeError("the secret path /etc/x")
+        raise error
 
     client = serve(FakeEngine(before_denoise=fail))
     with client.connect() as talk:
         talk.begin()
         send_window(talk, 5)
         said, code = talk.end()
+    return client, said, code
+
+
+def test_an_engine_that_fails_ends_the_session_and_says_so(serve):
+    client, said, code = ended_by(serve, RuntimeError("the secret path /etc/x"))
     assert code == 1011 and said["reason"] == "engine" and "/etc" not in said["detail"]
     assert nothing_is_left(client)
 
@@ -401,15 +408,7 @@ def test_no_name_of_a_file_of_the_machine_is_told_on_the_socket(serve):
         talk.say("portrait", portrait="x")
         said = talk.hear("error")
         assert "/state" not in said["detail"] and "was encoded by another graph" in said["detail"]
-
-    def fail():
-        raise InputError("/opt/bundles/x is damaged")
-
-    client = serve(FakeEngine(before_denoise=fail))
-    with client.connect() as talk:
-        talk.begin()
-        send_window(talk, 5)
-        said, code = talk.end()
+    _, said, code = ended_by(serve, InputError("/opt/bundles/x is damaged"))
     assert code == 1011 and "/opt" not in said["detail"] and "is damaged" in said["detail"]
 
 

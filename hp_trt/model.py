@@ -63,6 +63,7 @@ class SamplingOptions(TypedDict, total=False):
     guidance: float | None
     motion_weights: tuple[float, float, float] | None
     mask_rate: float | None
+    join: bool | None  # of speech: each clip begins where the one before was going
     mood: str | None  # of speech: a word, "happy", or one mixed with neutral, "happy:0.5"
 
 

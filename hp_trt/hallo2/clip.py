@@ -94,18 +94,20 @@ class SpokenClip:
 
 def loop_state(state: ChainState) -> LoopState:
     """For the store of a long render."""
-    return LoopState(arrays={"motion": state.motion}, numbers={"clip": state.clip, "words": state.words})
+    joint = {} if state.latents is None else {"latents": state.latents}
+    return LoopState(arrays={"motion": state.motion, **joint}, numbers={"clip": state.clip, "words": state.words})
 
 
 def chain_state(state: LoopState) -> ChainState:
     """Of the store of a long render. Raises InputError for what is none of this model."""
-    if set(state.arrays) != {"motion"} or set(state.numbers) != {"clip", "words"}:
+    if not {"motion"} <= set(state.arrays) <= {"motion", "latents"} or set(state.numbers) != {"clip", "words"}:
         raise InputError(
             f"the unfinished run has a state of {', '.join((*state.arrays, *state.numbers))}, this model goes on from "
             "motion, clip, words; begin anew with --restart"
         )
     clip, words = (int(state.numbers[name]) for name in ("clip", "words"))
-    return ChainState(clip=clip, motion=state.arrays["motion"], words=words)
+    arrays = state.arrays
+    return ChainState(clip=clip, motion=arrays["motion"], words=words, latents=arrays.get("latents"))
 
 
 def _first(made: MadeClip, saved: int) -> Iterator[np.ndarray]:

@@ -128,6 +128,7 @@ def animate_exact(runtime: Runtime, inputs: Inputs) -> Outcome:
     decoder = _Watched(usual[roles["decoder"]], runtime.backend, "frames")
     sampling, clip = inputs.sampling, runtime.bundle.manifest.frames
     options: Any = {name: value for name, value in vars(sampling).items() if name != "scaling_factor"}  # no option
+    options["join"] = False  # the released program has none of it
     start_s = time.perf_counter()
     try:
         runtime.graphs.sessions.update({roles["stitch"]: loop, roles["decoder"]: decoder})

@@ -148,7 +148,7 @@ class TalkStream:
         self._take_over()
         motion = first_motion(conditions.picture, conditions.motion_frames)
         self._conditions, self._clips = conditions, None
-        self._state = self._state and replace(self._state, motion=motion)
+        self._state = self._state and replace(self._state, motion=motion, latents=None)
 
     def _take_over(self) -> None:
         """What the stream before has come to: its clips are done, because one thread denoises, in order."""

@@ -23,6 +23,7 @@ from engines.errors import InputError
 from runtime.hallo2.clip_decoder import ClipDecoder
 from runtime.hallo2.conditions import Conditions, encode_pictures, guided, motion_sets, rows_of
 from runtime.hallo2.denoise import Denoiser, OnStep
+from runtime.hallo2.joint import BEFORE, joined, last_of
 from runtime.hallo2.motion_frames import drop, first_motion, next_motion
 from runtime.hallo2.random_stream import TorchStream
 from runtime.hallo2.sampling import Sampling
@@ -41,15 +42,20 @@ class ChainState:
     clip: int  # the clip that comes next; 0 is the first
     motion: np.ndarray  # (m, 3, H, W) float32 in [-1, 1], before the drop
     words: int  # used up of the random stream
+    latents: np.ndarray | None = None  # (n, 4, h, w) float32, of the last frames, where clips are joined
 
     def __post_init__(self) -> None:
-        motion = self.motion
+        motion, latents = self.motion, self.latents
         fine = motion.dtype == np.float32 and motion.ndim == 4 and bool((np.abs(motion) <= 1).all())  # NaN is not
+        if latents is not None:
+            fine = fine and latents.dtype == np.float32 and latents.ndim == 4 and 1 <= len(latents) <= BEFORE
+            fine = fine and bool(np.isfinite(latents).all())
         known = 0 <= self.clip <= _MOST_CLIPS and 0 <= self.words <= self.clip * _MOST_WORDS
         if not (known and fine):
             raise InputError(
                 f"the state of clip {self.clip}, {self.words} words, with motion {motion.shape} {motion.dtype} is none "
-                "of a chain: it needs numbers of at least 0 and float32 pixels in [-1, 1]; begin at the first clip"
+                "of a chain: it needs numbers of at least 0, float32 pixels in [-1, 1] and, if any, finite float32 "
+                f"latents of up to {BEFORE} frames; begin at the first clip"
             )
 
 
@@ -110,7 +116,12 @@ def _clips(maker: _Maker, decoder: ClipDecoder, state: ChainState, *, beside: bo
     while (latents := underway.finish()) is not None:
         clip = state.clip
         frames = decoder.decode(clip, latents, first=state.motion.shape[0])
-        state = ChainState(clip=clip + 1, motion=next_motion(state.motion, frames.tail), words=maker.words)
+        state = ChainState(
+            clip=clip + 1,
+            motion=next_motion(state.motion, frames.tail),
+            words=maker.words,
+            latents=maker.last_of(state, latents),
+        )
         underway = _Underway(maker.clip(state))
         if beside:
             frames.meanwhile = underway.advance
@@ -144,6 +155,7 @@ class _Maker:
         )
         self._stream = TorchStream(sampling.seed, words)
         self._draws = draws
+        self._lips = backend.download(conditions.masks[0])[2] if sampling.join else None
         sets = motion_sets(conditions.motion_frames, both=guided(sessions["denoiser"]))
         self._rows = rows_of(backend, conditions.image_tokens, sets)
         self._halves = len(sets) // conditions.motion_frames
@@ -182,14 +194,20 @@ class _Maker:
                 {f"bank_{i}": self._motion[f"motion_{i}"] for i in range(len(self._motion))},
             )
         yield
-        return (
-            yield from self._denoiser.steps(
-                state.clip,
-                noise=np.ascontiguousarray(noise.swapaxes(0, 1)),
-                audio_tokens=tokens,
-                motion=self._motion,
-            )
+        made = yield from self._denoiser.steps(
+            state.clip,
+            noise=np.ascontiguousarray(noise.swapaxes(0, 1)),
+            audio_tokens=tokens,
+            motion=self._motion,
         )
+        if self._lips is None or state.latents is None:
+            return made
+        lips = self._lips.reshape(made.shape[2:])
+        return backend.upload(joined(backend.download(made), state.latents, lips))
+
+    def last_of(self, state: ChainState, latents: Buffer) -> np.ndarray | None:
+        """What the clip behind is joined to: of those before this one, and of this one's `latents`."""
+        return None if self._lips is None else last_of(state.latents, self._backend.download(latents))
 
     def begin_stages(self) -> None:
         clips = self._clips

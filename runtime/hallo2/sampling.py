@@ -32,6 +32,7 @@ class Sampling:
     seed: int = 42  # one generator for the whole video
     decode_chunk: int = 8  # frames decoded together
     scaling_factor: float = 0.18215  # of the autoencoder's latents
+    join: bool = False  # each clip begins where the one before was going: `joint`; the released program has none of it
     mood_weights: tuple[float, ...] | None = None  # how much of each of MOODS; None: neutral, where the net knows any
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class Sampling:
             f"guidance can be 1 to {_MOST_GUIDANCE}, got {shown(self.guidance)}; 1 is the conditional half alone, and "
             "below it sound and face would be pushed away from; 3.5 is the released choice",
         )
+        check(isinstance(self.join, bool), f"join needs true or false, got {shown(self.join)}")
         weights: Any = self.motion_weights
         check(
             isinstance(weights, tuple | list) and len(weights) == 3 and all(finite(w) for w in weights),

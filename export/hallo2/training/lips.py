@@ -75,7 +75,7 @@ def given(windows: TalkWindows, i: int) -> np.ndarray:
     rng = np.random.default_rng([windows.numbers[i], 94])
     items = []
     for window in range(len(windows.cut.starts)):
-        told, _ = windows.told(i, window, rng, begins=(window + windows.numbers[i]) % 2 == 0, nobody=True)
+        told = windows.told(i, window, rng, begins=(window + windows.numbers[i]) % 2 == 0, nobody=True)
         items.append(_step(windows, told, rng)[0])
     return np.stack(items)
 

@@ -4,8 +4,8 @@ The loss is the released one, v at a noise level of the released schedule, with 
 mouth and the eyes count several times, what changes from frame to frame counts once more, and pure noise, where
 conditions are all there is, is most of the levels. A window goes on from the frames before it with pixels dropped, or
 begins a video from the portrait, or, now and then, from nothing. Behind frames that the nets made themselves it is to
-bend from where those ended to the truth: a window that began with the truth would be seen to begin. The face's numbers
-are zeros half of the time; sound is dropped at times, and the unconditional half learns beside the conditional one at
+be as it should be at once: what those were off by is not to be handed on, and the step that it makes there is taken
+away where the clips are joined (`runtime/hallo2/joint.py`). The face's numbers are zeros half of the time; sound is dropped at times, and the unconditional half learns beside the conditional one at
 times.
 
 The published recipe has a stage of single frames before this one, without motion modules. It is left out: it learns
@@ -37,17 +37,16 @@ from procedural.speech import MOUTH
 from runtime.hallo2 import ddim
 from runtime.hallo2.motion_frames import drop
 
-_BEGINS, _FROM_NOTHING = 0.25, 0.05  # of the windows; the others go on from the frames before them
+_BEGINS, _FROM_NOTHING = 0.35, 0.05  # of the windows; the others go on from the frames before them
 _ANOTHER_PORTRAIT = 0.15  # of those: one of the clip's own frames, and not the calm one
 _NOBODY, _SILENT, _BOTH, _NO_MOOD = 0.5, 0.05, 0.1, 0.15
 _PURE_NOISE = 0.8
 # What motion frames are spoilt with, in deviations of a latent, at most: noise, and an offset of all cells. Those of a
 # chain are made, and what is wrong in them would be copied from clip to clip; the portrait shows how it should be.
 _NOISY, _SHIFTED = 0.15, 0.1
-_MADE = 0.6  # of the second windows that go on: behind motion frames that the net made itself
+_MADE = 0.8  # of the second windows that go on: behind motion frames that the net made itself
 _DEEPER = 0.5  # of those: behind one more window that it made, and of these again, up to so many
 _DEEPEST = 4
-_KEPT = 0.9  # of how far the made frame was off, that the first frame behind it keeps; the last one keeps none
 _AT_MOUTH, _AT_EYES = 10.0, 5.0  # how many times a cell there counts
 _CHANGES = 1.0  # weight of what changes from frame to frame
 _CALM = 0.3  # of the windows are of a clip in any mood, the others of one in a mood
@@ -86,19 +85,16 @@ class TalkWindows:
         begins: bool | None = None,
         nobody: bool | None = None,
         silent: bool = False,
-    ) -> tuple[Told, Tensor | None]:
-        """What a window of a clip is made from, in training, by chance where it is not said.
-
-        And, where it goes on from frames that the net made, the last of them, a latent (4, h, w).
-        """
+    ) -> Told:
+        """What a window of a clip is made from, in training, by chance where it is not said."""
         seen, draw = self.seen(i), rng.uniform()
-        portrait, m, last = seen.portrait, self.cut.motion_frames, None
+        portrait, m = seen.portrait, self.cut.motion_frames
         if begins or (begins is None and draw < _BEGINS):
             motion = np.repeat(seen.dropped_portrait, m, axis=0)
         elif begins is None and draw < _BEGINS + _FROM_NOTHING:
             motion = np.repeat(seen.nothing, m, axis=0)
         elif begins is None and window and rng.uniform() < _MADE:
-            motion, last = self._made(i, window, rng)
+            motion = self._made(i, window, rng)
         else:
             motion = seen.motion[window]
             if rng.uniform() < _ANOTHER_PORTRAIT:
@@ -106,7 +102,7 @@ class TalkWindows:
         offset = rng.uniform(0, _SHIFTED) * rng.normal(size=(1, motion.shape[1], 1, 1))
         spoilt = motion + offset + rng.uniform(0, _NOISY) * rng.normal(size=motion.shape)
         unknown = rng.uniform() < _NOBODY if nobody is None else nobody
-        told = self._told(
+        return self._told(
             i,
             window,
             portrait,
@@ -115,7 +111,6 @@ class TalkWindows:
             sound=0.0 if silent else 1.0,
             mood=0.0 if silent or rng.uniform() < _NO_MOOD else 1.0,
         )
-        return told, last
 
     def beginning(self, i: int, window: int = 0) -> Told:
         """What a window of a clip would be made from as the first of a video, of nobody's face numbers."""
@@ -129,10 +124,8 @@ class TalkWindows:
         return self._told(i, window, self.seen(i).portrait, frames, identity=0.0)
 
     @torch.no_grad()
-    def _made(self, i: int, window: int, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
+    def _made(self, i: int, window: int, rng: np.random.Generator) -> np.ndarray:
         """What a window goes on from where the net made the windows before it, in one step each: (m, 4, h, w).
-
-        Beside it the last frame as it was made, (4, h, w).
 
         The first of them begins a video. A clip's windows follow each other round and round, so that a short clip is
         a long chain; the last of them is the one right before `window`.
@@ -146,7 +139,7 @@ class TalkWindows:
             made = made_latents(self.talker, told, self.noise(told, rng), steps=1)
             motion = self.again(i, made, rng)
             told = self.going_on(i, (window - windows + k + 1) % count, motion)
-        return motion.cpu().numpy(), made[-1]
+        return motion.cpu().numpy()
 
     def noise(self, told: Told, rng: np.random.Generator) -> Tensor:
         """Of a window's latents, (F, 4, h, w)."""
@@ -197,14 +190,6 @@ class TalkWindows:
     def target(self, i: int, window: int = 0) -> Tensor:
         """A window's latents (F, 4, h, w), scaled as the loop's."""
         return self.tensor(self.seen(i).frames[self.frames(window)])
-
-    def bent(self, i: int, window: int, last: Tensor) -> Tensor:
-        """A window's latents, which begin off by nearly as much as the frame made before them, `last` (4, h, w), and
-        end as they should be; at the mouth, where the sound decides, they are so from the first frame on."""
-        target = self.target(i, window)
-        before = self.tensor(self.seen(i).frames[self.frames(window).start - 1])
-        kept = torch.linspace(_KEPT, 0, len(target), device=self.device)[:, None, None, None]
-        return target + kept * (1 - self.mouth(i, window)) * (last - before)
 
     def portrait(self, i: int) -> Tensor:
         """(1, 4, h, w)."""
@@ -301,8 +286,8 @@ class TalkPhase:
         of = range(len(windows.numbers)) if rng.uniform() < _CALM or not self.moody else self.moody
         i, window = int(rng.choice(of)), int(rng.integers(len(windows.cut.starts)))
         silent, both = rng.uniform() < _SILENT, rng.uniform() < _BOTH
-        told, last = windows.told(i, window, rng, silent=silent)
-        target = windows.target(i, window) if last is None else windows.bent(i, window, last)
+        told = windows.told(i, window, rng, silent=silent)
+        target = windows.target(i, window)
         pure = rng.uniform() < _PURE_NOISE
         timestep = ddim.TRAINED_STEPS - 1 if pure else int(rng.integers(ddim.TRAINED_STEPS))
         share = self.shares[timestep]

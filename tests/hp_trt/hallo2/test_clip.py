@@ -81,7 +81,9 @@ def test_nothing_is_left_to_make_behind_the_last_clip(clip_of, whole):
 def test_a_state_goes_through_the_store_and_another_models_is_refused():
     state = ChainState(clip=4, motion=np.zeros((1, 3, 8, 8), np.float32), words=77)
     again = chain_state(loop_state(state))
-    assert (again.clip, again.words) == (4, 77) and again.motion is state.motion
+    assert (again.clip, again.words) == (4, 77) and again.motion is state.motion and again.latents is None
+    joined = replace(state, latents=np.ones((2, 4, 1, 1), np.float32))
+    assert chain_state(loop_state(joined)).latents is joined.latents
     for wrong in (LoopState(), LoopState(arrays={"latents": state.motion}, numbers={"clip": 1, "words": 2})):
         with pytest.raises(InputError, match="this model goes on from motion, clip, words; begin anew with --restart"):
             chain_state(wrong)

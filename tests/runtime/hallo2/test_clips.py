@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,11 +21,12 @@ from tests.fakes import FakeBackend
 from tests.runtime.hallo2 import fake_networks as fake
 
 SAMPLING = Sampling(steps=3, motion_weights=(1.0, 0.5, 2.0), decode_chunk=2)
+JOINED = replace(SAMPLING, join=True)
 
 
 def released(portrait, speech, s, *, m, clips, moods=False):
     """SPEC 8 as it stands, in float64, with the numbers of the stream: yields each clip's frames, and the motion frames
-    that it leaves."""
+    that it leaves. Where `s.join` says so, and that is ours, the clips are joined."""
     frames = len(speech[0])
     alphas = np.cumprod(1 - np.linspace(0.00085, 0.012, 1000))
     root = np.sqrt(alphas)
@@ -59,9 +61,24 @@ def released(portrait, speech, s, *, m, clips, moods=False):
             clean = np.sqrt(before) * x - np.sqrt(1 - before) * v
             noise = np.sqrt(before) * v + np.sqrt(1 - before) * x
             x = np.sqrt(after) * clean + np.sqrt(1 - after) * noise
+        if s.join:
+            if clip:
+                x = where_it_was_going(x, last, masks[0][2].reshape(fake.CELL[1:]))
+            last = np.concatenate([last, x] if clip else [x])[-2:]
         decoded = fake.decode(x)
         motion = np.concatenate([motion, np.clip(decoded, -1, 1)])[-m:]
         yield decoded, motion
+
+
+def where_it_was_going(x, before, lips):
+    """Of a clip's latents (F, 4, h, w): each number by itself, in float64, as `joint` says it."""
+    out, frames = x.copy(), len(x)
+    for c, i, j in np.ndindex(x.shape[1:]):
+        here, (a, b) = x[:, c, i, j], (before[0, c, i, j], before[-1, c, i, j])
+        moves = b - a if frames == 1 else ((b - a) + (here[1] - here[0])) / 2
+        for k in range(frames):
+            out[k, c, i, j] += (frames - k) / frames * (1 - lips[i, j]) * (b + moves - here[0])
+    return out
 
 
 def encoded(backend, sessions, portrait, s):
@@ -122,6 +139,15 @@ def test_the_chain_is_the_released_program(frames, m, both):
     same(ours, released(fake.fake_portrait(), fake.fake_speech(3, frames), s, m=m, clips=3))
 
 
+@pytest.mark.parametrize(("frames", "m"), [(4, 2), (1, 2), (2, 1)])
+def test_joined_clips_begin_where_the_one_before_was_going_and_end_as_they_were_made(frames, m):
+    ours = begin(JOINED, frames=frames, m=m)[0]
+    same(ours, released(fake.fake_portrait(), fake.fake_speech(3, frames), JOINED, m=m, clips=3))
+    apart, joined = (frames_of(begin(s, frames=frames, m=m)[0]) for s in (SAMPLING, JOINED))
+    np.testing.assert_array_equal(apart[0], joined[0])  # nothing is before the first
+    assert (apart[1] != joined[1]).any()
+
+
 def test_guidance_1_is_the_conditional_half_with_either_denoiser():
     s = Sampling(steps=3, guidance=1)
     for one, other in zip(frames_of(begin(s)[0]), frames_of(begin(s, both=False)[0]), strict=True):
@@ -177,13 +203,19 @@ def test_float16_tokens_stay_float16_on_the_way():
 
 @pytest.mark.parametrize("clips_before", [1, 2])
 @pytest.mark.parametrize("frames", [4, 1])
-def test_a_chain_goes_on_from_a_state_as_if_it_had_not_been_broken_off(clips_before, frames):
-    whole, _ = begin(frames=frames)
+@pytest.mark.parametrize("s", [SAMPLING, JOINED], ids=["released", "joined"])
+def test_a_chain_goes_on_from_a_state_as_if_it_had_not_been_broken_off(clips_before, frames, s):
+    whole, _ = begin(s, frames=frames)
     made = [(clip.after, np.stack(list(clip.frames))) for clip in whole]
     state = made[clips_before - 1][0]
     assert state.clip == clips_before
-    stored = ChainState(clip=state.clip, motion=np.array(state.motion.tolist(), np.float32), words=state.words)
-    resumed, _ = begin(frames=frames, state=stored, first=clips_before)
+    stored = ChainState(
+        clip=state.clip,
+        motion=np.array(state.motion.tolist(), np.float32),
+        words=state.words,
+        latents=None if state.latents is None else np.array(state.latents.tolist(), np.float32),
+    )
+    resumed, _ = begin(s, frames=frames, state=stored, first=clips_before)
     again = [(clip.clip, np.stack(list(clip.frames))) for clip in resumed]
     assert [clip for clip, _ in again] == list(range(clips_before, 3))
     for (_, one), (_, other) in zip(again, made[clips_before:], strict=True):
@@ -200,6 +232,8 @@ def test_a_state_of_another_portrait_or_of_none_is_refused():
         {"motion": motion + 2},
         {"motion": motion * np.nan},
         {"motion": motion[0]},
+        {"latents": np.zeros((3, 4, 2, 2), np.float32)},
+        {"latents": np.full((2, 4, 2, 2), np.nan, np.float32)},
     ):
         with pytest.raises(InputError, match="is none of a chain"):
             ChainState(**{"clip": 1, "motion": motion, "words": 7, **wrong})

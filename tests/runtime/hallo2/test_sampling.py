@@ -12,7 +12,7 @@ from runtime.hallo2.sampling import Sampling
 def test_the_defaults_are_the_released_ones():
     s = Sampling()
     assert (s.steps, s.guidance, s.motion_weights, s.mask_rate, s.seed) == (40, 3.5, (1.0, 1.0, 1.0), 0.25, 42)
-    assert (s.decode_chunk, s.scaling_factor, s.mood_weights) == (8, 0.18215, None)
+    assert (s.decode_chunk, s.scaling_factor, s.mood_weights, s.join) == (8, 0.18215, None, False)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def test_the_defaults_are_the_released_ones():
         ({"seed": -1}, "seed needs a whole number of at least 0, got -1"),
         ({"seed": 2**32}, "seed can be at most 4294967295, got 4294967296; the generator, MT19937, is seeded with one"),
         ({"decode_chunk": 0}, "decode_chunk needs a whole number of at least 1"),
+        ({"join": 1}, "join needs true or false, got 1"),
+        ({"join": "yes"}, "join needs true or false, got 'yes'"),
         ({"mood_weights": 1.0}, "mood_weights needs 6 numbers, of neutral, happy, .*, sleepy, got 1.0"),
         ({"mood_weights": (1, 0, 0)}, r"mood_weights needs 6 numbers, .*, got \(1, 0, 0\)"),
         ({"mood_weights": (1, 0, 0, 0, 0, float("nan"))}, "mood_weights needs 6 numbers"),

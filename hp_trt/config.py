@@ -16,6 +16,7 @@ from hp_trt.interface import arguments
 from hp_trt.profiles import Profile, profiles_file
 
 Choice = TypeVar("Choice")
+MOST_DEVICES = 64  # of one clip, which has few windows at a time
 LAST_GPU = 1023  # far more than a machine has; CUDA counts them in 32 bits
 
 
@@ -30,6 +31,8 @@ class RuntimeConfig:
                          this machine have (`hp_trt.interface.auto_family`)
     provider             of ONNX Runtime: "cpu" or "cuda"
     device_id            which GPU, from 0
+    devices              of ONNX Runtime: several GPUs of one kind that the windows of a clip are spread over, each once;
+                         on a CPU so many processes, numbered. (): device_id alone
     weight_budget_bytes  of each graph, so much of its weights stays in GPU memory, for plans with weight streaming;
                          None: all of them
     overlap_decode       decode one clip while the next is denoised, for as much more GPU memory as the decoder's
@@ -49,6 +52,7 @@ class RuntimeConfig:
     family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0
+    devices: tuple[int, ...] = ()
     weight_budget_bytes: int | None = None
     overlap_decode: bool = False
     threads: int | None = None
@@ -67,6 +71,15 @@ class RuntimeConfig:
         if self.family != "onnxruntime" and self.provider != "cpu":
             raise InputError(
                 f"the provider {self.provider} is ONNX Runtime's, the family is {self.family}; leave the provider out"
+            )
+        if self.devices and self.family != "onnxruntime":
+            raise InputError(
+                f"several devices are for ONNX Runtime yet, the family is {self.family}; leave devices out, or the "
+                "family, and run a clip on each device"
+            )
+        if self.devices and self.device_id:
+            raise InputError(
+                f"devices {', '.join(map(str, self.devices))} and device_id {self.device_id} were given; leave one out"
             )
         for_gpu = self.family != AUTO and find(self.family).plans_for == "gpu"
         if self.weight_budget_bytes is not None and not for_gpu:
@@ -107,6 +120,7 @@ class RuntimeConfig:
         """What is no choice: numbers, files, and the profile. Each becomes the plain type that its field names."""
         known = {
             "device_id": arguments.whole("device_id (of GPUs, from 0)", self.device_id, least=0, most=LAST_GPU),
+            "devices": self._checked_devices(),
             "overlap_decode": arguments.flag("overlap_decode", self.overlap_decode),
             "max_frames": arguments.whole("max_frames", self.max_frames, least=1),
         }
@@ -121,6 +135,19 @@ class RuntimeConfig:
             arguments.path("profile, where it is no Profile,", self.profile)
         for name, value in known.items():
             object.__setattr__(self, name, value)
+
+
+    def _checked_devices(self) -> tuple[int, ...]:
+        if not isinstance(self.devices, list | tuple):
+            raise InputError(f"devices needs numbers of devices, as (0, 1), got {arguments.shown(self.devices)}")
+        found = [arguments.whole("devices (each)", one, least=0, most=LAST_GPU) for one in self.devices]
+        if twice := [one for one in found if found.count(one) > 1]:
+            raise InputError(f"device {twice[0]} stands in devices twice; name each once")
+        if len(found) == 1:
+            raise InputError(f"devices needs at least two, got {found[0]} alone; say device_id for one")
+        if len(found) > MOST_DEVICES:
+            raise InputError(f"devices can be at most {MOST_DEVICES}, got {len(found)}")
+        return tuple(found)
 
 
 def one_of(name: str, value: object, choices: Sequence[Choice]) -> Choice:

@@ -43,6 +43,10 @@ def open_backend(config: RuntimeConfig, bundle: Path) -> Backend:
             weight_budget_bytes=config.weight_budget_bytes,
             overlap_decode=config.overlap_decode,
         )
+    if config.devices:
+        from engines.spread_backend import SpreadBackend
+
+        return SpreadBackend(config.devices, provider=config.provider, threads=config.threads)
     from engines.onnx_backend import OnnxBackend
 
     return OnnxBackend(provider=config.provider, threads=config.threads, device_id=config.device_id)
@@ -114,6 +118,7 @@ class OpenGraphs:
         products that the family has not.
         """
         self._check_products(profile)
+        self._check_devices(profile)
         live = profile.mode == "live"
         if live:  # a window is decoded while the next one is denoised; of a window, activations are small
             self._backend.overlap_decode()
@@ -201,6 +206,21 @@ class OpenGraphs:
             raise EngineMismatch(
                 f"the profile {profile.name} is for bf16 products, and {self._backend.device} has none; set "
                 'precision = "exported"'
+            )
+
+    def _check_devices(self, profile: Profile) -> None:
+        """Raises InputError for several devices where a clip has nothing to spread over them."""
+        if not self._config.devices:
+            return
+        if not self._beside:
+            raise InputError(
+                f"{self._bundle.path} makes a clip piece by piece, each from the one before, which several devices do "
+                "not help; leave devices out, and make several clips at a time"
+            )
+        if profile.mode == "live":
+            raise InputError(
+                f"the profile {profile.name} makes windows one after the other, which several devices do not help; "
+                "leave devices out, or take a profile of mode clip"
             )
 
     def _files(self, names: Sequence[str], in_bf16: Collection[str]) -> Generator[_ToOpen]:

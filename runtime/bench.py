@@ -168,6 +168,7 @@ def command(
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
+    devices: options.Devices = None,
     weight_budget: options.WeightBudget = None,
     warmup: Annotated[int, typer.Option(max=1000, help="Runs before the measured ones.")] = 1,
     runs: Annotated[int, typer.Option(max=1000, help="Measured runs.")] = 3,
@@ -205,6 +206,7 @@ def command(
     config = BenchConfig(
         bundle=bundle, portrait=portrait, driving=driving, audio=audio, frames=frames, steps=steps, seed=seed,
         weight_budget_bytes=options.weight_budget_bytes(weight_budget), warmup=warmup, runs=runs,
+        devices=options.devices(devices),
         open_released=partial(open_released, weights) if reference else None,
         reference_frames=reference_frames, reference_steps=reference_steps, profile=profile, **machine,
     )  # fmt: skip

@@ -122,6 +122,7 @@ def animate(
     family: options.Family = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
+    devices: options.Devices = None,
     weight_budget: options.WeightBudget = None,
     max_frames: options.MaxFrames = RuntimeConfig.max_frames,
     threads: options.Threads = None,
@@ -142,7 +143,11 @@ def animate(
     config = AnimateConfig(
         bundle=bundle,
         runtime=RuntimeConfig(
-            weight_budget_bytes=options.weight_budget_bytes(weight_budget), **more, **machine, **finder
+            weight_budget_bytes=options.weight_budget_bytes(weight_budget),
+            devices=options.devices(devices),
+            **more,
+            **machine,
+            **finder,
         ),
         portrait=portrait,
         driving=driving,

@@ -48,6 +48,9 @@ Vocals = Annotated[Path | None, typer.Option(help="Kim_Vocal_2.onnx, which takes
 Profile = Annotated[str, typer.Option(help="exact, balanced, live, or FILE.toml[:NAME].")]
 Family = Annotated[str, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]
 Provider = Annotated[str, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
+Devices = Annotated[
+    str | None, typer.Option(metavar="N,N", help="Several GPUs for one clip; on a CPU processes [--device alone].")
+]
 Device = Annotated[int, typer.Option(min=0, max=config.LAST_GPU, help="Which GPU, from 0.")]
 WeightBudget = Annotated[
     float | None,
@@ -121,6 +124,14 @@ def finder(*, locator: str, locator_file: Path | None, arcface: Path | None) -> 
     """The options of those names. Raises InputError for a word that is no choice."""
     chosen = config.one_of("locator", locator, locators.LOCATORS)
     return {"locator": chosen, "locator_file": locator_file, "arcface": arcface}
+
+
+def devices(text: str | None) -> tuple[int, ...]:
+    """What --devices says: numbers with commas between. Raises InputError."""
+    words = [] if text is None else text.split(",")
+    if not all(word.strip().isascii() and word.strip().isdigit() for word in words):
+        raise InputError(f"--devices are numbers with commas between, as 0,1, got {text}")
+    return tuple(int(word) for word in words)
 
 
 def weight_budget_bytes(gib: float | None) -> int | None:

@@ -51,6 +51,7 @@ class BenchConfig:
     family: FamilyName | Auto = "onnxruntime"
     provider: Provider = "cpu"
     device_id: int = 0  # which GPU
+    devices: tuple[int, ...] = ()  # several for one clip: see RuntimeConfig
     weight_budget_bytes: int | None = None  # see RuntimeConfig
     warmup: int = 1
     runs: int = 3
@@ -98,6 +99,7 @@ def bench(config: BenchConfig, tell: Tell | None = None) -> Bench:
         family=config.family,
         provider=config.provider,
         device_id=config.device_id,
+        devices=config.devices,
         weight_budget_bytes=config.weight_budget_bytes,
         threads=config.threads,
         profile=chosen,

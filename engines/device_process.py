@@ -137,7 +137,7 @@ class _Device:
             try:
                 self._socket.send(told)
                 for array in made:
-                    self._socket.send_bytes(array.reshape(-1).view(np.uint8))
+                    self._socket.send_bytes(array.reshape(-1).view(np.uint8).data)
             except OSError:
                 return
 
@@ -165,7 +165,7 @@ def _said(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], 
 
 def _send(socket_: Connection, arrays: Mapping[str, np.ndarray]) -> None:
     for array in arrays.values():
-        socket_.send_bytes(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        socket_.send_bytes(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _received(socket_: Connection, said: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, np.ndarray]:

@@ -53,7 +53,7 @@ class SpreadBackend(OnnxBackend):
                 begun.callback(self._others[-1].close)
             self._end = begun.pop_all()
 
-    def load(
+    def load(  # type: ignore[override]
         self,
         spec: NetworkSpec,
         path: Path,
@@ -62,7 +62,7 @@ class SpreadBackend(OnnxBackend):
         threads: int | None = None,
         calls: int = 1,
         bf16: bool = False,
-    ) -> OnnxSession | SpreadSession:  # type: ignore[override]
+    ) -> OnnxSession | SpreadSession:
         """See `engines.backend.Backend.load`."""
         if calls == 1:
             return super().load(spec, path, weights, threads=threads, bf16=bf16)

@@ -31,8 +31,8 @@ class RuntimeConfig:
                          this machine have (`hp_trt.interface.auto_family`)
     provider             of ONNX Runtime: "cpu" or "cuda"
     device_id            which GPU, from 0
-    devices              of ONNX Runtime: several GPUs of one kind that the windows of a clip are spread over, each once;
-                         on a CPU so many processes, numbered. (): device_id alone
+    devices              of ONNX Runtime: several GPUs of one kind, each once, that a clip's windows are spread over; on
+                         a CPU so many processes, numbered. (): device_id alone
     weight_budget_bytes  of each graph, so much of its weights stays in GPU memory, for plans with weight streaming;
                          None: all of them
     overlap_decode       decode one clip while the next is denoised, for as much more GPU memory as the decoder's
@@ -135,7 +135,6 @@ class RuntimeConfig:
             arguments.path("profile, where it is no Profile,", self.profile)
         for name, value in known.items():
             object.__setattr__(self, name, value)
-
 
     def _checked_devices(self) -> tuple[int, ...]:
         if not isinstance(self.devices, list | tuple):

@@ -38,6 +38,7 @@ def plan(
     attainable: Annotated[
         float | None, typer.Option(help="Part of a card's peaks that networks reach, assumed [the card's].")
     ] = None,
+    devices: Annotated[int, typer.Option(min=1, max=64, help="So many of them for one clip.")] = 1,
     family: Annotated[str, typer.Option(help="To measure `here` with: onnxruntime, openvino, auto...")] = "onnxruntime",
     provider: options.Provider = "cpu",
     device: options.Device = 0,
@@ -64,6 +65,7 @@ def plan(
         fps=fps,
         latency_s=latency,
         attainable=attainable,
+        devices=devices,
         **options.machine(family=family, provider=provider, device=device, threads=threads),
     )
     with Reporter(as_json=json) as report:

@@ -38,7 +38,5 @@ PRESETS: Mapping[str, PresetFacts] = {
     "hallo2": PresetFacts(size=512, clip=16, motion_frames=2),
     # One step from pure noise, which is most of what its weights have learnt: more follow the sound less well.
     # It begins its clips a little off the frames before, so they are joined.
-    "talk_pocket": PresetFacts(
-        size=128, clip=8, motion_frames=2, sampling={"steps": 1, "guidance": 1.0, "join": True}
-    ),
+    "talk_pocket": PresetFacts(size=128, clip=8, motion_frames=2, sampling={"steps": 1, "guidance": 1.0, "join": True}),
 }

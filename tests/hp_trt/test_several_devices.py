@@ -1,4 +1,4 @@
-"""One clip on several devices. There is one CPU here, so the devices are processes: the way of the bytes is the same."""
+"""One clip on several devices. There is one CPU here, so the devices are processes: the bytes go the same way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def test_chunks_of_the_decoder_go_to_both_too(two):
     given = {"latents": np.random.default_rng(0).normal(size=(4, *map(int, cell))).astype(np.float32)}
     made = []
     for _ in range(2):  # whoever is free is the one that was not asked last
-        out = {tensor.name: np.empty(tensor.shape_at(spec.check_inputs(given)), tensor.dtype) for tensor in spec.outputs}
+        out = {
+            tensor.name: np.empty(tensor.shape_at(spec.check_inputs(given)), tensor.dtype) for tensor in spec.outputs
+        }
         made.append(session.run(given, out))
     assert session._free.qsize() == 2
     for name in made[0]:
@@ -135,7 +137,7 @@ def test_gpus_of_different_kinds_are_refused(monkeypatch):
 
     monkeypatch.setattr(spread_backend, "require_gpu", gpu)
     spread_backend.check_kinds((0, 2))
-    with pytest.raises(EngineMismatch, match="device 0 is H100 of capability 9.0, device 1 is A100 of 8.0"):
+    with pytest.raises(EngineMismatch, match=r"device 0 is H100 of capability 9\.0, device 1 is A100 of 8\.0"):
         spread_backend.check_kinds((0, 1))
 
 

@@ -5,8 +5,8 @@ mouth and the eyes count several times, what changes from frame to frame counts 
 conditions are all there is, is most of the levels. A window goes on from the frames before it with pixels dropped, or
 begins a video from the portrait, or, now and then, from nothing. Behind frames that the nets made themselves it is to
 be as it should be at once: what those were off by is not to be handed on, and the step that it makes there is taken
-away where the clips are joined (`runtime/hallo2/joint.py`). The face's numbers are zeros half of the time; sound is dropped at times, and the unconditional half learns beside the conditional one at
-times.
+away where the clips are joined (`runtime/hallo2/joint.py`). The face's numbers are zeros half of the time; sound is
+dropped at times, and the unconditional half learns beside the conditional one at times.
 
 The published recipe has a stage of single frames before this one, without motion modules. It is left out: it learns
 from the portrait alone what a person looks like, which costs most of its time, and motion frames show that at once. In

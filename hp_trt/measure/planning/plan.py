@@ -17,12 +17,13 @@ from engines.errors import InputError
 from engines.families import Auto, FamilyName, Provider, find
 from engines.gpu import Gpu as InstalledGpu
 from engines.gpu import find_gpu
-from hp_trt.config import RuntimeConfig
+from hp_trt.config import MOST_DEVICES, RuntimeConfig
 from hp_trt.interface.auto_family import settled_family
 from hp_trt.measure.planning.gpus import HERE, find_card
 from hp_trt.measure.planning.here import Measured, measure
 from hp_trt.measure.planning.planned_model import PlannedModel, model_of_bundle, model_of_preset
 from hp_trt.measure.planning.predict import Card, Prediction, Speed, predict
+from hp_trt.measure.planning.spread import Spread, spread_over
 from hp_trt.measure.planning.wishes import LEAST_PX, STEP_PX, Answer, Choice, Wish, answer
 from hp_trt.open_graphs import option_for
 from hp_trt.profiles import Profile
@@ -49,6 +50,7 @@ class PredictConfig:
     fps: float | None = None  # a wish
     latency_s: float | None = None  # a wish
     attainable: float | None = None  # of a card's peaks; None: the card's own part
+    devices: int = 1  # of one kind, that the clip is spread over
     family: FamilyName | Auto = "onnxruntime"  # how "here" is measured
     provider: Provider = "cpu"
     device_id: int = 0
@@ -68,6 +70,8 @@ class PredictConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"--{name.removesuffix('_s')} must be above 0, got {value}")
+        if not 1 <= self.devices <= MOST_DEVICES:
+            raise InputError(f"--devices must be 1 to {MOST_DEVICES}, got {self.devices}")
         if self.attainable is not None and not 0 < self.attainable <= 1:
             raise InputError(
                 f"--attainable is a part of the card's peaks, above 0 and at most 1, got {self.attainable}"
@@ -150,7 +154,7 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         assert sized is not None, "sizes of a bundle that nobody else knows are not tried"
         chosen = room.fitted(_guided(room.profiles.find(choice.profile), model, config), model)
         done = room.work(chosen, sized, config.frames, steps=choice.steps)
-        return predict(sized, done, speed, rate=rate)
+        return predict(sized, done, speed, rate=rate, spread=_spread(config, sized, done))
 
     prediction = predicted(now)
     answers = []
@@ -172,6 +176,18 @@ def plan(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Pl
         answers=tuple(answers),
         notes=(*_of_graphs(asked, profile, model, config), *notes, *_notes(prediction, speed, config, model, rate)),
     )
+
+
+def _spread(config: PredictConfig, model: PlannedModel, work: Work) -> Spread | None:
+    """Over --devices. Raises InputError for work that has nothing to spread."""
+    if config.devices == 1:
+        return None
+    if model.room.driver == "audio" or work.mode == "live":
+        raise InputError(
+            f"{config.devices} devices do not help {'speech' if work.mode == 'clip' else 'live mode'}: each piece goes "
+            "on from the one before; leave --devices out"
+        )
+    return spread_over(config.devices, model, work)
 
 
 def _guided(profile: Profile, model: PlannedModel, config: PredictConfig) -> Profile:

@@ -8,11 +8,12 @@ other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from hp_trt.measure.planning.gpus import LAUNCH_S, Gpu
 from hp_trt.measure.planning.planned_model import Order, PlannedModel, clips_of, rounds
+from hp_trt.measure.planning.spread import Spread
 from runtime.work import Call, Work
 
 CUDA_CONTEXT_BYTES = 500 * 2**20  # of the driver and its libraries: an assumption
@@ -123,6 +124,7 @@ class Prediction:
     latency_s: float  # clip: from the call to the first frame; live: of a frame, glass to glass
     memory: Memory
     missing: tuple[str, ...]  # stages in no number
+    spread: Spread | None = None  # over several devices
 
     @property
     def flops(self) -> float:
@@ -154,15 +156,20 @@ class Prediction:
             "latency_s": self.latency_s,
             "memory": asdict(self.memory) | {"total": self.memory.total},
             "missing": list(self.missing),
+            "spread": None if self.spread is None else asdict(self.spread),
         }
 
 
-def predict(model: PlannedModel, work: Work, speed: Speed, *, rate: float = 25.0) -> Prediction:
-    """`rate`: driving frames a second, which a live window waits for."""
+def predict(
+    model: PlannedModel, work: Work, speed: Speed, *, rate: float = 25.0, spread: Spread | None = None
+) -> Prediction:
+    """`rate`: driving frames a second, which a live window waits for. `spread`: of a clip, over several devices."""
     stages = []
     order = model.room.order
     for name in order.stages:
         stages.append(_graphs(name, model, work, speed) if name in work.graphs else _host(name, work, speed))
+    if spread is not None:
+        stages = [replace(stage, seconds=spread.seconds(stage.stage, stage.seconds)) for stage in stages]
     seconds = {stage.stage: stage.seconds or 0.0 for stage in stages}
     memory = need(model, work, on_card=speed.memory_bytes is not None)
     missing = tuple(stage.stage for stage in stages if stage.seconds is None)
@@ -177,6 +184,7 @@ def predict(model: PlannedModel, work: Work, speed: Speed, *, rate: float = 25.0
             latency_s=total_s - seconds["write"] - model.room.later_s(work, seconds),
             memory=memory,
             missing=missing,
+            spread=spread,
         )
     window_s = _live_window_s(stages, work, speed, order)
     device_s = sum(seconds[name] for name in order.on_device) / work.windows

@@ -75,6 +75,13 @@ def lines(plan: Plan) -> Iterator[str]:
             f"{prediction.window_s:.3g} s, stages overlap"
         )
         yield f"latency      {prediction.latency_s:.3g} s, glass to glass: waiting for the window, then making it"
+    if (spread := prediction.spread) is not None:
+        yield (
+            f"devices      {spread.devices}: {_counted(spread.pieces['denoise'], 'window')} of a step are "
+            f"{spread.speedup('denoise'):.3g} times as fast, {_counted(spread.pieces['decode'], 'chunk')} of the "
+            f"decoder {spread.speedup('decode'):.3g} times; between them at least {_size(spread.between_bytes)}, in no "
+            "time here"
+        )
     kept = "banks, tokens and latents" if spoken else "tokens and latents"
     parts = [(memory.weights, "weights"), (memory.activations, "activations"), (memory.clip, kept)]
     parts += [(memory.context, "for CUDA itself")] if memory.context else []

@@ -36,6 +36,7 @@ def released(portrait, speech, s, *, m, clips, moods=False):
     motion = np.repeat(source, m, axis=0)
     stream = TorchStream(s.seed)
     masks, scale = [mask.astype(float) for mask in portrait["masks"]], np.array(s.motion_weights)
+    last = np.empty((0, *fake.CELL))
     for clip in range(clips):
         field = stream.uniform((fake.H, fake.W))
         x = stream.normal((4, frames, *fake.CELL[1:])).swapaxes(0, 1).astype(float)
@@ -64,7 +65,7 @@ def released(portrait, speech, s, *, m, clips, moods=False):
         if s.join:
             if clip:
                 x = where_it_was_going(x, last, masks[0][2].reshape(fake.CELL[1:]))
-            last = np.concatenate([last, x] if clip else [x])[-2:]
+            last = np.concatenate([last, x])[-2:]
         decoded = fake.decode(x)
         motion = np.concatenate([motion, np.clip(decoded, -1, 1)])[-m:]
         yield decoded, motion

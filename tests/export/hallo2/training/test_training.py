@@ -140,7 +140,6 @@ def test_a_window_goes_on_behind_a_few_that_the_net_made_and_the_last_of_them_is
     assert set(counts) == {1, 2, 3, 4} and 1.2 < np.mean(counts) < 2.6  # half of them one, 1.9 on average
 
 
-
 def test_motion_frames_of_what_was_made_are_decoded_and_dropped_as_the_application_does(run):
     windows = small_training(run).lips_phase().windows
     made = windows.target(0, 0)

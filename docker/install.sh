@@ -31,5 +31,7 @@ python -m venv "$prefix"
 # Modules are compiled now: the image's root is read-only.
 "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir --compile \
     "$wheel[$extras]" ${also:+"$also"}
+# What the page's library writes beside itself when it is first imported.
+"$prefix/bin/python" -c 'import gradio.processing_utils'
 "$prefix/bin/hp-trt" --version
 mkdir -p "$prefix.state"

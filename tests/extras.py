@@ -39,10 +39,12 @@ class Try:
     before: Sequence[str] = ()  # typed first, once all is there
     says: str = ""  # what it prints then
     get: str = ""  # of a service: an address of it that answers
+    peer: Sequence[str] = ()  # typed then, with the service's URL before its last two words; `says` is of it
 
 
 _EXPORT = "python -m export.build_engines --preset pocket --bundle built --no-parity".split()
 _SPOKEN = "hp-trt sample --speech --voice espeak --frames 25 --out spoken".split()
+_PEER = ["python", str(ROOT / "tests/rtc_peer.py"), "sample/portrait.png", "sample/driving.mp4"]
 TRIES = {
     "": Try(words=_ANIMATE, beside=["cpu"]),
     "cpu": Try(words=_ANIMATE),
@@ -59,7 +61,7 @@ TRIES = {
     "provenance": Try(words=["hp-trt", "verify", "out.mp4"], beside=["cpu"], before=_ANIMATE, says="credentials"),
     "service": Try(words=_SERVE, beside=["cpu"], get="/livez"),
     "otel": Try(words=[*_SERVE, "--traces", "spans.jsonl"], beside=["service", "cpu"], get="/livez"),
-    "rtc": Try(words=_SERVE, beside=["service", "cpu"], get="/live"),
+    "rtc": Try(words=_SERVE, beside=["service", "cpu"], get="/live", peer=_PEER, says="3 pictures came back"),
     "web": Try(words=_SERVE, beside=["cpu"], get="/page/"),
 }
 LEFT_OUT = {"tensorrt": "its wheels are of an index of NVIDIA's", "test": "all of them"}
@@ -86,10 +88,10 @@ class Fresh:
         """What a shell in its folder would run, with a home of its own."""
         return subprocess.run(self._words(words), cwd=self.folder, env=self._env, capture_output=True, text=True)
 
-    def served(self, words: Sequence[str], address: str) -> str:
+    def served(self, wanted: Try) -> str:
         """What is wrong with a service that is asked for an address and then ended; "" where nothing is."""
         with subprocess.Popen(
-            self._words(words), cwd=self.folder, env=self._env, stdout=subprocess.PIPE, text=True
+            self._words(wanted.words), cwd=self.folder, env=self._env, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             lines = iter(process.stdout.readline, "")
@@ -97,8 +99,13 @@ class Fresh:
             if url is None:
                 return "it did not begin to serve"
             try:
-                with urllib.request.urlopen(url + address, timeout=60) as answer:
+                with urllib.request.urlopen(url + wanted.get, timeout=60) as answer:
                     status = answer.status
+                if wanted.peer:
+                    *program, portrait, video = wanted.peer
+                    ran = self.type([*program, url, portrait, video])
+                    if ran.returncode or wanted.says not in ran.stdout:
+                        return f"its peer ended by {ran.returncode}: {ran.stdout}{ran.stderr}"
             finally:
                 process.terminate()
             return "" if (process.wait(), status) == (0, 200) else f"answered {status}, ended by {process.returncode}"
@@ -127,7 +134,7 @@ def tried(extra: str, wheel: Path, folder: Path) -> str:
         installed.append(missing)
         fresh.install(*installed)
     if wanted.get:
-        return fresh.served(wanted.words, wanted.get)
+        return fresh.served(wanted)
     for words in filter(None, [wanted.before, wanted.words]):
         ran = fresh.type(words)
         if ran.returncode:

@@ -1,9 +1,9 @@
 """Content Credentials (C2PA) in a file, written and read by c2pa-python. Nobody else imports that library.
 
 Nothing of a private picture travels in them: portrait and driver are named by their hashes alone, the library makes no
-thumbnails, and no server is asked, for a time stamp or anything else, neither in writing nor in reading. What a byte's
-change does is the library's to say: it finds one in all that is shown or heard and in what leads there, but not in the
-few bytes that its own format leaves open (a box's label, padding). The sidecar's hash is of all bytes.
+thumbnails, and no server is asked, for a time stamp or anything else, neither in writing nor in reading. The library
+finds a changed byte in all that is shown or heard and in what leads there, but not in those that its own format leaves
+open: a box's label, padding, an mp4's first box. `left_open` finds those in files that we signed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-from engines.errors import HpTrtError, InputError, OutputError
+from engines.errors import HpTrtError, InputError, OutputError, how_to_install
 from engines.fields import Field, parse_json
 from engines.foreign import foreign, reason
+from hp_trt.provenance import left_open
 from hp_trt.provenance.signing import Signer
 
 FORMATS = {".mp4": "video/mp4", ".mov": "video/quicktime", ".png": "image/png"}  # that we write and the library signs
@@ -105,21 +106,34 @@ def read_credentials(path: Path, anchors: str | None = None) -> Credentials | No
         settings["trust"] = {"user_anchors": anchors}
     with foreign("the anchor cannot be used", "give the certificate of who issued the signer's, PEM"):
         context = c2pa.Context.from_dict(settings)
-    with closing(context):
+    with closing(context), path.open("rb") as file:
         try:
             # The kind is told by the bytes: a name may say anything.
-            with (
-                foreign("no credentials", ""),
-                path.open("rb") as file,
-                closing(c2pa.Reader(None, file, context=context)) as reader,
-            ):
-                said = reader.json()
+            with foreign("no credentials", ""), closing(c2pa.Reader(None, file, context=context)) as reader:
+                said, in_detail = reader.json(), reader.detailed_json()
         except HpTrtError as error:
-            return _unread(error.__cause__ or error)
-    try:
-        return _read(parse_json(said[: _MOST_JSON + 1]))
-    except ValueError as error:
-        return Credentials(state="unreadable", why=(reason(error),))
+            return _unread(error.__cause__ or error) or _remains(file)
+        try:
+            found = _read(parse_json(said[: _MOST_JSON + 1]))
+            return _as_it_was_signed(found, file, in_detail) if found.hold else found
+        except ValueError as error:
+            return Credentials(state="unreadable", why=(reason(error),))
+
+
+def _as_it_was_signed(found: Credentials, file: BinaryIO, in_detail: str) -> Credentials:
+    """Credentials that hold, unless a byte was changed that the library does not look at. Raises ValueError."""
+    told = parse_json(in_detail[: _MOST_JSON + 1])
+    changed = left_open.changed(file, told["manifests"][told["active_manifest"].text(most=_LONGEST)])
+    return replace(found, state="invalid", why=(changed,)) if changed else found
+
+
+def _remains(file: BinaryIO) -> Credentials | None:
+    """Of a file without credentials: those that nobody finds any more, because a byte that leads there was changed."""
+    begins = left_open.remains(file)
+    if begins is None:
+        return None
+    why = f"changed after it was signed, manifests begin near byte {begins} and what leads there was changed"
+    return Credentials(state="invalid", why=(why,))
 
 
 def _unread(error: BaseException) -> Credentials | None:
@@ -191,6 +205,7 @@ def _sign(source: Any, target: Any, claim: Claim, signer: Signer) -> None:
     with ExitStack() as opened:
         try:
             with foreign("it could not be signed", _INSTEAD, error=OutputError):
+                open_before = left_open.digest(source)
                 if signer.sign is None:
                     about = c2pa.C2paSignerInfo(signer.algorithm, signer.chain.encode(), signer.key.encode(), None)
                     made = c2pa.Signer.from_info(about)
@@ -199,7 +214,9 @@ def _sign(source: Any, target: Any, claim: Claim, signer: Signer) -> None:
                     made = c2pa.Signer.from_callback(asked, algorithm, signer.chain)
                 opened.callback(made.close)
                 context = opened.enter_context(closing(c2pa.Context.from_dict(_settings({}), signer=made)))
-                builder = opened.enter_context(closing(c2pa.Builder(_manifest(claim, kind), context=context)))
+                builder = opened.enter_context(
+                    closing(c2pa.Builder(_manifest(claim, kind, open_before), context=context))
+                )
                 builder.sign(kind, source, written)
         except OutputError as error:
             failed = error
@@ -212,6 +229,13 @@ def _sign(source: Any, target: Any, claim: Claim, signer: Signer) -> None:
         raise OutputError(f"the signing function failed ({reason(asked.error)}); {_INSTEAD}") from asked.error
     if failed is not None:
         raise failed
+    try:
+        left_open.finish(target, open_before, signer.algorithm)
+    except ValueError as error:
+        raise OutputError(
+            f"it could not be signed (c2pa-python signs in a form that hp-trt does not know: {error}); "
+            f"{how_to_install('provenance')}, or leave signing out with --no-credentials"
+        ) from error
 
 
 class _Asked:
@@ -273,7 +297,7 @@ def _settings(verify: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": 1, "builder": {"thumbnail": {"enabled": False}}, "verify": {**quiet, **verify}}
 
 
-def _manifest(claim: Claim, kind: str) -> str:
+def _manifest(claim: Claim, kind: str, open_before: str) -> str:
     agent = {"name": GENERATOR, "version": claim.version}
     sources = {"portrait": claim.portrait, claim.driver[0]: claim.driver[1]}
     ingredients = [
@@ -284,7 +308,8 @@ def _manifest(claim: Claim, kind: str) -> str:
     created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": _SOURCE, "softwareAgent": agent}
     if ingredients:
         created["parameters"] = {"ingredientIds": [one["label"] for one in ingredients]}
-    assertions: list[dict[str, Any]] = [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}]
+    actions = {"label": "c2pa.actions.v2", "data": {"actions": [created]}}
+    assertions: list[dict[str, Any]] = [actions, left_open.assertion(open_before)]
     if claim.mark_id is not None:
         blocks = [{"scope": {}, "value": f"{claim.mark_id:08x}"}]
         bound = {"alg": MARK_ALGORITHM, "pad": "", "blocks": blocks}

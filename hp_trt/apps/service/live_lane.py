@@ -10,6 +10,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+from engines.bundle import Bundle
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.live.engine import RuntimeEngine, Wishes
@@ -17,10 +18,13 @@ from hp_trt.apps.service.live.limits import LiveLimits
 from hp_trt.apps.service.live.sessions import LiveSessions, LiveUnknown
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.problems import Problem
+from hp_trt.apps.service.sampling import check_sampling
 from hp_trt.apps.service.store import Items
 from hp_trt.live.session import LiveSession
 from hp_trt.media.portrait import Picture, Portrait
 from hp_trt.model import Driver
+from hp_trt.models import find_model
+from hp_trt.profiles import require_live
 
 LIVE_PROFILE = "live"
 
@@ -51,8 +55,14 @@ class LiveLane:
             self._engine = None
 
 
-def live_sessions(lane: LiveLane, config: ServiceConfig, key: bytes, portraits: Items, meters: Meters) -> LiveSessions:
+def live_sessions(
+    lane: LiveLane, config: ServiceConfig, bundle: Bundle, key: bytes, portraits: Items, meters: Meters
+) -> LiveSessions:
     """The sessions on it. `key` signs their tickets."""
+
+    def check(wishes: Wishes) -> None:
+        profile = require_live(find_model(bundle).profiles.find(wishes.profile or LIVE_PROFILE))
+        check_sampling(bundle, profile, {"seed": wishes.seed, "mood": wishes.mood})
 
     def portrait(caller: str, identity: str) -> Path:
         try:
@@ -74,7 +84,7 @@ def live_sessions(lane: LiveLane, config: ServiceConfig, key: bytes, portraits: 
 
     limits = LiveLimits(sessions=config.live_lanes, sessions_of_a_caller=config.limits.live_per_token)
     ice = [server.to_json() for server in config.ice_servers]
-    return LiveSessions(lane, portraits=portrait, limits=limits, secret=key, ice_servers=ice, meter=meter)
+    return LiveSessions(lane, portraits=portrait, check=check, limits=limits, secret=key, ice_servers=ice, meter=meter)
 
 
 class DrainLive:

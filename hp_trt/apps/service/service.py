@@ -126,7 +126,7 @@ class Service:
         self.live: LiveSessions | None = None
         if config.live_lanes:
             key = self.state.ticket_key
-            self.live = live_sessions(self.live_lane, config, key, self.portraits, self.meters)
+            self.live = live_sessions(self.live_lane, config, self.bundle, key, self.portraits, self.meters)
 
     def start(self) -> None:
         """Lanes begin to take jobs."""

@@ -120,23 +120,6 @@ def test_after_any_changed_byte_of_pictures_sound_or_index_it_is_never_valid(tmp
     assert states["invalid"] > 100 and not states["valid"] and not states["trusted"] and not states["none"], states
 
 
-def test_after_a_changed_claim_it_is_never_ours_and_valid_with_other_words(tmp_path, plain, pair):
-    """Some bytes of a manifest are no part of what is signed: padding, and labels. What is claimed is."""
-    data = bytearray(sign(plain[".png"], tmp_path / "out.png", user_signer(pair.chain, pair.key)).read_bytes())
-    changed = tmp_path / "changed.png"
-    good = read_credentials(tmp_path / "out.png")
-    holding = 0
-    for number in range(40, len(data) - 20, 23):
-        data[number] ^= 0x15
-        changed.write_bytes(data)
-        found = read_credentials(changed)
-        if found is not None and found.hold:
-            holding += 1
-            assert found == good
-        data[number] ^= 0x15
-    assert holding < 100  # of 290: padding
-
-
 @pytest.mark.parametrize("change", [lambda d: d[:-100], lambda d: d + b"\0" * 64, lambda d: d[: len(d) // 2]])
 def test_what_is_cut_off_or_has_more_behind_it_is_not_valid(tmp_path, plain, pair, change):
     made = sign(plain[".mp4"], tmp_path / "out.mp4", user_signer(pair.chain, pair.key))

@@ -53,7 +53,7 @@ def test_any_one_of_the_three_is_enough_to_know_it_by(ours, tmp_path, monkeypatc
     assert look(out).verdict == "intact"
 
 
-def test_with_its_sidecar_every_changed_byte_is_found_whatever_the_credentials_leave_open(ours):
+def test_with_its_sidecar_every_changed_byte_is_found_twice(ours):
     data = bytearray(ours.read_bytes())
     for number in (9, 40, 60, 1000, len(data) // 2, len(data) - 30, len(data) - 1):
         data[number] ^= 1
@@ -75,6 +75,17 @@ def test_a_change_without_a_sidecar_is_the_credentials_to_find(ours):
     report = look(ours)
     assert report.verdict == "broken" and report.broken == (
         "the credentials are invalid: signingCredential.untrusted, assertion.bmffHash.mismatch",
+    )
+
+
+def test_a_byte_that_the_library_leaves_open_is_told_without_a_sidecar_too(ours):
+    sidecar(ours).unlink()
+    data = bytearray(ours.read_bytes())
+    data[8] ^= 1  # the brand
+    ours.write_bytes(data)
+    assert look(ours).broken == (
+        "the credentials are invalid: changed after it was signed, the boxes that C2PA's hash leaves out (ftyp, free, "
+        "mfra, skip) are not those that were signed",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,10 @@ class Reserved:
     until_s: float  # on the monotonic clock
 
 
+def _any(wishes: Wishes) -> None:
+    pass
+
+
 def _no_meter(name: str, value: float, where: str) -> None:
     pass
 
@@ -59,9 +63,10 @@ def _no_meter(name: str, value: float, where: str) -> None:
 class LiveSessions:
     """The sessions on one engine.
 
-    `portraits` finds a caller's portrait by its id. `secret` signs tickets: the same in all processes that share them.
-    `ice_servers` are WebRTC's, for both sides; none of other people's unless they stand here. `meter` hears of
-    `sessions`, `latency_s` and `ended`, each with a value and where.
+    `portraits` finds a caller's portrait by its id. `check` raises HpTrtError for wishes that no session can have,
+    before there is a place for one. `secret` signs tickets: the same in all processes that share them. `ice_servers`
+    are WebRTC's, for both sides; none of other people's unless they stand here. `meter` hears of `sessions`,
+    `latency_s` and `ended`, each with a value and where.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class LiveSessions:
         engine: Engine,
         *,
         portraits: Portraits = no_portraits,
+        check: Callable[[Wishes], None] = _any,
         limits: LiveLimits | None = None,
         secret: bytes | None = None,
         ice_servers: Sequence[Mapping[str, Any]] = (),
@@ -76,7 +82,7 @@ class LiveSessions:
     ) -> None:
         self.engine, self.limits, self.ice_servers = engine, limits or LiveLimits(), tuple(ice_servers)
         self.tickets = Tickets(secret, lives_s=self.limits.ticket_s)
-        self._portraits, self._meter = portraits, meter
+        self._portraits, self._check, self._meter = portraits, check, meter
         self._channels: dict[str, LiveChannel] = {}
         self._reserved: dict[str, Reserved] = {}
         self._draining = False
@@ -87,7 +93,8 @@ class LiveSessions:
 
     def reserve(self, caller: str, wishes: Wishes) -> tuple[str, str]:
         """A place for a session: its id, and the ticket that opens its socket. Raises LiveBusy, LiveDraining, and what
-        `portraits` raises for one that is not there."""
+        `check` and `portraits` raise."""
+        self._check(wishes)
         if wishes.portrait is not None:
             self._portraits(caller, wishes.portrait)
         session = secrets.token_urlsafe(12)

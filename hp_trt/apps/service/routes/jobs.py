@@ -23,6 +23,7 @@ from hp_trt.apps.service.events import JobEvents
 from hp_trt.apps.service.job import Job, JobRequest, JobState, Wish
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.result import Whole, result_response
+from hp_trt.apps.service.sampling import check_sampling
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.uploads import receive_json
 from hp_trt.models import find_model
@@ -223,8 +224,6 @@ def _wish(service: Service, owner: str, body: JobBody) -> Wish:
     needed = "clip" if service.driver == "video" else "talk"
     if body.kind != needed:
         raise Problem("impossible", f"this service makes jobs of kind {needed}, got {body.kind}; see /v1/info")
-    if body.mood is not None and needed == "clip":
-        raise Problem("impossible", "a mood is of speech, and this service follows videos; leave it out")
     profiles = service.config.profiles
     if body.profile is not None and body.profile not in profiles:
         raise Problem("impossible", f"there is no such profile here; there are: {', '.join(profiles)}")
@@ -235,18 +234,10 @@ def _wish(service: Service, owner: str, body: JobBody) -> Wish:
         frames = max(1, round(facts["seconds"] * _FRAMES_OF_SPEECH))
     asked = body.model_dump() | {"profile": body.profile or profiles[0]}
     request = JobRequest(**asked)
-    _check_sampling(service, request)
+    profile = find_model(service.bundle).profiles.find(request.profile)
+    check_sampling(service.bundle, profile, {"steps": request.steps, "seed": request.seed, "mood": request.mood})
     service.sealing.of(request)
     return Wish(owner=owner, request=request, frames=frames if isinstance(frames, int) else None)
-
-
-def _check_sampling(service: Service, request: JobRequest) -> None:
-    """Raises InputError for steps, a seed or a mood that the bundle cannot do: no job is made to fail of it."""
-    model = find_model(service.bundle)
-    profile = model.profiles.find(request.profile)
-    options = {"steps": request.steps, "seed": request.seed, "mood": request.mood}
-    given = {name: value for name, value in options.items() if value is not None}
-    model.check_sampling(service.bundle, replace(profile, sampling={**profile.sampling, **given}))
 
 
 def _made(job: Job) -> JSONResponse:

@@ -69,6 +69,28 @@ def test_a_callers_second_session_waits_and_says_for_how_long(running):
     assert 'hp_trt_errors_total{slug="busy"} 1.0' in running.ask("GET", "/metrics").text
 
 
+@pytest.mark.parametrize(
+    ("bundle", "wishes", "says"),
+    [
+        ("shipped:pocket", {"mood": "happy"}, "a mood is of speech, and this service follows videos; leave it out"),
+        ("shipped:talk_pocket", {"mood": "hungry"}, "is none of neutral, happy"),
+        ("shipped:talk_pocket", {"mood": "happy:7"}, "one number of 0 to 1"),
+        ("shipped:pocket", {"profile": "none"}, "'none'"),
+        ("shipped:pocket", {"profile": "exact"}, "live"),
+    ],
+)
+def test_what_the_bundle_cannot_do_is_told_at_once_and_takes_no_place(serving, hand, bundle, wishes, says):
+    running = serving(hand=hand, bundle=bundle, live_lanes=1, limits={"live_per_token": 1})
+    refused = begin(running, **wishes)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:hp-trt:impossible"), refused.text
+    assert says in refused.json()["detail"]
+    assert begin(running).status_code == 201
+
+
+def test_a_mood_of_speech_is_taken(serving, hand):
+    assert begin(serving(hand=hand, bundle="shipped:talk_pocket", live_lanes=1), mood="happy:0.5").status_code == 201
+
+
 def test_a_portrait_that_is_not_the_callers_is_not_there(running):
     answer = begin(running, portrait="p_" + "0" * 32)
     assert answer.status_code == 404 and answer.json()["type"] == "urn:hp-trt:not-found"

@@ -66,6 +66,15 @@ def test_a_changed_byte_is_broken_and_a_form_is_read(running, signed):
     assert "incoming" not in answer.text and str(running.service.state.path) not in answer.text
 
 
+def test_a_byte_of_padding_is_told_in_a_sentence(running, signed):
+    changed = bytearray(signed.read_bytes())
+    changed[changed.index(b"cpadY") + 50] ^= 1
+    said = running.ask("POST", "/v1/verify", content=bytes(changed)).json()
+    assert (said["verdict"], said["credentials"]["state"]) == ("broken", "invalid")
+    why = "changed after it was signed, the checksum of the chunk of its manifests is another"
+    assert said["credentials"]["why"] == [why] and said["broken"][0] == f"the credentials are invalid: {why}"
+
+
 def test_what_carries_nothing_says_so(running):
     answer = running.ask("POST", "/v1/verify", content=picture())
     assert (answer.status_code, answer.json()["verdict"]) == (200, "nothing")

@@ -23,6 +23,7 @@ DOORS = {  # how a command begins -> its module; `hp-trt` has commands of its ow
     "python -m export.distill": "export.distill",
     "python -m export.shipping": "export.shipping.__main__",
     "python -m export.attention_maps": "export.attention_maps.__main__",
+    "python -m integrations.triton.export": "integrations.triton.export",
     "python -m runtime.bench": "runtime.bench",
     "hp-trt-bench": "runtime.bench",
 }

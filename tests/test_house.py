@@ -20,12 +20,15 @@ STOREYS = {
     "runtime": {"engines"},
     "hp_trt": {"engines", "procedural", "runtime"},
     "export": {"engines", "procedural", "runtime", "hp_trt"},
+    "integrations": {"engines", "runtime", "hp_trt"},
 }
 # They parse, make a config and call one function: only they may import upwards, and nobody imports them.
 DOORS = re.compile(
     r"hp_trt\.(__main__|commands\.(?!options)[a-z_]+|apps\..*)|runtime\.bench"
-    r"|export\.(build_engines|train|distill|(shipping|attention_maps)\.__main__)"
+    r"|export\.(build_engines|train|distill|(shipping|attention_maps)\.__main__)|integrations\..*"
 )
+# ComfyUI imports it under a name of its own, so its modules find each other by relative imports.
+ELSEWHERE = "integrations.comfyui"
 # Any of them may be missing: `engines.families.load` says how to install it.
 FAMILY_MODULES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"}
 MODEL_FLOORS = ("runtime", "hp_trt", "export")
@@ -53,13 +56,18 @@ def imports(name: str, trees: Mapping[str, ast.Module]) -> Iterator[str]:
     """The modules of ours that a module names, wherever in it."""
     for node in ast.walk(trees[name]):
         if isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{name}: a relative import hides its arrow"
+            module = node.module
+            if node.level and name.startswith(ELSEWHERE):
+                assert node.level == 1, f"{name}: nothing of the house is above it where it is imported"
+                module = f"{ELSEWHERE}.{module}"
+            else:
+                assert not node.level, f"{name}: a relative import hides its arrow"
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
+                inner = f"{module}.{alias.name}"
                 if inner in trees:
                     yield inner
-                elif node.module in trees:
-                    yield node.module
+                elif module in trees:
+                    yield module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in trees)
 
@@ -166,6 +174,14 @@ def test_nothing_imports_against_the_storeys_but_doors():
     assert upward(sources()) == []
 
 
+def test_what_is_imported_elsewhere_knows_itself_and_the_house_alone():
+    found = {target for name, targets in arrows(sources()).items() if name.startswith(ELSEWHERE) for target in targets}
+    strange = {name for name in found if name.startswith("integrations") and not name.startswith(f"{ELSEWHERE}.")}
+    assert not strange and f"{ELSEWHERE}.wires" in found
+    model = arrows(sources())["integrations.triton.model"]
+    assert not {name for name in model if name.split(".")[0] not in ("engines", "hp_trt")}, "it is copied away"
+
+
 def test_no_modules_import_each_other_in_a_circle():
     assert circles(sources()) == []
 
@@ -228,6 +244,7 @@ def turned(name: str, line: str) -> dict[str, ast.Module]:
         ("runtime.decode", "def f():\n    import hp_trt.media.paste", upward, "runtime.decode -> hp_trt.media.paste"),
         ("hp_trt.media.paste", "import export.graphs.trace", upward, "hp_trt.media.paste -> export.graphs.trace"),
         ("hp_trt.api", "import runtime.bench", upward, "hp_trt.api -> runtime.bench"),
+        ("hp_trt.api", "import integrations.triton.pbtxt", upward, "hp_trt.api -> integrations.triton.pbtxt"),
         (
             "runtime.schedule",
             "import runtime.hunyuanportrait.sampling",

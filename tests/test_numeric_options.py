@@ -26,6 +26,7 @@ NEEDED = {  # what else must be given; nothing of it is there, so that work coul
     "train": ("--run=/proc/none",),
     "distill": ("--run=/proc/none",),
     "bench": ("--bundle=/none/b",),
+    "triton": ("--bundle=/none/b", "--out=/none/repo"),
     "judge": (),
     "sync judge": (),
     "attention maps": (
@@ -41,6 +42,7 @@ MODULES = {
     "train": "export.train",
     "distill": "export.distill",
     "bench": "runtime.bench",
+    "triton": "integrations.triton.export",
     "judge": "export.judge.judge",
     "sync judge": "export.judge.sync_judge",
     "attention maps": "export.attention_maps.__main__",

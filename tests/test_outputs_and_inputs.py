@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hp_trt.__main__ import main as hp_trt
+from integrations.triton.export import main as triton
 from runtime.bench import main as bench
 from tests.engines.bundles import make_bundle
 from tests.hp_trt.command_line import as_typed, refused
@@ -80,13 +81,19 @@ COMMANDS: dict[str, tuple[str, dict[str, str], dict[str, str], tuple[str, ...]]]
         {"--weights": "w", "--live-weights": "lw", "--videos": "videos", "--locator-file": "yunet", "--arcface": "arc"},
         FINDER,
     ),
+    "triton": (
+        "triton",
+        {"--out": ""},
+        {"--bundle": "b", "--locator-file": "yunet", "--arcface": "arc", "--vocals": "voc", "--profile": "my.toml"},
+        FINDER,
+    ),
 }  # fmt: skip
 FOLDERS = {"b", "pairs", "videos"}
 
 
 def door(name: str) -> Callable[[], None]:
-    if name in ("hp_trt", "bench"):
-        return {"hp_trt": hp_trt, "bench": bench}[name]
+    if name in ("hp_trt", "bench", "triton"):
+        return {"hp_trt": hp_trt, "bench": bench, "triton": triton}[name]
     from export import build_engines, distill, train
 
     return {"build": build_engines, "train": train, "distill": distill}[name].main
@@ -163,6 +170,7 @@ def test_an_output_never_replaces_an_input_nor_another_output(files, monkeypatch
     [
         ("hp_trt", ["sample", "--out", ""]),
         ("build", ["--preset", "pocket", "--bundle", ""]),
+        ("triton", ["--bundle", "shipped:pocket", "--out", ""]),
         ("train", ["--run", ""]),
         ("distill", ["--run", ""]),
     ],

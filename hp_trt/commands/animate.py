@@ -140,15 +140,10 @@ def animate(
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
+    more |= {"weight_budget_bytes": options.weight_budget_bytes(weight_budget), "devices": options.devices(devices)}
     config = AnimateConfig(
         bundle=bundle,
-        runtime=RuntimeConfig(
-            weight_budget_bytes=options.weight_budget_bytes(weight_budget),
-            devices=options.devices(devices),
-            **more,
-            **machine,
-            **finder,
-        ),
+        runtime=RuntimeConfig(**more, **machine, **finder),
         portrait=portrait,
         driving=driving,
         audio=audio,

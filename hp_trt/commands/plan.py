@@ -11,6 +11,8 @@ from hp_trt.commands import options
 from hp_trt.console import Reporter
 from hp_trt.shipped import bundle_folder
 
+Fps = Annotated[float | None, typer.Option(max=1e6, help="A wish: frames a second. Says what would meet it.")]
+
 
 def plan(
     gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
@@ -31,9 +33,7 @@ def plan(
     rate: Annotated[
         float | None, typer.Option(max=1e6, help="Frames a second of the driving video [--fps, or 25].")
     ] = None,
-    fps: Annotated[
-        float | None, typer.Option(max=1e6, help="A wish: frames a second. Says what would meet it.")
-    ] = None,
+    fps: Fps = None,
     latency: Annotated[float | None, typer.Option(max=1e6, help="A wish: seconds. Says what would meet it.")] = None,
     attainable: Annotated[
         float | None, typer.Option(help="Part of a card's peaks that networks reach, assumed [the card's].")

@@ -10,6 +10,7 @@ import typer
 from hp_trt import __version__
 from hp_trt.commands import (
     animate,
+    batch,
     demo,
     doctor,
     evaluate,
@@ -38,6 +39,7 @@ app = typer.Typer(
 for command in (
     demo.demo,
     animate.animate,
+    batch.batch,
     live.live,
     motion.motion,
     portrait.portrait,

@@ -41,7 +41,7 @@ class Recipes:
     bundle: Bundle
     model: type[Model]
     profile: Profile
-    prepared: Prepared | None  # None: files carry nothing, so no clip is ever done
+    prepared: Prepared | None = None  # who signs; None: nothing is sealed
 
     def check(self, pairs: list[Pair]) -> None:
         """Raises InputError for options of a pair that this bundle cannot do: before any work."""

@@ -182,22 +182,22 @@ def plan(config: BatchConfig, report: Reporter) -> Batch:
     bundle = Bundle.open(config.bundle, family="")
     spoken = driver == "audio"
     check_driver(bundle, audio=driver if spoken else None, video=None if spoken else driver)
-    _make_folder(config.out)
-    first = {"a clip": config.out / pairs[0].out, "the contact sheet": config.out / SHEET}
-    prepared = run_seal.prepare(config.provenance, first, config.runtime.inputs(bundle=config.bundle))
     recipes = Recipes(
         config=config,
         bundle=bundle,
         model=find_model(bundle),
         profile=profile_of(bundle, config.runtime),
-        prepared=prepared,
     )
     recipes.check(pairs)
+    _make_folder(config.out)
+    first = {"a clip": config.out / pairs[0].out, "the contact sheet": config.out / SHEET}
+    prepared = run_seal.prepare(config.provenance, first, config.runtime.inputs(bundle=config.bundle))
     report.note_weights(bundle.manifest)
     for what, found in folders.items():
         if found.passed_over:
             report.note(f"{found.folder}: passed over, as their names end like no {what}: {found.told()}")
     passed_over: dict[str, Mapping[str, int]] = {what: found.passed_over for what, found in folders.items()}
+    recipes = replace(recipes, prepared=prepared)
     return Batch(config=config, pairs=pairs, recipes=recipes, report=report, passed_over=passed_over)
 
 

@@ -11,6 +11,7 @@ from hp_trt import __version__
 from hp_trt.commands import (
     animate,
     batch,
+    card,
     demo,
     doctor,
     evaluate,
@@ -46,6 +47,7 @@ for command in (
     verify.verify,
     evaluate.evaluate,
     inspect.inspect,
+    card.card,
     doctor.doctor,
     plan.plan,
     sample.sample,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from engines.errors import HpTrtError, bounded
 from engines.safe_output import BROKEN, FULL
+from hp_trt.interface.missing import missing_library
 
 State = Literal["made", "there", "failed", "waiting"]
 _OURS = 1  # an exit code: a failure of ours
@@ -45,6 +46,7 @@ def failed(out: str, error: BaseException) -> Outcome:
 
 def described(error: BaseException) -> str:
     """One line for people."""
+    error = missing_library(error) or error
     if isinstance(error, HpTrtError):
         text = str(error)
     elif isinstance(error, MemoryError):

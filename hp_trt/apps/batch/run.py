@@ -247,6 +247,11 @@ def _leave(batch: Batch, error: BaseException) -> None:
     """What an unfinished batch leaves: a report of what is done, and a word on how to go on."""
     for pair in batch.pairs:  # of a batch that ended while it looked
         batch.outcomes.setdefault(pair.out, Outcome(out=pair.out, state="waiting"))
+    if batch.config.ray is not None:  # what a worker has made comes to us a little later
+        for pair in batch.pairs:
+            with suppress(Exception):
+                if batch.outcomes[pair.out].state == "waiting" and batch.recipes.why_not_done(pair) is None:
+                    batch.outcomes[pair.out] = Outcome(out=pair.out, state="made")
     with suppress(Exception):
         batch.write(sheet=False)
     found = count(batch.outcomes)

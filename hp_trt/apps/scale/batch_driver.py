@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from engines.errors import HpTrtError, InputError, bounded
 from hp_trt.apps.batch.maker import Maker
@@ -101,7 +101,7 @@ def _outcomes(job: Job) -> Iterator[str]:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     needs: dict[str, Any] = {"num_gpus": 1} if job.on_gpu else {"num_cpus": job.threads}
     made = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)).map(
-        Worker,
+        cast(Any, Worker),  # it makes one of it, and calls that
         fn_constructor_args=(job,),
         # A worker has one pair at a time: if it dies, no other pair dies with it.
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=1),

@@ -40,6 +40,7 @@ from engines.external_data import outside
 from engines.fields import read_bytes, read_json, shown
 from engines.file_record import FileRecord
 from engines.manifest import (
+    CARD_NAME,
     FORMAT,
     MANIFEST_BYTES,
     MANIFEST_NAME,
@@ -216,7 +217,7 @@ def visible_files(folder: Path, *, deepest: int = DEEPEST) -> Iterator[str]:
 
 def foreign_files(bundle: Path, known: set[str]) -> list[str]:
     """Visible files that are neither `known` nor in a graph folder whose own record vouches for them."""
-    unknown = [f for f in visible_files(bundle) if f not in known and not is_timing_cache(f)]
+    unknown = [f for f in visible_files(bundle) if f not in {*known, CARD_NAME} and not is_timing_cache(f)]
     vouched: set[str] = set()
     for file in unknown:
         if file.endswith(f"/{RECORD_NAME}") and (record := read_record(bundle / file)) is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from engines.bundle import DEEPEST, read_manifest, visible_files
 from engines.errors import BundleError, OutputError
 from engines.fields import read_json
-from engines.manifest import FORMAT, MANIFEST_BYTES, MANIFEST_NAME, SCHEMA, is_graph_folder
+from engines.manifest import CARD_NAME, FORMAT, MANIFEST_BYTES, MANIFEST_NAME, SCHEMA, is_graph_folder
 from engines.part_file import check_no_zero
 from engines.plans import ENGINES, is_target_folder, is_timing_cache
 
@@ -82,7 +82,8 @@ def _check_files(path: Path) -> None:
         parts = PurePosixPath(found).parts
         graph = len(parts) == 3 and parts[0] == "onnx" and is_graph_folder(parts[1])
         plan = len(parts) == 4 and parts[0] == ENGINES and is_target_folder(parts[1]) and is_graph_folder(parts[2])
-        if not (graph or plan or is_timing_cache(found) or found == MANIFEST_NAME):
+        card = found == CARD_NAME and (path / MANIFEST_NAME).is_file()
+        if not (graph or plan or card or is_timing_cache(found) or found == MANIFEST_NAME):
             raise BundleError(
                 f"{path} holds {found}, which is no part of a bundle; "
                 f"move it elsewhere or choose another --bundle folder"

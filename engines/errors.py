@@ -50,6 +50,10 @@ class FaceNotFound(InputError):
     """No face where one is needed."""
 
 
+class Busy(InputError):
+    """Another process writes there now; later it may go."""
+
+
 class LiveTimeout(HpTrtError, TimeoutError):
     """No frame came out of a live session in time; the session goes on. Also a TimeoutError of Python's."""
 

@@ -27,6 +27,7 @@ FORMAT = "hp-trt bundle"
 MANIFEST_NAME = "manifest.json"
 _BUILD = "python -m export.build_engines"
 RECORD_NAME = "record.json"
+CARD_NAME = "README.md"  # what model hubs show of a bundle (`hp-trt card`): no part of it, and no stranger in it
 MANIFEST_BYTES = 64 << 20  # more is none of ours: those of the published model have 1 MB
 LARGEST_PX = 4096  # along a side
 LONGEST_WINDOW = 4096  # frames

@@ -10,6 +10,8 @@ import typer
 from hp_trt import __version__
 from hp_trt.commands import (
     animate,
+    batch,
+    card,
     demo,
     doctor,
     evaluate,
@@ -38,12 +40,14 @@ app = typer.Typer(
 for command in (
     demo.demo,
     animate.animate,
+    batch.batch,
     live.live,
     motion.motion,
     portrait.portrait,
     verify.verify,
     evaluate.evaluate,
     inspect.inspect,
+    card.card,
     doctor.doctor,
     plan.plan,
     sample.sample,

@@ -221,7 +221,7 @@ class Runtime:
             facts = run_facts(self.bundle, self.config, profile, who, speech)
             where |= {"facts": facts, "sound": arguments.file_of(audio)}
             render = partial(render_resumable, partial(self._spoken, who, speech, profile, stages))
-        seal = seal_of_run(prepared, self.model, self.bundle, profile, who, inputs, audio, notes=self.notes)
+        seal = seal_of_run(prepared, self.model, self.bundle, self.config, profile, who, inputs, audio, self.notes)
         made = render(who, resume=resume, seal=seal, **where)
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 

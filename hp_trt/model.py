@@ -137,11 +137,10 @@ class Model(Protocol):
         looked at.
         """
 
-    def check(self, profile: Profile) -> None:
-        """`check_sampling` of the bundle that is open."""
-
-    def seed(self, profile: Profile) -> int:
-        """Of the noise, whoever says it: the caller, the profile, the bundle or the model itself."""
+    @staticmethod
+    def seed(bundle: Bundle, profile: Profile) -> int:
+        """Of the noise, whoever says it: the caller, the profile, the bundle or the model itself. Only the manifest is
+        looked at."""
 
     def notes(self, profile: Profile) -> tuple[str, ...]:
         """What a user should know of this bundle in this profile, a line each."""

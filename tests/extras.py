@@ -27,6 +27,7 @@ _CLIP = "--portrait sample/portrait.png --driving sample/driving.mp4 --out out.m
 _ANIMATE = ["hp-trt", "animate", "--bundle", "shipped:pocket", *_CLIP]
 _SERVE = "hp-trt serve --bundle shipped:pocket --port 0 --state state".split()
 _BENCH = "python -m runtime.bench --bundle shipped:pocket --frames 8 --steps 1 --runs 1 --warmup 0".split()
+_BATCH = "hp-trt batch --bundle shipped:pocket --portraits sample --drivings sample --out clips --steps 1 --ray".split()
 _INPUT_ERROR = 2
 
 
@@ -59,6 +60,7 @@ TRIES = {
     ),
     "espeak": Try(words=_SPOKEN),
     "provenance": Try(words=["hp-trt", "verify", "out.mp4"], beside=["cpu"], before=_ANIMATE, says="credentials"),
+    "scale": Try(words=_BATCH, beside=["cpu"], says="2 clips made"),
     "service": Try(words=_SERVE, beside=["cpu"], get="/livez"),
     "otel": Try(words=[*_SERVE, "--traces", "spans.jsonl"], beside=["service", "cpu"], get="/livez"),
     "rtc": Try(words=_SERVE, beside=["service", "cpu"], get="/live", peer=_PEER, says="3 pictures came back"),

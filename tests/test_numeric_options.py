@@ -13,6 +13,7 @@ from tests.hp_trt.command_line import as_typed, refused
 
 NEEDED = {  # what else must be given; nothing of it is there, so that work could not begin
     "animate": ("--bundle=/none/b", "--portrait=/none/p.png", "--driving=/none/d.mp4", "--out=/none/o.mp4"),
+    "batch": ("--bundle=/none/b", "--portraits=/none/p", "--drivings=/none/d", "--out=/proc/none"),
     "live": ("--bundle=/none/b", "--portrait=/none/p.png", "--driving=/none/d.mp4", "--out=null:"),
     "motion": ("--bundle=/none/b", "--driving=/none/d.mp4", "--out=/none/o.safetensors"),
     "portrait": ("--bundle=/none/b", "--portrait=/none/p.png", "--out=/none/o.safetensors"),
@@ -47,7 +48,11 @@ MODULES = {
     "sync judge": "export.judge.sync_judge",
     "attention maps": "export.attention_maps.__main__",
 }
-ALONE = {("bench", "--rate"): ("--soak=1",), ("build", "--workspace"): ("--family=tensorrt",)}
+ALONE = {
+    ("bench", "--rate"): ("--soak=1",),
+    ("batch", "--workers"): ("--ray",),
+    ("build", "--workspace"): ("--family=tensorrt",),
+}
 ALWAYS_WRONG = ("nan", "-inf", "1e308", str(10**30), "1" * 5000)
 FINE = {  # what may be 0 or -1: these say that something else is wrong, as nothing is there
     "--seed": ("0",),

@@ -30,6 +30,15 @@ COMMANDS: dict[str, tuple[str, dict[str, str], dict[str, str], tuple[str, ...]]]
         },
         FINDER,
     ),
+    "batch": (
+        "hp_trt",
+        {"--out": ""},
+        {
+            "--portraits": "pd", "--drivings": "dd", "--bundle": "b", "--arcface": "arc", "--locator-file": "yunet",
+            "--pairs": "rows", "--profile": "my.toml",
+        },
+        FINDER,
+    ),
     "live": (
         "hp_trt",
         {"--out": ".mp4"},
@@ -88,7 +97,7 @@ COMMANDS: dict[str, tuple[str, dict[str, str], dict[str, str], tuple[str, ...]]]
         FINDER,
     ),
 }  # fmt: skip
-FOLDERS = {"b", "pairs", "videos"}
+FOLDERS = {"b", "pairs", "videos", "pd", "dd"}
 
 
 def door(name: str) -> Callable[[], None]:
@@ -169,6 +178,7 @@ def test_an_output_never_replaces_an_input_nor_another_output(files, monkeypatch
     ("name", "words"),
     [
         ("hp_trt", ["sample", "--out", ""]),
+        ("hp_trt", ["batch", "--bundle", "shipped:pocket", "--out", ""]),
         ("build", ["--preset", "pocket", "--bundle", ""]),
         ("triton", ["--bundle", "shipped:pocket", "--out", ""]),
         ("train", ["--run", ""]),

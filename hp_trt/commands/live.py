@@ -202,5 +202,6 @@ def bundle_session(
                 else replace(runtime.profile, sampling={**runtime.profile.sampling, "seed": seed})
             )
             read = live_config.files_read
-            seal = seal_of_run(prepared, runtime.model, runtime.bundle, sampled, who, read, notes=runtime.notes)
+            made_of = (runtime.model, runtime.bundle, config, sampled, who, read)
+            seal = seal_of_run(prepared, *made_of, notes=runtime.notes)
             yield Opened(session=session, full=(width, height), crop=(side, side), seal=seal)

@@ -74,11 +74,9 @@ class Hallo2:
         check_choices(profile)
         sampling_of_bundle(bundle.manifest, profile)
 
-    def check(self, profile: Profile) -> None:
-        self.check_sampling(self._bundle, profile)
-
-    def seed(self, profile: Profile) -> int:
-        return self._sampling(profile).seed
+    @staticmethod
+    def seed(bundle: Bundle, profile: Profile) -> int:
+        return sampling_of_bundle(bundle.manifest, profile).seed
 
     def notes(self, profile: Profile) -> tuple[str, ...]:
         return () if self._separator else (_NO_SEPARATOR,)

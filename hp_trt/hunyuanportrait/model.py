@@ -83,11 +83,9 @@ class HunyuanPortrait:
         check_choices(profile)
         sampling_of(bundle.manifest.sampling, profile)
 
-    def check(self, profile: Profile) -> None:
-        self.check_sampling(self._bundle, profile)
-
-    def seed(self, profile: Profile) -> int:
-        return self._sampling(profile).seed
+    @staticmethod
+    def seed(bundle: Bundle, profile: Profile) -> int:
+        return sampling_of(bundle.manifest.sampling, profile).seed
 
     def notes(self, profile: Profile) -> tuple[str, ...]:
         notes, fingerprints = [], self._manifest.weights["fingerprint"]

@@ -24,6 +24,23 @@ from hp_trt.profiles import Profile, naming, require_live
 DrivingSource = Path | str | Sequence[np.ndarray]  # a file, or (H, W, 3) uint8 RGB arrays
 
 
+def with_options(model: Model | type[Model], bundle: Bundle, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
+    """The profile with a caller's sampling options; None is no option. Only the bundle's manifest is looked at.
+
+    Raises InputError for what cannot be, with the profile's name where the caller gave no option.
+    """
+    given = {name: value for name, value in sampling.items() if value is not None}
+    if foreign := (given.keys() & SamplingOptions.__annotations__.keys()) - model.options:
+        raise InputError(
+            f"{', '.join(sorted(foreign))}: no sampling option of {bundle.manifest.model}, which this bundle is for; "
+            "leave it out"
+        )
+    chosen = replace(profile, sampling={**profile.sampling, **given})
+    with nullcontext() if given else naming(profile.name):
+        model.check_sampling(bundle, chosen)
+    return chosen
+
+
 class Inputs:
     """Of one bundle and its opened model."""
 
@@ -31,21 +48,8 @@ class Inputs:
         self._bundle, self._config, self._model, self._finders = bundle, config, model, finders
 
     def profile(self, profile: Profile, sampling: Mapping[str, Any]) -> Profile:
-        """The profile with a caller's sampling options; None is no option.
-
-        Raises InputError for what cannot be, with the profile's name where the caller gave no option.
-        """
-        given = {name: value for name, value in sampling.items() if value is not None}
-        foreign = (given.keys() & SamplingOptions.__annotations__.keys()) - self._model.options
-        if foreign:
-            raise InputError(
-                f"{', '.join(sorted(foreign))}: no sampling option of {self._bundle.manifest.model}, which this bundle "
-                "is for; leave it out"
-            )
-        chosen = replace(profile, sampling={**profile.sampling, **given})
-        with nullcontext() if given else naming(profile.name):
-            self._model.check(chosen)
-        return chosen
+        """`with_options` of the bundle that is open."""
+        return with_options(self._model, self._bundle, profile, sampling)
 
     def live_profile(self, profile: Profile | str, sampling: Mapping[str, Any]) -> Profile:
         """One of mode live, with a caller's options. Raises InputError."""

@@ -42,6 +42,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "nvtx": "otel",
     "aiortc": "rtc",
     "gradio": "web",
+    "ray": "scale",
 }
 
 

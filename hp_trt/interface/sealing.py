@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module, metadata
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from engines.bundle import Bundle
-from engines.file_record import hash_file
+from engines.file_record import FileRecord, hash_file
 from engines.manifest import OWN_SOURCE
+from hp_trt.config import RuntimeConfig
 from hp_trt.interface.speech import plain
 from hp_trt.media.portrait import Portrait
 from hp_trt.model import Model
@@ -42,11 +43,11 @@ def seal_of_run(
     prepared: Prepared | None,
     model: Model,
     bundle: Bundle,
+    config: RuntimeConfig,
     profile: Profile,
     portrait: Portrait,
     inputs: Mapping[str, Path | str | None],
     driven_by: object = None,
-    *,
     notes: Iterable[str] = (),
 ) -> RunSeal | None:
     """The seal of a run that animates `portrait`, with everything hashed that goes in; None where none is asked for.
@@ -56,19 +57,56 @@ def seal_of_run(
     """
     if prepared is None:
         return None
-    found = {_NAMES[what]: _file(Path(path)) for what, path in inputs.items() if path is not None and what in _NAMES}
-    moves = "speech" if model.driver == "audio" else "driving video"
+    found = files_of_run(inputs)
+    moves = what_moves(model)
     if moves not in found:
         found[moves] = _samples(*driven_by) if isinstance(driven_by, tuple) else _stream()
     paths = {str(bundle.path), *(str(path) for path in inputs.values() if path is not None)}
     hidden = tuple({*paths, *(str(Path(path).absolute()) for path in paths)})
+    found = {"portrait": _portrait(portrait), **found}
+    seal = prepared.seal(origin_of(model, bundle, config, profile, found, hidden=hidden))
+    told = (*notes, *portrait.notes)
+    seal.told = lambda: told
+    return seal
+
+
+def what_moves(model: Model | type[Model]) -> str:
+    """Which input of a run moves the portrait, as sidecars call it."""
+    return "speech" if model.driver == "audio" else "driving video"
+
+
+def files_of_run(
+    inputs: Mapping[str, Path | str | None], hashed: Callable[[Path], FileRecord] = hash_file
+) -> dict[str, Input]:
+    """Of the files that are read, by what a message calls each, those that sidecars tell of, but for the portrait.
+
+    Raises OSError.
+    """
+    return {
+        _NAMES[what]: file_input(Path(path), hashed)
+        for what, path in inputs.items()
+        if path is not None and what in _NAMES
+    }
+
+
+def origin_of(
+    model: Model | type[Model],
+    bundle: Bundle,
+    config: RuntimeConfig,
+    profile: Profile,
+    inputs: Mapping[str, Input],
+    *,
+    hidden: tuple[str, ...] = (),
+) -> Origin:
+    """What sidecars say of a run. Of the bundle only the manifest is looked at, and no graph is opened. `hidden`: paths
+    that no text may tell."""
     manifest = bundle.manifest
     weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
     weights["source"] = without_folders(str(weights["source"] or ""), hidden)
-    origin = Origin(
+    return Origin(
         version=str(import_module("hp_trt").__version__),  # which imports us
-        inputs={"portrait": _portrait(portrait), **found},
-        driver=moves,
+        inputs=inputs,
+        driver=what_moves(model),
         bundle={
             "model": manifest.model,
             "preset": manifest.preset,
@@ -78,14 +116,11 @@ def seal_of_run(
             "licence": licence(manifest.weights),
         },
         profile=profile.name,
-        sampling=_of_json({**manifest.sampling, **plain(profile.sampling), "seed": model.seed(profile)}),
+        sampling=_of_json({**manifest.sampling, **plain(profile.sampling), "seed": model.seed(bundle, profile)}),
         versions={"python": platform.python_version(), **_versions()},
+        locator=config.locator,
         hidden=hidden,
     )
-    seal = prepared.seal(origin)
-    told = (*notes, *portrait.notes)
-    seal.told = lambda: told
-    return seal
 
 
 def licence(weights: Mapping[str, Any]) -> str:
@@ -101,14 +136,14 @@ def licence(weights: Mapping[str, Any]) -> str:
 def _portrait(portrait: Portrait) -> Input:
     if portrait.path is not None:
         with suppress(OSError):  # it was encoded long ago, and is gone
-            return _file(portrait.path)
+            return file_input(portrait.path)
     return Input(name=None, sha256=_sha256(portrait.image, str(portrait.image.shape)), of="picture")
 
 
-def _file(path: Path) -> Input:
-    """Raises OSError."""
+def file_input(path: Path, hashed: Callable[[Path], FileRecord] = hash_file) -> Input:
+    """A file that goes in. Raises OSError."""
     name = os.fsencode(path.name).decode(errors="replace")  # half a character is no JSON
-    return Input(name=name or None, sha256=hash_file(path).sha256, of="file")
+    return Input(name=name or None, sha256=hashed(path).sha256, of="file")
 
 
 def _samples(samples: np.ndarray, rate: int) -> Input:

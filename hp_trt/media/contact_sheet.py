@@ -49,8 +49,8 @@ def write_sheet(
     from PIL import Image
 
     chosen = evenly_spaced(frames, COLUMNS)
-    rows = {} if driving is None else {"driving": _row(driving, chosen)}
-    sheet = _draw(thumbnail(load_image(portrait)), {**rows, "result": _row(result, chosen)})
+    rows = {} if driving is None else {"driving": thumbnails(driving, chosen)}
+    sheet = _draw(thumbnail(load_image(portrait)), {**rows, "result": thumbnails(result, chosen)})
     with sealed_output(path, seal, left=f"{result} is complete") as part:
         Image.fromarray(marked(np.asarray(sheet), seal)).save(part, format="PNG")
 
@@ -60,7 +60,7 @@ def evenly_spaced(total: int, count: int) -> list[int]:
     return sorted({int(n) for n in np.linspace(0, total - 1, min(count, total)).round()})
 
 
-def _row(video: Path, chosen: list[int]) -> list[tuple[str, Image.Image]]:
+def thumbnails(video: Path, chosen: list[int]) -> list[tuple[str, Image.Image]]:
     """(time since the first frame, thumbnail) of the chosen frames."""
     row, start_s = [], None
     for number, frame in enumerate(VideoReader(video).timed()):

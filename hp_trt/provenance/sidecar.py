@@ -11,6 +11,7 @@ what whoever wrote the file says, and its hash of the file tells whether the fil
                        "samples", "stream")
     bundle             model, preset, precision, sha256 of its manifest, weights (kind, source, fingerprints), licence
     profile, sampling, seed, versions, notes
+    locator            who found faces, by name
     mark               algorithm, id (8 hex digits); null without one
     label              whether there is a visible sign
     credentials        signer, algorithm; null without
@@ -58,7 +59,19 @@ class Origin:
     profile: str
     sampling: Mapping[str, Any]
     versions: Mapping[str, str]
+    locator: str = ""  # who finds faces
     hidden: tuple[str, ...] = ()  # paths that a note may name, of which the last part alone is told
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the pictures: another value makes other ones."""
+        return {
+            "inputs": {what: one.sha256 for what, one in self.inputs.items()},
+            "bundle": dict(self.bundle),
+            "profile": self.profile,
+            "sampling": dict(self.sampling),
+            "locator": self.locator,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +87,8 @@ class Sidecar:
     consent: str | None
     inputs: Mapping[str, Input] = field(default_factory=dict)
     licence: str = ""
+    label: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # as of an `Origin`; what was not said is not in it
 
 
 def beside(path: Path) -> Path:
@@ -106,6 +121,7 @@ def sidecar_text(
         "sampling": dict(origin.sampling),
         "seed": origin.sampling.get("seed"),
         "versions": dict(origin.versions),
+        "locator": origin.locator,
         "mark": None if mark is None else {"algorithm": mark[0], "id": f"{mark[1]:08x}"},
         "label": label,
         "credentials": None if signed is None else {"signer": signed[0], "algorithm": signed[1]},
@@ -141,6 +157,8 @@ def read_sidecar(path: Path) -> Sidecar:
     if (schema := said["schema"].whole(1, 10**6)) != SCHEMA:
         raise ValueError(f"it is of schema {schema}, this program reads {SCHEMA}; a newer hp-trt reads it")
     mark, signed, consent = _unless_null(said, "mark"), _unless_null(said, "credentials"), _unless_null(said, "consent")
+    inputs = {what: _input(one) for what, one in said["inputs"].entries(most=100)}
+    told = {key: said.found[key] for key in ("bundle", "profile", "sampling", "locator") if key in said.mapping()}
     return Sidecar(
         name=_plain_name(said["result"]["name"]),
         result=FileRecord(
@@ -152,8 +170,10 @@ def read_sidecar(path: Path) -> Sidecar:
         signer=None if signed is None else signed["signer"].text(),
         left_out={one["what"].text(): one["why"].text() for one in said["left_out"].listed(most=100)},
         consent=None if consent is None else consent.text(most=10_000),
-        inputs={what: _input(one) for what, one in said["inputs"].entries(most=100)},
+        inputs=inputs,
         licence=said["bundle"]["licence"].text(),
+        label=said.get("label", False).flag(),
+        recipe={"inputs": {what: one.sha256 for what, one in inputs.items()}, **told},
     )
 
 

@@ -34,7 +34,7 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from engines.errors import InputError, OutputError
+from engines.errors import Busy, InputError, OutputError
 from engines.fields import Field, read_bytes, read_json
 from engines.file_record import FileRecord, files_from_json, files_to_json, hash_file
 from engines.foreign import reason
@@ -183,7 +183,7 @@ class ChunkStore:
                 try:
                     self._lock.acquire(timeout=0)
                 except Timeout:
-                    raise InputError(
+                    raise Busy(
                         f"{self._shown} is being written by {self._holder()}; wait until it is done, or give the "
                         "result another name"
                     ) from None

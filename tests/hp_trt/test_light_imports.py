@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "onnx", "onnxruntime", "cv2", "av", "PIL", "skimage", "matplotlib", "espeakng_loader"}
-HEAVY |= {"fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "opentelemetry", "nvtx"}
+HEAVY |= {"ray", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "opentelemetry", "nvtx"}
 
 
 def loaded(code: str) -> set[str]:

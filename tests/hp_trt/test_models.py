@@ -58,11 +58,13 @@ class Brighter:
     def roles(self, profile):
         return {}
 
-    def check(self, profile):
+    @staticmethod
+    def check_sampling(bundle, profile):
         if strange := set(profile.sampling) - {"steps", "seed"}:
             raise InputError(f"{', '.join(strange)} are no options here")
 
-    def seed(self, profile):
+    @staticmethod
+    def seed(bundle, profile):
         return profile.sampling.get("seed", 3)
 
     def notes(self, profile):

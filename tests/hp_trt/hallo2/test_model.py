@@ -59,9 +59,9 @@ def test_every_sampling_option_is_a_keyword_with_its_own_type():
     ],
 )
 def test_a_profile_that_cannot_be_is_refused_in_words(bundle, sampling, says):
-    model_of(bundle).check(EXACT)
+    Hallo2.check_sampling(bundle, EXACT)
     with pytest.raises(InputError) as error:
-        model_of(bundle).check(replace(EXACT, sampling=sampling))
+        Hallo2.check_sampling(bundle, replace(EXACT, sampling=sampling))
     assert says in str(error.value)
 
 

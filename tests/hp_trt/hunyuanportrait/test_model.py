@@ -25,10 +25,14 @@ from tests.fakes import FakeBackend
 from tests.hp_trt.live.fake_stream import portrait
 
 
-def model_of(*networks: str, graphs: tuple[str, ...] = ("tiny_decoder",), source: str = "a test") -> HunyuanPortrait:
+def bundle_of(*networks: str, graphs: tuple[str, ...] = ("tiny_decoder",), source: str = "a test") -> SimpleNamespace:
     weights = {"kind": "trained", "fingerprint": dict.fromkeys(networks, ""), "source": source}
     named = {name: SimpleNamespace(name=name, spec=SimpleNamespace(name=name)) for name in graphs}
-    bundle = SimpleNamespace(manifest=replace(manifest_of(), weights=weights, graphs=named))
+    return SimpleNamespace(manifest=replace(manifest_of(), weights=weights, graphs=named))
+
+
+def model_of(*networks: str, **given) -> HunyuanPortrait:
+    bundle = bundle_of(*networks, **given)
     return HunyuanPortrait(bundle, RuntimeConfig(), FakeBackend(), SimpleNamespace(sessions={}))
 
 
@@ -69,9 +73,10 @@ def test_a_bundle_without_a_small_decoder_is_told_of_and_runs_live_with_the_full
 )
 def test_a_profile_that_cannot_be_is_refused_in_words(profile, sampling, says):
     chosen = find_profile(profile)
-    model_of("unet").check(chosen)
+    bundle = bundle_of("unet")
+    HunyuanPortrait.check_sampling(bundle, chosen)
     with pytest.raises(InputError) as error:
-        model_of("unet").check(replace(chosen, sampling={**chosen.sampling, **sampling}))
+        HunyuanPortrait.check_sampling(bundle, replace(chosen, sampling={**chosen.sampling, **sampling}))
     assert says in str(error.value)
 
 

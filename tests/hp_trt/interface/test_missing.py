@@ -33,6 +33,8 @@ DOORS = {
     "inspect": "hp_trt inspect {bundle}",
     "doctor": "hp_trt doctor",
     "plan": "hp_trt plan --gpu here --bundle {bundle}",
+    "batch": "hp_trt batch --bundle {bundle} --portraits {folder} --drivings {folder} --out {out}/batch",
+    "card": "hp_trt card --bundle {bundle} --out {out}/CARD.md",
     "sample": "hp_trt sample --out {out}/sample --frames 2",
     "sample, espeak": "hp_trt sample --speech --voice espeak --out {out}/espeak --frames 2",
     "serve": "hp_trt serve --bundle {bundle} --state {out}/state --port 0",
@@ -61,7 +63,13 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 @pytest.fixture(scope="module")
 def files(live_bundle, sample, tmp_path_factory) -> dict[str, Path]:
     portrait, driving = sample
-    return {"bundle": live_bundle, "portrait": portrait, "driving": driving, "out": tmp_path_factory.mktemp("out")}
+    return {
+        "bundle": live_bundle,
+        "portrait": portrait,
+        "driving": driving,
+        "folder": portrait.parent,
+        "out": tmp_path_factory.mktemp("out"),
+    }
 
 
 def ended(door: str, files: dict[str, Path], *libraries: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,89 @@
+"""`hp-trt batch`: a folder of portraits, moved by a folder of videos or of sounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engines.errors import InputError
+from hp_trt.commands import options
+from hp_trt.config import RuntimeConfig
+from hp_trt.console import Reporter
+from hp_trt.provenance.options import Provenance
+
+_OUT = "Folder for PORTRAIT-DRIVER.mp4 of each pair, and report.json, report.md and report.png."
+_PAIRS = "CSV with the columns portrait, driving or audio, and where wanted out, seed, mood [every pair]."
+_ADDRESS = "Of --ray: the cluster, HOST:PORT [RAY_ADDRESS, one on this machine, or a new one]."
+_WORKERS = "Of --ray: Runtimes at a time [as many as fit, each of --threads CPUs or one GPU]."
+Out = Annotated[Path, typer.Option(parser=options.folder, metavar="PATH", help=_OUT)]
+Portraits = Annotated[Path | None, typer.Option(metavar="DIR", help="Pictures with one face, or portrait files.")]
+Drivings = Annotated[Path | None, typer.Option(metavar="DIR", help="Videos of faces to follow, or motion files.")]
+Audio = Annotated[Path | None, typer.Option(metavar="DIR", help="Speech: sounds, videos with sound, or motion files.")]
+Pairs = Annotated[Path | None, typer.Option(metavar="FILE", help=_PAIRS)]
+Ray = Annotated[bool, typer.Option("--ray", help="Spread the clips over a Ray cluster, or over this machine.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=10_000, help=_WORKERS)]
+
+
+@options.carrying
+def batch(
+    provenance: Provenance,
+    bundle: options.Bundle,
+    out: Out,
+    portraits: Portraits = None,
+    drivings: Drivings = None,
+    audio: Audio = None,
+    pairs: Pairs = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
+    appearance_scale: options.AppearanceScale = None,
+    motion_scale: options.MotionScale = None,
+    guidance: options.Guidance = None,
+    motion_weights: options.MotionWeights = None,
+    mood: options.Mood = None,
+    ray: Ray = False,
+    ray_address: Annotated[str | None, typer.Option(help=_ADDRESS)] = None,
+    workers: Workers = None,
+    profile: options.Profile = "exact",
+    family: options.Family = "onnxruntime",
+    provider: options.Provider = "cpu",
+    device: options.Device = 0,
+    weight_budget: options.WeightBudget = None,
+    max_frames: options.MaxFrames = RuntimeConfig.max_frames,
+    threads: options.Threads = None,
+    locator: options.Locator = "haar",
+    locator_file: options.LocatorFile = None,
+    arcface: options.Arcface = None,
+    vocals: options.Vocals = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Animate every portrait of a folder with every video or sound of another. What is done is passed over."""
+    from hp_trt.apps.batch.config import BatchConfig, RayConfig
+    from hp_trt.apps.batch.run import run_batch
+
+    if not ray and (ray_address is not None or workers is not None):
+        raise InputError("--ray-address and --workers are of --ray; add it, or leave them out")
+    machine = options.machine(family=family, provider=provider, device=device, threads=threads)
+    finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
+    scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
+    more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
+    config = BatchConfig(
+        bundle=bundle,
+        runtime=RuntimeConfig(
+            weight_budget_bytes=options.weight_budget_bytes(weight_budget), **more, **machine, **finder
+        ),
+        portraits=portraits,
+        drivings=drivings,
+        audio=audio,
+        pairs=pairs,
+        out=out,
+        provenance=provenance,
+        sampling=options.sampling(steps=steps, seed=seed, motion_weights=motion_weights, mood=mood, **scales),
+        ray=RayConfig(address=ray_address, workers=workers) if ray else None,
+    )
+    with Reporter(as_json=json) as report:
+        code = run_batch(config, report)
+    if code:
+        raise typer.Exit(code)

@@ -78,9 +78,9 @@ class Amounts:
     lips_steps: int = 800
     rolled: int = 100  # of the clips, gone through by the net itself
     steady_steps: int = 3000
-    unet_steps: int = 6300
+    unet_steps: int = 8300
     spoken: int = 60  # of the clips, made for the decoder
-    decoder_steps: int = 300
+    decoder_steps: int = 600
     workers: int = 1  # processes that draw, and that share the batches of the last phase
 
     def __post_init__(self) -> None:

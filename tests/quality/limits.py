@@ -117,4 +117,5 @@ LIMITS = (
     Limit(claim="the rounding follows the speech", report="talk", value=_of_bundle("rounding_correlation"), least=0.5),
     Limit(claim="who speaks stays who it is", report="talk", value=_of_bundle("retrieval"), least=90.0),
     Limit(claim="colours drift by under 3 % in speech", report="talk", value=_of_bundle("colour_drift"), most=3.0),
+    Limit(claim="the clips of a chain do not show", report="talk", value=_of_bundle("seam_ratio"), most=1.3),
 )  # fmt: skip

@@ -20,6 +20,7 @@ check_siblings("engines", "runtime")
 if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from engines.errors import (
         BundleError,
+        Busy,
         Cancelled,
         CheckpointError,
         DiskError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
 __all__ = [
     "Animation",
     "BundleError",
+    "Busy",
     "Cancelled",
     "CheckpointError",
     "DiskError",
@@ -78,7 +80,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engines.errors": (
-        "BundleError Cancelled CheckpointError DiskError EngineMismatch FaceNotFound HpTrtError InputError "
+        "BundleError Busy Cancelled CheckpointError DiskError EngineMismatch FaceNotFound HpTrtError InputError "
         "InternalError LiveTimeout NonFiniteError OutputError ParityError"
     ),
     "hp_trt.api": "Runtime",

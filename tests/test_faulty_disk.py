@@ -97,7 +97,7 @@ at_every_write(folder, work, prepare=old, is_whole=old_or_a_picture)
     "a contact sheet": """
 from hp_trt.media import contact_sheet
 contact_sheet.load_image = lambda path: np.zeros((8, 8, 3), np.uint8)
-contact_sheet._row = lambda video, chosen: []
+contact_sheet.thumbnails = lambda video, chosen: []
 at_every_write(folder, lambda: contact_sheet.write_sheet(final, portrait=final, driving=final, result=final, frames=1),
                prepare=old, is_whole=old_or_a_picture)
 """,

@@ -27,6 +27,7 @@ from engines.families import Provider
 from engines.spec import NetworkSpec
 
 _END_S = 5.0
+_Arrays = Mapping[str, np.ndarray]
 
 
 class DeviceProcess:
@@ -61,8 +62,7 @@ class DeviceProcess:
     def run(self, graph: str, number: int, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
         """Run one, whose results are written to `outputs`, contiguous. Raises what `Session.run` raises."""
         with self._turn:
-            made = {name: (array.shape, array.dtype.str) for name, array in outputs.items()}
-            self._asked("run", number, made, arrays=inputs, results=outputs, what=f"{graph} ran")
+            self._asked("run", number, _said(outputs), arrays=inputs, results=outputs, what=f"{graph} ran")
 
     def close(self) -> None:
         """End it. Twice is fine."""
@@ -96,6 +96,9 @@ class DeviceProcess:
                 f"the process of device {self._device_id} was ended while {what} ({self._ended()}): it may have had "
                 "too little memory; try again, or leave that device out"
             ) from error
+        except BaseException:
+            self._socket.close()  # who is interrupted here has not read the answer, and the next call must not get it
+            raise
         kind, text = answer
         known = getattr(errors, kind, None) if said == "known" else None
         if known is None:
@@ -126,7 +129,7 @@ class _Device:
                 arrays = _received(self._socket, said)
             except (EOFError, OSError):
                 return
-            made: Sequence[np.ndarray] = ()
+            made: _Arrays = {}
             try:
                 answer, made = getattr(self, f"_{word}")(*words, arrays)
                 told = ("done", answer)
@@ -136,27 +139,26 @@ class _Device:
                 told = ("unknown", (type(error).__name__, str(error)))
             try:
                 self._socket.send(told)
-                for array in made:
-                    self._socket.send_bytes(array.reshape(-1).view(np.uint8).data)
+                _send(self._socket, made)
             except OSError:
                 return
 
-    def _open(self, provider: Provider, device_id: int, threads: int, _: object) -> tuple[None, Sequence[np.ndarray]]:
+    def _open(self, provider: Provider, device_id: int, threads: int, _: object) -> tuple[None, _Arrays]:
         from engines.onnx_backend import OnnxBackend
 
         self._backend = OnnxBackend(provider=provider, threads=threads, device_id=device_id)
-        return None, ()
+        return None, {}
 
-    def _load(self, spec: NetworkSpec, path: Path, threads: int, _: object) -> tuple[int, Sequence[np.ndarray]]:
+    def _load(self, spec: NetworkSpec, path: Path, threads: int, _: object) -> tuple[int, _Arrays]:
         self._opened.append(self._backend.load(spec, path, threads=threads))
-        return len(self._opened) - 1, ()
+        return len(self._opened) - 1, {}
 
     def _run(
         self, number: int, outputs: Mapping[str, tuple[Sequence[int], str]], inputs: Mapping[str, np.ndarray]
-    ) -> tuple[None, Sequence[np.ndarray]]:
+    ) -> tuple[None, _Arrays]:
         made = {name: np.empty(tuple(shape), dtype) for name, (shape, dtype) in outputs.items()}
         self._opened[number].run(inputs, made)
-        return None, tuple(made.values())
+        return None, made
 
 
 def _said(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:

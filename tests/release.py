@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -117,8 +118,10 @@ def publishable(out: Path, files: list[Path], text: str) -> None:
 
 
 def _built(source: Path, kind: str, out: Path) -> None:
+    """As pip and build do it, without their environment of its own: that needs the network."""
     code = f"from setuptools.build_meta import build_{kind}; build_{kind}({str(out)!r})"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=source, env=own, capture_output=True, text=True)
     if ran.returncode:
         raise InputError(f"setuptools could not make the {kind}: {ran.stderr[-2000:]}")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,6 +24,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import hp_trt
+from tests.release import build
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("engines", "export", "hp_trt", "procedural", "runtime")
@@ -111,26 +111,9 @@ def tracked(*under: str) -> set[str]:
 def built(tmp_path_factory) -> Built:
     """An sdist of the tracked files, and a wheel of that sdist, so that the one holds all that the other needs."""
     folder = tmp_path_factory.mktemp("dist")
-    source = folder / "source"
-    for name in tracked():
-        if not name.startswith("tests/golden/"):  # large, and no part of it
-            target = source / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target)
-    build(source, "sdist", folder)
-    (sdist,) = folder.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
-    (unpacked,) = (folder / "unpacked").iterdir()
-    build(unpacked, "wheel", folder)
-    (wheel,) = folder.glob("*.whl")
+    names = [name for name in tracked() if not name.startswith("tests/golden/")]  # large, and no part of it
+    sdist, wheel = build(ROOT, names, folder)
     return Built(wheel=wheel, sdist=sdist)
-
-
-def build(source: Path, kind: str, out: Path) -> None:
-    """As pip and build do it, without their environment of its own: that needs the network."""
-    code = f"from setuptools.build_meta import build_{kind}; build_{kind}({str(out)!r})"
-    run(sys.executable, "-c", code, folder=source)
 
 
 def run(*words: str | Path, folder: Path, **env: str) -> str:

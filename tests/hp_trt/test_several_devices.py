@@ -92,6 +92,19 @@ def test_the_processes_end_with_the_runtime_and_with_whoever_held_it(sample):
     ours.close()
 
 
+def test_who_is_interrupted_while_waiting_leaves_no_answer_for_the_next_call():
+    from engines.device_process import DeviceProcess
+
+    device = DeviceProcess("cpu", 1, 1)
+    recv, device._socket.recv = device._socket.recv, lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        device.run("denoiser", 0, {}, {})
+    device._socket.recv = recv
+    with pytest.raises(InternalError, match="the process of device 1 was ended while denoiser ran"):
+        device.run("denoiser", 0, {}, {})
+    device.close()
+
+
 def test_what_goes_wrong_there_is_raised_here_by_its_own_name(two, tmp_path):
     (other,) = two.backend._others
     spec = two.bundle.spec("vae_decoder")

@@ -320,7 +320,7 @@ class Jobs:
             job.ended_s = self._now_s()
         self._save(job)
         if state in ENDED:
-            _remove_work(job.folder, with_result=state != "done")
+            remove_work(job.folder, with_result=state != "done")
         self._told(state, waited_s)
         self._tell(job)
         self.changed.notify_all()
@@ -345,7 +345,7 @@ class Jobs:
             log.error("a job's record cannot be written", extra={"job": job.id, "reason": str(error)[:200]})
 
 
-def _remove_work(folder: Path, *, with_result: bool) -> None:
+def remove_work(folder: Path, *, with_result: bool) -> None:
     """What an ended job needs no more."""
     sealed = (WHOLE, RESULT) if with_result else (WHOLE,)
     for path in (folder / PORTRAIT, folder / MOTION, *(folder / name for name in sealed)):

@@ -15,7 +15,7 @@ from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.live.engine import RuntimeEngine, Wishes
 from hp_trt.apps.service.live.limits import LiveLimits
-from hp_trt.apps.service.live.sessions import LiveSessions, LiveUnknown
+from hp_trt.apps.service.live.sessions import LiveSessions, LiveShared, LiveUnknown
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.sampling import check_sampling
@@ -56,9 +56,16 @@ class LiveLane:
 
 
 def live_sessions(
-    lane: LiveLane, config: ServiceConfig, bundle: Bundle, key: bytes, portraits: Items, meters: Meters
+    lane: LiveLane,
+    config: ServiceConfig,
+    bundle: Bundle,
+    key: bytes,
+    portraits: Items,
+    meters: Meters,
+    *,
+    shared: LiveShared | None = None,
 ) -> LiveSessions:
-    """The sessions on it. `key` signs their tickets."""
+    """The sessions on it. `key` signs their tickets; `shared`: what other processes with that key know."""
 
     def check(wishes: Wishes) -> None:
         profile = require_live(find_model(bundle).profiles.find(wishes.profile or LIVE_PROFILE))
@@ -84,7 +91,16 @@ def live_sessions(
 
     limits = LiveLimits(sessions=config.live_lanes, sessions_of_a_caller=config.limits.live_per_token)
     ice = [server.to_json() for server in config.ice_servers]
-    return LiveSessions(lane, portraits=portrait, check=check, limits=limits, secret=key, ice_servers=ice, meter=meter)
+    return LiveSessions(
+        lane,
+        portraits=portrait,
+        check=check,
+        limits=limits,
+        secret=key,
+        ice_servers=ice,
+        meter=meter,
+        shared=shared,
+    )
 
 
 class DrainLive:

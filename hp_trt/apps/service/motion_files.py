@@ -1,6 +1,6 @@
 """Motion files of what was uploaded: one that came as such, or one that is made when it is first asked for, and kept.
 
-They are made one at a time, by an engine of a clip lane, beside its clips. Who asks waits for a while and is told to
+They are made one at a time, by an engine that makes clips, beside these. Who asks waits for a while and is told to
 ask again; what is made meanwhile is there then.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.errors import Cancelled, InputError
+from hp_trt.apps.service.cluster import Encoder
 from hp_trt.apps.service.inputs import MOTION_FILE, check_motion_file
-from hp_trt.apps.service.lanes import ClipLane
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.store import Accounts, Item, Items, State
 
@@ -29,12 +29,18 @@ _RETRY_S = 5
 
 
 class MotionFiles:
-    """Those of all owners, for the event loop's thread. `lane`: whose engine makes them."""
+    """Those of all owners, for the event loop's thread. `encoder`: who makes them."""
 
     def __init__(
-        self, state: State, motions: Items, accounts: Accounts, lane: ClipLane, bundle: Bundle, profiles: Sequence[str]
+        self,
+        state: State,
+        motions: Items,
+        accounts: Accounts,
+        encoder: Encoder,
+        bundle: Bundle,
+        profiles: Sequence[str],
     ) -> None:
-        self._state, self._motions, self._accounts, self._lane = state, motions, accounts, lane
+        self._state, self._motions, self._accounts, self._encoder = state, motions, accounts, encoder
         self._bundle, self._profiles = bundle, profiles
         self._worker = ThreadPoolExecutor(1, "service-encode")
         self._making: dict[str, tuple[str, Future[Path]]] = {}  # owner -> which, and what it comes to
@@ -83,8 +89,8 @@ class MotionFiles:
             if self._fits(kept):
                 return kept
             frames = item.facts.get("frames")
-            self._accounts.check(owner, (frames if isinstance(frames, int) else 0) * self._lane.motion_bytes)
-            self._lane.write_motion(self._profiles[0], source, new, self._cancel)
+            self._accounts.check(owner, (frames if isinstance(frames, int) else 0) * self._encoder.motion_bytes)
+            self._encoder.write_motion(self._profiles[0], source, new, self._cancel)
             self._accounts.check(owner, new.stat().st_size)
             return self._motions.keep_encoded(owner, item.id, new)
         except Cancelled:

@@ -18,6 +18,7 @@ from engines.bundle import Bundle
 from engines.errors import HpTrtError
 from hp_trt.apps.service import spans
 from hp_trt.apps.service.clock import SteadyTime
+from hp_trt.apps.service.cluster import Cluster, Encoder, JobQueue
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.drain import Drain
 from hp_trt.apps.service.engine import OpenEngine
@@ -27,6 +28,7 @@ from hp_trt.apps.service.lanes import ClipLane, check_engines, close_quietly
 from hp_trt.apps.service.live.sessions import LiveSessions
 from hp_trt.apps.service.live_lane import LIVE_PROFILE, DrainLive, LiveLane, live_sessions
 from hp_trt.apps.service.looker import Lookers, What
+from hp_trt.apps.service.maker import ClipMaker
 from hp_trt.apps.service.meters import Meters
 from hp_trt.apps.service.motion_files import MotionFiles
 from hp_trt.apps.service.origin import Sealing
@@ -62,6 +64,7 @@ class Service:
     """One service on one state folder, made in the order in which it may fail, and started.
 
     `open_engine`: what stands for a `hp_trt.Runtime`. `lookers`: processes that are its caller's, in place of own ones.
+    `cluster`: other processes on the same folder, which make the clips; this one has no lanes for them then.
     Raises BundleError, InputError, OutputError, EngineMismatch.
     """
 
@@ -72,6 +75,7 @@ class Service:
         *,
         now_s: SteadyTime | None = None,
         lookers: Lookers | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.config, self.now_s = config, now_s or SteadyTime()
         self.lookers, self._own_lookers = lookers or Lookers(), lookers is None
@@ -86,15 +90,14 @@ class Service:
             self.study = None if config.study is None else Raters(config.study)
             if self.study is not None:
                 made.callback(self.study.close)
-            self.state = State(config.state)
+            self.state = State(config.state, shared=cluster is not None)
             made.callback(self.state.close)
             self.meters = Meters(self._lane_states)
-            self.jobs = Jobs(self.state, config.limits, self.now_s, told=self.meters.job)
-            self.jobs.load()
             self.portraits = Items(self.state, "portraits", "p", config.limits, self.now_s)
             self.motions = Items(self.state, "motions", "m", config.limits, self.now_s)
             self.accounts = Accounts(self.state, config.limits)
-            self._open_lanes(made, open_engine or open_runtime(config))
+            self._open_clips(made, open_engine or open_runtime(config), cluster)
+            self._open_live(open_engine or open_runtime(config), cluster)
             self.tracer, self._provider = spans.open_tracer(config.traces)
             if config.nvtx:
                 import nvtx  # noqa: F401 - where it is not installed, now is the time to say so
@@ -110,23 +113,38 @@ class Service:
         self._ending = threading.Event()
         self._tidying = threading.Thread(target=self._tidy, name="service-tidy", daemon=True)
 
-    def _open_lanes(self, made: ExitStack, open_engine: OpenEngine) -> None:
-        """Whatever has an engine. Raises what opening one raises."""
-        config, files = self.config, PortraitFiles(self.portraits, self.accounts)
+    def _open_clips(self, made: ExitStack, open_engine: OpenEngine, cluster: Cluster | None) -> None:
+        """The jobs, and who makes clips of them. Raises what opening an engine raises."""
+        config = self.config
         self.clip_lanes: list[ClipLane] = []
-        for number in range(config.clip_lanes):
-            lane = ClipLane(number, self.jobs, open_engine, config.profiles, sealing=self.sealing, files=files)
-            made.callback(close_quietly, lane.close)
-            self.clip_lanes.append(lane)
+        self.jobs: JobQueue
+        self.encoder: Encoder
+        if cluster is not None:
+            self.jobs = cluster.jobs(self.state, config.limits, self.now_s, self.meters.job)
+            self.encoder = cluster.encoder
+        else:
+            self.jobs = jobs = Jobs(self.state, config.limits, self.now_s, told=self.meters.job)
+            jobs.load()
+            files = PortraitFiles(self.portraits, self.accounts)
+            for number in range(config.clip_lanes):
+                maker = ClipMaker(open_engine, config.profiles, sealing=self.sealing, files=files)
+                made.callback(close_quietly, maker.close)
+                self.clip_lanes.append(ClipLane(number, jobs, maker))
+            self.encoder = self.clip_lanes[0].maker
         self.motion_files = MotionFiles(
-            self.state, self.motions, self.accounts, self.clip_lanes[0], self.bundle, config.profiles
+            self.state, self.motions, self.accounts, self.encoder, self.bundle, config.profiles
         )
+
+    def _open_live(self, open_engine: OpenEngine, cluster: Cluster | None) -> None:
         self.live_lane = LiveLane(open_engine, self.driver)
-        # None: this service has no live sessions.
+        # None: this process has no live sessions.
         self.live: LiveSessions | None = None
-        if config.live_lanes:
+        if self.config.live_lanes and (cluster is None or cluster.live is not None):
+            shared = None if cluster is None else cluster.live
             key = self.state.ticket_key
-            self.live = live_sessions(self.live_lane, config, self.bundle, key, self.portraits, self.meters)
+            self.live = live_sessions(
+                self.live_lane, self.config, self.bundle, key, self.portraits, self.meters, shared=shared
+            )
 
     def start(self) -> None:
         """Lanes begin to take jobs."""
@@ -138,7 +156,7 @@ class Service:
     @property
     def notes(self) -> list[str]:
         """What a user should know of the bundle, a line each, without names of files."""
-        return self.clip_lanes[0].notes
+        return self.encoder.notes
 
     def planned(self) -> tuple[Planned, ...]:
         """What a plan says of each profile, live sessions' too, worked out once."""

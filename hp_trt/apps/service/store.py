@@ -1,6 +1,6 @@
 """The state folder: what clients uploaded, named by its content, and what each keeps.
 
-    lock                                      held by the one service that may write here
+    lock                                      held by the one service that may write here, or shared by a cluster's
     ticket.key                                signs tickets
     incoming/                                 uploads under way; whatever is left there goes at the start
     owners/OWNER/portraits|motions/ID/        `file`, `about.json`, where it was encoded `encoded.safetensors`
@@ -39,25 +39,31 @@ ABOUT, FILE, ENCODED = "about.json", "file", "encoded.safetensors"
 
 
 class State:
-    """The folder, made and held. Raises InputError where another service has it, OutputError where none can be made."""
+    """The folder, made and held. Raises InputError where another service has it, OutputError where none can be made.
 
-    def __init__(self, path: Path) -> None:
+    `shared`: several processes have it, all of them shared. What killed ones left is not swept then: only who is alone
+    knows that nobody is at it.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self.path = path
         self.owners, self.incoming = path / "owners", path / "incoming"
         with refusing(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(self._lock)
                 raise InputError(
                     f"{path} is in use by another service; end that one, or name another folder with --state"
                 ) from None
-            shutil.rmtree(self.incoming, ignore_errors=True)
+            if not shared:
+                shutil.rmtree(self.incoming, ignore_errors=True)
             for folder in (self.owners, self.incoming):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            sweep_below(self.owners)
+            if not shared:
+                sweep_below(self.owners)
             self.ticket_key = self._key()
 
     def _key(self) -> bytes:
@@ -67,8 +73,17 @@ class State:
             if len(key) == 32:
                 return key
         key = secrets.token_bytes(32)
-        write_whole(place, key)
-        place.chmod(0o600)
+        hidden = self.new_file()
+        write_whole(hidden, key)
+        hidden.chmod(0o600)
+        try:
+            os.link(hidden, place)
+        except FileExistsError:  # another process of this folder was first; or it is damaged
+            if len(known := place.read_bytes()) == 32:
+                return known
+            os.replace(hidden, place)
+        finally:
+            hidden.unlink(missing_ok=True)
         return key
 
     def folder(self, owner: str, kind: str) -> Path:

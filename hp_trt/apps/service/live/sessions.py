@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engines.errors import HpTrtError, InputError
 from hp_trt.apps.service.live.channel import LiveChannel, Meter
@@ -52,6 +52,19 @@ class Reserved:
     until_s: float  # on the monotonic clock
 
 
+class LiveShared(Protocol):
+    """What processes that share a secret tell each other. For the event loop's thread: none of it takes long."""
+
+    def first_use(self, once: str) -> bool:
+        """Whether a ticket was taken by none of them, and is taken now."""
+
+    def elsewhere(self, caller: str) -> int:
+        """How many sessions of a caller the others have."""
+
+    def tell(self, callers: Sequence[str]) -> None:
+        """Whose sessions this process has now."""
+
+
 def _any(wishes: Wishes) -> None:
     pass
 
@@ -66,7 +79,8 @@ class LiveSessions:
     `portraits` finds a caller's portrait by its id. `check` raises HpTrtError for wishes that no session can have,
     before there is a place for one. `secret` signs tickets: the same in all processes that share them. `ice_servers`
     are WebRTC's, for both sides; none of other people's unless they stand here. `meter` hears of `sessions`,
-    `latency_s` and `ended`, each with a value and where.
+    `latency_s` and `ended`, each with a value and where. `shared`: this is one of several processes, and which of them
+    a ticket will come to is not known: none keeps a place for it.
     """
 
     def __init__(
@@ -79,9 +93,12 @@ class LiveSessions:
         secret: bytes | None = None,
         ice_servers: Sequence[Mapping[str, Any]] = (),
         meter: Meter = _no_meter,
+        shared: LiveShared | None = None,
     ) -> None:
         self.engine, self.limits, self.ice_servers = engine, limits or LiveLimits(), tuple(ice_servers)
-        self.tickets = Tickets(secret, lives_s=self.limits.ticket_s)
+        more: dict[str, Any] = {} if shared is None else {"first_use": shared.first_use}
+        self.tickets = Tickets(secret, lives_s=self.limits.ticket_s, **more)
+        self._shared = shared
         self._portraits, self._check, self._meter = portraits, check, meter
         self._channels: dict[str, LiveChannel] = {}
         self._reserved: dict[str, Reserved] = {}
@@ -99,9 +116,9 @@ class LiveSessions:
             self._portraits(caller, wishes.portrait)
         session = secrets.token_urlsafe(12)
         self._check_room(caller, session)
-        self._reserved[session] = Reserved(
-            caller=caller, wishes=wishes, until_s=time.monotonic() + self.limits.ticket_s
-        )
+        if self._shared is None:
+            until_s = time.monotonic() + self.limits.ticket_s
+            self._reserved[session] = Reserved(caller=caller, wishes=wishes, until_s=until_s)
         return session, self.tickets.issue(session, caller, wishes.as_json())
 
     def ticket(self, session: str, caller: str) -> str:
@@ -167,7 +184,7 @@ class LiveSessions:
             session=session, caller=caller, engine=self.engine, wishes=wishes, limits=self.limits, meter=self._meter
         )
         self._channels[session] = channel
-        self._meter("sessions", len(self._channels), "")
+        self._tell_count()
         task = asyncio.create_task(self._forget(channel))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -179,7 +196,12 @@ class LiveSessions:
         """Its place is free when nothing of it runs any more."""
         await channel.closed.wait()
         del self._channels[channel.id]
+        self._tell_count()
+
+    def _tell_count(self) -> None:
         self._meter("sessions", len(self._channels), "")
+        if self._shared is not None:
+            self._shared.tell([channel.caller for channel in self._channels.values()])
 
     def _check_room(self, caller: str, session: str) -> None:
         if self._draining:
@@ -189,6 +211,7 @@ class LiveSessions:
         others: list[LiveChannel | Reserved] = [one for name, one in self._channels.items() if name != session]
         others += [one for name, one in self._reserved.items() if name != session]
         own = sum(one.caller == caller for one in others)
+        own += 0 if self._shared is None else self._shared.elsewhere(caller)
         if own >= self.limits.sessions_of_a_caller:
             raise LiveBusy(
                 f"{_live(own)} of yours already, at most {self.limits.sessions_of_a_caller} may be; end one first",

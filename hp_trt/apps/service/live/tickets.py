@@ -2,7 +2,8 @@
 
 A browser cannot set a header on a socket, so whoever has asked for a session over HTTP gets a ticket to show there. It
 is signed, so that any process with the same secret can read it, and carries all that such a process needs: the session,
-whose it is, and what was wished for. That it is used once is known to the process that took it.
+whose it is, and what was wished for. That it is used once is known to the process that took it, or, where several
+share the secret, to what they share.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Tickets:
     """Issues tickets and takes them. `clock` is wall time in seconds, the same for all that share the `secret`.
 
     `ticks` is a clock that nobody sets: what was used is remembered by it, for ten times as long as a ticket lives, so
-    that a wall clock which is set back makes no ticket good twice.
+    that a wall clock which is set back makes no ticket good twice. `first_use`, given what is random in a ticket, says
+    whether no other process has taken it: none does where there is one process.
     """
 
     def __init__(
@@ -53,11 +55,12 @@ class Tickets:
         lives_s: float = 30.0,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
+        first_use: Callable[[str], bool] = lambda once: True,
     ) -> None:
         self._secret = secrets.token_bytes(32) if secret is None else secret
         if len(self._secret) < 16:
             raise InputError(f"the secret of tickets has {len(self._secret)} bytes; give at least 16, of chance")
-        self._lives_s, self._clock, self._ticks = lives_s, clock, ticks
+        self._lives_s, self._clock, self._ticks, self._first_use = lives_s, clock, ticks, first_use
         self._used: dict[str, float] = {}  # when they were used
 
     def issue(self, session: str, caller: str, wishes: Mapping[str, Any]) -> str:
@@ -84,7 +87,7 @@ class Tickets:
         once = field["once"].text()
         ticks_s = self._ticks()
         self._used = {other: at_s for other, at_s in self._used.items() if ticks_s - at_s < 10 * self._lives_s}
-        if once in self._used:
+        if once in self._used or not self._first_use(once):
             raise TicketRefused(f"the ticket was used already; {_ASK}")
         self._used[once] = ticks_s
         return Ticket(

@@ -30,7 +30,7 @@ async def info(service: TheService, owner: Owner) -> Info:
         clip_lanes=config.clip_lanes,
         live_lanes=config.live_lanes,
         limits=asdict(config.limits) | {"picture_megapixels": 64},
-        jobs=service.jobs.counts(owner),
+        jobs=await on_disk(service, service.jobs.counts, owner),
         plan=[
             PlanSaid(**asdict(one), frames=FRAMES, made_frames_per_s=service.jobs.frames_per_s(one.profile))
             for one in await on_disk(service, service.planned)

@@ -81,7 +81,9 @@ async def make_job(request: Request, service: TheService, owner: Owner, idempote
     body = _body(await receive_json(request, service.config.limits))
     key = "" if idempotency_key is None else _sha256(idempotency_key)
     asked = _sha256(body.model_dump_json()) if key else ""
-    if (known := service.jobs.known(owner, key, asked)) is not None:  # whatever became of what it names
+    if (
+        known := await on_disk(service, service.jobs.known, owner, key, asked)
+    ) is not None:  # whatever became of what it names
         return _made(known)
     try:
         wish = replace(await on_disk(service, _wish, service, owner, body), key=key, body=asked)
@@ -100,7 +102,8 @@ async def list_jobs(
     before: Annotated[str | None, Query(pattern=r"^[0-9]{1,15}$", description="Of the page before.")] = None,
 ) -> JobList:
     """The jobs of this token, the newest first."""
-    found = service.jobs.listed(owner, state=state, most=most + 1, before=None if before is None else int(before))
+    number = None if before is None else int(before)
+    found = await on_disk(service, service.jobs.listed, owner, state=state, most=most + 1, before=number)
     more = str(found[most - 1].number) if len(found) > most else None
     return JobList(jobs=[JobSaid.model_validate(job.to_json()) for job in found[:most]], before=more)
 
@@ -108,7 +111,7 @@ async def list_jobs(
 @router.get("/{id}", responses=answers("unauthorized", "not-found"))
 async def get_job(id: Id, service: TheService, owner: Owner) -> JobSaid:
     """How a job stands."""
-    return JobSaid.model_validate(service.jobs.get(owner, id).to_json())
+    return JobSaid.model_validate((await on_disk(service, service.jobs.get, owner, id)).to_json())
 
 
 @router.delete("/{id}", status_code=202, responses=answers("unauthorized", "not-found"))
@@ -134,7 +137,7 @@ async def job_events(
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=100, pattern=r"^[!-~]*$")] = None,
 ) -> StreamingResponse:
     """What happens to a job, as server-sent events: state, progress, note, result, error. It ends with the job."""
-    events = service.jobs.get(owner, id).events
+    events = (await on_disk(service, service.jobs.get, owner, id)).events
     sent = _sent(events, events.number_of(last_event_id))
     return StreamingResponse(sent, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
@@ -151,7 +154,7 @@ async def job_result(
     owner: Owner,
 ) -> Response:
     """The video that was made; a part of it with a Range of bytes."""
-    job = service.jobs.get(owner, id)
+    job = await on_disk(service, service.jobs.get, owner, id)
     _check_finished(job, job.result_file)
     sha256 = str((job.result or {}).get("sha256", ""))
     whole = Whole(path=job.result_file, name=f"{job.id}.mp4", media_type="video/mp4", sha256=sha256)
@@ -170,7 +173,7 @@ async def job_sidecar(
     owner: Owner,
 ) -> Response:
     """Where the video comes from, and what it carries: the file that belongs beside it, as its name and .json."""
-    job = service.jobs.get(owner, id)
+    job = await on_disk(service, service.jobs.get, owner, id)
     _check_finished(job, job.sidecar_file)
     try:
         sha256 = (await on_disk(service, hash_file, job.sidecar_file)).sha256

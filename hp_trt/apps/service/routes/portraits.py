@@ -48,12 +48,12 @@ async def upload_portrait(request: Request, service: TheService, owner: Owner) -
 
     The same bytes have the same id.
     """
-    lane, profile = service.clip_lanes[0], service.config.profiles[0]
+    profile = service.config.profiles[0]
 
     def look(received: Received) -> dict[str, Any]:
         facts, path = service.look("picture", received.path), received.path
         with impossible(path, "the portrait file") if is_encoded(path) else nullcontext():
-            lane.portrait(profile, service.portraits.id_of(received.sha256), path)
+            service.encoder.portrait(profile, service.portraits.id_of(received.sha256), path)
         return facts
 
     most = service.config.limits.picture_bytes
@@ -77,5 +77,5 @@ async def get_portrait(id: Id, service: TheService, owner: Owner) -> Upload:
 async def delete_portrait(id: Id, service: TheService, owner: Owner) -> None:
     """Forget a portrait. Jobs that were made with it go on."""
     await on_disk(service, service.portraits.delete, owner, id)
-    for lane in service.clip_lanes:
-        lane.forget(id)
+    for encoder in (service.encoder, *(lane.maker for lane in service.clip_lanes)):
+        encoder.forget(id)

@@ -159,7 +159,7 @@ def test_a_kept_portrait_is_the_pictures_own_bit_for_bit(real, short, files):
     first = real.ended(real.job(identity, motion, steps=1, mark=False, credentials=False).json()["id"])
     assert real.service.portraits.encoded(real.owner, identity).is_file()
     for lane in real.service.clip_lanes:
-        lane.forget(identity)
+        lane.maker.forget(identity)
     second = real.ended(real.job(identity, motion, steps=1, mark=False, credentials=False).json()["id"])
     assert first["result"]["sha256"] == second["result"]["sha256"]
 

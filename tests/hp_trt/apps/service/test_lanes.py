@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hp_trt.apps.service.lanes import Heartbeat
+from hp_trt.apps.service.maker import Heartbeat
 from tests.hp_trt.apps.service.conftest import picture
 from tests.hp_trt.apps.service.fake_engine import Hand
 from tests.hp_trt.apps.service.test_app import slug
@@ -23,11 +23,11 @@ def test_a_portrait_is_encoded_once_for_many_clips_and_few_are_kept(serving, vid
     assert len(running.hand.encoded) == 1
     for colour in range(2, 12):
         running.portrait(colour)
-    assert len(running.service.clip_lanes[0]._portraits) == 8
+    assert len(running.service.clip_lanes[0].maker._portraits) == 8
     running.ended(running.job(portrait, motion).json()["id"])
     assert len(running.hand.encoded) == 11 and len(running.hand.read) == 1, "which was let go is read from its file"
     running.ask("DELETE", f"/v1/portraits/{portrait}")
-    assert all(identity != portrait for _, identity in running.service.clip_lanes[0]._portraits)
+    assert all(identity != portrait for _, identity in running.service.clip_lanes[0].maker._portraits)
 
 
 def test_profiles_have_an_engine_each(serving, video):
@@ -43,7 +43,7 @@ def test_profiles_have_an_engine_each(serving, video):
 def test_a_lane_that_gives_no_sign_of_life_is_not_ready_and_then_not_alive(serving, video):
     running = serving(hand=held(), stall_s=100)
     now = [0.0]
-    lane = running.service.clip_lanes[0]
+    lane = running.service.clip_lanes[0].maker
     assert running.ask("GET", "/readyz").status_code == running.ask("GET", "/livez").status_code == 200
     lane.heartbeat = Heartbeat(lambda: now[0])
     lane.heartbeat.beat()
@@ -67,7 +67,7 @@ def test_a_portrait_that_hangs_is_seen_too(serving):
         inside.set()
         go.wait(20)
 
-    lane = running.service.clip_lanes[0]
+    lane = running.service.clip_lanes[0].maker
     lane._engines["exact"].portrait = hangs
     thread = threading.Thread(target=lane.portrait, args=("exact", "p", Path("x")))
     thread.start()

@@ -163,7 +163,7 @@ def test_one_that_hangs_is_seen_and_the_end_calls_it_off(serving, held, video, m
     assert held.begun.acquire(timeout=20)
     before = threading.active_count()
     running.service.close()
-    assert running.service.clip_lanes[0].silent_s == 0 and threading.active_count() < before
+    assert running.service.clip_lanes[0].maker.silent_s == 0 and threading.active_count() < before
     assert not list(running.service.state.incoming.iterdir())
 
 

@@ -11,7 +11,7 @@ import json
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 _KEPT = 256  # of each job
 
@@ -31,8 +31,19 @@ class JobEvent:
         return f"id: {self.life}.{self.number}\nevent: {self.kind}\ndata: {data}\n\n".encode()
 
 
+class Events(Protocol):
+    """The events of a job, wherever they are kept: see `JobEvents`."""
+
+    def add(self, kind: str, **data: Any) -> None: ...
+    def end(self) -> None: ...
+    def begin_again(self) -> None: ...
+    def number_of(self, last_event_id: str | None) -> int: ...
+    def after(self, number: int) -> tuple[list[JobEvent], bool]: ...
+    async def wait(self, number: int, timeout_s: float) -> bool: ...
+
+
 class JobEvents:
-    """The events of a job. `add` and `end` for any thread, `wait` for the loop's."""
+    """The events of a job, kept by its process. `add` and `end` for any thread, `wait` for the loop's."""
 
     def __init__(self, life: str) -> None:
         self.life = life

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from engines.fields import Field, read_json
 from engines.part_file import write_whole
-from hp_trt.apps.service.events import JobEvents
+from hp_trt.apps.service.events import Events, JobEvents
 from hp_trt.apps.service.store import MOST_RECORD_BYTES
 from hp_trt.provenance.options import LONGEST_CONSENT, MOST_ID
 from hp_trt.provenance.sidecar import beside
@@ -108,7 +108,7 @@ class Job:
     key: str = ""
     body: str = ""
     mark_id: int = field(default_factory=lambda: secrets.randbits(32))
-    events: JobEvents
+    events: Events
     cancel: threading.Event = field(default_factory=threading.Event)
     requeue: bool = False
     queued_s: float = 0.0  # steady, since when it waits

@@ -35,7 +35,7 @@ async def info(service: TheService, owner: Owner) -> Info:
             PlanSaid(**asdict(one), frames=FRAMES, made_frames_per_s=service.jobs.frames_per_s(one.profile))
             for one in await on_disk(service, service.planned)
         ],
-        notes=service.notes,
+        notes=await on_disk(service, lambda: service.notes),
     )
 
 

@@ -19,7 +19,7 @@ from engines.file_record import hash_file
 from engines.foreign import reason
 from hp_trt.apps.service.asking import Owner, TheService, check_not_draining, on_disk
 from hp_trt.apps.service.bodies import EVENT, JobBody, JobList, JobSaid, answers, leads_to
-from hp_trt.apps.service.events import JobEvents
+from hp_trt.apps.service.events import Events
 from hp_trt.apps.service.job import Job, JobRequest, JobState, Wish
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.result import Whole, result_response
@@ -189,7 +189,7 @@ router.head("/{id}/result", include_in_schema=False)(job_result)
 router.head("/{id}/sidecar", include_in_schema=False)(job_sidecar)
 
 
-async def _sent(events: JobEvents, number: int) -> AsyncIterator[bytes]:
+async def _sent(events: Events, number: int) -> AsyncIterator[bytes]:
     while True:
         found, ended = events.after(number)
         for event in found:

@@ -148,9 +148,9 @@ def run_batch(config: BatchConfig, report: Reporter) -> int:
     is written of what is done.
     """
     if config.ray is not None:
-        from hp_trt.apps.scale.batch import check_ray
+        from hp_trt.apps.scale.ray_version import check_ray
 
-        check_ray()
+        check_ray("--ray")
     batch = plan(config, report)
     with _held(config.out):
         batch.sweep()

@@ -15,19 +15,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
 from engines.cores import available_cores
-from engines.errors import InputError, bounded, how_to_install
+from engines.errors import InputError, bounded
 from hp_trt.apps.batch.config import BatchConfig, RayConfig
 from hp_trt.apps.batch.outcome import Outcome
 from hp_trt.apps.batch.pairs import Pair
 from hp_trt.config import RuntimeConfig
 from hp_trt.provenance.options import Provenance
 
-RAY = "2.60"  # of which the names are that we use; pyproject.toml says the same
 _DRIVER = "hp_trt.apps.scale.batch_driver"
 _PATIENCE_S = 20  # until a process that was asked to end is ended
 _LOG_BYTES = 8000
@@ -70,16 +68,6 @@ def made_by_ray(config: BatchConfig, pairs: Sequence[Pair], *, audio: bool) -> I
         threads=threads,
     )
     yield from _spread(job)
-
-
-def check_ray() -> None:
-    """Raises InputError without Ray, or with one that we do not know. It is not loaded."""
-    try:
-        found = metadata.version("ray")
-    except metadata.PackageNotFoundError:
-        raise InputError(f"--ray needs Ray, which is not installed; {how_to_install('scale')}") from None
-    if found.split(".")[:2] != RAY.split("."):
-        raise InputError(f"Ray {found} is installed, --ray needs {RAY}; {how_to_install('scale')}")
 
 
 def _absolute(config: RuntimeConfig) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hp_trt.apps.service.job import ENDED, Job
 
 log = logging.getLogger("hp_trt.scale")
 _LOOKS_EVERY_S = 1.0
-_AGAIN_S = 2.0  # after what was lost, before it is handed on again
+_AGAIN_S = 2.0  # until what was lost, or came back, is handed on again
 Send = Callable[
     [str, str], Awaitable[None]
 ]  # an owner and a job; over when the job's turn is, raises when that is lost
@@ -104,15 +104,17 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _wait(self, owner: str, identity: str) -> None:
+        ended = False
         try:
             await self._send(owner, identity)
+            job = await asyncio.to_thread(self._jobs.store.read, owner, identity)
+            if ended := job.state in ENDED:
+                self._jobs.ended(job)
+        except (OSError, ValueError) as error:
+            log.warning("a job cannot be read", extra={"job": identity, "reason": str(error)[:300]})
         except Exception as error:  # the process died, or Ray has none: the job is found again when that is sure
             log.warning("a job's process is lost", extra={"job": identity, "reason": str(error)[:300]})
+        if not ended:
             await asyncio.sleep(_AGAIN_S)
-        finally:
-            del self._sent[identity]
-        with suppress(OSError, ValueError):
-            job = await asyncio.to_thread(self._jobs.store.read, owner, identity)
-            if job.state in ENDED:
-                self._jobs.ended(job)
+        del self._sent[identity]
         self._woken.set()

@@ -43,7 +43,7 @@ class FileEvents:
         self._begin_s, self._told_s = steady_s(), -1e9
         self._read: list[JobEvent] = []
         self._offset = self._lines = 0
-        self._ended = False
+        self._ended = self._looked = False
         self._guard = threading.Lock()
 
     def add(self, kind: str, **data: Any) -> None:
@@ -78,7 +78,8 @@ class FileEvents:
     def after(self, number: int) -> tuple[list[JobEvent], bool]:
         """What was read behind `number`, and whether that is all there will be. The file is read by `wait`."""
         with self._guard:
-            return [event for event in self._read if event.number > number], self._ended or self._released.is_set()
+            over = self._ended or (self._looked and self._released.is_set())
+            return [event for event in self._read if event.number > number], over
 
     async def wait(self, number: int, timeout_s: float) -> bool:
         """Until there is one behind `number`, or the end; False when neither came in time."""
@@ -94,6 +95,7 @@ class FileEvents:
 
     def look(self) -> None:
         """Read what has come to the file, which may not be there yet. In any thread but the loop's."""
+        self._looked = True
         with self._guard, suppress(FileNotFoundError), self._path.open("rb") as file:
             file.seek(self._offset)
             came = file.read(_MOST_BYTES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hp_trt.apps.scale.dispatch import Dispatcher, Send
 from hp_trt.apps.scale.encoding import Ask, RemoteEncoder
-from hp_trt.apps.scale.live_shared import FolderShared
+from hp_trt.apps.scale.live_shared import LIVE, FolderShared
 from hp_trt.apps.scale.presence import Presence
 from hp_trt.apps.scale.shared_jobs import SharedJobs
 from hp_trt.apps.service.app import create_app
@@ -20,7 +20,6 @@ from hp_trt.apps.service.engine import OpenEngine
 from hp_trt.apps.service.live.sessions import LiveShared
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.store import State
-from hp_trt.apps.web.live_page import live_page
 
 
 class Part:
@@ -39,8 +38,7 @@ class Part:
     def jobs(self, state: State, limits: Limits, now_s: SteadyTime, told: Told) -> SharedJobs:
         """The first that a service asks for, once it has the folder."""
         self.presence = Presence(state.path / "alive", self._kind)
-        if self._kind == "live":
-            self.live = FolderShared(state, self.presence)
+        self.live = FolderShared(state, self.presence, here=self._kind == LIVE)
         self.shared_jobs = SharedJobs(state, limits, now_s, told, presence=self.presence, wake=lambda: self._wake())
         return self.shared_jobs
 
@@ -63,8 +61,7 @@ class Front:
         self._part.on_wake(dispatcher.wake)
         self._loop = asyncio.get_running_loop()
         self._dispatching = self._loop.create_task(dispatcher.run())
-        more = [live_page()] if config.live_lanes else []
-        self.app = create_app(config, self.service, more=more)
+        self.app = create_app(config, self.service)
 
     def drain(self) -> None:
         """Nothing new begins here, and whoever listens to events is let go. For any thread."""
@@ -89,7 +86,7 @@ class LiveReplica:
     """
 
     def __init__(self, config: ServiceConfig, open_engine: OpenEngine | None = None) -> None:
-        self._part = Part("live", config, RemoteEncoder(_nobody, config.state))
+        self._part = Part(LIVE, config, RemoteEncoder(_nobody, config.state))
         self.service = Service(config, open_engine, cluster=self._part)
         self._loop = asyncio.get_running_loop()
         self.app = create_app(config, self.service)

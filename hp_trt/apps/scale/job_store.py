@@ -1,6 +1,5 @@
 """The jobs of a folder that several processes share: the folder alone knows how they stand.
 
-    store.id                          which folder it is, for whoever is told that another process has the same
     open/JOB                          whose a job is that has not ended
     owners/OWNER/jobs/JOB/            as in `hp_trt.apps.service.job`, and whose turn it is (`hp_trt.apps.scale.claims`)
     owners/OWNER/keys/HASH            the job that a request with this Idempotency-Key made
@@ -11,14 +10,11 @@ A record is written by whoever has the turn of its job; before its first turn, b
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from engines.errors import InputError
-from engines.part_file import sync_folder
 from hp_trt.apps.scale.file_events import FileEvents
 from hp_trt.apps.service.job import ENDED, Job, JobState
 from hp_trt.apps.service.jobs import MOST_ATTEMPTS, remove_work
@@ -113,34 +109,3 @@ class JobStore:
         text = f"the process that worked on this died {job.attempts} times, and nobody tries again"
         job.error = Problem("interrupted", text).to_json()
         self.to(job, "failed")
-
-
-def store_id(folder: Path) -> str:
-    """Which folder this is: 32 hex digits that it has from its first use. Raises OSError."""
-    place = folder / "store.id"
-    with suppress(FileNotFoundError):
-        return place.read_text().strip()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    hidden = folder / f".store.id.{secrets.token_hex(8)}"
-    hidden.write_text(secrets.token_hex(16))
-    try:
-        with suppress(FileExistsError):  # another process was first
-            os.link(hidden, place)
-    finally:
-        hidden.unlink(missing_ok=True)
-    sync_folder(folder)
-    return place.read_text().strip()
-
-
-def check_shared(folder: Path, expected: str) -> None:
-    """Raises InputError where `folder` is not the one that has this id, as on a node with a disk of its own there."""
-    try:
-        found = (folder / "store.id").read_text().strip()
-    except OSError:
-        found = ""
-    if found != expected:
-        has = f"it is another one ({found[:8]})" if found else "it has no store.id"
-        raise InputError(
-            f"{folder} on this node is not the folder of the service ({expected[:8]}): {has}; mount one shared folder "
-            "at this place on every node"
-        )

@@ -15,14 +15,22 @@ from contextlib import suppress
 from hp_trt.apps.scale.presence import Presence
 from hp_trt.apps.service.store import State
 
+SOCKETS = "/v1/live/sockets"  # where Ray serves the replicas of live sessions
+LIVE = "live"  # what such a process is called among the others
 _REMEMBERED_S = 600.0  # many times as long as a ticket lives
 _SWEEPS_EVERY_S = 60.0
 
 
 class FolderShared:
-    """A `hp_trt.apps.service.live.sessions.LiveShared` over the folder that all replicas have."""
+    """A `hp_trt.apps.service.live.sessions.LiveShared` over the folder that all replicas have.
 
-    def __init__(self, state: State, presence: Presence) -> None:
+    `here`: whether this is a replica of live sessions; a front gives tickets for them.
+    """
+
+    sockets = SOCKETS
+
+    def __init__(self, state: State, presence: Presence, *, here: bool) -> None:
+        self.here = here
         self._presence, self._used = presence, state.path / "tickets"
         self._used.mkdir(mode=0o700, exist_ok=True)
         self._swept_s = time.monotonic()
@@ -37,9 +45,13 @@ class FolderShared:
         except FileExistsError:
             return False
 
-    def elsewhere(self, caller: str) -> int:
-        counts = (about.get("live") for about in self._presence.others.values())
-        return sum(int(found.get(caller, 0)) for found in counts if isinstance(found, dict))
+    def processes(self) -> int:
+        return sum(about.get("kind") == LIVE for about in self._presence.others.values())
+
+    def elsewhere(self, caller: str | None = None) -> int:
+        found = [about.get("live") for about in self._presence.others.values()]
+        counts = [counted for counted in found if isinstance(counted, dict)]
+        return sum(sum(one.values()) if caller is None else int(one.get(caller, 0)) for one in counts)
 
     def tell(self, callers: Sequence[str]) -> None:
         self._presence.say(live=dict(Counter(callers)))

@@ -59,6 +59,8 @@ class Presence:
         """Whether a process lives, this one among them; the folder is asked."""
         if name == self.name:
             return True
+        if not _NAME.fullmatch(name):
+            return False
         try:
             return self._age_s(self._folder / name) < self._lease_s
         except OSError:

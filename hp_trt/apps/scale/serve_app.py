@@ -1,7 +1,7 @@
 """The service on Ray Serve: two applications of the same settings, for `serve run` and a file like `serve.yaml`.
 
-    hp_trt.apps.scale.serve_app:clips    at /          fronts, which answer; one encoder; clips, one a replica
-    hp_trt.apps.scale.serve_app:live     at /v1/live   as many sessions a replica as `live_lanes`
+    hp_trt.apps.scale.serve_app:clips    at /                  fronts, which answer; one encoder; clips, one a replica
+    hp_trt.apps.scale.serve_app:live     at /v1/live/sockets   as many sessions a replica as `live_lanes`
 
 Both take as `args` what `hp-trt serve` takes: `config`, the file of settings (TOML), or settings themselves, with
 `bundle` and `state`, the folder that all nodes share. The only module that knows Ray Serve; its names are those of the
@@ -21,17 +21,17 @@ from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
-from engines.bundle import Bundle
 from engines.errors import Cancelled, HpTrtError, InputError
 from hp_trt.apps.scale.clip_replica import ClipReplica
 from hp_trt.apps.scale.drain_watch import DrainWatch
 from hp_trt.apps.scale.encoding import EncodeReplica
 from hp_trt.apps.scale.front import Front, LiveReplica
-from hp_trt.apps.scale.job_store import check_shared, store_id
+from hp_trt.apps.scale.live_shared import SOCKETS
+from hp_trt.apps.scale.ray_version import check_ray
+from hp_trt.apps.scale.same import Same
 from hp_trt.apps.service.config import ServiceConfig, read_config
 from hp_trt.apps.service.logs import log_as_json
 from hp_trt.apps.service.service import open_runtime
-from hp_trt.shipped import bundle_folder
 
 HEALTH_S = 1.0  # between Ray's questions for health
 _ENDING = ("STOPPING", "PENDING_MIGRATION")
@@ -51,7 +51,7 @@ def clips(args: Mapping[str, Any]) -> serve.Application:
 
 
 def live(args: Mapping[str, Any]) -> serve.Application:
-    """The application of `/v1/live`. Raises InputError, BundleError."""
+    """The application of `/v1/live/sockets`. Raises InputError, BundleError."""
     config, same = _settings(args)
     if not config.live_lanes:
         raise InputError("live_lanes is 0, and this application has live sessions alone; leave it out, or set it")
@@ -61,16 +61,11 @@ def live(args: Mapping[str, Any]) -> serve.Application:
 
 
 class _Replica:
-    """What all replicas do. `same`: the ids of folder and bundle, which every node has to have."""
+    """What all replicas do. `same`: what every node has to have."""
 
-    def __init__(self, config: ServiceConfig, same: Mapping[str, str]) -> None:
+    def __init__(self, config: ServiceConfig, same: Same) -> None:
         log_as_json()
-        check_shared(config.state, same["store"])
-        if (found := _fingerprint(config.bundle)) != same["bundle"]:
-            raise InputError(
-                f"the bundle {config.bundle} on this node is another one ({found[:8]}) than the service's "
-                f"({same['bundle'][:8]}); copy one bundle to every node, or put it on the shared folder"
-            )
+        same.check(config)
         self._made: Any = None
         self._watch = DrainWatch(_is_ending, self._drain, every_s=HEALTH_S)
 
@@ -96,7 +91,7 @@ class _Replica:
 class Clips(_Replica):
     """One clip at a time."""
 
-    def __init__(self, config: ServiceConfig, same: Mapping[str, str]) -> None:
+    def __init__(self, config: ServiceConfig, same: Same) -> None:
         super().__init__(config, same)
         self._made = ClipReplica(config, open_runtime(config))
         self._within_s = max(0.0, config.drain_s - _MARGIN_S)
@@ -112,7 +107,7 @@ class Clips(_Replica):
 class Encode(_Replica):
     """Portraits and motions of uploads."""
 
-    def __init__(self, config: ServiceConfig, same: Mapping[str, str]) -> None:
+    def __init__(self, config: ServiceConfig, same: Same) -> None:
         super().__init__(config, same)
         self._made = EncodeReplica(config, open_runtime(config))
 
@@ -130,9 +125,7 @@ class Encode(_Replica):
 class Fronts(_Replica):
     """What answers over HTTP."""
 
-    def __init__(
-        self, config: ServiceConfig, same: Mapping[str, str], makers: DeploymentHandle, encoder: DeploymentHandle
-    ) -> None:
+    def __init__(self, config: ServiceConfig, same: Same, makers: DeploymentHandle, encoder: DeploymentHandle) -> None:
         super().__init__(config, same)
         _check_open(config)
         self._config, self._makers, self._encoder = config, makers, encoder
@@ -166,18 +159,19 @@ class Fronts(_Replica):
 class Live(_Replica):
     """Live sessions."""
 
-    def __init__(self, config: ServiceConfig, same: Mapping[str, str]) -> None:
+    def __init__(self, config: ServiceConfig, same: Same) -> None:
         super().__init__(config, same)
         _check_open(config)
         self._config = config
 
     async def __serve_build_asgi_app__(self) -> Any:
         self._made = LiveReplica(self._config)
-        return _whole_paths(self._made.app)
+        return _at_its_place(self._made.app)
 
 
-def _settings(args: Mapping[str, Any]) -> tuple[ServiceConfig, Mapping[str, str]]:
+def _settings(args: Mapping[str, Any]) -> tuple[ServiceConfig, Same]:
     """What `args` say, and what every node has to have."""
+    check_ray("hp_trt.apps.scale.serve_app")
     given = dict(args)
     file = given.pop("config", None)
     if file is not None and not isinstance(file, str):
@@ -189,15 +183,7 @@ def _settings(args: Mapping[str, Any]) -> tuple[ServiceConfig, Mapping[str, str]
     config = read_config(None if file is None else Path(file), os.environ, flags, state=Path())
     if config.state == Path().absolute():
         raise InputError("no state folder was named; give one that every node has mounted: args: {state: /mnt/hp-trt}")
-    return config, {"store": store_id(config.state), "bundle": _fingerprint(config.bundle)}
-
-
-def _fingerprint(bundle: str) -> str:
-    """Which bundle it is."""
-    from engines.file_record import hash_file
-
-    opened = Bundle.open(bundle_folder(bundle), family="")
-    return hash_file(opened.path / "manifest.json").sha256
+    return config, Same.of(config)
 
 
 def _check_open(config: ServiceConfig) -> None:
@@ -219,10 +205,13 @@ def _is_ending() -> bool:
     return not states or str(getattr(states[0], "value", states[0])) in _ENDING
 
 
-def _whole_paths(app: Any) -> Any:
-    """Our addresses are whole, and the application is mounted nowhere: Ray takes its prefix for a mount."""
+def _at_its_place(app: Any) -> Any:
+    """`app`, which has the sockets of its sessions below `/v1/live`, for Ray's prefix."""
 
-    async def whole(scope: Any, receive: Any, send: Any) -> None:
-        await app({**scope, "root_path": ""} if scope["type"] in ("http", "websocket") else scope, receive, send)
+    async def placed(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            path = scope["path"].removeprefix(SOCKETS)
+            scope = {**scope, "root_path": "", "path": f"/v1/live{path}", "raw_path": f"/v1/live{path}".encode()}
+        await app(scope, receive, send)
 
-    return whole
+    return placed

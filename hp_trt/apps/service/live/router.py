@@ -92,5 +92,5 @@ def _ticket(sessions: LiveSessions, session: str, ticket: str) -> dict[str, Any]
         "id": session,
         "ticket": ticket,
         "expires_s": sessions.limits.ticket_s,
-        "socket": f"/v1/live/{session}/socket",
+        "socket": sessions.socket(session),
     }

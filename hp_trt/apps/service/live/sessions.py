@@ -26,6 +26,8 @@ from hp_trt.encoded.encoded_file import is_encoded
 from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Picture, Portrait
 
+_RETRY_S = 5.0  # to a cluster whose places are taken
+
 
 class LiveBusy(HpTrtError):
     """Every place is taken, the caller's or all; `retry_s`: when to ask again."""
@@ -53,13 +55,25 @@ class Reserved:
 
 
 class LiveShared(Protocol):
-    """What processes that share a secret tell each other. For the event loop's thread: none of it takes long."""
+    """What processes that share a secret tell each other. For the event loop's thread: none of it takes long.
+
+    `here`: whether this process has sessions; one that has none gives tickets for the others'. `sockets`: below which
+    address their sockets are.
+    """
+
+    @property
+    def here(self) -> bool: ...
+    @property
+    def sockets(self) -> str: ...
+
+    def processes(self) -> int:
+        """How many of the others have sessions."""
 
     def first_use(self, once: str) -> bool:
         """Whether a ticket was taken by none of them, and is taken now."""
 
-    def elsewhere(self, caller: str) -> int:
-        """How many sessions of a caller the others have."""
+    def elsewhere(self, caller: str | None = None) -> int:
+        """How many sessions of a caller the others have; None: of all callers."""
 
     def tell(self, callers: Sequence[str]) -> None:
         """Whose sessions this process has now."""
@@ -121,6 +135,10 @@ class LiveSessions:
             self._reserved[session] = Reserved(caller=caller, wishes=wishes, until_s=until_s)
         return session, self.tickets.issue(session, caller, wishes.as_json())
 
+    def socket(self, session: str) -> str:
+        """The address of a session's socket, without host."""
+        return f"{'/v1/live' if self._shared is None else self._shared.sockets}/{session}/socket"
+
     def ticket(self, session: str, caller: str) -> str:
         """Another ticket for a session that is there: its connection broke. Raises LiveUnknown."""
         channel = self._channels.get(session)
@@ -178,6 +196,8 @@ class LiveSessions:
             await asyncio.wait(self._tasks, timeout=seconds)
 
     def _begin(self, session: str, caller: str, wishes: Wishes) -> LiveChannel:
+        if self._shared is not None and not self._shared.here:
+            raise LiveUnknown(f"no session is here; its socket is below {self._shared.sockets}, as POST /v1/live said")
         self._check_room(caller, session)
         self._reserved.pop(session, None)
         channel = LiveChannel(
@@ -211,7 +231,10 @@ class LiveSessions:
         others: list[LiveChannel | Reserved] = [one for name, one in self._channels.items() if name != session]
         others += [one for name, one in self._reserved.items() if name != session]
         own = sum(one.caller == caller for one in others)
-        own += 0 if self._shared is None else self._shared.elsewhere(caller)
+        if (shared := self._shared) is not None:
+            own += shared.elsewhere(caller)
+            if not shared.here and shared.elsewhere() >= (most := self.limits.sessions * shared.processes()):
+                raise LiveBusy(f"all {most} places for live sessions are taken; ask again later", retry_s=_RETRY_S)
         if own >= self.limits.sessions_of_a_caller:
             raise LiveBusy(
                 f"{_live(own)} of yours already, at most {self.limits.sessions_of_a_caller} may be; end one first",

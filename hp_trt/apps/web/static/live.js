@@ -6,6 +6,7 @@ const LONGEST_PX = 384; // of a frame that is sent: the networks see a crop of i
 const PORTRAIT_PX = 1024;
 const REMEMBERED = 120; // latencies
 const COME_BACK_MS = 4500; // a broken connection; the server waits 5 s
+const SERVER_ENDS = 1012, COME_BACK = [1001, 1005, 1006, SERVER_ENDS]; // how sockets are closed by no wish of anybody
 const $ = (id) => document.getElementById(id);
 const nowUs = () => Math.round((performance.timeOrigin + performance.now()) * 1000);
 
@@ -83,19 +84,30 @@ class Session {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
+  // Who was cut off comes back to its session; where that is gone, as with its server, to another one.
   async closed(code) {
     if (this.over) return;
-    if (code === 1006 || code === 1005) { // no word of the server's: the connection broke
+    const until = performance.now() + COME_BACK_MS;
+    while (COME_BACK.includes(code) && performance.now() < until && !this.over) {
       state("The connection broke; coming back ...");
-      const until = performance.now() + COME_BACK_MS;
-      while (performance.now() < until && !this.over) {
-        try {
-          const { ticket } = await ask(`/v1/live/${this.asked.id}/ticket`);
-          return await this.connect(ticket);
-        } catch { await new Promise((next) => setTimeout(next, 500)); }
-      }
+      try {
+        return await this.connect(await this.ticketAfter(code));
+      } catch { await new Promise((next) => setTimeout(next, 500)); }
     }
-    this.end(this.last || "The connection is gone.");
+    if (!this.over) this.end(this.last || "The connection is gone.");
+  }
+
+  async ticketAfter(code) {
+    if (code !== SERVER_ENDS) {
+      try {
+        return (await ask(`/v1/live/${this.asked.id}/ticket`)).ticket;
+      } catch (error) { if (error.status !== 404) throw error; }
+    }
+    this.asked = await ask("/v1/live");
+    this.peer?.close();
+    this.peer = null;
+    this.last = "";
+    return this.asked.ticket;
   }
 
   async hear(message) {
@@ -374,7 +386,9 @@ async function ask(address) {
   const answer = await fetch(address, { method: "POST", headers, body: "{}" });
   if (answer.status === 401) $("token-line").hidden = false;
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.detail || `the server answered ${answer.status}`);
+  if (!answer.ok) {
+    throw Object.assign(new Error(said.detail || `the server answered ${answer.status}`), { status: answer.status });
+  }
   return said;
 }
 

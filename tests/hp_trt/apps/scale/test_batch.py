@@ -19,6 +19,7 @@ import pytest
 
 from hp_trt.apps.batch.outcome import Outcome
 from hp_trt.apps.scale import batch as scale
+from hp_trt.apps.scale import ray_version
 from hp_trt.sample import write_sample
 from tests.hp_trt.apps.batch.folders import SHORT, frames, make_folders, names, whole
 from tests.hp_trt.command_line import refused
@@ -58,7 +59,7 @@ def test_no_ray_or_another_is_told_before_anything_is_made(hp_trt, words, tmp_pa
             raise metadata.PackageNotFoundError(name)
         return version
 
-    monkeypatch.setattr(scale.metadata, "version", found)
+    monkeypatch.setattr(ray_version.metadata, "version", found)
     refused(hp_trt(*words("out", "--ray")), says)
     assert not (tmp_path / "out").exists()
 
@@ -78,7 +79,7 @@ def driver(tmp_path, monkeypatch):
         (tmp_path / "driver_of_a_test.py").write_text(DRIVER + "\n".join(lines))
         monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
         monkeypatch.setattr(scale, "_DRIVER", "driver_of_a_test")
-        monkeypatch.setattr(scale, "check_ray", lambda: None)
+        monkeypatch.setattr(ray_version, "check_ray", lambda what: None)
 
     return put
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,6 +25,7 @@ pytest.importorskip("fastapi")
 
 from hp_trt.apps.service.live.engine import RuntimeEngine, Wishes
 from hp_trt.apps.service.live.sessions import LiveSessions
+from hp_trt.apps.service.live.watch import DRAINED
 from hp_trt.apps.web.live_page import live_page
 from tests.hp_trt.apps.service.live.conftest import application
 from tests.hp_trt.apps.service.live.fake_engine import FakeEngine, nothing_runs, picture
@@ -375,3 +377,30 @@ def test_a_phone_and_a_keyboard_are_enough(opened, camera, tmp_path):
     page.keyboard.press("Space")
     expect(page.locator("#state")).to_have_text("Stopped.")
     holds_to_the_protocol(seen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("media", ["socket", "webrtc"])
+def test_a_session_whose_server_ends_goes_on_as_another_one(opened, camera, tmp_path, media):
+    from playwright.sync_api import expect
+
+    sessions = LiveSessions(FakeEngine(), limits=limits())
+    app = application(sessions, hosts=("127.0.0.1",))
+    app.include_router(live_page())
+
+    @app.post("/end")
+    async def end() -> None:
+        for channel in tuple(sessions._channels.values()):
+            channel.finish(DRAINED)
+
+    address = opened.enter_context(served(app))
+    seen = opened.enter_context(page_of(address, camera=camera))
+    start(seen, media, write_portrait(tmp_path / "portrait.png", 20))
+    first = set(sessions._channels)
+    httpx.post(f"{address}/end")
+    expect(seen.page.locator("#state")).to_have_text(re.compile("coming back"), timeout=5000)
+    expect(seen.page.locator("#state")).to_have_text(re.compile("^Live"), timeout=5000)
+    assert len(sessions) == 1 and not first & set(sessions._channels)
+    before = len(seen.received)
+    seen.page.wait_for_timeout(1000)
+    assert len(seen.received) > before, "it is told how things stand"

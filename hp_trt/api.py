@@ -70,8 +70,8 @@ class Runtime:
     `settle_stages`: wait for the device at the end of each piece, so that its time is its own, at the cost of overlap.
     `backend`: what runs the graphs, in place of the configuration's; the runtime closes it.
 
-    `bundle`, `config` and `profile` are what it was opened with. `model`, `graphs` and `backend` are what it is made
-    of, for programs that measure them. After `close` every method raises InputError.
+    `bundle`, `config` and `profile` are what it was opened with; `model`, `graphs` and `backend` are what it is made
+    of. After `close` every method raises InputError.
     """
 
     def __init__(
@@ -195,7 +195,8 @@ class Runtime:
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
         one_of("resume", resume, get_args(Mode))
-        other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks}
+        of_video = {"landmarks": landmarks, "encoder": self.config.nvenc}
+        other = {"released_plan": released_plan} if audio is None else of_video
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
         profile = self._inputs.profile(self.profile, sampling)
         stages = self._stages(stages, None if audio is None else _LIVE_SPANS)
@@ -213,7 +214,7 @@ class Runtime:
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             used = self.model.roles(profile)
             decide = partial(driven_facts, self.bundle, self.config, profile, used, who, info.path, landmarks)
-            where |= {"facts": decide, "driving": info, "quick": profile.mode == "live"}
+            where |= {"facts": decide, "driving": info, "quick": profile.mode == "live", "nvenc": self.config.nvenc}
             render = partial(render_driven, partial(self._clip, who, moves, profile, stages))
         else:
             speech = self._inputs.speech(audio, released_plan, profile)

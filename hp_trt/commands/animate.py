@@ -81,6 +81,8 @@ class AnimateConfig:
             "--appearance-scale": self.sampling.get("guidance_appearance"),
             "--motion-scale": self.sampling.get("guidance_motion"),
             "--driving-landmarks": self.landmarks,
+            "--decoder nvdec": self.runtime.nvdec,
+            "--encoder nvenc": self.runtime.nvenc,
         }
         of_speech = {
             "--guidance": self.sampling.get("guidance"),
@@ -132,6 +134,8 @@ def animate(
     driving_landmarks: options.DrivingLandmarks = None,
     arcface: options.Arcface = None,
     vocals: options.Vocals = None,
+    decoder: options.Decoder = "cpu",
+    encoder: options.Encoder = "cpu",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -140,6 +144,7 @@ def animate(
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
+    more |= {"decoder": decoder, "encoder": encoder}
     more |= {"weight_budget_bytes": options.weight_budget_bytes(weight_budget), "devices": options.devices(devices)}
     config = AnimateConfig(
         bundle=bundle,

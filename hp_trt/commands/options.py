@@ -65,6 +65,8 @@ LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own fi
 PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]
 DrivingLandmarks = Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")]
 Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx or glintr100.onnx, for the identity vector.")]
+Decoder = Annotated[str, typer.Option(help="Of the driving video: cpu, or nvdec (NVIDIA's, H.264 and HEVC).")]
+Encoder = Annotated[str, typer.Option(help="Of the result: cpu (libx264), or nvenc (NVIDIA's).")]
 ReportFile = Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")]
 AllowPlaylist = Annotated[
     bool, typer.Option("--allow-playlist", help="Open a URL's HLS or DASH playlist, and the addresses in it.")

@@ -16,8 +16,8 @@ _H264_KEY = 5  # a slice of a picture that needs no other
 def units(stream: bytes) -> list[bytes]:
     """The units of `stream`, without start codes; none where there is no start code."""
     begins = [found.end() for found in _START.finditer(stream)]
-    ends = [begin - 3 for begin in begins[1:]] + [len(stream)]
-    cut = [stream[begin:end].rstrip(b"\x00") for begin, end in zip(begins, ends, strict=True)]
+    ends = [begin - 3 for begin in begins] + [len(stream)]
+    cut = [stream[begin:end].rstrip(b"\x00") for begin, end in zip(begins, ends[1:], strict=True)]
     return [unit for unit in cut if unit]
 
 

@@ -154,8 +154,8 @@ class VideoWriter:
         """What encodes: a stream of PyAV's, or one that is used alike."""
         if self._nvenc is None:
             return add_h264(self._container, self._size, self._rate, quick=self._quick)
-        how = {"tick_s": self._time_base, "index": self._nvenc, "quick": self._quick}
-        return NvencStream(self._container, self._size, self._rate, **how)
+        pictures = self._container, self._size, self._rate
+        return NvencStream(*pictures, tick_s=self._time_base, index=self._nvenc, quick=self._quick)
 
     def _sound_until(self, time_s: Fraction, *, last: bool = False) -> None:
         """Write what is heard until `time_s` on the result's clock, and at its end a little more."""

@@ -30,7 +30,7 @@ cudaVideoChromaFormat = enum.Enum("cudaVideoChromaFormat", {"420": 1, "422": 2, 
 Pixel_Format = enum.Enum("Pixel_Format", ["NV12", "P016", "YUV444"])
 
 
-class PyNvVCException(Exception):  # noqa: N818 - the library's name
+class PyNvVCException(Exception):
     pass
 
 

@@ -195,8 +195,7 @@ class Runtime:
         self._turns.check_open()
         released_plan = arguments.flag("released_plan", released_plan)
         one_of("resume", resume, get_args(Mode))
-        of_video = {"landmarks": landmarks, "encoder": self.config.nvenc}
-        other = {"released_plan": released_plan} if audio is None else of_video
+        other = {"released_plan": released_plan} if audio is None else {"landmarks": landmarks}
         check_driver(self.bundle, video=driving, audio=audio, of_the_other=other)
         profile = self._inputs.profile(self.profile, sampling)
         stages = self._stages(stages, None if audio is None else _LIVE_SPANS)

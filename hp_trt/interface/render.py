@@ -39,15 +39,9 @@ def render_driven(
     """A clip that a video drives: in one piece, or, with "resume" and "restart", in chunks that are kept.
 
     `make` takes `keeps` and `state` of `hp_trt.model.Driving`. `quick` and `nvenc` are for one piece, not for chunks.
-    Raises InputError for a new one beside an unfinished one and for chunks by NVENC, and what `render_whole` and
-    `render_resumable` raise.
+    Raises InputError for a new one beside an unfinished one, and what `render_whole` and `render_resumable` raise.
     """
     if resume != "new":
-        if nvenc is not None:
-            raise InputError(
-                "the parts of a run that can be gone on with are encoded by libx264, and joined only with their like; "
-                "leave the encoder nvenc out, or resume"
-            )
         return render_resumable(
             lambda state: make(keeps=True, state=state),
             portrait,

@@ -67,7 +67,10 @@ class NvencStream:
             foreign(f"{NVENC} made no H.264 of a blank picture", f"leave {OPTIONS[NVENC]} out", error=OutputError),
             av.open(io.BytesIO(_coloured(coded)), format="h264") as made,
         ):
-            self._stream = container.add_stream_from_template(made.streams.video[0])
+            found = made.streams.video[0]
+            if (found.width, found.height) != (width, height):
+                raise ValueError(f"found {found.width} x {found.height}, needed {width} x {height}")
+            self._stream = container.add_stream_from_template(found)
         self._stream.time_base, self._stream.rate = tick_s, rate
         self._encoder = Encoder(coders, *given)
         self._waiting: deque[tuple[int, int]] = deque()  # times and durations of pictures inside

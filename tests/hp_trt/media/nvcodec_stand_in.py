@@ -10,6 +10,7 @@ import ctypes
 import enum
 import sys
 from fractions import Fraction
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -94,7 +95,7 @@ class PyNvEncoder:
         coder: Any = av.CodecContext.create("libx264", "w")
         coder.width, coder.height, coder.pix_fmt = width, height, "yuv420p"
         coder.time_base, coder.gop_size = Fraction(1, 25), key_every
-        coder.options = {"bf": "0", "qp": quality, "preset": "ultrafast"}
+        coder.options = {"bf": "0", "qp": quality, "preset": "ultrafast", "tune": "zerolatency"}
         self._coder, self._count, self._inside = coder, 0, []
 
     def Encode(self, arg0: np.ndarray) -> list[dict[str, Any]]:  # noqa: N802
@@ -118,7 +119,7 @@ class StandIn(ModuleType):
 
     def __init__(self) -> None:
         super().__init__(nvcodec.MODULE)
-        self.__spec__ = object()  # type: ignore[assignment]
+        self.__spec__ = ModuleSpec(nvcodec.MODULE, None)
         self.decoder_caps, self.encoder_caps = dict(DECODER_CAPS), dict(ENCODER_CAPS)
         self.no_encoder = ""  # the library's words on a GPU without NVENC
         self.made: list[dict[str, Any]] = []

@@ -144,16 +144,12 @@ def animate(
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
-    more |= {"decoder": decoder, "encoder": encoder}
     more |= {"weight_budget_bytes": options.weight_budget_bytes(weight_budget), "devices": options.devices(devices)}
+    files: dict[str, Any] = {"portrait": portrait, "driving": driving, "audio": audio, "out": out, "crop_out": crop_out}
     config = AnimateConfig(
         bundle=bundle,
-        runtime=RuntimeConfig(**more, **machine, **finder),
-        portrait=portrait,
-        driving=driving,
-        audio=audio,
-        out=out,
-        crop_out=crop_out,
+        runtime=RuntimeConfig(**more, **machine, **finder, **options.coders(decoder, encoder)),
+        **files,
         sheet=sheet,
         landmarks=driving_landmarks,
         portrait_landmarks=portrait_landmarks,

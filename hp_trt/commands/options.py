@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -112,6 +112,13 @@ class Finder(TypedDict):
     arcface: Path | None
 
 
+class Coders(TypedDict):
+    """What of a RuntimeConfig says who decodes the driving video, and who encodes the result."""
+
+    decoder: config.Decoder
+    encoder: config.Encoder
+
+
 def machine(*, family: str, provider: str, device: int, threads: int | None) -> Machine:
     """The options of those names. Raises InputError for a word that is no choice."""
     return {
@@ -126,6 +133,14 @@ def finder(*, locator: str, locator_file: Path | None, arcface: Path | None) -> 
     """The options of those names. Raises InputError for a word that is no choice."""
     chosen = config.one_of("locator", locator, locators.LOCATORS)
     return {"locator": chosen, "locator_file": locator_file, "arcface": arcface}
+
+
+def coders(decoder: str, encoder: str) -> Coders:
+    """The options of those names. Raises InputError for a word that is no choice."""
+    return {
+        "decoder": config.one_of("decoder", decoder, get_args(config.Decoder)),
+        "encoder": config.one_of("encoder", encoder, get_args(config.Encoder)),
+    }
 
 
 def devices(text: str | None) -> tuple[int, ...]:

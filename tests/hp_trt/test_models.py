@@ -137,9 +137,7 @@ def test_a_file_is_decoded_and_a_clip_encoded_by_the_gpu_that_is_asked_for(opene
         assert len(library.made) >= 3  # a decoder, a trial and an encoder
         for frame, other in zip(*(list(r.frames(picture(0), driving)) for r in (plain, runtime)), strict=True):
             assert np.array_equal(frame.full(), other.full()) and frame.time_s == other.time_s
-        with pytest.raises(
-            InputError, match=r"is encoded in parts that libx264 makes alike .* leave the encoder nvenc out"
-        ):
+        with pytest.raises(InputError, match=r"is encoded in parts that libx264 makes .*; leave the enc"):
             runtime.animate(picture(0), driving, tmp_path / "r.mp4", resume="resume")
     ours, theirs = contents(tmp_path / "o.mp4"), contents(tmp_path / "p.mp4")
     assert (ours.times_s, ours.sound, ours.size) == (theirs.times_s, theirs.sound, theirs.size)

@@ -76,7 +76,5 @@ def test_what_is_no_sound_is_told_at_once(audio, says):
 
 
 def test_parts_by_nvenc_are_refused():
-    with pytest.raises(
-        InputError, match=r"is encoded in parts that libx264 makes alike .*; leave the encoder nvenc out"
-    ):
+    with pytest.raises(InputError, match=r"is encoded in parts that libx264 makes .*; leave the encoder nvenc"):
         facts(config=RuntimeConfig(encoder="nvenc"))

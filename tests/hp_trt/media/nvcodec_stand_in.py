@@ -56,7 +56,7 @@ class PyNvDecoder:
     """Pictures lie in memory that the next call writes over, as in the library."""
 
     def __init__(self, codec: str) -> None:
-        self._coder = av.CodecContext.create(codec, "r")
+        self._coder: Any = av.CodecContext.create(codec, "r")
         self._memory: list[np.ndarray] = []
         self._size = 0, 0
 
@@ -96,7 +96,8 @@ class PyNvEncoder:
         coder.width, coder.height, coder.pix_fmt = width, height, "yuv420p"
         coder.time_base, coder.gop_size = Fraction(1, 25), key_every
         coder.options = {"bf": "0", "qp": quality, "preset": "ultrafast", "tune": "zerolatency"}
-        self._coder, self._count, self._inside = coder, 0, []
+        self._coder, self._count = coder, 0
+        self._inside: list[Any] = []
 
     def Encode(self, arg0: np.ndarray) -> list[dict[str, Any]]:  # noqa: N802
         frame = av.VideoFrame.from_ndarray(arg0, format="nv12").reformat(format="yuv420p")

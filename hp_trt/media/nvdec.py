@@ -3,7 +3,8 @@
 Bytes become RGB just as on the CPU: the file is opened and demuxed by `open_file`, NVDEC gets coded pictures alone, and
 what it gives is converted, turned and timed by what converts, turns and times FFmpeg's frames. H.264 and HEVC say to
 the bit what a decoder gives, so the frames are the same. A first picture is decoded on the CPU: turns and colours stand
-there. What would be shown otherwise than on the CPU is refused.
+there, and NVDEC's is held against it (the library, for one, does not know pictures that are cropped at their left or
+top). What would be shown otherwise than on the CPU is refused.
 """
 
 from __future__ import annotations
@@ -146,7 +147,13 @@ class _Walk:
             raise InputError(
                 f"{NVDEC} gave {width} x {height} of {self._path}, which has {first.width} x {first.height}; {_LEAVE}"
             )
-        frame = av.VideoFrame.from_ndarray(planar(picture), format=first.format.name)
+        planes = planar(picture)
+        if self._shown == 1 and (wrong := int((planes != first.to_ndarray()).sum())):
+            raise InputError(
+                f"the first picture of {self._path} by {NVDEC} differs from the CPU's in {wrong} of {planes.size} "
+                f"samples, where the standard says all of them; {_LEAVE}"
+            )
+        frame = av.VideoFrame.from_ndarray(planes, format=first.format.name)
         frame.pts, frame.time_base = ticks, Fraction(self._stream.time_base)
         frame.colorspace, frame.color_range = first.colorspace, first.color_range
         return frame

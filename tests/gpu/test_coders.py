@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -50,15 +52,24 @@ def test_without_a_gpu_every_line_says_what_was_found(lines, tmp_path, monkeypat
     assert all("needs an NVIDIA GPU, found: no usable device" in line.text for line in found.values())
 
 
+def test_a_machine_without_pyav_says_so(library, lines, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    found = told_of(lines, tmp_path)
+    assert found["NVDEC, what it has"].status == "ok"
+    assert (found["a drawn clip"].status, found["a drawn clip"].text) == ("not run", "av is not installed")
+
+
 def test_frames_that_differ_miss_the_limit(library, lines, tmp_path, monkeypatch):
     real = PyNvDecoder.Decode
 
     def off_by_a_level(self, packet):
         frames = real(self, packet)
-        for frame in frames:
+        for frame in frames[: self.later]:
             np.add(frame._memory, 1, out=frame._memory, where=frame._memory < 255)
+        self.later = None if frames else self.later
         return frames
 
+    monkeypatch.setattr(PyNvDecoder, "later", 0, raising=False)  # the first picture is looked at by the reader
     monkeypatch.setattr(PyNvDecoder, "Decode", off_by_a_level)
     line = told_of(lines, tmp_path)["NVDEC against the CPU"]
     assert line.status == "missed" and line.text.endswith("needs at most 0 levels")

@@ -211,6 +211,23 @@ def test_other_pixels_than_were_asked_for_are_an_error(tmp_path, library, monkey
         list(VideoReader(make_clip(tmp_path / "a.mp4", 3), nvdec=0))
 
 
+def test_a_first_picture_that_is_not_the_cpus_is_refused(tmp_path, library, monkeypatch):
+    """As the library's are where a video is cropped at its left or top."""
+    real = PyNvDecoder.Decode
+
+    def moved(self, packet):
+        frames = real(self, packet)
+        for frame in frames:
+            frame._memory[0] = np.roll(frame._memory[0], 2)
+        return frames
+
+    monkeypatch.setattr(PyNvDecoder, "Decode", moved)
+    with pytest.raises(
+        InputError, match=r"the first picture of .*a.mp4 by NVDEC differs from the CPU's in \d+ of 4608"
+    ):
+        list(VideoReader(colourful(tmp_path / "a.mp4"), nvdec=0))
+
+
 def test_a_picture_that_nobody_sent_is_an_error(tmp_path, library, monkeypatch):
     monkeypatch.setattr(nvdec.Decoder, "decode", lambda self, unit, number: [(99, np.zeros((72, 64), np.uint8))])
     with pytest.raises(InputError, match=r"NVDEC gave a picture of .*a.mp4 that no packet was for \(99\)"):

@@ -70,8 +70,8 @@ class Runtime:
     `settle_stages`: wait for the device at the end of each piece, so that its time is its own, at the cost of overlap.
     `backend`: what runs the graphs, in place of the configuration's; the runtime closes it.
 
-    `bundle`, `config` and `profile` are what it was opened with. `model`, `graphs` and `backend` are what it is made
-    of, for programs that measure them. After `close` every method raises InputError.
+    `bundle`, `config` and `profile` are what it was opened with; `model`, `graphs` and `backend` are what it is made
+    of. After `close` every method raises InputError.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class Runtime:
             who = self._encoded(portrait, landmarks=portrait_landmarks, stages=stages)
             used = self.model.roles(profile)
             decide = partial(driven_facts, self.bundle, self.config, profile, used, who, info.path, landmarks)
-            where |= {"facts": decide, "driving": info, "quick": profile.mode == "live"}
+            where |= {"facts": decide, "driving": info, "quick": profile.mode == "live", "nvenc": self.config.nvenc}
             render = partial(render_driven, partial(self._clip, who, moves, profile, stages))
         else:
             speech = self._inputs.speech(audio, released_plan, profile)

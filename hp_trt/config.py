@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 from engines.cores import MOST_THREADS
 from engines.errors import InputError
@@ -16,6 +16,8 @@ from hp_trt.interface import arguments
 from hp_trt.profiles import Profile, profiles_file
 
 Choice = TypeVar("Choice")
+Decoder = Literal["cpu", "nvdec"]
+Encoder = Literal["cpu", "nvenc"]
 MOST_DEVICES = 64  # of one clip, which has few windows at a time
 LAST_GPU = 1023  # far more than a machine has; CUDA counts them in 32 bits
 
@@ -47,6 +49,8 @@ class RuntimeConfig:
                          None: no identity, as upstream allows
     vocals               Kim_Vocal_2.onnx, which takes music and noise away from speech; None: speech is taken as it is
     max_frames           the longest driving video that is taken; 10,000 is the released program's limit
+    decoder              of driving videos: "cpu", or "nvdec" of the GPU device_id: H.264 and HEVC, the same frames
+    encoder              of a clip that a video drives: "cpu", which is libx264, or "nvenc" of that GPU
     """
 
     family: FamilyName | Auto = "onnxruntime"
@@ -62,11 +66,15 @@ class RuntimeConfig:
     arcface: Path | str | None = None
     vocals: Path | str | None = None
     max_frames: int = 10_000
+    decoder: Decoder = "cpu"
+    encoder: Encoder = "cpu"
 
     def __post_init__(self) -> None:
         one_of("family", self.family, (*FAMILY_NAMES, AUTO))
         one_of("provider", self.provider, PROVIDERS)
         one_of("locator", self.locator, LOCATORS)
+        one_of("decoder", self.decoder, get_args(Decoder))
+        one_of("encoder", self.encoder, get_args(Encoder))
         self._check_types()
         if self.family != "onnxruntime" and self.provider != "cpu":
             raise InputError(
@@ -91,6 +99,16 @@ class RuntimeConfig:
                 f"the locator haar takes no file, got {self.locator_file}; "
                 "name the locator it belongs to: yunet, yoloface or mesh"
             )
+
+    @property
+    def nvdec(self) -> int | None:
+        """The GPU that decodes; None: the CPU does."""
+        return self.device_id if self.decoder == "nvdec" else None
+
+    @property
+    def nvenc(self) -> int | None:
+        """The GPU that encodes; None: the CPU does."""
+        return self.device_id if self.encoder == "nvenc" else None
 
     def inputs(
         self,

@@ -54,6 +54,7 @@ TRIES = {
     "export": Try(words=_EXPORT, beside=["cpu"]),
     "gpu": Try(words=["hp-trt", "doctor"], beside=["cpu"], says="no usable device"),  # where there is none
     "rtx": Try(words=["hp-trt", "doctor"], beside=["cpu"], says="ok  tensorrt-rtx"),
+    "nvcodec": Try(words=["hp-trt", "doctor"], beside=["cpu"], says="NVDEC needs an NVIDIA GPU, found"),  # without one
     "bench": Try(words=[*_BENCH, "--timeline", "timeline.png"], beside=["cpu"]),
     "evaluate": Try(
         words="hp-trt evaluate --protocol self --bundle shipped:pocket --seeds 0:1 --frames 8".split(), beside=["cpu"]

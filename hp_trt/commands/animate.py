@@ -81,6 +81,8 @@ class AnimateConfig:
             "--appearance-scale": self.sampling.get("guidance_appearance"),
             "--motion-scale": self.sampling.get("guidance_motion"),
             "--driving-landmarks": self.landmarks,
+            "--decoder nvdec": self.runtime.nvdec,
+            "--encoder nvenc": self.runtime.nvenc,
         }
         of_speech = {
             "--guidance": self.sampling.get("guidance"),
@@ -132,6 +134,8 @@ def animate(
     driving_landmarks: options.DrivingLandmarks = None,
     arcface: options.Arcface = None,
     vocals: options.Vocals = None,
+    decoder: options.Decoder = "cpu",
+    encoder: options.Encoder = "cpu",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -141,14 +145,11 @@ def animate(
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
     more |= {"weight_budget_bytes": options.weight_budget_bytes(weight_budget), "devices": options.devices(devices)}
+    files: dict[str, Any] = {"portrait": portrait, "driving": driving, "audio": audio, "out": out, "crop_out": crop_out}
     config = AnimateConfig(
         bundle=bundle,
-        runtime=RuntimeConfig(**more, **machine, **finder),
-        portrait=portrait,
-        driving=driving,
-        audio=audio,
-        out=out,
-        crop_out=crop_out,
+        runtime=RuntimeConfig(**more, **machine, **finder, **options.coders(decoder, encoder)),
+        **files,
         sheet=sheet,
         landmarks=driving_landmarks,
         portrait_landmarks=portrait_landmarks,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -65,6 +65,8 @@ LocatorFile = Annotated[Path | None, typer.Option(help="The face finder's own fi
 PortraitLandmarks = Annotated[Path | None, typer.Option(help="Where the portrait's face is (JSON).")]
 DrivingLandmarks = Annotated[Path | None, typer.Option(help="Where the driving faces are (JSON).")]
 Arcface = Annotated[Path | None, typer.Option(help="arcface.onnx or glintr100.onnx, for the identity vector.")]
+Decoder = Annotated[str, typer.Option(help="Of the driving video: cpu, or nvdec (NVIDIA's, H.264 and HEVC).")]
+Encoder = Annotated[str, typer.Option(help="Of the result: cpu (libx264), or nvenc (NVIDIA's).")]
 ReportFile = Annotated[Path | None, typer.Option(help="Write the report here; - is standard output.")]
 AllowPlaylist = Annotated[
     bool, typer.Option("--allow-playlist", help="Open a URL's HLS or DASH playlist, and the addresses in it.")
@@ -110,6 +112,13 @@ class Finder(TypedDict):
     arcface: Path | None
 
 
+class Coders(TypedDict):
+    """What of a RuntimeConfig says who decodes the driving video, and who encodes the result."""
+
+    decoder: config.Decoder
+    encoder: config.Encoder
+
+
 def machine(*, family: str, provider: str, device: int, threads: int | None) -> Machine:
     """The options of those names. Raises InputError for a word that is no choice."""
     return {
@@ -124,6 +133,14 @@ def finder(*, locator: str, locator_file: Path | None, arcface: Path | None) -> 
     """The options of those names. Raises InputError for a word that is no choice."""
     chosen = config.one_of("locator", locator, locators.LOCATORS)
     return {"locator": chosen, "locator_file": locator_file, "arcface": arcface}
+
+
+def coders(decoder: str, encoder: str) -> Coders:
+    """The options of those names. Raises InputError for a word that is no choice."""
+    return {
+        "decoder": config.one_of("decoder", decoder, get_args(config.Decoder)),
+        "encoder": config.one_of("encoder", encoder, get_args(config.Encoder)),
+    }
 
 
 def devices(text: str | None) -> tuple[int, ...]:

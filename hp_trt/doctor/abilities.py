@@ -13,11 +13,12 @@ from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.cpu import find_cpu
-from engines.errors import EngineMismatch, how_to_install
+from engines.errors import EngineMismatch, InputError, how_to_install
 from engines.families import FAMILIES, ONNXRUNTIME, RTX, Family, load
 from engines.gpu import Gpu, NoGpu, find_gpu, gpu_count
 from hp_trt.doctor.finding import Finding, version
 from hp_trt.interface.auto_family import ORDER, pick_family
+from hp_trt.media import nvcodec
 
 TORCH = "2.13.0"
 EXPORTERS = ("torch", "diffusers", "onnx", "onnxscript", ONNXRUNTIME.name)  # checkpoints to graphs
@@ -72,6 +73,27 @@ def ability_findings() -> Iterator[Finding]:
     for family in FAMILIES.values():
         yield _build(family, gpu)
         yield _run(family, gpu)
+
+
+def coder_findings() -> Iterator[Finding]:
+    """NVIDIA's decoder and encoder of video, each with what the first GPU says of it, or why it cannot be used."""
+    for wanted, kinds in ((nvcodec.NVDEC, tuple(nvcodec.DECODED)), (nvcodec.NVENC, ("h264",))):
+        try:
+            coders = nvcodec.Coders(wanted, 0)
+            caps = coders.decoder_caps(kinds[0]) if wanted == nvcodec.NVDEC else coders.encoder_caps()
+        except InputError as error:
+            found, _, fix = str(error).rpartition("; ")
+            yield Finding(name=wanted, fine=False, found=found, fix=fix)
+            continue
+        engines = caps.get("num_decoder_engines", caps.get("num_encoder_engines"))
+        most = f"up to {caps.get('width_max')} x {caps.get('height_max')}"
+        yield Finding(
+            name=wanted,
+            fine=bool(caps.get("supported", 1)),
+            found=f"{nvcodec.VERSION} on {coders.gpu.name}, engines {engines}, {' and '.join(kinds)} {most}, for "
+            f"{nvcodec.OPTIONS[wanted]}",
+            fix=f"leave {nvcodec.OPTIONS[wanted]} out",
+        )
 
 
 def auto_finding(bundle: Path | None) -> Finding:

@@ -23,6 +23,7 @@ from engines.families import ONNXRUNTIME, load
 from hp_trt.doctor.abilities import (
     ability_findings,
     auto_finding,
+    coder_findings,
     export_findings,
     family_findings,
     gpu_findings,
@@ -144,4 +145,5 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     family_findings,
     export_findings,
     ability_findings,
+    coder_findings,
 )

@@ -16,6 +16,7 @@ from engines.errors import EngineMismatch
 from engines.families import AUTO, ONNXRUNTIME, OPENVINO, RTX, TENSORRT, Auto, Family, FamilyName
 from engines.plan_choice import choose_plans, find_here
 from hp_trt.config import RuntimeConfig
+from hp_trt.media.nvcodec import require
 from hp_trt.models import profile_of
 from hp_trt.profiles import Profile
 
@@ -47,8 +48,10 @@ def pick_family(bundle: Bundle, profile: Profile | None = None, device_id: int =
 def settled(bundle: Bundle | Path | str, config: RuntimeConfig) -> tuple[RuntimeConfig, tuple[str, ...]]:
     """`config` with a family in the place of `auto`, and a note that says which and why; any other as it is.
 
-    Of a bundle that is not open yet the manifest is enough. Raises BundleError, InputError.
+    Of a bundle that is not open yet the manifest is enough. Raises BundleError, and InputError where a decoder or an
+    encoder that was asked for is not on this machine.
     """
+    require(decoder=config.decoder, encoder=config.encoder, index=config.device_id)
     if config.family != AUTO:
         return config, ()
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, family="")

@@ -9,7 +9,7 @@ from typing import Any
 from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig
-from hp_trt.interface.speech import file_fact, plain
+from hp_trt.interface.speech import check_parts, file_fact, plain
 from hp_trt.media.portrait import Portrait
 from hp_trt.profiles import Profile
 
@@ -28,8 +28,9 @@ def driven_facts(
     `graphs`: by role, those that the profile runs. `landmarks`: a file, or whoever says where the driving faces are,
     known by its name alone. Threads and what runs the graphs are not among them, as in `run_facts`: a render that
     goes on with others differs by roundings from there. Raises InputError for a profile of mode live, whose clips
-    cannot be gone on with.
+    cannot be gone on with, and where NVENC is asked for.
     """
+    check_parts(config)
     if profile.mode != "clip":
         raise InputError(
             f"resume: only for whole clips, the profile {profile.name} is of mode {profile.mode}; leave it out, or "

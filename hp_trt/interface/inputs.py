@@ -59,7 +59,7 @@ class Inputs:
     def driving(self, source: DrivingSource, profile: Profile, landmarks: Faces | None) -> Driving:
         """The driving video, or a motion file in its place. Raises InputError for one that is none, for a motion file
         that cannot stand for it, and for more than a clip may have, where their number is known."""
-        images = DrivingFrames(source)
+        images = DrivingFrames(source, nvdec=self._config.nvdec)
         if images.encoded is not None:
             refuse_landmarks(landmarks, images.name)
             self._model.check_motion(self._bundle, images.encoded, profile)

@@ -43,6 +43,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "aiortc": "rtc",
     "gradio": "web",
     "ray": "scale",
+    "PyNvVideoCodec": "nvcodec",
 }
 
 

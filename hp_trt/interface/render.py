@@ -33,11 +33,12 @@ def render_driven(
     driving: VideoInfo,
     out: Path,
     quick: bool,
+    nvenc: int | None = None,
     **where: Any,
 ) -> Animation:
     """A clip that a video drives: in one piece, or, with "resume" and "restart", in chunks that are kept.
 
-    `make` takes `keeps` and `state` of `hp_trt.model.Driving`. `quick` is for one piece, not for chunks.
+    `make` takes `keeps` and `state` of `hp_trt.model.Driving`. `quick` and `nvenc` are for one piece, not for chunks.
     Raises InputError for a new one beside an unfinished one, and what `render_whole` and `render_resumable` raise.
     """
     if resume != "new":
@@ -56,7 +57,7 @@ def render_driven(
             f"{store}/ holds an unfinished run; go on with --resume, begin anew with --restart, or give the result "
             "another name"
         )
-    return render_whole(make, portrait, driving=driving, out=out, quick=quick, **where)
+    return render_whole(make, portrait, driving=driving, out=out, quick=quick, nvenc=nvenc, **where)
 
 
 def render_whole(
@@ -68,17 +69,19 @@ def render_whole(
     side_px: int,
     driving: VideoInfo,
     quick: bool,
+    nvenc: int | None = None,
     stages: Stages,
     seal: RunSeal | None = None,
 ) -> Animation:
     """A clip that a video drives, with the video's times and sound: complete under its name, or not there at all.
 
     `make` begins the clip: after the files are open, because a folder that cannot be written is told before the long
-    work. `quick`: for frames that come as fast as an encoder can be (`VideoWriter`). `seal`: what the files carry.
-    Raises OutputError, and what the clip raises.
+    work. `quick`: for frames that come as fast as an encoder can be, `nvenc`: the GPU that encodes, as `VideoWriter`
+    has them. `seal`: what the files carry. Raises OutputError, InputError for a GPU that does not encode such frames,
+    and what the clip raises.
     """
     height, width = portrait.image.shape[:2]
-    alike: dict[str, Any] = {"driving": driving, "quick": quick, "seal": seal}
+    alike: dict[str, Any] = {"driving": driving, "quick": quick, "seal": seal, "nvenc": nvenc}
     with ExitStack() as files:
         full = files.enter_context(VideoWriter(out, width=width, height=height, **alike))
         crop = None

@@ -50,8 +50,9 @@ def run_facts(
     Who found the face, and how it is known, is in the portrait's own key.
 
     Threads are not among them, nor what runs the graphs: these change a rounding, and nobody sees where a render was
-    left and gone on with.
+    left and gone on with. Raises InputError where NVENC is asked for.
     """
+    check_parts(config)
     sound = speech.source if isinstance(speech.source, Path) else None
     return {
         "the portrait": portrait.key,
@@ -63,6 +64,15 @@ def run_facts(
         "the released plan": speech.released_plan,
         "the network that separates vocals": file_fact(config.vocals),
     }
+
+
+def check_parts(config: RuntimeConfig) -> None:
+    """Raises InputError unless libx264 encodes: chunks of a run that can be gone on with are joined as they are."""
+    if config.nvenc is not None:
+        raise InputError(
+            "a clip of speech, and one that is resumed, is encoded in parts that libx264 makes alike wherever a run "
+            "goes on; leave the encoder nvenc out, or give a driving video without resume"
+        )
 
 
 def _pair(audio: tuple[Any, ...]) -> str:

@@ -23,12 +23,15 @@ _SAME_SHAPE = 0.01  # of an aspect ratio: what rounding to whole pixels may chan
 
 
 class Display:
-    """How the frames of one stream are shown. `notes` has what a user should know, a line each."""
+    """How the frames of one stream are shown. `notes` has what a user should know, a line each.
 
-    def __init__(self, stream: Any, name: object) -> None:
+    `like`: a frame that says it for all of them, where they do not; None: each for itself.
+    """
+
+    def __init__(self, stream: Any, name: object, *, like: Any = None) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._stream, self._name = stream, name
+        self._stream, self._name, self._like = stream, name, like
         self._reformat = VideoReformatter().reformat
         self._colour = WideColour()
         self._container_shape = _known(stream.sample_aspect_ratio)
@@ -57,6 +60,7 @@ class Display:
         return image if within in (None, target) else _framed(image, within)
 
     def _turn(self, frame: Any) -> Turn:
+        frame = self._like or frame
         matrix = next((bytes(side) for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), b"")
         turn = from_matrix(struct.unpack("=9i", matrix)) if len(matrix) == 36 else NONE
         if turn is None:
@@ -71,7 +75,7 @@ class Display:
         if not self._begun:
             self._first_coded_shape, self._begun = coded, True
         # The decoder is ahead of the frames that it gives: a new shape holds from the next key frame on.
-        if frame.key_frame or self._coded_shape is None:
+        if (self._like or frame).key_frame or self._coded_shape is None:
             self._coded_shape = coded
         stated = self._container_shape not in (None, self._first_coded_shape)
         shape = (self._container_shape if stated else self._coded_shape) or _SQUARE

@@ -28,10 +28,10 @@ class DrivingFrames:
     is no video, and for what is no sequence: frames are read twice, so an iterator cannot be taken.
 
     `encoded`: the motion file, where it is one. Then there are no arrays to iterate, and `timed` gives what stands for
-    them.
+    them. `nvdec`: the GPU that decodes a video file; None: the CPU does.
     """
 
-    def __init__(self, driving: Path | str | VideoReader | Sequence[np.ndarray]) -> None:
+    def __init__(self, driving: Path | str | VideoReader | Sequence[np.ndarray], *, nvdec: int | None = None) -> None:
         if not isinstance(driving, Path | str | VideoReader) and not _is_sequence(driving):
             raise InputError(
                 "the driving frames must be a video file, or a sequence of (H, W, 3) uint8 arrays such as a list, "
@@ -40,7 +40,10 @@ class DrivingFrames:
         path = driving if isinstance(driving, Path | str) else None
         self.encoded = EncodedDriver(Path(path)) if path is not None and is_encoded(path) else None
         self._source: EncodedDriver | VideoReader | Sequence[np.ndarray]
-        self._source = self.encoded or (VideoReader(driving) if isinstance(driving, Path | str) else driving)
+        if self.encoded is not None:
+            self._source = self.encoded
+        else:
+            self._source = VideoReader(driving, nvdec=nvdec) if isinstance(driving, Path | str) else driving
 
     @property
     def info(self) -> VideoInfo | None:

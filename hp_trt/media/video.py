@@ -9,6 +9,7 @@ says so afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,9 @@ import numpy as np
 from engines.errors import InputError
 from engines.foreign import foreign
 from hp_trt.media.clock import FrameTimes, SteadyClock, measured
+from hp_trt.media.decoding import decoded
 from hp_trt.media.display import Display
+from hp_trt.media.nvdec import Pictures, nvdec_pictures
 from hp_trt.media.opening import ADVICE, open_file, shown_first, video_stream
 from hp_trt.media.pixel_limit import VIDEO_BYTES, most_pixels
 from hp_trt.media.promise import Delivery, Promise, promise_of, shortfall
@@ -56,12 +59,16 @@ class VideoFrame:
 class VideoReader:
     """The frames of a video file. Iterate for arrays, `timed` for arrays with their times.
 
-    Raises InputError when made: no such file, no video in it, not one frame to decode.
+    `nvdec`: the GPU that decodes, with the same frames; None: the CPU.
+    Raises InputError when made: no such file, no video in it, not one frame to decode, none that this GPU decodes.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.info = probe(path)
+    def __init__(self, path: Path | str, *, nvdec: int | None = None) -> None:
+        self.info, self._nvdec = probe(path), nvdec
         self.notes: list[str] = []  # about the latest complete walk
+        if nvdec is not None:
+            with self._opened(Delivery()):  # what is refused is told now
+                pass
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (frame.image for frame in self.timed())
@@ -70,11 +77,10 @@ class VideoReader:
         """Every frame, in order of display; times strictly increase, with the jumps of a broken clock closed."""
         info = self.info
         count, first, last = 0, None, None
-        clock = SteadyClock(1 / info.rate)
-        with open_file(info.path) as container:
-            stream = video_stream(container, info.path)
-            display, delivery, times = Display(stream, info.path), Delivery(), FrameTimes(container)
-            for frame in _decoded(container, stream, delivery):
+        clock, delivery = SteadyClock(1 / info.rate), Delivery()
+        with self._opened(delivery) as opened:
+            display, times = opened.display, FrameTimes(opened.container)
+            for frame in opened.frames:
                 last = clock.at(times.of(frame))
                 first = last if first is None else first
                 count += 1
@@ -82,6 +88,18 @@ class VideoReader:
         end_s = (last or 0) + 1 / info.rate
         short = shortfall(info.path, info.promise, delivery, frames=count, start_s=first or Fraction(0), end_s=end_s)
         self.notes = [*display.notes, *short, *_clock_notes(info, clock)]
+
+    @contextmanager
+    def _opened(self, delivery: Delivery) -> Iterator[Pictures]:
+        path = self.info.path
+        if self._nvdec is not None:
+            with nvdec_pictures(path, self._nvdec, delivery) as pictures:
+                yield pictures
+            return
+        with open_file(path) as container:
+            stream = video_stream(container, path)
+            frames = decoded(container, stream, delivery)
+            yield Pictures(container=container, display=Display(stream, path), frames=frames)
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -91,7 +109,7 @@ def probe(path: Path | str) -> VideoInfo:
         stream = video_stream(container, path, frame_threads=False)
         promise = promise_of(container, stream)
         display = Display(stream, path)
-        first = next(_decoded(container, stream, Delivery()), None)
+        first = next(decoded(container, stream, Delivery()), None)
         if first is None:
             raise InputError(
                 f"{path} has pictures but not one that can be decoded: empty, damaged or cut off, or of more than "
@@ -134,23 +152,3 @@ def _clock_notes(info: VideoInfo, clock: SteadyClock) -> list[str]:
         return []
     often = "once" if clock.jumps == 1 else f"{clock.jumps} times"
     return [f"the clock of {info.path} jumps {often}: its frames go on there without a gap"]
-
-
-def _decoded(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
-    """The frames that can be decoded, whatever the demuxer and the decoder raise; `delivery` counts the packets."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged file
-            delivery.cut_off = True
-            return
-        delivery.take(packet)
-        try:
-            frames = packet.decode()
-        except Exception:
-            delivery.damaged += bool(packet.size)  # an empty one repeats a frame
-            continue
-        yield from frames

@@ -23,6 +23,7 @@ from engines.part_file import PartFile
 from engines.safe_output import check_outputs, refusal, refused_by_disk
 from hp_trt.media.audio_track import AudioTrack, naming_sound
 from hp_trt.media.clock import FALLBACK_RATE
+from hp_trt.media.nvenc import NvencStream
 from hp_trt.media.seal import Seal, Sealed, marked
 from hp_trt.media.sound_carrier import CannotCarry
 from hp_trt.media.video import VideoInfo
@@ -50,8 +51,8 @@ class VideoWriter:
     is left out. `notes` says what became of the sound, complete after `finish`.
     H.264 in yuv420p needs even sides: an odd width or height is padded by repeating its last pixel.
     `quick`: encoded in a tenth of the time, for frames that come as fast; 1.3 dB less sharp. `seal`: of the run that
-    the file is of; None: it is written as it is.
-    Raises OutputError for everything that the folder, the disk or the encoder refuses.
+    the file is of; None: it is written as it is. `nvenc`: the GPU that encodes; None: libx264 on the CPU.
+    Raises OutputError for everything that the folder, the disk or the encoder refuses, InputError for such a GPU.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class VideoWriter:
         rate: Fraction = FALLBACK_RATE,
         quick: bool = False,
         seal: Seal | None = None,
+        nvenc: int | None = None,
     ) -> None:
-        self.path, self._quick, self._frames, self._seal = Path(path), quick, YuvFrames(), seal
+        self.path, self._quick, self._nvenc, self._seal = Path(path), quick, nvenc, seal
+        self._frames = YuvFrames("yuv420p" if nvenc is None else "nv12")
         self._rate = driving.rate if driving else rate
         self._ticks = Ticks(self._rate, driving.time_base if driving else Fraction(0))
         self._time_base = time_base(self._rate)
@@ -139,13 +142,20 @@ class VideoWriter:
         container_format = SUFFIXES[self.path.suffix.lower()]
         self._part = PartFile(self.path)
         self._container = av.open(str(self._part.path.absolute()), "w", format=container_format)
-        self._stream = add_h264(self._container, self._size, self._rate, quick=self._quick)
+        self._stream = self._pictures()
         if driving and driving.has_sound:
             try:
                 self._audio = AudioTrack(driving.path, self._container)
             except CannotCarry as error:
                 self.notes.append(f"the sound of {driving.path} is missing in the result: {error}")
         self._container.start_encoding()  # so that a refusal comes before the long work, not after
+
+    def _pictures(self) -> Any:
+        """What encodes: a stream of PyAV's, or one that is used alike."""
+        if self._nvenc is None:
+            return add_h264(self._container, self._size, self._rate, quick=self._quick)
+        pictures = self._container, self._size, self._rate
+        return NvencStream(*pictures, tick_s=self._time_base, index=self._nvenc, quick=self._quick)
 
     def _sound_until(self, time_s: Fraction, *, last: bool = False) -> None:
         """Write what is heard until `time_s` on the result's clock, and at its end a little more."""

@@ -8,9 +8,9 @@ on. Exit code 0: every line that ran kept its limit; 1: one failed or missed it;
 it goes on.
 
 The order, the most valuable first: the machine; what each TensorRT family says to it; our own code with a stand-in for
-TensorRT; PyTorch alone, the released algorithm and the exact one; then every family at the small size, then at the full
-one; the UNet's parts in the forms that they can have; Hallo2. Graphs are exported, and plans built, on the CPU
-meanwhile.
+TensorRT; NVIDIA's video coders; PyTorch alone, the released algorithm and the exact one; then every family at the small
+size, then at the full one; the UNet's parts in the forms that they can have; Hallo2. Graphs are exported, and plans
+built, on the CPU meanwhile.
 """
 
 from __future__ import annotations

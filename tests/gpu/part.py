@@ -44,6 +44,10 @@ def main() -> None:
         from tests.gpu.part_stand_in import tell_stand_in
 
         tell_stand_in(lines, args.device)
+    elif args.part == "coders":
+        from tests.gpu.part_coders import tell_coders
+
+        tell_coders(lines, args.device)
     elif args.part == "micro":
         from tests.gpu.part_micro import tell_micro
 

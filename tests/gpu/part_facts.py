@@ -25,6 +25,8 @@ PACKAGES = (
     "tensorrt",
     "tensorrt-rtx",
     "cuda-bindings",
+    "av",
+    "PyNvVideoCodec",
     "numpy",
 )
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}

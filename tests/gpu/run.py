@@ -25,6 +25,7 @@ BUILD_SHARE = 0.75  # of a family's time at a size, where its plans are built in
 TALK_S = 180.0  # that are kept for the second model, and the most that it gets beside the first
 TALK_SHARE = 0.25  # of a shorter check
 STAND_IN_S = 60.0
+CODERS_S = 45.0
 START_NEEDS_S = 5.0  # a family's part is not begun with less: libraries alone take as long to load
 
 
@@ -59,13 +60,22 @@ class Run:
         self._part("facts", self._end_s)
         if not self._ok("machine", "device"):
             why = next((line.text for line in self._report.lines if line.name == "device"), "its part did not start")
-            for section in ("verdict", "stand-in", "torch", *(family.name for family in FAMILIES), "micro", "talk"):
+            for section in (
+                "verdict",
+                "stand-in",
+                "coders",
+                "torch",
+                *(family.name for family in FAMILIES),
+                "micro",
+                "talk",
+            ):
                 self._say(section, "everything", f"there is no device to measure on: {why}")
             self._report.finished = True
             return False
         for family in (RTX, TENSORRT):
             self._part("verdict", self._until(0.25), "--family", family.name)
         self._part("stand_in", min(time.time() + STAND_IN_S, self._until(0.25)))
+        self._part("coders", min(time.time() + CODERS_S, self._until(0.1)))
         if MODELS[0] in self._config.models:
             if MODELS[1] in self._config.models:
                 self._end_s -= min(TALK_S, TALK_SHARE * 60 * self._config.minutes)

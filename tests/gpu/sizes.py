@@ -13,7 +13,20 @@ OF_A_CLIP = ("step_embedding", "denoiser", "stitch", "vae_decoder")
 OF_LIVE = ("step_embedding", "live_denoiser", "live_stitch", "vae_decoder")
 GRAPHS = (*OF_A_CLIP[:3], "vae_encoder", "vae_decoder", "live_denoiser", "live_stitch", "motion", "appearance")
 TIMED = {"denoiser": "step", "vae_decoder": "decode"}  # graph -> its line
-PARTS = ("facts", "stand_in", "torch", "micro", "verdict", "artefacts", "build", "levers", "rows", "family", "talk")
+PARTS = (
+    "facts",
+    "stand_in",
+    "coders",
+    "torch",
+    "micro",
+    "verdict",
+    "artefacts",
+    "build",
+    "levers",
+    "rows",
+    "family",
+    "talk",
+)
 LEFT_CORES = 4  # for what is measured: launching kernels takes one, libraries' own threads some
 
 

@@ -54,7 +54,7 @@ def test_the_order_is_the_most_valuable_first(tmp_path, monkeypatch):
     run = Started(tmp_path, monkeypatch, (RTX, ONNXRUNTIME, TENSORRT), sizes=("full",))
     assert run.all()
     assert run.parts == [
-        *("facts", "verdict tensorrt-rtx", "verdict tensorrt", "stand_in", "torch"),
+        *("facts", "verdict tensorrt-rtx", "verdict tensorrt", "stand_in", "coders", "torch"),
         *("family tensorrt-rtx", "family onnxruntime", "build tensorrt", "family tensorrt"),
         *("micro", "levers tensorrt-rtx", "levers onnxruntime", "levers tensorrt"),
         *("rows tensorrt-rtx", "rows tensorrt"),

@@ -28,6 +28,8 @@ from hp_trt.config import RuntimeConfig
             "device_id (of GPUs, from 0) must be a whole",
         ),
         ({"max_frames": 0}, "max_frames must be a whole number of at least 1, got 0"),
+        ({"decoder": "nvenc"}, "no decoder 'nvenc'; did you mean nvdec? There are: cpu, nvdec"),
+        ({"encoder": "cuda"}, "no encoder 'cuda'"),
         ({"locator_file": "faces.onnx"}, "the locator haar takes no file, got faces.onnx"),
     ],
 )
@@ -39,6 +41,11 @@ def test_what_cannot_be_is_refused_in_words(options, says):
 def test_the_defaults_run_on_a_machine_without_a_gpu():
     config = RuntimeConfig()
     assert (config.family, config.provider, config.profile) == ("onnxruntime", "cpu", "exact")
+
+
+def test_hardware_coders_are_those_of_its_gpu_and_only_where_they_are_asked_for():
+    plain, asked = RuntimeConfig(device_id=2), RuntimeConfig(device_id=2, decoder="nvdec", encoder="nvenc")
+    assert (plain.nvdec, plain.nvenc, asked.nvdec, asked.nvenc) == (None, None, 2, 2)
 
 
 def test_the_help_explains_every_field():

@@ -13,6 +13,7 @@ import pytest
 
 from engines.bundle import Bundle
 from engines.errors import BundleError, Cancelled, InputError
+from engines.gpu import NoGpu
 from hp_trt import Runtime, RuntimeConfig
 from hp_trt.media.images import load_image
 from hp_trt.media.portrait import Portrait
@@ -25,6 +26,7 @@ from tests.engines.bundles import make_bundle
 from tests.fakes import FakeBackend
 from tests.hp_trt.clips import contents, make_clip
 from tests.hp_trt.live.fake_stream import FakeStream, picture, portrait
+from tests.hp_trt.media.nvcodec_stand_in import stand_in
 
 PROFILES = """
 [exact]
@@ -102,8 +104,8 @@ def opened(tmp_path, monkeypatch):
     monkeypatch.setitem(MODELS, "brighter", f"{__name__}:Brighter")
     bundle = of_model("brighter", make_bundle(tmp_path / "bundle", any_graph=b""))
 
-    def open_runtime(profile="exact", **options):
-        return Runtime(bundle, RuntimeConfig(profile=profile), backend=FakeBackend(), **options)
+    def open_runtime(profile="exact", config=None, **options):
+        return Runtime(bundle, RuntimeConfig(profile=profile, **(config or {})), backend=FakeBackend(), **options)
 
     return open_runtime
 
@@ -122,6 +124,30 @@ def test_a_second_model_animates_a_file(opened, tmp_path):
         done = runtime.animate(np.zeros((48, 64, 3), np.uint8), driving, tmp_path / "o.mp4", steps=2)
     assert done.frames == 12 and "brighter" in done.notes
     assert contents(tmp_path / "o.mp4").times_s == contents(driving).times_s
+
+
+def test_a_file_is_decoded_and_a_clip_encoded_by_the_gpu_that_is_asked_for(opened, tmp_path, monkeypatch):
+    """The frames are the CPU's; the library is a stand-in."""
+    library, driving = stand_in(monkeypatch), make_clip(tmp_path / "d.mp4", 12, audio="aac")
+    with opened() as plain, opened(config={"decoder": "nvdec", "encoder": "nvenc"}) as runtime:
+        for one, out in ((plain, "p.mp4"), (runtime, "o.mp4")):
+            assert one.animate(np.zeros((48, 64, 3), np.uint8), driving, tmp_path / out, steps=2).frames == 12
+            if one is plain:
+                assert library.made == []
+        assert len(library.made) >= 3  # a decoder, a trial and an encoder
+        for frame, other in zip(*(list(r.frames(picture(0), driving)) for r in (plain, runtime)), strict=True):
+            assert np.array_equal(frame.full(), other.full()) and frame.time_s == other.time_s
+        with pytest.raises(InputError, match=r"is encoded in parts that libx264 makes .*; leave the enc"):
+            runtime.animate(picture(0), driving, tmp_path / "r.mp4", resume="resume")
+    ours, theirs = contents(tmp_path / "o.mp4"), contents(tmp_path / "p.mp4")
+    assert (ours.times_s, ours.sound, ours.size) == (theirs.times_s, theirs.sound, theirs.size)
+
+
+@pytest.mark.parametrize("asked", [{"decoder": "nvdec"}, {"encoder": "nvenc"}])
+def test_without_a_gpu_a_runtime_that_asks_for_its_coders_does_not_open(opened, monkeypatch, asked):
+    stand_in(monkeypatch, gpu=NoGpu(found="no usable device", fix="install the NVIDIA driver"))
+    with pytest.raises(InputError, match="needs an NVIDIA GPU, found: no usable device; install the NVIDIA driver, or"):
+        opened(config=asked)
 
 
 def test_a_second_model_streams(opened):

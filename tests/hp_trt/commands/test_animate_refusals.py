@@ -102,6 +102,9 @@ def test_the_portrait_is_no_driving_video(animate, sample):
         (["--portrait-landmarks=/no/such.json"], "/no/such.json"),
         (["--sheet=s.mp4"], "s.mp4: the contact sheet is written as .png"),
         (["--sheet=/no/such/s.png"], "/no/such is no folder"),
+        (["--decoder=nvdec"], "leave --decoder nvdec out"),  # no library here, or no GPU
+        (["--encoder=nvenc"], "leave --encoder nvenc out"),
+        (["--encoder=x264"], "no encoder 'x264'"),
         (["--stepz=3"], "--stepz"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -18,6 +18,7 @@ from hp_trt.doctor import abilities
 from hp_trt.doctor import examine as doctor
 from hp_trt.fetch.table import MESH
 from tests.engines.bundles import make_bundle
+from tests.hp_trt.media.nvcodec_stand_in import stand_in
 
 ADA = Gpu(index=0, name="NVIDIA L4", capability="8.9", total_bytes=24 << 30, driver_cuda=(13, 0))
 HOPPER = Gpu(index=0, name="NVIDIA H200", capability="9.0", total_bytes=140 << 30, driver_cuda=(13, 0))
@@ -245,3 +246,15 @@ def test_an_older_openvino_is_a_line_with_the_pip_command(machine):
     found = machine(openvino="2024.6.0")["openvino"]
     assert not found.fine and "2024.6.0 is installed, this program knows 2026.4" in found.found
     assert found.fix.startswith("pip install '.[openvino]'")
+
+
+def test_nvidias_coders_are_told_with_what_the_gpu_says_of_them(machine, monkeypatch):
+    library = stand_in(monkeypatch)
+    found = machine(ADA)
+    assert found["NVDEC"].fine and found["NVENC"].fine
+    assert found["NVENC"].found == "2.2.4 on NVIDIA L4, engines 1, h264 up to 4096 x 4096, for --encoder nvenc"
+    library.no_encoder = "PyNvEncoderCaps"
+    found = machine(ADA)
+    assert found["NVDEC"].fine and not found["NVENC"].fine
+    assert found["NVENC"].found == "NVIDIA L4 has no NVENC that opens (PyNvEncoderCaps)"
+    assert found["NVENC"].fix == "take a GPU that has it, or leave --encoder nvenc out"

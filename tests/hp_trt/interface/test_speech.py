@@ -73,3 +73,8 @@ def test_a_file_is_known_by_its_content(tmp_path):
 def test_what_is_no_sound_is_told_at_once(audio, says):
     with pytest.raises(InputError, match=says):
         speech_of(audio, False)
+
+
+def test_parts_by_nvenc_are_refused():
+    with pytest.raises(InputError, match=r"is encoded in parts that libx264 makes .*; leave the encoder nvenc"):
+        facts(config=RuntimeConfig(encoder="nvenc"))

@@ -34,6 +34,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
         ("prot = 1", "prot: there is no such setting"),
         ("[limits]\nvideos = 1", "limits.videos: there is no such setting"),
         ("[runtime]\nprofile = 'x'", "runtime.profile: there is no such setting"),
+        ("[runtime]\ndecoder = 'nvdec'", "runtime.decoder: there is no such setting"),  # not for strangers' files
         ("port = 'x'", "port must be a whole number"),
         ("port = 65536", "port can be at most 65535"),
         ("clip_lanes = 0", "clip_lanes must be a whole number of at least 1"),

@@ -1,0 +1,34 @@
+"""The pictures of one stream of an open container, in the order in which they are shown, decoded on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hp_trt.media.promise import Delivery
+
+
+def packets_of(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
+    """The packets that can be demuxed, whatever the demuxer raises; `delivery` counts them."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged file
+            delivery.cut_off = True
+            return
+        delivery.take(packet)
+        yield packet
+
+
+def decoded(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
+    """The frames that can be decoded, whatever the demuxer and the decoder raise; `delivery` counts the packets."""
+    for packet in packets_of(container, stream, delivery):
+        try:
+            frames = packet.decode()
+        except Exception:
+            delivery.damaged += bool(packet.size)  # an empty one repeats a frame
+            continue
+        yield from frames

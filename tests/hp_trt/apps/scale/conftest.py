@@ -186,6 +186,7 @@ class Machine:
         return replica not in self.dead and not self._busy[replica] and not replica._draining
 
     def _encode(self, what: str, given: Mapping[str, Any], _cancel: threading.Event | None) -> Mapping[str, Any]:
+        assert asyncio._get_running_loop() is None, "Ray waits for no answer in a loop's thread"
         return json.loads(json.dumps(self.encoders[0].answer(what, json.loads(json.dumps(given)))))
 
     def close(self) -> None:

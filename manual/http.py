@@ -42,7 +42,8 @@ def operation(method: str, path: str, said: dict[str, Any]) -> Iterator[str]:
     yield from (f"## `{method.upper()} {path}`", "")
     yield from (plain(said.get("description", "")) + ("" if "security" in said else " *No token.*"), "")
     parameters = [
-        (f"`{p['name']}`", p["in"], kind(p["schema"]), plain(p.get("description", ""))) for p in said.get("parameters", [])
+        (f"`{p['name']}`", p["in"], kind(p["schema"]), plain(p.get("description", "")))
+        for p in said.get("parameters", [])
     ]
     yield from table(("parameter", "in", "type", ""), parameters)
     content = said.get("requestBody", {}).get("content", {})

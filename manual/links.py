@@ -34,7 +34,9 @@ def outside_fences(text: str, change: Callable[[str], str]) -> str:
 def targets(page: str, text: str) -> set[str]:
     """The files of the repository that a page links to, by their paths."""
     found: set[str] = set()
-    outside_fences(text, lambda part: (found.update(filter(None, (_file(page, m[1]) for m in LINK.findall(part)))), part)[1])
+    outside_fences(
+        text, lambda part: (found.update(filter(None, (_file(page, m[1]) for m in LINK.findall(part)))), part)[1]
+    )
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+KEPT = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
 
 def cell(text: str) -> str:
     """Text that keeps its row of a table: one line, and no bar."""
@@ -17,5 +19,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Text of a program's help: what Markdown would take for its own signs is kept as it is."""
-    return "".join(f"\\{sign}" if sign in "\\*_<>[]`" else sign for sign in text)
+    """Text of a program: what Markdown or HTML would take for their own signs is kept as it is."""
+    return "".join(f"\\{sign}" if sign in "\\*_[]`" else KEPT.get(sign, sign) for sign in text)

@@ -93,7 +93,11 @@ def signature(name: str, found: Any) -> str:
             words, star = [*words, "*"], True
         star = star or parameter.kind is parameter.VAR_POSITIONAL
         words.append(_bare(str(parameter)))
-    end = "" if isinstance(found, type) or said.return_annotation is said.empty else f" -> {_bare(said.return_annotation)}"
+    end = (
+        ""
+        if isinstance(found, type) or said.return_annotation is said.empty
+        else f" -> {_bare(said.return_annotation)}"
+    )
     line = f"{name}({', '.join(words)}){end}"
     return line if len(line) <= COLUMNS else f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){end}"
 
@@ -111,7 +115,9 @@ def field_lines(found: type) -> list[str]:
         return []
     source = textwrap.dedent(inspect.getsource(found))
     (tree,) = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
-    fields = [n for n in tree.body if isinstance(n, ast.AnnAssign) and not str(getattr(n.target, "id", "")).startswith("_")]
+    fields = [
+        n for n in tree.body if isinstance(n, ast.AnnAssign) and not str(getattr(n.target, "id", "")).startswith("_")
+    ]
     lines = source.splitlines()
     return [lines[at][4:] for node in fields for at in range(node.lineno - 1, (node.end_lineno or node.lineno))]
 
@@ -129,7 +135,9 @@ def prose(text: str, name: str, *, default_of: type | None = None) -> Iterator[s
                     rows.append([match[1], match[2]])
                 else:
                     rows[-1][1] += f" {line.strip()}"
-            yield from table(("field", "default", ""), [(f"`{f}`", default(default_of, f), linked(said)) for f, said in rows])
+            yield from table(
+                ("field", "default", ""), [(f"`{f}`", default(default_of, f), linked(said)) for f, said in rows]
+            )
         else:
             yield from (linked(" ".join(line.strip() for line in lines), own=name), "")
 

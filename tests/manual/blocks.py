@@ -25,7 +25,9 @@ PAGES = (
 )
 RUN = ("sh", "python")
 SHOWN = ("", "text", "toml", "json", "csv")
-FENCE = re.compile(r"^(?P<marker><!--[^\n]*-->\n)?```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?P<marker><!--[^\n]*-->\n)?```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 MARKER = re.compile(r"<!-- (?P<kind>not run:|run by|heavy:|serves) (?P<words>\S.*?) -->")
 
 
@@ -57,7 +59,9 @@ def found(page: str, text: str) -> list[Block]:
         line = text.count("\n", 0, match.start("language")) + 1
         marker = MARKER.fullmatch((match["marker"] or "").strip())
         if match["marker"] and marker is None:
-            raise ValueError(f"{page}:{line - 1}: {match['marker'].strip()} is none of the forms; see tests/manual/blocks.py")
+            raise ValueError(
+                f"{page}:{line - 1}: {match['marker'].strip()} is none of the forms; see tests/manual/blocks.py"
+            )
         kind, words = (marker["kind"].rstrip(":"), marker["words"]) if marker else ("", "")
         made.append(Block(page=page, line=line, language=match["language"], text=match["text"], kind=kind, words=words))
     return made

@@ -36,7 +36,7 @@ def reader_files(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as drawn:
         write_speech_sample(Path(drawn), frames=SPEECH_FRAMES, seed=7)
         shutil.copy(Path(drawn) / "speech.wav", folder)
-    (folder / "hp").symlink_to(shipped.POCKET.parent)
+    shutil.copytree(shipped.POCKET.parent, folder / "hp")  # whoever writes into a bundle writes into this one
 
 
 class Reader:
@@ -44,15 +44,8 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        own = folder / ".bin"  # as an activated environment has them
-        own.mkdir()
-        for name, words in {"python": [], "hp-trt": ["-m", "hp_trt"]}.items():
-            (own / name).write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, *words])} "$@"\n')
-            (own / name).chmod(0o755)
         self.port = free_port()
-        self._env = {name: value for name, value in os.environ.items() if not name.startswith("HP_TRT_")} | {
-            "PATH": f"{own}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+        self._env = activated(folder / ".bin") | {
             "HOME": str(folder),
             "XDG_STATE_HOME": str(folder / ".state"),
             "HP_TRT_SERVE_PORT": str(self.port),
@@ -67,9 +60,12 @@ class Reader:
     def serving(self, block: Block) -> Iterator[None]:
         """Run a block that serves, beside what is in the `with`. Raises AssertionError where it does not do so."""
         log = self.folder / ".served"
-        with log.open("wb") as file, subprocess.Popen(
-            self._words(block), cwd=self.folder, env=self._env, stdout=file, stderr=file, start_new_session=True
-        ) as process:
+        with (
+            log.open("wb") as file,
+            subprocess.Popen(
+                self._words(block), cwd=self.folder, env=self._env, stdout=file, stderr=file, start_new_session=True
+            ) as process,
+        ):
             try:
                 address = self._here(block.words)
                 wait_until(lambda: answers(address) or process.poll() is not None)
@@ -93,6 +89,16 @@ class Reader:
     def _here(self, text: str) -> str:
         """Text with this reader's port in place of the service's own, which somebody else may have."""
         return text.replace("127.0.0.1:7860", f"127.0.0.1:{self.port}")
+
+
+def activated(folder: Path) -> dict[str, str]:
+    """The environment of a shell that finds `hp-trt` and `python` in `folder`, which is made: those of this checkout."""
+    folder.mkdir()
+    for name, words in {"python": [], "hp-trt": ["-m", "hp_trt"]}.items():
+        (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, *words])} "$@"\n')
+        (folder / name).chmod(0o755)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HP_TRT_")}
+    return own | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
 def free_port() -> int:

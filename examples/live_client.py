@@ -23,6 +23,7 @@ from typing import Any
 import av
 from PIL import Image
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 HEADER = struct.Struct(">BBHIqq")  # kind, codec, zero, sequence, time in us, latency in us
 PICTURE, PORTRAIT = 1, 3
@@ -68,7 +69,7 @@ def main() -> int:
 
     options.out.mkdir(parents=True, exist_ok=True)
     session = begin(options.address, options.token)
-    words = ["hp-trt.live.1", f"ticket.{session['ticket']}"]
+    words = [Subprotocol("hp-trt.live.1"), Subprotocol(f"ticket.{session['ticket']}")]
     pictures, sequence, until, shown = camera(options.video), 0, 0, 0
     due_s = time.monotonic()
     with connect(options.address.replace("http", "ws", 1) + session["socket"], subprotocols=words) as socket:

@@ -41,11 +41,9 @@ def page(docs: Path) -> str:
 def operation(method: str, path: str, said: dict[str, Any]) -> Iterator[str]:
     yield from (f"## `{method.upper()} {path}`", "")
     yield from (plain(said.get("description", "")) + ("" if "security" in said else " *No token.*"), "")
-    parameters = [
-        (f"`{p['name']}`", p["in"], kind(p["schema"]), plain(p.get("description", "")))
-        for p in said.get("parameters", [])
-    ]
-    yield from table(("parameter", "in", "type", ""), parameters)
+    parameters = said.get("parameters", [])
+    rows = [(f"`{p['name']}`", p["in"], kind(p["schema"]), plain(p.get("description", ""))) for p in parameters]
+    yield from table(("parameter", "in", "type", ""), rows)
     content = said.get("requestBody", {}).get("content", {})
     if content:
         ways = [f"`{media}`: {kind(entry['schema'])}" for media, entry in content.items()]

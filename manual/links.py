@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
 
 LINK = re.compile(r"(\]\()([^()\s]+)(\))")
 FENCE = re.compile(r"^(```.*?^```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
@@ -25,19 +24,10 @@ def place(path: str) -> str:
     return f"from/{path}" if path.endswith((".md", *PICTURES)) else f"from/{path}.md"
 
 
-def outside_fences(text: str, change: Callable[[str], str]) -> str:
-    """A page with `change` made to all but its blocks of code."""
-    parts = FENCE.split(text)
-    return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
-
-
 def targets(page: str, text: str) -> set[str]:
     """The files of the repository that a page links to, by their paths."""
-    found: set[str] = set()
-    outside_fences(
-        text, lambda part: (found.update(filter(None, (_file(page, m[1]) for m in LINK.findall(part)))), part)[1]
-    )
-    return found
+    words = "".join(FENCE.split(text)[::2])
+    return {file for _, target, _ in LINK.findall(words) if (file := _file(page, target))}
 
 
 def led(page: str, text: str) -> str:
@@ -51,7 +41,8 @@ def led(page: str, text: str) -> str:
         _, hash_, anchor = match[2].partition("#")
         return f"{match[1]}{posixpath.relpath(place(file), here or '.')}{hash_}{anchor}{match[3]}"
 
-    return outside_fences(text, lambda part: LINK.sub(lead, part))
+    parts = FENCE.split(text)  # words, and every second part is a block of code, which stays
+    return "".join(part if number % 2 else LINK.sub(lead, part) for number, part in enumerate(parts))
 
 
 def _file(page: str, target: str) -> str | None:

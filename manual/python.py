@@ -87,17 +87,15 @@ def signature(name: str, found: Any) -> str:
     except ValueError:  # of a TypedDict
         return f"class {name}(TypedDict)"
     parameters = [p for p in said.parameters.values() if p.name not in ("self", "cls")]
-    words, star = [], False
+    words: list[str] = []
+    star = False
     for parameter in parameters:
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             words, star = [*words, "*"], True
         star = star or parameter.kind is parameter.VAR_POSITIONAL
         words.append(_bare(str(parameter)))
-    end = (
-        ""
-        if isinstance(found, type) or said.return_annotation is said.empty
-        else f" -> {_bare(said.return_annotation)}"
-    )
+    gives_nothing = isinstance(found, type) or said.return_annotation is said.empty
+    end = "" if gives_nothing else f" -> {_bare(said.return_annotation)}"
     line = f"{name}({', '.join(words)}){end}"
     return line if len(line) <= COLUMNS else f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){end}"
 
@@ -115,9 +113,8 @@ def field_lines(found: type) -> list[str]:
         return []
     source = textwrap.dedent(inspect.getsource(found))
     (tree,) = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
-    fields = [
-        n for n in tree.body if isinstance(n, ast.AnnAssign) and not str(getattr(n.target, "id", "")).startswith("_")
-    ]
+    named = [node for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    fields = [node for node in named if not ast.unparse(node.target).startswith("_")]
     lines = source.splitlines()
     return [lines[at][4:] for node in fields for at in range(node.lineno - 1, (node.end_lineno or node.lineno))]
 

@@ -15,7 +15,12 @@ from typer.main import get_command
 from manual import commands as commands_reference
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "examples/README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "examples/README.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
 DOORS = commands_reference.DOORS | {  # how a command begins -> its module; `hp-trt` has commands of its own
     "python -m hp_trt": "hp_trt.__main__",
     "hp-trt-build": "export.build_engines",

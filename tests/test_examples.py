@@ -178,7 +178,7 @@ def test_a_client_of_the_service_hears_of_its_clip_and_takes_it(service, sample,
 
 
 def test_a_client_of_the_service_says_what_was_refused(service, sample, tmp_path):
-    portrait, driving, _ = sample
+    driving = sample[1]
     ran = example("service_client.py", service.address, driving, driving, tmp_path / "out.mp4")
     assert (ran.returncode, ran.stdout) == (1, "") and "is not a picture" in ran.stderr
     assert not (tmp_path / "out.mp4").exists()

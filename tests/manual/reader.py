@@ -92,7 +92,7 @@ class Reader:
 
 
 def activated(folder: Path) -> dict[str, str]:
-    """The environment of a shell that finds `hp-trt` and `python` in `folder`, which is made: those of this checkout."""
+    """The environment of a shell that finds this checkout's `hp-trt`, and `python`, in `folder`, which is made."""
     folder.mkdir()
     for name, words in {"python": [], "hp-trt": ["-m", "hp_trt"]}.items():
         (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, *words])} "$@"\n')

@@ -54,7 +54,7 @@ def camera(video: Path) -> Iterator[bytes]:
     while True:
         with av.open(str(video)) as container:
             for frame in container.decode(video=0):
-                yield jpeg(frame.to_image())
+                yield jpeg(Image.fromarray(frame.to_ndarray(format="rgb24")))
 
 
 def main() -> int:

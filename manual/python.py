@@ -24,9 +24,9 @@ GROUPS = {  # what is not named here is an error, or comes last
 INTRODUCTION = """# Python
 
 All that an application imports from `hp_trt`; this page is made from the docstrings. `hp_trt.__version__` is the
-version. What is not listed here may change at any time. How it is used: [a clip](../clip.md#in-python), [live](
-../live.md), [speech](../talk.md), and the [examples](../from/examples/README.md).
-""".replace("](\n", "](")
+version. What is not listed here may change at any time. How it is used: [a clip](../clip.md#in-python),
+[speech](../talk.md#in-an-application), and the [examples](../from/examples/README.md).
+"""
 FIELD = re.compile(r"^(\w+(?:, \w+)*)  +(\S.*)$")  # of a docstring's columns
 WORD = re.compile(r"`((?:hp_trt\.)?(\w+)(?:\.(\w+))?)`|(?<![\w`./])([A-Z]\w*[a-z]\w*)(?![\w`])")
 

@@ -36,7 +36,7 @@ def build_site(out: Path) -> int:
     """
     if importlib.util.find_spec("zensical") is None:
         raise InputError("the manual needs zensical, which is not installed; install it: pip install '.[docs]'")
-    if out.exists() and any(out.iterdir()) and not (out / "search.json").is_file():
+    if out.exists() and not (out / "search.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} is not empty and is no site of ours; name another folder, or empty it")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

@@ -23,7 +23,7 @@ from tests.manual.blocks import ROOT, Block
 
 FRAMES = 8  # of the reader's video: a window of live mode
 SPEECH_FRAMES = 12
-SOON_S = 60  # a service that says nothing by then does not begin
+SOON_S = 180  # a service that says nothing by then does not begin
 AROUND = "from tests.manual.around import *\n"
 
 

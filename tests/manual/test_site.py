@@ -172,6 +172,8 @@ def test_a_site_is_replaced_and_nothing_else(built, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty and is no site of ours; name another folder"):
         build_site(tmp_path)
+    with pytest.raises(InputError, match="is not empty"):
+        build_site(tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 

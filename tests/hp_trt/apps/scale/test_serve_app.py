@@ -131,7 +131,9 @@ def test_twenty_clips_on_two_replicas_take_at_most_six_tenths_of_the_time(cluste
         seconds[replicas] = time.monotonic() - begin_s
         assert [job["state"] for job in made] == ["done"] * CLIPS
         times = sorted(job["result"]["seconds"] for job in made)
-        print(f"{replicas} of one thread: {seconds[replicas]:.1f} s for {CLIPS}, each {times[CLIPS // 2]:.2f} s (median)")
+        print(
+            f"{replicas} of one thread: {seconds[replicas]:.1f} s for {CLIPS}, each {times[CLIPS // 2]:.2f} s (median)"
+        )
     print(f"two take {seconds[2] / seconds[1]:.2f} of the time of one")
     assert seconds[2] <= 0.6 * seconds[1]
 

@@ -23,6 +23,7 @@ from ray.serve.handle import DeploymentHandle
 
 from engines.errors import Cancelled, HpTrtError, InputError
 from hp_trt.apps.scale.clip_replica import ClipReplica
+from hp_trt.apps.scale.cores import keep_to, own_cores
 from hp_trt.apps.scale.drain_watch import DrainWatch
 from hp_trt.apps.scale.encoding import EncodeReplica
 from hp_trt.apps.scale.front import Front, LiveReplica
@@ -93,11 +94,17 @@ class Clips(_Replica):
 
     def __init__(self, config: ServiceConfig, same: Same) -> None:
         super().__init__(config, same)
+        self._cores = own_cores(config.runtime.threads, serve.get_replica_context().rank.local_rank)
+        keep_to(self._cores)
         self._made = ClipReplica(config, open_runtime(config))
         self._within_s = max(0.0, config.drain_s - _MARGIN_S)
 
     async def run(self, owner: str, identity: str) -> None:
-        await asyncio.to_thread(self._made.run, owner, identity)
+        await asyncio.to_thread(self._run, owner, identity)
+
+    def _run(self, owner: str, identity: str) -> None:
+        keep_to(self._cores)  # a thread has its own
+        self._made.run(owner, identity)
 
     def _drain(self) -> None:
         self._made.drain(self._within_s)

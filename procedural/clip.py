@@ -36,9 +36,7 @@ class Clip:
         return np.array([face_box(self.identity, state, self.px) for state in self.states])
 
 
-def clip(
-    seed: int, *, frames: int, px: int = 256, identity_seed: int | None = None, varied: bool = False
-) -> Clip:
+def clip(seed: int, *, frames: int, px: int = 256, identity_seed: int | None = None, varied: bool = False) -> Clip:
     """Motion and, unless `identity_seed` names somebody, identity from `seed`; `varied`: the seed's rendering of it."""
     who = Person.random(seed if identity_seed is None else identity_seed, varied=varied)
     return Clip(identity=who.identity, variety=who.variety, states=tuple(motion(seed, frames)), px=px)

@@ -84,7 +84,9 @@ def nose(canvas: Canvas, head: Head, manner: Manner = PLAIN) -> None:
     for nostril in seen.nostrils:
         canvas.fill(nostril, shade(skin, 0.42), manner.nose_line)
     r = 0.011 * head.state.scale
-    canvas.fill(seen.tip + r * np.stack([np.cos(_ROUND), 0.8 * np.sin(_ROUND)], axis=1), shade(skin, 1.2), 0.6 * manner.nose)
+    canvas.fill(
+        seen.tip + r * np.stack([np.cos(_ROUND), 0.8 * np.sin(_ROUND)], axis=1), shade(skin, 1.2), 0.6 * manner.nose
+    )
 
 
 def mouth(canvas: Canvas, head: Head, manner: Manner = PLAIN) -> None:

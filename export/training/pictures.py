@@ -28,7 +28,9 @@ _LEAST = 0.35  # of a picture's shorter side, that a cut shows
 def sample(name: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB: the sample picture of that file's name. Raises InputError where it is not there."""
     found = importlib.util.find_spec("skimage")
-    where = Path(found.submodule_search_locations[0], "data", name) if found and found.submodule_search_locations else None
+    where = (
+        Path(found.submodule_search_locations[0], "data", name) if found and found.submodule_search_locations else None
+    )
     picture = cv2.imread(str(where), cv2.IMREAD_COLOR) if where is not None and where.is_file() else None
     if picture is None:
         raise InputError(

@@ -65,9 +65,7 @@ def _parted(picture: np.ndarray, aberration: float) -> np.ndarray:
         middle = (px - 1) / 2 * (1 - grown)
         moved = np.array([[grown, 0, middle], [0, grown, middle]])
         plane = np.ascontiguousarray(picture[..., channel])
-        planes.append(
-            plane if grown == 1 else cv2.warpAffine(plane, moved, (px, px), borderMode=cv2.BORDER_REPLICATE)
-        )
+        planes.append(plane if grown == 1 else cv2.warpAffine(plane, moved, (px, px), borderMode=cv2.BORDER_REPLICATE))
     return cv2.merge(planes)
 
 

@@ -38,7 +38,7 @@ def lit(picture: np.ndarray, materials: Parts, head: Head, variety: Variety) -> 
     normals = _normals(where, small, variety)
     solid = cv2.min(sum(small.values()), 1.0)[..., None]
     factor = np.sqrt(1 + solid * (_falling(normals, where, small, light) - 1))
-    shine = np.sqrt(_shine(normals, small, variety))
+    shine = np.sqrt(np.maximum(_shine(normals, small, variety), 0))
     textures = _textures(where, materials, head, variety, px)
     # Light adds up as the square of a picture's values.
     base = cv2.multiply(picture, cv2.multiply(textures, _enlarged(factor, px)), scale=1 / 255, dtype=cv2.CV_32F)

@@ -98,7 +98,9 @@ def _single_hairs(canvas: _Layers, head: Head, variety: Variety) -> None:
     sphere = sphere[sphere[:, -1, 2] < 0.35]  # not down the face
     if not len(sphere):
         return
-    out = 1 + who.volume * rng.uniform(0.5, 1.3, (len(sphere), 1)) + 0.05 * along * rng.uniform(-0.3, 1, (len(sphere), 1))
+    out = (
+        1 + who.volume * rng.uniform(0.5, 1.3, (len(sphere), 1)) + 0.05 * along * rng.uniform(-0.3, 1, (len(sphere), 1))
+    )
     flat = head.shown(sphere.reshape(-1, 3))
     points = head.place(head.surface(flat) * out.reshape(-1, 1)).reshape(len(sphere), -1, 2)
     places = np.rint((points * canvas.side - 0.5) * (1 << _BITS)).astype(np.int32)

@@ -127,7 +127,7 @@ class Camera:
             exposure=float(rng.uniform(0.38, 0.72)),
             balance=_vector(_tint(rng, 0.1)),
             contrast=float(rng.uniform(0.8, 1.3)),
-            saturation=float(rng.uniform(0.5, 1.3)),
+            saturation=float(rng.uniform(0.7, 1.35)),
             noise=float(rng.uniform(0.0, 0.2) ** 2),
             coloured=float(rng.uniform(0.0, 1.0)),
             quality=int(rng.integers(35, 95)) if rng.random() < 0.4 else 0,
@@ -204,9 +204,11 @@ class Variety:
         rng = np.random.default_rng([self.seed, 79])
         tone = float(rng.uniform(0, len(_TONES) - 1))
         skin = mix(_TONES[int(tone)], _TONES[min(int(tone) + 1, len(_TONES) - 1)], tone % 1)
-        skin = mix(skin, _color(rng, (0.3, 0.7), (0.5, 0.9)), 0.8 if rng.random() < 0.05 else float(rng.uniform(0, 0.1)))
+        skin = mix(
+            skin, _color(rng, (0.3, 0.7), (0.5, 0.9)), 0.8 if rng.random() < 0.05 else float(rng.uniform(0, 0.1))
+        )
         warm = shade((255, 214, 186), 0.3 + 0.7 * max(skin) / 255)
-        skin = mix(skin, warm, float(rng.uniform(0.0, 0.45)) * max(0.0, 1 - tone / 6))
+        skin = mix(skin, warm, float(rng.uniform(0.15, 0.7)) * max(0.0, 1 - tone / 7))
         pale = 1 - tone / (len(_TONES) - 1)
         usual = rng.random() > 0.15
         hair = _HAIRS[int(rng.integers(len(_HAIRS) if pale > 0.5 or not usual else 4))]

@@ -148,7 +148,8 @@ def backdrop(name: str, seed: int, side: int, blur: float, light: Vector) -> np.
     picture = BY_NAME[name](rng, drawn)
     if rng.random() < 0.5:  # in colours that are nearly one
         gray = picture.mean(axis=2, keepdims=True)
-        picture = gray * (0.8 + rng.uniform(-0.25, 0.25) * np.array([1, 0.1, -1]) + rng.uniform(-0.12, 0.12, 3)).astype(np.float32) + rng.uniform(0.1, 0.6) * (picture - gray)
+        tint = 0.8 + rng.uniform(-0.25, 0.25) * np.array([1, 0.1, -1]) + rng.uniform(-0.12, 0.12, 3)
+        picture = gray * tint.astype(np.float32) + rng.uniform(0.1, 0.6) * (picture - gray)
     if blur * drawn > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), blur * drawn)
     axis = np.linspace(-1, 1, drawn, dtype=np.float32)

@@ -46,10 +46,10 @@ class Autoencoder:
         device: torch.device,
         *,
         pictures: float = 0.0,
-        rows: int = _BATCH,
+        times: int = 1,
     ) -> None:
-        """`pictures`: the share of unrelated frames that are no faces; `rows` of them are a batch."""
-        self.others, self.share, self.rows = Pictures() if pictures else None, pictures, rows
+        """`pictures`: the share of unrelated frames that are no faces; `times`: as many in a batch as are usual."""
+        self.others, self.share, self.rows = Pictures() if pictures else None, pictures, times * _BATCH
         self.vae, self.clips, self.numbers, self.steps, self.device = vae, clips, numbers, steps, device
         self.modules: Modules = {"vae": vae}
 

@@ -93,9 +93,7 @@ def draw_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float 
     }
 
 
-def draw_driving_clip(
-    seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0
-) -> dict[str, np.ndarray]:
+def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0) -> dict[str, np.ndarray]:
     """The arrays of `DrivingClip`, by name, from a seed: a few moments of some seconds."""
     rng = np.random.default_rng(seed)
     states = motion(seed, frames, fps=rng.uniform(1.5, 4.0))

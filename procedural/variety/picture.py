@@ -103,6 +103,10 @@ def _single_hairs(canvas: _Layers, head: Head, variety: Variety) -> None:
     )
     flat = head.shown(sphere.reshape(-1, 3))
     points = head.place(head.surface(flat) * out.reshape(-1, 1)).reshape(len(sphere), -1, 2)
+    # One that goes over the edge to the far side would be seen jump to the edge's other end.
+    points = points[np.abs(np.diff(points, axis=1)).max(axis=(1, 2)) < 0.08]
+    if not len(points):
+        return
     places = np.rint((points * canvas.side - 0.5) * (1 << _BITS)).astype(np.int32)
     canvas.begin("hair")
     x0, y0 = np.clip(places.min(axis=(0, 1)) // (1 << _BITS) - 1, 0, canvas.side - 1)

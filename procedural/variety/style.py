@@ -96,7 +96,7 @@ class Light:
             relief=float(rng.uniform(0.7, 2.0)),
             shadow=float(rng.uniform(0.0, 0.8)),
             occlusion=float(rng.uniform(0.2, 0.9)),
-            gloss=float(rng.uniform(0.0, 0.55) ** 1.5),
+            gloss=float(rng.uniform(0.0, 0.45) ** 2),
             sharp=int(rng.integers(3, 6)),
         )
 
@@ -189,7 +189,7 @@ class Variety:
             flyaway=int(rng.integers(0, 90)) if not painted else 0,
             cloth=CLOTHS[int(rng.integers(len(CLOTHS)))],
             cloth_contrast=float(rng.uniform(0.1, 0.8)),
-            lip_gloss=float(rng.uniform(0.0, 0.9)),
+            lip_gloss=float(rng.uniform(0.0, 0.6)),
             catch=float(rng.uniform(0.0, 1.0)),
             backdrop=BACKDROPS[int(rng.integers(len(BACKDROPS)))],
             backdrop_blur=float(rng.uniform(0.0, 0.05) ** 2 / 0.05),
@@ -233,7 +233,7 @@ class Variety:
 
 
 def varied_identity(seed: int) -> Identity:
-    """Somebody whose proportions spread wider than `Identity.random`'s, towards those of people: smaller eyes above all.
+    """Somebody whose proportions spread wider than `Identity.random`'s, towards those of people: smaller eyes first.
 
     Landmarks are, as ever, those of the identity that is drawn.
     """

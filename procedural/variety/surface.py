@@ -91,8 +91,8 @@ def _relief(head: Head, side: int) -> tuple[np.ndarray, np.ndarray]:
     _fill(fine, lips, 110)
     _line(fine, lips[half:], 0.010, 128)
     _line(fine, mouth.seam, 0.008, 60)
-    below = lips[half:][len(lips[half:]) // 4 : -(len(lips[half:]) // 4)] + (0, 0.016)
-    _line(fine, below, 0.012, 50)
+    lower = lips[half + half // 4 : -(half // 4)]
+    _line(fine, lower + np.array([0, 0.016]), 0.012, 50)
     for turned in (-1, 1):
         eye = features.eye(head, turned)
         _fill(fine, np.concatenate([eye.crease, eye.lower[::-1]]), 100)

@@ -142,7 +142,7 @@ BY_NAME: Mapping[str, Callable[[Rng, int], np.ndarray]] = {
 
 
 def backdrop(name: str, seed: int, side: int, blur: float, light: Vector) -> np.ndarray:
-    """(side, side, 3) uint8: the texture `name`, drawn at 256 and scaled, out of focus by `blur` sides, lit unevenly."""
+    """(side, side, 3) uint8: the texture `name`, drawn at 256, scaled, out of focus by `blur` sides, lit unevenly."""
     rng = np.random.default_rng([seed, 81])
     drawn = 256
     picture = BY_NAME[name](rng, drawn)

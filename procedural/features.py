@@ -15,7 +15,8 @@ import numpy as np
 
 from procedural.head import JAW_DROP, Head
 
-Words, Curves = ParamSpec("Words"), TypeVar("Curves")
+Words = ParamSpec("Words")
+Curves = TypeVar("Curves")
 _ARC = np.linspace(-1, 1, 17)
 _ROUND = np.linspace(0, 2 * pi, 28, endpoint=False)
 _COS, _SIN = np.cos(_ROUND), np.sin(_ROUND)

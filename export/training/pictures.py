@@ -18,7 +18,7 @@ from procedural.variety.textures import BY_NAME
 # Left out: people (astronaut, camera, lfw_subset), and pictures of somebody's tissue (cell, ihc, retina and the like).
 TRAINING: tuple[str, ...] = (
     "brick.png", "coffee.png", "color.png", "grass.png", "hubble_deep_field.jpg", "logo.png", "moon.png",
-    "motorcycle_left.png", "motorcycle_right.png", "page.png", "text.png",
+    "motorcycle_left.png", "motorcycle_right.png", "text.png",
 )  # fmt: skip
 HELD_OUT: tuple[str, ...] = ("chelsea.png", "coins.png", "gravel.png", "rocket.jpg")
 _TEXTURES = 0.4  # of what is drawn

@@ -47,13 +47,15 @@ def taken(picture: np.ndarray, who: Identity, variety: Variety, frame: int) -> n
         picture = _parted(picture, camera.aberration)
     picture = cv2.multiply(picture, _falling_off(camera, _exposure(who.skin, variety), px))
     picture = cv2.transform(picture, _mixed(camera))
-    picture = cv2.min(picture, 204 + 51 * np.tanh(cv2.max(picture - 204, 0.0) / 51))  # highlights run out softly
+    picture = np.minimum(picture, 204 + 51 * np.tanh(np.maximum(picture - 204, 0) / 51))  # highlights run out softly
     if camera.noise > 0.002:
         picture += _noise(variety, px, frame)
-    taken = cv2.add(picture, 0.0, dtype=cv2.CV_8U)
+    taken = cv2.convertScaleAbs(np.maximum(picture, 0))
     if camera.quality:
         _, data = cv2.imencode(".jpg", taken[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, camera.quality))
-        taken = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None  # it was encoded just now
+        taken = np.ascontiguousarray(decoded[..., ::-1])
     return taken
 
 

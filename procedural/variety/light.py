@@ -36,7 +36,7 @@ def lit(picture: np.ndarray, materials: Parts, head: Head, variety: Variety) -> 
         if name != _UNLIT
     }
     normals = _normals(where, small, variety)
-    solid = cv2.min(sum(small.values()), 1.0)[..., None]
+    solid = np.minimum(np.sum(list(small.values()), axis=0), 1)[..., None]
     factor = np.sqrt(1 + solid * (_falling(normals, where, small, light) - 1))
     shine = np.sqrt(np.maximum(_shine(normals, small, variety), 0))
     textures = _textures(where, materials, head, variety, px)
@@ -122,7 +122,9 @@ def _shine(normals: np.ndarray, small: Parts, variety: Variety) -> np.ndarray:
 def _textures(where: Surface, materials: Parts, head: Head, variety: Variety, px: int) -> np.ndarray:
     """(px, px, 3): what colours are multiplied by."""
     places = _enlarged(where.atlas, px)
-    seen = cv2.remap(atlas(head.identity, variety), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    seen = cv2.remap(
+        atlas(head.identity, variety), places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
     red, green, blue, strands = cv2.split(seen)
     gray = 1 + materials["hair"] * (strands - 1) + materials["cloth"] * (woven(variety, px) - 1)
     skin = materials["skin"]

@@ -66,7 +66,7 @@ def surface(head: Head, side: int) -> Surface:
 
 def _relief(head: Head, side: int) -> tuple[np.ndarray, np.ndarray]:
     who, state = head.identity, head.state
-    spots: dict[str, tuple[float, float, float, float, float]] = {}
+    spots: dict[str, tuple[float, float, float, float, int]] = {}
     for turned in (-1, 1):
         spots[f"socket {turned}"] = (turned * who.eye_x * 0.92, who.eye_y - 0.008, 0.062, 0.040, 62)
         spots[f"cheek {turned}"] = (turned * 0.115, 0.10, 0.062, 0.050, 190)

@@ -17,10 +17,11 @@ Rng = np.random.Generator
 
 def clouds(rng: Rng, side: int, *, cells: int = 3, rough: float = 0.55) -> np.ndarray:
     """(side, side): fractal noise from `cells` cells a side down to two pixels."""
-    total, size, weight = np.zeros((side, side), np.float32), cells, 1.0
+    total: np.ndarray = np.zeros((side, side), np.float32)
+    size, weight = cells, 1.0
     while size < side // 2:
         grid = rng.uniform(-1, 1, (size + 2, size + 2)).astype(np.float32)
-        total += weight * cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
+        total += weight * np.asarray(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
         size, weight = 2 * size, weight * rough
     return stretched(total)
 

@@ -196,9 +196,8 @@ def main() -> None:
         driver = list(VideoReader(asked.driving))[: len(frames)]
         one, other = meshes(driver), meshes(frames)
         seen = np.isfinite(other).all(axis=(1, 2)).sum()
-        print(
-            f"\nthe mesh finds a face in {seen} of {len(frames)} frames\n\n| follows the driver | correlation |\n|---|---|"
-        )
+        print(f"\nthe mesh finds a face in {seen} of {len(frames)} frames")
+        print("\n| follows the driver | correlation |\n|---|---|")
         for name, value in follows(one, other).items():
             print(f"| {name} | {'the driver does not' if np.isnan(value) else f'{value:.2f}'} |")
         if asked.sheet:

@@ -33,7 +33,7 @@ def clear(seed: int) -> Variety:
 def changed(seed: int, state: State, px: int = PX, **colors) -> np.ndarray:
     """(N, 2) x, y of the pixels that change, between dark and light, with these colours of the identity."""
     pictures = [
-        draw_varied(someone(seed, **{name: value for name in colors}), clear(seed), state, px).astype(int)
+        draw_varied(someone(seed, **dict.fromkeys(colors, value)), clear(seed), state, px).astype(int)
         for value in ((20, 20, 20), (240, 240, 240))
     ]
     return np.argwhere(np.abs(pictures[1] - pictures[0]).max(axis=-1) > 25)[:, ::-1]

@@ -26,6 +26,11 @@ class Person:
             return cls(identity=Identity.random(seed))
         return cls(identity=varied_identity(seed), variety=Variety.random(seed))
 
+    @property
+    def dressed(self) -> Identity:
+        """The identity in the colours that its pictures have."""
+        return self.identity if self.variety is None else self.variety.dress(self.identity)
+
     def draw(self, state: State, px: int, frame: int = 0) -> np.ndarray:
         """(px, px, 3) uint8 RGB; `frame` is what the noise of a varied person's camera is of."""
         if self.variety is None:

@@ -29,10 +29,10 @@ def clouds(rng: Rng, side: int, *, cells: int = 3, rough: float = 0.55) -> np.nd
 def fine(rng: Rng, side: int, grain: float = 1.0) -> np.ndarray:
     """(side, side): noise of about `grain` pixels, mean 0, deviation 1."""
     noise = rng.standard_normal((side, side), dtype=np.float32)
-    if grain > 0.5:
-        noise = cv2.GaussianBlur(noise, (0, 0), grain)
-        noise /= max(float(noise.std()), 1e-6)
-    return noise
+    if grain <= 0.5:
+        return noise
+    soft = cv2.GaussianBlur(noise, (0, 0), grain)
+    return soft / max(float(soft.std()), 1e-6)
 
 
 def stretched(values: np.ndarray) -> np.ndarray:

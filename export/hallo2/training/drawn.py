@@ -109,7 +109,7 @@ def draw_talking(
     total = MOST_FRAMES
     first = int(np.random.default_rng([seed, 91]).integers(total - frames + 1))
     person = Person.random(seed, varied=is_varied(seed, varied))
-    who = person.identity
+    who = person.dressed
     mood, strength = mood_of(seed)
     talker = talking(seed, said.phonemes, total, fps=FPS, mood=mood, mood_strength=strength)
     states = [calmed(state) for state in talker[first : first + frames]]

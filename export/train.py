@@ -27,7 +27,7 @@ STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, 
 ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] and is under the GPL [0]."
 WORKERS = "Processes that draw, and on a CPU share the batches of long stages: with --threads 1, as many as cores."
 PICTURES = "Share of the autoencoder's pictures that are no faces: scikit-image's samples and textures [0]."
-ROWS = "Times as many rows in a batch as on a CPU: a GPU does 4 in the time of 1."
+ROWS = "Times as many rows in a batch, for a GPU that fewer leave idle [1]."
 BEGIN = "Weights to begin with, a file of this command [nothing]; `shipped`: those that come with the package."
 
 # Options that say how much: of every preset, and of each alone, with the amount's name.
@@ -47,32 +47,22 @@ def train(
     preset: Annotated[str, typer.Option(help=PRESET)] = "pocket",
     stage: Annotated[list[str] | None, typer.Option(help=STAGE)] = None,
     minutes: command.Minutes = math.inf,
-    clips: Annotated[int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn.")] = None,
+    clips: Annotated[int | None, command.counted("How many are drawn.")] = None,
     frames: Annotated[int | None, typer.Option(min=8, max=command.MOST_FRAMES, help="Of each clip.")] = None,
-    drivers: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn for the motion networks.")
-    ] = None,
+    drivers: Annotated[int | None, command.counted("How many are drawn for the motion networks.")] = None,
     autoencoder_steps: command.Count = None,
     motion_steps: command.Count = None,
     denoiser_steps: command.Count = None,
-    made: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="Clips that the denoiser makes for the decoder.")
-    ] = None,
+    made: Annotated[int | None, command.counted("Clips that the denoiser makes for the decoder.")] = None,
     decoder_steps: command.Count = None,
-    sentences: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="How many are synthesised; every clip says one.")
-    ] = None,
+    sentences: Annotated[int | None, command.counted("How many are synthesised; every clip says one.")] = None,
     espeak: Annotated[float | None, typer.Option(min=0, max=1, help=ESPEAK)] = None,
     speech_steps: command.Count = None,
     lips_steps: command.Count = None,
-    rolled: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket goes through by itself.")
-    ] = None,
+    rolled: Annotated[int | None, command.counted("Clips that talk_pocket goes through by itself.")] = None,
     steady_steps: command.Count = None,
     unet_steps: command.Count = None,
-    spoken: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket makes for its decoder.")
-    ] = None,
+    spoken: Annotated[int | None, command.counted("Clips that talk_pocket makes for its decoder.")] = None,
     varied: command.Varied = None,
     pictures: Annotated[float | None, typer.Option(min=0, max=1, help=PICTURES)] = None,
     rows: Annotated[int | None, typer.Option(min=1, max=64, help=ROWS)] = None,

@@ -42,6 +42,11 @@ Varied = Annotated[float | None, typer.Option(min=0, max=1, help="Share of the p
 Count = Annotated[int | None, typer.Option(min=1, max=MOST)]
 
 
+def counted(help_text: str) -> Any:
+    """An option that says how many of something there are."""
+    return typer.Option(min=1, max=MOST, help=help_text)
+
+
 def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[str, ...]:
     """Those that --stage names, or else all `stages`. Raises InputError for a name that none of them has."""
     wanted = tuple(named or stages)

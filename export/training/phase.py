@@ -77,7 +77,7 @@ def train(phase: Phase, settings: Settings, tell: Tell) -> bool:
     step = 0
     if path.exists():
         step = _resume(path, phase, average, optimizer, settings)
-    # Views of the parameters, in one call: on a GPU a call for each would take longer than the step.
+    # Views of the parameters, averaged in one call: a GPU waits for every call.
     pairs = [(average[n][k], v) for n, m in phase.modules.items() for k, v in m.state_dict().items()]
     kept, newest = ([pair[i] for pair in pairs if pair[1].is_floating_point()] for i in (0, 1))
     counted = [pair for pair in pairs if not pair[1].is_floating_point()]

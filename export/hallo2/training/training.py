@@ -290,7 +290,7 @@ class Training:
     def _together(self, make: Callable[[], Phase], tell: Tell, settings: Settings) -> bool:
         """Train a phase in as many processes as there are workers, that `make`, a method of ours, gives to each."""
         phase = make()  # before anybody is asked to help: it says what is missing
-        # One GPU is not faster for two processes that wait for each other.
+        # Processes share the cores of a CPU; one GPU they would take from each other.
         processes = 1 if settings.device.type != "cpu" else min(self.amounts.workers, phase.batches)
         helped = partial(_help, self.preset, self.amounts, settings, make.__name__)
         with data_parallel(processes, helped) as share:

@@ -209,7 +209,7 @@ class Training:
 
     def _train_in_parallel(self, begin: Callable[[Training], DenoiserPhase | DecoderPhase], tell: Tell) -> bool:
         phase = begin(self)  # before anybody is asked to help: it says what is missing
-        # One GPU is not faster for two processes that wait for each other.
+        # Processes share the cores of a CPU; one GPU they would take from each other.
         processes = 1 if self.settings.device.type != "cpu" else min(self.amounts.workers, phase.batches)
         with data_parallel(processes, partial(_help, begin, self.preset, self.amounts, self.settings)) as share:
             return self.run.train(phase, tell, replace(self.settings, share=share))

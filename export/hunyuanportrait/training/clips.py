@@ -24,18 +24,16 @@ from engines.errors import InputError
 from engines.foreign import foreign
 from engines.part_file import whole_folder
 from engines.safe_output import refusing
+from export.hunyuanportrait.training.framing import Framing
 from export.training.data_parallel import end_with_parent
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, motion_ids, portrait_box
 from procedural.clip import FIRST_TRAINING_SEED
-from procedural.landmarks import face_box as drawn_face_box
-from procedural.landmarks import landmarks as drawn_landmarks
 from procedural.motion import NAMES, State, motion
 from procedural.people import Person, is_varied
 
 FIRST_DRIVING_SEED = 2_000_000
 _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
-_NEAREST = 1.5  # times as large as plain people a varied one may be
 _DRIVING_PX = 256  # the driving picture, from which the motion networks' crops are cut
 
 
@@ -83,12 +81,12 @@ def draw_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float 
     person = _person(seed, varied)
     states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
     driver = person if rng.uniform() < 0.5 else _person(int(rng.integers(FIRST_TRAINING_SEED, 2**31)), varied)
-    seen, arrays = _seen_of(driver, states, px, motion_px, rng)
-    pictures, points = _framed(person, states, px, seed)
+    seen, arrays = _seen_of(driver, states, px, motion_px, rng, seed)
+    framing = Framing.random(person, states[0], px, seed)
     return {
-        "pictures": pictures,
+        "pictures": np.stack([framing.draw(person, state, frame) for frame, state in enumerate(states)]),
         **arrays,
-        "points": points,
+        "points": np.stack([framing.landmarks(person, state) for state in states]).astype(np.float32),
         "ids": np.array(motion_ids(seen[:25]), np.int64),
     }
 
@@ -97,36 +95,20 @@ def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int, varied
     """The arrays of `DrivingClip`, by name, from a seed: a few moments of some seconds."""
     rng = np.random.default_rng(seed)
     states = motion(seed, frames, fps=rng.uniform(1.5, 4.0))
-    return _seen_of(_person(seed, varied), states, px, motion_px, rng)[1]
+    return _seen_of(_person(seed, varied), states, px, motion_px, rng, seed)[1]
 
 
 def _person(seed: int, varied: float) -> Person:
     return Person.random(seed, varied=is_varied(seed, varied))
 
 
-def _framed(person: Person, states: Sequence[State], px: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, P, P, 3) uint8 and landmarks (N, K, 2) float32 in them. A varied person may be nearer than plain
-    ones are: a photograph's crop is often full of its face."""
-    if person.variety is None:
-        side, corner = px, np.zeros(2, int)
-    else:
-        rng = np.random.default_rng([seed, 88])
-        side = round(px * rng.uniform(1.0, _NEAREST))
-        middle = drawn_landmarks(person.identity, states[0], side)[:5].mean(axis=0) + rng.normal(0, 0.03 * px, 2)
-        corner = np.clip(np.rint(middle - px / 2), 0, side - px).astype(int)
-    (x, y), frames = corner, enumerate(states)
-    pictures = [person.draw(state, side, frame)[y : y + px, x : x + px] for frame, state in frames]
-    points = np.stack([drawn_landmarks(person.identity, state, side) for state in states]) - corner
-    return np.stack(pictures), points.astype(np.float32)
-
-
 def _seen_of(
-    person: Person, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
+    person: Person, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator, seed: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Five points (N, 5, 2) of the face that drives, in its picture, and the arrays of `DrivingClip`."""
-    who = person.identity
-    seen = np.stack([drawn_landmarks(who, state, _DRIVING_PX)[:5] for state in states])
-    first = corners(drawn_face_box(who, states[0], _DRIVING_PX))
+    framing = Framing.random(person, states[0], _DRIVING_PX, seed + 1, nearest=1.0)
+    seen = np.stack([framing.landmarks(person, state)[:5] for state in states])
+    first = corners(framing.face_box(person, states[0]))
     # A detector frames a face a little otherwise than we do, all through a clip; more of it would hide how the head is
     # shifted, and how near it is, of which a crop that follows the face keeps less than half.
     side = first[2] - first[0]
@@ -137,7 +119,7 @@ def _seen_of(
     whole = portrait_box(first, height=_DRIVING_PX, width=_DRIVING_PX)
     faces, poses = [], []
     for frame, (state, five) in enumerate(zip(states, framed, strict=True)):
-        picture = person.draw(state, _DRIVING_PX, frame)
+        picture = framing.draw(person, state, frame)
         faces.append(in_bytes(face_image(picture, face_box(five, first), motion_px)))
         poses.append(in_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
     return seen, {

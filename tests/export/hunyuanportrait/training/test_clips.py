@@ -85,7 +85,7 @@ def test_normalised_states_are_about_zero_and_about_one(clips):
     assert not normalised(State().vector()).any()
 
 
-def test_varied_people_are_nearer_at_times_and_their_landmarks_say_so():
+def test_varied_people_are_nearer_or_farther_and_their_landmarks_say_so():
     spread = []
     for seed in range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 12):
         plain, varied = (draw_clip(seed, frames=1, px=64, motion_px=16, varied=share) for share in (0.0, 1.0))
@@ -94,7 +94,7 @@ def test_varied_people_are_nearer_at_times_and_their_landmarks_say_so():
         assert varied["pictures"].shape == plain["pictures"].shape
         eyes = [np.linalg.norm(clip["points"][0, 1] - clip["points"][0, 0]) for clip in (plain, varied)]
         spread.append(eyes[1] / eyes[0])
-    assert 0.8 < min(spread) < 1.15 and 1.3 < max(spread) < 1.8
+    assert 0.6 < min(spread) < 0.95 and 1.2 < max(spread) < 1.8
 
 
 def test_a_share_that_is_not_the_folders_is_refused_and_none_keeps_the_names_of_before(tmp_path):

@@ -77,6 +77,7 @@ def distill(
     ] = None,
     decoder_steps: command.Count = None,
     held_out: Annotated[int | None, typer.Option(min=1, max=command.MOST, help="Other clips, to measure with.")] = None,
+    varied: command.Varied = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
@@ -94,6 +95,7 @@ def distill(
     from export.hunyuanportrait.training.distill_config import DistillConfig, usual_amounts
 
     amounts = command.given(clips=clips, frames=frames, made=made, decoder_steps=decoder_steps, held_out=held_out)
+    amounts |= command.given(varied=varied)
     amounts |= command.given(student_steps=student_steps, student_rate=student_rate, batch_frames=batch_frames)
     amounts |= rollout_amounts(stage or (), rollout, rollout_steps, rollout_rate)
     config = DistillConfig(

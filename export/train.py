@@ -13,6 +13,7 @@ from engines.errors import InputError
 from export.hallo2.training.stage_names import TRAINING as TALK_STAGES
 from export.hunyuanportrait.training.stage_names import TRAINING as POCKET_STAGES
 from export.training import command
+from export.weights.own import own_weights
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 
@@ -24,11 +25,14 @@ STAGES: Mapping[str, tuple[str, ...]] = {"pocket": POCKET_STAGES, "talk_pocket":
 PRESET = f"What is trained: {' or '.join(STAGES)}."
 STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, stages in STAGES.items()) + "."
 ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] and is under the GPL [0]."
-WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
+WORKERS = "Processes that draw, and on a CPU share the batches of long stages: with --threads 1, as many as cores."
+PICTURES = "Share of the autoencoder's pictures that are no faces: scikit-image's samples and textures [0]."
+ROWS = "Times as many rows in a batch, for a GPU that fewer leave idle [1]."
+BEGIN = "Weights to begin with, a file of this command [nothing]; `shipped`: those that come with the package."
 
 # Options that say how much: of every preset, and of each alone, with the amount's name.
-SHARED = ("clips", "frames", "autoencoder_steps", "decoder_steps", "workers")
-_POCKET = ("motion_steps", "denoiser_steps", "made")
+SHARED = ("clips", "frames", "autoencoder_steps", "decoder_steps", "workers", "varied", "pictures")
+_POCKET = ("motion_steps", "denoiser_steps", "made", "rows", "begin")
 _TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps", "spoken")
 AMOUNTS: Mapping[str, Mapping[str, str]] = {
     "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
@@ -43,32 +47,26 @@ def train(
     preset: Annotated[str, typer.Option(help=PRESET)] = "pocket",
     stage: Annotated[list[str] | None, typer.Option(help=STAGE)] = None,
     minutes: command.Minutes = math.inf,
-    clips: Annotated[int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn.")] = None,
+    clips: Annotated[int | None, command.counted("How many are drawn.")] = None,
     frames: Annotated[int | None, typer.Option(min=8, max=command.MOST_FRAMES, help="Of each clip.")] = None,
-    drivers: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="How many are drawn for the motion networks.")
-    ] = None,
+    drivers: Annotated[int | None, command.counted("How many are drawn for the motion networks.")] = None,
     autoencoder_steps: command.Count = None,
     motion_steps: command.Count = None,
     denoiser_steps: command.Count = None,
-    made: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="Clips that the denoiser makes for the decoder.")
-    ] = None,
+    made: Annotated[int | None, command.counted("Clips that the denoiser makes for the decoder.")] = None,
     decoder_steps: command.Count = None,
-    sentences: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="How many are synthesised; every clip says one.")
-    ] = None,
+    sentences: Annotated[int | None, command.counted("How many are synthesised; every clip says one.")] = None,
     espeak: Annotated[float | None, typer.Option(min=0, max=1, help=ESPEAK)] = None,
     speech_steps: command.Count = None,
     lips_steps: command.Count = None,
-    rolled: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket goes through by itself.")
-    ] = None,
+    rolled: Annotated[int | None, command.counted("Clips that talk_pocket goes through by itself.")] = None,
     steady_steps: command.Count = None,
     unet_steps: command.Count = None,
-    spoken: Annotated[
-        int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket makes for its decoder.")
-    ] = None,
+    spoken: Annotated[int | None, command.counted("Clips that talk_pocket makes for its decoder.")] = None,
+    varied: command.Varied = None,
+    pictures: Annotated[float | None, typer.Option(min=0, max=1, help=PICTURES)] = None,
+    rows: Annotated[int | None, typer.Option(min=1, max=64, help=ROWS)] = None,
+    begin: Annotated[Path | None, typer.Option(help=BEGIN)] = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
@@ -84,6 +82,8 @@ def train(
     wanted = command.chosen_stages(stage, STAGES[preset])
     command.check_written(folder, out, {})
     amounts = _amounts(preset, context.params)
+    if begin == Path("shipped"):
+        amounts["begin"] = own_weights(preset)
     from export.training.files import make_run_folder
 
     half = preset == "pocket" if half is None else half

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import face_box, landmarks
 from procedural.motion import State, motion
+from procedural.people import Person
+from procedural.variety import Variety
 
 FIRST_TRAINING_SEED = 1_000_000  # networks learn from it and those after it; those before are to measure with
 
@@ -19,10 +20,12 @@ class Clip:
     identity: Identity
     states: tuple[State, ...]
     px: int
+    variety: Variety | None = None  # how it is rendered; None: plain
 
     def frames(self) -> list[np.ndarray]:
         """One (px, px, 3) uint8 RGB for each state."""
-        return [draw(self.identity, state, self.px) for state in self.states]
+        person = Person(identity=self.identity, variety=self.variety)
+        return [person.draw(state, self.px, frame) for frame, state in enumerate(self.states)]
 
     def landmarks(self) -> np.ndarray:
         """(N, K, 2) float64 in pixels, the points of `procedural.landmarks.POINTS`."""
@@ -33,7 +36,7 @@ class Clip:
         return np.array([face_box(self.identity, state, self.px) for state in self.states])
 
 
-def clip(seed: int, *, frames: int, px: int = 256, identity_seed: int | None = None) -> Clip:
-    """Motion and, unless `identity_seed` names somebody, identity from `seed`."""
-    who = Identity.random(seed if identity_seed is None else identity_seed)
-    return Clip(identity=who, states=tuple(motion(seed, frames)), px=px)
+def clip(seed: int, *, frames: int, px: int = 256, identity_seed: int | None = None, varied: bool = False) -> Clip:
+    """Motion and, unless `identity_seed` names somebody, identity from `seed`; `varied`: the seed's rendering of it."""
+    who = Person.random(seed if identity_seed is None else identity_seed, varied=varied)
+    return Clip(identity=who.identity, variety=who.variety, states=tuple(motion(seed, frames)), px=px)

@@ -8,9 +8,8 @@ from procedural import features
 from procedural.canvas import Canvas
 from procedural.head import Head
 from procedural.identity import mix, shade
+from procedural.manner import PLAIN, Manner
 
-_LASH = (38, 24, 26)
-_WHITE = (250, 248, 244)
 _ROUND = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 _SQUARISH = (
     np.sign(np.cos(_ROUND)) * np.abs(np.cos(_ROUND)) ** 0.55,
@@ -31,7 +30,7 @@ def near_ears(head: Head) -> dict[int, float]:
     return {side: float(np.clip((head.facing((side, 0.0, 0.0)) - 0.05) / 0.2, 0, 1)) for side in (-1, 1)}
 
 
-def shading(canvas: Canvas, head: Head, outline: np.ndarray) -> None:
+def shading(canvas: Canvas, head: Head, outline: np.ndarray, manner: Manner = PLAIN) -> None:
     """Light on forehead, cheeks and chin; shade in the eye sockets and along the temples."""
     who, skin = head.identity, head.identity.skin
     mask = canvas.mask(outline)
@@ -51,42 +50,46 @@ def shading(canvas: Canvas, head: Head, outline: np.ndarray) -> None:
     rights, downs = 4 * (places["right"] - places["middle"]), 4 * (places["down"] - places["middle"])
     for place, right, down, light in zip(places["middle"], rights, downs, lights, strict=True):
         *_, factor, alpha, red = light
-        canvas.glow(place, right, down, mix(shade(skin, factor), (226, 80, 80), red), alpha, mask)
+        canvas.glow(place, right, down, mix(shade(skin, factor), (226, 80, 80), red), alpha * manner.glow, mask)
 
 
-def eye(canvas: Canvas, head: Head, side: int) -> None:
+def eye(canvas: Canvas, head: Head, side: int, manner: Manner = PLAIN) -> None:
     who, seen = head.identity, features.eye(head, side)
-    canvas.stroke(seen.crease, 0.006, shade(who.skin, 0.62), 0.8)
+    canvas.stroke(seen.crease, 0.006, shade(who.skin, 0.62), 0.8 * manner.crease)
     if seen.opening > 0.02:
         hole = canvas.hole(np.concatenate([seen.upper, seen.lower[::-1]]))
         if hole is not None:
-            hole.pixels[:] = _WHITE
+            hole.pixels[:] = manner.white
             hole.fill(seen.iris, who.iris)
             hole.fill(seen.pupil, (14, 12, 14))
             hole.fill(seen.glint, (255, 255, 255))
             canvas.show(hole)
     taper = np.sin(np.linspace(0.35, np.pi - 0.35, len(seen.upper)))
     canvas.stroke(seen.lower, 0.006 * taper, shade(who.skin, 0.5))
-    canvas.stroke(seen.upper, 0.017 * taper, _LASH)
+    canvas.stroke(seen.upper, 0.017 * manner.lash_width * taper, manner.lash)
 
 
-def brow(canvas: Canvas, head: Head, side: int) -> None:
+def brow(canvas: Canvas, head: Head, side: int, manner: Manner = PLAIN) -> None:
     points = features.brow(head, side)
     inner = -side * np.linspace(-1, 1, len(points))
-    canvas.stroke(points, head.identity.brow_thick * (0.72 + 0.28 * inner) * head.state.scale, head.identity.brow)
+    thick = head.identity.brow_thick * manner.brow
+    canvas.stroke(points, thick * (0.72 + 0.28 * inner) * head.state.scale, head.identity.brow)
 
 
-def nose(canvas: Canvas, head: Head) -> None:
+def nose(canvas: Canvas, head: Head, manner: Manner = PLAIN) -> None:
     skin, seen = head.identity.skin, features.nose(head)
-    canvas.fill(seen.body, shade(skin, 1.06))
-    canvas.stroke(seen.under, 0.012 * np.sin(np.linspace(0.4, np.pi - 0.4, len(seen.under))), shade(skin, 0.6))
+    canvas.fill(seen.body, shade(skin, 1.06), manner.nose)
+    taper = np.sin(np.linspace(0.4, np.pi - 0.4, len(seen.under)))
+    canvas.stroke(seen.under, 0.012 * taper, shade(skin, 0.6), manner.nose_line)
     for nostril in seen.nostrils:
-        canvas.fill(nostril, shade(skin, 0.42))
+        canvas.fill(nostril, shade(skin, 0.42), manner.nose_line)
     r = 0.011 * head.state.scale
-    canvas.fill(seen.tip + r * np.stack([np.cos(_ROUND), 0.8 * np.sin(_ROUND)], axis=1), shade(skin, 1.2), 0.6)
+    canvas.fill(
+        seen.tip + r * np.stack([np.cos(_ROUND), 0.8 * np.sin(_ROUND)], axis=1), shade(skin, 1.2), 0.6 * manner.nose
+    )
 
 
-def mouth(canvas: Canvas, head: Head) -> None:
+def mouth(canvas: Canvas, head: Head, manner: Manner = PLAIN) -> None:
     who, seen = head.identity, features.mouth(head)
     canvas.fill(seen.lips, who.lips)
     if seen.gap > 0.0015:
@@ -94,9 +97,10 @@ def mouth(canvas: Canvas, head: Head) -> None:
         if hole is not None:
             hole.pixels[:] = (70, 18, 26)
             hole.fill(seen.tongue, (206, 92, 98))
-            hole.fill(seen.teeth, (250, 248, 240))
+            hole.fill(seen.teeth, manner.teeth)
             canvas.show(hole)
-    canvas.stroke(seen.seam, 0.007 * np.sin(np.linspace(0.6, np.pi - 0.6, len(seen.seam))), shade(who.lips, 0.5))
+    taper = np.sin(np.linspace(0.6, np.pi - 0.6, len(seen.seam)))
+    canvas.stroke(seen.seam, 0.007 * taper, shade(who.lips, 0.5), manner.seam)
 
 
 def glasses(canvas: Canvas, head: Head) -> None:

@@ -5,19 +5,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from math import pi
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 from procedural.head import JAW_DROP, Head
 
+Words = ParamSpec("Words")
+Curves = TypeVar("Curves")
 _ARC = np.linspace(-1, 1, 17)
 _ROUND = np.linspace(0, 2 * pi, 28, endpoint=False)
 _COS, _SIN = np.cos(_ROUND), np.sin(_ROUND)
 _MIDDLE = len(_ARC) // 2
 BROW_LIFT = 0.026
 _GAPE = 0.062  # between the lips at jaw = 1
+
+
+def _once(find: Callable[Concatenate[Head, Words], Curves]) -> Callable[Concatenate[Head, Words], Curves]:
+    """What `find` finds, kept with its head: paint, light and landmarks ask for the same curves."""
+
+    @wraps(find)
+    def known(head: Head, *words: Words.args, **named: Words.kwargs) -> Curves:
+        key = (find.__name__, *words, *named.items())
+        if key not in head.known:
+            head.known[key] = find(head, *words, **named)
+        return head.known[key]  # type: ignore[return-value]  # what was put there
+
+    return known
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Eye:
     opening: float  # 0 closed .. 1
 
 
+@_once
 def eye(head: Head, side: int) -> Eye:
     who, state = head.identity, head.state
     lid = state.lid_left if side < 0 else state.lid_right
@@ -97,6 +116,7 @@ class Nose:
     nostrils: tuple[np.ndarray, np.ndarray]
 
 
+@_once
 def nose(head: Head) -> Nose:
     who = head.identity
     w, out, y = who.nose_width, who.nose_out, who.nose_y
@@ -141,6 +161,7 @@ class Mouth:
     gap: float  # between the lips, in picture sides
 
 
+@_once
 def mouth(head: Head) -> Mouth:
     who, state = head.identity, head.state
     half = who.mouth_width * (1 + 0.14 * state.corners - 0.42 * state.rounding - 0.08 * state.jaw)

@@ -8,6 +8,7 @@ import numpy as np
 from procedural.canvas import Canvas
 from procedural.head import HAIRLINE, MIDDLE, Head
 from procedural.identity import shade
+from procedural.manner import PLAIN, Manner
 
 _HANGING = ("bob", "long")
 _LINE = np.linspace(-1, 1, 41)
@@ -98,7 +99,7 @@ def _curls(canvas: Canvas, head: Head) -> None:
         canvas.fill(_disc(middle, head.state.scale * (0.056 + 0.010 * np.cos(2.4 * i)), 24), who.hair)
 
 
-def fringe(canvas: Canvas, head: Head) -> None:
+def fringe(canvas: Canvas, head: Head, manner: Manner = PLAIN) -> None:
     """What falls before the forehead, and the light on the hair."""
     who = head.identity
     if who.style == "bald":
@@ -121,7 +122,7 @@ def fringe(canvas: Canvas, head: Head) -> None:
     canvas.fill(head.place(outline), who.hair)
     light = np.linspace(-0.62, 0.3, 15) * side
     shine = head.place(head.surface(head.shown(_on_sphere(light, -0.84 + 0.3 * light**2)), shell=1 + who.volume * 0.8))
-    canvas.stroke(shine, 0.028 * np.sin(np.linspace(0.1, np.pi - 0.1, 15)), shade(who.hair, 1.35), 0.55)
+    canvas.stroke(shine, 0.028 * np.sin(np.linspace(0.1, np.pi - 0.1, 15)), shade(who.hair, 1.35), 0.55 * manner.shine)
 
 
 def _on_sphere(across: np.ndarray, down: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ class Head:
 
     def __init__(self, identity: Identity, state: State) -> None:
         self.identity, self.state = identity, state
+        self.known: dict[tuple, object] = {}  # curves that were asked for, by their name
         self.turn = _turn(state)
         self._origin = MIDDLE + np.array([state.shift_x, state.shift_y])
         stretch = np.array([identity.width, (identity.crown + identity.chin) / 2, _DEPTH])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -26,15 +27,18 @@ def wall(identity: Identity, side: int) -> np.ndarray:
     return result
 
 
-def body(canvas: Canvas, head: Head, face: np.ndarray) -> None:
-    """Shoulders, neck, the face's shadow on it, and the collar."""
+def body(canvas: Canvas, head: Head, face: np.ndarray) -> Iterator[str]:
+    """Shoulders, neck, the face's shadow on it, and the collar; yields the next layer's material."""
     who = head.identity
     half, neck = who.shoulders, 0.52 * who.width
     down = np.linspace(0, 1, 12)
     slope = np.stack([neck + (half - neck) * np.sin(down * np.pi / 2) ** 1.3, 0.845 + 0.17 * down**1.8], axis=1)
     right, left = slope * (1, 1) + (0.5, 0), slope * (-1, 1) + (0.5, 0)
+    yield "cloth"
     canvas.fill(np.concatenate([left[::-1], right, [[0.5 + half, 1.2], [0.5 - half, 1.2]]]), who.clothes)
+    yield "neck"
     _neck(canvas, head, face, neck)
+    yield "cloth"
     _collar(canvas, who, neck)
 
 

@@ -56,6 +56,8 @@ ALONE = {
 ALWAYS_WRONG = ("nan", "-inf", "1e308", str(10**30), "1" * 5000)
 FINE = {  # what may be 0 or -1: these say that something else is wrong, as nothing is there
     "--seed": ("0",),
+    "--varied": ("0",),
+    "--pictures": ("0",),
     "--port": ("0",),
     "--live-lanes": ("0",),
     "--device": ("0",),

@@ -38,7 +38,13 @@ RunSeed = Annotated[int, typer.Option(min=0, max=MOST_SEED)]
 TorchDevice = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 TorchThreads = Annotated[int | None, typer.Option(min=1, max=MOST_THREADS, help="CPU threads [every core].")]
 Half = Annotated[bool, typer.Option(help="Compute in bfloat16.")]
+Varied = Annotated[float | None, typer.Option(min=0, max=1, help="Share of the people who are drawn with variety [0].")]
 Count = Annotated[int | None, typer.Option(min=1, max=MOST)]
+
+
+def counted(help_text: str) -> Any:
+    """An option that says how many of something there are."""
+    return typer.Option(min=1, max=MOST, help=help_text)
 
 
 def chosen_stages(named: Sequence[str] | None, stages: Sequence[str]) -> tuple[str, ...]:

@@ -77,6 +77,10 @@ def train(phase: Phase, settings: Settings, tell: Tell) -> bool:
     step = 0
     if path.exists():
         step = _resume(path, phase, average, optimizer, settings)
+    # Views of the parameters, averaged in one call: a GPU waits for every call.
+    pairs = [(average[n][k], v) for n, m in phase.modules.items() for k, v in m.state_dict().items()]
+    kept, newest = ([pair[i] for pair in pairs if pair[1].is_floating_point()] for i in (0, 1))
+    counted = [pair for pair in pairs if not pair[1].is_floating_point()]
     share = settings.share
     started = saved = time.perf_counter()
     mean: dict[str, float] = {}
@@ -103,13 +107,9 @@ def train(phase: Phase, settings: Settings, tell: Tell) -> bool:
         optimizer.step()
         step += 1
         decay = min(settings.averaging, (1 + step) / (10 + step))
-        for name, module in phase.modules.items():
-            for key, value in module.state_dict().items():
-                kept = average[name][key]
-                if value.is_floating_point():
-                    kept.lerp_(value.detach(), 1 - decay)
-                else:
-                    kept.copy_(value)
+        torch._foreach_lerp_(kept, newest, 1 - decay)
+        for old, value in counted:
+            old.copy_(value)
         if not share.leads:
             continue
         if step % 20 == 0 or step == phase.steps:

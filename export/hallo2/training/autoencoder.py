@@ -23,6 +23,7 @@ from export.hallo2.training.drawn import TalkingClips
 from export.hallo2.training.near import near
 from export.hallo2.training.seen import planes
 from export.training.phase import Modules
+from export.training.pictures import Pictures
 from procedural.landmarks import POINTS
 from procedural.speech import MOUTH
 
@@ -35,6 +36,7 @@ _ASKED, _NEAR = 0.02, 0.02  # weights of the question, and of how far latents ar
 _MOUTH_POINTS = ("left mouth corner", "right mouth corner", "upper lip", "lower lip")
 _FEATURES = tuple(n for n, name in enumerate(POINTS) if not any(part in name for part in ("ear", "nose", "iris")))
 _REACH_PX = 5.0  # of a feature
+_NOWHERE = -1e4  # where the landmarks are of what is no face
 _CELLS = 3  # along a side of what is asked, around the middle of the mouth
 
 
@@ -47,7 +49,18 @@ class AutoencoderPhase:
     learning_rate = 1e-3
     faster: Mapping[str, float] = {}
 
-    def __init__(self, vae: VAE, *, clips: TalkingClips, numbers: list[int], steps: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        vae: VAE,
+        *,
+        clips: TalkingClips,
+        numbers: list[int],
+        steps: int,
+        device: torch.device,
+        others: float = 0.0,
+    ) -> None:
+        """`others`: the share of pictures that are no faces; they have no features and no lips to ask for."""
+        self.others, self.share = Pictures() if others else None, others
         torch.manual_seed(0)
         self.vae, self.clips, self.numbers, self.steps, self.device = vae, clips, numbers, steps, device
         self.before = copy.deepcopy(vae.encoder), copy.deepcopy(vae.quant_conv)
@@ -70,7 +83,7 @@ class AutoencoderPhase:
         error = (decoded - pictures).square() + 0.1 * (decoded - pictures).abs()
         side = pictures.shape[-1]
         features = near(points[:, list(_FEATURES)], side, reach=_REACH_PX)[:, None]
-        asked = (self.question(self._at_mouth(latents, points, side)) - lips).square().mean()
+        asked = self._asked(self._at_mouth(latents, points, side), lips)
         away = (latents - known).square().mean()
         squared = (decoded - pictures).square()
         return {
@@ -85,12 +98,18 @@ class AutoencoderPhase:
         """The averaged autoencoder is what is kept; nothing else to do."""
 
     def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures (N, 3, P, P) in [-1, 1], their landmarks (N, K, 2), and what lips do (N, 4), normalised."""
+        """Pictures (N, 3, P, P) in [-1, 1], their landmarks (N, K, 2), and what lips do (N, 4), normalised; of what is
+        no face NaN."""
         pictures, points, lips = [], [], []
         cell = 2 ** (len(self.vae.config.block_out_channels) - 1)  # pixels
         side = self.clips.px if rng.uniform() < _WHOLE else round(_PART * self.clips.px / cell) * cell
         for number in rng.choice(self.numbers, _CLIPS):
             clip = self.clips.load(int(number))
+            if self.others is not None and rng.uniform() < self.share:
+                pictures.append(planes(np.stack([self.others.draw(rng, side) for _ in range(_FRAMES)])))
+                points.append(np.full((_FRAMES, *clip.points.shape[1:]), _NOWHERE))
+                lips.append(np.full((_FRAMES, clip.lips.shape[1]), np.nan))
+                continue
             frames = rng.choice(len(clip.pictures), _FRAMES, replace=False)
             x, y = (cell * int(rng.integers((self.clips.px - side) // cell + 1)) for _ in range(2))
             pictures.append(planes(clip.pictures[frames, y : y + side, x : x + side]))
@@ -99,6 +118,12 @@ class AutoencoderPhase:
         arrays = [np.concatenate(parts).astype(np.float32) for parts in (pictures, points, lips)]
         shown, where, do = (torch.from_numpy(array).to(self.device) for array in arrays)
         return shown.contiguous(memory_format=torch.channels_last), where, do
+
+    def _asked(self, seen: Tensor, lips: Tensor) -> Tensor:
+        """The mean squared error of the question's answers, of those that are faces."""
+        faces = torch.isfinite(lips)
+        error = (self.question(seen) - torch.where(faces, lips, 0)).square()
+        return torch.where(faces, error, 0).sum() / faces.sum().clamp(min=1)
 
     def _at_mouth(self, latents: Tensor, points: Tensor, side: int) -> Tensor:
         """The latents of cells around the middle of each mouth, (N, 4 x cells)."""

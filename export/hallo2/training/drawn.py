@@ -11,6 +11,7 @@ small, and learns this shortly, would spend itself on it.
 from __future__ import annotations
 
 import multiprocessing
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,10 +31,10 @@ from hp_trt.hallo2.masks import TalkMasks, masks
 from hp_trt.hallo2.regions import Regions, Tight, grown, inside
 from hp_trt.interface.voices import VOICES, Voice, speech
 from procedural.clip import FIRST_TRAINING_SEED
-from procedural.draw import draw
 from procedural.identity import Identity
 from procedural.landmarks import landmarks, lips_box, outline_box
 from procedural.motion import State
+from procedural.people import Person, is_varied
 from procedural.speech import HZ, LANGUAGES, MOODS, Phoneme, Speech, mouth, talking
 from procedural.speech.phonemes import SOUNDS
 from runtime.hallo2.presets import FPS
@@ -99,23 +100,27 @@ def classes_of(phonemes: Sequence[Phoneme], frames: int) -> np.ndarray:
     return np.array([SYMBOLS.index(phonemes[i].symbol) for i in at], np.int64)
 
 
-def draw_talking(seed: int, *, frames: int, px: int, voice: Voice = "own") -> dict[str, np.ndarray]:
-    """The arrays of `TalkingClip`, by name: somebody says a part of sentence `seed`."""
+def draw_talking(
+    seed: int, *, frames: int, px: int, voice: Voice = "own", varied: float = 0.0
+) -> dict[str, np.ndarray]:
+    """The arrays of `TalkingClip`, by name: somebody says a part of sentence `seed`; a share of `varied` of all people
+    is drawn with variety."""
     said = speech_of(seed, voice)
     total = MOST_FRAMES
     first = int(np.random.default_rng([seed, 91]).integers(total - frames + 1))
-    who = Identity.random(seed)
+    person = Person.random(seed, varied=is_varied(seed, varied))
+    who = person.dressed
     mood, strength = mood_of(seed)
     talker = talking(seed, said.phonemes, total, fps=FPS, mood=mood, mood_strength=strength)
     states = [calmed(state) for state in talker[first : first + frames]]
     lips = mouth(said.phonemes, total, fps=FPS)[first : first + frames]
     places = masks_of(who, px)
     return {
-        "pictures": np.stack([draw(who, state, px) for state in states]),
+        "pictures": np.stack([person.draw(state, px, frame) for frame, state in enumerate(states)]),
         "points": np.stack([landmarks(who, state, px) for state in states]).astype(np.float32),
         "lips": lips,
         "first": np.array(first, np.int64),
-        "portrait": draw(who, State(), px),
+        "portrait": person.draw(State(), px, frames),
         "identity": identity_numbers(who),
         "face_region": places.face_region[0],
         "masks": np.concatenate(places.levels, axis=1),
@@ -260,12 +265,26 @@ class TalkingClips(_Folder):
 
     frames: int
     px: int
+    varied: float = 0.0  # the share of the people who are drawn with variety
 
     def kind(self) -> str:
-        return f"{self.frames}x{self.px}"
+        return f"{self.frames}x{self.px}" + (f"-varied{self.varied:g}" if self.varied else "")
+
+    def check_share(self) -> None:
+        """Raises InputError where the folder was begun with another share: what was learnt from it would stay."""
+        known = re.compile(rf"\d+-{self.frames}x{self.px}(-varied[\d.e-]+)?(-[a-z]+)?")
+        for path in sorted(self.folder.glob(f"{FIRST_TRAINING_SEED}-*")):
+            if (found := known.fullmatch(path.name)) and (found[1] or "") != self.kind().removeprefix(
+                f"{self.frames}x{self.px}"
+            ):
+                raise InputError(
+                    f"{path} is of a run with another --varied than {self.varied:g}; go on with that, or give another "
+                    "--run"
+                )
 
     def arrays(self, number: int) -> Mapping[str, np.ndarray]:
-        return draw_talking(FIRST_TRAINING_SEED + number, frames=self.frames, px=self.px, voice=self.voice(number))
+        sizes = {"frames": self.frames, "px": self.px}
+        return draw_talking(FIRST_TRAINING_SEED + number, voice=self.voice(number), varied=self.varied, **sizes)
 
     def is_calm(self, number: int) -> bool:
         return mood_of(FIRST_TRAINING_SEED + number)[0] == "neutral"

@@ -81,7 +81,9 @@ class Amounts:
     unet_steps: int = 8300
     spoken: int = 60  # of the clips, made for the decoder
     decoder_steps: int = 600
-    workers: int = 1  # processes that draw, and that share the batches of the last phase
+    workers: int = 1  # processes that draw, and on a CPU share the batches of the last phase
+    varied: float = 0.0  # the share of the people who are drawn with variety
+    pictures: float = 0.0  # the share of the autoencoder's pictures that are no faces
 
     def __post_init__(self) -> None:
         if self.clips > self.sentences:
@@ -109,7 +111,9 @@ class Training:
             espeak=amounts.espeak,
             frames=amounts.frames,
             px=preset.size,
+            varied=amounts.varied,
         )
+        self.clips.check_share()
         self.sentences.check_voices()
         if amounts.espeak:
             require_espeak()
@@ -171,6 +175,7 @@ class Training:
             numbers=self._numbers(),
             steps=self.amounts.autoencoder_steps,
             device=self.settings.device,
+            others=self.amounts.pictures,
         )
 
     def _pocket_vae(self) -> VAE:
@@ -285,7 +290,8 @@ class Training:
     def _together(self, make: Callable[[], Phase], tell: Tell, settings: Settings) -> bool:
         """Train a phase in as many processes as there are workers, that `make`, a method of ours, gives to each."""
         phase = make()  # before anybody is asked to help: it says what is missing
-        processes = min(self.amounts.workers, phase.batches)
+        # Processes share the cores of a CPU; one GPU they would take from each other.
+        processes = 1 if settings.device.type != "cpu" else min(self.amounts.workers, phase.batches)
         helped = partial(_help, self.preset, self.amounts, settings, make.__name__)
         with data_parallel(processes, helped) as share:
             return self.run.train(phase, tell, replace(settings, share=share))

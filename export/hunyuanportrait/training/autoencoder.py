@@ -17,12 +17,14 @@ from export.hunyuanportrait.networks.vae import VAE, Decoder
 from export.hunyuanportrait.training.clips import Clips, as_planes
 from export.hunyuanportrait.training.recorded import RecordedClips
 from export.training.phase import Modules
+from export.training.pictures import Pictures
 
 _BATCH = 8
 _WHOLE = 0.2  # of the steps: whole pictures, and not parts
 _TIME = 0.15  # of the steps at the end: the layers along time learn, on chunks as the decoder will get them
 # Latents keep what is worth its bits: nats of a latent against squared error of a pixel.
 _KL = 1e-4
+_NOWHERE = -1e4  # where the landmarks are of what is no face
 _ALONG_TIME = ("temporal_res_block", "time_mixer", "time_conv_out")
 
 
@@ -36,8 +38,18 @@ class Autoencoder:
     faster: Mapping[str, float] = {}
 
     def __init__(
-        self, vae: VAE, clips: Clips | RecordedClips, numbers: list[int], steps: int, device: torch.device
+        self,
+        vae: VAE,
+        clips: Clips | RecordedClips,
+        numbers: list[int],
+        steps: int,
+        device: torch.device,
+        *,
+        pictures: float = 0.0,
+        times: int = 1,
     ) -> None:
+        """`pictures`: the share of unrelated frames that are no faces; `times`: as many in a batch as are usual."""
+        self.others, self.share, self.rows = Pictures() if pictures else None, pictures, times * _BATCH
         self.vae, self.clips, self.numbers, self.steps, self.device = vae, clips, numbers, steps, device
         self.modules: Modules = {"vae": vae}
 
@@ -50,7 +62,7 @@ class Autoencoder:
         if rng.uniform() > _WHOLE:
             pictures, points = self._cut(rng, pictures, points)
         elif not chunked:
-            pictures, points = pictures[: _BATCH // 2], points[: _BATCH // 2]
+            pictures, points = pictures[: self.rows // 2], points[: self.rows // 2]
         target = as_planes(pictures, self.device) * 2 - 1
         mean, log_variance = self.vae.encode(target).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-20, 10)
@@ -71,8 +83,12 @@ class Autoencoder:
     def _pictures(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Unrelated frames, mirrored and recoloured at random."""
         pictures, points = [], []
-        for _ in range(_BATCH):
+        for _ in range(self.rows):
             clip = self.clips.load(int(rng.choice(self.numbers)))
+            if self.others is not None and rng.uniform() < self.share:
+                pictures.append(self.others.draw(rng, clip.pictures.shape[1]))
+                points.append(np.full_like(clip.points[0], _NOWHERE))
+                continue
             frame = int(rng.integers(len(clip.pictures)))
             picture, places = clip.pictures[frame], np.array(clip.points[frame])
             if rng.uniform() < 0.5:
@@ -99,6 +115,8 @@ class Autoencoder:
         middle = rng.uniform(0, 2 * side, 2)
         if rng.uniform() < 0.5:
             middle = points[rng.integers(len(points)), rng.integers(points.shape[1])] + rng.normal(0, side / 4, 2)
+            if middle[0] < _NOWHERE / 2:  # no face
+                middle = rng.uniform(0, 2 * side, 2)
         x, y = (int(v) for v in np.clip(middle - side / 2, 0, side))
         return pictures[:, y : y + side, x : x + side], points - np.array([x, y], np.float32)
 

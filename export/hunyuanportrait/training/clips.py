@@ -14,24 +14,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from engines.array_file import save_array
+from engines.errors import InputError
 from engines.foreign import foreign
 from engines.part_file import whole_folder
 from engines.safe_output import refusing
+from export.hunyuanportrait.training.framing import Framing
 from export.training.data_parallel import end_with_parent
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, motion_ids, portrait_box
 from procedural.clip import FIRST_TRAINING_SEED
-from procedural.draw import draw
-from procedural.identity import Identity
-from procedural.landmarks import face_box as drawn_face_box
-from procedural.landmarks import landmarks as drawn_landmarks
 from procedural.motion import NAMES, State, motion
+from procedural.people import Person, is_varied
 
 FIRST_DRIVING_SEED = 2_000_000
 _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
@@ -76,35 +75,40 @@ class Clip(DrivingClip):
     ids: np.ndarray  # (2,) int64: head and expression intensity
 
 
-def draw_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
-    """The arrays of `Clip`, by name, from a seed."""
+def draw_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0) -> dict[str, np.ndarray]:
+    """The arrays of `Clip`, by name, from a seed; `varied`: the share of the people who are drawn with variety."""
     rng = np.random.default_rng(seed)
-    identity = Identity.random(seed)
+    person = _person(seed, varied)
     states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
-    who = identity if rng.uniform() < 0.5 else Identity.random(int(rng.integers(FIRST_TRAINING_SEED, 2**31)))
-    points = np.stack([drawn_landmarks(identity, state, px) for state in states])
-    seen, arrays = _seen_of(who, states, px, motion_px, rng)
+    driver = person if rng.uniform() < 0.5 else _person(int(rng.integers(FIRST_TRAINING_SEED, 2**31)), varied)
+    seen, arrays = _seen_of(driver, states, px, motion_px, rng, seed)
+    framing = Framing.random(person, states[0], px, seed)
     return {
-        "pictures": np.stack([draw(identity, state, px) for state in states]),
+        "pictures": np.stack([framing.draw(person, state, frame) for frame, state in enumerate(states)]),
         **arrays,
-        "points": points.astype(np.float32),
+        "points": np.stack([framing.landmarks(person, state) for state in states]).astype(np.float32),
         "ids": np.array(motion_ids(seen[:25]), np.int64),
     }
 
 
-def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int) -> dict[str, np.ndarray]:
+def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0) -> dict[str, np.ndarray]:
     """The arrays of `DrivingClip`, by name, from a seed: a few moments of some seconds."""
     rng = np.random.default_rng(seed)
     states = motion(seed, frames, fps=rng.uniform(1.5, 4.0))
-    return _seen_of(Identity.random(seed), states, px, motion_px, rng)[1]
+    return _seen_of(_person(seed, varied), states, px, motion_px, rng, seed)[1]
+
+
+def _person(seed: int, varied: float) -> Person:
+    return Person.random(seed, varied=is_varied(seed, varied))
 
 
 def _seen_of(
-    who: Identity, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator
+    person: Person, states: Sequence[State], px: int, motion_px: int, rng: np.random.Generator, seed: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Five points (N, 5, 2) of the face that drives, in its picture, and the arrays of `DrivingClip`."""
-    seen = np.stack([drawn_landmarks(who, state, _DRIVING_PX)[:5] for state in states])
-    first = corners(drawn_face_box(who, states[0], _DRIVING_PX))
+    framing = Framing.random(person, states[0], _DRIVING_PX, seed + 1, nearest=1.0)
+    seen = np.stack([framing.landmarks(person, state)[:5] for state in states])
+    first = corners(framing.face_box(person, states[0]))
     # A detector frames a face a little otherwise than we do, all through a clip; more of it would hide how the head is
     # shifted, and how near it is, of which a crop that follows the face keeps less than half.
     side = first[2] - first[0]
@@ -114,8 +118,8 @@ def _seen_of(
     framed = (seen - middle) * stretch + middle + offset
     whole = portrait_box(first, height=_DRIVING_PX, width=_DRIVING_PX)
     faces, poses = [], []
-    for state, five in zip(states, framed, strict=True):
-        picture = draw(who, state, _DRIVING_PX)
+    for frame, (state, five) in enumerate(zip(states, framed, strict=True)):
+        picture = framing.draw(person, state, frame)
         faces.append(in_bytes(face_image(picture, face_box(five, first), motion_px)))
         poses.append(in_bytes(pose_image(picture, whole, crop_px=px, size=motion_px)))
     return seen, {
@@ -140,13 +144,32 @@ class _Folder(ABC):
     px: int
     motion_px: int
     seed: int
+    varied: float = 0.0  # the share of the people who are drawn with variety
 
     @abstractmethod
     def arrays(self, number: int) -> dict[str, np.ndarray]:
         """One of them, drawn."""
 
     def path(self, number: int) -> Path:
-        return self.folder / f"{self.seed + number}-{self.frames}x{self.px}-{self.motion_px}"
+        return self.of_share(number, self.varied)
+
+    def of_share(self, number: int, varied: float) -> Path:
+        """Where it is, or would be if such a share were varied."""
+        share = f"-varied{varied:g}" if varied else ""
+        return self.folder / f"{self.seed + number}-{self.frames}x{self.px}-{self.motion_px}{share}"
+
+    def check_share(self) -> None:
+        """Raises InputError where the folder was begun with another share: what was learnt from it would stay."""
+        name = self.path(0).name.split("-varied")[0]
+        others = sorted({path.name for path in self.folder.glob(f"{name}*")} - {self.path(0).name})
+        if others:
+            raise InputError(
+                f"{self.folder / others[0]} is of a run with another --varied than {self.varied:g}; "
+                "go on with that, or give another --run"
+            )
+
+    def _sizes(self) -> dict[str, Any]:
+        return {"frames": self.frames, "px": self.px, "motion_px": self.motion_px, "varied": self.varied}
 
     def ready(self) -> list[int]:
         """The clips that are drawn, by number."""
@@ -176,7 +199,7 @@ class Clips(_Folder):
     seed: int = FIRST_TRAINING_SEED
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
-        return draw_clip(self.seed + number, frames=self.frames, px=self.px, motion_px=self.motion_px)
+        return draw_clip(self.seed + number, **self._sizes())
 
     def load(self, number: int) -> Clip:
         return Clip.load(self.path(number))
@@ -189,7 +212,7 @@ class DrivingClips(_Folder):
     seed: int = FIRST_DRIVING_SEED
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
-        return draw_driving_clip(self.seed + number, frames=self.frames, motion_px=self.motion_px, px=self.px)
+        return draw_driving_clip(self.seed + number, **self._sizes())
 
     def load(self, number: int) -> DrivingClip:
         return DrivingClip.load(self.path(number))

@@ -103,7 +103,10 @@ class DenoiserPhase:
         device: torch.device,
         cell_px: int = 8,
         appearance_px: int = 224,
+        times: int = 1,
     ) -> None:
+        """`times`: as many rows in a batch as are usual."""
+        self.times = times
         unet = cast(UNet, modules["unet"])
         self.auxiliary_losses = AuxiliaryLosses(unet, len(NAMES)).to(device)
         # "hints": their name in the states and curves of runs that earlier versions began.
@@ -124,7 +127,7 @@ class DenoiserPhase:
         # Short windows of many faces teach more than a long one of one face; the layers along time need both.
         whole = not pictures and rng.uniform() < _WHOLE * (progress - _PICTURES) / (1 - _PICTURES)
         size = self.window if whole else 5
-        rows = 1 if whole else self.window // 5
+        rows = self.times * (1 if whole else self.window // 5)
         picked = [self.row(rng, size, told=told, pictures=pictures) for _ in range(rows)]
         target = torch.stack([row.latents for row in picked])  # (R, F, 4, h, w)
         # Pictures have a noise level each, the frames of a window one: (R, F) or (R, 1).

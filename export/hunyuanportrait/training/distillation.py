@@ -65,6 +65,7 @@ class DistillAmounts:
     decoder_steps: int = 3600
     held_out: int = 6  # clips, to measure with
     workers: int = 1  # processes that draw
+    varied: float = 0.0  # the share of drawn people who are drawn with variety
 
 
 class Distillation:
@@ -96,7 +97,10 @@ class Distillation:
             px=preset.size,
             motion_px=preset.motion_px,
             seed=first_seed,
+            varied=amounts.varied,
         )
+        if recorded is None:
+            drawn.check_share()
         if recorded is None and (drawn.folder / INDEX).exists():
             raise InputError(f"{settings.folder} is a run on videos; give --videos again, or another folder")
         self.clips: Clips | RecordedClips = drawn if recorded is None else recorded

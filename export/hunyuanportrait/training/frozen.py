@@ -66,7 +66,7 @@ class FrozenNetworks:
         """What `latents` kept of these clips. Raises InputError where one is missing."""
         return self.run.seen("latents", "autoencoder", numbers)
 
-    def denoiser_phase(self, modules: Modules, steps: int) -> DenoiserPhase:
+    def denoiser_phase(self, modules: Modules, steps: int, *, times: int = 1) -> DenoiserPhase:
         """Of these networks, on what the others see. Raises InputError where that is missing."""
         numbers, vae = self.numbers(), self.preset.architecture.vae
         return DenoiserPhase(
@@ -82,6 +82,7 @@ class FrozenNetworks:
             device=self._device,
             cell_px=vae.downscale,
             appearance_px=self.preset.architecture.appearance["image_hw"][0],
+            times=times,
         )
 
     @torch.no_grad()

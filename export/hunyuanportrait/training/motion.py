@@ -39,14 +39,18 @@ class MotionNetworks:
         numbers: list[int],
         steps: int,
         device: torch.device,
+        *,
+        times: int = 1,
     ) -> None:
+        """`times`: as many frames in a batch as are usual."""
+        self.frames = times * _BATCH
         self.expression, self.head_pose = expression, head_pose
         self.clips, self.numbers, self.steps, self.device = clips, numbers, steps, device
         self.modules: Modules = {"expression": expression, "head_pose": head_pose}
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         faces, poses, states = [], [], []
-        for _ in range(_BATCH // _PER_CLIP):
+        for _ in range(self.frames // _PER_CLIP):
             clip = self.clips.load(int(rng.choice(self.numbers)))
             frames = np.sort(rng.choice(len(clip.faces), _PER_CLIP, replace=False))
             faces.append(clip.faces[frames])

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines.errors import InputError
 from export.hunyuanportrait.architecture import NETWORKS
 from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose
@@ -31,10 +32,12 @@ from export.hunyuanportrait.training.denoiser import DenoiserPhase
 from export.hunyuanportrait.training.frozen import LEAVES, FrozenNetworks, ready_numbers
 from export.hunyuanportrait.training.initial_weights import with_initial_weights
 from export.hunyuanportrait.training.motion import MotionNetworks
+from export.hunyuanportrait.weights import open_source
 from export.training.data_parallel import Share, data_parallel
 from export.training.phase import Settings, Tell, train
 from export.training.run import Run
 from export.weights.packed import write_weights
+from export.weights.source import WeightsSource
 from runtime.hunyuanportrait.sampling import Sampling
 
 _MOMENTS = 8  # of a driving clip
@@ -52,7 +55,16 @@ class Amounts:
     denoiser_steps: int = 5250
     made: int = 600  # of the clips, made by the denoiser for the decoder to learn from
     decoder_steps: int = 600
-    workers: int = 1  # processes that draw, and that share the batches of the last phases
+    workers: int = 1  # processes that draw, and on a CPU share the batches of the last phases
+    varied: float = 0.0  # the share of the people who are drawn with variety
+    pictures: float = 0.0  # the share of the autoencoder's pictures that are no faces
+    rows: int = 1  # times as many in a batch, of all phases but the last
+    begin: Path | None = None  # weights that all networks begin with; None: the plain answers of initial_weights.py
+
+    def __post_init__(self) -> None:
+        for name in ("varied", "pictures"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"--{name} is a share, 0 to 1, got {getattr(self, name)}")
 
 
 class Training:
@@ -67,6 +79,7 @@ class Training:
             frames=amounts.frames,
             px=preset.size,
             motion_px=preset.motion_px,
+            varied=amounts.varied,
         )
         self.driving_clips = DrivingClips(
             folder=settings.folder / "drivers",
@@ -74,7 +87,13 @@ class Training:
             frames=_MOMENTS,
             px=preset.size,
             motion_px=preset.motion_px,
+            varied=amounts.varied,
         )
+        for drawn in (self.clips, self.driving_clips):
+            drawn.check_share()
+        self._begun: WeightsSource | None = None
+        if amounts.begin is not None:
+            self._begun = open_source(preset.architecture, amounts.begin, preset=preset.name)
         self.frozen = FrozenNetworks(preset, self.run, self.clips)
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
@@ -104,6 +123,8 @@ class Training:
             self.frozen.numbers(),
             self.amounts.autoencoder_steps,
             self.settings.device,
+            pictures=self.amounts.pictures,
+            times=self.amounts.rows,
         )
         return self.run.train(phase, tell)
 
@@ -116,6 +137,7 @@ class Training:
             ready_numbers(self.driving_clips),
             self.amounts.motion_steps,
             self.settings.device,
+            times=self.amounts.rows,
         )
         # In bfloat16 an angle is known to no better than an eighth of a degree.
         return self.run.train(phase, tell, replace(self.settings, half=False))
@@ -144,7 +166,7 @@ class Training:
     def denoiser_phase(self) -> DenoiserPhase:
         """Of new networks. Raises InputError where there is nothing to learn from."""
         networks = {name: self._new(name) for name in LEAVES["denoiser"]}
-        return self.frozen.denoiser_phase(networks, self.amounts.denoiser_steps)
+        return self.frozen.denoiser_phase(networks, self.amounts.denoiser_steps, times=self.amounts.rows)
 
     def decoder_phase(self) -> DecoderPhase:
         """Of the first phase's VAE. Raises InputError where there is nothing to learn from."""
@@ -176,7 +198,10 @@ class Training:
     def _new(self, network: str) -> nn.Module:
         torch.manual_seed(self.settings.seed)
         module = self.preset.architecture.build(network, device="cpu")
-        return with_initial_weights(module).to(self.settings.device).train()
+        module = with_initial_weights(module)
+        if self._begun is not None:
+            module.load_state_dict(self._begun.state(network))
+        return module.to(self.settings.device).train()
 
     def _some(self) -> list[int]:
         """The clips that the denoiser makes."""
@@ -184,7 +209,8 @@ class Training:
 
     def _train_in_parallel(self, begin: Callable[[Training], DenoiserPhase | DecoderPhase], tell: Tell) -> bool:
         phase = begin(self)  # before anybody is asked to help: it says what is missing
-        processes = min(self.amounts.workers, phase.batches)
+        # Processes share the cores of a CPU; one GPU they would take from each other.
+        processes = 1 if self.settings.device.type != "cpu" else min(self.amounts.workers, phase.batches)
         with data_parallel(processes, partial(_help, begin, self.preset, self.amounts, self.settings)) as share:
             return self.run.train(phase, tell, replace(self.settings, share=share))
 

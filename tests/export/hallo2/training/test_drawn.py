@@ -105,3 +105,18 @@ def test_a_run_that_was_begun_with_another_share_is_not_gone_on_with(tmp_path):
     Sentences(folder=tmp_path, count=1).check_voices()
     with pytest.raises(InputError, match=r"1000000-6x16000 is of a run with another --espeak than 1; go on with that"):
         Sentences(folder=tmp_path, count=1, espeak=1.0).check_voices()
+
+
+def test_a_varied_talker_says_the_same_and_a_folder_keeps_to_its_share(tmp_path):
+    plain, varied = (draw_talking(1_000_003, frames=2, px=64, varied=share) for share in (0.0, 1.0))
+    assert np.array_equal(plain["lips"], varied["lips"]) and np.array_equal(plain["first"], varied["first"])
+    assert not np.array_equal(plain["pictures"], varied["pictures"])
+    (tmp_path / "1000000-10x64").mkdir()
+    TalkingClips(folder=tmp_path, count=1, frames=10, px=64).check_share()
+    with pytest.raises(InputError, match=r"another --varied than 0\.5; go on with that"):
+        TalkingClips(folder=tmp_path, count=1, frames=10, px=64, varied=0.5).check_share()
+    (tmp_path / "1000000-10x64").rmdir()
+    (tmp_path / "1000000-10x64-varied0.5-espeak").mkdir()
+    TalkingClips(folder=tmp_path, count=1, frames=10, px=64, varied=0.5).check_share()
+    with pytest.raises(InputError, match="another --varied than 0;"):
+        TalkingClips(folder=tmp_path, count=1, frames=10, px=64).check_share()

@@ -63,3 +63,11 @@ def test_both_halves_of_the_phase_give_a_loss_that_reaches_what_they_train(phase
         losses["loss"].backward()
         assert set(losses) >= set(phase.curves)
         assert (phase.vae.decoder.time_conv_out.weight.grad is not None) == trains_time
+
+
+def test_pictures_that_are_no_faces_are_a_share_of_a_batch_and_weigh_alike_everywhere(phase):
+    with_others = Autoencoder(phase.vae, phase.clips, [0, 1], 10, torch.device("cpu"), pictures=1.0, times=2)
+    losses = with_others.loss(0, np.random.default_rng(3))
+    assert torch.isfinite(losses["loss"]) and torch.isfinite(losses["psnr"])
+    far = near(torch.full((1, 27, 2), -1e4), 32, reach=4.0)
+    assert torch.equal(far, torch.ones_like(far))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engines.errors import InputError
 from export.hunyuanportrait.training.clips import (
     FIRST_DRIVING_SEED,
     Clips,
@@ -82,3 +83,26 @@ def test_normalised_states_are_about_zero_and_about_one(clips):
     assert np.abs(states.mean(axis=0)).max() < 2
     assert np.abs(states).max() < 6
     assert not normalised(State().vector()).any()
+
+
+def test_varied_people_are_nearer_or_farther_and_their_landmarks_say_so():
+    spread = []
+    for seed in range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 12):
+        plain, varied = (draw_clip(seed, frames=1, px=64, motion_px=16, varied=share) for share in (0.0, 1.0))
+        assert np.array_equal(plain["states"], varied["states"])
+        assert not np.array_equal(plain["pictures"], varied["pictures"])
+        assert varied["pictures"].shape == plain["pictures"].shape
+        eyes = [np.linalg.norm(clip["points"][0, 1] - clip["points"][0, 0]) for clip in (plain, varied)]
+        spread.append(eyes[1] / eyes[0])
+    assert 0.6 < min(spread) < 0.95 and 1.2 < max(spread) < 1.8
+
+
+def test_a_share_that_is_not_the_folders_is_refused_and_none_keeps_the_names_of_before(tmp_path):
+    sizes = {"folder": tmp_path, "count": 1, "frames": 1, "px": 32, "motion_px": 16}
+    list(DrivingClips(**sizes, varied=0.5).draw_missing())
+    assert DrivingClips(**sizes).path(0).name == f"{FIRST_DRIVING_SEED}-1x32-16"
+    DrivingClips(**sizes, varied=0.5).check_share()
+    with pytest.raises(InputError, match=r"another --varied than 0\.7; go on with that"):
+        DrivingClips(**sizes, varied=0.7).check_share()
+    with pytest.raises(InputError, match=r"another --varied than 0;"):
+        DrivingClips(**sizes).check_share()

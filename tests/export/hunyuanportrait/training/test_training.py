@@ -15,14 +15,17 @@ import pytest
 import torch
 
 from export.hunyuanportrait.presets import POCKET
+from export.hunyuanportrait.training.training import Amounts, Training
 from export.hunyuanportrait.weights import packed_weights
 from export.train import main
+from export.training.phase import Settings
+from hp_trt.shipped import POCKET as POCKET_WEIGHTS
 from tests.hp_trt.command_line import as_typed, refused
 
 TRAIN = [sys.executable, "-m", "tests.export.hunyuanportrait.training.small_training", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
 SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
-SMALL += ["--made=2", "--decoder-steps=2"]
+SMALL += ["--made=2", "--decoder-steps=2", "--varied=0.5", "--pictures=0.5", "--rows=2"]
 
 
 def killed(run: Path, reached: Callable[[subprocess.Popen], object]) -> None:
@@ -63,6 +66,18 @@ def test_training_that_is_killed_goes_on_and_ends_with_whole_weights(tmp_path, m
     assert not guider(torch.zeros(1, 3, 64, 64)).any()  # the black picture it sees adds nothing
     left = [path.name for path in run.rglob("*") if path.is_file() and path.suffix not in {".npy", ".pt", ".csv"}]
     assert left == ["pocket.safetensors"]
+
+
+def test_training_that_begins_with_given_weights_goes_on_from_them(tmp_path):
+    sizes = {"clips": 1, "frames": 8, "driving_clips": 1, "autoencoder_steps": 1}
+    settings = Settings(folder=tmp_path, device=torch.device("cpu"))
+    training = Training(POCKET, Amounts(**sizes, begin=POCKET_WEIGHTS), settings)
+    list(training.clips.draw_missing())
+    assert training.autoencoder(lambda *_: None)
+    shipped = packed_weights(POCKET.architecture, POCKET_WEIGHTS, preset="pocket").state("vae")
+    made = training.run.end("autoencoder")["vae"]
+    for key in ("encoder.conv_in.weight", "decoder.conv_out.weight"):  # scaling the latents leaves these
+        assert torch.allclose(made[key], shipped[key].float(), atol=1e-3)  # one step of a rate that still rises
 
 
 def runs(process: str) -> bool:

@@ -58,7 +58,6 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
     """The graph of each of `networks` by its name, in the order in which they are built."""
     side, classes = architecture.restorer.side, architecture.parser.classes
     picture = [tensor("picture", 1, 3, "height", "width")]
-    frames = (1, WINDOW, WINDOW)
     graphs = (
         Graph(
             spec=spec(
@@ -80,7 +79,7 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
                 [tensor("faces", "frames", 3, side, side), tensor("fidelity", 1)],
                 [tensor("restored", "frames", 3, side, side)],
                 unit="frames",
-                frames=frames,
+                frames=(1, WINDOW, WINDOW),
             ),
             networks=("restorer",),
             make=lambda networks: networks("restorer"),
@@ -94,7 +93,7 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
                 [tensor("face", "frames", 3, side, side)],
                 [tensor("logits", "frames", classes, side, side)],
                 unit="frames",
-                frames=frames,
+                frames=(1, 1, WINDOW),
             ),
             networks=("parser",),
             make=lambda networks: Parsing(networks("parser")),

@@ -31,10 +31,6 @@ class RestorerConfig:
     fusion: tuple[int, ...] = (32, 64, 128, 256)  # sides of the levels where the encoder's features are fused in
     groups: int = 32  # of every group norm
 
-    def __post_init__(self) -> None:
-        if self.side >> (len(self.channels) - 1) != self.attention_side:
-            raise ValueError(f"{len(self.channels)} levels do not end at {self.attention_side} cells")
-
     @property
     def side(self) -> int:
         """Pixels along a side of a face."""

@@ -34,6 +34,8 @@ class Enlarging(nn.Module):
     def __init__(self, upscaler: Upscaler) -> None:
         super().__init__()
         weight, bias = first_on_pixels(upscaler.conv_first)
+        self.first_weight: Tensor
+        self.first_bias: Tensor
         self.upscaler = upscaler
         self.register_buffer("first_weight", weight)
         self.register_buffer("first_bias", bias)
@@ -64,7 +66,6 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
                 "enhance_upscaler",
                 picture,
                 [tensor("enlarged", 1, 3, f"{SCALE}*height", f"{SCALE}*width")],
-                repeated=True,
                 height=TILE,
                 width=TILE,
             ),

@@ -16,7 +16,11 @@ from export.models import MODELS, Model, find_model
 from tests.export.hallo2 import tiny as talk
 from tests.export.tiny import TINY, make_known
 
-TINIES = {"hunyuanportrait": TINY, "hallo2": talk.TINY_TALK, "enhancer": enhancer.ENHANCER_TINY}  # model -> a preset of it
+TINIES = {
+    "hunyuanportrait": TINY,
+    "hallo2": talk.TINY_TALK,
+    "enhancer": enhancer.ENHANCER_TINY,
+}  # model -> a preset of it
 
 
 @pytest.fixture(params=TINIES)

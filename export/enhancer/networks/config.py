@@ -21,7 +21,7 @@ class RestorerConfig:
 
     channels: tuple[int, ...] = (64, 128, 128, 256, 256, 512)
     blocks_per_level: int = 2
-    attention_side: int = 16  # cells along a side: of the level whose blocks are followed by attention, and of the codes
+    attention_side: int = 16  # cells along a side, of the codes and of the level whose blocks attention follows
     latent: int = 256  # width of a code
     codebook: int = 1024
     layers: int = 9

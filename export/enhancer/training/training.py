@@ -124,9 +124,8 @@ def begin(network: Upscaler) -> None:
                 module.weight.mul_(_BEGIN)
             assert module.bias is not None
             module.bias.zero_()
-    first, up1, up2, hr, last = (
-        network.get_submodule(name).weight for name in ("conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last")
-    )
+    convolutions = (network.conv_first, network.conv_up1, network.conv_up2, network.conv_hr, network.conv_last)
+    first, up1, up2, hr, last = (conv.weight for conv in convolutions)
     colours = range(_COLOURS)
     pixels = _COLOURS * SHUFFLE**2
     first[:pixels] = 0

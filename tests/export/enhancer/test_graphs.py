@@ -105,7 +105,9 @@ def test_the_exported_detector_takes_pictures_of_any_size_and_promises_as_many_p
     picture = np.random.default_rng(0).uniform(-123, 151, (1, 3, *size)).astype(np.float32)
     made = session.run({"picture": backend.upload(picture)})
     network = load_random(ENHANCER_TINY.architecture.build("detector"))
-    for name, expected in zip(("loc", "confidence", "landmark_offsets"), network(torch.from_numpy(picture)), strict=True):
+    for name, expected in zip(
+        ("loc", "confidence", "landmark_offsets"), network(torch.from_numpy(picture)), strict=True
+    ):
         found = backend.download(made[name])
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=5e-5 * float(expected.std()), rtol=1e-4)

@@ -47,7 +47,9 @@ def test_a_file_without_the_averaged_entry_is_the_network_itself(weights):
     assert Checkpoints(ARCHITECTURE, weights).state("upscaler").keys() == state_of("upscaler").keys()
 
 
-@pytest.mark.parametrize(("network", "place"), [("restorer", "upscaler"), ("upscaler", "restorer"), ("parser", "detector")])
+@pytest.mark.parametrize(
+    ("network", "place"), [("restorer", "upscaler"), ("upscaler", "restorer"), ("parser", "detector")]
+)
 def test_a_file_in_anothers_place_is_told_with_where_it_belongs(weights, network, place):
     write(weights, network, state_of(network), place=place)
     said = f"{PLACES[place]} is the {place}'s place, and the file there holds the {network}; that is {PLACES[network]}"
@@ -89,8 +91,8 @@ def test_the_folder_of_another_model_is_named(tmp_path):
 
 
 def test_a_folder_is_of_the_published_preset_alone(weights, tmp_path):
-    with pytest.raises(CheckpointError, match="which are of preset enhancer; enhancer_pocket takes a .safetensors"):
+    with pytest.raises(CheckpointError, match=r"which are of preset enhancer; enhancer_pocket takes a \.safetensors"):
         networks_of(ENHANCER_POCKET, weights)
     save_file({"x": torch.zeros(1)}, tmp_path / "odd.safetensors")
-    with pytest.raises(CheckpointError, match="is no file of export.train"):
+    with pytest.raises(CheckpointError, match=r"is no file of export\.train"):
         open_source(ENHANCER_TINY, tmp_path / "odd.safetensors", NETWORKS)

@@ -85,11 +85,11 @@ def test_the_parser_matches_its_golden_case(case_name):
 @golden_cases(kind="network", targets=["face_detector"], folder=HALLO2_FOLDER)
 @torch.no_grad()
 def test_the_detector_matches_its_golden_case(case_name):
-    """What is decoded of its outputs is the runtime's: `tests/runtime/enhancer`."""
+    """What is decoded of its outputs is the runtime's, and so are the case's boxes and priors."""
     case = load_case(case_name, HALLO2_FOLDER)
     assert case.config["backbone"] == "resnet50"
     network = network_of(case, "detector", detector=DetectorConfig(width=case.config["width"]))
-    picture = np.rint(255 * case.inputs["picture"]).astype(np.float32) - np.float32(MEANS)
+    picture = np.rint(255 * case.inputs["picture"]).astype(np.float32) - np.array(MEANS, np.float32)
     loc, confidence, points = network(torch.from_numpy(picture).permute(2, 0, 1)[None])
     # The case has scores, of which the network gives logits.
     made = {"loc": loc[0], "confidence": confidence[0].softmax(-1), "landmark_offsets": points[0]}

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from export.enhancer.networks.upscaler import Upscaler
 from export.enhancer.presets import ENHANCER_POCKET
 from export.enhancer.training.pairs import pairs, spoilt
 from export.enhancer.training.training import PHASE, Amounts, Training, begin
@@ -59,7 +60,7 @@ def test_half_of_the_small_pictures_are_halved_and_no_more():
 @torch.no_grad()
 def test_it_begins_as_a_linear_enlargement():
     torch.manual_seed(0)
-    network = ENHANCER_POCKET.architecture.build("upscaler", device="cpu")
+    network = Upscaler(ENHANCER_POCKET.architecture.upscaler)
     begin(network)
     rows, columns = torch.meshgrid(torch.linspace(0.2, 0.8, 24), torch.linspace(0.3, 0.7, 24), indexing="ij")
     picture = torch.stack([rows, columns, (rows + columns) / 2])[None]

@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.errors import CheckpointError, InputError
-from hp_trt.shipped import POCKET, POCKET_LIVE, TALK_POCKET
+from hp_trt.shipped import ENHANCER_POCKET, POCKET, POCKET_LIVE, TALK_POCKET
 
 # By preset: what comes with the package.
-OWN_WEIGHTS: dict[str, Path] = {"pocket": POCKET, "talk_pocket": TALK_POCKET}
+OWN_WEIGHTS: dict[str, Path] = {
+    "pocket": POCKET,
+    "talk_pocket": TALK_POCKET,
+    "enhancer_pocket": ENHANCER_POCKET,
+}
 OWN_LIVE_WEIGHTS: dict[str, Path] = {"pocket": POCKET_LIVE}
 
 
@@ -56,7 +60,7 @@ def own_weights(preset: str) -> Path:
     if preset not in OWN_WEIGHTS:
         raise InputError(
             "weights come from --weights DIR or --random-weights, neither was given; choose one "
-            f"(only {' and '.join(OWN_WEIGHTS)} have weights of their own): {preset} has none"
+            f"(only {', '.join(OWN_WEIGHTS)} have weights of their own): {preset} has none"
         )
     path = OWN_WEIGHTS[preset]
     if not path.is_file():

@@ -16,6 +16,7 @@ MODELS = {  # name -> module:class
     "hunyuanportrait": "hp_trt.hunyuanportrait.model:HunyuanPortrait",
     "hallo2": "hp_trt.hallo2.model:Hallo2",
 }
+ENHANCER = "enhancer"  # of bundles that animate nothing: `hp_trt.enhancer` opens them
 # What moves a portrait -> the words that build a bundle which it moves, to begin with.
 BUILDS: Mapping[Driver, str] = {
     "video": "python -m export.build_engines --preset pocket --bundle BUNDLE",
@@ -29,6 +30,11 @@ def find_model(bundle: Bundle) -> type[Model]:
     Raises BundleError for one that is not known here, and for a bundle that it cannot work with (`Model.check_bundle`).
     """
     name = bundle.manifest.model
+    if name == ENHANCER:
+        raise BundleError(
+            f"{bundle.path} is a bundle of the enhancer, which makes videos larger and animates nothing; use it with "
+            "hp-trt enhance, and give a bundle of a model that animates here"
+        )
     if name not in MODELS:
         raise BundleError(
             f"{bundle.path} is for the model {name}, this version has: {', '.join(MODELS)}; "

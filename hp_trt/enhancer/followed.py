@@ -1,7 +1,7 @@
 """Which of several faces is restored: the best one, and then the same one for as long as it is seen.
 
-The released program takes the last of a list, sorted by score and grown frame by frame (`released_choice`): of two faces
-the worse one, and where there is none that of an earlier frame.
+The released program takes the last of a list, sorted by score and grown frame by frame (`released_choice`): of two
+faces the worse one, and where there is none that of an earlier frame.
 
 Source: SPEC 9, per frame.
 """

@@ -102,5 +102,3 @@ def _touched(turn: np.ndarray, side: int, width: int, height: int) -> tuple[int,
     left, top = (max(floor(value) - around, 0) for value in low)
     right, bottom = (min(ceil(value) + around, most) for value, most in zip(high, (width, height), strict=True))
     return left, top, right, bottom
-
-

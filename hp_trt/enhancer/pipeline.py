@@ -37,7 +37,7 @@ from runtime.enhancer.windows import OVERLAP, WINDOW, Window, goes_on_at, window
 from runtime.stages import Stages
 
 SCALES = (2, 4, 8)
-WAITING_BYTES = 128 << 20  # of frames between two stages, above which two alone wait
+_WAITING_BYTES = 128 << 20  # of frames between two stages, above which two alone wait
 _FEW, _MANY = 2, WINDOW - OVERLAP
 STAGES = ("read", "detect", "restore", "upscale", "paste")
 
@@ -67,6 +67,19 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resting:
+    """Between two windows, what a run is gone on with from."""
+
+    done: int  # frames that have results
+    followed: np.ndarray  # of the first frame that the next window sees (`FollowedFace.state`)
+
+    @classmethod
+    def first(cls) -> Resting:
+        """Before the first frame."""
+        return cls(done=0, followed=np.zeros(0))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Restored:
     """A frame, and its face as it was restored."""
 
@@ -74,14 +87,6 @@ class Restored:
     matrix: np.ndarray | None = None  # from the frame to the aligned face; None: no face is restored
     face: np.ndarray | None = None  # (512, 512, 3)
     after: Resting | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resting:
-    """Between two windows, what a run is gone on with from."""
-
-    done: int  # frames that have results
-    followed: np.ndarray  # of the first frame that the next window sees (`FollowedFace.state`)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +107,15 @@ def enhanced(
     *,
     stages: Stages,
     start: Resting | None = None,
-    frame_bytes: int = 0,
+    frame_bytes: int,
 ) -> Generator[EnhancedFrame, None, None]:
     """The frames of a video, larger. `frames(n)` gives those from number n on; `start`: where a run goes on.
 
     `frame_bytes`: of a frame that goes in, for how many may wait. Closing the generator ends its threads. Raises what
     `frames` raises, NonFiniteError, FaceNotFound where `wanted.released` and no face is in a window's first frame.
     """
-    start = start or Resting(done=0, followed=np.zeros(0))
-    waiting = _MANY if frame_bytes * _MANY <= WAITING_BYTES else _FEW
+    start = start or Resting.first()
+    waiting = waiting_frames(frame_bytes)
     seen = ahead(_seen(frames, networks, wanted, start, stages), waiting, "enhance-detect")
     restored = ahead(_restored(seen, networks, wanted, start, stages), waiting, "enhance-restore")
     upscaled = ahead(_upscaled(restored, networks, wanted, stages), 1, "enhance-upscale")
@@ -121,6 +126,11 @@ def enhanced(
             del made
             yield frame
             del frame
+
+
+def waiting_frames(frame_bytes: int) -> int:
+    """How many frames of that size may wait between two stages."""
+    return _MANY if frame_bytes * _MANY <= _WAITING_BYTES else _FEW
 
 
 def _seen(

@@ -1,0 +1,1 @@
+"""How the pocket upscaler is trained: drawn people, made small and a little worse."""

@@ -1,7 +1,8 @@
 """What export promises about a graph and the runtime relies on: names, shapes, dtypes, and how the graph is used.
 
 A dimension is a number, or a name for a size that is known only at run time; the network's
-`ranges` bound each name (TensorRT makes its optimisation profile of them). Whoever opens, runs, times or plans a graph
+`ranges` bound each name (TensorRT makes its optimisation profile of them). An output's may follow from those of inputs:
+"2*height" (`engines/sizes.py`). Whoever opens, runs, times or plans a graph
 asks its promise: nobody outside of a model's rooms knows graphs by name.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
 from engines.fields import Field
+from engines.sizes import names_in, size_of
 
 Dim = int | str
 Precision = Literal["fp32", "fp16"]  # what a bundle is exported in
@@ -51,7 +53,7 @@ class TensorSpec:
 
     def shape_at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """With each named dimension at its size."""
-        return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in self.dims)
+        return tuple(size_of(dim, sizes) if isinstance(dim, str) else dim for dim in self.dims)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "dims": list(self.dims), "dtype": self.dtype}
@@ -106,7 +108,8 @@ class NetworkSpec:
         for tensors in (self.inputs, self.outputs):
             if len({tensor.name for tensor in tensors}) < len(tensors):
                 raise ValueError(f"{self.name}: two tensors of one name in {[tensor.name for tensor in tensors]}")
-        named = {d for t in (*self.inputs, *self.outputs) for d in t.dims if isinstance(d, str)}
+        named = {d for t in self.inputs for d in t.dims if isinstance(d, str)}
+        named = named.union(*(names_in(d) for t in self.outputs for d in t.dims if isinstance(d, str)))
         if named != set(self.ranges):
             raise ValueError(f"{self.name}: dimensions {sorted(named)} need ranges, got {sorted(self.ranges)}")
         if self.unit and self.unit not in self.ranges:

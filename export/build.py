@@ -92,7 +92,7 @@ class BuildConfig:
 
     @property
     def model(self) -> Model:
-        return find_model(self.preset)
+        return find_model(self.preset).holding(self.weights)
 
     @property
     def usual_sizes(self) -> UsualSizes:
@@ -385,6 +385,7 @@ def _manifest(
             "source": source.source,
             "fingerprint": dict(fingerprints),
             **({"live": source.live_source} if isinstance(source, WithLive) else {}),
+            **({"licences": dict(licences)} if (licences := config.model.licences(config.weights)) else {}),
         },
         sampling=config.model.sampling(config.window),
         geometry=config.model.geometry(config.size_px),

@@ -291,6 +291,8 @@ def _report_notes(report: Reporter, graphs: BuildConfig | None, *, parity: bool)
     """What the user should know before a long build."""
     if graphs is not None and graphs.weights is None:
         report.note("random weights: the bundle is for trying and for benchmarks, its pictures are noise")
+    for note in () if graphs is None else graphs.model.notes(graphs.weights):
+        report.note(note)
     if graphs is not None and graphs.packed:
         trained, asked = (graphs.usual_sizes.size, graphs.usual_sizes.frames), (graphs.size_px, graphs.window)
         if asked != trained:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.errors import InputError
 from engines.spec import Quantization
+from runtime.enhancer import presets as enhancer
 from runtime.hallo2 import presets as hallo2
 from runtime.hunyuanportrait import presets as hunyuanportrait
 
@@ -51,6 +52,21 @@ class Model(Protocol):
     def live_networks(self) -> tuple[str, ...]: ...  # that live mode may have beside them
     @property
     def code(self) -> tuple[str, ...]: ...  # the rooms of `export/` that decide its graphs
+
+    def holding(self, weights: Path | None) -> Model:
+        """The same model with the networks alone that these weights have: a published folder may leave some out.
+
+        `weights` as for `open_weights`. Raises CheckpointError.
+        """
+        ...
+
+    def notes(self, weights: Path | None) -> Sequence[str]:
+        """What to tell before a build of these weights: terms of use, graphs that are left out; a sentence each."""
+        ...
+
+    def licences(self, weights: Path | None) -> Mapping[str, str]:
+        """Terms of these weights that the manifest tells, by network."""
+        ...
 
     def graphs(
         self,
@@ -114,9 +130,17 @@ def _hallo2(preset: str) -> Model:
     return Hallo2(preset=PRESETS[preset])
 
 
+def _enhancer(preset: str) -> Model:
+    from export.enhancer.model import Enhancer
+    from export.enhancer.presets import PRESETS
+
+    return Enhancer(preset=PRESETS[preset])
+
+
 MODELS: Mapping[str, Callable[[str], Model]] = {  # preset -> what makes its model
     **dict.fromkeys(hunyuanportrait.PRESETS, _hunyuanportrait),
     **dict.fromkeys(hallo2.PRESETS, _hallo2),
+    **dict.fromkeys(enhancer.PRESETS, _enhancer),
 }
 
 
@@ -150,4 +174,7 @@ def find_model(preset: str) -> Model:
 
 def look(asked: Asked) -> Looked:
     """What a preset's frames attend to. Raises InputError, FaceNotFound, CheckpointError."""
-    return LOOKING[find_model(asked.preset).name](asked)
+    name = find_model(asked.preset).name
+    if name not in LOOKING:
+        raise InputError(f"{asked.preset} animates nobody, so there is nothing to look at; choose a preset that does")
+    return LOOKING[name](asked)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engines.errors import InputError
+from export.enhancer.training.stage_names import TRAINING as ENHANCER_STAGES
 from export.hallo2.training.stage_names import TRAINING as TALK_STAGES
 from export.hunyuanportrait.training.stage_names import TRAINING as POCKET_STAGES
 from export.training import command
@@ -20,20 +21,26 @@ if TYPE_CHECKING:
     from export.training.phase import Settings, Tell
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-STAGES: Mapping[str, tuple[str, ...]] = {"pocket": POCKET_STAGES, "talk_pocket": TALK_STAGES}
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "pocket": POCKET_STAGES,
+    "talk_pocket": TALK_STAGES,
+    "enhancer_pocket": ENHANCER_STAGES,
+}
 PRESET = f"What is trained: {' or '.join(STAGES)}."
 STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, stages in STAGES.items()) + "."
 ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] and is under the GPL [0]."
 WORKERS = "Processes that draw, and that share the batches of long stages: with --threads 1, as many as cores."
 
 # Options that say how much: of every preset, and of each alone, with the amount's name.
-SHARED = ("clips", "frames", "autoencoder_steps", "decoder_steps", "workers")
+SHARED = ("clips", "frames", "autoencoder_steps", "decoder_steps", "workers")  # of those that are shown clips
 _POCKET = ("motion_steps", "denoiser_steps", "made")
 _TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps", "spoken")
 AMOUNTS: Mapping[str, Mapping[str, str]] = {
     "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
     "talk_pocket": {name: name for name in _TALK},
+    "enhancer_pocket": {"upscaler_steps": "upscaler_steps"},
 }
+NO_CLIPS = frozenset({"enhancer_pocket"})  # whose pictures are drawn as they are needed
 
 
 @app.command()
@@ -69,11 +76,12 @@ def train(
     spoken: Annotated[
         int | None, typer.Option(min=1, max=command.MOST, help="Clips that talk_pocket makes for its decoder.")
     ] = None,
+    upscaler_steps: command.Count = None,
     seed: command.RunSeed = 0,
     device: command.TorchDevice = "cpu",
     threads: command.TorchThreads = None,
     workers: Annotated[int, typer.Option(min=1, max=1024, help=WORKERS)] = 1,
-    half: Annotated[bool | None, typer.Option(help="Compute in bfloat16 [pocket: yes, talk_pocket: no].")] = None,
+    half: Annotated[bool | None, typer.Option(help="Compute in bfloat16 [pocket: yes, others: no].")] = None,
     out: Annotated[Path | None, typer.Option(help="The weights [RUN/PRESET.safetensors].")] = None,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -103,6 +111,12 @@ def _amounts(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if others := [name for other, own in AMOUNTS.items() if other != preset for name in own if name in given]:
         named = " and ".join("--" + name.replace("_", "-") for name in others)
         raise InputError(f"{named} {'is' if len(others) == 1 else 'are'} not of {preset}; leave it out")
+    if preset in NO_CLIPS:
+        # The number of workers has a default, which is no question.
+        if shared := [name for name in SHARED if given.get(name) not in (None, 1)]:
+            named = " and ".join("--" + name.replace("_", "-") for name in shared)
+            raise InputError(f"{named} {'is' if len(shared) == 1 else 'are'} not of {preset}; leave it out")
+        given = {name: value for name, value in given.items() if name not in SHARED}
     names = {**{name: name for name in SHARED}, **AMOUNTS[preset]}
     return {amount: given[name] for name, amount in names.items() if name in given}
 
@@ -117,6 +131,13 @@ def _training(
 
         training = Training(POCKET, Amounts(**amounts), settings)
         return training.stages(), training.write
+    if preset == "enhancer_pocket":
+        from export.enhancer.presets import ENHANCER_POCKET
+        from export.enhancer.training.training import Amounts as EnhancerAmounts
+        from export.enhancer.training.training import Training as EnhancerTraining
+
+        enlarging = EnhancerTraining(ENHANCER_POCKET, EnhancerAmounts(**amounts), settings)
+        return enlarging.stages(), enlarging.write
     from export.hallo2.presets import TALK_POCKET
     from export.hallo2.training.training import Amounts as TalkAmounts
     from export.hallo2.training.training import Training as TalkTraining

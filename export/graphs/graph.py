@@ -29,6 +29,7 @@ class Graph:
     uneven: tuple[str, ...] = ()  # named dimensions in which the work is not quite linear
     tied: tuple[str, ...] = ()  # named dimensions that grow with an uneven one, as a wave does with its frames
     quantized: Quantization | None = None  # made from the exported graph `source`, not from the networks
+    chooses_codes: bool = False  # the largest of many numbers: rounding chooses another now and then
     shares: str = ""  # the graph whose file on the disk holds this one's weights too
 
     @property

@@ -20,7 +20,9 @@ from export.graphs.graph import Graph
 # Errors are relative to the rms of the expected output. fp32: two orders of summation through a deep network differ by
 # about 1e-5. fp16: rounding alone leaves a reduced UNet 0.013 rms and 0.06 at worst (golden README), the pocket
 # denoiser 0.0016 and 0.0073 (measured); a wrong graph is off by 1.
-TOLERANCES = {"fp32": {"max": 5e-5}, "fp16": {"rms": 0.03, "max": 0.2}}
+# A graph that chooses codes draws another patch of a face where two codes are as good as each other: of its 4096 codes
+# of 16 faces one or two, and the rest is the same to 2e-3 (golden README).
+TOLERANCES = {"fp32": {"max": 5e-5}, "fp16": {"rms": 0.03, "max": 0.2}, "codes": {"rms": 0.05}}
 LARGEST_TRIED = 64  # a range may end at 100 000 frames; that end is not worth its minutes
 
 
@@ -83,6 +85,8 @@ def run_network(module: nn.Module, inputs: Sequence[Tensor], device: str) -> tup
 
 def precision_of(graph: Graph) -> str:
     """Which of the TOLERANCES a graph is held to."""
+    if graph.chooses_codes:
+        return "codes"
     return "fp16" if graph.half or any(t.dtype == "float16" for t in graph.spec.outputs) else "fp32"
 
 

@@ -46,6 +46,15 @@ class Hallo2:
     live_networks: tuple[str, ...] = ()
     code: tuple[str, ...] = ("hallo2", "hallo2/networks")
 
+    def holding(self, weights: Path | None) -> Hallo2:
+        return self  # published folders have every network, or are refused
+
+    def notes(self, weights: Path | None) -> Sequence[str]:
+        return ()
+
+    def licences(self, weights: Path | None) -> Mapping[str, str]:
+        return {}  # those of the whole model: NOTICE
+
     def graphs(
         self,
         *,

@@ -41,6 +41,15 @@ class HunyuanPortrait:
     live_networks: tuple[str, ...] = LIVE_NETWORKS
     code: tuple[str, ...] = ("hunyuanportrait", "hunyuanportrait/networks")
 
+    def holding(self, weights: Path | None) -> HunyuanPortrait:
+        return self  # published folders have every network, or are refused
+
+    def notes(self, weights: Path | None) -> Sequence[str]:
+        return ()
+
+    def licences(self, weights: Path | None) -> Mapping[str, str]:
+        return {}  # those of the whole model: NOTICE
+
     def graphs(
         self,
         *,

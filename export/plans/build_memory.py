@@ -65,7 +65,7 @@ def device_bytes(spec: NetworkSpec, *, weights: int) -> int:
     """The least device memory a build can do with. `weights`: 0 where they are streamed."""
     largest = {name: r.max for name, r in spec.ranges.items()}
     tensors = sum(
-        math.prod(largest[d] if isinstance(d, str) else d for d in t.dims) * np.dtype(t.dtype).itemsize
+        math.prod(t.shape_at(largest)) * np.dtype(t.dtype).itemsize
         for t in (*spec.inputs, *spec.outputs)
     )
     return weights + tensors

@@ -70,12 +70,17 @@ def unusable(state: Mapping[str, torch.Tensor]) -> list[str]:
     ]
 
 
-def read_checkpoint(path: Path) -> StateDict:
-    """One file of tensors, .pth or .safetensors. Raises CheckpointError, one line, for anything else."""
+def read_checkpoint(path: Path, *, inside: str = "") -> StateDict:
+    """One file of tensors, .pth or .safetensors. Raises CheckpointError, one line, for anything else.
+
+    `inside`: where the file has this entry and it is a state dict, that is read, and nothing beside it.
+    """
     head = head_of(path)
     loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, head)
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, needed a state dict (key -> tensor)")
+    if isinstance(inner := loaded.get(inside), Mapping):
+        loaded = inner
     if strange := [key for key, value in loaded.items() if not isinstance(value, torch.Tensor)]:
         raise CheckpointError(
             f"{path}: not a plain state dict, these entries are no tensors: {_some(strange)}; "

@@ -12,8 +12,11 @@ from pathlib import Path
 from engines.errors import CheckpointError
 from export.weights.checkpoints import Shapes, StateDict, mismatches, read_checkpoint, unusable
 
-# What lies in upstream's folder of one model alone -> the preset that it is for.
-MARKS: Mapping[str, str] = {"hyportrait": "hunyuanportrait", "hallo2/net.pth": "hallo2"}
+# What lies in upstream's folder of one model alone -> the presets that it is for.
+MARKS: Mapping[str, tuple[str, ...]] = {
+    "hyportrait": ("hunyuanportrait",),
+    "hallo2/net.pth": ("hallo2", "enhancer"),  # one download has both
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class PublishedFile:
     places: Sequence[str]  # below the root; of several that are there, the first one is read
     shapes: Shapes  # the keys that it must hold, no others
     spelling: Callable[[StateDict], StateDict] = lambda state: state  # keys and shapes as this model has them
+    inside: str = ""  # the entry that holds the state dict in a file that holds others beside it
 
     def find(self, root: Path) -> Path | None:
         return next((root / place for place in self.places if (root / place).is_file()), None)
@@ -41,9 +45,9 @@ def root_of(folder: str | Path, *, nested: str, preset: str, holds: str) -> Path
             "or a .safetensors file of export.train"
         )
     root = folder / nested if (folder / nested).is_dir() else folder
-    found = {other for mark, other in MARKS.items() if (root / mark).exists()}
-    if found and preset not in found:
-        other = found.pop()
+    found = [others for mark, others in MARKS.items() if (root / mark).exists()]
+    if found and not any(preset in others for others in found):
+        other = found[0][0]
         raise CheckpointError(
             f"{root} holds the weights of another model, {other}; build that one: --preset {other}, "
             f"or give the folder that holds {holds}"
@@ -66,7 +70,7 @@ def read_folder(root: Path, files: Sequence[PublishedFile]) -> dict[str, StateDi
             problems.append(f"{file.name}: no file, needed {' or '.join(file.places)}")
             continue
         try:
-            state = file.spelling(read_checkpoint(path))
+            state = file.spelling(read_checkpoint(path, inside=file.inside))
         except CheckpointError as error:
             problems.append(str(error))
             continue

@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.errors import CheckpointError, InputError
-from hp_trt.shipped import POCKET, POCKET_LIVE, TALK_POCKET
+from hp_trt.shipped import ENHANCER_POCKET, POCKET, POCKET_LIVE, TALK_POCKET
 
 # By preset: what comes with the package.
-OWN_WEIGHTS: dict[str, Path] = {"pocket": POCKET, "talk_pocket": TALK_POCKET}
+OWN_WEIGHTS: dict[str, Path] = {
+    "pocket": POCKET,
+    "talk_pocket": TALK_POCKET,
+    "enhancer_pocket": ENHANCER_POCKET,
+}
 OWN_LIVE_WEIGHTS: dict[str, Path] = {"pocket": POCKET_LIVE}
 
 

@@ -28,7 +28,7 @@ from export.weights.checkpoints import (
     read_checkpoint,
     unusable,
 )
-from hp_trt.shipped import POCKET, POCKET_LIVE, TALK_POCKET
+from hp_trt.shipped import ENHANCER_POCKET, POCKET, POCKET_LIVE, TALK_POCKET
 
 ABOUT = "hp-trt"  # one entry of metadata: of several, safetensors does not keep the order
 SHOWN = 300  # characters of what is wrong with a network
@@ -63,7 +63,7 @@ class PackedWeights:
     kind = "trained"
 
     def __init__(self, path: Path, *, preset: str, networks: Sequence[str], build: Build) -> None:
-        self.source = OWN_SOURCE if path in (POCKET, TALK_POCKET) else str(path)
+        self.source = OWN_SOURCE if path in (POCKET, TALK_POCKET, ENHANCER_POCKET) else str(path)
         states, about = _read(path, preset)
         self._states = {**{network: {} for network in networks}, **states}
         _check(path, about, self._states, networks, build)

@@ -14,11 +14,17 @@ _HERE = Path(__file__).parent
 POCKET = _HERE / "pocket" / "pocket.safetensors"
 POCKET_LIVE = _HERE / "pocket" / "pocket_live.safetensors"  # of live mode
 TALK_POCKET = _HERE / "talk_pocket" / "talk_pocket.safetensors"
+ENHANCER_POCKET = _HERE / "enhancer_pocket" / "enhancer_pocket.safetensors"
 JUDGE = _HERE / "judge" / "judge.onnx"
 SYNC_PICTURES, SYNC_SOUND = (_HERE / "sync_judge" / name for name in ("sync_pictures.onnx", "sync_sound.onnx"))
 
 POCKET_BUNDLE, TALK_POCKET_BUNDLE = "shipped:pocket", "shipped:talk_pocket"
-_BUNDLES = {POCKET_BUNDLE: POCKET.parent, TALK_POCKET_BUNDLE: TALK_POCKET.parent}
+ENHANCER_POCKET_BUNDLE = "shipped:enhancer_pocket"
+_BUNDLES = {
+    POCKET_BUNDLE: POCKET.parent,
+    TALK_POCKET_BUNDLE: TALK_POCKET.parent,
+    ENHANCER_POCKET_BUNDLE: ENHANCER_POCKET.parent,
+}
 _PREFIX = "shipped:"
 
 

@@ -130,7 +130,7 @@ def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray
     random = np.random.default_rng(0)
     arrays = {}
     for tensor in spec.inputs:
-        shape = tuple(sizes[d] if isinstance(d, str) else d for d in tensor.dims)
+        shape = tensor.shape_at(sizes)
         whole = np.issubdtype(np.dtype(tensor.dtype), np.integer)
         arrays[tensor.name] = np.zeros(shape, tensor.dtype) if whole else random.standard_normal(shape, np.float32)
         arrays[tensor.name] = arrays[tensor.name].astype(tensor.dtype)

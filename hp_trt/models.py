@@ -11,12 +11,12 @@ from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.model import Driver, Model
 from hp_trt.profiles import Profile
+from runtime.enhancer.presets import MODEL as ENHANCER
 
 MODELS = {  # name -> module:class
     "hunyuanportrait": "hp_trt.hunyuanportrait.model:HunyuanPortrait",
     "hallo2": "hp_trt.hallo2.model:Hallo2",
 }
-ENHANCER = "enhancer"  # of bundles that animate nothing: `hp_trt.enhancer` opens them
 # What moves a portrait -> the words that build a bundle which it moves, to begin with.
 BUILDS: Mapping[Driver, str] = {
     "video": "python -m export.build_engines --preset pocket --bundle BUNDLE",

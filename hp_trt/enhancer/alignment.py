@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.enhancer.restorer import FACE_PX
+from runtime.enhancer.presets import FACE_PX
 
 TEMPLATE = np.array(
     (

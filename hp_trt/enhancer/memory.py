@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engines.errors import InputError
 from hp_trt.enhancer.pipeline import waiting_frames
-from runtime.enhancer.windows import WINDOW
+from runtime.enhancer.presets import WINDOW
 
 LONGEST_SIDE = 16384  # of H.264, as libx264 makes it
 _PROGRAM_BYTES = 200 << 20

@@ -16,6 +16,7 @@ import numpy as np
 from engines.backend import Backend, Session
 from runtime.enhancer import detector, restorer, tiles
 from runtime.enhancer.detector import FoundFace
+from runtime.enhancer.presets import SCALE
 
 # Role -> graph. Without the last three a bundle enlarges, and no face is restored.
 GRAPHS = {
@@ -75,10 +76,10 @@ class OpenedNetworks:
     def enlarge(self, picture: np.ndarray, scale: int) -> np.ndarray:
         height, width = (side * scale for side in picture.shape[:2])
         enlarged, done = picture, 1
-        while done < (scale if self._repeat else tiles.FACTOR):
+        while done < (scale if self._repeat else SCALE):
             with self._locks["upscaler"]:
                 enlarged = tiles.enlarge(self._backend, self._sessions["upscaler"], enlarged)
-            done *= tiles.FACTOR
+            done *= SCALE
         return lanczos(enlarged, width, height)
 
 

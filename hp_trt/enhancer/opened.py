@@ -5,7 +5,7 @@ from __future__ import annotations
 from engines.bundle import Bundle
 from engines.errors import BundleError
 from hp_trt.enhancer.networks import FACES, GRAPHS
-from hp_trt.models import ENHANCER
+from runtime.enhancer.presets import MODEL
 
 BUILD = "python -m export.build_engines --preset enhancer_tiny --random-weights --bundle BUNDLE"
 
@@ -17,7 +17,7 @@ def roles_of(bundle: Bundle) -> dict[str, str]:
     graphs that faces need and not all. Only the manifest is looked at.
     """
     model = bundle.manifest.model
-    if model != ENHANCER:
+    if model != MODEL:
         raise BundleError(
             f"{bundle.path} is for the model {model}, which animates; to enhance a video give a bundle of the "
             f"enhancer: {BUILD}"

@@ -32,8 +32,8 @@ from hp_trt.enhancer.grey import greyed, is_grey
 from hp_trt.enhancer.networks import Networks, lanczos
 from hp_trt.enhancer.paste import paste
 from runtime.enhancer.detector import FoundFace
-from runtime.enhancer.restorer import FACE_PX
-from runtime.enhancer.windows import OVERLAP, WINDOW, Window, goes_on_at, windows
+from runtime.enhancer.presets import FACE_PX, WINDOW
+from runtime.enhancer.windows import OVERLAP, Window, goes_on_at, windows
 from runtime.stages import Stages
 
 SCALES = (2, 4, 8)

@@ -6,7 +6,6 @@ Source: SPEC 9, detector (RetinaFace).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from engines.errors import NonFiniteError
 
 MEANS_BGR = np.array((104, 117, 123), np.float32)
 LEVELS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))  # pixels a step, sides of its priors in pixels
+_LEAST_SIDE = 32  # that the graph takes
 LEAST_SCORE, MOST_OVERLAP = 0.8, 0.4
+_MOST_FOUND = 1000  # places of one picture that are looked at further: noise alone has more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +36,9 @@ def detect(backend: Backend, session: Session, picture: np.ndarray) -> list[Foun
     """
     height, width = picture.shape[:2]
     planes = (picture[..., ::-1].astype(np.float32) - MEANS_BGR).transpose(2, 0, 1)[None]
+    missing = [(0, max(_LEAST_SIDE - side, 0)) for side in (height, width)]
+    planes = np.pad(planes, ((0, 0), (0, 0), *missing))  # a strip: what is beside it is as good as grey
+    height, width = planes.shape[2:]
     kind = session.spec.input("picture").dtype
     made = session.run({"picture": backend.upload(np.ascontiguousarray(planes, dtype=kind))})
     names = ("loc", "confidence", "landmark_offsets")
@@ -51,7 +55,7 @@ def faces_of(
     scores = _softmax_of_second(confidence)
     boxes, points = decode(loc, offsets, priors(height, width), height=height, width=width)
     chosen = np.flatnonzero(scores > LEAST_SCORE)
-    chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
+    chosen = chosen[np.argsort(-scores[chosen], kind="stable")][:_MOST_FOUND]
     return [
         FoundFace(box=boxes[one], score=float(scores[one]), points=points[one].reshape(5, 2))
         for one in chosen[apart(boxes[chosen])]
@@ -60,11 +64,13 @@ def faces_of(
 
 def priors(height: int, width: int) -> np.ndarray:
     """(N, 4) float32: centre x, y, width, height, each over the picture's, by level, row, column and side."""
-    rows = []
+    levels = []
     for step, sides in LEVELS:
-        for i, j, side in product(range(-(-height // step)), range(-(-width // step)), sides):
-            rows.append(((j + 0.5) * step / width, (i + 0.5) * step / height, side / width, side / height))
-    return np.array(rows, np.float32)
+        rows, columns = -(-height // step), -(-width // step)
+        places = [(np.arange(count) + 0.5) * step for count in (rows, columns)]
+        y, x, side = np.meshgrid(*places, sides, indexing="ij")
+        levels.append(np.stack((x / width, y / height, side / width, side / height), axis=-1).reshape(-1, 4))
+    return np.concatenate(levels).astype(np.float32)
 
 
 def decode(
@@ -84,13 +90,13 @@ def apart(boxes: np.ndarray, most: float = MOST_OVERLAP) -> list[int]:
     """Which of `boxes` (N, 4), the best first, stay: each that overlaps none before it that stays by more than `most`
     of what both cover."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    left, kept = list(range(len(boxes))), []
-    while left:
-        best, rest = left[0], np.array(left[1:], int)
-        kept.append(best)
+    left, kept = np.arange(len(boxes)), []
+    while left.size:
+        best, rest = left[0], left[1:]
+        kept.append(int(best))
         sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
         both = np.clip(sides, 0, None).prod(axis=1)
-        left = [int(one) for one in rest[both <= most * (areas[best] + areas[rest] - both)]]
+        left = rest[both <= most * (areas[best] + areas[rest] - both)]
     return kept
 
 

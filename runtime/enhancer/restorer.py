@@ -13,7 +13,6 @@ from engines.backend import Backend, Session
 from engines.errors import NonFiniteError
 from runtime.enhancer.tiles import to_uint8
 
-FACE_PX = 512  # a side of an aligned face
 # Of the parser's classes, those that are pasted: all of a face but hair, hat, earring, necklace, neck and cloth.
 PASTED = (*range(1, 14), 15)
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from engines.backend import Backend, Session
 from engines.errors import NonFiniteError
+from runtime.enhancer.presets import SCALE
 
 TILE, AROUND = 400, 40  # pixels of the picture that goes in
-FACTOR = 2  # of one pass
 _LEAST_SIDE = 16  # that the graph takes
 
 
@@ -50,7 +50,7 @@ def enlarge(
     """
     height, width = picture.shape[:2]
     padded = _padded(picture)
-    enlarged = np.empty((FACTOR * padded.shape[0], FACTOR * padded.shape[1], 3), np.uint8)
+    enlarged = np.empty((SCALE * padded.shape[0], SCALE * padded.shape[1], 3), np.uint8)
     kind = session.spec.input("picture").dtype
     for part in tiles(*padded.shape[:2], tile=tile, around=around):
         seen = padded[part.rows, part.columns].astype(np.float32) / np.float32(255)
@@ -58,9 +58,9 @@ def enlarge(
         made = session.run({"picture": backend.upload(planes)})["enlarged"]
         pixels = to_uint8(backend.download(made)[0].transpose(1, 2, 0), "the upscaler")
         cut = pixels[_grown(part.own_rows), _grown(part.own_columns)]
-        top, left = (FACTOR * (s.start + own.start) for s, own in _places(part))
+        top, left = (SCALE * (s.start + own.start) for s, own in _places(part))
         enlarged[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-    return enlarged[: FACTOR * height, : FACTOR * width]
+    return enlarged[: SCALE * height, : SCALE * width]
 
 
 def to_uint8(values: np.ndarray, whose: str) -> np.ndarray:
@@ -82,7 +82,7 @@ def _places(part: Tile) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
 
 
 def _grown(part: slice) -> slice:
-    return slice(FACTOR * part.start, FACTOR * part.stop)
+    return slice(SCALE * part.start, SCALE * part.stop)
 
 
 def _padded(picture: np.ndarray) -> np.ndarray:

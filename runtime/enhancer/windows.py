@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-WINDOW, OVERLAP = 16, 4  # frames
+from runtime.enhancer.presets import WINDOW
+
+OVERLAP = 4  # frames that a window has in common with the one before
 
 Item = TypeVar("Item")
 

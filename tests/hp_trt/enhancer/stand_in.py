@@ -25,18 +25,16 @@ from tests.engines.bundles import key_of
 
 FACE_RGB = (230, 20, 230)
 _POINTS = np.array(((0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)))  # of a square
+_PLACES = "2*height/8*width/8 + 2*height/16*width/16 + 2*height/32*width/32"
 _RANGES = {
     "height": DimRange(min=16, opt=480, max=16384),
     "width": DimRange(min=16, opt=480, max=16384),
-    "double_height": DimRange(min=32, opt=960, max=32768),
-    "double_width": DimRange(min=32, opt=960, max=32768),
     "frames": DimRange(min=1, opt=16, max=16),
-    "anchors": DimRange(min=1, opt=16800, max=10**7),
 }
 _TENSORS: Mapping[str, tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]] = {
     "enhance_upscaler": (
         {"picture": (1, 3, "height", "width")},
-        {"enlarged": (1, 3, "double_height", "double_width")},
+        {"enlarged": (1, 3, "2*height", "2*width")},
     ),
     "enhance_restorer": (
         {"faces": ("frames", 3, 512, 512), "fidelity": (1,)},
@@ -45,7 +43,7 @@ _TENSORS: Mapping[str, tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ..
     "enhance_parser": ({"face": ("frames", 3, 512, 512)}, {"logits": ("frames", 19, 512, 512)}),
     "enhance_detector": (
         {"picture": (1, 3, "height", "width")},
-        {"loc": (1, "anchors", 4), "confidence": (1, "anchors", 2), "landmark_offsets": (1, "anchors", 10)},
+        {"loc": (1, _PLACES, 4), "confidence": (1, _PLACES, 2), "landmark_offsets": (1, _PLACES, 10)},
     ),
 }
 ALL = tuple(_TENSORS)
@@ -56,7 +54,7 @@ def spec_of(name: str) -> NetworkSpec:
         return tuple(TensorSpec(name=tensor, dims=size, dtype="float32") for tensor, size in dims.items())
 
     inputs, outputs = _TENSORS[name]
-    named = {dim for size in (*inputs.values(), *outputs.values()) for dim in size if isinstance(dim, str)}
+    named = {dim for size in inputs.values() for dim in size if isinstance(dim, str)}
     ranges = {dim: _RANGES[dim] for dim in named}
     return NetworkSpec(name=name, inputs=made(inputs), outputs=made(outputs), ranges=ranges)
 

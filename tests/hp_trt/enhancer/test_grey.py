@@ -11,7 +11,7 @@ def test_a_picture_is_grey_whose_colours_differ_by_as_good_as_nothing():
     tinted = grey.copy()
     tinted[..., 0] //= 2
     assert not is_grey(tinted)
-    assert is_grey(np.clip(grey.astype(int) + (5, 0, 250), 0, 250).astype(np.uint8)) is False
+    assert is_grey(np.clip(grey + np.array((5, 0, 250)), 0, 250).astype(np.uint8)) is False
 
 
 def test_a_grey_face_is_as_light_and_as_rich_in_contrast_as_its_crop():

@@ -76,9 +76,7 @@ class Plain:
         self.detected.append(number)
         points = np.array(((0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)))
         return [
-            FoundFace(
-                box=np.array((left, 10, left + 40, 50), np.float32), score=score, points=(left, 10) + 40 * points
-            )
+            FoundFace(box=np.array((left, 10, left + 40, 50), np.float32), score=score, points=(left, 10) + 40 * points)
             for left, score in self._where(number)
         ]
 

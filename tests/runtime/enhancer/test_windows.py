@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime.enhancer.windows import OVERLAP, WINDOW, goes_on_at, windows
+from runtime.enhancer.presets import WINDOW
+from runtime.enhancer.windows import OVERLAP, goes_on_at, windows
 from tests.golden_cases import HALLO2_FOLDER, check, golden_cases, load_case
 
 

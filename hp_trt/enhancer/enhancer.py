@@ -27,7 +27,7 @@ from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.enhancer.files import Enhanced, render, seal_of
 from hp_trt.enhancer.memory import check_memory, predicted_bytes
 from hp_trt.enhancer.networks import OpenedNetworks, locks_of
-from hp_trt.enhancer.opened import roles_of
+from hp_trt.enhancer.opened import lacking, roles_of
 from hp_trt.enhancer.pipeline import SCALES, EnhancedFrame, Wanted, enhanced, result_size
 from hp_trt.enhancer.source import ArraySource, VideoSource
 from hp_trt.enhancer.terms import terms_of
@@ -96,8 +96,10 @@ class Enhancer:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before the bundle is used, a line each: terms of its weights, and what it lacks."""
-        alone = () if self.restores else ("the bundle has no face restorer: pictures are enlarged, faces are too",)
-        return (*terms_of(self.bundle.manifest, tuple(self.roles)), *alone)
+        terms = terms_of(self.bundle.manifest, tuple(self.roles))
+        if not (missing := lacking(self.bundle)):
+            return terms
+        return (*terms, f"no face is restored, pictures are enlarged alone: the bundle has no {', '.join(missing)}")
 
     def enhance(
         self,

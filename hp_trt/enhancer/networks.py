@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from engines.backend import Backend, Session
+from engines.errors import InputError
 from runtime.enhancer import detector, restorer, tiles
 from runtime.enhancer.detector import FoundFace
 from runtime.enhancer.presets import SCALE
@@ -61,6 +62,13 @@ class OpenedNetworks:
 
     def detect(self, picture: np.ndarray) -> list[FoundFace]:
         seen, scale = detector_picture(picture, released=self._released)
+        ranges = self._sessions["detector"].spec.ranges
+        most = min(ranges[side].max for side in ("height", "width"))
+        if max(seen.shape[:2]) > most:
+            raise InputError(
+                f"the released program looks for faces in all {seen.shape[1]} x {seen.shape[0]} pixels, and this "
+                f"bundle's detector in up to {most} a side; leave released out"
+            )
         with self._locks["detector"]:
             found = detector.detect(self._backend, self._sessions["detector"], seen)
         return [FoundFace(box=f.box / scale, score=f.score, points=f.points / scale) for f in found]

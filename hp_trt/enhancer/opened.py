@@ -11,10 +11,9 @@ BUILD = "python -m export.build_engines --preset enhancer_tiny --random-weights 
 
 
 def roles_of(bundle: Bundle) -> dict[str, str]:
-    """The graphs that the bundle has, by role.
+    """The graphs that are used of the bundle, by role: all four, or the upscaler alone where one of the others lacks.
 
-    Raises BundleError for a bundle of another model, one without the upscaler, and one that has some of the three
-    graphs that faces need and not all. Only the manifest is looked at.
+    Raises BundleError for a bundle of another model, and for one without the upscaler. Only the manifest is looked at.
     """
     model = bundle.manifest.model
     if model != MODEL:
@@ -22,15 +21,14 @@ def roles_of(bundle: Bundle) -> dict[str, str]:
             f"{bundle.path} is for the model {model}, which animates; to enhance a video give a bundle of the "
             f"enhancer: {BUILD}"
         )
-    roles = {role: graph for role, graph in GRAPHS.items() if graph in bundle}
-    if "upscaler" not in roles:
+    if GRAPHS["upscaler"] not in bundle:
         raise BundleError(
-            f"{bundle.path} has no graph {GRAPHS['upscaler']}, without which nothing is enlarged; {BUILD}"
+            f"{bundle.path} has no graph {GRAPHS['upscaler']}, without which nothing is enlarged: {BUILD}"
         )
-    missing = [GRAPHS[role] for role in FACES if role not in roles]
-    if missing and len(missing) < len(FACES):
-        raise BundleError(
-            f"{bundle.path} lacks {', '.join(missing)}, which restoring faces needs; build a bundle with all of "
-            f"{', '.join(GRAPHS[role] for role in FACES)}, or with none, which enlarges alone"
-        )
-    return roles
+    used = ("upscaler",) if lacking(bundle) else tuple(GRAPHS)
+    return {role: GRAPHS[role] for role in used}
+
+
+def lacking(bundle: Bundle) -> tuple[str, ...]:
+    """The graphs that restoring faces needs and the bundle has not."""
+    return tuple(GRAPHS[role] for role in FACES if GRAPHS[role] not in bundle)

@@ -22,7 +22,7 @@ def given(tmp_path, monkeypatch):
 def test_a_video_is_enhanced_and_the_terms_come_first(hp_trt, given, tmp_path):
     ended = hp_trt(*given, "--scale", 4, "--face-upsample", "--fidelity", 1)
     assert ended.code == 0, ended.err
-    assert ended.err.splitlines()[0].startswith("note: licence: the face restorer derives from CodeFormer")
+    assert ended.err.splitlines()[0].startswith("note: licence: the face restorer derives from CodeFormer, S-Lab")
     assert "3 frames of 384 x 320 at 25 fps, 3 with a restored face" in ended.out
     assert (VideoReader(tmp_path / "big.mp4").info.width, len(list(VideoReader(tmp_path / "big.mp4")))) == (384, 3)
 

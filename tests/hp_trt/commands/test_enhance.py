@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +55,41 @@ def test_what_cannot_be_is_refused_in_a_line(hp_trt, given, tmp_path, words, say
 
 def test_the_result_does_not_replace_the_video(hp_trt, given):
     refused(hp_trt(*given[:-1], given[1]), "is the video itself")
+
+
+MEASURED = """
+import resource, sys
+from hp_trt.__main__ import main
+sys.argv = ["hp-trt", "enhance", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def peak_mib(*words) -> int:
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, words), "--no-credentials"],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return int(ended.stdout.rsplit("peak", 1)[1])
+
+
+@pytest.mark.heavy
+def test_a_hundred_frames_take_the_memory_of_a_window_and_8_by_8_make_4096(bundle_of, tmp_path):
+    bundle = bundle_of(preset="enhancer_tiny", parity=False)
+    videos = {}
+    for name, count, side in (("window", 16, 384), ("long", 100, 384), ("large", 8, 512)):
+        pictures = [frame(number, (side, side)) for number in range(count)]
+        videos[name] = write_video(tmp_path / f"{name}.mp4", pictures)
+    peaks = {
+        name: peak_mib(video, "--bundle", bundle, "--out", tmp_path / f"{name}-out.mp4", "--scale", scale)
+        for scale, (name, video) in zip((2, 2, 8), videos.items(), strict=True)
+    }
+    assert peaks["long"] < 1.2 * peaks["window"], peaks
+    info = VideoReader(tmp_path / "large-out.mp4").info
+    assert (info.width, info.height, info.frames) == (4096, 4096, 8)

@@ -151,8 +151,8 @@ def test_what_is_no_video_or_no_place_is_refused(enhancer, video, tmp_path):
 
 def test_8k_is_refused_by_the_memory_it_would_take(enhancer, monkeypatch, tmp_path):
     eight_k = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (4320, 7680, 3))
-    monkeypatch.setattr(memory, "available_bytes", lambda: 16 << 30)
-    with pytest.raises(InputError, match=r"become 15360 x 8640, which takes about .* GiB of memory, and 16.0 GiB are"):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 8 << 30)
+    with pytest.raises(InputError, match=r"become 15360 x 8640, which takes about .* GiB of memory, and 8.0 GiB are"):
         enhancer.frames([eight_k])
     with pytest.raises(InputError, match=r"H.264 takes up to 16384 pixels a side"):
         enhancer.frames([eight_k], scale=4)

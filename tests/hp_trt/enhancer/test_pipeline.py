@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import cv2
 import numpy as np
@@ -169,6 +170,31 @@ def test_leaving_early_ends_the_threads_and_so_does_a_call_off():
     with pytest.raises(Cancelled):
         list(called)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("enhance-")]
+
+
+@pytest.mark.parametrize(("frame_bytes", "waiting"), [(1, 12), (1 << 30, 2)])
+def test_however_long_a_video_is_two_windows_of_its_frames_are_held(frame_bytes, waiting):
+    alive, most = weakref.WeakSet(), 0
+
+    class Picture(np.ndarray):
+        """Which a weak set can hold."""
+
+    def frames(first):
+        nonlocal most
+        for number in range(first, 150):
+            picture = np.zeros((60, 160, 3), np.uint8).view(Picture)
+            picture[0, 0, 0] = number
+            alive.add(_Held(picture))
+            most = max(most, len(alive))
+            yield picture, None
+
+    class _Held:
+        def __init__(self, picture):
+            picture.held = self
+
+    made = enhanced(frames, Plain(lambda _: []), Wanted(scale=2), stages=Stages(), frame_bytes=frame_bytes)
+    assert sum(1 for _ in made) == 150
+    assert most <= 16 + 2 * waiting + 10
 
 
 def test_few_large_frames_wait_and_a_window_of_small_ones():

@@ -194,7 +194,7 @@ def test_however_long_a_video_is_two_windows_of_its_frames_are_held(frame_bytes,
 
     made = enhanced(frames, Plain(lambda _: []), Wanted(scale=2), stages=Stages(), frame_bytes=frame_bytes)
     assert sum(1 for _ in made) == 150
-    assert most <= 16 + 2 * waiting + 10
+    assert 16 < most <= 16 + 2 * waiting + 10
 
 
 def test_few_large_frames_wait_and_a_window_of_small_ones():

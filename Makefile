@@ -18,7 +18,7 @@ TWO := -n 2 --dist loadgroup
 # What is used is compiled once, and not again by each process that a test starts, whatever the caller has set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: check demo test test-full test-quality test-heavy lint setup clean
+.PHONY: check demo manual test test-full test-quality test-heavy lint setup clean
 
 setup: $(READY)
 
@@ -63,6 +63,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# docs/ as a site, with the reference that is made from the source.
+manual: $(READY)
+	$(BIN)/python -m manual --out out/manual
 
 clean:
 	rm -rf .venv out

@@ -67,7 +67,11 @@ TRIES = {
     "rtc": Try(words=_SERVE, beside=["service", "cpu"], get="/live", peer=_PEER, says="3 pictures came back"),
     "web": Try(words=_SERVE, beside=["cpu"], get="/page/"),
 }
-LEFT_OUT = {"tensorrt": "its wheels are of an index of NVIDIA's", "test": "all of them"}
+LEFT_OUT = {
+    "tensorrt": "its wheels are of an index of NVIDIA's",
+    "docs": "it is of use in a checkout, and no wheel has the manual",
+    "test": "all of them",
+}
 
 
 class Fresh:

@@ -12,19 +12,18 @@ import pytest
 import typer
 from typer.main import get_command
 
+from manual import commands as commands_reference
+
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
-DOORS = {  # how a command begins -> its module; `hp-trt` has commands of its own
-    "hp-trt": "hp_trt.__main__",
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "examples/README.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
+DOORS = commands_reference.DOORS | {  # how a command begins -> its module; `hp-trt` has commands of its own
     "python -m hp_trt": "hp_trt.__main__",
-    "python -m export.build_engines": "export.build_engines",
     "hp-trt-build": "export.build_engines",
-    "python -m export.train": "export.train",
-    "python -m export.distill": "export.distill",
-    "python -m export.shipping": "export.shipping.__main__",
-    "python -m export.attention_maps": "export.attention_maps.__main__",
-    "python -m integrations.triton.export": "integrations.triton.export",
-    "python -m runtime.bench": "runtime.bench",
     "hp-trt-bench": "runtime.bench",
 }
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

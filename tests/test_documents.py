@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 COLUMNS = 120
 MOST_LINES = {"README.md": 130, "docs/architecture.md": 110}
-STOREYS = ("engines", "runtime", "hp_trt", "export", "procedural", "integrations")
+STOREYS = ("engines", "runtime", "hp_trt", "export", "procedural", "integrations", "manual")
 FOLDERS = (*STOREYS, "tests", "docs", "examples")
 # They may name what is gone: it is their subject.
 OF_THE_PAST = ("CHANGELOG.md", "tests/export/hunyuanportrait/training/test_earlier_runs.py")

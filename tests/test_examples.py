@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -13,8 +16,11 @@ import pytest
 from PIL import Image
 
 from hp_trt.sample import write_sample
+from tests.hp_trt.apps.service.process import Process
+from tests.manual.reader import activated
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 FRAMES = 9
 pytestmark = pytest.mark.slow  # for the bundle they need: a build takes a minute
 
@@ -36,7 +42,7 @@ def quick(tmp_path_factory) -> tuple[str, str]:
 
 
 def example(name: str, *words: Path | str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "examples" / name, *words]
+    command = [sys.executable, EXAMPLES / name, *words]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run([str(word) for word in command], env=env, capture_output=True, text=True)
 
@@ -111,3 +117,90 @@ def test_two_processes_share_the_clips(live_bundle, sample, quick, tmp_path):
     # The same clip has the same bits, whoever made it, with one id for all; signatures differ.
     one, other = (tmp_path / "out" / name for name in ("third.mp4", first.name))
     assert pictures_of(one) == pictures_of(other)
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Types `sh examples/NAME WORDS` in an activated environment."""
+    env = activated(tmp_path / ".bin")
+
+    def shell(name: str, *words: Path | str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", str(EXAMPLES / name), *map(str, words)]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+
+    return shell
+
+
+def test_the_command_line_draws_animates_and_verifies(shell, tmp_path):
+    ran = shell("command.sh", tmp_path / "out", "--profile", "live")
+    assert ran.returncode == 0, ran.stderr
+    assert frames_of(tmp_path / "out" / "out.mp4") == 8 and (tmp_path / "out" / "out.png").is_file()
+    assert "mark: " in ran.stdout and "sidecar: hp-trt" in ran.stdout
+
+
+def test_what_would_be_exported_is_said_first(shell, tmp_path):
+    words = (tmp_path / "bundle", "me.png", "talk.mp4", "out.mp4", "--preset", "pocket", "--dry-run")
+    ran = shell("own_bundle.sh", *words)
+    assert ran.returncode == 0, ran.stderr
+    assert "denoiser" in ran.stdout and not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.heavy
+def test_a_bundle_of_ones_own_is_exported_looked_at_and_used(shell, sample, tmp_path):
+    portrait, driving, _ = sample
+    ran = shell("own_bundle.sh", tmp_path / "bundle", portrait, driving, tmp_path / "out.mp4")
+    assert ran.returncode == 0, ran.stderr
+    assert frames_of(tmp_path / "out.mp4") == FRAMES
+
+
+def test_the_bench_writes_its_table_its_json_and_its_picture(shell, live_bundle, tmp_path):
+    words = (live_bundle, tmp_path / "bench", "--frames", "4", "--steps", "1", "--runs", "1", "--warmup", "0")
+    ran = shell("bench.sh", *words)
+    assert ran.returncode == 0, ran.stderr
+    assert "frames/s" in ran.stdout
+    assert json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert Image.open(tmp_path / "bench" / "timeline.png").size[0] > 100
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Iterator[Process]:
+    state = tmp_path_factory.mktemp("service") / "state"
+    words = ["-m", "hp_trt", "serve", "--bundle", "shipped:pocket", "--no-page", "--port", "0", "--state", str(state)]
+    with Process(state, command=words) as running:
+        yield running
+
+
+def test_a_client_of_the_service_hears_of_its_clip_and_takes_it(service, sample, tmp_path):
+    portrait, driving, _ = sample
+    ran = example("service_client.py", service.address, portrait, driving, tmp_path / "out.mp4")
+    assert ran.returncode == 0, ran.stderr
+    assert f"write: {FRAMES} of " in ran.stderr and frames_of(tmp_path / "out.mp4") == FRAMES
+
+
+def test_a_client_of_the_service_says_what_was_refused(service, sample, tmp_path):
+    driving = sample[1]
+    ran = example("service_client.py", service.address, driving, driving, tmp_path / "out.mp4")
+    assert (ran.returncode, ran.stdout) == (1, "") and "is not a picture" in ran.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_pictures_go_into_a_live_session_and_animated_ones_come_back(service, sample, tmp_path):
+    portrait, driving, _ = sample
+    ran = example("live_client.py", service.address, portrait, driving, tmp_path / "out", "--frames", "8")
+    assert (ran.returncode, ran.stdout) == (0, "8 frames\n"), ran.stderr
+    made = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in made] == [f"{number:05}.jpg" for number in range(8)]
+    assert Image.open(made[0]).size == Image.open(portrait).size
+
+
+def test_a_live_session_without_a_face_says_so(service, sample, tmp_path):
+    Image.new("RGB", (200, 200)).save(tmp_path / "black.png")
+    ran = example("live_client.py", service.address, tmp_path / "black.png", sample[1], tmp_path / "out")
+    assert ran.returncode == 1 and "no face in the portrait" in ran.stderr
+
+
+def test_every_example_is_listed_and_run():
+    names = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")}
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert names == set(re.findall(r"\]\((\w+\.(?:py|sh))\)", listed))
+    assert names <= set(re.findall(r'"(\w+\.(?:py|sh))"', Path(__file__).read_text(encoding="utf-8")))

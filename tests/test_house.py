@@ -21,6 +21,7 @@ STOREYS = {
     "hp_trt": {"engines", "procedural", "runtime"},
     "export": {"engines", "procedural", "runtime", "hp_trt"},
     "integrations": {"engines", "runtime", "hp_trt"},
+    "manual": {"engines", "hp_trt"},
 }
 # They parse, make a config and call one function: only they may import upwards, and nobody imports them.
 DOORS = re.compile(

@@ -66,3 +66,8 @@ def test_what_is_installed_is_not_installed_again(make):
 def test_an_environment_with_everything_from_before_is_kept(make):
     mark(make.folder, ".ready")
     assert ".[cpu]" in make("test") and ".[test]" not in make("test")
+
+
+def test_the_manual_is_made_with_everything_installed(make):
+    assert make("manual").splitlines()[-1] == ".venv/bin/python -m manual --out out/manual"
+    assert ".[test]" in make("manual")

@@ -214,9 +214,11 @@ def _errors(reference: Run, engine: Run) -> dict[str, dict[str, float]]:
 
     from export.graphs.parity import less_a_level
 
-    found = {name: array.astype(np.float32) for name, array in engine.outputs.items()}
+    # Polygraphy refuses a view, as PyTorch gives of pixels: astype alone would keep its order.
+    found = {name: np.ascontiguousarray(array, np.float32) for name, array in engine.outputs.items()}
     expected = {
-        name: less_a_level(engine.outputs[name], array.astype(np.float32)) for name, array in reference.outputs.items()
+        name: np.ascontiguousarray(less_a_level(engine.outputs[name], array.astype(np.float32)))
+        for name, array in reference.outputs.items()
     }
     results = RunResults()
     for run, wide in ((reference, expected), (engine, found)):

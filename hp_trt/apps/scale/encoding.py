@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ class RemoteEncoder:
 
     def forget(self, identity: str) -> None:
         """A portrait that its owner deleted is not kept, where it is known: others forget it by and by."""
-        self._asked("forget", {"identity": identity})
+        with suppress(HpTrtError):
+            self._asked("forget", {"identity": identity})
 
     def write_motion(self, profile: str, driver: Path, out: Path, cancel: threading.Event) -> None:
         """See `hp_trt.apps.service.maker.ClipMaker`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.fields import parse_json
-from hp_trt.apps.service.events import JobEvent
+from hp_trt.apps.service.events import JobEvent, number_in
 
 _LOOKS_EVERY_S = 0.2
 _EVERY_PART = 400  # progress is told at most so often in the time that has passed: a long clip has a bounded file
@@ -71,9 +71,7 @@ class FileEvents:
 
     def number_of(self, last_event_id: str | None) -> int:
         """The number that a `Last-Event-ID` names; 0 for one that is none of this job's."""
-        life, _, number = (last_event_id or "").rpartition(".")
-        known = life == self.life and number.isascii() and number.isdigit() and len(number) < 10
-        return int(number) if known else 0
+        return number_in(self.life, last_event_id)
 
     def after(self, number: int) -> tuple[list[JobEvent], bool]:
         """What was read behind `number`, and whether that is all there will be. The file is read by `wait`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hp_trt.apps.scale.file_events import FileEvents
 from hp_trt.apps.service.job import ENDED, Job, JobState
-from hp_trt.apps.service.jobs import MOST_ATTEMPTS, remove_work
+from hp_trt.apps.service.jobs import MOST_ATTEMPTS, remove_work, tell
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.store import State, is_id
 
@@ -84,19 +84,9 @@ class JobStore:
         job.save()
         if state in ENDED:
             remove_work(job.folder, with_result=state != "done")
-        self.tell(job)
+        tell(job)
         if state in ENDED:
             self.closed(job.id)
-
-    def tell(self, job: Job) -> None:
-        """Add its state to its events."""
-        job.events.add("state", state=job.state, attempts=job.attempts)
-        if job.result is not None and job.state == "done":
-            job.events.add("result", **job.result)
-        if job.error is not None:
-            job.events.add("error", **job.error)
-        if job.state in ENDED:
-            job.events.end()
 
     def left(self, job: Job) -> None:
         """A job whose process died waits for its second and last attempt, or has failed. Its caller has its turn.

@@ -25,6 +25,7 @@ from hp_trt.apps.scale.presence import Presence
 from hp_trt.apps.service.cluster import Told
 from hp_trt.apps.service.config import Limits
 from hp_trt.apps.service.job import ENDED, MOTION, PORTRAIT, RECORD, Job, JobState, Wish
+from hp_trt.apps.service.jobs import tell
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.store import Accounts, Items, State, is_id
 
@@ -79,7 +80,7 @@ class SharedJobs:
             if (known := self.known(wish.owner, wish.key, wish.body)) is not None:
                 return known, False
             raise Problem("key-under-way", "a request with this key is under way; ask again", retry_after_s=1)
-        self.store.tell(job)
+        tell(job)
         self._told("queued", None)
         self._wake()
         return job, True

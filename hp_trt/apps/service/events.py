@@ -75,9 +75,7 @@ class JobEvents:
 
     def number_of(self, last_event_id: str | None) -> int:
         """The number that a `Last-Event-ID` of this life names; 0 for any other."""
-        life, _, number = (last_event_id or "").rpartition(".")
-        known = life == self.life and number.isascii() and number.isdigit() and len(number) < 10
-        return int(number) if known else 0
+        return number_in(self.life, last_event_id)
 
     def after(self, number: int) -> tuple[list[JobEvent], bool]:
         """The events behind `number` that are still here, and whether these are the last ones."""
@@ -105,6 +103,13 @@ class JobEvents:
         """How many wait just now."""
         with self._lock:
             return len(self._waiting)
+
+
+def number_in(life: str, last_event_id: str | None) -> int:
+    """The number that a `Last-Event-ID` of this life names; 0 for any other."""
+    named, _, number = (last_event_id or "").rpartition(".")
+    known = named == life and number.isascii() and number.isdigit() and len(number) < 10
+    return int(number) if known else 0
 
 
 def _wake(waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:

@@ -95,7 +95,7 @@ class Jobs:
         elif job.state == "running":
             self._to(job, "queued")
         else:
-            self._tell(job)
+            tell(job)
 
     def create(self, wish: Wish, portraits: Items, motions: Items, accounts: Accounts) -> tuple[Job, bool]:
         """A new job on the disk, and True; or the one that the same key and request made, and False.
@@ -117,7 +117,7 @@ class Jobs:
                 self._jobs[job.id] = job
                 if job.key:
                     self._keys[key] = job.id
-                self._tell(job)
+                tell(job)
                 self.changed.notify_all()
             return job, True
         finally:
@@ -322,18 +322,8 @@ class Jobs:
         if state in ENDED:
             remove_work(job.folder, with_result=state != "done")
         self._told(state, waited_s)
-        self._tell(job)
+        tell(job)
         self.changed.notify_all()
-
-    def _tell(self, job: Job) -> None:
-        job.events.begin_again()
-        job.events.add("state", state=job.state, attempts=job.attempts)
-        if job.result is not None and job.state == "done":
-            job.events.add("result", **job.result)
-        if job.error is not None:
-            job.events.add("error", **job.error)
-        if job.state in ENDED:
-            job.events.end()
 
     def _save(self, job: Job) -> None:
         """A disk that refuses is tried again: until then a kill would make the job run again, which is no loss."""
@@ -343,6 +333,18 @@ class Jobs:
         except (OSError, HpTrtError) as error:
             self._unsaved.add(job.id)
             log.error("a job's record cannot be written", extra={"job": job.id, "reason": str(error)[:200]})
+
+
+def tell(job: Job) -> None:
+    """Add a job's state to its events, with what it came to."""
+    job.events.begin_again()
+    job.events.add("state", state=job.state, attempts=job.attempts)
+    if job.result is not None and job.state == "done":
+        job.events.add("result", **job.result)
+    if job.error is not None:
+        job.events.add("error", **job.error)
+    if job.state in ENDED:
+        job.events.end()
 
 
 def remove_work(folder: Path, *, with_result: bool) -> None:

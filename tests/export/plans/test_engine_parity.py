@@ -35,6 +35,15 @@ def test_errors_are_relative_to_the_rms_of_the_reference():
     assert found == pytest.approx({"max": 0.01 / rms, "rms": 0.01 / rms, "rms_onnxruntime": 0.015 / onnx_rms}, rel=1e-4)
 
 
+def test_a_networks_output_may_lie_in_memory_in_any_order():
+    """As PyTorch permutes pixels: a view, whose values are where its strides say."""
+    turned = np.asfortranarray(REFERENCE)
+    assert not turned.flags.c_contiguous and np.array_equal(turned, REFERENCE)
+    near = REFERENCE + np.float32(0.01)
+    assert compare_runs(SPEC, "fp16", [runs(near, torch=turned)]) == compare_runs(SPEC, "fp16", [runs(near)])
+    assert compare_runs(SPEC, "fp32", [runs(turned)]) == {"max": 0.0, "rms": 0.0, "rms_onnxruntime": 0.0}
+
+
 def test_the_worst_try_counts():
     near, far = runs(REFERENCE + np.float32(1e-3)), runs(REFERENCE + np.float32(1e-2))
     assert compare_runs(SPEC, "fp16", [near, far, near]) == compare_runs(SPEC, "fp16", [far])

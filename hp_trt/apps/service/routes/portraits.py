@@ -78,4 +78,4 @@ async def delete_portrait(id: Id, service: TheService, owner: Owner) -> None:
     """Forget a portrait. Jobs that were made with it go on."""
     await on_disk(service, service.portraits.delete, owner, id)
     for encoder in (service.encoder, *(lane.maker for lane in service.clip_lanes)):
-        encoder.forget(id)
+        await on_disk(service, encoder.forget, id)

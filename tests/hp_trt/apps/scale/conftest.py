@@ -41,25 +41,13 @@ def presences(tmp_path) -> Iterator[Callable[..., Presence]]:
         presence.close()
 
 
-lookers, video = of_the_service.lookers, of_the_service.video
+lookers, loop, video = of_the_service.lookers, of_the_service.loop, of_the_service.video
 
 
 def killed(presence: Presence) -> None:
     """It gives no sign of life any more, and says nothing."""
     presence._end.set()
     presence._thread.join()
-
-
-@pytest.fixture(scope="session")
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop in a thread of its own."""
-    made = asyncio.new_event_loop()
-    thread = threading.Thread(target=made.run_forever, daemon=True)
-    thread.start()
-    yield made
-    made.call_soon_threadsafe(made.stop)
-    thread.join(5)
-    made.close()
 
 
 def until(holds: Callable[[], object], most_s: float = 10.0) -> None:
@@ -186,6 +174,7 @@ class Machine:
         return replica not in self.dead and not self._busy[replica] and not replica._draining
 
     def _encode(self, what: str, given: Mapping[str, Any], _cancel: threading.Event | None) -> Mapping[str, Any]:
+        assert asyncio._get_running_loop() is None, "Ray waits for no answer in a loop's thread"
         return json.loads(json.dumps(self.encoders[0].answer(what, json.loads(json.dumps(given)))))
 
     def close(self) -> None:
@@ -200,8 +189,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path, loop, request, quick) -> Iterator[Machine]:
-    shared = (request.getfixturevalue(name) for name in ("lookers", "video"))
-    made = Machine(tmp_path / "state", loop, *shared)
+def machine(tmp_path, request, quick) -> Iterator[Machine]:
+    made = Machine(tmp_path / "state", *(request.getfixturevalue(name) for name in ("loop", "lookers", "video")))
     yield made
     made.close()

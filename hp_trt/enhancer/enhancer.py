@@ -24,7 +24,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
-from hp_trt.enhancer.files import Enhanced, render, seal_of
+from hp_trt.enhancer.files import Enhanced, keeping_mark, render, seal_of
 from hp_trt.enhancer.memory import check_memory, predicted_bytes
 from hp_trt.enhancer.networks import OpenedNetworks, locks_of
 from hp_trt.enhancer.opened import lacking, roles_of
@@ -139,6 +139,7 @@ class Enhancer:
         graphs = {role: self.bundle.manifest.graphs[name].key for role, name in self.roles.items()}
         options = {**vars(wanted), "repeat": repeat}
         facts = {"the video": file_fact(video), "the bundle's graphs": graphs, **options}
+        prepared = keeping_mark(prepared, video)
         told = (*self.notes, *self.backend.notes)
         seal = seal_of(prepared, self.bundle, tuple(self.roles), video, options, told)
         made = render(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hp_trt.enhancer.source import VideoSource
 from hp_trt.enhancer.terms import licence_of
 from hp_trt.interface.sealing import file_input, versions_here
 from hp_trt.media.seal import Seal
+from hp_trt.media.video import VideoReader
 from hp_trt.provenance.run_seal import Prepared, RunSeal
 from hp_trt.provenance.sidecar import Origin, without_folders
 from hp_trt.resume.loop_state import LoopState
@@ -30,6 +32,7 @@ from runtime.stages import Stages
 # A chunk is as many windows: x264 holds back the frames of one, and a kill loses them.
 _LARGE_PIXELS = 2048 * 2048
 _WINDOWS = 4
+_LOOKED_AT = 100  # frames of the video, for a mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +166,19 @@ def seal_of(
     )
     seal.told = lambda: notes
     return seal
+
+
+def keeping_mark(prepared: Prepared | None, video: Path) -> Prepared | None:
+    """With the id of the mark that `video` carries, where another was not asked for.
+
+    The old mark comes through the enlargement, and two of different ids hide each other. Raises InputError.
+    """
+    if prepared is None or not prepared.asked.mark or prepared.asked.mark_id is not None:
+        return prepared
+    from hp_trt.provenance.mark import InvisibleMarkFinder
+
+    found = InvisibleMarkFinder().find(islice(VideoReader(video), _LOOKED_AT)).payload
+    return prepared if found is None else replace(prepared, asked=replace(prepared.asked, mark_id=found))
 
 
 def _state(resting: Resting, faces: int) -> LoopState:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from engines.errors import BundleError, Busy, Cancelled, FaceNotFound, InputError, OutputError
-from hp_trt import Enhancer, Runtime, RuntimeConfig, Stages
+from hp_trt import Enhancer, Provenance, Runtime, RuntimeConfig, Stages
 from hp_trt.enhancer import files, memory, source
 from hp_trt.media.video import VideoReader
+from hp_trt.provenance.mark import InvisibleMark, InvisibleMarkFinder
 from hp_trt.provenance.sidecar import read_sidecar
+from hp_trt.sample import write_driving
 from tests.hp_trt.clips import contents, make_clip
 from tests.hp_trt.enhancer.stand_in import ALL, FACE_RGB, StandIn, frame, make_bundle, write_video
 
@@ -242,7 +244,9 @@ with Enhancer(bundle, backend=StandIn(slow_s=0.1)) as opened:
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGKILL, id="kill"), pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.heavy)]
+)
 def test_what_a_kill_leaves_is_gone_on_with_to_the_same_file(bundle, video, tmp_path, small_chunks, how):
     out, store = tmp_path / "big.mp4", tmp_path / "big.mp4.resume"
     process = subprocess.Popen([sys.executable, "-c", KILLED, bundle, video, out], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -295,3 +299,15 @@ def test_the_result_carries_where_it_comes_from(bundle, video, tmp_path, sealed)
     found = read_sidecar(tmp_path / "big.mp4.json")
     assert found.inputs["video"].name == "talk.mp4" and found.mark_id == made.seal.mark_id
     assert found.recipe["sampling"]["scale"] == 2 and found.recipe["locator"] == "retinaface"
+
+
+@pytest.mark.heavy
+def test_a_marked_video_keeps_its_mark_which_another_would_hide(enlarging, tmp_path, sealed):
+    write_driving(tmp_path / "drawn.mp4", seed=3, frames=16)
+    pictures = list(VideoReader(tmp_path / "drawn.mp4"))
+    given = write_video(tmp_path / "given.mp4", [InvisibleMark(0x1234ABCD).embed(one) for one in pictures])
+    with Enhancer(enlarging, backend=StandIn()) as opened:
+        made = opened.enhance(given, tmp_path / "big.mp4", provenance=Provenance(credentials=False))
+        other = opened.enhance(given, tmp_path / "other.mp4", provenance=Provenance(credentials=False, mark_id=7))
+    assert (made.seal.mark_id, other.seal.mark_id) == (0x1234ABCD, 7)
+    assert InvisibleMarkFinder().find(VideoReader(made.out)).payload == 0x1234ABCD

@@ -135,8 +135,13 @@ def pocket_bundle(bundle_of) -> Path:
 @pytest.fixture(scope="session")
 def own_bundle(pocket_bundle, bundle_of) -> Callable[[str], Path]:
     """The bundle of a preset whose weights come with the package, by its name, as exported. Read only."""
-    talking = {"precision": "fp32", "parity": False, "weights": shipped.TALK_POCKET}
-    return lambda preset: pocket_bundle if preset == "pocket" else bundle_of(preset=preset, **talking)
+    others = {"talk_pocket": shipped.TALK_POCKET, "enhancer_pocket": shipped.ENHANCER_POCKET}
+    plain = {"precision": "fp32", "parity": False}
+
+    def own_bundle(preset: str) -> Path:
+        return pocket_bundle if preset == "pocket" else bundle_of(preset=preset, weights=others[preset], **plain)
+
+    return own_bundle
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import numpy as np
 
 from engines.backend import StreamName
+from engines.sizes import names_in
 from engines.spec import DimRange, NetworkSpec, TensorSpec
 from runtime.decode import to_uint8
 
@@ -169,7 +170,8 @@ def spec(
     def tensors(dims: Mapping[str, tuple[int | str, ...]]) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(name=n, dims=d, dtype=dtypes.get(n, "float32")) for n, d in dims.items())
 
-    named = {d for dims in (*inputs.values(), *outputs.values()) for d in dims if isinstance(d, str)}
+    every = (d for dims in (*inputs.values(), *outputs.values()) for d in dims if isinstance(d, str))
+    named = {name for dim in every for name in names_in(dim)}
     ranges = {d: DimRange(min=1, opt=1, max=most) for d in sorted(named)}
     return NetworkSpec(name=name, inputs=tensors(inputs), outputs=tensors(outputs), ranges=ranges, **promised)
 

@@ -86,16 +86,18 @@ def golden_cases(
     folder: Path = FOLDER,
     group: Callable[[Mapping[str, Any]], Any] | None = None,
     long: Iterable[str] = (),
+    longer: Callable[[Mapping[str, Any]], bool] = lambda fact: False,
 ) -> Callable[[Any], Any]:
     """Parametrize a test over `case_name`: ids carry the word golden, heavy ones are marked full_size.
 
     `group`, of a case's json: cases with equal answers share something costly, and run on one worker. Of the targets
-    `long` the full-size cases take too long for every change: they are marked heavy too.
+    `long` the full-size cases take too long for every change: they are marked heavy too, as are those that `longer`
+    says so of, by their json.
     """
 
     def marks(fact: Mapping[str, Any]) -> list[pytest.MarkDecorator]:
         by_size = [pytest.mark.full_size] if fact["heavy"] else []
-        if by_size and fact["target"] in long:
+        if by_size and (fact["target"] in long or longer(fact)):
             by_size.append(pytest.mark.heavy)
         if group is None:
             return by_size

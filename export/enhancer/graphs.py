@@ -34,6 +34,8 @@ class Enlarging(nn.Module):
     def __init__(self, upscaler: Upscaler) -> None:
         super().__init__()
         weight, bias = first_on_pixels(upscaler.conv_first)
+        self.first_weight: Tensor
+        self.first_bias: Tensor
         self.upscaler = upscaler
         self.register_buffer("first_weight", weight)
         self.register_buffer("first_bias", bias)
@@ -58,14 +60,12 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
     """The graph of each of `networks` by its name, in the order in which they are built."""
     side, classes = architecture.restorer.side, architecture.parser.classes
     picture = [tensor("picture", 1, 3, "height", "width")]
-    frames = (1, WINDOW, WINDOW)
     graphs = (
         Graph(
             spec=spec(
                 "enhance_upscaler",
                 picture,
                 [tensor("enlarged", 1, 3, f"{SCALE}*height", f"{SCALE}*width")],
-                repeated=True,
                 height=TILE,
                 width=TILE,
             ),
@@ -80,7 +80,7 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
                 [tensor("faces", "frames", 3, side, side), tensor("fidelity", 1)],
                 [tensor("restored", "frames", 3, side, side)],
                 unit="frames",
-                frames=frames,
+                frames=(1, WINDOW, WINDOW),
             ),
             networks=("restorer",),
             make=lambda networks: networks("restorer"),
@@ -94,7 +94,7 @@ def bundle_graphs(architecture: Architecture, networks: Collection[str], *, half
                 [tensor("face", "frames", 3, side, side)],
                 [tensor("logits", "frames", classes, side, side)],
                 unit="frames",
-                frames=frames,
+                frames=(1, 1, WINDOW),
             ),
             networks=("parser",),
             make=lambda networks: Parsing(networks("parser")),

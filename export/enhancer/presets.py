@@ -35,9 +35,7 @@ class Preset:
 
 _SMALL = UpscalerConfig(features=16, blocks=2, growth=8)
 ENHANCER = Preset(name="enhancer", architecture=Architecture())
-ENHANCER_POCKET = Preset(
-    name="enhancer_pocket", architecture=Architecture(upscaler=_SMALL), networks=("upscaler",)
-)
+ENHANCER_POCKET = Preset(name="enhancer_pocket", architecture=Architecture(upscaler=_SMALL), networks=("upscaler",))
 ENHANCER_TINY = Preset(
     name="enhancer_tiny",
     architecture=Architecture(

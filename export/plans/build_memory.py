@@ -64,10 +64,7 @@ def host_bytes(family: Family, *, weights: int, structure: int) -> int:
 def device_bytes(spec: NetworkSpec, *, weights: int) -> int:
     """The least device memory a build can do with. `weights`: 0 where they are streamed."""
     largest = {name: r.max for name, r in spec.ranges.items()}
-    tensors = sum(
-        math.prod(t.shape_at(largest)) * np.dtype(t.dtype).itemsize
-        for t in (*spec.inputs, *spec.outputs)
-    )
+    tensors = sum(math.prod(t.shape_at(largest)) * np.dtype(t.dtype).itemsize for t in (*spec.inputs, *spec.outputs))
     return weights + tensors
 
 

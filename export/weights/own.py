@@ -60,7 +60,7 @@ def own_weights(preset: str) -> Path:
     if preset not in OWN_WEIGHTS:
         raise InputError(
             "weights come from --weights DIR or --random-weights, neither was given; choose one "
-            f"(only {' and '.join(OWN_WEIGHTS)} have weights of their own): {preset} has none"
+            f"(only {', '.join(OWN_WEIGHTS)} have weights of their own): {preset} has none"
         )
     path = OWN_WEIGHTS[preset]
     if not path.is_file():

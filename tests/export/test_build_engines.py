@@ -69,7 +69,10 @@ def trained(tiny_preset, tmp_path):
     ("words", "says"),
     [
         ((), "needs --preset"),
-        (("--preset", "hunyuanportrait"), "neither was given; choose one (only pocket and talk_pocket have weights"),
+        (
+            ("--preset", "hunyuanportrait"),
+            "neither was given; choose one (only pocket, talk_pocket, enhancer_pocket have weights",
+        ),
         (("--preset", "hunyuanportrait", *RTX), "have weights of their own): hunyuanportrait has none"),
         (("--preset", "pokcet"), "did you mean pocket?"),
         ((*POCKET, "--weights", "w"), "both were given"),

@@ -9,13 +9,18 @@ import pytest
 
 from engines.errors import InputError
 from engines.spec import QUANTIZATIONS
+from export.enhancer import presets as enhancer
 from export.hallo2 import presets as hallo2
 from export.hunyuanportrait import presets as hunyuanportrait
 from export.models import MODELS, Model, find_model
 from tests.export.hallo2 import tiny as talk
 from tests.export.tiny import TINY, make_known
 
-TINIES = {"hunyuanportrait": TINY, "hallo2": talk.TINY_TALK}  # model -> a preset of it
+TINIES = {
+    "hunyuanportrait": TINY,
+    "hallo2": talk.TINY_TALK,
+    "enhancer": enhancer.ENHANCER_TINY,
+}  # model -> a preset of it
 
 
 @pytest.fixture(params=TINIES)
@@ -27,7 +32,11 @@ def tiny(request, monkeypatch):
 
 
 def test_every_preset_names_its_model():
-    rooms = {"hunyuanportrait": hunyuanportrait.PRESETS, "hallo2": hallo2.PRESETS}
+    rooms = {
+        "hunyuanportrait": hunyuanportrait.PRESETS,
+        "hallo2": hallo2.PRESETS,
+        "enhancer": enhancer.PRESETS,
+    }
     assert set(MODELS) == {preset for presets in rooms.values() for preset in presets}
     for model, presets in rooms.items():
         for preset, known in presets.items():
@@ -43,7 +52,7 @@ from export.models import find_model
 try:
     find_model("poket")
 except InputError:
-    rooms = {"export.hunyuanportrait", "export.hallo2"}
+    rooms = {"export.hunyuanportrait", "export.hallo2", "export.enhancer"}
     assert "torch" not in sys.modules and not rooms & set(sys.modules)
 else:
     sys.exit("found")

@@ -21,7 +21,7 @@ class RestorerConfig:
 
     channels: tuple[int, ...] = (64, 128, 128, 256, 256, 512)
     blocks_per_level: int = 2
-    attention_side: int = 16  # cells along a side: of the level whose blocks are followed by attention, and of the codes
+    attention_side: int = 16  # cells along a side, of the codes and of the level whose blocks attention follows
     latent: int = 256  # width of a code
     codebook: int = 1024
     layers: int = 9
@@ -30,10 +30,6 @@ class RestorerConfig:
     mlp: int = 1024
     fusion: tuple[int, ...] = (32, 64, 128, 256)  # sides of the levels where the encoder's features are fused in
     groups: int = 32  # of every group norm
-
-    def __post_init__(self) -> None:
-        if self.side >> (len(self.channels) - 1) != self.attention_side:
-            raise ValueError(f"{len(self.channels)} levels do not end at {self.attention_side} cells")
 
     @property
     def side(self) -> int:

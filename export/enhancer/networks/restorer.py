@@ -206,9 +206,7 @@ class Restorer(nn.Module):
             nn.LayerNorm(config.width), nn.Linear(config.width, config.codebook, bias=False)
         )
         widths = {config.side >> level: c for level, c in enumerate(config.channels)}
-        self.fuse_convs_dict = nn.ModuleDict(
-            {str(side): Fusion(widths[side], config.groups) for side in config.fusion}
-        )
+        self.fuse_convs_dict = nn.ModuleDict({str(side): Fusion(widths[side], config.groups) for side in config.fusion})
 
     def forward(self, faces: Tensor, fidelity: Tensor) -> Tensor:
         seen = self.see(faces)

@@ -53,8 +53,10 @@ class Upscaler(nn.Module):
         features = config.features
         self.conv_first = nn.Conv2d(3 * SHUFFLE**2, features, 3, padding=1)
         self.body = nn.Sequential(*(ResidualBlock(features, config.growth) for _ in range(config.blocks)))
-        for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
-            self.add_module(name, nn.Conv2d(features, features, 3, padding=1))
+        self.conv_body = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_up1 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_up2 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
         self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
 
     def forward(self, picture: Tensor) -> Tensor:

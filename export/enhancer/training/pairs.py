@@ -20,7 +20,8 @@ _MOMENTS = 40  # of somebody's motion, one of which is drawn
 
 def pairs(count: int, px: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """`count` cuts: (count, px/2, px/2, 3) uint8, made small and spoilt, and (count, px, px, 3) uint8, as drawn."""
-    small, large = [], []
+    small: list[np.ndarray] = []
+    large: list[np.ndarray] = []
     while len(large) < count:
         seed = FIRST_TRAINING_SEED + int(rng.integers(PEOPLE))
         side = int(rng.choice(_SIDES))

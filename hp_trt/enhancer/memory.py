@@ -16,7 +16,9 @@ from runtime.enhancer.presets import WINDOW
 LONGEST_SIDE = 16384  # of H.264, as libx264 makes it
 _PROGRAM_BYTES = 200 << 20
 _WEIGHTS = 1.5  # what an opened graph takes of what its weights are
-_TILE_BYTES, _FACES_BYTES = 1 << 30, 6 << 30
+# Activations on a CPU, of small networks and of the published ones: a tile, and a window of faces.
+_SMALL_WEIGHTS = 100 << 20
+_TILE_BYTES, _FACES_BYTES = (200 << 20, 1 << 30), (3 << 29, 11 << 30)
 _DECODER = 8  # frames
 _RESULTS = 6  # pictures of the result's size: in the making, waiting, marked
 _PASTE_BYTES = 20  # of a pixel of the result, where a face fills it
@@ -33,7 +35,8 @@ def predicted_bytes(
     frame, pixels = width * height * 3, result[0] * result[1]
     held = WINDOW + 2 * waiting_frames(frame) + _DECODER
     pictures = held * frame + _RESULTS * 3 * pixels
-    graphs = round(_WEIGHTS * weights_bytes) + (_FACES_BYTES if restores else _TILE_BYTES)
+    activations = (_FACES_BYTES if restores else _TILE_BYTES)[weights_bytes > _SMALL_WEIGHTS]
+    graphs = round(_WEIGHTS * weights_bytes) + activations
     paste = _PASTE_BYTES * pixels if restores else 0
     encoder = round(_ENCODER_BYTES * pixels) if writes else 0
     return _PROGRAM_BYTES + graphs + pictures + paste + encoder

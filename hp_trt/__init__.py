@@ -37,6 +37,9 @@ if TYPE_CHECKING:  # for type checkers, the same as `_HOMES`
     from hp_trt.api import Runtime
     from hp_trt.config import RuntimeConfig
     from hp_trt.encoded.encoded_file import Written
+    from hp_trt.enhancer.enhancer import Enhancer
+    from hp_trt.enhancer.files import Enhanced
+    from hp_trt.enhancer.pipeline import EnhancedFrame
     from hp_trt.interface.results import Animation, Frame
     from hp_trt.live.session import LiveFrame, LiveSession, LiveStats
     from hp_trt.media.portrait import Portrait
@@ -53,6 +56,9 @@ __all__ = [
     "CheckpointError",
     "DiskError",
     "EngineMismatch",
+    "Enhanced",
+    "EnhancedFrame",
+    "Enhancer",
     "Event",
     "FaceNotFound",
     "Frame",
@@ -86,6 +92,9 @@ _HOMES = {
     "hp_trt.api": "Runtime",
     "hp_trt.config": "RuntimeConfig",
     "hp_trt.encoded.encoded_file": "Written",
+    "hp_trt.enhancer.enhancer": "Enhancer",
+    "hp_trt.enhancer.files": "Enhanced",
+    "hp_trt.enhancer.pipeline": "EnhancedFrame",
     "hp_trt.live.session": "LiveFrame LiveSession LiveStats",
     "hp_trt.media.portrait": "Portrait",
     "hp_trt.model": "SamplingOptions",

@@ -1,4 +1,4 @@
-"""`hp-trt`: demo, animate, live, verify, evaluate, inspect and others, each a module of `hp_trt.commands`."""
+"""`hp-trt`: demo, animate, live, enhance, verify, inspect and others, each a module of `hp_trt.commands`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hp_trt.commands import (
     card,
     demo,
     doctor,
+    enhance,
     evaluate,
     fetch,
     inspect,
@@ -41,6 +42,7 @@ for command in (
     demo.demo,
     animate.animate,
     batch.batch,
+    enhance.enhance,
     live.live,
     motion.motion,
     portrait.portrait,

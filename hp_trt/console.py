@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engines.manifest import Manifest
 
 INTERRUPTED, NO_READER, TERMINATED = 130, 141, 143  # 128 + the signal's number
-WATCHED = ("motion", "denoise", "decode")
+WATCHED = ("motion", "denoise", "decode", "upscale")
 
 
 class Reporter:

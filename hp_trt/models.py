@@ -11,6 +11,7 @@ from engines.errors import BundleError, InputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.model import Driver, Model
 from hp_trt.profiles import Profile
+from runtime.enhancer.presets import MODEL as ENHANCER
 
 MODELS = {  # name -> module:class
     "hunyuanportrait": "hp_trt.hunyuanportrait.model:HunyuanPortrait",
@@ -29,6 +30,11 @@ def find_model(bundle: Bundle) -> type[Model]:
     Raises BundleError for one that is not known here, and for a bundle that it cannot work with (`Model.check_bundle`).
     """
     name = bundle.manifest.model
+    if name == ENHANCER:
+        raise BundleError(
+            f"{bundle.path} is a bundle of the enhancer, which makes videos larger and animates nothing; use it with "
+            "hp-trt enhance, and give a bundle of a model that animates here"
+        )
     if name not in MODELS:
         raise BundleError(
             f"{bundle.path} is for the model {name}, this version has: {', '.join(MODELS)}; "

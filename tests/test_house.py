@@ -188,7 +188,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_a_models_room_is_opened_by_its_name_alone():
-    assert models() == {"hallo2", "hunyuanportrait"}
+    assert models() == {"enhancer", "hallo2", "hunyuanportrait"}
     assert strangers(sources()) == []
 
 

@@ -59,7 +59,7 @@ def summary(bundle: Bundle) -> dict[str, Any]:
 def show(bundle: Bundle, console: Console | None = None) -> None:
     """Print the bundle: a few lines about the whole, a row a graph, and a row a plan."""
     from hp_trt.interface.render import RATE
-    from hp_trt.models import driver_of
+    from hp_trt.models import ENHANCER, driver_of
 
     console = console or Console(highlight=False)
     manifest = bundle.manifest
@@ -73,7 +73,7 @@ def show(bundle: Bundle, console: Console | None = None) -> None:
     console.print(f"[bold]{_quoted(bundle.path)}[/]: every file is as it was built", soft_wrap=True)
     for name, text in (
         ("preset", manifest.preset),
-        ("model", f"{manifest.model}, {_MOVED_BY[driver]}"),
+        ("model", f"{manifest.model}, {_MOVED_BY[driver] if manifest.model != ENHANCER else 'which enlarges videos'}"),
         ("size", f"{width} x {height} pixels, {frames}"),
         ("precision", manifest.precision),
         ("weights", f"{manifest.weights['kind']}: {manifest.weights['source']}"),

@@ -117,7 +117,7 @@ def origin_of(
         },
         profile=profile.name,
         sampling=_of_json({**manifest.sampling, **plain(profile.sampling), "seed": model.seed(bundle, profile)}),
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), **versions_here()},
         locator=config.locator,
         hidden=hidden,
     )
@@ -159,7 +159,8 @@ def _sha256(array: np.ndarray, head: str) -> str:
     return hashlib.sha256(head.encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions_here() -> dict[str, str]:
+    """Of the packages that decide what a run writes, those that are installed."""
     found = {}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):

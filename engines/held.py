@@ -88,10 +88,12 @@ def remove(path: Path) -> None:
 
 
 def new_folder(path: Path, mode: int = 0o777) -> int:
-    """Make a folder and open it. Raises OSError, and then there is none."""
+    """Make a folder and open it. Raises OSError, and then there is none; FileExistsError also where it went at once."""
     os.mkdir(path, mode)
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:  # one who swept was here in between: to `make_held` the next name will do
+        raise FileExistsError(error.errno, "removed at once by another process", str(path)) from error
     except OSError:
         os.rmdir(path)
         raise

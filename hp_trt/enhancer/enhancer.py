@@ -10,7 +10,6 @@ Any video goes in, one that HunyuanPortrait or Hallo2 made too. What is written 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -66,7 +65,7 @@ class Enhancer:
         on_event: Callable[[Event], None] | None = None,
         backend: Backend | None = None,
     ) -> None:
-        self.config = arguments.instance("config", config or RuntimeConfig(), RuntimeConfig)
+        self.config = arguments.instance("config", RuntimeConfig() if config is None else config, RuntimeConfig)
         if self.config.nvenc is not None or self.config.devices:
             raise InputError("an enhancement is encoded by libx264 and runs on one device; leave nvenc and devices out")
         if on_event is not None:
@@ -218,7 +217,7 @@ class Enhancer:
         flags = {"face_upsample": face_upsample, "repeat": repeat, "released": released}
         flags = {name: arguments.flag(name, value) for name, value in flags.items()}
         if fidelity is not None and not (
-            isinstance(fidelity, int | float | np.number) and math.isfinite(fidelity) and 0 <= fidelity <= 1
+            isinstance(fidelity, int | float | np.number) and 0 <= fidelity <= 1  # no number too large for a float
         ):
             raise InputError(f"fidelity must be a number from 0 to 1, got {arguments.shown(fidelity)}")
         of_faces = {"face_upsample": face_upsample, "fidelity": fidelity is not None, "released": released}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -68,9 +68,10 @@ class ArraySource:
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
         self.name = "the frames"
         if (
-            isinstance(frames, str | bytes | type)
+            isinstance(frames, str | bytes | type | Mapping)
             or not hasattr(frames, "__getitem__")
             or not hasattr(frames, "__len__")
+            or (isinstance(frames, np.ndarray) and not frames.ndim)
         ):
             raise InputError(f"frames are a video file or a sequence of (H, W, 3) uint8 arrays, got {shown(frames)}")
         if not len(frames):

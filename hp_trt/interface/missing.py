@@ -44,6 +44,7 @@ EXTRAS: Mapping[str, str] = {  # module -> extra
     "gradio": "web",
     "ray": "scale",
     "PyNvVideoCodec": "nvcodec",
+    "zensical": "docs",
 }
 
 

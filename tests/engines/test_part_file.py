@@ -261,3 +261,19 @@ def test_sweeping_does_not_follow_folders_without_end(tmp_path):
     with deep_folders(tmp_path / "clips"):
         sweep_below(tmp_path)
     assert not left.exists()
+
+
+def test_a_folder_that_a_sweep_takes_before_it_is_held_gets_another_name(tmp_path, monkeypatch):
+    """Two processes in one folder: one sweeps what it takes for left between the other's making and its lock."""
+    opened, swept = os.open, []
+
+    def sweeping(path, *how, **more):
+        if not swept and str(path).endswith(".part"):
+            swept.append(path)
+            os.rmdir(path)
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(held.os, "open", sweeping)
+    with whole_folder(tmp_path / "made") as hidden:
+        (hidden / "file").write_text("whole")
+    assert swept and [path.name for path in tmp_path.iterdir()] == ["made"]

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 
 import hp_trt
 from hp_trt import (
+    Enhancer,
     HpTrtError,
     InputError,
     LiveSession,
@@ -34,7 +36,17 @@ from runtime.live_windows import LiveWindows
 from tests.hp_trt.interface.hostile import PICTURES, VALUES
 
 # We make these, for applications to read: what they are made of is not checked.
-READ_ONLY = {"Animation", "Event", "Frame", "LiveFrame", "LiveStats", "Portrait", "Written"}
+READ_ONLY = {
+    "Animation",
+    "Enhanced",
+    "EnhancedFrame",
+    "Event",
+    "Frame",
+    "LiveFrame",
+    "LiveStats",
+    "Portrait",
+    "Written",
+}
 # Its members are; the class itself is made by Runtime.live.
 MADE_BY_US = {"LiveSession"}
 QUICK = {"steps": 1, "pad_frames": 0}
@@ -102,6 +114,21 @@ def test_the_cases_cover_every_parameter_of_every_public_callable():
 @pytest.mark.parametrize("name", sorted(n for n in hp_trt.__all__ if n.endswith("Error") or n == "LiveTimeout"))
 def test_an_error_takes_whatever_it_is_told(name):
     assert not wrong(getattr(hp_trt, name), {"message": "what was found"})
+
+
+def test_an_enhancer_and_its_methods_of_wrong_values_are_refused_in_our_words(drawn, tmp_path):
+    bundle = "shipped:enhancer_pocket"
+    options = {"scale": 2, "face_upsample": False, "fidelity": None, "repeat": False, "released": False}
+    with Enhancer(bundle) as enhancer:
+
+        def frames(**given):
+            enhancer.frames(**given).close()
+
+        found = wrong(frames, {"video": drawn.images[:1], **options, "stages": None})
+        enhance = partial(enhancer.enhance, drawn.images[0])  # no file: nothing is made of what is right
+        found += wrong(enhance, {"out": tmp_path / "out.mp4", **options, "resume": "new", "provenance": None})
+    assert not found
+    assert not wrong(lambda **given: Enhancer(**given).close(), {"bundle": bundle, "config": None, "on_event": None})
 
 
 def test_a_configuration_of_wrong_values_is_refused_where_it_is_made_or_where_it_is_opened(live_bundle):

@@ -186,7 +186,7 @@ def test_twenty_clips_on_two_replicas_take_six_tenths_of_the_time(clips_alone, s
         f"two take {seconds[2] / seconds[1]:.2f} of the time of one; the simulation, from what clips took on one: "
         f"{paper_s:.1f} s, {paper_s / seconds[2] - 1:+.0%}"
     )
-    assert seconds[2] <= 0.65 * seconds[1]  # 0.60 and 0.61 on two quiet cores, of which Ray itself takes a fifth of one
+    assert seconds[2] <= 0.6 * seconds[1]  # on a quiet machine: 0.58; Ray itself takes a fifth of a core
 
 
 def listed(cluster: Cluster, jobs: list[str]) -> list[dict[str, Any]]:

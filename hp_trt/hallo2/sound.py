@@ -28,6 +28,7 @@ from hp_trt.hallo2.resampling import Resampler, Timeline, pieces
 from hp_trt.hallo2.vocals import Separator
 from hp_trt.interface import arguments
 from hp_trt.media.clock import SteadyClock
+from hp_trt.media.decoding import demuxed
 from hp_trt.media.sound_file import ADVICE, HIGHEST_RATE, LOWEST_RATE, open_sound, sound_stream
 from hp_trt.media.video import sound_notes
 from runtime.hallo2.presets import PIECE_S, SAMPLE_RATE
@@ -299,15 +300,7 @@ def in_16_bits(levels: np.ndarray) -> np.ndarray:
 
 def _frames(container: Any, stream: Any, walk: _Walk) -> Iterator[Any]:
     """What can be decoded, whatever the demuxer and the decoder raise."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged file
-            walk.cut_off = True
-            return
+    for packet in demuxed(container, stream, walk):
         try:
             frames: Iterable[Any] = packet.decode()
         except Exception:

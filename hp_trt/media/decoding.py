@@ -1,15 +1,21 @@
-"""The pictures of one stream of an open container, in the order in which they are shown, decoded on the CPU."""
+"""What one stream of an open container has: its packets, and its pictures as they are shown, decoded on the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from hp_trt.media.promise import Delivery
 
 
-def packets_of(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
-    """The packets that can be demuxed, whatever the demuxer raises; `delivery` counts them."""
+class Cut(Protocol):
+    """Who is told that a file ends before its end."""
+
+    cut_off: bool
+
+
+def demuxed(container: Any, stream: Any, told: Cut) -> Iterator[Any]:
+    """The packets that can be demuxed, whatever the demuxer raises."""
     packets = container.demux(stream)
     while True:
         try:
@@ -17,8 +23,14 @@ def packets_of(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]
         except StopIteration:
             return
         except Exception:  # FFmpeg's own errors, and those of PyAV's for a damaged file
-            delivery.cut_off = True
+            told.cut_off = True
             return
+        yield packet
+
+
+def packets_of(container: Any, stream: Any, delivery: Delivery) -> Iterator[Any]:
+    """The same, of which `delivery` counts each."""
+    for packet in demuxed(container, stream, delivery):
         delivery.take(packet)
         yield packet
 

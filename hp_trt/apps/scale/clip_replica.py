@@ -35,9 +35,7 @@ class ClipReplica:
     `run` is for one thread at a time, the rest for any.
     """
 
-    def __init__(
-        self, config: ServiceConfig, open_engine: OpenEngine, *, presence: Callable[[State], Presence] | None = None
-    ) -> None:
+    def __init__(self, config: ServiceConfig, open_engine: OpenEngine) -> None:
         self._config, now_s = config, SteadyTime()
         self.job = ""  # which it works on
         self._stop: Callable[[bool], None] = _nothing  # what it works on, to be gone on with elsewhere or not
@@ -53,7 +51,7 @@ class ClipReplica:
             files = PortraitFiles(portraits, Accounts(self._state, config.limits))
             self._maker = ClipMaker(open_engine, config.profiles, sealing=sealing, files=files)
             made.callback(close_quietly, self._maker.close)
-            self.presence = presence(self._state) if presence else Presence(self._state.path / "alive", "clips")
+            self.presence = Presence(self._state.path / "alive", "clips")
             made.pop_all()
         self._unsaved: list[tuple[Job, JobState, claims.Claim]] = []
         self.presence.each(self._look)
@@ -99,8 +97,7 @@ class ClipReplica:
 
     def check(self) -> None:
         """Raises RuntimeError where it hangs: a new process is needed."""
-        if self._maker.silent_s > self._config.stall_s:
-            raise RuntimeError(f"no sign of life for {self._maker.silent_s:.0f} s: a library hangs")
+        self._maker.check(self._config.stall_s)
 
     def close(self) -> None:
         self.drain()

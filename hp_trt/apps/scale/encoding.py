@@ -51,8 +51,7 @@ class EncodeReplica:
 
     def check(self) -> None:
         """Raises RuntimeError where it hangs: a new process is needed."""
-        if self._maker.silent_s > self._config.stall_s:
-            raise RuntimeError(f"no sign of life for {self._maker.silent_s:.0f} s: a library hangs")
+        self._maker.check(self._config.stall_s)
 
     def close(self) -> None:
         self._end.set()

@@ -28,7 +28,7 @@ class Part:
     `kind`: "front" or "live". `encoder`: who encodes what is uploaded.
     """
 
-    def __init__(self, kind: str, config: ServiceConfig, encoder: Encoder) -> None:
+    def __init__(self, kind: str, encoder: Encoder) -> None:
         self.encoder, self._kind = encoder, kind
         self.presence: Presence
         self.shared_jobs: SharedJobs
@@ -54,7 +54,7 @@ class Front:
     """
 
     def __init__(self, config: ServiceConfig, send: Send, ask: Ask) -> None:
-        self._part = Part("front", config, RemoteEncoder(ask, config.state))
+        self._part = Part("front", RemoteEncoder(ask, config.state))
         self.service = Service(config, _no_engine, cluster=self._part)
         self.service.start()
         dispatcher = Dispatcher(self._part.shared_jobs, config.limits, self._part.presence, send)
@@ -86,7 +86,7 @@ class LiveReplica:
     """
 
     def __init__(self, config: ServiceConfig, open_engine: OpenEngine | None = None) -> None:
-        self._part = Part(LIVE, config, RemoteEncoder(_nobody, config.state))
+        self._part = Part(LIVE, RemoteEncoder(_nobody, config.state))
         self.service = Service(config, open_engine, cluster=self._part)
         self._loop = asyncio.get_running_loop()
         self.app = create_app(config, self.service)

@@ -143,6 +143,11 @@ class ClipMaker:
         with self._guard:
             return max(heartbeat.silent_s for heartbeat in (self.heartbeat, *self._encoding))
 
+    def check(self, most_s: float) -> None:
+        """Raises RuntimeError where it owes a sign of life for longer."""
+        if self.silent_s > most_s:
+            raise RuntimeError(f"no sign of life for {self.silent_s:.0f} s: a library hangs")
+
     @property
     def notes(self) -> list[str]:
         """What a user should know of its first engine."""

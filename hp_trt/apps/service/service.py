@@ -96,8 +96,9 @@ class Service:
             self.portraits = Items(self.state, "portraits", "p", config.limits, self.now_s)
             self.motions = Items(self.state, "motions", "m", config.limits, self.now_s)
             self.accounts = Accounts(self.state, config.limits)
-            self._open_clips(made, open_engine or open_runtime(config), cluster)
-            self._open_live(open_engine or open_runtime(config), cluster)
+            open_engine = open_engine or open_runtime(config)
+            self._open_clips(made, open_engine, cluster)
+            self._open_live(open_engine, cluster)
             self.tracer, self._provider = spans.open_tracer(config.traces)
             if config.nvtx:
                 import nvtx  # noqa: F401 - where it is not installed, now is the time to say so

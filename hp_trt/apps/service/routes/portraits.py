@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
 from hp_trt.apps.service.bodies import PORTRAIT_ID, UPLOAD, Upload, UploadList, answers, leads_to
+from hp_trt.apps.service.cluster import Encoder
 from hp_trt.apps.service.inputs import impossible
 from hp_trt.apps.service.routes.uploading import REFUSED, keep_upload
 from hp_trt.apps.service.uploads import Received
@@ -77,5 +78,6 @@ async def get_portrait(id: Id, service: TheService, owner: Owner) -> Upload:
 async def delete_portrait(id: Id, service: TheService, owner: Owner) -> None:
     """Forget a portrait. Jobs that were made with it go on."""
     await on_disk(service, service.portraits.delete, owner, id)
-    for encoder in (service.encoder, *(lane.maker for lane in service.clip_lanes)):
+    makers: list[Encoder] = [lane.maker for lane in service.clip_lanes]
+    for encoder in makers or [service.encoder]:
         await on_disk(service, encoder.forget, id)

@@ -23,7 +23,7 @@ from hp_trt.interface.sealing import file_input, versions_here
 from hp_trt.media.seal import Seal
 from hp_trt.media.video import VideoReader
 from hp_trt.provenance.run_seal import Prepared, RunSeal
-from hp_trt.provenance.sidecar import Origin, without_folders
+from hp_trt.provenance.sidecar import Input, Origin, without_folders
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.resumable_video import ResumableVideo, Track, store_of
 from hp_trt.resume.store import Mode, facts_there
@@ -140,32 +140,43 @@ def seal_of(
     """The seal of a run that enhances `video`; None where none is asked for. `notes`: what is told of the bundle."""
     if prepared is None:
         return None
-    manifest = bundle.manifest
     hidden = tuple({str(path) for given in (bundle.path, video) for path in (given, given.absolute())})
-    weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
-    weights["source"] = without_folders(str(weights["source"] or ""), hidden)
-    seal = prepared.seal(
-        Origin(
-            version=str(import_module("hp_trt").__version__),  # which imports us
-            inputs={"video": file_input(video)},
-            driver="video",
-            bundle={
-                "model": manifest.model,
-                "preset": manifest.preset,
-                "precision": manifest.precision,
-                "sha256": manifest.to_json()["sha256"],
-                "weights": weights,
-                "licence": licence_of(manifest, roles),
-            },
-            profile="enhance",
-            sampling=dict(options),
-            versions={"python": platform.python_version(), **versions_here()},
-            locator="retinaface" if "detector" in roles else "",
-            hidden=hidden,
-        )
-    )
+    seal = prepared.seal(origin_of(bundle, roles, file_input(video), options, hidden=hidden))
     seal.told = lambda: notes
     return seal
+
+
+def origin_of(
+    bundle: Bundle, roles: Sequence[str], video: Input, options: Mapping[str, Any], *, hidden: tuple[str, ...] = ()
+) -> Origin:
+    """What sidecars say of a run that enhances `video`. Of the bundle only the manifest is looked at. `options`: as
+    `options_of` gives them; `hidden`: paths that no text may tell."""
+    manifest = bundle.manifest
+    weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
+    weights["source"] = without_folders(str(weights["source"] or ""), hidden)
+    return Origin(
+        version=str(import_module("hp_trt").__version__),  # which imports us
+        inputs={"video": video},
+        driver="video",
+        bundle={
+            "model": manifest.model,
+            "preset": manifest.preset,
+            "precision": manifest.precision,
+            "sha256": manifest.to_json()["sha256"],
+            "weights": weights,
+            "licence": licence_of(manifest, roles),
+        },
+        profile="enhance",
+        sampling=dict(options),
+        versions={"python": platform.python_version(), **versions_here()},
+        locator="retinaface" if "detector" in roles else "",
+        hidden=hidden,
+    )
+
+
+def options_of(wanted: Wanted, *, repeat: bool) -> dict[str, Any]:
+    """What decides the frames, by name, as sidecars and unfinished runs say it."""
+    return {**vars(wanted), "repeat": repeat}
 
 
 def keeping_mark(prepared: Prepared | None, video: Path) -> Prepared | None:

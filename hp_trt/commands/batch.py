@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from hp_trt.commands import options
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 from hp_trt.provenance.options import Provenance
+from hp_trt.shipped import bundle_folder
+
+if TYPE_CHECKING:
+    from hp_trt.apps.batch.enlarging import Enlarging
 
 _OUT = "Folder for PORTRAIT-DRIVER.mp4 of each pair, and report.json, report.md and report.png."
 _PAIRS = "CSV with the columns portrait, driving or audio, and where wanted out, seed, mood [every pair]."
@@ -23,6 +27,14 @@ Drivings = Annotated[Path | None, typer.Option(metavar="DIR", help="Videos of fa
 Audio = Annotated[Path | None, typer.Option(metavar="DIR", help="Speech: sounds, videos with sound, or motion files.")]
 Pairs = Annotated[Path | None, typer.Option(metavar="FILE", help=_PAIRS)]
 Ray = Annotated[bool, typer.Option("--ray", help="Spread the clips over a Ray cluster, or over this machine.")]
+_ENHANCE = "Enlarge each clip: folder of a bundle of the enhancer, or shipped:enhancer_pocket [clips stay as they are]."
+Enhance = Annotated[Path | None, typer.Option(parser=bundle_folder, metavar="PATH", help=_ENHANCE)]
+_SCALE = "Of --enhance: how many times as wide and high, 2, 4 or 8; CLIP-x2.mp4 lies beside CLIP.mp4 [2]."
+EnhanceScale = Annotated[int | None, typer.Option(help=_SCALE)]
+_FIDELITY = "Of --enhance: 0, the restorer's own idea of the face, to 1, nearer to the clip [0.5]."
+EnhanceFidelity = Annotated[float | None, typer.Option(help=_FIDELITY)]
+_FACE = "Of --enhance: enlarge the restored face by the upscaler too."
+EnhanceFace = Annotated[bool, typer.Option("--enhance-face-upsample", help=_FACE)]
 Workers = Annotated[int | None, typer.Option(min=1, max=10_000, help=_WORKERS)]
 
 
@@ -42,6 +54,10 @@ def batch(
     guidance: options.Guidance = None,
     motion_weights: options.MotionWeights = None,
     mood: options.Mood = None,
+    enhance: Enhance = None,
+    enhance_scale: EnhanceScale = None,
+    enhance_fidelity: EnhanceFidelity = None,
+    enhance_face_upsample: EnhanceFace = False,
     ray: Ray = False,
     ray_address: Annotated[str | None, typer.Option(help=_ADDRESS)] = None,
     workers: Workers = None,
@@ -81,9 +97,25 @@ def batch(
         out=out,
         provenance=provenance,
         sampling=options.sampling(steps=steps, seed=seed, motion_weights=motion_weights, mood=mood, **scales),
+        enlarging=_enlarging(enhance, enhance_scale, enhance_fidelity, enhance_face_upsample),
         ray=RayConfig(address=ray_address, workers=workers) if ray else None,
     )
     with Reporter(as_json=json) as report:
         code = run_batch(config, report)
     if code:
         raise typer.Exit(code)
+
+
+def _enlarging(bundle: Path | None, scale: int | None, fidelity: float | None, face_upsample: bool) -> Enlarging | None:
+    """What the options of --enhance say. Raises InputError."""
+    from hp_trt.apps.batch.enlarging import Enlarging
+
+    given = {"--enhance-scale": scale is not None, "--enhance-fidelity": fidelity is not None}
+    given |= {"--enhance-face-upsample": face_upsample}
+    if bundle is not None:
+        return Enlarging(
+            bundle=bundle, scale=2 if scale is None else scale, fidelity=fidelity, face_upsample=face_upsample
+        )
+    if stray := [option for option, is_given in given.items() if is_given]:
+        raise InputError(f"{', '.join(stray)}: only with --enhance BUNDLE; add it, or leave out what is of it")
+    return None

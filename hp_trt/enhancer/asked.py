@@ -62,10 +62,16 @@ def wanted_of(
 
 
 def check_fits(
-    name: object, size: tuple[int, int], bundle: Bundle, wanted: Wanted, *, writes: bool, more_bytes: int = 0
+    name: object,
+    size: tuple[int, int],
+    bundle: Bundle,
+    wanted: Wanted,
+    *,
+    writes: bool,
+    available: int | None = None,
 ) -> None:
     """Raises InputError where a video of `size`, its width and height, would take more memory than is free, or be
-    larger than can be encoded. `writes`: whether it is; `more_bytes`: what will be taken besides."""
+    larger than can be encoded. `writes`: whether it is; `available`: bytes; None: what this machine has free."""
     result = result_size(*size, scale=wanted.scale, released=wanted.released)
     needed = predicted_bytes(
         *size,
@@ -74,4 +80,4 @@ def check_fits(
         restores=not lacking(bundle),
         weights_bytes=sum(bundle.manifest.graphs[graph].weights_bytes for graph in roles_of(bundle).values()),
     )
-    check_memory(name, needed + more_bytes, result)
+    check_memory(name, needed, result, available)

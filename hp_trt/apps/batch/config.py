@@ -11,6 +11,7 @@ from typing import Any
 from engines.errors import InputError
 from engines.families import AUTO, find
 from engines.safe_output import check_folder
+from hp_trt.apps.batch.enlarging import Enlarging
 from hp_trt.config import RuntimeConfig
 from hp_trt.provenance.options import Provenance
 
@@ -42,6 +43,7 @@ class BatchConfig:
     out: Path
     provenance: Provenance = field(default_factory=Provenance)  # what the files carry
     sampling: dict[str, Any]  # overrides by name; None leaves the bundle's own
+    enlarging: Enlarging | None = None  # what makes each clip larger, in a file beside it; None: nothing does
     ray: RayConfig | None = None  # None: one clip after another, in this process
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class BatchConfig:
             "the folder of driving videos": self.drivings,
             "the folder of sounds": self.audio,
             "the table of pairs": self.pairs,
+            "the enhancer's bundle": None if self.enlarging is None else self.enlarging.bundle,
         }
         check_folder(self.out, inputs)
         if self.ray is not None:
@@ -78,6 +81,7 @@ class BatchConfig:
     def _paths(self) -> Iterator[tuple[str, Path]]:
         named = {"portraits": self.portraits, "drivings": self.drivings, "audio": self.audio, "pairs": self.pairs}
         named |= {"out": self.out, "bundle": self.bundle}
+        named |= {"enhance": None if self.enlarging is None else self.enlarging.bundle}
         return ((f"--{name}", path) for name, path in named.items() if path is not None)
 
     def _check_sources(self) -> None:

@@ -6,7 +6,7 @@ as for a render that is gone on with: they round a last digit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,6 +24,7 @@ from hp_trt.interface.inputs import with_options
 from hp_trt.interface.sealing import file_input, files_of_run, origin_of, what_moves
 from hp_trt.model import Model
 from hp_trt.profiles import Profile
+from hp_trt.provenance.options import Provenance
 from hp_trt.provenance.run_seal import Prepared
 from hp_trt.provenance.sidecar import Origin, Sidecar, beside, read_sidecar
 from hp_trt.resume.facts import as_json, differences
@@ -54,18 +55,7 @@ class Recipes:
         Raises InputError for an input that cannot be read.
         """
         path = self.config.out / pair.out
-        try:
-            said = read_sidecar(beside(path))
-        except (OSError, ValueError):
-            return "it had no sidecar" if path.is_file() else ""
-        if not path.is_file():
-            return ""
-        if found := next(differences(as_json(self._told(said)), as_json(self._wanted(pair))), None):
-            return found
-        try:
-            return None if hash_file(path) == said.result else "its file was changed"
-        except OSError as error:
-            return f"it could not be read: {reason(error)}"
+        return why_not_as_asked(path, lambda: self.of(pair).recipe, self.config.provenance, self.prepared)
 
     def of(self, pair: Pair) -> Origin:
         """What its sidecar says of it. Raises InputError."""
@@ -90,29 +80,6 @@ class Recipes:
 
     def _profile(self, options: Mapping[str, Any]) -> Profile:
         return with_options(self.model, self.bundle, self.profile, {**self.config.sampling, **options})
-
-    def _wanted(self, pair: Pair) -> dict[str, Any]:
-        asked, prepared = self.config.provenance, self.prepared
-        wanted = self.of(pair).recipe | {
-            "label": asked.label,
-            "mark": _said(asked.mark),
-            "credentials": _said(asked.credentials),
-            "consent": asked.consent,
-        }
-        if asked.mark and asked.mark_id is not None:
-            wanted["mark"] = f"{asked.mark_id:08x}"
-        if prepared is not None and prepared.signer is not None and Path(pair.out).suffix.lower() != ".mkv":
-            wanted["credentials"] = prepared.signer.name
-        return wanted
-
-    def _told(self, said: Sidecar) -> dict[str, Any]:
-        """What a sidecar says of the same things."""
-        unsigned = said.left_out.get("credentials", _ASKED)
-        told = {**said.recipe, "label": said.label, "mark": _said(said.mark_id is not None), "consent": said.consent}
-        told["credentials"] = said.signer or (_UNASKED if unsigned == _UNASKED else _ASKED)
-        if self.config.provenance.mark_id is not None and said.mark_id is not None:
-            told["mark"] = f"{said.mark_id:08x}"
-        return told
 
     @cached_property
     def _of_all(self) -> dict[str, Any]:
@@ -141,6 +108,51 @@ def forget_parts(out: Path) -> None:
             store = ChunkStore(store_of(out), names=("out",), facts={}, mode="restart", rate=Fraction(1))
             store.remove()
             store.close()
+
+
+def why_not_as_asked(
+    path: Path, recipe: Callable[[], Mapping[str, Any]], asked: Provenance, prepared: Prepared | None
+) -> str | None:
+    """None: the file `path` is there, is what its sidecar says, and that is what is asked for. Else what is wrong with
+    it; "" where there is none. `recipe`: of `Origin`, as the sidecar has to say it. Raises what `recipe` raises."""
+    try:
+        said = read_sidecar(beside(path))
+    except (OSError, ValueError):
+        return "it had no sidecar" if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    wanted = {**recipe(), **_wanted(path, asked, prepared)}
+    if found := next(differences(as_json(_told(said, asked)), as_json(wanted)), None):
+        return found
+    try:
+        return None if hash_file(path) == said.result else "its file was changed"
+    except OSError as error:
+        return f"it could not be read: {reason(error)}"
+
+
+def _wanted(path: Path, asked: Provenance, prepared: Prepared | None) -> dict[str, Any]:
+    """What a sidecar has to say of what its file carries."""
+    wanted: dict[str, Any] = {
+        "label": asked.label,
+        "mark": _said(asked.mark),
+        "credentials": _said(asked.credentials),
+        "consent": asked.consent,
+    }
+    if asked.mark and asked.mark_id is not None:
+        wanted["mark"] = f"{asked.mark_id:08x}"
+    if prepared is not None and prepared.signer is not None and path.suffix.lower() != ".mkv":
+        wanted["credentials"] = prepared.signer.name
+    return wanted
+
+
+def _told(said: Sidecar, asked: Provenance) -> dict[str, Any]:
+    """What a sidecar says of the same things, and its recipe."""
+    unsigned = said.left_out.get("credentials", _ASKED)
+    told = {**said.recipe, "label": said.label, "mark": _said(said.mark_id is not None), "consent": said.consent}
+    told["credentials"] = said.signer or (_UNASKED if unsigned == _UNASKED else _ASKED)
+    if asked.mark_id is not None and said.mark_id is not None:
+        told["mark"] = f"{said.mark_id:08x}"
+    return told
 
 
 def _said(asked: bool) -> str:

@@ -17,10 +17,10 @@ _OURS = 1  # an exit code: a failure of ours
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Of one clip."""
+    """Of one clip, and of the larger one where that is asked for."""
 
     out: str
-    state: State  # "there": it was done before; "waiting": the batch ended before its turn
+    state: State  # of the clip; "there": it was done before; "waiting": the batch ended before its turn
     frames: int | None = None
     frames_per_s: float | None = None
     seconds: float | None = None
@@ -28,6 +28,23 @@ class Outcome:
     code: int = 0  # an exit code: whose turn it is where it failed
     why: str | None = None  # it was made though there was one
     notes: tuple[str, ...] = ()
+    enhanced: str | None = None  # the larger clip's name; None: it is not asked for
+    enhanced_state: State | None = None
+    enhanced_why: str | None = None  # as `why`
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do: all is there, or something failed."""
+        return self.has_failed or "waiting" not in (self.state, self.enhanced_state)
+
+    @property
+    def has_failed(self) -> bool:
+        return "failed" in (self.state, self.enhanced_state)
+
+    @property
+    def has_clip(self) -> bool:
+        """Whether the clip is there, larger or not."""
+        return self.state in ("made", "there")
 
     def to_json(self) -> dict[str, Any]:
         """What is known, by name."""

@@ -21,11 +21,18 @@ _WORDS: Mapping[State, str] = {
     "failed": "failed",
     "waiting": "not begun: the batch ended before",
 }
+_HEADS = "larger | |", "---|---|"  # of a table whose clips are enlarged
 
 
 def count(outcomes: Mapping[str, Outcome]) -> dict[str, int]:
     """How many clips came to what."""
     found = Counter(outcome.state for outcome in outcomes.values())
+    return {state: found[state] for state in _WORDS}
+
+
+def count_enlarged(outcomes: Mapping[str, Outcome]) -> dict[str, int]:
+    """The same of the larger clips."""
+    found = Counter(outcome.enhanced_state for outcome in outcomes.values())
     return {state: found[state] for state in _WORDS}
 
 
@@ -43,6 +50,8 @@ def write_report(
     told: dict[str, Any] = {"format": FORMAT, "schema": SCHEMA, **about, "clips": len(pairs), **count(outcomes)}
     told |= {"passed_over": {what: dict(found) for what, found in passed_over.items() if found}}
     told |= {"sheet": SHEET if shown else None}
+    if "enlarging" in about:
+        told["enlarged"] = count_enlarged(outcomes)
     rows = [
         {"portrait": str(pair.portrait), "driver": str(pair.driver), **pair.options, **outcomes[pair.out].to_json()}
         for pair in pairs
@@ -55,22 +64,38 @@ def write_report(
 
 
 def _page(pairs: Sequence[Pair], outcomes: Mapping[str, Outcome], told: Mapping[str, Any], shown: int) -> str:
-    states = ", ".join(f"{told[state]} {words}" for state, words in _WORDS.items() if told[state]) or "none"
-    lines = ["# Report of a batch", "", f"{len(pairs)} clips: {states}.", ""]
+    lines = ["# Report of a batch", "", f"{len(pairs)} clips: {_states(told)}.", ""]
     lines += [f"- {name}: {_plain(value)}" for name, value in told.items() if name in ("bundle", "licence", "profile")]
+    if larger := told.get("enlarging"):
+        lines[2] += f" Enlarged {larger['scale']} times: {_states(told['enlarged'])}."
+        lines.append(f"- enlarged by: {_plain(larger['bundle'])}, licence: {_plain(larger['licence'])}")
     for what, found in told["passed_over"].items():
         lines.append(f"- passed over in {what}: " + ", ".join(f"{n} {_plain(ending)}" for ending, n in found.items()))
     if shown:
         some = "" if shown == told["made"] + told["there"] else f"{shown} of the clips, "
         lines += ["", f"![{some}each with its portrait and frames of it]({SHEET})"]
-    if bad := [pair for pair in pairs if outcomes[pair.out].state == "failed"]:
+    if bad := [pair for pair in pairs if outcomes[pair.out].has_failed]:
         lines += ["", "## Failed", "", "| clip | of | by | why |", "|---|---|---|---|"]
         lines += [_row(pair, str(outcomes[pair.out].error)) for pair in bad]
-    lines += ["", "## Clips", "", "| clip | of | by | | frames | s |", "|---|---|---|---|---:|---:|"]
+    heads = "| clip | of | by | | frames | s |", "|---|---|---|---|---:|---:|"
+    lines += [
+        "",
+        "## Clips",
+        "",
+        *(f"{head} {more}" if larger else head for head, more in zip(heads, _HEADS, strict=True)),
+    ]
     for pair in pairs:
         one = outcomes[pair.out]
-        lines.append(_row(pair, _WORDS[one.state], one.frames or "", one.seconds or ""))
+        row = _row(pair, _WORDS[one.state], one.frames or "", one.seconds or "")
+        if one.enhanced is not None and one.enhanced_state is not None:
+            row += f" {_plain(one.enhanced)} | {_WORDS[one.enhanced_state]} |"
+        lines.append(row)
     return "\n".join(lines) + "\n"
+
+
+def _states(counts: Mapping[str, Any]) -> str:
+    """How many came to what, in words."""
+    return ", ".join(f"{counts[state]} {words}" for state, words in _WORDS.items() if counts[state]) or "none"
 
 
 def _row(pair: Pair, *cells: object) -> str:

@@ -21,6 +21,7 @@ from typing import IO, Any
 from engines.cores import available_cores
 from engines.errors import InputError, bounded
 from hp_trt.apps.batch.config import BatchConfig, RayConfig
+from hp_trt.apps.batch.enlarging import Enlarging
 from hp_trt.apps.batch.outcome import Outcome
 from hp_trt.apps.batch.pairs import Pair
 from hp_trt.config import RuntimeConfig
@@ -41,14 +42,18 @@ class Job:
     audio: bool
     provenance: Provenance
     sampling: dict[str, Any]
+    enlarging: Enlarging | None
     pairs: Sequence[Pair]
+    there: frozenset[str]  # clips that are done, and are to be enlarged
     ray: RayConfig
     on_gpu: bool
     threads: int
 
 
-def made_by_ray(config: BatchConfig, pairs: Sequence[Pair], *, audio: bool) -> Iterator[Outcome]:
-    """What came of each pair, as they are done, in any order.
+def made_by_ray(
+    config: BatchConfig, pairs: Sequence[Pair], *, audio: bool, there: frozenset[str] = frozenset()
+) -> Iterator[Outcome]:
+    """What came of each pair, as they are done, in any order. `there`: names of clips that are only to be enlarged.
 
     Raises InputError for a cluster that is not there, or goes, and for what a worker says that ends a batch.
     """
@@ -62,6 +67,8 @@ def made_by_ray(config: BatchConfig, pairs: Sequence[Pair], *, audio: bool) -> I
         audio=audio,
         provenance=_signing_anywhere(config.provenance),
         sampling=config.sampling,
+        enlarging=_anywhere(config.enlarging),
+        there=there,
         pairs=[replace(pair, portrait=pair.portrait.absolute(), driver=pair.driver.absolute()) for pair in pairs],
         ray=config.ray,
         on_gpu=config.on_gpu,
@@ -77,6 +84,10 @@ def _absolute(config: RuntimeConfig) -> dict[str, Any]:
     if isinstance(config.profile, str) and ".toml" in config.profile:
         found["profile"] = str(Path(config.profile).absolute())
     return found
+
+
+def _anywhere(enlarging: Enlarging | None) -> Enlarging | None:
+    return None if enlarging is None else replace(enlarging, bundle=enlarging.bundle.absolute())
 
 
 def _signing_anywhere(asked: Provenance) -> Provenance:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, cast
 
 from engines.errors import HpTrtError, InputError, bounded
-from hp_trt.apps.batch.maker import Maker
+from hp_trt.apps.batch.maker import Larger, Maker
 from hp_trt.apps.batch.outcome import Outcome, described
 from hp_trt.apps.scale.batch import Job
 
@@ -28,7 +28,7 @@ _RETRIES = 1  # of a pair whose worker died
 
 
 class Worker:
-    """An actor: one Runtime, opened when the first pair comes."""
+    """An actor: one Runtime, and what makes clips larger, opened when the first pair comes."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -47,14 +47,19 @@ class Worker:
             from hp_trt.api import Runtime
 
             job = self._job
+            larger = None
+            if job.enlarging is not None:
+                larger = Larger(enlarging=job.enlarging, enhancer=job.enlarging.open(job.runtime))
             self._maker = Maker(
                 runtime=Runtime(job.bundle, job.runtime),
                 out=job.out,
                 audio=job.audio,
                 provenance=job.provenance,
                 sampling=job.sampling,
+                larger=larger,
             )
-        return self._maker.make(pair)
+        *_, last = self._maker.outcomes(pair, is_there=pair.out in self._job.there)
+        return last
 
 
 def main() -> None:

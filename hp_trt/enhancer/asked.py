@@ -68,10 +68,12 @@ def check_fits(
     wanted: Wanted,
     *,
     writes: bool,
+    held_bytes: int = 0,
     available: int | None = None,
 ) -> None:
     """Raises InputError where a video of `size`, its width and height, would take more memory than is free, or be
-    larger than can be encoded. `writes`: whether it is; `available`: bytes; None: what this machine has free."""
+    larger than can be encoded. `writes`: whether it is; `held_bytes`: what the caller keeps of it; `available`:
+    bytes; None: what this machine has free."""
     result = result_size(*size, scale=wanted.scale, released=wanted.released)
     needed = predicted_bytes(
         *size,
@@ -80,4 +82,4 @@ def check_fits(
         restores=not lacking(bundle),
         weights_bytes=sum(bundle.manifest.graphs[graph].weights_bytes for graph in roles_of(bundle).values()),
     )
-    check_memory(name, needed, result, available)
+    check_memory(name, needed + held_bytes, result, available)

@@ -8,10 +8,21 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .encoding import BundleNode, MotionNode, PortraitNode
+from .enlarging import EnhanceNode, EnhancerNode, EnhanceVideoNode
 from .making import AnimateNode, TalkNode
 from .verifying import VerifyNode
 
-NODES: tuple[type[io.ComfyNode], ...] = (BundleNode, PortraitNode, MotionNode, AnimateNode, TalkNode, VerifyNode)
+NODES: tuple[type[io.ComfyNode], ...] = (
+    BundleNode,
+    PortraitNode,
+    MotionNode,
+    AnimateNode,
+    TalkNode,
+    EnhancerNode,
+    EnhanceNode,
+    EnhanceVideoNode,
+    VerifyNode,
+)
 
 
 class HpTrtExtension(ComfyExtension):

@@ -15,8 +15,8 @@ from comfy_api.v0_0_2 import ComfyAPISync, InputImpl, io, ui
 
 from hp_trt import Cancelled, Event, Stages
 
-# Of a clip's time, by stage, roughly; what else there is takes little.
-_SHARES = {"motion": 0.1, "denoise": 0.7, "decode": 0.2}
+# Of a clip's time, by stage, roughly; what else there is takes little. What is enlarged has one stage of them.
+_SHARES = {"motion": 0.1, "denoise": 0.7, "decode": 0.2, "upscale": 1.0}
 _STEP = 0.01  # a bar that moves more often costs more than it shows
 
 

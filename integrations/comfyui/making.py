@@ -29,6 +29,13 @@ def how_inputs(prefix: str) -> list[Any]:
     return [
         io.Int.Input("steps", default=0, min=0, max=1000, tooltip="Denoising steps; 0: the profile's own."),
         io.Int.Input("seed", default=-1, min=-1, max=_MOST_SEED, tooltip="Of the noise; -1: the bundle's own."),
+        *carried_inputs(prefix),
+    ]
+
+
+def carried_inputs(prefix: str) -> list[Any]:
+    """The widgets that say what a file carries of its origin, and where it lies."""
+    return [
         io.Boolean.Input("mark", default=True, tooltip="An invisible mark in every picture."),
         io.Boolean.Input("credentials", default=True, tooltip="Content Credentials in the file."),
         io.Boolean.Input("sidecar", default=True, tooltip="A JSON beside the file: what went in, what made it."),
@@ -38,6 +45,11 @@ def how_inputs(prefix: str) -> list[Any]:
     ]
 
 
+def provenance_of(*, mark: bool, credentials: bool, sidecar: bool, label: bool, consent: str = "") -> Provenance:
+    """What those widgets say."""
+    return Provenance(mark=mark, credentials=credentials, sidecar=sidecar, label=label, consent=consent.strip() or None)
+
+
 def made(
     node_id: str | None,
     portrait: Encoded,
@@ -45,18 +57,12 @@ def made(
     *,
     steps: int,
     seed: int,
-    mark: bool,
-    credentials: bool,
-    sidecar: bool,
-    label: bool,
     filename_prefix: str,
-    consent: str,
     mood: str | None = None,
+    **carried: Any,
 ) -> io.NodeOutput:
     """Write the clip, and give it as a VIDEO with its notes."""
-    provenance = Provenance(
-        mark=mark, credentials=credentials, sidecar=sidecar, label=label, consent=consent.strip() or None
-    )
+    provenance = provenance_of(**carried)
     sampling: dict[str, Any] = {"steps": steps or None, "seed": None if seed < 0 else seed}
     if mood is not None:
         sampling["mood"] = mood

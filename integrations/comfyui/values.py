@@ -28,16 +28,44 @@ def picture_of(image: Any) -> np.ndarray:
 
     Raises InputError for several pictures, and for what is no picture.
     """
-    pixels = _array(image)
-    if pixels.ndim != 4 or pixels.shape[3] not in (3, 4):
-        raise InputError(f"an image is (1, H, W, 3), got {pixels.shape}; connect an IMAGE with colours")
-    if pixels.shape[0] != 1:
-        raise InputError(f"a portrait is one image, got a batch of {pixels.shape[0]}; take one with ImageFromBatch")
-    colours = pixels[0, :, :, :3]
-    if not np.isfinite(colours).all():
-        raise InputError("the image has pixels that are no numbers; look at what made it")
-    # What was n / 255 is n again.
-    return np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+    pictures = Pictures(image)
+    if len(pictures) != 1:
+        raise InputError(f"a portrait is one image, got a batch of {len(pictures)}; take one with ImageFromBatch")
+    return pictures[0]
+
+
+class Pictures:
+    """A batch of IMAGEs as a sequence of (H, W, 3) uint8 RGB arrays, each made when it is asked for.
+
+    The batch is (N, H, W, 3) float in [0, 1]; alpha behind the colours is left out. Raises InputError for what is no
+    such batch, and for a picture with pixels that are no numbers as it is asked for.
+    """
+
+    def __init__(self, images: Any) -> None:
+        shape = tuple(images.shape)
+        if len(shape) != 4 or shape[3] not in (3, 4) or not all(shape):
+            raise InputError(f"an image is (1, H, W, 3), got {shape}; connect an IMAGE with colours")
+        self._images = images
+        self._count, self.height, self.width = shape[:3]
+
+    def __len__(self) -> int:
+        return int(self._count)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        colours = _array(self._images[number, :, :, :3])
+        if not np.isfinite(colours).all():
+            raise InputError("the image has pixels that are no numbers; look at what made it")
+        # What was n / 255 is n again.
+        return np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+
+
+def empty_images(like: Any, shape: tuple[int, int, int]) -> tuple[Any, np.ndarray]:
+    """An IMAGE of N pictures of height and width, `shape`, whose pixels nobody has set, and its memory as an array,
+    (N, H, W, 3) float32. It is of the kind of tensor that `like` is, and in the memory of the CPU."""
+    made = _plain(like[:1]).new_empty((*shape, 3))
+    return made, made.numpy()
 
 
 @contextmanager
@@ -100,6 +128,11 @@ def _is_whole(video: Any) -> bool:
 
 def _array(tensor: Any) -> np.ndarray:
     """A tensor of torch, wherever it is, as float32: torch itself is ComfyUI's affair."""
+    return np.asarray(_plain(tensor), np.float32)
+
+
+def _plain(tensor: Any) -> Any:
+    """The same tensor of float32 in the memory of the CPU, or what has no such methods as it is."""
     for step in ("detach", "cpu", "float"):
         tensor = getattr(tensor, step, lambda found=tensor: found)()
-    return np.asarray(tensor, np.float32)
+    return tensor

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from comfy_api.v0_0_2 import io
 
-from hp_trt import Portrait, Runtime, RuntimeConfig
+from hp_trt import Enhancer, Portrait, Runtime, RuntimeConfig
 
 RuntimeWire = io.Custom("HP_TRT_RUNTIME")  # an Opened
 PortraitWire = io.Custom("HP_TRT_PORTRAIT")  # an Encoded
 MotionWire = io.Custom("HP_TRT_MOTION")  # the Path of a motion file
+EnhancerWire = io.Custom("HP_TRT_ENHANCER")  # an OpenedEnhancer
 
 
 class Opened:
@@ -24,6 +25,14 @@ class Opened:
     def __init__(self, bundle: Path | str, config: RuntimeConfig) -> None:
         self.runtime = Runtime(bundle, config)
         self._closing = weakref.finalize(self, self.runtime.close)
+
+
+class OpenedEnhancer:
+    """The same of an enhancer."""
+
+    def __init__(self, bundle: Path | str, config: RuntimeConfig) -> None:
+        self.enhancer = Enhancer(bundle, config)
+        self._closing = weakref.finalize(self, self.enhancer.close)
 
 
 @dataclass(frozen=True, kw_only=True)

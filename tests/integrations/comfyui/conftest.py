@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
 from pathlib import Path
@@ -32,6 +33,13 @@ def pack() -> ModuleType:
 def parts(pack):
     """A module of the pack by its name."""
     return lambda name: sys.modules[f"{pack.__name__}.{name}"]
+
+
+@pytest.fixture(scope="module")
+def nodes(pack):
+    """By the ends of their ids."""
+    found = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
+    return {node.define_schema().node_id.removeprefix("HpTrt"): node for node in found}
 
 
 @pytest.fixture(autouse=True)

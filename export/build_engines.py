@@ -158,9 +158,9 @@ def build(
             quantize=quantize,
             calibration=calibrate,
         )
+        _report_notes(report, graphs, parity=parity)
         if dry_run:
             return _report_dry_run(report, bundle, graphs, plans)
-        _report_notes(report, graphs, parity=parity)
         _report_result(report, bundle, _run(bundle, graphs, plans, report, processes, beside), start_s)
 
 

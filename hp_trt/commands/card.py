@@ -12,6 +12,7 @@ from engines.manifest import CARD_NAME, came_with_us
 from engines.safe_output import check_outputs, check_place, safe_output, same_file
 from hp_trt.commands import options
 from hp_trt.console import Reporter
+from runtime.enhancer.presets import MODEL as ENHANCER
 
 if TYPE_CHECKING:
     from engines.bundle import Bundle
@@ -27,17 +28,27 @@ def card(
 ) -> None:
     """Write the model card of a bundle, licence first. Every file of the bundle is checked."""
     from engines.bundle import Bundle
-    from hp_trt.interface.model_card import card_text
-    from hp_trt.interface.sealing import licence
 
     place = place_of(Bundle.open(bundle, family=""), out)  # before gigabytes are hashed
     opened = Bundle.open(bundle)
-    text = card_text(opened)
+    text, words = text_of(opened)
     with Reporter(as_json=json) as report:
         with safe_output(place) as path:
             path.write_text(text, encoding="utf-8")
-        words = licence(opened.manifest.weights)
         report.result(f"{place}: the card of {opened.manifest.preset}, licence: {words}", out=place, licence=words)
+
+
+def text_of(bundle: Bundle) -> tuple[str, str]:
+    """The card of an opened bundle, of one that animates or of the enhancer, and its licence in a few words."""
+    from hp_trt.enhancer import card as of_enhancer
+    from hp_trt.enhancer.opened import roles_of
+    from hp_trt.enhancer.terms import licence_of
+    from hp_trt.interface.model_card import card_text
+    from hp_trt.interface.sealing import licence
+
+    if bundle.manifest.model == ENHANCER:
+        return of_enhancer.card_text(bundle), licence_of(bundle.manifest, tuple(roles_of(bundle)))
+    return card_text(bundle), licence(bundle.manifest.weights)
 
 
 def place_of(bundle: Bundle, out: Path | None) -> Path:

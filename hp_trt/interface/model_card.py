@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engines.bundle import Bundle
@@ -34,42 +35,83 @@ _TERMS: Mapping[str, tuple[str, ...]] = {
         "It is used with the face network glintr100 (InsightFace), which is for research only.",
     ),
 }
+INSPECT = "hp-trt inspect {bundle}    # every file is as it was built, or the command says which is not"
+RANDOM, TRAINED = "random-numbers", "of-whoever-trained-it"  # licences that nobody wrote
 _RESEARCH_ONLY = "**For academic research only: no commercial or production use.**"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What a card says that depends on what the model does."""
+
+    known: Mapping[str, Any]  # for hubs, which sort and filter by it: licence, kind of task, tags
+    licence: str  # what is read first
+    what_it_is: str
+    use: Sequence[str]  # commands, a line each; {bundle} stands for the bundle's name
+    limits: Sequence[str]
+
+
 def card_text(bundle: Bundle) -> str:
-    """The card of an opened bundle: Markdown with a front matter. Raises BundleError for a model that is not known."""
+    """The card of an opened bundle that animates: Markdown with a front matter. Raises BundleError for a model that is
+    not known."""
     find_model(bundle)
     manifest = bundle.manifest
+    moved = "--audio speech.wav" if driver_of(manifest.model) == "audio" else "--driving talk.mp4"
+    return card_of(
+        bundle,
+        Words(
+            known=_known(manifest),
+            licence=_licence(manifest),
+            what_it_is=_what_it_is(manifest),
+            use=(
+                INSPECT,
+                f"hp-trt animate --bundle {{bundle}} --portrait me.png {moved} --out out.mp4",
+                "hp-trt verify out.mp4       # what the result says of its origin",
+            ),
+            limits=tuple(_limits(manifest)),
+        ),
+    )
+
+
+def card_of(bundle: Bundle, words: Words) -> str:
+    """The card of an opened bundle of any model."""
+    manifest = bundle.manifest
     name = f"shipped:{manifest.preset}" if came_with_us(manifest.to_json()) else bundle.path.resolve().name
+    limits = list(words.limits)
+    if not manifest.engines:
+        limits.append("It has no plans: TensorRT's are built from these graphs on the machine that runs them.")
     parts = (
-        _front_matter(manifest),
-        f"{_licence(manifest)}\n",
+        _front_matter({**words.known, "library_name": "hp-trt"}),
+        f"{words.licence}\n",
         f"{MARK} of the bundle {manifest.to_json()['sha256']}. -->\n",
-        f"# {_plain(manifest.preset)}\n\n{_what_it_is(manifest)}\n",
-        f"## Use\n\n{_use(manifest, name)}\n",
+        f"# {plain(manifest.preset)}\n\n{words.what_it_is}\n",
+        f"## Use\n\n{_use(words.use, name)}\n",
         f"## Sizes\n\n{_sizes(manifest)}\n",
         f"## Where it comes from\n\n{_origin(manifest)}\n",
-        "## Limits\n\n" + "\n".join(f"- {text}" for text in _limits(manifest)) + "\n",
+        "## Limits\n\n" + "\n".join(f"- {text}" for text in limits) + "\n",
     )
     return "\n".join(parts)
 
 
-def _front_matter(manifest: Manifest) -> str:
-    """YAML, of which JSON's texts and lists are a part."""
+def _front_matter(known: Mapping[str, Any]) -> str:
+    """YAML, of which JSON's texts and lists are a part; the licence first, then who reads it."""
+    first = sorted(known, key=lambda key: (not key.startswith("license"), key != "library_name"))
+    lines = [f"{key}: {json.dumps(known[key], ensure_ascii=False)}" for key in first]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _known(manifest: Manifest) -> dict[str, Any]:
     known: dict[str, Any] = {}
     words = licence(manifest.weights)
     if words == "Apache-2.0":
         known["license"] = "apache-2.0"
     else:
         kind = str(manifest.weights["kind"])
-        names = {"published": "academic-research-only", "random": "random-numbers"}
-        known |= {"license": "other", "license_name": names.get(kind, "of-whoever-trained-it")}
-    known |= {"library_name": "hp-trt", "pipeline_tag": "image-to-video"}
+        names = {"published": "academic-research-only", "random": RANDOM}
+        known |= {"license": "other", "license_name": names.get(kind, TRAINED)}
     moved = ["talking-head", "audio-driven"] if driver_of(manifest.model) == "audio" else ["video-driven"]
-    known["tags"] = ["portrait-animation", *moved, "onnx", manifest.model, manifest.precision]
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in known.items()]
-    return "\n".join(["---", *lines, "---", ""])
+    tags = ["portrait-animation", *moved, "onnx", manifest.model, manifest.precision]
+    return known | {"pipeline_tag": "image-to-video", "tags": tags}
 
 
 def _licence(manifest: Manifest) -> str:
@@ -81,7 +123,12 @@ def _licence(manifest: Manifest) -> str:
             f"{_RESEARCH_ONLY} This bundle contains published weights and falls under their terms, which whoever "
             f"passes it on passes on too:\n\n{terms}"
         )
-    if kind == "random":
+    return licence_of_own(manifest)
+
+
+def licence_of_own(manifest: Manifest) -> str:
+    """The same of weights that were not published with a model, whatever the model."""
+    if manifest.weights["kind"] == "random":
         return "**Licence: none, these are random numbers.** It makes noise: to try and to measure speed with."
     if manifest.weights["source"] == OWN_SOURCE:
         return "**Licence: Apache-2.0**, weights and graphs, which came with hp-trt and contain nothing of others."
@@ -106,18 +153,16 @@ def _what_it_is(manifest: Manifest) -> str:
         "weights": f"{manifest.weights['kind']}: {manifest.weights['source']}",
         "sampling": ", ".join(f"{key} {value}" for key, value in manifest.sampling.items()),
     }
-    lines = [f"| {key} | {_plain(value)} |" for key, value in rows.items()]
-    return f"{of}.\n\n" + "\n".join(["| | |", "|---|---|", *lines])
+    return f"{of}.\n\n{table(rows)}"
 
 
-def _use(manifest: Manifest, name: str) -> str:
-    bundle = shlex.quote(name)
-    moved = "--audio speech.wav" if driver_of(manifest.model) == "audio" else "--driving talk.mp4"
-    lines = [
-        f"hp-trt inspect {bundle}    # every file is as it was built, or the command says which is not",
-        f"hp-trt animate --bundle {bundle} --portrait me.png {moved} --out out.mp4",
-        "hp-trt verify out.mp4       # what the result says of its origin",
-    ]
+def table(rows: Mapping[str, object]) -> str:
+    """Of two columns, of a bundle's own words."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {plain(value)} |" for key, value in rows.items())])
+
+
+def _use(commands: Sequence[str], name: str) -> str:
+    lines = [command.format(bundle=shlex.quote(name)) for command in commands]
     first = "It comes with hp-trt:" if name.startswith("shipped:") else "Take the whole folder, and then:"
     return f"{first}\n\n```sh\n" + "\n".join(lines) + "\n```"
 
@@ -128,18 +173,21 @@ def _sizes(manifest: Manifest) -> str:
     for record in manifest.graphs.values():
         graph = sum(file.bytes for path, file in record.files.items() if path == record.main)
         rows.append(f"| {record.name} | {record.precision} | {(graph + record.weights_bytes) / 1e6:.1f} |")
-    head = f"{len(manifest.graphs)} graphs, {sum(files.values()) / 1e6:.1f} MB together; some read the same weights."
+    megabytes, count = sum(files.values()) / 1e6, len(manifest.graphs)
+    head = f"{count} graphs, {megabytes:.1f} MB together; some read the same weights."
+    if count == 1:
+        head = f"1 graph, {megabytes:.1f} MB."
     return "\n".join([head, "", "| graph | dtype | MB |", "|---|---|---:|", *rows])
 
 
 def _origin(manifest: Manifest) -> str:
-    prints = [f"| {_plain(name)} | `{_plain(value)}` |" for name, value in manifest.weights["fingerprint"].items()]
+    prints = [f"| {plain(name)} | `{plain(value)}` |" for name, value in manifest.weights["fingerprint"].items()]
     built = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     command = without_folders(shlex.join(manifest.command), ())
     lines = [
         f"- manifest: sha256 `{manifest.to_json()['sha256']}`; it has the hash of every file",
-        f"- built: {_plain(manifest.created)} with {_plain(built)}",
-        f"- by: `python -m export.build_engines {_plain(command)} --bundle NEW_FOLDER`",
+        f"- built: {plain(manifest.created)} with {plain(built)}",
+        f"- by: `python -m export.build_engines {plain(command)} --bundle NEW_FOLDER`",
     ]
     table = ["", "| network | sha256 of its weights |", "|---|---|", *prints] if prints else []
     return "\n".join([*lines, *table])
@@ -151,11 +199,9 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     yield "It can make anybody seem to do or say something: ask whoever is shown."
     yield "What hp-trt writes says that it was generated: an invisible mark, Content Credentials, a sidecar."
     yield "How good it is was not measured for this card: `hp-trt evaluate` does."
-    if not manifest.engines:
-        yield "It has no plans: TensorRT's are built from these graphs on the machine that runs them."
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """A bundle's own words, in a line of their own and no more."""
     text = bounded(without_folders(str(value), ()))
     return " ".join(text.replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split())

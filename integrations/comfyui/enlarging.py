@@ -108,7 +108,7 @@ class EnhanceNode(io.ComfyNode):
                 *enlarging_inputs(),
                 io.Boolean.Input("mark", default=True, tooltip="An invisible mark in every picture."),
             ],
-            outputs=[io.Image.Output("images"), io.Float.Output("fps"), io.String.Output("notes")],
+            outputs=[io.Image.Output("enlarged"), io.Float.Output("frame_rate"), io.String.Output("notes")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -160,7 +160,7 @@ class EnhanceVideoNode(io.ComfyNode):
                 *enlarging_inputs(),
                 *carried_inputs("hp-trt/enhanced"),
             ],
-            outputs=[io.Video.Output("video"), io.String.Output("notes")],
+            outputs=[io.Video.Output("enlarged"), io.String.Output("notes")],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )

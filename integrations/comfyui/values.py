@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def picture_of(image: Any) -> np.ndarray:
     return pictures[0]
 
 
-class Pictures:
+class Pictures(Sequence[np.ndarray]):
     """A batch of IMAGEs as a sequence of (H, W, 3) uint8 RGB arrays, each made when it is asked for.
 
     The batch is (N, H, W, 3) float in [0, 1]; alpha behind the colours is left out. Raises InputError for what is no
@@ -51,7 +51,7 @@ class Pictures:
     def __len__(self) -> int:
         return int(self._count)
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: Any) -> Any:
         if not 0 <= number < len(self):
             raise IndexError(number)
         colours = _array(self._images[number, :, :, :3])

@@ -57,6 +57,15 @@ def test_published_files_that_are_not_there_leave_their_graphs_out_with_a_note(b
     assert tuple(manifest["graphs"]) == GRAPHS[:1] and "licences" not in manifest["weights"]
 
 
+def test_a_dry_run_tells_licences_and_what_would_be_left_out_too(built, tmp_path):
+    weights = write_all(tmp_path / "pretrained_models", ("upscaler",))
+    write(weights, "restorer", state_of("restorer"))
+    ended, bundle = built("--weights", weights, "--dry-run")
+    assert ended.code == 0 and "2 would be built" in ended.out and not bundle.exists(), ended.err
+    assert "note: licence: S-Lab License 1.0, non-commercial use only" in ended.err
+    assert "note: without the graphs of parser, detector" in ended.err
+
+
 @pytest.mark.slow  # for a restorer of 512 pixels: a minute
 def test_a_bundle_of_published_files_tells_the_restorers_licence_in_the_manifest_and_as_it_is_built(built, tmp_path):
     ended, bundle = built("--weights", write_all(tmp_path / "pretrained_models"))

@@ -9,6 +9,7 @@ import pytest
 from engines.bundle import Bundle
 from tests.engines.bundles import make_bundle
 from tests.hp_trt.command_line import refused
+from tests.hp_trt.enhancer.stand_in import make_bundle as make_enhancer
 
 
 @pytest.fixture
@@ -48,3 +49,13 @@ def test_anothers_file_is_never_replaced(hp_trt, bundle, tmp_path, name):
 )
 def test_where_it_cannot_go_is_told(hp_trt, bundle, words, says):
     refused(hp_trt("card", f"--bundle={bundle}", *(word.format(bundle=bundle) for word in words)), says)
+
+
+def test_an_enhancers_card_is_written_and_says_its_terms_in_the_line(hp_trt, tmp_path):
+    enhancer = make_enhancer(tmp_path / "E", kind="published").path
+    ended = hp_trt("card", f"--bundle={enhancer}")
+    assert ended.code == 0, ended.err
+    assert "licence: the face restorer derives from CodeFormer, S-Lab License 1.0: for non-commercial" in ended.out
+    assert (enhancer / "README.md").read_text().startswith('---\nlicense: "other"')
+    Bundle.open(enhancer)
+    assert hp_trt("card", "--bundle=shipped:enhancer_pocket", f"--out={tmp_path / 'CARD.md'}").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from PIL import Image
 from engines.errors import InputError
 from hp_trt import Enhancer, Runtime
 from hp_trt.apps.batch.enlarging import Enlarging, check_room
+from hp_trt.apps.batch.outcome import Outcome
+from hp_trt.apps.scale import batch as scale
+from hp_trt.apps.scale import ray_version
+from hp_trt.apps.scale.batch_driver import Worker
 from hp_trt.enhancer import enhancer, memory
 from hp_trt.media.video import VideoReader
 from hp_trt.resume import chunk_writer
@@ -213,6 +218,34 @@ def test_memory_is_looked_at_before_the_first_clip(larger, place, monkeypatch):
     ended = larger()
     refused(ended, "--enhance: a clip of p/pa.png would become 128 x 96, which takes about", "0.1 GiB are free")
     assert report(place)["waiting"] == 4 and CLIPS[0] not in names(place / "out")
+
+
+def test_a_worker_of_ray_makes_a_clip_and_enlarges_it_or_enlarges_it_alone(larger, batch, place, monkeypatch):
+    jobs = []
+
+    def spread(job):
+        jobs.append(pickle.loads(pickle.dumps(job)))  # as it crosses to the other process
+        worker = Worker(jobs[-1])
+        return (Outcome.from_json(json.loads(worker({"number": n})["said"])) for n in range(len(job.pairs)))
+
+    monkeypatch.setattr(scale, "_spread", spread)
+    monkeypatch.setattr(ray_version, "check_ray", lambda what: None)
+    assert batch(sources=ONE).code == 0
+    ended = larger("--ray")
+    assert ended.out.startswith("out: 3 clips made, 1 were done before, 0 failed; 4 enlarged"), ended.err
+    assert jobs[0].enlarging.bundle == place / "E" and jobs[0].there == {CLIPS[0]}
+    assert names(place / "out") == whole(*CLIPS) | {name for clip in LARGER for name in (clip, f"{clip}.json")}
+    assert larger().out.startswith("out: 0 clips made, 4 were done before, 0 failed; 0 enlarged, 4 were before")
+
+
+def test_by_ray_what_no_machine_could_encode_is_told_before_and_memory_by_each_machine(larger, place, monkeypatch):
+    monkeypatch.setattr(ray_version, "check_ray", lambda what: None)
+    monkeypatch.setattr(scale, "_spread", lambda job: pytest.fail("it began"))
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1)
+    with pytest.raises(pytest.fail.Exception, match="it began"):
+        larger("--ray")
+    Image.new("RGB", (2, 9000)).save(place / "p/pa.png")
+    refused(larger("--ray"), "a clip of p/pa.png would become 4 x 18000, and H.264 takes up to 16384 pixels a side")
 
 
 def test_a_portraits_size_is_read_without_decoding_and_what_cannot_be_read_is_passed_over(place, monkeypatch):

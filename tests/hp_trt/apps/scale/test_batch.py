@@ -142,6 +142,22 @@ def test_by_ray_the_files_are_the_same_bit_for_bit(words, tmp_path):
 
 
 @pytest.mark.heavy
+def test_by_ray_clips_are_enlarged_to_the_same_files(words, tmp_path):
+    pytest.importorskip("ray")
+    larger = [clip.replace(".mp4", "-x2.mp4") for clip in CLIPS]
+    assert typed(words("spread")).returncode == 0
+    (tmp_path / "spread" / CLIPS[0]).unlink()
+    for out, more in (("here", ()), ("spread", ("--ray", "--workers=2"))):
+        ended = typed(words(out, "--enhance=shipped:enhancer_pocket", *more))
+        assert ended.returncode == 0, ended.stderr
+    assert "1 clips made, 3 were done before, 0 failed; 4 enlarged, 0 were before" in ended.stdout
+    expected = whole(*CLIPS) | {name for clip in larger for name in (clip, f"{clip}.json")}
+    assert names(tmp_path / "spread") == names(tmp_path / "here") == expected
+    for name in larger:
+        assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+@pytest.mark.heavy
 def test_by_ray_killed_at_three_moments_and_started_again_every_pair_is_there_once(words, tmp_path):
     pytest.importorskip("ray")
     for seed in range(3):

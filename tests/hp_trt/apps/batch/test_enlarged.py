@@ -242,8 +242,7 @@ def test_by_ray_what_no_machine_could_encode_is_told_before_and_memory_by_each_m
     monkeypatch.setattr(ray_version, "check_ray", lambda what: None)
     monkeypatch.setattr(scale, "_spread", lambda job: pytest.fail("it began"))
     monkeypatch.setattr(memory, "available_bytes", lambda: 1)
-    with pytest.raises(pytest.fail.Exception, match="it began"):
-        larger("--ray")
+    assert "it began" in larger("--ray").err
     Image.new("RGB", (2, 9000)).save(place / "p/pa.png")
     refused(larger("--ray"), "a clip of p/pa.png would become 4 x 18000, and H.264 takes up to 16384 pixels a side")
 

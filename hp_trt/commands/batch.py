@@ -15,6 +15,7 @@ from hp_trt.provenance.options import Provenance
 from hp_trt.shipped import bundle_folder
 
 if TYPE_CHECKING:
+    from hp_trt.apps.batch.config import RayConfig
     from hp_trt.apps.batch.enlarging import Enlarging
 
 _OUT = "Folder for PORTRAIT-DRIVER.mp4 of each pair, and report.json, report.md and report.png."
@@ -76,34 +77,41 @@ def batch(
     debug: options.Debug = False,
 ) -> None:
     """Animate every portrait of a folder with every video or sound of another. What is done is passed over."""
-    from hp_trt.apps.batch.config import BatchConfig, RayConfig
+    from hp_trt.apps.batch.config import BatchConfig
     from hp_trt.apps.batch.run import run_batch
 
-    if not ray and (ray_address is not None or workers is not None):
-        raise InputError("--ray-address and --workers are of --ray; add it, or leave them out")
     machine = options.machine(family=family, provider=provider, device=device, threads=threads)
     finder = options.finder(locator=locator, locator_file=locator_file, arcface=arcface)
     scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
+    sources = {"portraits": portraits, "drivings": drivings, "audio": audio, "pairs": pairs}
     more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
     config = BatchConfig(
         bundle=bundle,
         runtime=RuntimeConfig(
             weight_budget_bytes=options.weight_budget_bytes(weight_budget), **more, **machine, **finder
         ),
-        portraits=portraits,
-        drivings=drivings,
-        audio=audio,
-        pairs=pairs,
+        **sources,
         out=out,
         provenance=provenance,
         sampling=options.sampling(steps=steps, seed=seed, motion_weights=motion_weights, mood=mood, **scales),
         enlarging=_enlarging(enhance, enhance_scale, enhance_fidelity, enhance_face_upsample),
-        ray=RayConfig(address=ray_address, workers=workers) if ray else None,
+        ray=_ray(ray, ray_address, workers),
     )
     with Reporter(as_json=json) as report:
         code = run_batch(config, report)
     if code:
         raise typer.Exit(code)
+
+
+def _ray(is_asked: bool, address: str | None, workers: int | None) -> RayConfig | None:
+    """What the options of --ray say. Raises InputError."""
+    from hp_trt.apps.batch.config import RayConfig
+
+    if is_asked:
+        return RayConfig(address=address, workers=workers)
+    if address is not None or workers is not None:
+        raise InputError("--ray-address and --workers are of --ray; add it, or leave them out")
+    return None
 
 
 def _enlarging(bundle: Path | None, scale: int | None, fidelity: float | None, face_upsample: bool) -> Enlarging | None:

@@ -85,11 +85,10 @@ def batch(
     scales = {"appearance_scale": appearance_scale, "motion_scale": motion_scale, "guidance": guidance}
     sources = {"portraits": portraits, "drivings": drivings, "audio": audio, "pairs": pairs}
     more: dict[str, Any] = {"profile": profile, "max_frames": max_frames, "vocals": vocals}
+    more["weight_budget_bytes"] = options.weight_budget_bytes(weight_budget)
     config = BatchConfig(
         bundle=bundle,
-        runtime=RuntimeConfig(
-            weight_budget_bytes=options.weight_budget_bytes(weight_budget), **more, **machine, **finder
-        ),
+        runtime=RuntimeConfig(**more, **machine, **finder),
         **sources,
         out=out,
         provenance=provenance,

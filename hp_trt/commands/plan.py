@@ -18,7 +18,7 @@ def plan(
     gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
     profile: options.Profile = "exact",
     preset: Annotated[
-        str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket [hunyuanportrait].")
+        str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket, enhancer [hunyuanportrait].")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(parser=bundle_folder, metavar="PATH", help=options.BUNDLE)] = None,
     size: Annotated[
@@ -46,10 +46,11 @@ def plan(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say how fast and how large a clip will be, before anything is built or run."""
-    from hp_trt.measure.planning.plan import PredictConfig
+    """Say how fast and how large a clip, or its enhancement, will be, before anything is built or run."""
+    from hp_trt.measure.planning.enhanced import plan_enhanced, plans_enhancer
+    from hp_trt.measure.planning.plan import Plan, PredictConfig
     from hp_trt.measure.planning.plan import plan as make_plan
-    from hp_trt.measure.planning.table import show
+    from hp_trt.measure.planning.table import show, show_enhanced
 
     config = PredictConfig(
         gpu=gpu,
@@ -69,8 +70,10 @@ def plan(
         **options.machine(family=family, provider=provider, device=device, threads=threads),
     )
     with Reporter(as_json=json) as report:
-        made = make_plan(config, report.note)
+        made = plan_enhanced(config, report.note) if plans_enhancer(config) else make_plan(config, report.note)
         if json:
             report.result("", **made.to_json())
-        else:
+        elif isinstance(made, Plan):
             show(made)
+        else:
+            show_enhanced(made)

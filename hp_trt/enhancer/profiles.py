@@ -33,9 +33,11 @@ def needed_roles(options: Options) -> tuple[str, ...]:
     return (*(("upscaler",) if options.upscale else ()), *(FACES if of_faces else ()))
 
 
-def same_without_faces(options: Options, roles: Collection[str]) -> bool:
-    """Whether leaving out the restorer leaves out nothing, because there is none."""
-    return not options.restore and not set(FACES) <= set(roles)
+def lacks(options: Options, roles: Collection[str]) -> list[str]:
+    """What graphs of these roles have not, without which the options cannot be, or would choose nothing."""
+    if lacking := [role for role in needed_roles(options) if role not in roles]:
+        return lacking
+    return [] if options.restore or set(FACES) <= set(roles) else ["restorer to leave out"]
 
 
 def _check(profile: Profile) -> None:

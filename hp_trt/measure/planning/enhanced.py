@@ -23,9 +23,8 @@ from hp_trt.enhancer.counts import COUNTS
 from hp_trt.enhancer.memory import predicted_bytes
 from hp_trt.enhancer.networks import FACES, GRAPHS
 from hp_trt.enhancer.opened import roles_of
-from hp_trt.enhancer.options import Options
 from hp_trt.enhancer.pipeline import result_size
-from hp_trt.enhancer.profiles import PROFILES, needed_roles, options_of, same_without_faces
+from hp_trt.enhancer.profiles import PROFILES, lacks, options_of
 from hp_trt.enhancer.work import Call, calls
 from hp_trt.interface.auto_family import settled_family
 from hp_trt.measure.planning.counts import CELL_PX
@@ -157,17 +156,11 @@ def offered(name: str, roles: Collection[str]) -> tuple[list[Profile], dict[str,
     exact = PROFILES.find("exact")
     asked = PROFILES.find(name)
     wanted = list(PROFILES.own().values()) if asked.name == exact.name else [exact, asked]
-    left_out = {p.name: why for p in wanted if (why := cannot(options_of(p), roles))}
+    missing = {p.name: lacks(options_of(p), roles) for p in wanted}
+    left_out = {name: f"there is no {', '.join(lacking)}" for name, lacking in missing.items() if lacking}
     if asked.name in left_out:
         raise InputError(f"the profile {asked.name} cannot be planned: {left_out[asked.name]}; take another")
     return [p for p in wanted if p.name not in left_out], left_out
-
-
-def cannot(options: Options, roles: Collection[str]) -> str:
-    """Why graphs of these roles cannot do it, or have nothing to do otherwise; empty where they can."""
-    if lacking := [role for role in needed_roles(options) if role not in roles]:
-        return f"there is no {', '.join(lacking)}"
-    return "there is no restorer to leave out" if same_without_faces(options, roles) else ""
 
 
 def _check(config: PredictConfig) -> None:

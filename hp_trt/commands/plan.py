@@ -47,10 +47,9 @@ def plan(
     debug: options.Debug = False,
 ) -> None:
     """Say how fast and how large a clip, or its enhancement, will be, before anything is built or run."""
-    from hp_trt.measure.planning.enhanced import plan_enhanced, plans_enhancer
-    from hp_trt.measure.planning.plan import Plan, PredictConfig
-    from hp_trt.measure.planning.plan import plan as make_plan
-    from hp_trt.measure.planning.table import show, show_enhanced
+    from hp_trt.measure.planning.enhanced import plan_any
+    from hp_trt.measure.planning.plan import PredictConfig
+    from hp_trt.measure.planning.table import show
 
     config = PredictConfig(
         gpu=gpu,
@@ -70,10 +69,8 @@ def plan(
         **options.machine(family=family, provider=provider, device=device, threads=threads),
     )
     with Reporter(as_json=json) as report:
-        made = plan_enhanced(config, report.note) if plans_enhancer(config) else make_plan(config, report.note)
+        made = plan_any(config, report.note)
         if json:
             report.result("", **made.to_json())
-        elif isinstance(made, Plan):
-            show(made)
         else:
-            show_enhanced(made)
+            show(made)

@@ -108,6 +108,13 @@ def lanczos(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4))
 
 
+def bicubic(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The same by the bicubic filter: what an upscaler must be better than."""
+    import cv2
+
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
 def detector_picture(picture: np.ndarray, *, released: bool) -> tuple[np.ndarray, float]:
     """What the detector looks at, with a shorter side of 640, and how much larger than `picture` that is.
 

@@ -22,7 +22,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig
 from hp_trt.enhancer.enhancer import Enhancer
-from hp_trt.enhancer.networks import FACES, lanczos
+from hp_trt.enhancer.networks import FACES, bicubic, lanczos
 from hp_trt.enhancer.opened import roles_of
 from hp_trt.enhancer.options import Options
 from hp_trt.enhancer.profiles import PROFILES, needed_roles, options_of
@@ -117,13 +117,6 @@ def made_small(picture: np.ndarray, scale: int, *, jpeg: bool) -> np.ndarray:
         small.save(packed, "JPEG", quality=QUALITY)
         small = Image.open(packed).convert("RGB")
     return np.asarray(small)
-
-
-def bicubic(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The picture at that size."""
-    import cv2
-
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 class Enlarger(Protocol):

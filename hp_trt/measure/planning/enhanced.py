@@ -31,7 +31,7 @@ from hp_trt.measure.planning.counts import CELL_PX
 from hp_trt.measure.planning.gpus import HERE, find_card
 from hp_trt.measure.planning.here import Trial, cores_note, run_of, tried
 from hp_trt.measure.planning.pieces import Piece
-from hp_trt.measure.planning.plan import PredictConfig
+from hp_trt.measure.planning.plan import Plan, PredictConfig, plan
 from hp_trt.measure.planning.predict import CUDA_CONTEXT_BYTES, Card, Timed
 from hp_trt.profiles import Profile
 from hp_trt.shipped import ENHANCER_POCKET_BUNDLE
@@ -120,6 +120,11 @@ def plans_enhancer(config: PredictConfig) -> bool:
     if config.bundle is not None:
         return Bundle.open(config.bundle, family="").manifest.model == MODEL
     return config.preset in PRESETS
+
+
+def plan_any(config: PredictConfig, tell: Callable[[str], None] | None = None) -> Plan | EnhancePlan:
+    """Of a model that animates, or of the enhancer: what `hp-trt plan` calls. Raises as `plan` does."""
+    return plan_enhanced(config, tell) if plans_enhancer(config) else plan(config, tell)
 
 
 def plan_enhanced(config: PredictConfig, tell: Callable[[str], None] | None = None) -> EnhancePlan:
@@ -295,30 +300,30 @@ def _as_measured(found: Mapping[str, tuple[Piece, float]], graphs: Graphs, call:
     return Timed(seconds=share * piece.seconds, core_s=share * piece.core_s, bound="measured")
 
 
-def lines(plan: EnhancePlan) -> Iterator[str]:
+def lines(made: EnhancePlan) -> Iterator[str]:
     """What the table does not hold, a fact a line."""
     yield ""
     yield (
-        f"plan         {plan.preset}, {plan.precision}, on {plan.device}: frames of {plan.size} x {plan.size} px, a "
-        f"face in each of {plan.frames}; a frame's mean"
+        f"plan         {made.preset}, {made.precision}, on {made.device}: frames of {made.size} x {made.size} px, a "
+        f"face in each of {made.frames}; a frame's mean"
     )
     yield "speed        of the graphs, one after the other; reading, Lanczos, pasting and writing are in no number"
     yield "memory       what the enhancer predicts for a CPU, and refuses by; of the length it does not grow"
-    for name, why in plan.left_out.items():
+    for name, why in made.left_out.items():
         yield f"left out     {name}: {why}"
-    if plan.fps is not None:
-        met = [row.profile for row in plan.rows if row.frames_per_s >= plan.fps]
-        first = plan.rows[0]
+    if made.fps is not None:
+        met = [row.profile for row in made.rows if row.frames_per_s >= made.fps]
+        first = made.rows[0]
         yield (
-            f"wish         {plan.fps:.3g} frames/s: {first.profile} gives {first.frames_per_s:.3g}; met by "
+            f"wish         {made.fps:.3g} frames/s: {first.profile} gives {first.frames_per_s:.3g}; met by "
             f"{', '.join(met) or 'nothing here'}"
         )
-    there = plan.card_memory_bytes
-    for row in plan.rows:
+    there = made.card_memory_bytes
+    for row in made.rows:
         if row.card_bytes is not None and there is not None and row.card_bytes > there:
             yield (
                 f"note         {row.profile} does not fit: about {row.card_bytes / 2**30:.1f} GiB are needed, "
-                f"{plan.device} has {there / 2**30:.0f}"
+                f"{made.device} has {there / 2**30:.0f}"
             )
-    for note in plan.notes:
+    for note in made.notes:
         yield f"note         {note}"

@@ -14,9 +14,11 @@ from hp_trt.measure.planning.planned_model import clips_of
 from hp_trt.measure.planning.predict import Prediction
 
 
-def show(plan: Plan, console: Console | None = None) -> None:
+def show(plan: Plan | EnhancePlan, console: Console | None = None) -> None:
     """Print the table and its lines."""
     console = console or Console(highlight=False)
+    if isinstance(plan, EnhancePlan):
+        return _show_enhanced(plan, console)
     rows = []
     prediction = plan.prediction
     known_s = sum(stage.seconds or 0.0 for stage in prediction.stages)
@@ -40,9 +42,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def show_enhanced(plan: EnhancePlan, console: Console | None = None) -> None:
-    """The same of an enhancement: a row a choice."""
-    console = console or Console(highlight=False)
+def _show_enhanced(plan: EnhancePlan, console: Console) -> None:
+    """A row a choice."""
     on_card = any(row.card_bytes is not None for row in plan.rows)
     headings = ["choice", "result", "TFLOP", "GB moved", "s", "frames/s", "times exact", "memory"]
     roles = list(dict.fromkeys(role for row in plan.rows for role in row.seconds_by_graph))

@@ -28,5 +28,5 @@ def test_the_shipped_upscaler_is_nearer_to_unseen_people_than_the_bicubic_filter
 
 
 def test_of_pictures_as_nobody_has_taught_it_it_is_told_that_it_is_worse(means):
-    """Varied people have a camera's noise, which it sharpens: the day that this fails docs/quality.md is out of date."""
+    """Of varied people, whom it was not trained on: where this fails docs/quality.md is out of date."""
     assert means["bundle"]["gain_varied"] < 0 < means["bundle"]["gain_plain"]

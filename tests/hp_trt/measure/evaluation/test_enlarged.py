@@ -50,7 +50,7 @@ def test_people_are_made_small_by_the_mean_of_squares_and_their_jpeg():
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     small = made_small(picture, 4, jpeg=False)
     means = picture.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3))
-    assert np.abs(small - means).max() <= 0.51
+    assert np.abs(small - means).max() <= 1, "Pillow rounds along one axis, and then along the other"
     packed = cv2.imencode(".jpg", np.full((64, 64, 3), (9, 99, 200), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
     plain = made_small(np.full((128, 128, 3), (200, 99, 9), np.uint8), 2, jpeg=True)
     assert np.abs(plain.astype(int) - cv2.imdecode(packed, 1)[..., ::-1]).max() <= 2
@@ -93,7 +93,7 @@ def test_a_face_as_it_was_drawn_is_its_own_identity_and_at_no_distance(monkeypat
     def embed(face):
         seen.append(face)
         vector = face.reshape(3, -1)[:, ::97].reshape(1, -1) - face.mean()
-        return vector / np.linalg.norm(vector)
+        return vector / (np.linalg.norm(vector) + 1e-9)
 
     monkeypatch.setattr(enlarged, "open_arcface", lambda path: embed)
     monkeypatch.setattr(

@@ -55,14 +55,12 @@ from engines.safe_output import check_outputs, safe_output
 from hp_trt.commands import options
 from hp_trt.console import Reporter, run
 from hp_trt.measure.bench import price_table
-from hp_trt.measure.bench.clips import SAMPLE_FRAMES
 from hp_trt.measure.bench.growth import GrowthConfig, growth
 from hp_trt.measure.bench.growth import lines as growth_lines
 from hp_trt.measure.bench.measure import BenchConfig, bench
 from hp_trt.measure.bench.prices import PriceConfig, prices
 from hp_trt.measure.bench.soak import SoakConfig, lines, soak
 from hp_trt.measure.bench.table import show
-from hp_trt.measure.bench.talk_prices import speaks, talk_prices
 from hp_trt.measure.bench.timeline import draw_timeline, titles
 from hp_trt.measure.drawing import check_can_draw
 from hp_trt.profiles import profiles_file
@@ -200,7 +198,7 @@ def command(
         return run_growth(growing, to)
     if profiles is not None:
         pricing = PriceConfig(
-            bundle=bundle, profiles=_names(profiles), seeds=seeds, frames=frames or SAMPLE_FRAMES, runs=runs, **machine
+            bundle=bundle, profiles=_names(profiles), seeds=seeds, frames=frames, runs=runs, **machine
         )
         return run_prices(pricing, to)
     config = BenchConfig(
@@ -259,8 +257,7 @@ def run_growth(config: GrowthConfig, to: Outputs) -> None:
 def run_prices(config: PriceConfig, to: Outputs) -> None:
     """Every profile's speed and quality. Raises what `prices` raises, and OutputError."""
     with Reporter() as report:
-        priced = talk_prices if speaks(config.bundle) else prices
-        listed = priced(config, lambda what, done, total: report.advance("prices", done, total, label=what))
+        listed = prices(config, lambda what, done, total: report.advance("prices", done, total, label=what))
     price_table.show(listed, to.console())
     _hand_out(listed, to.json)
     if to.picture is not None:

@@ -253,8 +253,12 @@ def test_installed_it_predicts_and_finds_the_commands_of_other_storeys(clean, tm
     assert json.loads(clean.run("hp-trt", "plan", "--gpu", "H200", "--profile", "live", "--json").splitlines()[-1])
     assert "--soak" in clean.run("hp-trt-bench", "--help")
     # The files that profiles and shortcuts are read from.
-    shortcuts = "from hp_trt.measure.bench.prices import SHORTCUTS, read_profiles; print(*read_profiles(SHORTCUTS))"
-    assert "steps" in clean.run("python", "-c", shortcuts)
+    shortcuts = (
+        "from hp_trt.measure.bench.prices import ROOMS, chosen, find_room\n"
+        "print(*(profile.name for model in ROOMS for profile in chosen(find_room(model), ['all'])))"
+    )
+    named = clean.run("python", "-c", shortcuts)
+    assert all(name in named for name in ("aligned-2-steps", "one-half", "scale-8-repeat"))
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     (tmp_path / "export.py").touch()
     env = {**own, "PYTHONPATH": str(tmp_path)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -42,6 +43,7 @@ class AnimateConfig:
     out: Path
     crop_out: Path | None = None
     sheet: Path | None = None  # a contact sheet
+    below: Callable[[], Sequence[tuple[str, np.ndarray]]] | None = None  # what more it shows, once the rest is written
     landmarks: Path | None = None  # of the driving faces
     portrait_landmarks: Path | None = None
     released_plan: bool = False
@@ -204,7 +206,8 @@ def animate_files(config: AnimateConfig, report: Reporter) -> None:
     if sheet is not None:
         portrait, driving = pictures_of(config)
         made_of: dict[str, Any] = {"portrait": portrait, "driving": driving, "result": out}
-        write_sheet(sheet, **made_of, frames=animation.frames, seal=seal)
+        below = () if config.below is None else config.below()
+        write_sheet(sheet, **made_of, frames=animation.frames, below=below, seal=seal)
     for note in animation.notes:
         report.note(note)
     seconds = time.perf_counter() - start_s

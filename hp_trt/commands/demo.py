@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +16,18 @@ from hp_trt.commands.animate import AnimateConfig, animate_files
 from hp_trt.config import RuntimeConfig
 from hp_trt.console import Reporter
 from hp_trt.provenance.options import Provenance
-from hp_trt.shipped import POCKET_BUNDLE, TALK_POCKET_BUNDLE, bundle_folder
+from hp_trt.shipped import ENHANCER_POCKET_BUNDLE, POCKET_BUNDLE, TALK_POCKET_BUNDLE, bundle_folder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SMEAR = (
     "pocket and talk_pocket were trained on drawn people, and on synthetic speech: of a photograph they make a smear"
 )
 OUT = "Folder for demo.mp4, demo-crop.mp4, demo.png, demo-talk.mp4, demo-talk.png, and for what is drawn."
+
+SHOWN = 25  # the frame that is shown enlarged, or the last of fewer: at the first nobody has moved yet
+LARGE_PX = 320  # of a side of a face that is shown enlarged
 
 
 @options.carrying
@@ -53,6 +61,7 @@ def demo(
         out=out / "demo.mp4",
         crop_out=out / "demo-crop.mp4",
         sheet=out / "demo.png",
+        below=partial(enlarged_faces, out / "demo-crop.mp4"),
         provenance=provenance,
         sampling={},
     )
@@ -82,3 +91,28 @@ def demo(
             write_speech_sample(spoken, seed=seed)
         animate_files(following, report)
         animate_files(speaking, report)
+
+
+def enlarged_faces(crop: Path) -> list[tuple[str, np.ndarray]]:
+    """The face of one of a video's frames three times at one size: its pixels, and those of twice as many, by the
+    bicubic filter and by the upscaler that comes with hp-trt. (H, W, 3) uint8, with what each is called."""
+    from hp_trt.enhancer.enhancer import Enhancer
+    from hp_trt.enhancer.networks import bicubic
+    from hp_trt.media.video import VideoReader
+
+    *_, frame = islice(VideoReader(crop), SHOWN)
+    height, width = frame.shape[:2]
+    with Enhancer(ENHANCER_POCKET_BUNDLE) as enhancer:
+        (enlarged,) = (made.image for made in enhancer.frames([frame]))
+
+    def shown(picture: np.ndarray) -> np.ndarray:
+        side = picture.shape[0]
+        inner = slice(side * 3 // 16, side * 13 // 16)  # where a portrait's crop has its face
+        times = max(LARGE_PX // (inner.stop - inner.start), 1)
+        return picture[inner, inner].repeat(times, axis=0).repeat(times, axis=1)
+
+    return [
+        (f"a frame of {width} x {height}", shown(frame)),
+        ("twice as large, bicubic", shown(bicubic(frame, 2 * width, 2 * height))),
+        ("twice as large, hp-trt enhance", shown(enlarged)),
+    ]

@@ -33,6 +33,8 @@ Released = Annotated[
     bool,
     typer.Option("--released", help="As the released program: no last frame, at least 512 px, its choice of face."),
 ]
+NoRestore = Annotated[bool, typer.Option("--no-restore", help="Enlarge alone, with a bundle that restores faces too.")]
+NoUpscale = Annotated[bool, typer.Option("--no-upscale", help="Restore faces alone; Lanczos enlarges what is around.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class EnhanceConfig:
     fidelity: float | None = None
     repeat: bool = False
     released: bool = False
+    restore: bool = True
+    upscale: bool = True
     resume: Literal["new", "resume", "restart"] = "new"
     provenance: Provenance = field(default_factory=Provenance)
 
@@ -76,6 +80,8 @@ def enhance(
     fidelity: Fidelity = None,
     repeat: Repeat = False,
     released: Released = False,
+    no_restore: NoRestore = False,
+    no_upscale: NoUpscale = False,
     resume: GoOn = False,
     restart: Restart = False,
     family: options.Family = "onnxruntime",
@@ -97,6 +103,8 @@ def enhance(
         fidelity=fidelity,
         repeat=repeat,
         released=released,
+        restore=not no_restore,
+        upscale=not no_upscale,
         resume=resumed(resume, restart),
         provenance=provenance,
     )
@@ -110,7 +118,7 @@ def enhance_file(config: EnhanceConfig, report: Reporter) -> None:
 
     start_s = time.perf_counter()
     with Enhancer(config.bundle, config.runtime, on_event=report.on_event) as enhancer:
-        before = enhancer.notes
+        before = enhancer.told(restore=config.restore, upscale=config.upscale)
         for note in before:  # terms come before use
             report.note(note)
         made = enhancer.enhance(
@@ -121,6 +129,8 @@ def enhance_file(config: EnhanceConfig, report: Reporter) -> None:
             fidelity=config.fidelity,
             repeat=config.repeat,
             released=config.released,
+            restore=config.restore,
+            upscale=config.upscale,
             resume=config.resume,
             provenance=config.provenance,
         )

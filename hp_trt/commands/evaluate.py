@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 
 Protocol = Annotated[
-    str, typer.Option(help="self: a clip drives its own first frame; cross: another's; talk: speech does.")
+    str,
+    typer.Option(
+        help="self: a clip drives its own first frame; cross: another's; talk: speech does; enhance: enlarge."
+    ),
 ]
 Frames = Annotated[
-    int | None, typer.Option(max=10_000, help="Of each clip [50 drawn ones, 100 that speak, or all of yours].")
+    int | None,
+    typer.Option(max=10_000, help="Of each clip [50 drawn ones, 100 that speak, 1 to enlarge, or all of yours]."),
 ]
 Moods = Annotated[bool, typer.Option("--moods", help="Of talk: what moods do, in place of how good it is.")]
 Expression = Annotated[Path | None, typer.Option(help="A face model's expression as .onnx, for AED and E-FID.")]
@@ -64,7 +68,7 @@ def evaluate(
     plot: Annotated[Path | None, typer.Option(help="Draw every clip's numbers (.png, .svg).")] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Animate drawn clips, or your own, and measure how good the result is."""
+    """Animate drawn clips, or your own, or enlarge drawn people, and measure how good the result is."""
     from hp_trt.fetch.table import MESH
     from hp_trt.measure.evaluation.config import PROTOCOLS, EvaluateConfig, NetworkFiles
 

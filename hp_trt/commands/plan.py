@@ -18,7 +18,7 @@ def plan(
     gpu: Annotated[str, typer.Option(help="A card's name (H200, RTX 4090, ...), or here: this machine.")],
     profile: options.Profile = "exact",
     preset: Annotated[
-        str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket [hunyuanportrait].")
+        str | None, typer.Option(help="Without a bundle: pocket, hallo2, talk_pocket, enhancer [hunyuanportrait].")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(parser=bundle_folder, metavar="PATH", help=options.BUNDLE)] = None,
     size: Annotated[
@@ -46,9 +46,9 @@ def plan(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say how fast and how large a clip will be, before anything is built or run."""
+    """Say how fast and how large a clip, or its enhancement, will be, before anything is built or run."""
+    from hp_trt.measure.planning.enhanced import plan_any
     from hp_trt.measure.planning.plan import PredictConfig
-    from hp_trt.measure.planning.plan import plan as make_plan
     from hp_trt.measure.planning.table import show
 
     config = PredictConfig(
@@ -69,7 +69,7 @@ def plan(
         **options.machine(family=family, provider=provider, device=device, threads=threads),
     )
     with Reporter(as_json=json) as report:
-        made = make_plan(config, report.note)
+        made = plan_any(config, report.note)
         if json:
             report.result("", **made.to_json())
         else:

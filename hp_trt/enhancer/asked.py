@@ -7,65 +7,52 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from engines.bundle import Bundle
 from engines.errors import InputError
-from hp_trt.config import one_of
 from hp_trt.enhancer.memory import check_memory, predicted_bytes
 from hp_trt.enhancer.opened import lacking, roles_of
-from hp_trt.enhancer.pipeline import SCALES, Wanted, result_size
+from hp_trt.enhancer.options import Options
+from hp_trt.enhancer.pipeline import result_size
 from hp_trt.enhancer.terms import terms_of
-from hp_trt.interface import arguments
 
-DEFAULT_FIDELITY = 0.5  # the released program's
+EVERYTHING = Options()
 
 
-def notes_of(bundle: Bundle) -> tuple[str, ...]:
-    """What a user should know before the bundle is used, a line each: terms of its weights, and what it lacks."""
-    terms = terms_of(bundle.manifest, tuple(roles_of(bundle)))
+def used_roles(bundle: Bundle, options: Options = EVERYTHING) -> dict[str, str]:
+    """The graphs that work, by role. Raises BundleError for a bundle of another model."""
+    roles = roles_of(bundle)
+    return {role: roles[role] for role in options.roles(tuple(roles))}
+
+
+def notes_of(bundle: Bundle, options: Options = EVERYTHING) -> tuple[str, ...]:
+    """What a user should know before the bundle is used, a line each: terms of the weights that work, and what it
+    lacks. Raises BundleError for a bundle of another model."""
+    terms = terms_of(bundle.manifest, tuple(used_roles(bundle, options)))
     if not (missing := lacking(bundle)):
         return terms
     return (*terms, f"no face is restored, pictures are enlarged alone: the bundle has no {', '.join(missing)}")
 
 
-def wanted_of(
-    bundle: Bundle,
-    scale: Any,
-    face_upsample: Any = False,
-    fidelity: Any = None,
-    repeat: Any = False,
-    released: Any = False,
-) -> Wanted:
-    """The options of `Enhancer.enhance`, checked. Raises InputError for what cannot be, with this bundle or at all."""
-    one_of("scale", scale, SCALES)
-    flags = {"face_upsample": face_upsample, "repeat": repeat, "released": released}
-    flags = {name: arguments.flag(name, value) for name, value in flags.items()}
-    if fidelity is not None and not (
-        isinstance(fidelity, int | float | np.number) and 0 <= fidelity <= 1  # no number too large for a float
-    ):
-        raise InputError(f"fidelity must be a number from 0 to 1, got {arguments.shown(fidelity)}")
-    of_faces = {"face_upsample": face_upsample, "fidelity": fidelity is not None, "released": released}
-    if lacking(bundle) and (stray := [name for name, given in of_faces.items() if given]):
+def options_for(bundle: Bundle, *, called: object = None, **given: Any) -> Options:
+    """The options of `Enhancer.enhance`, checked. `called`: what a message calls the bundle; None: its path.
+
+    Raises InputError for what cannot be, with this bundle or at all.
+    """
+    options = Options(**given)
+    stray = [*options.of_faces(), *([] if options.upscale else ["without the upscaler"])]
+    if stray and lacking(bundle):
         raise InputError(
-            f"{', '.join(stray)}: only with a face restorer, {bundle.path} has none and enlarges alone; leave it out, "
-            "or give a bundle with one"
+            f"{', '.join(stray)}: only with a face restorer, {called or bundle.path} has none and enlarges alone; "
+            "leave it out, or give a bundle with one"
         )
-    if released and repeat:
-        raise InputError("the released program uses the upscaler once; leave repeat out, or released")
-    return Wanted(
-        scale=int(scale),
-        face_upsample=flags["face_upsample"],
-        fidelity=DEFAULT_FIDELITY if fidelity is None else float(fidelity),
-        released=flags["released"],
-    )
+    return options
 
 
 def check_fits(
     name: object,
     size: tuple[int, int],
     bundle: Bundle,
-    wanted: Wanted,
+    options: Options,
     *,
     writes: bool,
     held_bytes: int = 0,
@@ -74,12 +61,13 @@ def check_fits(
     """Raises InputError where a video of `size`, its width and height, would take more memory than is free, or be
     larger than can be encoded. `writes`: whether it is; `held_bytes`: what the caller keeps of it; `available`:
     bytes; None: what this machine has free."""
-    result = result_size(*size, scale=wanted.scale, released=wanted.released)
+    result = result_size(*size, scale=options.scale, released=options.released)
+    roles = used_roles(bundle, options)
     needed = predicted_bytes(
         *size,
         result=result,
         writes=writes,
-        restores=not lacking(bundle),
-        weights_bytes=sum(bundle.manifest.graphs[graph].weights_bytes for graph in roles_of(bundle).values()),
+        restores="restorer" in roles,
+        weights_bytes=sum(bundle.manifest.graphs[graph].weights_bytes for graph in roles.values()),
     )
     check_memory(name, needed + held_bytes, result, available)

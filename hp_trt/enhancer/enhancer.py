@@ -10,7 +10,8 @@ Any video goes in, one that HunyuanPortrait or Hallo2 made too. What is written 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +19,16 @@ from typing import Self, get_args
 
 import numpy as np
 
-from engines.backend import Backend
+from engines.backend import Backend, Session
 from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
-from hp_trt.enhancer.asked import check_fits, notes_of, wanted_of
-from hp_trt.enhancer.files import Enhanced, keeping_mark, options_of, render, seal_of
+from hp_trt.enhancer.asked import check_fits, notes_of, options_for, used_roles
+from hp_trt.enhancer.files import Enhanced, keeping_mark, render, seal_of
 from hp_trt.enhancer.networks import OpenedNetworks, locks_of
 from hp_trt.enhancer.opened import roles_of
+from hp_trt.enhancer.options import Options
 from hp_trt.enhancer.pipeline import EnhancedFrame, enhanced
 from hp_trt.enhancer.source import ArraySource, VideoSource
 from hp_trt.interface import arguments
@@ -48,8 +50,9 @@ class Enhancer:
     """Graphs of one bundle of the enhancer, a folder or "shipped:PRESET", on one device. A context manager.
 
     Of `config` the family, the provider, the device, its threads and the decoder count. Threads may share an Enhancer:
-    each graph runs for one at a time. `on_event` hears of every piece of work, from the threads that do it. `backend`:
-    what runs the graphs, in place of the configuration's; the enhancer closes it.
+    each graph runs for one at a time, and is opened when it is first needed. `on_event` hears of every piece of work,
+    from the threads that do it. `backend`: what runs the graphs, in place of the configuration's; the enhancer closes
+    it.
 
     Raises BundleError for a bundle of another model or a damaged one, EngineMismatch when it cannot run here,
     InputError for a configuration that cannot be. After `close` every method raises InputError.
@@ -81,19 +84,23 @@ class Enhancer:
             opened.callback(self.backend.close)
             self.graphs = OpenGraphs(bundle, self.config, self.backend, streamed=(), added_by={})
             opened.callback(self.graphs.close)
-            self._sessions = self.graphs.of(Profile(name="exact"), self.roles)
+            self._opening = threading.Lock()
             self._locks = locks_of(self.backend, tuple(self.roles))
             self._opened = opened.pop_all()
 
     @property
     def restores(self) -> bool:
-        """Whether the bundle restores faces; else it enlarges alone."""
+        """Whether the bundle can restore faces; else it enlarges alone."""
         return "restorer" in self.roles
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before the bundle is used, a line each: terms of its weights, and what it lacks."""
-        return notes_of(self.bundle)
+        return self.told()
+
+    def told(self, *, restore: bool = True, upscale: bool = True) -> tuple[str, ...]:
+        """The same, where one of the two is left out: its terms do not count."""
+        return notes_of(self.bundle, Options(restore=restore, upscale=upscale))
 
     def enhance(
         self,
@@ -105,6 +112,8 @@ class Enhancer:
         fidelity: float | None = None,
         repeat: bool = False,
         released: bool = False,
+        restore: bool = True,
+        upscale: bool = True,
         resume: Mode = "new",
         provenance: Provenance | None = None,
         stages: Stages | None = None,
@@ -116,6 +125,7 @@ class Enhancer:
         video. `face_upsample`: the upscaler enlarges the restored face too. By 4 and 8 the upscaler is used once and
         Lanczos does the rest, as released; `repeat`: the upscaler does it all, 5 and 21 times the work. `released`:
         what the released program makes, without the last frame, at least 512 x `scale` large, and with its faces.
+        Without `restore` pictures are enlarged alone, without `upscale` Lanczos enlarges them and faces are restored.
 
         The result is kept chunk by chunk in the folder OUT.resume until it is whole: `resume` as of `Runtime.animate`.
         `provenance`: what the file carries of its origin; None: all. Raises InputError (for a video that does not fit
@@ -123,22 +133,25 @@ class Enhancer:
         """
         self._check_open()
         one_of("resume", resume, get_args(Mode))
-        wanted = wanted_of(self.bundle, scale, face_upsample, fidelity, repeat, released)
+        options = options_for(
+            self.bundle, scale=scale, face_upsample=face_upsample, fidelity=fidelity, repeat=repeat, released=released,
+            restore=restore, upscale=upscale,
+        )  # fmt: skip
         video, out = arguments.path("video", video), arguments.path("out", out)
         inputs: dict[str, Path | str | None] = {"the video": video, "the bundle": self.bundle.path}
         check_outputs({"the result": out}, inputs, suffixes=tuple(SUFFIXES))
         prepared = run_seal.prepare(provenance, {"the result": out}, inputs)
         source = VideoSource(video, nvdec=self.config.nvdec)
-        check_fits(source.name, (source.width, source.height), self.bundle, wanted, writes=True)
-        graphs = {role: self.bundle.manifest.graphs[name].key for role, name in self.roles.items()}
-        options = options_of(wanted, repeat=repeat)
-        facts = {"the video": file_fact(video), "the bundle's graphs": graphs, **options}
+        roles, wanted = used_roles(self.bundle, options), options.wanted()
+        check_fits(source.name, (source.width, source.height), self.bundle, options, writes=True)
+        graphs = {role: self.bundle.manifest.graphs[name].key for role, name in roles.items()}
+        facts = {"the video": file_fact(video), "the bundle's graphs": graphs, **options.facts()}
         prepared = keeping_mark(prepared, video)
-        told = (*self.notes, *self.backend.notes)
-        seal = seal_of(prepared, self.bundle, tuple(self.roles), video, options, told)
+        before = self.told(restore=options.restore, upscale=options.upscale)
+        seal = seal_of(prepared, self.bundle, tuple(roles), video, options.facts(), (*before, *self.backend.notes))
         made = render(
             source,
-            self._networks(repeat, released),
+            self._networks(options),
             wanted,
             out=out,
             facts=facts,
@@ -147,7 +160,7 @@ class Enhancer:
             seal=seal,
             stages=self._stages(stages),
         )
-        return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
+        return replace(made, notes=(*before, *made.notes, *self.backend.notes))
 
     def frames(
         self,
@@ -158,6 +171,8 @@ class Enhancer:
         fidelity: float | None = None,
         repeat: bool = False,
         released: bool = False,
+        restore: bool = True,
+        upscale: bool = True,
         stages: Stages | None = None,
     ) -> Generator[EnhancedFrame, None, None]:
         """The enhanced frames as arrays, in order, a window at a time; options as of `enhance`.
@@ -166,15 +181,18 @@ class Enhancer:
         taken or the generator is closed. What is wrong with what was given is told at once: InputError.
         """
         self._check_open()
-        wanted = wanted_of(self.bundle, scale, face_upsample, fidelity, repeat, released)
+        options = options_for(
+            self.bundle, scale=scale, face_upsample=face_upsample, fidelity=fidelity, repeat=repeat, released=released,
+            restore=restore, upscale=upscale,
+        )  # fmt: skip
         source: VideoSource | ArraySource
         if isinstance(video, str | Path):
             source = VideoSource(arguments.path("video", video), nvdec=self.config.nvdec)
         else:
             source = ArraySource(video)
-        check_fits(source.name, (source.width, source.height), self.bundle, wanted, writes=False)
-        networks, bytes_each = self._networks(repeat, released), source.width * source.height * 3
-        return enhanced(source.frames, networks, wanted, stages=self._stages(stages), frame_bytes=bytes_each)
+        check_fits(source.name, (source.width, source.height), self.bundle, options, writes=False)
+        networks, bytes_each = self._networks(options), source.width * source.height * 3
+        return enhanced(source.frames, networks, options.wanted(), stages=self._stages(stages), frame_bytes=bytes_each)
 
     def close(self) -> None:
         """Let go of the graphs and the backend. Twice is fine."""
@@ -196,5 +214,17 @@ class Enhancer:
             return arguments.instance("stages", given, Stages)
         return Stages(self._on_event, most_spans=_SPANS)
 
-    def _networks(self, repeat: bool, released: bool) -> OpenedNetworks:
-        return OpenedNetworks(self.backend, self._sessions, self._locks, repeat=repeat, released=released)
+    def sessions(self, roles: Collection[str]) -> dict[str, Session]:
+        """Of these roles, opened where they were not; for one thread at a time each. Raises what a backend raises."""
+        with self._opening:
+            opened = self.graphs.of(Profile(name="exact"), {role: self.roles[role] for role in roles})
+        return {role: opened[role] for role in roles}
+
+    def _networks(self, options: Options) -> OpenedNetworks:
+        return OpenedNetworks(
+            self.backend,
+            self.sessions(used_roles(self.bundle, options)),
+            self._locks,
+            repeat=options.repeat,
+            released=options.released,
+        )

@@ -150,7 +150,7 @@ def origin_of(
     bundle: Bundle, roles: Sequence[str], video: Input, options: Mapping[str, Any], *, hidden: tuple[str, ...] = ()
 ) -> Origin:
     """What sidecars say of a run that enhances `video`. Of the bundle only the manifest is looked at. `options`: as
-    `options_of` gives them; `hidden`: paths that no text may tell."""
+    `Options.facts` gives them; `hidden`: paths that no text may tell."""
     manifest = bundle.manifest
     weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
     weights["source"] = without_folders(str(weights["source"] or ""), hidden)
@@ -172,11 +172,6 @@ def origin_of(
         locator="retinaface" if "detector" in roles else "",
         hidden=hidden,
     )
-
-
-def options_of(wanted: Wanted, *, repeat: bool) -> dict[str, Any]:
-    """What decides the frames, by name, as sidecars and unfinished runs say it."""
-    return {**vars(wanted), "repeat": repeat}
 
 
 def keeping_mark(prepared: Prepared | None, video: Path) -> Prepared | None:

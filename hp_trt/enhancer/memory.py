@@ -16,8 +16,9 @@ from runtime.enhancer.presets import WINDOW
 LONGEST_SIDE = 16384  # of H.264, as libx264 makes it
 _PROGRAM_BYTES = 200 << 20
 _WEIGHTS = 1.5  # what an opened graph takes of what its weights are
-# Activations on a CPU, of small networks and of the published ones: a tile, and a window of faces.
-_SMALL_WEIGHTS = 100 << 20
+# Activations on a CPU, of small networks and of the published ones, whose upscaler alone is 32 MiB in half precision: a
+# tile, and a window of faces.
+_SMALL_WEIGHTS = 8 << 20
 _TILE_BYTES, _FACES_BYTES = (200 << 20, 1 << 30), (3 << 29, 11 << 30)
 _DECODER = 8  # frames
 _RESULTS = 6  # pictures of the result's size: in the making, waiting, marked

@@ -50,7 +50,7 @@ class Networks(Protocol):
 
 
 class OpenedNetworks:
-    """`Networks` of sessions by role. `repeat`: enlarge by 4 and 8 with further passes, not by Lanczos."""
+    """`Networks` of sessions by role: without an upscaler Lanczos enlarges. `repeat`: further passes by 4 and 8."""
 
     def __init__(
         self, backend: Backend, sessions: Mapping[str, Session], locks: Mapping[str, AbstractContextManager[object]],
@@ -84,7 +84,8 @@ class OpenedNetworks:
     def enlarge(self, picture: np.ndarray, scale: int) -> np.ndarray:
         height, width = (side * scale for side in picture.shape[:2])
         enlarged, done = picture, 1
-        while done < (scale if self._repeat else SCALE):
+        passes_to = scale if self._repeat else SCALE
+        while "upscaler" in self._sessions and done < passes_to:
             with self._locks["upscaler"]:
                 enlarged = tiles.enlarge(self._backend, self._sessions["upscaler"], enlarged)
             done *= SCALE
@@ -107,6 +108,13 @@ def lanczos(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4))
 
 
+def bicubic(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The same by the bicubic filter: what an upscaler must be better than."""
+    import cv2
+
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
 def detector_picture(picture: np.ndarray, *, released: bool) -> tuple[np.ndarray, float]:
     """What the detector looks at, with a shorter side of 640, and how much larger than `picture` that is.
 
@@ -116,9 +124,19 @@ def detector_picture(picture: np.ndarray, *, released: bool) -> tuple[np.ndarray
     import cv2
 
     height, width = picture.shape[:2]
-    scale = _DETECTOR_PX / min(height, width)
-    scale = max(1.0, scale) if released else min(scale, _LONGEST_PX / max(height, width))
-    size = max(int(width * scale), 1), max(int(height * scale), 1)
+    size = detector_size(width, height, released=released)
+    scale = _detector_scale(width, height, released=released)
     if size == (width, height):
         return picture, scale
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)), scale
+
+
+def detector_size(width: int, height: int, *, released: bool) -> tuple[int, int]:
+    """Width and height of what the detector looks at of a picture of that size."""
+    scale = _detector_scale(width, height, released=released)
+    return max(int(width * scale), 1), max(int(height * scale), 1)
+
+
+def _detector_scale(width: int, height: int, *, released: bool) -> float:
+    scale = _DETECTOR_PX / min(height, width)
+    return max(1.0, scale) if released else min(scale, _LONGEST_PX / max(height, width))

@@ -1,5 +1,5 @@
 """A clip at a glance: one picture with the portrait, and evenly spaced frames of the driving video, where there is one,
-above the result's.
+above the result's; named pictures may stand in a line below.
 
 It is made from the files, after the result is complete: each video is walked through once more, and of a clip of any
 length only the thumbnails of the chosen frames are held. The picture appears whole or not at all.
@@ -7,7 +7,7 @@ length only the thumbnails of the chosen frames are held. The picture appears wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,11 @@ def write_sheet(
     driving: Path | None,
     result: Path,
     frames: int,
+    below: Sequence[tuple[str, np.ndarray]] = (),
     seal: Seal | None = None,
 ) -> None:
     """Write the PNG `path`; `portrait` is a picture's file, or (H, W, 3) uint8 RGB, `frames` how many each video has,
-    `seal` of the run that made the result.
+    `below` pictures (H, W, 3) uint8 with their names, shown pixel by pixel, `seal` of the run that made the result.
 
     Raises OutputError, InputError as the readers do.
     """
@@ -51,6 +52,8 @@ def write_sheet(
     chosen = evenly_spaced(frames, COLUMNS)
     rows = {} if driving is None else {"driving": thumbnails(driving, chosen)}
     sheet = _draw(thumbnail(load_image(portrait)), {**rows, "result": thumbnails(result, chosen)})
+    if below:
+        sheet = _with_line(sheet, below)
     with sealed_output(path, seal, left=f"{result} is complete") as part:
         Image.fromarray(marked(np.asarray(sheet), seal)).save(part, format="PNG")
 
@@ -77,6 +80,24 @@ def thumbnail(image: np.ndarray) -> Image.Image:
     from PIL import Image, ImageOps
 
     return ImageOps.contain(Image.fromarray(image), (CELL_PX, CELL_PX))
+
+
+def _with_line(sheet: Image.Image, pictures: Sequence[tuple[str, np.ndarray]]) -> Image.Image:
+    """The sheet with a line of pictures below it, each under its name; as wide as the wider of the two."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width = sum(picture.shape[1] + _GAP for _, picture in pictures)
+    left = max((sheet.width - width) // 2, _GAP)
+    height = _LINE + max(picture.shape[0] for _, picture in pictures) + _GAP
+    whole = Image.new("RGB", (max(sheet.width, left + width), sheet.height + height), _PAPER)
+    whole.paste(sheet, (0, 0))
+    pen, font = ImageDraw.Draw(whole), ImageFont.load_default(14)
+    for name, picture in pictures:
+        middle = left + picture.shape[1] // 2, sheet.height + _LINE // 2
+        pen.text(middle, name, fill=_INK, font=font, anchor="mm")
+        whole.paste(Image.fromarray(picture), (left, sheet.height + _LINE))
+        left += picture.shape[1] + _GAP
+    return whole
 
 
 def _draw(portrait: Image.Image, rows: Mapping[str, list[tuple[str, Image.Image]]]) -> Image.Image:

@@ -15,7 +15,7 @@ from comfy_api.v0_0_2 import io
 from engines.families import AUTO, FAMILY_NAMES, PROVIDERS
 from engines.manifest import MANIFEST_NAME
 from hp_trt import HpTrtError, InputError, RuntimeConfig
-from hp_trt.enhancer.asked import check_fits, wanted_of
+from hp_trt.enhancer.asked import check_fits, options_for
 from hp_trt.enhancer.pipeline import SCALES
 from hp_trt.provenance.mark import InvisibleMark, InvisibleMarkFinder
 from hp_trt.shipped import ENHANCER_POCKET_BUNDLE, bundle_folder
@@ -187,11 +187,11 @@ class EnhanceVideoNode(io.ComfyNode):
 def _check_batch(enhancer: OpenedEnhancer, pictures: Pictures, options: dict[str, Any]) -> None:
     """Raises InputError where the frames that would be given do not fit into memory beside the work."""
     bundle = enhancer.enhancer.bundle
-    wanted = wanted_of(bundle, options["scale"], options["face_upsample"], options["fidelity"])
+    chosen = options_for(bundle, **options)
     held = len(pictures) * pictures.height * pictures.width * options["scale"] ** 2 * _PIXEL_BYTES
     size, name = (pictures.width, pictures.height), f"a batch of {len(pictures)} images"
     try:
-        check_fits(name, size, bundle, wanted, writes=False, held_bytes=held)
+        check_fits(name, size, bundle, chosen, writes=False, held_bytes=held)
     except InputError as error:
         raise InputError(f"{error}; a VIDEO given to Enhance Video is never in memory as a whole") from error
 

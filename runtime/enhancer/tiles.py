@@ -85,8 +85,14 @@ def _grown(part: slice) -> slice:
     return slice(SCALE * part.start, SCALE * part.stop)
 
 
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """What a picture of that size is padded to before it is cut into tiles."""
+    return max(height + height % 2, _LEAST_SIDE), max(width + width % 2, _LEAST_SIDE)
+
+
 def _padded(picture: np.ndarray) -> np.ndarray:
-    missing = [max(side + side % 2, _LEAST_SIDE) - side for side in picture.shape[:2]]
+    height, width = picture.shape[:2]
+    missing = [after - before for after, before in zip(padded_size(height, width), (height, width), strict=True)]
     if not any(missing):
         return picture
     return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")

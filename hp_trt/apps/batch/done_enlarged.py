@@ -12,9 +12,9 @@ from hp_trt.apps.batch.config import BatchConfig
 from hp_trt.apps.batch.done import why_not_as_asked
 from hp_trt.apps.batch.enlarging import Enlarging
 from hp_trt.enhancer.asked import notes_of
-from hp_trt.enhancer.files import options_of, origin_of
+from hp_trt.enhancer.files import origin_of
 from hp_trt.enhancer.opened import roles_of
-from hp_trt.enhancer.pipeline import Wanted
+from hp_trt.enhancer.options import Options
 from hp_trt.enhancer.terms import licence_of
 from hp_trt.provenance.run_seal import Prepared
 from hp_trt.provenance.sidecar import Input, beside, read_sidecar
@@ -27,7 +27,7 @@ class EnlargedRecipes:
     config: BatchConfig
     enlarging: Enlarging
     bundle: Bundle  # of the enhancer
-    wanted: Wanted
+    options: Options
     prepared: Prepared | None = None  # who signs; None: nothing is sealed
 
     @classmethod
@@ -35,7 +35,7 @@ class EnlargedRecipes:
         """Raises BundleError for a bundle of another model, InputError for options that it cannot do."""
         bundle = Bundle.open(enlarging.bundle, family="")
         roles_of(bundle)
-        return cls(config=config, enlarging=enlarging, bundle=bundle, wanted=enlarging.wanted(bundle))
+        return cls(config=config, enlarging=enlarging, bundle=bundle, options=enlarging.chosen(bundle))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class EnlargedRecipes:
     @property
     def about(self) -> dict[str, Any]:
         """For the report."""
-        options = options_of(self.wanted, repeat=False)
+        options = self.options.facts()
         return {"bundle": self.bundle.path.name, "licence": licence_of(self.bundle.manifest, self._roles), **options}
 
     def why_not_done(self, out: str) -> str | None:
@@ -66,4 +66,4 @@ class EnlargedRecipes:
     @cached_property
     def _of_all(self) -> dict[str, Any]:
         nothing = Input(name=None, sha256=None, of="file")
-        return origin_of(self.bundle, self._roles, nothing, options_of(self.wanted, repeat=False)).recipe
+        return origin_of(self.bundle, self._roles, nothing, self.options.facts()).recipe

@@ -17,9 +17,10 @@ from hp_trt.apps.batch.pairs import Pair
 from hp_trt.config import RuntimeConfig
 from hp_trt.encoded.encoded_file import is_encoded
 from hp_trt.encoded.kept_portrait import picture_of
-from hp_trt.enhancer.asked import check_fits, wanted_of
+from hp_trt.enhancer.asked import check_fits, options_for
 from hp_trt.enhancer.enhancer import Enhancer
-from hp_trt.enhancer.pipeline import SCALES, Wanted
+from hp_trt.enhancer.options import Options
+from hp_trt.enhancer.pipeline import SCALES
 from hp_trt.media.images import FORMATS, load_image
 from runtime.stages import Event
 
@@ -49,9 +50,9 @@ class Enlarging:
         path = Path(out)
         return f"{path.stem}-x{self.scale}{path.suffix}"
 
-    def wanted(self, bundle: Bundle) -> Wanted:
+    def chosen(self, bundle: Bundle) -> Options:
         """Raises InputError for options that the opened `bundle` of the enhancer cannot do, BundleError for another."""
-        return wanted_of(bundle, self.scale, self.face_upsample, self.fidelity)
+        return options_for(bundle, **self.options)
 
     def open(self, runtime: RuntimeConfig, on_event: Callable[[Event], None] | None = None) -> Enhancer:
         """The enhancer, on the device of `runtime`. Raises what `Enhancer` raises."""
@@ -73,7 +74,7 @@ def check_names(pairs: Sequence[Pair], enlarging: Enlarging) -> None:
             )
 
 
-def check_room(portraits: Iterable[Path], bundle: Bundle, wanted: Wanted, *, available: int | None = None) -> None:
+def check_room(portraits: Iterable[Path], bundle: Bundle, options: Options, *, available: int | None = None) -> None:
     """Raises InputError for a portrait whose clip is too large to be enlarged, or takes more memory than there is.
 
     A clip is as large as its portrait. `available`: bytes; None: what this machine has free now. A portrait that
@@ -82,7 +83,7 @@ def check_room(portraits: Iterable[Path], bundle: Bundle, wanted: Wanted, *, ava
     for path in dict.fromkeys(portraits):
         if (size := _size_of(path)) is not None:
             name = f"--enhance: a clip of {path}"
-            check_fits(name, size, bundle, wanted, writes=True, available=available)
+            check_fits(name, size, bundle, options, writes=True, available=available)
 
 
 def _size_of(path: Path) -> tuple[int, int] | None:

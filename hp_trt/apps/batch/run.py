@@ -174,7 +174,7 @@ class Batch:
         """With all graphs open: raises InputError for a clip that is too large to be enlarged."""
         if self.enlarged is not None:
             portraits = [pair.portrait for pair in waiting]
-            check_room(portraits, self.enlarged.bundle, self.enlarged.wanted, available=available)
+            check_room(portraits, self.enlarged.bundle, self.enlarged.options, available=available)
 
     def _by_ray(self, waiting: Sequence[Pair]) -> Iterable[Outcome]:
         from hp_trt.apps.scale.batch import made_by_ray

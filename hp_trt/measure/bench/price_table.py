@@ -15,6 +15,7 @@ from hp_trt.open_graphs import option_for
 
 INK, FAINT, BEST = "#2b2d33", "#b9b6ae", "#c2513a"
 _SPEED = (  # key, heading, digits
+    ("steps", "steps", 0),
     ("frames_per_s", "frames/s", 2),
     ("speedup", "times exact", 2),
     ("first_frame_s", "first frame s", 2),
@@ -41,48 +42,75 @@ _SPEECH = (
     ("flicker", "flicker", 2),
     ("psnr_to_first", "to exact dB", 1),
 )
+_ENLARGED = (
+    ("scale", "scale", 0),
+    ("frames_per_s", "frames/s", 2),
+    ("speedup", "times exact", 2),
+    ("core_s", "core s a frame", 3),
+    ("core_speedup", "times exact", 2),
+    ("gain_plain", "over bicubic dB, plain", 2),
+    ("gain_varied", "varied", 2),
+    ("psnr_plain_256", "PSNR dB, plain 256 px", 2),
+    ("psnr_varied_256", "varied", 2),
+    ("ssim_plain_256", "SSIM, plain 256 px", 3),
+    ("ssim_varied_256", "varied", 3),
+)
+_COLUMNS = {"talk": _SPEECH, "enhance": _ENLARGED}  # by protocol
+_JUDGED = {  # by key of a row: what it is called, and on an axis
+    "psnr": ("PSNR", "PSNR to the truth, dB"),
+    "jaw_correlation": ("how the jaw follows", "how the jaw follows, correlation"),
+    "gain_plain": ("PSNR over the bicubic filter's", "PSNR over the bicubic filter's, dB"),
+}
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table and what stands around it."""
-    columns, spoken = _columns(report), report.get("protocol") == "talk"
-    headings, rows = ["profile", "steps", *(heading for _, heading, _ in columns)], []
+    columns, protocol = _columns(report), report.get("protocol")
+    headings, rows = ["profile", *(heading for _, heading, _ in columns)], []
     best = pareto(report["rows"], judged_by(report))
     for row in report["rows"]:
         name = f"{row['profile']} *" if row["profile"] in best else row["profile"]
-        rows.append([name, str(row["steps"]), *(cell(row[key], digits) for key, _, digits in columns)])
+        rows.append([name, *(cell(row[key], digits) for key, _, digits in columns)])
     print_table(console, headings, rows)
     clips, machine, bundle = report["clips"], report["machine"], report["bundle"]
-    by = "how the jaw follows" if spoken else "PSNR"
+    by = _JUDGED[judged_by(report)][0]
     console.print(f"* none of the others is both faster and better ({by})", markup=False)
     for name, graphs in report["left_out"].items():
         options = " ".join(dict.fromkeys(filter(None, (option_for(graph, ADDED_BY) for graph in graphs))))
         how = f"; build with {options}" if options else ""
         console.print(f"{name}: left out, there is no {', '.join(graphs)}{how}", markup=False, soft_wrap=True)
     console.print(
-        f"{bundle['preset']} {bundle['precision']}, {bundle['weights']} weights; drawn clips {clips['seeds']} of "
-        f"{clips['frames']} frames, {'speech' if spoken else 'self-reenactment'}; frames/s from arrays to arrays with "
-        "known faces; "
+        f"{bundle['preset']} {bundle['precision']}, {bundle['weights']} weights; {_measured(clips, protocol)}; "
         f"{machine['cpu']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
         markup=False,
         soft_wrap=True,
     )
 
 
+def _measured(clips: Mapping[str, Any], protocol: str | None) -> str:
+    """What was, and how."""
+    if protocol == "enhance":
+        return f"drawn people {clips['seeds']}; frames/s of {clips['frames']} small frames, from arrays to arrays"
+    return (
+        f"drawn clips {clips['seeds']} of {clips['frames']} frames, "
+        f"{'speech' if protocol == 'talk' else 'self-reenactment'}; frames/s from arrays to arrays with known faces"
+    )
+
+
 def markdown(report: Mapping[str, Any]) -> str:
     """The same as a table of docs/performance.md."""
     columns = _columns(report)
-    head = ["profile", "steps", *(heading for _, heading, _ in columns)]
+    head = ["profile", *(heading for _, heading, _ in columns)]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for row in report["rows"]:
-        cells = [row["profile"], str(row["steps"]), *(cell(row[key], digits) for key, _, digits in columns)]
+        cells = [row["profile"], *(cell(row[key], digits) for key, _, digits in columns)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _columns(report: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
     """Key, heading and digits of each."""
-    return _SPEECH if report.get("protocol") == "talk" else _PICTURES
+    return _COLUMNS.get(report.get("protocol", ""), _PICTURES)
 
 
 def cell(value: Any, digits: int) -> str:
@@ -119,7 +147,7 @@ def draw_pareto(report: Mapping[str, Any], out: Path, kind: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("frames a second", color=INK)
-    axes.set_ylabel("PSNR to the truth, dB" if key == "psnr" else "how the jaw follows, correlation", color=INK)
+    axes.set_ylabel(_JUDGED[key][1], color=INK)
     bundle, machine = report["bundle"], report["machine"]
     figure.suptitle(
         f"{bundle['preset']} {bundle['precision']}: what speed costs ({machine['cpu']}, {machine['cores']} cores)",

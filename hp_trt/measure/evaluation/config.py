@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from engines.errors import InputError
 from hp_trt.config import RuntimeConfig, one_of
 
-Protocol = Literal["self", "cross", "talk"]
+Protocol = Literal["self", "cross", "talk", "enhance"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LEAST_FRAMES = 3  # flicker is a second difference in time
 LEAST_SPOKEN = 25  # a mouth's best lag is looked for over half a clip either way
@@ -40,7 +40,7 @@ class EvaluateConfig:
     protocol: Protocol
     seeds: str | None = None  # "A:B", A inclusive, B exclusive: drawn clips
     pairs: Path | None = None  # or a folder of them (`hp_trt.measure.evaluation.folders`)
-    frames: int | None = None  # of each clip; None: 50 of drawn clips, all of the folder's
+    frames: int | None = None  # of each clip; None: 50 of drawn clips, all of the folder's; 1 to be enlarged
     bundles: tuple[Path, ...] = ()
     runtimes: tuple[RuntimeConfig, ...] = (RuntimeConfig(),)  # every bundle runs with each
     sampling: dict[str, Any] = field(default_factory=dict)  # overrides by name; None leaves the bundle's own
@@ -57,10 +57,12 @@ class EvaluateConfig:
         if self.seeds is not None:
             parse_seeds(self.seeds)
             self._check_drawn()
-        least = LEAST_SPOKEN if self.protocol == "talk" else LEAST_FRAMES
+        least = {"talk": LEAST_SPOKEN, "enhance": 1}.get(self.protocol, LEAST_FRAMES)
         if self.frames is not None and self.frames < least:
             raise InputError(f"--frames must be at least {least}, got {self.frames}: fewer show no motion")
         self._check_talk()
+        if self.protocol == "enhance":
+            self._check_enhance()
         if not self.bundles:  # the one place for a bundle of our own, once there is one
             raise InputError("no bundle given; needed is --bundle DIR, made by python -m export.build_engines")
 
@@ -86,6 +88,18 @@ class EvaluateConfig:
             )
         if (sync[0] is None) != (sync[1] is None):
             raise InputError("--sync-audio and --sync-video are the two halves of one network; give both, or neither")
+
+    def _check_enhance(self) -> None:
+        if self.pairs is not None:
+            raise InputError(
+                "--pairs given; --protocol enhance makes drawn people small, whose large pictures are known: give "
+                "--seeds A:B"
+            )
+        others = replace(self.networks, lpips=None, arcface=None)
+        given = [name for name, value in {**asdict(others), **self.sampling}.items() if value is not None]
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise InputError(f"{options}: only where portraits are animated; leave it out of --protocol enhance")
 
     def files(self) -> dict[str, Path | str | None]:
         """The files and folders that are read, which no output may replace: by what a message calls each."""

@@ -27,7 +27,7 @@ from hp_trt.measure.metrics import seams
 from hp_trt.media.pixels import crop_resized
 from hp_trt.media.portrait import Portrait
 from hp_trt.model import Driver
-from hp_trt.models import check_takes, find_model, profile_of
+from hp_trt.models import ENHANCER, check_takes, find_model, profile_of
 from hp_trt.profiles import Profile
 from runtime.hallo2.presets import SAMPLE_RATE
 from runtime.hallo2.sampling import Sampling as TalkSampling
@@ -196,6 +196,10 @@ def bundle_columns(config: EvaluateConfig) -> list[BundleColumn]:
     """Every bundle with every runtime. Raises BundleError, and InputError for bundles of different sizes."""
     driver: Driver = "audio" if config.protocol == "talk" else "video"
     for path in config.bundles:
+        if Bundle.open(path, family="").manifest.model == ENHANCER:
+            raise InputError(
+                f"{path} is a bundle of the enhancer, which animates nothing; measure it with --protocol enhance"
+            )
         check_takes(path, driver, f"hp-trt evaluate --protocol {config.protocol}", _INSTEAD[driver])
     for path, runtime in product(config.bundles, config.runtimes):
         profile_of(path, runtime)  # a wrong one is told before any bundle is hashed

@@ -17,6 +17,7 @@ from engines.safe_output import refusing
 from engines.temporary import temporary_folder
 from hp_trt.faces.face import FaceLocator
 from hp_trt.faces.locators import open_locator
+from hp_trt.measure.evaluation import enlarged
 from hp_trt.measure.evaluation.config import DRAWN_FRAMES, SPOKEN_FRAMES, End, EvaluateConfig, parse_seeds
 from hp_trt.measure.evaluation.contestants import (
     BundleColumn,
@@ -29,6 +30,7 @@ from hp_trt.measure.evaluation.contestants import (
 )
 from hp_trt.measure.evaluation.distributions import Distributions
 from hp_trt.measure.evaluation.drawn import DrawnPairs
+from hp_trt.measure.evaluation.enlarged import EnhancerColumn
 from hp_trt.measure.evaluation.folders import FolderPairs
 from hp_trt.measure.evaluation.measure_clip import ClipMeasures, Measured
 from hp_trt.measure.evaluation.measure_talk import TalkMeasures
@@ -59,6 +61,8 @@ _LIBRARIES = {"skimage": "scikit-image"}
 def evaluate(config: EvaluateConfig, on_progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
     """The report (`hp_trt.measure.evaluation.report`). Raises HpTrtError, where it can be before the long work."""
     _require_libraries()
+    if config.protocol == "enhance":
+        return evaluate_enlarged(config, on_progress)
     bundles = bundle_columns(config)
     if config.moods:
         return evaluate_moods(config, bundles, on_progress)
@@ -93,7 +97,33 @@ def evaluate_moods(config: EvaluateConfig, bundles: Sequence[BundleColumn], on_p
     }
 
 
-def _head(config: EvaluateConfig, source: PairSource, size: int) -> dict[str, Any]:
+def evaluate_enlarged(config: EvaluateConfig, on_progress: Progress) -> dict[str, Any]:
+    """The report of what enhancers make of small pictures (`hp_trt.measure.evaluation.enlarged`). Raises HpTrtError."""
+    people = enlarged.people_of(config)
+    ends, bundles = enlarged.enlargers(config)
+    asked = [end for end in ends if "still" in config.ends or end.kind == "bicubic"]
+    measured = enlarged.EnlargedMeasures(config.networks)
+    columns = enlarged.run_enlargers([*asked, *bundles], people, measured, on_progress)
+    return {
+        **_head(config, people, max(enlarged.SIDES)),
+        "measures": [_described(measure) for measure in enlarged.MEASURES],
+        "columns": [column.to_json(enlarged.MEASURES) for column in columns],
+        "notes": [*_notes(config, bundles, ""), *enlarged.note_of_faces(bundles)],
+    }
+
+
+class Source(Protocol):
+    """Where clips come from."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def frames(self) -> int: ...
+
+    def facts(self) -> dict[str, object]: ...
+
+
+def _head(config: EvaluateConfig, source: Source, size: int) -> dict[str, Any]:
     """Of a report: what was asked, and of what."""
     return {
         "format": FORMAT,
@@ -252,7 +282,7 @@ def _described(measure: Measure) -> dict[str, Any]:
     return {name: getattr(measure, name) for name in ("key", "title", "unit", "better", "digits")}
 
 
-def _notes(config: EvaluateConfig, bundles: Sequence[BundleColumn], lmd_points: str) -> list[str]:
+def _notes(config: EvaluateConfig, bundles: Sequence[BundleColumn | EnhancerColumn], lmd_points: str) -> list[str]:
     """What a reader of the numbers should know."""
     notes = [
         f"{column.name} has random weights: its face is noise, and so are its numbers"

@@ -10,7 +10,7 @@ from typing import Any
 from hp_trt.measure.evaluation.table import title_of
 
 _INK, _FAINT = "#2b2d33", "#e6e4df"
-_ENDS = {"still": "#a8a49b", "regression": "#7d6a4f", "truth": "#2b2d33"}
+_ENDS = {"still": "#a8a49b", "regression": "#7d6a4f", "truth": "#2b2d33", "bicubic": "#a8a49b", "lanczos": "#7d6a4f"}
 _COLOURS = ("#2f6fb0", "#d1642e", "#3d9455", "#8c5bb5", "#b3395b", "#4aa3a3")
 
 

@@ -1,14 +1,15 @@
 """The report of an evaluation, as JSON holds it. Keys, stable within one `schema`:
 
     format, schema   "hp-trt evaluation", 1
-    protocol         "self" | "cross" | "talk"
+    protocol         "self" | "cross" | "talk" | "enhance"
     source           {"kind": "seeds", "seeds": [A, B], "picture_px"} | {"kind": "pairs", "folder"}
     clips, frames    [each clip's name]; the frames of every clip
-    size             px of a side of what is compared
+    size             px of a side of what is compared; of "enhance" the most
     networks         by option, the user's file or null
     measures         [{key, title, unit, better "higher" | "lower" | "near 0", digits}], the table's rows
-    columns          [{name, kind "still" | "regression" | "truth" | "bundle", seconds, metrics, parameters, ...}]; of a
-                     bundle also bundle, preset, precision, weights, profile, family, provider, threads, sampling
+    columns          [{name, kind "still" | "regression" | "truth" | "bicubic" | "lanczos" | "bundle", seconds, metrics,
+                     parameters, ...}]; of a bundle also bundle, preset, precision, weights, profile, family, provider,
+                     threads, and sampling, or of "enhance" options
       metrics        by key {mean, worst, clips [by clip; none where all clips have one number together], why}
       parameters     of drawn clips: by name, the mean correlation over the clips whose driver moves it
     notes            [a line]

@@ -30,7 +30,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 
 def title_of(protocol: str) -> str:
     """What a protocol is called."""
-    return "speech" if protocol == "talk" else f"{protocol}-reenactment"
+    return {"talk": "speech", "enhance": "enlargement"}.get(protocol, f"{protocol}-reenactment")
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -51,16 +51,25 @@ def source_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What was compared, a fact a line."""
     source = report["source"]
     of = f"seeds {source['seeds'][0]}:{source['seeds'][1]}" if source["kind"] == "seeds" else source["folder"]
-    yield f"{len(report['clips'])} clips of {report['frames']} frames, {of}, compared at {report['size']} px"
+    if report["protocol"] == "enhance":
+        yield f"{len(report['clips'])} people, {of}, {report['frames']} frames of each, up to {report['size']} px"
+    else:
+        yield f"{len(report['clips'])} clips of {report['frames']} frames, {of}, compared at {report['size']} px"
     for column in report["columns"]:
         if column["kind"] == "bundle":
             yield (
                 f"{column['name']}: {column['preset']} {column['precision']}, {column['weights']} weights, "
-                f"{column['profile']}, {column['sampling']['steps']} steps, seed {column['sampling']['seed']}; "
-                f"{column['seconds']:.0f} s"
+                f"{column['profile']}, {_chosen(column)}; {column['seconds']:.0f} s"
             )
     for note in report["notes"]:
         yield f"note: {note}"
+
+
+def _chosen(column: Mapping[str, Any]) -> str:
+    """What more a bundle was run with."""
+    if (options := column.get("options")) is not None:
+        return f"by {options['scale']}"
+    return f"{column['sampling']['steps']} steps, seed {column['sampling']['seed']}"
 
 
 def _cells(column: Mapping[str, Any], measure: Mapping[str, Any]) -> list[str]:

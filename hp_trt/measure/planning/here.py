@@ -13,13 +13,15 @@ import hashlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.backend import Session
+from engines.backend import Backend, Session
 from engines.cores import available_cores
 from engines.spec import NetworkSpec, plain_name
 from hp_trt.measure.planning.pieces import CLIP_FRAMES, Piece
@@ -84,22 +86,19 @@ def measure(
             call = like
         if call.graph not in largest or _extent(call) > _extent(largest[call.graph]):
             largest[call.graph] = call
-    graphs: dict[str, tuple[Piece, float]] = {}
-    slowest = 0.0  # seconds a FLOP
-    for call in sorted(largest.values(), key=lambda call: model.flops(call) / call.times):
-        flops = model.flops(call) / call.times
-        if (expected_s := slowest * flops) > LONGEST_S:
-            notes.append(f"{call.graph} was not tried, one call would take about {expected_s:.0f} s")
-            continue
-        # On a card the first run of a shape is a plain one, the second is captured, the third is as all others.
-        piece = _repeated(
-            _run(runtime, sessions[call.graph], call, model),
-            warmup=2 if runtime.backend.asynchronous else 1,
-            calls=(calls or {}).get(call.graph, 1),
-        )
-        graphs[call.graph] = piece, flops
-        if flops > 1e8:  # below, most of the time is overhead
-            slowest = max(slowest, piece.seconds / flops)
+    graphs, not_tried = tried(
+        [
+            Trial(
+                graph=call.graph,
+                flops=model.flops(call) / call.times,
+                calls=(calls or {}).get(call.graph, 1),
+                prepare=partial(_run, runtime, sessions[call.graph], call, model),
+            )
+            for call in largest.values()
+        ],
+        asynchronous=runtime.backend.asynchronous,
+    )
+    notes += not_tried
     idle = Measured(
         name=runtime.backend.device,
         cores=available_cores(),
@@ -117,12 +116,49 @@ def measure(
         )
     pieces = model.room.host_pieces(runtime, make=making_s <= LONGEST_S, live=work.mode == "live")
     cores = (cores_before + cores_left(available_cores())) / 2
-    if cores < CROWDED * available_cores():
-        notes.append(
-            f"other programs were busy while this was measured: of {available_cores()} cores {cores:.1f} were left; "
-            "all of it is faster when the machine is idle, and slower when it gets busier"
-        )
+    notes += _crowded(cores)
     return replace(idle, cores=cores, pieces=pieces, notes=tuple(dict.fromkeys(notes)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One call of a graph that is to be measured. `prepare` makes what runs it, once its turn has come."""
+
+    graph: str
+    flops: float
+    calls: int = 1  # that run at one time, each of which counts as its part
+    prepare: Callable[[], Callable[[], None]]
+
+
+def tried(trials: Sequence[Trial], *, asynchronous: bool) -> tuple[dict[str, tuple[Piece, float]], list[str]]:
+    """What each took, with its FLOPs, by graph; and a note for each that would have taken too long.
+
+    The smallest comes first: how long the others will take is known from those before them.
+    """
+    found: dict[str, tuple[Piece, float]] = {}
+    notes = []
+    slowest = 0.0  # seconds a FLOP
+    for trial in sorted(trials, key=lambda trial: trial.flops):
+        if (expected_s := slowest * trial.flops) > LONGEST_S:
+            notes.append(f"{trial.graph} was not tried, one call would take about {expected_s:.0f} s")
+            continue
+        # On a card the first run of a shape is a plain one, the second is captured, the third is as all others.
+        piece = _repeated(trial.prepare(), warmup=2 if asynchronous else 1, calls=trial.calls)
+        found[trial.graph] = piece, trial.flops
+        if trial.flops > 1e8:  # below, most of the time is overhead
+            slowest = max(slowest, piece.seconds / trial.flops)
+    return found, notes
+
+
+def run_of(backend: Backend, session: Session, sizes: Mapping[str, int]) -> Callable[[], None]:
+    """What runs a graph on made-up inputs of those sizes, and waits for it."""
+    inputs = {name: backend.upload(array) for name, array in example(session.spec, sizes).items()}
+
+    def run() -> None:
+        session.run(inputs)
+        backend.synchronize()
+
+    return run
 
 
 def example(spec: NetworkSpec, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -162,6 +198,25 @@ def _making_s(runtime: Runtime, model: PlannedModel, measured: Measured) -> floa
     return sum(measured.graph(model, call).seconds for stage in calls for call in stage)
 
 
+def _crowded(cores: float) -> list[str]:
+    """A note where other programs left only so many cores."""
+    if cores >= CROWDED * available_cores():
+        return []
+    return [
+        f"other programs were busy while this was measured: of {available_cores()} cores {cores:.1f} were left; "
+        "all of it is faster when the machine is idle, and slower when it gets busier"
+    ]
+
+
+@contextmanager
+def cores_note() -> Iterator[list[str]]:
+    """A list that holds a note afterwards where other programs were busy meanwhile."""
+    notes: list[str] = []
+    before = cores_left(available_cores())
+    yield notes
+    notes += _crowded((before + cores_left(available_cores())) / 2)
+
+
 def cores_left(cores: int) -> float:
     """How many of `cores` threads ran at a time: all of them on an idle machine. Takes some 0.2 s."""
     data = bytes(1 << 20)
@@ -184,14 +239,7 @@ def _extent(call: Call) -> int:
 
 
 def _run(runtime: Runtime, session: Session, call: Call, model: PlannedModel) -> Callable[[], None]:
-    arrays = example(session.spec, sizes_of(call, session.spec, model.room))
-    inputs = {name: runtime.backend.upload(array) for name, array in arrays.items()}
-
-    def run() -> None:
-        session.run(inputs)
-        runtime.backend.synchronize()
-
-    return run
+    return run_of(runtime.backend, session, sizes_of(call, session.spec, model.room))
 
 
 def _repeated(run: Callable[[], None], *, warmup: int, calls: int) -> Piece:

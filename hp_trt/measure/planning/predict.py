@@ -74,10 +74,13 @@ class Card:
         return True
 
     def graph(self, model: PlannedModel, call: Call) -> Timed:
-        dtype = model.of_call(call).dtype
-        arithmetic_s = model.flops(call) / (self.attainable * self.gpu.peak(dtype))
-        memory_s = model.bytes(call) / (self.attainable * self.gpu.bandwidth)
-        launch_s = call.times * LAUNCH_S
+        return self.timed(model.flops(call), model.bytes(call), model.of_call(call).dtype, times=call.times)
+
+    def timed(self, flops: float, moved_bytes: float, dtype: str, *, times: int) -> Timed:
+        """So much arithmetic and memory traffic, in `times` calls of a graph."""
+        arithmetic_s = flops / (self.attainable * self.gpu.peak(dtype))
+        memory_s = moved_bytes / (self.attainable * self.gpu.bandwidth)
+        launch_s = times * LAUNCH_S
         parts = {"arithmetic": arithmetic_s, "memory": memory_s, "launch": launch_s}
         seconds = max(arithmetic_s, memory_s) + launch_s
         return Timed(seconds=seconds, core_s=0.0, bound=max(parts, key=parts.__getitem__))

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from hp_trt.interface.tables import print_table
+from hp_trt.measure.planning.enhanced import EnhancePlan
+from hp_trt.measure.planning.enhanced import lines as enhanced_lines
 from hp_trt.measure.planning.plan import RATE, Plan
 from hp_trt.measure.planning.planned_model import clips_of
 from hp_trt.measure.planning.predict import Prediction
 
 
-def show(plan: Plan, console: Console | None = None) -> None:
+def show(plan: Plan | EnhancePlan, console: Console | None = None) -> None:
     """Print the table and its lines."""
     console = console or Console(highlight=False)
+    if isinstance(plan, EnhancePlan):
+        return _show_enhanced(plan, console)
     rows = []
     prediction = plan.prediction
     known_s = sum(stage.seconds or 0.0 for stage in prediction.stages)
@@ -35,6 +39,26 @@ def show(plan: Plan, console: Console | None = None) -> None:
     headings = ("stage", "TFLOP", "GB moved", "s", "s a clip" if spoken else "s a window", "share", "bound by")
     print_table(console, headings, rows, left=("bound by",))
     for line in lines(plan):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _show_enhanced(plan: EnhancePlan, console: Console) -> None:
+    """A row a choice."""
+    on_card = any(row.card_bytes is not None for row in plan.rows)
+    headings = ["choice", "result", "TFLOP", "GB moved", "s", "frames/s", "times exact", "memory"]
+    roles = list(dict.fromkeys(role for row in plan.rows for role in row.seconds_by_graph))
+    headings += [*(["on the card"] if on_card else []), *(f"{role} s" for role in roles), "bound by"]
+    first, rows = plan.rows[0], []
+    for row in plan.rows:
+        seconds = row.seconds_by_graph
+        cells = [row.profile, f"{row.result[0]} x {row.result[1]}", f"{row.flops / 1e12:.3g}"]
+        cells += [f"{row.moved_bytes / 1e9:.3g}", f"{sum(seconds.values()):.3g}", f"{row.frames_per_s:.3g}"]
+        cells += [f"{row.frames_per_s / first.frames_per_s:.2f}", _size(row.memory_bytes)]
+        cells += [] if row.card_bytes is None else [_size(row.card_bytes)]
+        cells += [*(f"{seconds[role]:.3g}" if role in seconds else "-" for role in roles), row.bound]
+        rows.append(cells)
+    print_table(console, headings, rows, left=("bound by",))
+    for line in enhanced_lines(plan):
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 
 import hp_trt.sample as samples
+from hp_trt.commands.demo import LARGE_PX, enlarged_faces
 from hp_trt.media.images import load_image
+from procedural.draw import draw
+from procedural.identity import Identity
+from procedural.motion import motion
 from tests.hp_trt.clips import contents
+from tests.hp_trt.enhancer.stand_in import write_video
 
 
 @pytest.fixture
@@ -29,11 +35,22 @@ def test_it_draws_people_and_animates_them(hp_trt, tmp_path, short):
     for name in ("demo.mp4", "demo-talk.mp4"):
         assert contents(tmp_path / "new" / name).size == (512, 512)
     assert contents(tmp_path / "new" / "demo-crop.mp4").size == (128, 128)
-    assert load_image(tmp_path / "new" / "demo.png").shape[1] > 500
+    sheet, spoken = (load_image(tmp_path / "new" / name) for name in ("demo.png", "demo-talk.png"))
+    assert sheet.shape[1] > 900 and sheet.shape[0] - spoken.shape[0] > LARGE_PX, "with a line of enlarged faces"
     assert (tmp_path / "new" / "sample" / "driving.mp4").is_file()
     assert (tmp_path / "new" / "sample-speech" / "speech.wav").is_file()
     assert load_image(tmp_path / "new" / "demo-talk.png").shape[1] > 500
     assert not [event["text"] for event in events if event["event"] == "note" and "photograph" in event["text"]]
+
+
+def test_the_face_is_shown_small_and_enlarged_by_a_filter_and_by_the_upscaler(tmp_path):
+    picture = draw(Identity.random(3), motion(3, 1)[0], 128)
+    small, bicubic, ours = enlarged_faces(write_video(tmp_path / "crop.mp4", [picture] * 2))
+    assert small[0] == "a frame of 128 x 128"
+    assert {one.shape for _, one in (small, bicubic, ours)} == {(LARGE_PX, LARGE_PX, 3)}
+    assert (small[1][::4, ::4] == small[1][3::4, 3::4]).all(), "pixels as they are"
+    assert np.abs(bicubic[1].astype(int) - small[1]).mean() < 12
+    assert 0.2 < np.abs(ours[1].astype(int) - bicubic[1]).mean() < 6
 
 
 def test_with_files_of_ones_own_nothing_is_drawn_and_what_to_expect_is_told(hp_trt, tmp_path, sample):

@@ -37,9 +37,24 @@ def test_as_lines_of_json(hp_trt, given):
     assert any(line["event"] == "progress" and line["stage"] == "upscale" for line in lines)
 
 
+def test_the_restorer_is_left_out_with_its_terms(hp_trt, given):
+    ended = hp_trt(*given, "--no-restore")
+    assert ended.code == 0, ended.err
+    assert "CodeFormer" not in ended.err and "3 frames of 192 x 160 at 25 fps, 0 with a restored face" in ended.out
+
+
+def test_the_upscaler_is_left_out(hp_trt, given):
+    ended = hp_trt(*given, "--no-upscale")
+    assert ended.code == 0, ended.err
+    assert "CodeFormer" in ended.err and "3 frames of 192 x 160 at 25 fps, 3 with a restored face" in ended.out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("--no-restore", "--no-upscale"), "there is nothing to do"),
+        (("--no-restore", "--fidelity", 1), "fidelity: only where faces are restored"),
+        (("--no-upscale", "--repeat"), "repeat: only with the upscaler"),
         (("--scale", 3), "--scale is one of 2, 4, 8, got 3"),
         (("--scale", 0), "--scale is one of 2, 4, 8, got 0"),
         (("--fidelity", 2), "--fidelity is a number from 0 to 1, got 2.0"),

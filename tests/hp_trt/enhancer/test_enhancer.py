@@ -14,6 +14,7 @@ import pytest
 from engines.errors import BundleError, Busy, Cancelled, FaceNotFound, InputError, OutputError
 from hp_trt import Enhancer, Provenance, Runtime, RuntimeConfig, Stages
 from hp_trt.enhancer import files, memory, source
+from hp_trt.enhancer.networks import lanczos
 from hp_trt.media.video import VideoReader
 from hp_trt.provenance.mark import InvisibleMark, InvisibleMarkFinder
 from hp_trt.provenance.sidecar import read_sidecar
@@ -97,6 +98,48 @@ def test_a_bundle_without_a_restorer_enlarges_and_says_so(enlarging, video, tmp_
         for stray in ({"face_upsample": True}, {"fidelity": 0.5}, {"released": True}):
             with pytest.raises(InputError, match=f"{next(iter(stray))}: only with a face restorer"):
                 opened.enhance(video, tmp_path / "other.mp4", **stray)
+
+
+def test_of_a_full_bundle_the_restorer_can_be_left_out(bundle, enlarging, video, tmp_path, sealed):
+    backend = StandIn()
+    with Enhancer(bundle, backend=backend) as opened, Enhancer(enlarging, backend=StandIn()) as alone:
+        made = opened.enhance(video, tmp_path / "big.mp4", restore=False)
+        without, plain = (list(one.frames(video, **more)) for one, more in ((opened, {"restore": False}), (alone, {})))
+    assert made.faces == 0 and not any("face" in note for note in made.notes)
+    assert all((a.image == b.image).all() for a, b in zip(without, plain, strict=True))
+    assert [name for name, calls in backend.calls_of.items() if calls] == ["enhance_upscaler"]
+    recipe = read_sidecar(tmp_path / "big.mp4.json").recipe
+    assert recipe["sampling"]["restore"] is False and not recipe.get("locator")
+
+
+def test_of_a_full_bundle_the_upscaler_can_be_left_out(bundle):
+    backend, given = StandIn(), [frame(number, (640, 480)) for number in range(2)]
+    with Enhancer(bundle, backend=backend) as opened:
+        made = next(opened.frames(given, upscale=False, scale=4))
+    assert made.has_face and not backend.calls_of["enhance_upscaler"]
+    around = lanczos(given[0], 2560, 1920)
+    assert made.image.shape == (1920, 2560, 3) and (made.image[:, 2000:] == around[:, 2000:]).all()
+    assert (made.image[480:1440, 16:976] != around[480:1440, 16:976]).any(), "a face is pasted, darker along its rim"
+
+
+def test_without_a_restorer_the_upscaler_cannot_be_left_out(enlarging):
+    with Enhancer(enlarging, backend=StandIn()) as opened, pytest.raises(InputError, match="only with a face restorer"):
+        opened.frames([frame(0)], upscale=False)
+
+
+def test_graphs_are_opened_when_they_are_needed(bundle):
+    with Enhancer(bundle, backend=StandIn()) as opened:
+        assert not opened.graphs.sessions
+        list(opened.frames([frame(0)], restore=False))
+        assert list(opened.graphs.sessions) == ["enhance_upscaler"]
+        list(opened.frames([frame(0)]))
+        assert set(opened.graphs.sessions) == set(ALL)
+
+
+def test_the_restorers_terms_are_told_only_where_it_works(tmp_path):
+    with Enhancer(make_bundle(tmp_path / "b", kind="published").path, backend=StandIn()) as opened:
+        assert not any("CodeFormer" in note for note in opened.told(restore=False))
+        assert opened.told() == opened.notes and "CodeFormer" in opened.notes[0]
 
 
 def test_the_restorers_terms_are_told_before_use(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import InputError
+from hp_trt.enhancer.counts import COUNTS
 from hp_trt.enhancer.memory import _of_container, available_bytes, check_memory, predicted_bytes
 
 
@@ -15,6 +16,15 @@ def test_memory_grows_with_pixels_and_with_what_is_asked_for():
     assert needed(512, 512, 2) < needed(512, 512, 8) < needed(3840, 2160, 2) < needed(7680, 4320, 2)
     assert needed(512, 512, 2, restores=False) < needed(512, 512, 2, writes=False) + (4 << 30)
     assert needed(512, 512, 2, weights_bytes=1 << 30) > needed(512, 512, 2) + (1 << 30)
+
+
+def test_the_published_upscaler_alone_is_no_small_network():
+    """Its activations of a tile, by the table, were nothing fused; the pocket one's are much smaller."""
+    upscalers = {name: COUNTS[name]["upscaler"] for name in ("enhancer", "enhancer_pocket")}
+    for half in (2, 4):
+        sizes = [needed(512, 512, 2, restores=False, weights_bytes=half * one.weights) for one in upscalers.values()]
+        held = [half * one.at("held", 1, (480 // 8) ** 2) for one in upscalers.values()]
+        assert sizes[0] - sizes[1] > held[0] - held[1]
 
 
 def test_what_does_not_fit_is_refused_with_what_there_is():

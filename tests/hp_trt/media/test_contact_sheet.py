@@ -79,6 +79,19 @@ def test_a_clip_shorter_than_a_row_shows_each_frame_once(files, tmp_path):
     assert len(patches(sheet, DRIVING)) == len(patches(sheet, RESULT)) == 3
 
 
+def test_named_pictures_stand_below_pixel_by_pixel(files, tmp_path):
+    write_sheet(tmp_path / "plain.png", **files, frames=12)
+    shown = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
+    write_sheet(tmp_path / "s.png", **files, frames=12, below=[("one", shown), ("other", shown[:60, ::-1])])
+    plain, sheet = (np.asarray(Image.open(tmp_path / name)) for name in ("plain.png", "s.png"))
+    assert (sheet[: len(plain)] == plain).all() and sheet.shape[1] == plain.shape[1]
+    windows = np.lib.stride_tricks.sliding_window_view(sheet[len(plain) :], (1, 70, 3))[..., 0, :, :]
+    at = np.argwhere((windows.reshape(*windows.shape[:2], 70, 3) == shown[0]).all(axis=(2, 3)))
+    assert len(at) == 1
+    y, x = at[0] + (len(plain), 0)
+    assert (sheet[y : y + 90, x : x + 70] == shown).all()
+
+
 def test_the_cells_are_labelled(files, tmp_path, monkeypatch):
     from PIL import ImageDraw
 

@@ -249,7 +249,7 @@ def test_by_ray_what_no_machine_could_encode_is_told_before_and_memory_by_each_m
 
 def test_a_portraits_size_is_read_without_decoding_and_what_cannot_be_read_is_passed_over(place, monkeypatch):
     bundle = make_bundle(place / "E", ALL[:1])
-    wanted = Enlarging(bundle=bundle.path, scale=8).wanted(bundle)
+    wanted = Enlarging(bundle=bundle.path, scale=8).chosen(bundle)
     Image.fromarray(np.zeros((3, 2051, 3), np.uint8)).save(place / "wide.png")
     (place / "none.png").write_bytes(b"no picture")
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("it was decoded"))

@@ -15,7 +15,8 @@ from engines.errors import InputError
 from hp_trt.hunyuanportrait.profiles import graphs, own_profiles
 from hp_trt.measure.bench import prices
 from hp_trt.measure.bench.price_table import draw_pareto, markdown, show
-from hp_trt.measure.bench.prices import PriceConfig, pareto
+from hp_trt.measure.bench.prices import PriceConfig, chosen, find_room, left_out, pareto, room_of, timed
+from tests.hp_trt.enhancer.stand_in import make_bundle
 
 
 def row(profile: str, frames_per_s: float, psnr: float, **more):
@@ -46,14 +47,47 @@ def test_only_what_nothing_beats_in_both_is_worth_its_price():
     assert pareto([row("a", 1, 20), row("b", 1, 21), row("c", 1, 20.5)]) == ["b"]
 
 
+VIDEO = find_room("hunyuanportrait")
+
+
+def chosen_of(*names: str) -> list:
+    return chosen(VIDEO, PriceConfig(bundle=Path("b"), profiles=names).profiles)
+
+
+def left_of(names: tuple[str, ...], has: set[str], **options) -> dict[str, list[str]]:
+    config = PriceConfig(bundle=Path("b"), profiles=names, **options)
+    return left_out(VIDEO, config, chosen(VIDEO, names), has)
+
+
 def test_exact_comes_first_and_nothing_twice():
-    chosen = [p.name for p in PriceConfig(bundle=Path("b"), profiles=("all", "live")).chosen()]
-    assert chosen[:3] == list(own_profiles())[:3] == ["exact", "balanced", "live"]
-    assert len(set(chosen)) == len(chosen)
-    assert {"tiny-decoder", "one-step", "live-windows"} <= set(chosen)
-    assert [p.name for p in PriceConfig(bundle=Path("b"), profiles=("tiny-decoder",)).chosen()] == [
-        "exact", "tiny-decoder",
-    ]  # fmt: skip
+    names = [p.name for p in chosen_of("all", "live")]
+    assert names[:3] == list(own_profiles())[:3] == ["exact", "balanced", "live"]
+    assert len(set(names)) == len(names)
+    assert {"tiny-decoder", "one-step", "live-windows"} <= set(names)
+    assert [p.name for p in chosen_of("tiny-decoder")] == ["exact", "tiny-decoder"]
+
+
+@pytest.mark.parametrize(
+    ("model", "protocol"), [("hunyuanportrait", "self"), ("hallo2", "talk"), ("enhancer", "enhance")]
+)
+def test_a_bundles_model_says_what_is_priced(tmp_path, model, protocol):
+    assert room_of(make_bundle(tmp_path / "b", model=model).path).protocol == protocol
+
+
+def test_what_is_no_bundle_is_told_as_ever():
+    assert room_of(Path("/none")) is VIDEO
+
+
+def test_a_clip_is_timed_by_the_clock_and_by_the_cores():
+    made = []
+
+    def make():
+        made.append(1)
+        yield from range(5)
+
+    found = timed(make, frames=5, runs=2)
+    assert len(made) == 3, "one to warm up"
+    assert len(found["runs"]) == 2 and found["frames_per_s"] > 0 <= found["core_s"]
 
 
 BF16 = ("bf16", "live-bf16")
@@ -62,17 +96,17 @@ BF16 = ("bf16", "live-bf16")
 def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
     has = {graph for p in own_profiles().values() for graph in graphs(p)}
     parts = ["denoiser_inner", "denoiser_outer"]
-    every = PriceConfig(bundle=Path("b"), profiles=("all",)).left_out(has)
+    every = left_of(("all",), has)
     assert every["deep-every-2"] == every["deep-every-3"] == parts
     assert "exact" not in every and "live" not in every
-    named = PriceConfig(bundle=Path("b"), profiles=("all", "deep-every-3")).left_out(has)
+    named = left_of(("all", "deep-every-3"), has)
     assert set(every) - set(named) == {"deep-every-3"}
     assert every["fp8"] == ["fp8 products in onnxruntime"]
     in_int8 = {"denoiser_int8", "live_denoiser_int8"}
-    whole = PriceConfig(bundle=Path("b"), profiles=("all",)).left_out({*has, *parts, *in_int8})
+    whole = left_of(("all",), {*has, *parts, *in_int8})
     assert set(whole) == {"fp8", "bf16", "live-bf16"}
     assert whole["bf16"] == ["bf16 products in onnxruntime on this machine"]
-    cards = PriceConfig(bundle=Path("b"), profiles=("all",), family="tensorrt").left_out({*has, *parts, *in_int8})
+    cards = left_of(("all",), {*has, *parts, *in_int8}, family="tensorrt")
     assert cards == {"fp8": ["denoiser_fp8"], **{n: ["bf16 products in tensorrt on this machine"] for n in BF16}}
 
 
@@ -80,12 +114,12 @@ def test_all_leaves_out_what_the_bundle_has_no_graphs_for_and_a_name_does_not():
 def test_bf16_is_left_out_on_a_machine_that_has_none(monkeypatch, has_bf16):
     monkeypatch.setattr(prices, "open_backend", lambda config, bundle: SimpleNamespace(has_bf16=has_bf16))
     has = {graph for p in own_profiles().values() for graph in graphs(p)}
-    left = PriceConfig(bundle=Path("b"), profiles=("all",), family="openvino").left_out(has)
+    left = left_of(("all",), has, family="openvino")
     assert ("bf16" in left) == ("live-bf16" in left) == (not has_bf16)
 
 
 def test_each_shortcut_changes_something_of_exact():
-    exact, *others = PriceConfig(bundle=Path("b"), profiles=("all",)).chosen()
+    exact, *others = chosen_of("all")
     seen = [
         (p.mode, p.denoiser, p.decoder, p.quantize, p.precision, str(p.sampling), p.windows) for p in (exact, *others)
     ]
@@ -103,7 +137,7 @@ def test_what_cannot_be_priced_is_told(options, says):
     with pytest.raises(InputError, match=says):
         PriceConfig(bundle=Path("b"), **options)
     with pytest.raises(InputError, match=r"there is no profile 'lives'; did you mean live\?"):
-        PriceConfig(bundle=Path("b"), profiles=("lives",)).chosen()
+        chosen_of("lives")
 
 
 def test_the_table_marks_what_is_worth_its_price_and_shows_a_missing_number_as_a_dash(capsys):

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from PIL import Image
 from rich.console import Console
 
 from engines.errors import InputError
 from hp_trt.measure.bench.price_table import draw_pareto, markdown, show
-from hp_trt.measure.bench.prices import PriceConfig, judged_by, pareto
-from hp_trt.measure.bench.talk_prices import chosen, speaks, talk_prices
+from hp_trt.measure.bench.prices import PriceConfig, chosen, find_room, judged_by, pareto, prices
 
 
 def test_exact_comes_first_and_nothing_twice():
-    names = [profile.name for profile in chosen(("all", "live", "steps-5"))]
+    room = find_room("hallo2")
+    names = [profile.name for profile in chosen(room, ("all", "live", "steps-5"))]
     assert names[:3] == ["exact", "balanced", "live"] and len(set(names)) == len(names)
     assert {"one-half", "steps-20"} <= set(names)
-    assert [profile.name for profile in chosen(("one-half",))] == ["exact", "one-half"]
+    assert [profile.name for profile in chosen(room, ("one-half",))] == ["exact", "one-half"]
     with pytest.raises(InputError, match=r"there is no profile 'lives'; did you mean live\?"):
-        chosen(("lives",))
-
-
-def test_a_bundle_says_whether_speech_drives_it(talk_bundle, tmp_path):
-    assert speaks(talk_bundle) and not speaks(tmp_path)
+        chosen(room, ("lives",))
 
 
 def test_every_row_is_timed_and_measured(talk_bundle, tmp_path, capsys):
     config = PriceConfig(bundle=talk_bundle, profiles=("one-half",), seeds="4:5", frames=27, runs=1, threads=1)
-    report = talk_prices(config)
+    report = prices(config)
     exact, short = report["rows"]
     assert (exact["profile"], exact["steps"], exact["rows_a_step"]) == ("exact", 2, 2), "of the bundle's own two steps"
     assert (short["profile"], short["rows_a_step"]) == ("one-half", 1)
@@ -44,7 +38,3 @@ def test_every_row_is_timed_and_measured(talk_bundle, tmp_path, capsys):
     draw_pareto(report, tmp_path / "p.png", ".png")
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.width > 500
-
-
-def test_what_is_no_bundle_is_told_as_ever():
-    assert not speaks(Path("/none"))

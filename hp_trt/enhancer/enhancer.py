@@ -24,12 +24,12 @@ from engines.errors import InputError
 from engines.safe_output import check_outputs
 from hp_trt.config import RuntimeConfig, one_of
 from hp_trt.enhancer.files import Enhanced, keeping_mark, render, seal_of
-from hp_trt.enhancer.memory import check_memory, predicted_bytes
+from hp_trt.enhancer.memory import check_fits
 from hp_trt.enhancer.networks import OpenedNetworks, locks_of
-from hp_trt.enhancer.opened import lacking, roles_of
-from hp_trt.enhancer.pipeline import SCALES, EnhancedFrame, Wanted, enhanced, result_size
+from hp_trt.enhancer.opened import notes_of, roles_of
+from hp_trt.enhancer.options import wanted_of
+from hp_trt.enhancer.pipeline import EnhancedFrame, Wanted, enhanced
 from hp_trt.enhancer.source import ArraySource, VideoSource
-from hp_trt.enhancer.terms import terms_of
 from hp_trt.interface import arguments
 from hp_trt.interface.auto_family import settled_family
 from hp_trt.interface.speech import file_fact
@@ -42,7 +42,6 @@ from hp_trt.resume.store import Mode
 from hp_trt.shipped import bundle_folder
 from runtime.stages import Event, Stages
 
-DEFAULT_FIDELITY = 0.5  # the released program's
 _SPANS = 10_000  # of a video that may be long
 
 
@@ -95,10 +94,7 @@ class Enhancer:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before the bundle is used, a line each: terms of its weights, and what it lacks."""
-        terms = terms_of(self.bundle.manifest, tuple(self.roles))
-        if not (missing := lacking(self.bundle)):
-            return terms
-        return (*terms, f"no face is restored, pictures are enlarged alone: the bundle has no {', '.join(missing)}")
+        return notes_of(self.bundle)
 
     def enhance(
         self,
@@ -134,7 +130,7 @@ class Enhancer:
         check_outputs({"the result": out}, inputs, suffixes=tuple(SUFFIXES))
         prepared = run_seal.prepare(provenance, {"the result": out}, inputs)
         source = VideoSource(video, nvdec=self.config.nvdec)
-        self._check_memory(source.name, source.info.width, source.info.height, wanted, out=True)
+        check_fits(self.bundle, source.name, source.info.width, source.info.height, wanted, writes=True)
         graphs = {role: self.bundle.manifest.graphs[name].key for role, name in self.roles.items()}
         options = {**vars(wanted), "repeat": repeat}
         facts = {"the video": file_fact(video), "the bundle's graphs": graphs, **options}
@@ -177,7 +173,7 @@ class Enhancer:
             source = VideoSource(arguments.path("video", video), nvdec=self.config.nvdec)
         else:
             source = ArraySource(video)
-        self._check_memory(source.name, source.width, source.height, wanted, out=False)
+        check_fits(self.bundle, source.name, source.width, source.height, wanted, writes=False)
         networks, bytes_each = self._networks(repeat, released), source.width * source.height * 3
         return enhanced(source.frames, networks, wanted, stages=self._stages(stages), frame_bytes=bytes_each)
 
@@ -204,33 +200,13 @@ class Enhancer:
     def _networks(self, repeat: bool, released: bool) -> OpenedNetworks:
         return OpenedNetworks(self.backend, self._sessions, self._locks, repeat=repeat, released=released)
 
-    def _check_memory(self, name: object, width: int, height: int, wanted: Wanted, *, out: bool) -> None:
-        result = result_size(width, height, scale=wanted.scale, released=wanted.released)
-        weights = sum(self.bundle.manifest.graphs[graph].weights_bytes for graph in self.roles.values())
-        needed = predicted_bytes(
-            width, height, result=result, writes=out, restores=self.restores, weights_bytes=weights
-        )
-        check_memory(name, needed, result)
-
     def _wanted(self, scale: Any, face_upsample: Any, fidelity: Any, repeat: Any, released: Any) -> Wanted:
-        one_of("scale", scale, SCALES)
-        flags = {"face_upsample": face_upsample, "repeat": repeat, "released": released}
-        flags = {name: arguments.flag(name, value) for name, value in flags.items()}
-        if fidelity is not None and not (
-            isinstance(fidelity, int | float | np.number) and 0 <= fidelity <= 1  # no number too large for a float
-        ):
-            raise InputError(f"fidelity must be a number from 0 to 1, got {arguments.shown(fidelity)}")
-        of_faces = {"face_upsample": face_upsample, "fidelity": fidelity is not None, "released": released}
-        if not self.restores and (stray := [name for name, given in of_faces.items() if given]):
-            raise InputError(
-                f"{', '.join(stray)}: only with a face restorer, {self.bundle.path} has none and enlarges alone; leave "
-                "it out, or give a bundle with one"
-            )
-        if released and repeat:
-            raise InputError("the released program uses the upscaler once; leave repeat out, or released")
-        return Wanted(
-            scale=int(scale),
-            face_upsample=flags["face_upsample"],
-            fidelity=DEFAULT_FIDELITY if fidelity is None else float(fidelity),
-            released=flags["released"],
+        return wanted_of(
+            scale=scale,
+            face_upsample=face_upsample,
+            fidelity=fidelity,
+            repeat=repeat,
+            released=released,
+            restores=self.restores,
+            bundle=self.bundle.path,
         )

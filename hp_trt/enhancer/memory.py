@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from engines.bundle import Bundle
 from engines.errors import InputError
-from hp_trt.enhancer.pipeline import waiting_frames
+from hp_trt.enhancer.opened import roles_of
+from hp_trt.enhancer.pipeline import Wanted, result_size, waiting_frames
 from runtime.enhancer.presets import WINDOW
 
 LONGEST_SIDE = 16384  # of H.264, as libx264 makes it
@@ -23,6 +25,20 @@ _DECODER = 8  # frames
 _RESULTS = 6  # pictures of the result's size: in the making, waiting, marked
 _PASTE_BYTES = 20  # of a pixel of the result, where a face fills it
 _ENCODER_BYTES = 60  # of a pixel of the result
+
+
+def check_fits(bundle: Bundle, name: object, width: int, height: int, wanted: Wanted, *, writes: bool) -> None:
+    """Raises InputError where the enhancement of a video of that size does not fit here. No graph is opened.
+
+    `name`: what the message calls the video. `writes`: whether the result is encoded.
+    """
+    roles = roles_of(bundle)
+    result = result_size(width, height, scale=wanted.scale, released=wanted.released)
+    weights = sum(bundle.manifest.graphs[graph].weights_bytes for graph in roles.values())
+    needed = predicted_bytes(
+        width, height, result=result, writes=writes, restores="restorer" in roles, weights_bytes=weights
+    )
+    check_memory(name, needed, result)
 
 
 def predicted_bytes(

@@ -137,16 +137,17 @@ class Enhancer:
         prepared = keeping_mark(prepared, video)
         told = (*self.notes, *self.backend.notes)
         seal = seal_of(prepared, self.bundle, tuple(self.roles), video, options, told)
+        stages = self._stages(stages)
         made = render(
             source,
-            self._networks(repeat, released),
+            self._networks(repeat, released, stages),
             wanted,
             out=out,
             facts=facts,
             inputs=inputs,
             resume=resume,
             seal=seal,
-            stages=self._stages(stages),
+            stages=stages,
         )
         return replace(made, notes=(*self.notes, *made.notes, *self.backend.notes))
 
@@ -174,8 +175,9 @@ class Enhancer:
         else:
             source = ArraySource(video)
         check_fits(self.bundle, source.name, source.width, source.height, wanted, writes=False)
-        networks, bytes_each = self._networks(repeat, released), source.width * source.height * 3
-        return enhanced(source.frames, networks, wanted, stages=self._stages(stages), frame_bytes=bytes_each)
+        stages, bytes_each = self._stages(stages), source.width * source.height * 3
+        networks = self._networks(repeat, released, stages)
+        return enhanced(source.frames, networks, wanted, stages=stages, frame_bytes=bytes_each)
 
     def close(self) -> None:
         """Let go of the graphs and the backend. Twice is fine."""
@@ -197,8 +199,15 @@ class Enhancer:
             return arguments.instance("stages", given, Stages)
         return Stages(self._on_event, most_spans=_SPANS)
 
-    def _networks(self, repeat: bool, released: bool) -> OpenedNetworks:
-        return OpenedNetworks(self.backend, self._sessions, self._locks, repeat=repeat, released=released)
+    def _networks(self, repeat: bool, released: bool, stages: Stages) -> OpenedNetworks:
+        return OpenedNetworks(
+            self.backend,
+            self._sessions,
+            self._locks,
+            repeat=repeat,
+            released=released,
+            working=lambda: stages.unit("tile"),  # between them it may be called off, and whoever listens hears of it
+        )
 
     def _wanted(self, scale: Any, face_upsample: Any, fidelity: Any, repeat: Any, released: Any) -> Wanted:
         return wanted_of(

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from hp_trt.apps.service.enhance_lane import EnhancerBundle
-from hp_trt.apps.web.job_shown import QUIET, job_places, updates
+from hp_trt.apps.web.job_shown import QUIET, job_places, remembered, updates
 from hp_trt.apps.web.making import AskedLarger, Making
 from hp_trt.apps.web.said import file_field, problem_text, terms_text
 from hp_trt.enhancer.options import DEFAULT_FIDELITY
@@ -26,16 +26,18 @@ def enlarge_tab(page: gr.Blocks, enhancer: EnhancerBundle, making: Making) -> No
             options = _options(enhancer, name, label=True)
             buttons = _buttons(enhancer, name)
         with gr.Column(min_width=300):
-            places = job_places(name)
+            places = job_places(name, remembered(name))
     _connect(page, making, [video, *options], places, *buttons)
 
 
-def enlarge_below(page: gr.Blocks, enhancer: EnhancerBundle, making: Making, name: str, clip: Any) -> list[Any]:
-    """Below a clip, whose job's id `clip` has; where the job of the enlargement is shown."""
+def enlarge_below(
+    page: gr.Blocks, enhancer: EnhancerBundle, making: Making, name: str, *, clip: Any, job: gr.BrowserState
+) -> list[Any]:
+    """Below a clip, whose job's id `clip` has; where the job of the enlargement is shown, whose id `job` has."""
     gr.HTML("<h2>Enlarge the clip</h2>", js_on_load=None)
     options = _options(enhancer, name, label=False)
     buttons = _buttons(enhancer, name)
-    places = job_places(name)
+    places = job_places(name, job)
     _connect(page, making, [clip, *options], places, *buttons)
     return places
 

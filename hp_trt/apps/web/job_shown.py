@@ -15,12 +15,17 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _STATUS = "hpTrt.status(element)"
 
 
-def job_places(name: str) -> list[Any]:
+def remembered(name: str) -> gr.BrowserState:
+    """The id of the last job of this name. Not for inside of what may be hidden: there Gradio reads nothing."""
+    return gr.BrowserState("", storage_key=f"hp-trt-{name}", secret="hp-trt")
+
+
+def job_places(name: str, job: gr.BrowserState) -> list[Any]:
     """Where a job is shown: the places that `updates` fills, the last of which is its id."""
     state = gr.HTML(NOTHING, js_on_load=_STATUS, elem_id=f"{name}-state")
     progress = gr.HTML("", js_on_load=None, elem_id=f"{name}-progress")
     result = gr.HTML("", js_on_load=None, elem_id=f"{name}-result")
-    return [state, progress, result, gr.BrowserState("", storage_key=f"hp-trt-{name}", secret="hp-trt")]
+    return [state, progress, result, job]
 
 
 async def updates(told: AsyncIterator[Shown]) -> AsyncIterator[list[Any]]:

@@ -41,6 +41,10 @@ Study = Annotated[Path | None, typer.Option(metavar="DIR", help="A study to serv
 IceServers = Annotated[
     list[str] | None, typer.Option("--ice-server", metavar="URL", help="STUN server for WebRTC, stun:NAME [none].")
 ]
+Enhancer = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help=f"Bundle that enlarges videos: {shipped.ENHANCER_POCKET_BUNDLE} [none]."),
+]
 MaxFrames = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Of a driving video [10,000].")]
 Family = Annotated[str | None, typer.Option(help="onnxruntime, openvino, tensorrt, tensorrt-rtx or auto.")]
 Provider = Annotated[str | None, typer.Option(help="Of ONNX Runtime: cpu or cuda.")]
@@ -70,6 +74,7 @@ def serve(
     page: Page = None,
     study: Study = None,
     ice_server: IceServers = None,
+    enhancer: Enhancer = None,
     max_frames: MaxFrames = None,
     family: Family = None,
     provider: Provider = None,
@@ -90,6 +95,7 @@ def serve(
     flags |= {"hosts": tuple(allowed_host or ()), "origins": tuple(origin or ()), "drain_s": drain, "stall_s": stall}
     flags |= {"traces": traces, "nvtx": nvtx, "page": page, "study": study, "limits.max_frames": max_frames}
     flags |= {"sign_chain": sign_chain, "sign_key": sign_key, "ice_servers": tuple(ice_server or ())}
+    flags["enhancer"] = enhancer
     graphs: dict[str, Any] = {
         "family": family,
         "provider": provider,

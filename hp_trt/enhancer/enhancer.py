@@ -149,16 +149,17 @@ class Enhancer:
         prepared = keeping_mark(prepared, video)
         before = self.told(restore=options.restore, upscale=options.upscale)
         seal = seal_of(prepared, self.bundle, tuple(roles), video, options.facts(), (*before, *self.backend.notes))
+        stages = self._stages(stages)
         made = render(
             source,
-            self._networks(options),
+            self._networks(options, stages),
             wanted,
             out=out,
             facts=facts,
             inputs=inputs,
             resume=resume,
             seal=seal,
-            stages=self._stages(stages),
+            stages=stages,
         )
         return replace(made, notes=(*before, *made.notes, *self.backend.notes))
 
@@ -191,8 +192,9 @@ class Enhancer:
         else:
             source = ArraySource(video)
         check_fits(source.name, (source.width, source.height), self.bundle, options, writes=False)
-        networks, bytes_each = self._networks(options), source.width * source.height * 3
-        return enhanced(source.frames, networks, options.wanted(), stages=self._stages(stages), frame_bytes=bytes_each)
+        stages, bytes_each = self._stages(stages), source.width * source.height * 3
+        networks = self._networks(options, stages)
+        return enhanced(source.frames, networks, options.wanted(), stages=stages, frame_bytes=bytes_each)
 
     def close(self) -> None:
         """Let go of the graphs and the backend. Twice is fine."""
@@ -220,11 +222,12 @@ class Enhancer:
             opened = self.graphs.of(Profile(name="exact"), {role: self.roles[role] for role in roles})
         return {role: opened[role] for role in roles}
 
-    def _networks(self, options: Options) -> OpenedNetworks:
+    def _networks(self, options: Options, stages: Stages) -> OpenedNetworks:
         return OpenedNetworks(
             self.backend,
             self.sessions(used_roles(self.bundle, options)),
             self._locks,
             repeat=options.repeat,
             released=options.released,
+            working=lambda: stages.unit("tile"),  # between them it may be called off, and whoever listens hears of it
         )

@@ -181,10 +181,15 @@ def keeping_mark(prepared: Prepared | None, video: Path) -> Prepared | None:
     """
     if prepared is None or not prepared.asked.mark or prepared.asked.mark_id is not None:
         return prepared
+    found = mark_of(video)
+    return prepared if found is None else replace(prepared, asked=replace(prepared.asked, mark_id=found))
+
+
+def mark_of(video: Path) -> int | None:
+    """The id of the mark that a video carries, by its first frames; None: none is found. Raises InputError."""
     from hp_trt.provenance.mark import InvisibleMarkFinder
 
-    found = InvisibleMarkFinder().find(islice(VideoReader(video), _LOOKED_AT)).payload
-    return prepared if found is None else replace(prepared, asked=replace(prepared.asked, mark_id=found))
+    return InvisibleMarkFinder().find(islice(VideoReader(video), _LOOKED_AT)).payload
 
 
 def _state(resting: Resting, faces: int) -> LoopState:

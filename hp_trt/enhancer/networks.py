@@ -7,8 +7,8 @@ runs different graphs at once.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import numpy as np
@@ -50,14 +50,18 @@ class Networks(Protocol):
 
 
 class OpenedNetworks:
-    """`Networks` of sessions by role: without an upscaler Lanczos enlarges. `repeat`: further passes by 4 and 8."""
+    """`Networks` of sessions by role: without an upscaler Lanczos enlarges. `repeat`: further passes by 4 and 8.
+
+    `working`: around the work of each of the upscaler's tiles: a large picture has many.
+    """
 
     def __init__(
         self, backend: Backend, sessions: Mapping[str, Session], locks: Mapping[str, AbstractContextManager[object]],
         *, repeat: bool = False, released: bool = False,
+        working: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:  # fmt: skip
         self._backend, self._sessions, self._locks = backend, sessions, locks
-        self._repeat, self._released = repeat, released
+        self._repeat, self._released, self._working = repeat, released, working
         self.restores = all(role in sessions for role in FACES)
 
     def detect(self, picture: np.ndarray) -> list[FoundFace]:
@@ -87,7 +91,7 @@ class OpenedNetworks:
         passes_to = scale if self._repeat else SCALE
         while "upscaler" in self._sessions and done < passes_to:
             with self._locks["upscaler"]:
-                enlarged = tiles.enlarge(self._backend, self._sessions["upscaler"], enlarged)
+                enlarged = tiles.enlarge(self._backend, self._sessions["upscaler"], enlarged, working=self._working)
             done *= SCALE
         return lanczos(enlarged, width, height)
 

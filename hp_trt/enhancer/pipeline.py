@@ -13,7 +13,7 @@ the best score, frames without a face. `released` imitates it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -163,7 +163,8 @@ def _restored(
 ) -> Generator[Restored, None, None]:
     with closing(seen):
         for window in windows(seen, done=start.done):
-            with stages.unit("restore", len(window.items) - window.first_kept):
+            kept = len(window.items) - window.first_kept
+            with stages.unit("restore", kept) if networks.restores else nullcontext():
                 made = _restored_window(window, networks, wanted)
             behind = max(window.end - OVERLAP, window.start)
             resting = Resting(done=window.end, followed=window.items[behind - window.start].before)

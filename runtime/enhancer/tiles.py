@@ -8,7 +8,8 @@ Source: SPEC 9, upscaler, use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,12 +42,19 @@ def tiles(height: int, width: int, *, tile: int = TILE, around: int = AROUND) ->
 
 
 def enlarge(
-    backend: Backend, session: Session, picture: np.ndarray, *, tile: int = TILE, around: int = AROUND
+    backend: Backend,
+    session: Session,
+    picture: np.ndarray,
+    *,
+    tile: int = TILE,
+    around: int = AROUND,
+    working: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> np.ndarray:
     """(H, W, 3) uint8 to (2H, 2W, 3) uint8, in the same order of colours: one pass of the upscaler.
 
     `session` takes `picture` (1, 3, h, w) in [0, 1] and gives `enlarged` (1, 3, 2h, 2w). An odd side, or one below 16,
-    is padded by reflection at the right or bottom, and cut again. The array is the caller's. Raises NonFiniteError.
+    is padded by reflection at the right or bottom, and cut again. The array is the caller's. `working`: around the work
+    of each tile. Raises NonFiniteError, and what `working` raises.
     """
     height, width = picture.shape[:2]
     padded = _padded(picture)
@@ -55,8 +63,9 @@ def enlarge(
     for part in tiles(*padded.shape[:2], tile=tile, around=around):
         seen = padded[part.rows, part.columns].astype(np.float32) / np.float32(255)
         planes = np.ascontiguousarray(seen.transpose(2, 0, 1)[None], dtype=kind)
-        made = session.run({"picture": backend.upload(planes)})["enlarged"]
-        pixels = to_uint8(backend.download(made)[0].transpose(1, 2, 0), "the upscaler")
+        with working():
+            made = session.run({"picture": backend.upload(planes)})["enlarged"]
+            pixels = to_uint8(backend.download(made)[0].transpose(1, 2, 0), "the upscaler")
         cut = pixels[_grown(part.own_rows), _grown(part.own_columns)]
         top, left = (SCALE * (s.start + own.start) for s, own in _places(part))
         enlarged[top : top + cut.shape[0], left : left + cut.shape[1]] = cut

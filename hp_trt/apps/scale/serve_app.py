@@ -32,7 +32,7 @@ from hp_trt.apps.scale.ray_version import check_ray
 from hp_trt.apps.scale.same import Same
 from hp_trt.apps.service.config import ServiceConfig, read_config
 from hp_trt.apps.service.logs import log_as_json
-from hp_trt.apps.service.service import open_runtime
+from hp_trt.apps.service.service import NOT_IN_A_CLUSTER, open_runtime
 
 HEALTH_S = 1.0  # between Ray's questions for health
 _ENDING = ("STOPPING", "PENDING_MIGRATION")
@@ -188,6 +188,8 @@ def _settings(args: Mapping[str, Any]) -> tuple[ServiceConfig, Same]:
         if isinstance(flags.get(name), str):
             flags[name] = Path(flags[name])
     config = read_config(None if file is None else Path(file), os.environ, flags, state=Path())
+    if config.enhancer is not None:
+        raise InputError(NOT_IN_A_CLUSTER)
     if config.state == Path().absolute():
         raise InputError("no state folder was named; give one that every node has mounted: args: {state: /mnt/hp-trt}")
     return config, Same.of(config)

@@ -24,10 +24,10 @@ from hp_trt.apps.scale.job_store import EVENTS, JobStore
 from hp_trt.apps.scale.presence import Presence
 from hp_trt.apps.service.cluster import Told
 from hp_trt.apps.service.config import Limits
-from hp_trt.apps.service.job import ENDED, MOTION, PORTRAIT, RECORD, Job, JobState, Wish
+from hp_trt.apps.service.job import ENDED, RECORD, Job, JobState, Wish
 from hp_trt.apps.service.jobs import tell
 from hp_trt.apps.service.problems import Problem
-from hp_trt.apps.service.store import Accounts, Items, State, is_id
+from hp_trt.apps.service.store import Accounts, State, is_id
 
 log = logging.getLogger("hp_trt.scale")
 FRONT = "front"
@@ -60,7 +60,7 @@ class SharedJobs:
         self._frames_per_s: dict[str, deque[float]] = {}
         self.draining = False
 
-    def create(self, wish: Wish, portraits: Items, motions: Items, accounts: Accounts) -> tuple[Job, bool]:
+    def create(self, wish: Wish, accounts: Accounts) -> tuple[Job, bool]:
         """See `hp_trt.apps.service.jobs.Jobs`. Of two requests with one key that come to two processes at once one
         makes a job, and both are answered with it. Raises Problem, OSError."""
         if (known := self.known(wish.owner, wish.key, wish.body)) is not None:
@@ -70,7 +70,7 @@ class SharedJobs:
         identity = f"j_{secrets.token_hex(16)}"
         self.store.opened(wish.owner, identity)
         try:
-            job = self._made(identity, wish, portraits, motions)
+            job = self._made(identity, wish)
             first = not wish.key or self._keep_key(wish.owner, wish.key, identity)
         except BaseException:
             self.store.closed(identity)
@@ -135,7 +135,8 @@ class SharedJobs:
         """A job that this process handed on has ended, elsewhere."""
         self._told(job.state, None)
         made, asked = job.result or {}, job.request
-        if job.state == "done" and asked.steps is None and made.get("seconds", 0) > 0:
+        timed = asked.steps is None and made.get("seconds", 0) > 0
+        if job.state == "done" and asked.profile is not None and timed:
             known = self._frames_per_s.setdefault(asked.profile, deque(maxlen=_SPEEDS))
             known.append(made["frames"] / made["seconds"])
 
@@ -206,7 +207,7 @@ class SharedJobs:
         if len(waiting) >= self._limits.waiting:
             raise Problem("busy", "the queue of the service is full; try again", retry_after_s=_RETRY_S)
 
-    def _made(self, identity: str, wish: Wish, portraits: Items, motions: Items) -> Job:
+    def _made(self, identity: str, wish: Wish) -> Job:
         now_s = self._now_s()
         folder = self._state.folder(wish.owner, "jobs") / identity
         job = Job(
@@ -221,9 +222,10 @@ class SharedJobs:
             body=wish.body,
             events=FileEvents(folder / EVENTS, identity[2:10], released=self._released),
         )
+        if wish.mark_id is not None:
+            job.mark_id = wish.mark_id
         with whole_folder(folder) as hidden:
-            portraits.link(wish.owner, wish.request.portrait, hidden / PORTRAIT)
-            motions.link(wish.owner, wish.request.motion, hidden / MOTION)
+            wish.link(hidden)
             (hidden / FRONT).write_text(self._presence.name)
             write_whole(hidden / RECORD, job.to_record())
         return job

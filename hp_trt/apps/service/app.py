@@ -19,11 +19,11 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hp_trt import __version__
-from hp_trt.apps.service.bodies import JobBody, ProblemDocument
+from hp_trt.apps.service.bodies import EnhanceBody, JobBody, ProblemDocument
 from hp_trt.apps.service.config import ServiceConfig
 from hp_trt.apps.service.ours import is_page_of
 from hp_trt.apps.service.problems import MEDIA_TYPE, Problem, problem_of
-from hp_trt.apps.service.routes import health, info, jobs, motions, portraits, verify
+from hp_trt.apps.service.routes import health, info, jobs, motions, portraits, verify, videos
 from hp_trt.apps.service.routes.live import live_routes
 from hp_trt.apps.service.routes.study import study_routes
 from hp_trt.apps.service.service import Service
@@ -33,6 +33,7 @@ log = logging.getLogger("hp_trt.service")
 ROUTERS: Sequence[APIRouter] = (
     portraits.router,
     motions.router,
+    videos.router,
     jobs.router,
     verify.router,
     info.router,
@@ -209,7 +210,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = made["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for body in (JobBody, ProblemDocument):
+        for body in (EnhanceBody, JobBody, ProblemDocument):
             schemas[body.__name__] = body.model_json_schema(ref_template="#/components/schemas/{model}")
         made["components"]["schemas"] = dict(sorted(schemas.items()))
         app.openapi_schema = made

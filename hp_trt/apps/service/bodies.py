@@ -14,6 +14,8 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemDocument"}
 RETRY_AFTER = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
 PORTRAIT_ID = r"^p_[0-9a-f]{32}$"
 MOTION_ID = r"^m_[0-9a-f]{32}$"
+VIDEO_ID = r"^v_[0-9a-f]{32}$"
+_VIDEO_OR_JOB = r"^[vj]_[0-9a-f]{32}$"
 EVENT = {  # of a stream of them
     "type": "object",
     "properties": {
@@ -46,10 +48,19 @@ class ProblemDocument(Closed):
     detail: str
 
 
-class JobBody(Closed):
-    """A job. `motion` names an uploaded driving video (kind clip) or sound (kind talk)."""
+Mark = Annotated[bool, Field(description="An invisible mark in every picture.")]
+Credentials = Annotated[bool, Field(description="Content Credentials (C2PA) in the file.")]
+Label = Annotated[bool, Field(description="A visible sign in the corner.")]
+Consent = Annotated[
+    str | None,
+    Field(min_length=1, max_length=LONGEST_CONSENT, description="Of whoever is shown, as you state it: a line."),
+]
 
-    kind: Kind
+
+class JobBody(Closed):
+    """A clip. `motion` names an uploaded driving video (kind clip) or sound (kind talk)."""
+
+    kind: Literal["clip", "talk"]
     portrait: Annotated[str, Field(pattern=PORTRAIT_ID)]
     motion: Annotated[str, Field(pattern=MOTION_ID)]
     profile: Annotated[str | None, Field(max_length=100, description="One of /v1/info's; the first by default.")] = None
@@ -57,20 +68,52 @@ class JobBody(Closed):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)] | None = None
     mood: Annotated[str | None, Field(max_length=60, description="Of speech: happy, or happy:0.5.")] = None
     crop: Annotated[bool, Field(description="The square around the face alone.")] = False
-    mark: Annotated[bool, Field(description="An invisible mark in every picture.")] = True
-    credentials: Annotated[bool, Field(description="Content Credentials (C2PA) in the file.")] = True
-    label: Annotated[bool, Field(description="A visible sign in the corner.")] = False
-    consent: Annotated[
-        str | None,
-        Field(min_length=1, max_length=LONGEST_CONSENT, description="Of whoever is shown, as you state it: a line."),
+    mark: Mark = True
+    credentials: Credentials = True
+    label: Label = False
+    consent: Consent = None
+
+
+class EnhanceBody(Closed):
+    """An enhancement: a video becomes larger, and where the enhancer can, its face is restored.
+
+    `video` names an uploaded video, or a job of yours that is done.
+    """
+
+    kind: Literal["enhance"]
+    video: Annotated[str, Field(pattern=_VIDEO_OR_JOB)]
+    scale: Annotated[Literal[2, 4, 8], BeforeValidator(_whole), Field(description="How many times as large.")] = 2
+    fidelity: Annotated[
+        float | None, Field(ge=0, le=1, description="0: the restorer's own idea of the face, 1: nearer to the video.")
     ] = None
+    face_upsample: Annotated[bool, Field(description="The upscaler enlarges the restored face too.")] = False
+    repeat: Annotated[bool, Field(description="By 4 and 8: the upscaler does it all, in place of Lanczos.")] = False
+    mark: Mark = True
+    credentials: Credentials = True
+    label: Label = False
+    consent: Consent = None
+
+
+JOB_SCHEMA = {
+    "oneOf": [{"$ref": f"#/components/schemas/{body.__name__}"} for body in (JobBody, EnhanceBody)],
+    "discriminator": {
+        "propertyName": "kind",
+        "mapping": {
+            "clip": "#/components/schemas/JobBody",
+            "talk": "#/components/schemas/JobBody",
+            "enhance": "#/components/schemas/EnhanceBody",
+        },
+    },
+}
 
 
 class JobRequestSaid(Closed):
+    """What was asked for; null is what this kind of job has not."""
+
     kind: Kind
-    portrait: str
-    motion: str
-    profile: str
+    portrait: str | None
+    motion: str | None
+    profile: str | None
     steps: int | None
     seed: int | None
     mood: str | None
@@ -79,6 +122,11 @@ class JobRequestSaid(Closed):
     credentials: bool
     label: bool
     consent: str | None
+    video: str | None
+    scale: int | None
+    fidelity: float | None
+    face_upsample: bool
+    repeat: bool
 
 
 class JobResult(Closed):
@@ -186,13 +234,27 @@ class PlanSaid(Closed):
     made_frames_per_s: float | None
 
 
+class EnhancerSaid(Closed):
+    """What enlarges videos. `notes`: on which terms, and what it lacks; `restores`: whether it restores faces."""
+
+    preset: str
+    weights: str
+    restores: bool
+    scales: list[int]
+    notes: list[str]
+
+
 class Info(Closed):
-    """What this service is, and what it allows."""
+    """What this service is, and what it allows. `kind` is that of its clips, `kinds` are all of its jobs.
+
+    `enhancer` is null where the service enlarges no videos.
+    """
 
     version: str
     preset: str
     model: str
     kind: Kind
+    kinds: list[Kind]
     weights: str
     licence: str
     profiles: list[str]
@@ -202,6 +264,7 @@ class Info(Closed):
     jobs: dict[str, int]
     plan: list[PlanSaid]
     notes: list[str]
+    enhancer: EnhancerSaid | None
 
 
 def leads_to(*operations: str) -> dict[str, Any]:

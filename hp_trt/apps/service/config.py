@@ -40,9 +40,9 @@ class Limits:
     """What one client, and all of them together, may ask for. Whole numbers from 1, seconds above 0.
 
     picture_bytes           of an uploaded picture; 64 megapixels are the reading gate's own limit
-    video_bytes             of an uploaded driving video or sound
+    video_bytes             of an uploaded video or sound
     video_s                 how long either may last
-    max_frames              of a driving video
+    max_frames              of an uploaded video
     body_idle_s             without a byte, and an upload ends
     body_least_rate         bytes a second that an upload has in every `body_idle_s` but the last
     look_s                  that an upload may be looked at, when it has come
@@ -116,6 +116,7 @@ class ServiceConfig:
     page        the page (`hp_trt.apps.web`), where Gradio is installed
     study       a study (`hp-trt study`) whose page is served at /study/, to whoever may reach the service
     ice_servers STUN and TURN servers that both sides of WebRTC ask; none by default
+    enhancer    a bundle of the enhancer, for jobs that enlarge a video; opened with the first of them; None: none
     """
 
     bundle: str
@@ -137,12 +138,15 @@ class ServiceConfig:
     page: bool = True
     study: Path | None = None
     ice_servers: tuple[IceServer, ...] = ()
+    enhancer: str | None = None
     limits: Limits = field(default_factory=Limits)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
         arguments.words("bundle", self.bundle)
         object.__setattr__(self, "state", arguments.path("state", self.state).absolute())
+        if self.enhancer is not None:
+            arguments.words("enhancer", self.enhancer)
         object.__setattr__(self, "ice_servers", read_ice_servers("ice_servers", self.ice_servers))
         arguments.whole("port", self.port, least=0, most=65_535)
         arguments.whole("clip_lanes", self.clip_lanes, least=1, most=_MOST_LANES)

@@ -48,7 +48,7 @@ def motion_facts(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Li
     driver = find_model(bundle).driver
     if is_encoded(path):
         return _motion_file(path, bundle, profiles, limits)
-    return _video(path, limits) if driver == "video" else _sound(path, limits)
+    return video_facts(path, limits) if driver == "video" else _sound(path, limits)
 
 
 def _motion_file(path: Path, bundle: Bundle, profiles: Sequence[str], limits: Limits) -> dict[str, Any]:
@@ -101,7 +101,8 @@ def impossible(path: Path, word: str) -> Iterator[None]:
         raise problem_of(error, {path: word}) from error
 
 
-def _video(path: Path, limits: Limits) -> dict[str, Any]:
+def video_facts(path: Path, limits: Limits) -> dict[str, Any]:
+    """What a video is, of which the header and what its frames take are looked at. Raises InputError, Problem."""
     info = probe(path)
     frames, lasts_s = info.frames, info.promise.duration_s
     if frames is not None and frames > limits.max_frames:

@@ -1,9 +1,10 @@
 """A job, as it is on the disk and in memory.
 
-    owners/OWNER/jobs/ID/  job.json  portrait  motion  result.mp4  result.mp4.json
+    owners/OWNER/jobs/ID/  job.json  portrait  motion  video  result.mp4  result.mp4.json
 
-The record is replaced as a whole, and is on the disk before anybody is told of a state. `portrait` and `motion` are
-links to what was uploaded. Beside the result is its sidecar (`hp_trt.provenance.sidecar`).
+The record is replaced as a whole, and is on the disk before anybody is told of a state. `portrait` and `motion`, or of
+an enhancement `video`, are links to what was uploaded, or made by another job. Beside the result is its sidecar
+(`hp_trt.provenance.sidecar`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,12 +24,18 @@ from hp_trt.apps.service.store import MOST_RECORD_BYTES
 from hp_trt.provenance.options import LONGEST_CONSENT, MOST_ID
 from hp_trt.provenance.sidecar import beside
 
-Kind = Literal["clip", "talk"]
+Kind = Literal["clip", "talk", "enhance"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "expired"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+NEEDED: Mapping[Kind, tuple[str, ...]] = {  # fields of a request
+    "clip": ("portrait", "motion", "profile"),
+    "talk": ("portrait", "motion", "profile"),
+    "enhance": ("video",),
+}
 STATES: tuple[JobState, ...] = get_args(JobState)
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "expired")
-RECORD, PORTRAIT, MOTION, RESULT, WHOLE = "job.json", "portrait", "motion", "result.mp4", "whole.mp4"
+RECORD, PORTRAIT, MOTION, VIDEO = "job.json", "portrait", "motion", "video"
+RESULT, WHOLE = "result.mp4", "whole.mp4"
 _SCHEMA = 1
 _KEPT = (
     "number", "created_s", "frames", "state", "started_s", "ended_s", "attempts", "result", "error", "key", "body",
@@ -40,8 +48,8 @@ _MOST = 10**15
 class JobRequest:
     """What is asked for. Who adds to it adds a field with a default, so that records of before can be read.
 
-    kind        "clip": a driving video moves the portrait; "talk": speech does
-    portrait    id of an uploaded portrait
+    kind        "clip": a driving video moves the portrait; "talk": speech does; "enhance": a video becomes larger
+    portrait    id of an uploaded portrait; this and the next five of clips alone, None of an enhancement
     motion      id of an uploaded driving video or sound
     profile     one of the service's
     steps       of denoising; None: the bundle's
@@ -52,12 +60,17 @@ class JobRequest:
     credentials Content Credentials in the file
     label       a visible sign in the corner
     consent     what the sidecar says of the consent of whoever is shown; None: nothing
+    video       id of an uploaded video, or of the job whose result it is; this and the rest of enhancements alone
+    scale       how many times as wide and high
+    fidelity    0: the restorer's idea of the face, 1: nearer to the video; None: the enhancer's own
+    face_upsample   the upscaler enlarges the restored face too
+    repeat      by 4 and 8 the upscaler does it all, in place of Lanczos
     """
 
     kind: Kind
-    portrait: str
-    motion: str
-    profile: str
+    portrait: str | None = None
+    motion: str | None = None
+    profile: str | None = None
     steps: int | None = None
     seed: int | None = None
     mood: str | None = None
@@ -66,15 +79,26 @@ class JobRequest:
     credentials: bool = True
     label: bool = False
     consent: str | None = None
+    video: str | None = None
+    scale: int | None = None
+    fidelity: float | None = None
+    face_upsample: bool = False
+    repeat: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """Who asks for what. `key`, `body`: hashes of the Idempotency-Key, "" without one, and of the request."""
+    """Who asks for what. `key`, `body`: hashes of the Idempotency-Key, "" without one, and of the request.
+
+    `link`: gives a job's new folder its inputs; it raises Problem where one is gone, OSError. `mark_id`: of the mark
+    that the job's video carries already, where that is known.
+    """
 
     owner: str
     request: JobRequest
     frames: int | None
+    link: Callable[[Path], None]
+    mark_id: int | None = None
     key: str = ""
     body: str = ""
 
@@ -98,7 +122,7 @@ class Job:
     request: JobRequest
     number: int
     created_s: float
-    frames: int | None = None  # of the driving video, as its header says; of sound 25 a second
+    frames: int | None = None  # of the video, as its header says; of sound 25 a second
     state: JobState = "queued"
     started_s: float | None = None
     ended_s: float | None = None
@@ -176,11 +200,11 @@ def _or_none(record: Field, key: str) -> Any:
 
 def _request(found: Field) -> JobRequest:
     mapping = found.mapping()
+    kind = found["kind"].choice(KINDS)
+    needed = {name: found[name].text() for name in NEEDED[kind]}
     return JobRequest(
-        kind=found["kind"].choice(KINDS),
-        portrait=found["portrait"].text(),
-        motion=found["motion"].text(),
-        profile=found["profile"].text(),
+        kind=kind,
+        **needed,
         steps=None if mapping.get("steps") is None else found["steps"].whole(1, _MOST),
         seed=None if mapping.get("seed") is None else found["seed"].whole(0, 2**63 - 1),
         mood=None if mapping.get("mood") is None else found["mood"].text(),
@@ -189,6 +213,10 @@ def _request(found: Field) -> JobRequest:
         credentials=_flag(found, "credentials", True),
         label=_flag(found, "label", False),
         consent=None if mapping.get("consent") is None else found["consent"].text(most=LONGEST_CONSENT),
+        scale=None if mapping.get("scale") is None else found["scale"].whole(1, _MOST),
+        fidelity=None if mapping.get("fidelity") is None else found["fidelity"].number(0, 1),
+        face_upsample=_flag(found, "face_upsample", False),
+        repeat=_flag(found, "repeat", False),
     )
 
 

@@ -15,7 +15,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,9 +24,22 @@ from engines.part_file import whole_folder
 from hp_trt.apps.service.clock import SteadyTime
 from hp_trt.apps.service.config import Limits
 from hp_trt.apps.service.events import JobEvents
-from hp_trt.apps.service.job import ENDED, MOTION, PORTRAIT, RECORD, RESULT, WHOLE, Job, JobState, Wish
+from hp_trt.apps.service.job import (
+    ENDED,
+    KINDS,
+    MOTION,
+    PORTRAIT,
+    RECORD,
+    RESULT,
+    VIDEO,
+    WHOLE,
+    Job,
+    JobState,
+    Kind,
+    Wish,
+)
 from hp_trt.apps.service.problems import Problem
-from hp_trt.apps.service.store import Accounts, Items, State, is_id
+from hp_trt.apps.service.store import Accounts, State, is_id
 from hp_trt.apps.service.usage import Usage
 from hp_trt.provenance.sidecar import beside
 
@@ -97,7 +110,7 @@ class Jobs:
         else:
             tell(job)
 
-    def create(self, wish: Wish, portraits: Items, motions: Items, accounts: Accounts) -> tuple[Job, bool]:
+    def create(self, wish: Wish, accounts: Accounts) -> tuple[Job, bool]:
         """A new job on the disk, and True; or the one that the same key and request made, and False.
 
         Raises Problem, OSError.
@@ -112,7 +125,7 @@ class Jobs:
             self._wishes.append(key)
         try:
             accounts.check(wish.owner, 0)
-            job = self._made(wish, portraits, motions)
+            job = self._made(wish)
             with self.changed:
                 self._jobs[job.id] = job
                 if job.key:
@@ -148,7 +161,7 @@ class Jobs:
         if len(waiting) >= self._limits.waiting:
             raise Problem("busy", "the queue of the service is full; try again", retry_after_s=_RETRY_S)
 
-    def _made(self, wish: Wish, portraits: Items, motions: Items) -> Job:
+    def _made(self, wish: Wish) -> Job:
         with self.changed:
             self._number += 1
             number = self._number
@@ -166,9 +179,10 @@ class Jobs:
             events=JobEvents(self.life),
             queued_s=self._steady_s(),
         )
+        if wish.mark_id is not None:
+            job.mark_id = wish.mark_id
         with whole_folder(folder) as hidden:
-            portraits.link(wish.owner, wish.request.portrait, hidden / PORTRAIT)
-            motions.link(wish.owner, wish.request.motion, hidden / MOTION)
+            wish.link(hidden)
             (hidden / RECORD).write_bytes(job.to_record())
             _sync(hidden / RECORD)
         return job
@@ -199,13 +213,13 @@ class Jobs:
                 job.cancel.set()
         return job
 
-    def take(self, wait_s: float) -> Job | None:
-        """The next job, which is running then; None when there is none in time."""
+    def take(self, wait_s: float, kinds: Collection[Kind] = KINDS) -> Job | None:
+        """The next job of these kinds, which is running then; None when there is none in time."""
         with self.changed:
-            job = self._next()
+            job = self._next(kinds)
             if job is None:
                 self.changed.wait(wait_s)
-                job = self._next()
+                job = self._next(kinds)
             if job is None:
                 return None
             job.attempts += 1
@@ -214,7 +228,7 @@ class Jobs:
             self._to(job, "running", waited_s=self._steady_s() - job.queued_s)
             return job
 
-    def _next(self) -> Job | None:
+    def _next(self, kinds: Collection[Kind] = KINDS) -> Job | None:
         if self.draining:
             return None
         running: dict[str, int] = {}
@@ -222,7 +236,8 @@ class Jobs:
             if job.state == "running":
                 running[job.owner] = running.get(job.owner, 0) + 1
         most = self._limits.running_per_token
-        ready = [j for j in self._jobs.values() if j.state == "queued" and running.get(j.owner, 0) < most]
+        waiting = [job for job in self._jobs.values() if job.state == "queued" and job.request.kind in kinds]
+        ready = [job for job in waiting if running.get(job.owner, 0) < most]
         now_s, due = self._steady_s(), {}
         for owner in {job.owner for job in ready}:  # once for each: what was used fades meanwhile
             since_s = min(job.queued_s for job in ready if job.owner == owner)
@@ -243,7 +258,7 @@ class Jobs:
 
     def _note_speed(self, job: Job) -> None:
         made, asked = job.result or {}, job.request
-        if asked.steps is None and made.get("seconds", 0) > 0:
+        if asked.profile is not None and asked.steps is None and made.get("seconds", 0) > 0:
             known = self._frames_per_s.setdefault(asked.profile, deque(maxlen=_SPEEDS))
             known.append(made["frames"] / made["seconds"])
 
@@ -350,7 +365,7 @@ def tell(job: Job) -> None:
 def remove_work(folder: Path, *, with_result: bool) -> None:
     """What an ended job needs no more."""
     sealed = (WHOLE, RESULT) if with_result else (WHOLE,)
-    for path in (folder / PORTRAIT, folder / MOTION, *(folder / name for name in sealed)):
+    for path in (folder / name for name in (PORTRAIT, MOTION, VIDEO, *sealed)):
         for name in (path, beside(path)):
             with suppress(OSError):
                 name.unlink()

@@ -1,18 +1,19 @@
-"""Which engines are whose: a lane is a thread around a maker of clips, and does one thing at a time.
+"""Which engines are whose: a lane is a thread around a maker of results, and does one thing at a time.
 
-Clip lanes take the next job (`hp_trt.apps.service.jobs`). Live sessions have an engine of their own (`live_lane`).
+Lanes take the next job of their kinds (`hp_trt.apps.service.jobs`). Live sessions have an engine of their own
+(`live_lane`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
 from engines.errors import HpTrtError
-from hp_trt.apps.service.job import Job
+from hp_trt.apps.service.job import Job, JobState, Kind
 from hp_trt.apps.service.jobs import Jobs
-from hp_trt.apps.service.maker import ClipMaker
 from hp_trt.apps.service.problems import Problem
 from hp_trt.apps.service.work import Observers
 
@@ -20,14 +21,26 @@ log = logging.getLogger("hp_trt.service")
 _LOOKS_EVERY_S = 1.0
 
 
-class ClipLane:
-    """One thread that makes clips, with a maker of its own, which it closes."""
+class Maker(Protocol):
+    """What a lane works with: `hp_trt.apps.service.maker.ClipMaker`, or one of enhancements."""
 
-    def __init__(self, number: int, jobs: Jobs, maker: ClipMaker) -> None:
-        self.number, self.maker, self.job = number, maker, ""
-        self._jobs = jobs
+    @property
+    def silent_s(self) -> float: ...
+    def make(self, job: Job, observers: Observers) -> JobState: ...
+    def close(self) -> None: ...
+
+
+AMaker = TypeVar("AMaker", bound=Maker)
+
+
+class JobLane(Generic[AMaker]):
+    """One thread that makes results of jobs of some kinds, with a maker of its own, which it closes."""
+
+    def __init__(self, name: str, jobs: Jobs, maker: AMaker, *, kinds: Collection[Kind]) -> None:
+        self.name, self.maker, self.job = name, maker, ""
+        self._jobs, self._kinds = jobs, kinds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"clip-lane-{number}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name.replace(" ", "-"), daemon=True)
 
     def start(self, observers: Callable[[Job], Observers]) -> None:
         self._observers = observers
@@ -48,7 +61,7 @@ class ClipLane:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            job = self._jobs.take(_LOOKS_EVERY_S)
+            job = self._jobs.take(_LOOKS_EVERY_S, self._kinds)
             if job is None:
                 continue
             self.job = job.id
@@ -62,9 +75,9 @@ class ClipLane:
             self._jobs.end(job, state)
 
 
-def check_engines(lanes: list[ClipLane], stall_s: float) -> list[str]:
+def check_engines(lanes: Iterable[JobLane[Any]], stall_s: float) -> list[str]:
     """Which lanes owe a sign of life for longer than `stall_s`, a word for each."""
-    return [f"clip lane {lane.number}" for lane in lanes if lane.maker.silent_s > stall_s]
+    return [lane.name for lane in lanes if lane.maker.silent_s > stall_s]
 
 
 def close_quietly(closing: Callable[[], None]) -> None:

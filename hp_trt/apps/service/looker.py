@@ -29,12 +29,12 @@ from typing import Any, Literal
 from engines.bundle import Bundle
 from engines.errors import InputError
 from hp_trt.apps.service.config import Limits
-from hp_trt.apps.service.inputs import motion_facts, picture_facts
+from hp_trt.apps.service.inputs import motion_facts, picture_facts, video_facts
 from hp_trt.apps.service.memory import data_bytes
 from hp_trt.apps.service.problems import Problem
 
 log = logging.getLogger("hp_trt.service")
-What = Literal["picture", "motion"]
+What = Literal["picture", "motion", "video"]
 _MOST_LOOKS = 200  # of a process: what a library loses is bounded
 _LATER_S = 2  # than its service kills it, a process ends itself: its service may have been killed
 _BY_HAND = "try it with hp-trt motion or hp-trt portrait, on a machine of yours, or send another file"
@@ -186,6 +186,8 @@ def _look(asked: dict[str, Any], limits: Limits, bundles: dict[str, Bundle]) -> 
     try:
         if asked["what"] == "picture":
             return {"facts": picture_facts(path)}
+        if asked["what"] == "video":
+            return {"facts": video_facts(path, limits)}
         name = asked["bundle"]
         if name not in bundles:
             bundles[name] = Bundle.open(name, family="")

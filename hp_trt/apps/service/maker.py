@@ -18,8 +18,8 @@ from hp_trt.apps.service.engine import Engine, OpenEngine
 from hp_trt.apps.service.job import Job, JobState
 from hp_trt.apps.service.origin import Sealing
 from hp_trt.apps.service.portrait_files import PortraitFiles, portrait_of
-from hp_trt.apps.service.problems import without_paths
-from hp_trt.apps.service.work import Observers, run_job
+from hp_trt.apps.service.problems import Problem, without_paths
+from hp_trt.apps.service.work import Files, Observers, animate, run_job
 from runtime.stages import Stages
 
 _GIVEN = {"video": "driving", "audio": "audio"}  # what drives a model -> what an engine calls it
@@ -69,19 +69,24 @@ class ClipMaker:
 
     def make(self, job: Job, observers: Observers) -> JobState:
         """Run a job; how it ended. Its `result` or `error` is set."""
-        engine = self._engines[job.request.profile]
-        kept = self._files.place(job.owner, job.request.portrait)
+        request = job.request
+        if request.profile is None or request.portrait is None:  # of a service that had an enhancer
+            job.error = no_enhancer().to_json()
+            return "failed"
+        engine = self._engines[request.profile]
+        kept = self._files.place(job.owner, request.portrait)
 
         def portrait(profile: str, identity: str, file: Path, stages: Stages) -> Any:
             made = self.portrait(profile, identity, file, stages, kept)
             self._files.keep(engine, made, file, kept, job.owner)
             return made
 
+        def work(stages: Stages, files: Files) -> Any:
+            return animate(job, engine, portrait, self._sealing.ready(request, job.mark_id), stages, files)
+
         self.heartbeat.beat()
         try:
-            return run_job(
-                job, engine, observers, portrait=portrait, seal=self._sealing.ready, beat=self.heartbeat.beat
-            )
+            return run_job(job, work, observers, beat=self.heartbeat.beat)
         finally:
             self.heartbeat.rest()
 
@@ -159,3 +164,12 @@ class ClipMaker:
         self._portraits.clear()
         for engine in self._engines.values():
             engine.close()
+
+
+def no_enhancer() -> Problem:
+    """Of an enhancement where there is no enhancer."""
+    return Problem(
+        "impossible",
+        "this service enlarges no videos; whoever runs it starts it with --enhancer shipped:enhancer_pocket, or with "
+        "the folder of another bundle of the enhancer",
+    )

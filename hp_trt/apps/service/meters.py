@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from hp_trt.apps.service.job import Kind
 from runtime.stages import Event
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,12 +45,17 @@ class Meters:
         )
         self.registry.register(_Now(lanes))
 
-    def on_event(self, event: Event) -> None:
-        """For `Stages`: the seconds of each piece of work, and the frames of a clip."""
-        if event.kind == "unit":
-            self.stage.labels(event.stage).observe(event.seconds)
-            if event.stage == "write":
-                self.frames.labels("clip").inc()
+    def of(self, kind: Kind) -> Callable[[Event], None]:
+        """For `Stages` of a job: counts the seconds of each piece of work, and the frames of its result."""
+        frames = self.frames.labels("enhance" if kind == "enhance" else "clip")
+
+        def on_event(event: Event) -> None:
+            if event.kind == "unit":
+                self.stage.labels(event.stage).observe(event.seconds)
+                if event.stage == "write":
+                    frames.inc()
+
+        return on_event
 
     def job(self, state: str, waited_s: float | None) -> None:
         self.jobs.labels(state).inc()

@@ -1,10 +1,10 @@
 """The state folder: what clients uploaded, named by its content, and what each keeps.
 
-    lock                                      held by the one service that may write here, or shared by a cluster's
-    ticket.key                                signs tickets
-    incoming/                                 uploads under way; whatever is left there goes at the start
-    owners/OWNER/portraits|motions/ID/        `file`, `about.json`, where it was encoded `encoded.safetensors`
-    owners/OWNER/jobs/ID/                     `hp_trt.apps.service.jobs`
+    lock                                       held by the one service that may write here, or shared by a cluster's
+    ticket.key                                 signs tickets
+    incoming/                                  uploads under way; whatever is left there goes at the start
+    owners/OWNER/portraits|motions|videos/ID/  `file`, `about.json`, where it was encoded `encoded.safetensors`
+    owners/OWNER/jobs/ID/                      `hp_trt.apps.service.jobs`
 
 OWNER is the hash of a token's name, ID that of a file's bytes: nothing that a client sends becomes part of a path. An
 upload belongs to one owner; the same bytes of another one are another file. A job has links of its own to what it uses,
@@ -33,7 +33,7 @@ from engines.safe_output import refusing
 from hp_trt.apps.service.config import Limits
 from hp_trt.apps.service.problems import Problem
 
-_ID = re.compile(r"[pmj]_[0-9a-f]{32}")
+_ID = re.compile(r"[pmvj]_[0-9a-f]{32}")
 MOST_RECORD_BYTES = 1 << 20
 ABOUT, FILE, ENCODED = "about.json", "file", "encoded.safetensors"
 
@@ -106,7 +106,7 @@ class State:
 
 
 def is_id(text: str, kind: str) -> bool:
-    """Whether it may be the name of something of a kind: "p", "m" or "j"."""
+    """Whether it may be the name of something of a kind: "p", "m", "v" or "j"."""
     return bool(_ID.fullmatch(text)) and text.startswith(kind)
 
 

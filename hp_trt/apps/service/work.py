@@ -12,17 +12,19 @@ from typing import Any
 
 from engines.errors import Cancelled, InputError, bounded
 from hp_trt.apps.service.engine import Engine
-from hp_trt.apps.service.job import MOTION, PORTRAIT, WHOLE, Job, JobRequest, JobState
+from hp_trt.apps.service.job import MOTION, PORTRAIT, VIDEO, WHOLE, Job, JobState
 from hp_trt.apps.service.problems import problem_of, without_paths
 from hp_trt.provenance.options import Provenance
+from hp_trt.resume.store import Mode
 from runtime.stages import Event, Stages
 
 log = logging.getLogger("hp_trt.service")
 _EVERY_S = 0.25  # progress is told so often, and when a stage is over
-_TOLD = ("read", "motion", "speech", "denoise", "decode", "write")
+_TOLD = ("read", "motion", "speech", "denoise", "decode", "restore", "upscale", "write")
 Listener = Callable[[Event], None]
 Encoded = Callable[[str, str, Path, Stages], Any]
-Seal = Callable[[JobRequest, int], Provenance]
+Files = dict[Path, str]  # what a client calls each of a job's files
+Work = Callable[[Stages, Files], Any]  # makes a job's result; what it gives has frames, rate and notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +41,17 @@ class Progress:
     def __init__(self, job: Job, steady_s: Callable[[], float] = time.monotonic) -> None:
         self._job, self._steady_s = job, steady_s
         self._told_s: dict[str, float] = {}
+        self._to_enlarge: int | None = None  # frames: of an enhancement that goes on, those that are left
         self._first_write_s: float | None = None
 
     def on_event(self, event: Event) -> None:
+        if event.kind == "begin" and event.stage == "upscale":
+            self._to_enlarge = event.total
         if event.stage not in _TOLD or event.kind == "begin":
             return
-        now_s = self._steady_s()
-        total = self._job.frames if event.stage == "write" and event.total is None else event.total
+        now_s, total = self._steady_s(), event.total
+        if event.stage in ("restore", "write") and total is None:
+            total = self._job.frames if self._to_enlarge is None else self._to_enlarge
         last = event.kind == "end" or event.done == total
         if event.stage == "write" and self._first_write_s is None:
             self._first_write_s = now_s
@@ -63,13 +69,10 @@ class Progress:
         return round(max(0, total - event.done) * each_s, 2)
 
 
-def run_job(
-    job: Job, engine: Engine, observers: Observers, *, portrait: Encoded, seal: Seal, beat: Callable[[], None]
-) -> JobState:
+def run_job(job: Job, work: Work, observers: Observers, *, beat: Callable[[], None]) -> JobState:
     """Make the job's result; the state that it came to. Its `result` or `error` is set, and no file is half written.
 
-    `portrait`: gives an encoded portrait by profile, id, file and stages. `seal`: gives what the files of a request
-    carry, by the id of its mark. `beat`: hears of every sign of life.
+    `beat`: hears of every sign of life.
     """
     progress, begin_s, files = Progress(job), time.monotonic(), _files(job)
 
@@ -82,8 +85,7 @@ def run_job(
     state: JobState = "failed"
     try:
         stages = Stages(on_event, most_spans=0, cancel=job.cancel)
-        animation = _animate(job, engine, portrait, seal(job.request, job.mark_id), stages, files)
-        job.result = _result(job, animation, time.monotonic() - begin_s, files)
+        job.result = _result(job, work(stages, files), time.monotonic() - begin_s, files)
         for note in job.result["notes"]:
             job.events.add("note", text=note)
         state = "done"
@@ -100,11 +102,10 @@ def run_job(
     return state
 
 
-def _animate(
-    job: Job, engine: Engine, encoded: Encoded, provenance: Provenance, stages: Stages, files: dict[Path, str]
-) -> Any:
-    """Goes on with what an earlier attempt left, or begins anew where that does not fit, as with another bundle."""
+def animate(job: Job, engine: Engine, encoded: Encoded, provenance: Provenance, stages: Stages, files: Files) -> Any:
+    """The clip of a job. `encoded`: gives an encoded portrait by profile, id, file and stages."""
     request = job.request
+    assert request.profile is not None and request.portrait is not None, "what a clip is made of"
     portrait = encoded(request.profile, request.portrait, job.folder / PORTRAIT, stages)
     if portrait.path is not None:
         files[portrait.path] = "the portrait"
@@ -121,14 +122,20 @@ def _animate(
         how["driving"] = motion
     if engine.profile.mode != "clip":
         return engine.animate(portrait, **how)
+    return going_on(job, lambda resume: engine.animate(portrait, resume=resume, **how))
+
+
+def going_on(job: Job, make: Callable[[Mode], Any]) -> Any:
+    """What `make` gives, by "resume" or "restart": it goes on with what an earlier attempt left, or begins anew where
+    that does not fit, as with another bundle."""
     left = any(job.folder.glob("*.resume"))
     try:
-        return engine.animate(portrait, resume="resume" if left else "restart", **how)
+        return make("resume" if left else "restart")
     except InputError:
         if not left:
             raise
         log.info("what an earlier attempt left does not fit", extra={"job": job.id})
-    return engine.animate(portrait, resume="restart", **how)
+    return make("restart")
 
 
 def _as_own(portrait: Any, path: Path) -> Any:
@@ -137,21 +144,22 @@ def _as_own(portrait: Any, path: Path) -> Any:
     return replace(portrait, path=path, notes=notes)
 
 
-def _result(job: Job, animation: Any, seconds: float, files: dict[Path, str]) -> dict[str, Any]:
+def _result(job: Job, made: Any, seconds: float, files: Files) -> dict[str, Any]:
     with job.result_file.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     return {
         "bytes": size,
         "sha256": sha256,
-        "frames": animation.frames,
-        "frames_per_s": round(float(animation.rate), 3),
+        "frames": made.frames,
+        "frames_per_s": round(float(made.rate), 3),
         "seconds": round(seconds, 3),
-        "notes": [bounded(without_paths(note, files)) for note in animation.notes],
+        "notes": [bounded(without_paths(note, files)) for note in made.notes],
     }
 
 
-def _files(job: Job) -> dict[Path, str]:
+def _files(job: Job) -> Files:
     """What a client calls the files of a job."""
     what = "the sound" if job.request.kind == "talk" else "the driving video"
-    return {job.folder / PORTRAIT: "the portrait", job.folder / MOTION: what, job.folder: "the job"}
+    names = {PORTRAIT: "the portrait", MOTION: what, VIDEO: "the video"}
+    return {**{job.folder / name: word for name, word in names.items()}, job.folder: "the job"}

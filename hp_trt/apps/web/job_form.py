@@ -9,13 +9,14 @@ import gradio as gr
 
 from hp_trt.apps.service.job import Kind
 from hp_trt.apps.service.service import Service
+from hp_trt.apps.web.enlarge_form import enlarge_below
+from hp_trt.apps.web.job_shown import NOTHING, QUIET, job_places, remembered, updates
 from hp_trt.apps.web.making import Asked, Making, Shown, labels
-from hp_trt.apps.web.said import file_field, problem_text, progress_text, result_text, state_text
+from hp_trt.apps.web.said import file_field, problem_text
 from hp_trt.hallo2.promises import knows_moods
 from runtime.hallo2.presets import MOODS
 
 _FIELD = "hpTrt.field(element, props)"
-_STATUS = "hpTrt.status(element)"
 _BUTTONS = {"clip": "Make the clip", "talk": "Make it speak"}
 
 
@@ -29,11 +30,14 @@ def job_form(page: gr.Blocks, service: Service, making: Making, kind: Kind, lice
                 begin = gr.Button(_BUTTONS[kind], variant="primary", elem_id=f"{kind}-make")
                 stop = gr.Button("Cancel", elem_id=f"{kind}-cancel")
         with gr.Column(min_width=300):
-            state = gr.HTML("<p>Nothing is being made.</p>", js_on_load=_STATUS, elem_id=f"{kind}-state")
-            progress = gr.HTML("", js_on_load=None, elem_id=f"{kind}-progress")
-            result = gr.HTML("", js_on_load=None, elem_id=f"{kind}-result")
-    job = gr.BrowserState("", storage_key=f"hp-trt-{kind}", secret="hp-trt")
-    shown = [state, progress, result, job]
+            job, larger_job = remembered(kind), remembered(f"{kind}-enlarge")
+            places = job_places(kind, job)
+            below, shown = [], list(places)
+            if service.enhancer is not None:
+                with gr.Column(visible=False, elem_id=f"{kind}-larger") as larger:
+                    below = enlarge_below(page, service.enhancer, making, f"{kind}-enlarge", clip=job, job=larger_job)
+                shown.append(larger)
+    shows = _with_larger if below else updates
 
     async def make(
         portrait: Any, motion: Any, profile: Any, seed: Any, crop: Any, mood: Any, label: Any, request: gr.Request
@@ -48,22 +52,23 @@ def job_form(page: gr.Blocks, service: Service, making: Making, kind: Kind, lice
             mood=mood,
             label=label,
         )
-        async for one in _updates(making.make(str(request.username), wanted)):
+        async for one in shows(making.make(str(request.username), wanted)):
             yield one
 
     async def go_on(identity: Any, request: gr.Request) -> AsyncIterator[list[Any]]:
         yield [gr.skip()] * len(shown)  # of a generator that gives nothing Gradio empties what it would have filled
-        async for one in _updates(making.watch(str(request.username), identity)):
+        async for one in shows(making.watch(str(request.username), identity)):
             yield one
 
     async def cancel(identity: Any, request: gr.Request) -> Any:
         told = await making.cancel(str(request.username), identity)
         return problem_text(told) if told else gr.skip()
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    begin.click(make, asked, shown, **quiet)
-    stop.click(cancel, [job], [state], **quiet)
-    page.load(go_on, [job], shown, **quiet)
+    if below:  # what was enlarged was another clip
+        begin.click(lambda: [NOTHING, "", "", ""], None, below, **QUIET)
+    begin.click(make, asked, shown, **QUIET)
+    stop.click(cancel, [job], [places[0]], **QUIET)
+    page.load(go_on, [job], shown, **QUIET)
 
 
 def _fields(service: Service, kind: Kind) -> list[Any]:
@@ -113,18 +118,15 @@ def _field(template: str, name: str) -> gr.HTML:
     return gr.HTML("", html_template=template, js_on_load=_FIELD, elem_id=name)
 
 
-async def _updates(told: AsyncIterator[Shown]) -> AsyncIterator[list[Any]]:
-    """What changes on the screen. A line that is read out changes only where it says something else."""
-    said = made = None
-    async for one in told:
-        if one.problem:
-            yield [problem_text(one.problem), "", gr.skip(), gr.skip()]
-            continue
-        state, result = state_text(one.view), result_text(one.view, one.job, sheet=one.sheet, sidecar=one.sidecar)
-        yield [
-            gr.skip() if state == said else state,
-            progress_text(one.view),
-            gr.skip() if result == made else result,
-            one.job,
-        ]
-        said, made = state, result
+async def _with_larger(told: AsyncIterator[Shown]) -> AsyncIterator[list[Any]]:
+    """The updates of a clip, and of what is below it: a clip that is done may be enlarged."""
+    last = Shown()
+
+    async def noted() -> AsyncIterator[Shown]:
+        nonlocal last
+        async for one in told:
+            last = one
+            yield one
+
+    async for update in updates(noted()):
+        yield [*update, gr.skip() if last.problem else gr.Column(visible=last.view.state == "done")]

@@ -50,8 +50,8 @@ class Asked:
     label: Any = False
 
     def body(self) -> dict[str, Any]:
-        """A job as the API takes it. Raises Problem for what was left out."""
-        what = {"clip": "driving video", "talk": "sound"}[self.kind]
+        """A job as the API takes it. Raises Problem for what was left out, or is no seed."""
+        what = "sound" if self.kind == "talk" else "driving video"
         if not self.portrait:
             raise Problem("bad-request", "there is no portrait yet; choose a picture, and wait until it is here")
         if not self.motion:
@@ -60,6 +60,24 @@ class Asked:
         made |= {"crop": self.crop, "seed": _seed(self.seed)}
         made |= {"mood": self.mood} if self.mood else {}
         return made | ({"label": self.label} if labels() else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedLarger:
+    """The same of a video that is to be enlarged: an upload, or what a job made. None is left to the service."""
+
+    video: Any
+    scale: Any
+    fidelity: Any = None
+    face_upsample: Any = None
+    repeat: Any = None
+    label: Any = None
+
+    def body(self) -> dict[str, Any]:
+        """A job as the API takes it. Raises Problem where there is no video."""
+        if not self.video:
+            raise Problem("bad-request", "there is no video yet; choose a file, and wait until it is here")
+        return {"kind": "enhance"} | {name: value for name, value in vars(self).items() if value is not None}
 
 
 def labels() -> bool:
@@ -82,7 +100,7 @@ class Making:
     def __init__(self, service: Service, sheets: Sheets) -> None:
         self._service, self._sheets = service, sheets
 
-    async def make(self, owner: str, asked: Asked) -> AsyncIterator[Shown]:
+    async def make(self, owner: str, asked: Asked | AskedLarger) -> AsyncIterator[Shown]:
         """Ask for a job and follow it to its end. A problem is shown, never raised."""
         try:
             answer = await make_job(_posted(asked.body()), self._service, owner)

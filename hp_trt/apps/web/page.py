@@ -16,6 +16,7 @@ from hp_trt.apps.service.job import Kind
 from hp_trt.apps.service.routes.info import licence_of
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.door import MOUNT, visitor_of
+from hp_trt.apps.web.enlarge_form import enlarge_tab
 from hp_trt.apps.web.job_form import job_form
 from hp_trt.apps.web.making import Making
 from hp_trt.apps.web.said import licence_text
@@ -40,6 +41,9 @@ def build_page(service: Service, making: Making, *, live: str, out: bool) -> gr.
             kind: Kind = "clip" if service.driver == "video" else "talk"
             with gr.Tab(kind.capitalize(), id=kind):
                 job_form(made, service, making, kind, licence_text(licence_of(manifest), service.notes))
+            if service.enhancer is not None:
+                with gr.Tab("Enlarge", id="enlarge"):
+                    enlarge_tab(made, service.enhancer, making)
             if live:
                 with gr.Tab("Live", id="live"):
                     gr.HTML(_live(live), js_on_load=None)

@@ -22,6 +22,7 @@ from hp_trt.apps.service.routes.jobs import job_result
 from hp_trt.apps.service.routes.motions import upload_motion
 from hp_trt.apps.service.routes.portraits import upload_portrait
 from hp_trt.apps.service.routes.uploading import receive
+from hp_trt.apps.service.routes.videos import upload_video
 from hp_trt.apps.service.uploads import body_chunks
 from hp_trt.apps.web.login import COOKIE, LASTS_S, SIGN_IN, Visitors
 from hp_trt.apps.web.shown_files import new_place
@@ -125,6 +126,12 @@ async def portrait(request: Request, service: TheService, owner: Visitor) -> Res
 async def motion(request: Request, service: TheService, owner: Visitor) -> Response:
     """As `POST /v1/motions`."""
     return await upload_motion(request, service, owner)
+
+
+@router.post("/page/uploads/video")
+async def video(request: Request, service: TheService, owner: Visitor) -> Response:
+    """As `POST /v1/videos`."""
+    return await upload_video(request, service, owner)
 
 
 @router.post("/page/uploads/verified")

@@ -13,6 +13,8 @@ STAGES = {
     "speech": "hearing the speech",
     "denoise": "drawing",
     "decode": "making pictures",
+    "restore": "restoring the face",
+    "upscale": "enlarging",
     "write": "writing frames",
 }
 _STATES = {
@@ -83,6 +85,11 @@ def result_text(view: View, job: str, *, sheet: bool, sidecar: str) -> str:
 def _notes(notes: Iterable[str]) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<ul class="hp-notes" aria-label="Notes">{items}</ul>' if items else ""
+
+
+def terms_text(notes: Iterable[str]) -> str:
+    """What is to be known of an enhancer: terms of its weights among it."""
+    return f'<div class="hp-licence">{_notes(notes)}</div>'
 
 
 def licence_text(licence: str, notes: Iterable[str]) -> str:

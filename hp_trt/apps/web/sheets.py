@@ -24,7 +24,7 @@ class Sheets:
         self._service = service
 
     async def have(self, job: Job) -> bool:
-        """Whether there is one, made now where it can be: not where the portrait or the video was deleted since."""
+        """Whether there is one, made now where it can be: of a clip whose portrait and video were not deleted since."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._service.looking, self._make, job)
@@ -37,12 +37,14 @@ class Sheets:
         return self._service.state.owners / job.owner / FOLDER / f"{job.id}.png"
 
     def _make(self, job: Job) -> bool:
-        place = self.place(job)
+        place, asked = self.place(job), job.request
         if place.is_file():
             return True
+        if asked.portrait is None or asked.motion is None:
+            return False
         self._service.state.folder(job.owner, FOLDER)
         self._sweep(job.owner)
-        portraits, motions, asked = self._service.portraits, self._service.motions, job.request
+        portraits, motions = self._service.portraits, self._service.motions
         portraits.get(job.owner, asked.portrait)
         driving = None
         if asked.kind == "clip":

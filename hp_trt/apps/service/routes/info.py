@@ -9,8 +9,10 @@ from fastapi import APIRouter
 from engines.manifest import OWN_SOURCE, Manifest
 from hp_trt import __version__
 from hp_trt.apps.service.asking import Owner, TheService, on_disk
-from hp_trt.apps.service.bodies import Info, PlanSaid, answers
+from hp_trt.apps.service.bodies import EnhancerSaid, Info, PlanSaid, answers
+from hp_trt.apps.service.enhance_lane import EnhancerBundle
 from hp_trt.apps.service.planned import FRAMES
+from hp_trt.enhancer.pipeline import SCALES
 
 router = APIRouter(prefix="/v1/info", tags=["info"])
 
@@ -23,7 +25,8 @@ async def info(service: TheService, owner: Owner) -> Info:
         version=__version__,
         preset=manifest.preset,
         model=manifest.model,
-        kind="clip" if service.driver == "video" else "talk",
+        kind=service.kinds[0],
+        kinds=service.kinds,
         weights=str(manifest.weights["kind"]),
         licence=licence_of(manifest),
         profiles=list(config.profiles),
@@ -36,6 +39,15 @@ async def info(service: TheService, owner: Owner) -> Info:
             for one in await on_disk(service, service.planned)
         ],
         notes=await on_disk(service, lambda: service.notes),
+        enhancer=None if service.enhancer is None else _enhancer(service.enhancer),
+    )
+
+
+def _enhancer(found: EnhancerBundle) -> EnhancerSaid:
+    manifest = found.bundle.manifest
+    weights = str(manifest.weights["kind"])
+    return EnhancerSaid(
+        preset=manifest.preset, weights=weights, restores=found.restores, scales=list(SCALES), notes=found.notes
     )
 
 

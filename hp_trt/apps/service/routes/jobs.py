@@ -11,22 +11,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from engines.errors import HpTrtError
 from engines.fields import parse_json
 from engines.file_record import hash_file
 from engines.foreign import reason
 from hp_trt.apps.service.asking import Owner, TheService, check_not_draining, on_disk
-from hp_trt.apps.service.bodies import EVENT, JobBody, JobList, JobSaid, answers, leads_to
+from hp_trt.apps.service.bodies import EVENT, JOB_SCHEMA, EnhanceBody, JobBody, JobList, JobSaid, answers, leads_to
 from hp_trt.apps.service.events import Events
-from hp_trt.apps.service.job import Job, JobRequest, JobState, Wish
+from hp_trt.apps.service.job import KINDS, Job, JobState
 from hp_trt.apps.service.problems import Problem, problem_of
 from hp_trt.apps.service.result import Whole, result_response
-from hp_trt.apps.service.sampling import check_sampling
-from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.uploads import receive_json
-from hp_trt.models import find_model
+from hp_trt.apps.service.wishes import GONE, check_finished, wish_of
 from hp_trt.provenance.sidecar import beside
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -34,8 +32,8 @@ Id = Annotated[str, PathParameter(pattern=r"^j_[0-9a-f]{32}$")]
 Key = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Yours.")
 ]
+_BODY: TypeAdapter[JobBody | EnhanceBody] = TypeAdapter(Annotated[JobBody | EnhanceBody, Field(discriminator="kind")])
 _STILL_HERE_S = 15.0  # between lines that say so to whoever waits for events
-_FRAMES_OF_SPEECH = 25
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _OBJECT = {"type": "object"}
 _ETAG = {"ETag": {"schema": {"type": "string"}}}
@@ -53,13 +51,12 @@ _SIDECAR: dict[int, dict[str, Any]] = {
     206: {"description": "A part of it", "content": {"application/json": _BYTES}, "headers": _ETAG},
     304: {"description": "As it was", "headers": _ETAG},
 }
-_GONE = "the result was kept for its time and is gone; ask for the job again"
 _MADE: dict[int, dict[str, Any]] = {
     202: {"model": JobSaid, "links": leads_to("get_job", "cancel_job", "job_events", "job_result", "job_sidecar")}
 }
 _REFUSED = (
-    "unauthorized", "not-found", "too-slow", "key-under-way", "too-large", "unsupported-media", "impossible",
-    "key-reused", "quota", "busy", "draining", "storage",
+    "unauthorized", "not-found", "no-result", "too-slow", "key-under-way", "expired", "too-large", "unsupported-media",
+    "impossible", "key-reused", "quota", "busy", "draining", "storage",
 )  # fmt: skip
 
 
@@ -70,13 +67,16 @@ _REFUSED = (
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobBody"}}},
+            "content": {"application/json": {"schema": JOB_SCHEMA}},
         }
     },
     response_model=None,
 )
 async def make_job(request: Request, service: TheService, owner: Owner, idempotency_key: Key = None) -> Response:
-    """Ask for a clip. With an Idempotency-Key the same request again is answered with the same job, for a day."""
+    """Ask for a clip, or for a video to be enlarged.
+
+    With an Idempotency-Key the same request again is answered with the same job, for a day.
+    """
     check_not_draining(service)
     body = _body(await receive_json(request, service.config.limits))
     key = "" if idempotency_key is None else _sha256(idempotency_key)
@@ -86,8 +86,8 @@ async def make_job(request: Request, service: TheService, owner: Owner, idempote
     ) is not None:  # whatever became of what it names
         return _made(known)
     try:
-        wish = replace(await on_disk(service, _wish, service, owner, body), key=key, body=asked)
-        job, _ = await on_disk(service, service.jobs.create, wish, service.portraits, service.motions, service.accounts)
+        wish = replace(await on_disk(service, wish_of, service, owner, body), key=key, body=asked)
+        job, _ = await on_disk(service, service.jobs.create, wish, service.accounts)
     except (OSError, HpTrtError) as error:
         raise problem_of(error) from error
     return _made(job)
@@ -155,7 +155,7 @@ async def job_result(
 ) -> Response:
     """The video that was made; a part of it with a Range of bytes."""
     job = await on_disk(service, service.jobs.get, owner, id)
-    _check_finished(job, job.result_file)
+    check_finished(job, job.result_file)
     sha256 = str((job.result or {}).get("sha256", ""))
     whole = Whole(path=job.result_file, name=f"{job.id}.mp4", media_type="video/mp4", sha256=sha256)
     return result_response(request, whole, service)
@@ -174,11 +174,11 @@ async def job_sidecar(
 ) -> Response:
     """Where the video comes from, and what it carries: the file that belongs beside it, as its name and .json."""
     job = await on_disk(service, service.jobs.get, owner, id)
-    _check_finished(job, job.sidecar_file)
+    check_finished(job, job.sidecar_file)
     try:
         sha256 = (await on_disk(service, hash_file, job.sidecar_file)).sha256
     except OSError:
-        raise Problem("expired", _GONE) from None
+        raise Problem("expired", GONE) from None
     name = beside(Path(f"{job.id}.mp4")).name
     return result_response(
         request, Whole(path=job.sidecar_file, name=name, media_type="application/json", sha256=sha256), service
@@ -201,46 +201,16 @@ async def _sent(events: Events, number: int) -> AsyncIterator[bytes]:
             yield b": still here\n\n"
 
 
-def _check_finished(job: Job, file: Path) -> None:
-    """Raises Problem unless the job is done, and what it made is there."""
-    if job.state == "expired" or (job.state == "done" and not file.is_file()):
-        raise Problem("expired", _GONE)
-    if job.state != "done":
-        detail = "" if job.error is None else f": {job.error['detail']}"
-        raise Problem("no-result", f"the job is {job.state}, needed is one that is done{detail}")
-
-
-def _body(raw: bytes) -> JobBody:
+def _body(raw: bytes) -> JobBody | EnhanceBody:
     """Raises Problem for what is no job."""
     try:
-        return JobBody.model_validate(parse_json(raw).found)
+        return _BODY.validate_python(parse_json(raw).found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(str(part) for part in first["loc"] if part not in KINDS) or "kind"
         raise Problem("bad-request", f"the job cannot be read: {where[:100]}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise Problem("bad-request", f"the job is no JSON ({reason(error)})") from None
-
-
-def _wish(service: Service, owner: str, body: JobBody) -> Wish:
-    """What is asked for, with everything that can be known to be impossible told. Raises Problem."""
-    needed = "clip" if service.driver == "video" else "talk"
-    if body.kind != needed:
-        raise Problem("impossible", f"this service makes jobs of kind {needed}, got {body.kind}; see /v1/info")
-    profiles = service.config.profiles
-    if body.profile is not None and body.profile not in profiles:
-        raise Problem("impossible", f"there is no such profile here; there are: {', '.join(profiles)}")
-    service.portraits.get(owner, body.portrait)
-    facts = service.motions.get(owner, body.motion).facts
-    frames = facts.get("frames")
-    if needed == "talk" and isinstance(facts.get("seconds"), int | float):
-        frames = max(1, round(facts["seconds"] * _FRAMES_OF_SPEECH))
-    asked = body.model_dump() | {"profile": body.profile or profiles[0]}
-    request = JobRequest(**asked)
-    profile = find_model(service.bundle).profiles.find(request.profile)
-    check_sampling(service.bundle, profile, {"steps": request.steps, "seed": request.seed, "mood": request.mood})
-    service.sealing.of(request)
-    return Wish(owner=owner, request=request, frames=frames if isinstance(frames, int) else None)
 
 
 def _made(job: Job) -> JSONResponse:

@@ -263,3 +263,21 @@ def test_old_results_are_forgotten_by_one_front_alone(machine, monkeypatch):
         monkeypatch.setattr(shared, "_now_s", lambda before=before: before() + 2000)
         shared.tidy()
     assert other.ask("GET", f"/v1/jobs/{job}").status_code == 404
+
+
+def test_a_front_enlarges_no_videos_and_says_who_does(machine):
+    front = machine.front()
+    machine.replica()
+    job = front.made(*machine.uploads(front))
+    front.until(job, "done")
+    answers = [
+        front.ask("POST", "/v1/jobs", json={"kind": "enhance", "video": job}),
+        front.ask("POST", "/v1/videos", content=machine.video.read_bytes()),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422 and answer.json()["type"] == "urn:hp-trt:impossible"
+        assert "a cluster enlarges no videos" in answer.json()["detail"]
+        assert "hp-trt serve --enhancer" in answer.json()["detail"]
+    assert front.ask("GET", "/v1/info").json()["kinds"] == ["clip"]
+    with pytest.raises(InputError, match="leave enhancer out of its settings"):
+        machine.front(enhancer="shipped:enhancer_pocket")

@@ -107,11 +107,13 @@ def serving(tmp_path, loop, lookers) -> Iterator[Callable[..., Running]]:
     """Starts services; of one state folder, so that another one finds what the one before left."""
     begun: list[Service] = []
 
-    def start(*, hand: Hand | None = None, token: str | None = None, limits: dict | None = None, **more) -> Running:
+    def start(
+        *, hand: Hand | None = None, token: str | None = None, limits: dict | None = None, opening: Any = None, **more
+    ) -> Running:
         own = hand or Hand()
         limits = {"free_bytes": 1, **(limits or {})}
         given = {"bundle": "shipped:pocket", "state": tmp_path / "state"} | more
-        service = Service(ServiceConfig(limits=Limits(**limits), **given), own.open, lookers=lookers)
+        service = Service(ServiceConfig(limits=Limits(**limits), **given), own.open, enhancer=opening, lookers=lookers)
         begun.append(service)
         service.start()
         headers = {} if token is None else {"authorization": f"Bearer {token}"}

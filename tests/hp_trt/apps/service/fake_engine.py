@@ -37,6 +37,7 @@ class Hand:
     read: list[Path] = field(default_factory=list)
     asked: list[dict] = field(default_factory=list)
     frame_s: float = 0.0
+    film: bytes = b""  # the result of clips, where somebody has to be able to read it
     opened: int = 0
     closed: int = 0
 
@@ -100,6 +101,10 @@ class FakeEngine:
                     self._wait(stages)
             if self.hand.fails is not None:
                 raise self.hand.fails
+            if self.hand.film:
+                file.seek(0)
+                file.truncate()
+                file.write(self.hand.film)
         if crop_out is not None:
             with whole_file(crop_out) as hidden:
                 hidden.write_bytes(b"crop")

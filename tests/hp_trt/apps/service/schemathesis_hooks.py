@@ -47,7 +47,7 @@ def map_path_parameters(context, path_parameters):
     """Half of all ids lead somewhere; what is deleted is made anew by nobody, so those are left alone."""
     operation = context.operation
     if path_parameters and "id" in path_parameters and operation.method.lower() == "get":
-        letter = {"portraits": "p", "motions": "m", "jobs": "j"}[operation.path.split("/")[2]]
+        letter = {"portraits": "p", "motions": "m", "videos": "v", "jobs": "j"}[operation.path.split("/")[2]]
         path_parameters["id"] = known(letter, str(path_parameters["id"]))
     return path_parameters
 
@@ -56,7 +56,7 @@ def map_path_parameters(context, path_parameters):
 def map_body(context, body):
     """Jobs of what is there, too."""
     if context.operation.path == "/v1/jobs" and isinstance(body, dict):
-        for field, letter in (("portrait", "p"), ("motion", "m")):
+        for field, letter in (("portrait", "p"), ("motion", "m"), ("video", "j")):
             if isinstance(body.get(field), str):
                 body[field] = known(letter, body[field])
     return body

@@ -214,7 +214,8 @@ def test_a_token_has_so_many_jobs_waiting_and_all_of_them_so_many(serving, video
     ("more", "status", "says"),
     [
         ({"kind": "talk"}, 422, "jobs of kind clip"),
-        ({"kind": "enhance"}, 400, "kind"),
+        ({"kind": "fly"}, 400, "kind"),
+        ({"kind": "enhance"}, 400, "video"),
         ({"mood": "happy"}, 422, "a mood is of speech"),
         ({"profile": "/etc/passwd"}, 422, "no such profile here; there are: exact"),
         ({"profile": "live"}, 422, "no such profile"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hp_trt.apps.web import making
-from hp_trt.apps.web.making import Asked, Shown
+from hp_trt.apps.web.making import Asked, AskedLarger, Shown
 from tests.hp_trt.apps.service.conftest import write_video
 
 
@@ -29,7 +29,7 @@ def asked(uploads, **more) -> Asked:
     return Asked(**{"kind": "clip", "portrait": uploads[0], "motion": uploads[1], "profile": "exact", **more})
 
 
-def made(page, wanted: Asked) -> list[Shown]:
+def made(page, wanted: Asked | AskedLarger) -> list[Shown]:
     async def all_of():
         return [one async for one in page.making.make(page.owner, wanted)]
 
@@ -161,3 +161,17 @@ def test_a_service_that_ends_takes_nothing_new(page, uploads, monkeypatch):
     assert "the service is ending" in shown.problem
     assert page.ask("POST", "/page/uploads/portrait", content=b"x").status_code == 503
     assert page.ask("POST", "/page/uploads/verified", content=b"x").status_code == 503
+
+
+def test_a_larger_video_is_asked_for_in_the_apis_words_without_what_the_form_left_open():
+    wanted = AskedLarger(video="v_1", scale=4, repeat=True, label=False)
+    assert wanted.body() == {"kind": "enhance", "video": "v_1", "scale": 4, "repeat": True, "label": False}
+    assert AskedLarger(video="j_1", scale=2, fidelity=0, face_upsample=True).body()["fidelity"] == 0
+
+
+def test_what_cannot_be_enlarged_is_told_on_the_page(page):
+    for video, words in ((None, "there is no video yet; choose a file"), ("v_1", "starts it with --enhancer")):
+        video = video and "v_" + "0" * 32
+        (shown,) = made(page, AskedLarger(video=video, scale=2))
+        assert words in shown.problem and not shown.job
+    assert page.ask("POST", "/page/uploads/video?suffix=mp4", content=b"x").status_code == 422

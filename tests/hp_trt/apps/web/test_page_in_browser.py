@@ -20,12 +20,15 @@ from hp_trt.apps.service.app import create_app
 from hp_trt.apps.service.config import Limits, ServiceConfig
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.service.tokens import add_token
+from hp_trt.enhancer.enhancer import Enhancer
 from hp_trt.sample import write_driving, write_portrait
 from tests.hp_trt.apps.service.conftest import write_video
 from tests.hp_trt.apps.service.fake_engine import Hand
 from tests.hp_trt.apps.service.live.fake_engine import FakeEngine as LiveEngine
 from tests.hp_trt.apps.service.live.fake_engine import nothing_runs
 from tests.hp_trt.apps.web.page_serving import chromium, looking_at, served
+from tests.hp_trt.enhancer.stand_in import StandIn, frame, make_bundle
+from tests.hp_trt.enhancer.stand_in import write_video as write_film
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 LIMITS = Limits(free_bytes=1, verify_s=110)  # what yields to all others takes its time on a busy machine
@@ -58,11 +61,13 @@ def driving(folder) -> Path:
 
 
 @contextmanager
-def service_of(folder, bundle: str, profile: str, open_engine=None, **more) -> Iterator[tuple[str, Service]]:
+def service_of(
+    folder, bundle: str, profile: str, open_engine=None, opening=None, **more
+) -> Iterator[tuple[str, Service]]:
     from hp_trt.apps.web.mount import add_page
 
     config = ServiceConfig(bundle=bundle, state=folder, profiles=(profile,), limits=LIMITS, **{"live_lanes": 0, **more})
-    service = Service(config, open_engine)
+    service = Service(config, open_engine, enhancer=opening)
     try:
         app = create_app(config, service)
         add_page(app, service)
@@ -255,6 +260,52 @@ def test_the_tab_live_has_a_session_with_the_camera(browser, folder):
         (frame,) = (frame for frame in seen.tab.frames if frame.url.endswith("/live"))
         assert frame.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     assert nothing_runs()
+
+
+@contextmanager
+def enlarging(folder) -> Iterator[str]:
+    """A service of a fake engine whose clips are films, and of an enhancer whose graphs are numpy."""
+    film = write_film(folder / "film.mp4", [frame(number) for number in range(4)]).read_bytes()
+    bundle = make_bundle(folder / "enhancer").path
+    opening = lambda: Enhancer(bundle, backend=StandIn())  # noqa: E731
+    with service_of(
+        folder / "larger", "shipped:pocket", "exact", Hand(film=film).open, opening=opening, enhancer=str(bundle)
+    ) as (address, _):
+        yield address
+
+
+SIZE = "(where) => { const v = document.querySelector(where + ' video'); return [v.videoWidth, v.videoHeight]; }"
+
+
+def size_of(seen, place: str) -> list[int]:
+    seen.tab.wait_for_function(f"document.querySelector('{place} video').readyState >= 1")
+    return list(seen.tab.evaluate(SIZE, place))
+
+
+def test_a_clip_that_is_done_is_enlarged_below_it_and_a_video_in_a_tab(browser, folder):
+    with enlarging(folder) as address, looking_at(browser, address, **PHONE) as seen:
+        choose(seen, "clip-portrait", colour(folder, 90))
+        choose(seen, "clip-motion", write_video(folder / "e.mp4", 12))
+        assert seen.tab.locator("#clip-enlarge-make").count() == 0, "there is nothing to enlarge yet"
+        seen.tab.locator("#clip-make").click()
+        seen.tab.locator("#clip-enlarge-make").wait_for()
+        assert "random numbers" in seen.text("#clip-larger"), "the terms come before use"
+        assert seen.tab.locator("#clip-enlarge-fidelity").is_visible(), "this enhancer restores faces"
+        seen.tab.locator("#clip-enlarge-make").click()
+        seen.until("#clip-enlarge-state", "It is done: 4 frames")
+        assert (size_of(seen, "#clip-result"), size_of(seen, "#clip-enlarge-result")) == ([96, 80], [192, 160])
+        assert seen.tab.evaluate("document.documentElement.scrollWidth") <= 360
+        seen.tab.reload()
+        seen.until("#clip-enlarge-state", "It is done: 4 frames")
+        seen.tab.get_by_role("tab", name="Enlarge").click()
+        seen.tab.locator("#enlarge-make").click()
+        seen.until("#enlarge-state", "there is no video yet; choose a file")
+        assert "4 frames" in choose(seen, "enlarge-video", folder / "film.mp4")
+        seen.tab.locator("#enlarge-scale input").click()
+        seen.tab.get_by_role("option", name="4 times").click()
+        seen.tab.locator("#enlarge-make").click()
+        seen.until("#enlarge-state", "It is done: 4 frames")
+        assert size_of(seen, "#enlarge-result") == [384, 320]
 
 
 def test_everything_is_reached_and_used_with_a_keyboard(browser, held):

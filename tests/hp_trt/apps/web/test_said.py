@@ -60,3 +60,10 @@ def test_a_field_says_its_label_to_whoever_cannot_see_it():
     assert 'aria-describedby="me-said"' in text
     assert "hp-record" not in text
     assert 'data-record="audio"' in said.file_field("me", "Sound", "/x", "audio/*", record="audio")
+
+
+def test_the_terms_of_an_enhancer_are_told_as_text():
+    text = said.terms_text(["licence: theirs", EVIL])
+    assert "hp-licence" in text
+    assert "licence: theirs" in text
+    assert "<img" not in text

@@ -32,6 +32,7 @@ STAGE = "Only these. " + "; ".join(f"{preset}: {', '.join(stages)}" for preset, 
 ESPEAK = "Share of the sentences that espeak speaks, which needs hp-trt[espeak] and is under the GPL [0]."
 WORKERS = "Processes that draw, and on a CPU share the batches of long stages: with --threads 1, as many as cores."
 PICTURES = "Share of the autoencoder's pictures that are no faces: scikit-image's samples and textures [0]."
+STILL = "Share of the clips that are such a picture, which nobody moves [0]."
 ROWS = "Times as many rows in a batch, for a GPU that fewer leave idle [1]."
 BEGIN = "Weights to begin with, a file of this command [nothing]; `shipped`: those that come with the package."
 
@@ -39,7 +40,7 @@ BEGIN = "Weights to begin with, a file of this command [nothing]; `shipped`: tho
 SHARED = (  # of those that are shown clips
     "clips", "frames", "autoencoder_steps", "decoder_steps", "workers", "varied", "pictures",
 )  # fmt: skip
-_POCKET = ("motion_steps", "denoiser_steps", "made", "rows", "begin")
+_POCKET = ("linear_steps", "motion_steps", "denoiser_steps", "made", "rows", "begin", "still")
 _TALK = ("sentences", "espeak", "speech_steps", "lips_steps", "rolled", "steady_steps", "unet_steps", "spoken")
 AMOUNTS: Mapping[str, Mapping[str, str]] = {
     "pocket": {"drivers": "driving_clips", **{name: name for name in _POCKET}},
@@ -59,6 +60,7 @@ def train(
     clips: Annotated[int | None, command.counted("How many are drawn.")] = None,
     frames: Annotated[int | None, typer.Option(min=8, max=command.MOST_FRAMES, help="Of each clip.")] = None,
     drivers: Annotated[int | None, command.counted("How many are drawn for the motion networks.")] = None,
+    linear_steps: command.Count = None,
     autoencoder_steps: command.Count = None,
     motion_steps: command.Count = None,
     denoiser_steps: command.Count = None,
@@ -74,6 +76,7 @@ def train(
     spoken: Annotated[int | None, command.counted("Clips that talk_pocket makes for its decoder.")] = None,
     varied: command.Varied = None,
     pictures: Annotated[float | None, typer.Option(min=0, max=1, help=PICTURES)] = None,
+    still: Annotated[float | None, typer.Option(min=0, max=1, help=STILL)] = None,
     rows: Annotated[int | None, typer.Option(min=1, max=64, help=ROWS)] = None,
     begin: Annotated[Path | None, typer.Option(help=BEGIN)] = None,
     upscaler_steps: command.Count = None,

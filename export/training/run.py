@@ -40,9 +40,15 @@ class Run:
             return False
         if not self.has_ended(phase.name):
             phase.finish(phase.modules)
-            state = {name: module.state_dict() for name, module in phase.modules.items() if name in self._networks}
-            save_state(self.end_path(phase.name), state)
+            self.leave(
+                phase.name,
+                {name: module.state_dict() for name, module in phase.modules.items() if name in self._networks},
+            )
         return True
+
+    def leave(self, phase: str, states: States) -> None:
+        """These networks are the end of a phase."""
+        save_state(self.end_path(phase), states)
 
     def end_path(self, phase: str) -> Path:
         """Where the end of a phase is, or will be."""

@@ -122,6 +122,23 @@ def networks_in(path: Path, known: Sequence[str]) -> tuple[str, ...]:
     return tuple(network for network in known if network in names)
 
 
+def channels_in(path: Path, entry: str) -> int:
+    """How many input channels a convolution has in a file of `write_weights`, by its name alone.
+
+    Raises CheckpointError for no such file, and one without that entry.
+    """
+    from safetensors import safe_open
+
+    head_of(path)
+    with (
+        foreign(f"{path}: truncated, or not a safetensors file", "give a file of export.train", error=CheckpointError),
+        safe_open(path, framework="pt") as file,
+    ):
+        if entry in file.keys() and len(shape := file.get_slice(entry).get_shape()) == 4:  # noqa: SIM118  # no mapping
+            return int(shape[1])
+    raise CheckpointError(f"{path} has no convolution {entry}; give a file of export.train")
+
+
 def _read(path: Path, preset: str) -> tuple[dict[str, dict[str, torch.Tensor]], Mapping[str, str]]:
     """The entries of a file by network, whose values nobody has looked at, and what it says about itself."""
     tensors, about = read_checkpoint(path), _about(path)

@@ -14,7 +14,7 @@ from torch import Tensor
 from export.blocks import SpatialResBlock
 from export.hunyuanportrait.networks.blocks import SpatioTemporalResBlock
 from export.hunyuanportrait.networks.vae import VAE, Decoder
-from export.hunyuanportrait.training.clips import Clips, as_planes
+from export.hunyuanportrait.training.clips import NOWHERE, Clips, as_planes
 from export.hunyuanportrait.training.recorded import RecordedClips
 from export.training.phase import Modules
 from export.training.pictures import Pictures
@@ -23,8 +23,7 @@ _BATCH = 8
 _WHOLE = 0.2  # of the steps: whole pictures, and not parts
 _TIME = 0.15  # of the steps at the end: the layers along time learn, on chunks as the decoder will get them
 # Latents keep what is worth its bits: nats of a latent against squared error of a pixel.
-_KL = 1e-4
-_NOWHERE = -1e4  # where the landmarks are of what is no face
+_KL = 1e-5
 _ALONG_TIME = ("temporal_res_block", "time_mixer", "time_conv_out")
 
 
@@ -80,6 +79,10 @@ class Autoencoder:
             "latent_std": mean.std(),
         }
 
+    def cut_pictures(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Parts of unrelated frames (N, P/2, P/2, 3) uint8, and their landmarks (N, K, 2)."""
+        return self._cut(rng, *self._pictures(rng))
+
     def _pictures(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Unrelated frames, mirrored and recoloured at random."""
         pictures, points = [], []
@@ -87,7 +90,7 @@ class Autoencoder:
             clip = self.clips.load(int(rng.choice(self.numbers)))
             if self.others is not None and rng.uniform() < self.share:
                 pictures.append(self.others.draw(rng, clip.pictures.shape[1]))
-                points.append(np.full_like(clip.points[0], _NOWHERE))
+                points.append(np.full_like(clip.points[0], NOWHERE))
                 continue
             frame = int(rng.integers(len(clip.pictures)))
             picture, places = clip.pictures[frame], np.array(clip.points[frame])
@@ -115,7 +118,7 @@ class Autoencoder:
         middle = rng.uniform(0, 2 * side, 2)
         if rng.uniform() < 0.5:
             middle = points[rng.integers(len(points)), rng.integers(points.shape[1])] + rng.normal(0, side / 4, 2)
-            if middle[0] < _NOWHERE / 2:  # no face
+            if middle[0] < NOWHERE / 2:  # no face
                 middle = rng.uniform(0, 2 * side, 2)
         x, y = (int(v) for v in np.clip(middle - side / 2, 0, side))
         return pictures[:, y : y + side, x : x + side], points - np.array([x, y], np.float32)

@@ -26,6 +26,7 @@ from engines.part_file import whole_folder
 from engines.safe_output import refusing
 from export.hunyuanportrait.training.framing import Framing
 from export.training.data_parallel import end_with_parent
+from export.training.pictures import Pictures
 from hp_trt.hunyuanportrait.crops import face_image, pose_image
 from hp_trt.hunyuanportrait.geometry import corners, face_box, motion_ids, portrait_box
 from procedural.clip import FIRST_TRAINING_SEED
@@ -33,6 +34,7 @@ from procedural.motion import NAMES, State, motion
 from procedural.people import Person, is_varied
 
 FIRST_DRIVING_SEED = 2_000_000
+NOWHERE = -1e4  # where the landmarks are of what is no face
 _FAST = 3.0  # a clip's motion is up to so much faster than life: few frames, many poses
 _DRIVING_PX = 256  # the driving picture, from which the motion networks' crops are cut
 
@@ -75,20 +77,32 @@ class Clip(DrivingClip):
     ids: np.ndarray  # (2,) int64: head and expression intensity
 
 
-def draw_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0) -> dict[str, np.ndarray]:
-    """The arrays of `Clip`, by name, from a seed; `varied`: the share of the people who are drawn with variety."""
+def draw_clip(
+    seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0, still: float = 0.0
+) -> dict[str, np.ndarray]:
+    """The arrays of `Clip`, by name, from a seed.
+
+    `varied`: the share of the people who are drawn with variety. `still`: the share of the clips that show no face: one
+    picture, which stays what it is, however the driver moves.
+    """
     rng = np.random.default_rng(seed)
     person = _person(seed, varied)
     states = motion(seed, frames, fps=25.0 / rng.uniform(1.0, _FAST))
     driver = person if rng.uniform() < 0.5 else _person(int(rng.integers(FIRST_TRAINING_SEED, 2**31)), varied)
     seen, arrays = _seen_of(driver, states, px, motion_px, rng, seed)
+    ids = np.array(motion_ids(seen[:25]), np.int64)
     framing = Framing.random(person, states[0], px, seed)
-    return {
-        "pictures": np.stack([framing.draw(person, state, frame) for frame, state in enumerate(states)]),
-        **arrays,
-        "points": np.stack([framing.landmarks(person, state) for state in states]).astype(np.float32),
-        "ids": np.array(motion_ids(seen[:25]), np.int64),
-    }
+    points = np.stack([framing.landmarks(person, state) for state in states]).astype(np.float32)
+    if is_still(seed, still):
+        shown = Pictures().draw(rng, px)
+        return {"pictures": np.stack([shown] * frames), **arrays, "points": np.full_like(points, NOWHERE), "ids": ids}
+    pictures = np.stack([framing.draw(person, state, frame) for frame, state in enumerate(states)])
+    return {"pictures": pictures, **arrays, "points": points, "ids": ids}
+
+
+def is_still(seed: int, share: float) -> bool:
+    """Whether `seed`'s clip shows no face, where a `share` of all show none."""
+    return bool(np.random.default_rng([seed, 88]).random() < share)
 
 
 def draw_driving_clip(seed: int, *, frames: int, px: int, motion_px: int, varied: float = 0.0) -> dict[str, np.ndarray]:
@@ -197,9 +211,10 @@ class Clips(_Folder):
     """Clips, in a folder."""
 
     seed: int = FIRST_TRAINING_SEED
+    still: float = 0.0  # the share that show no face
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
-        return draw_clip(self.seed + number, **self._sizes())
+        return draw_clip(self.seed + number, **self._sizes(), still=self.still)
 
     def load(self, number: int) -> Clip:
         return Clip.load(self.path(number))

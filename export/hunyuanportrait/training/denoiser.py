@@ -72,6 +72,17 @@ class Conditions:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One batch: R rows of F frames, and what is to be said of them."""
+
+    rows: Sequence[TrainingRow]
+    latents: Tensor  # (R, F, C, h, w)
+    sigma: Tensor  # (R, F) of pictures, (R, 1) of windows
+    noisy: Tensor  # (R, F, C, h, w)
+    velocity: Tensor  # (R, F, C, h, w)
+
+
 class DenoiserPhase:
     """Rows of windows, each of its own clip and noise level.
 
@@ -104,9 +115,10 @@ class DenoiserPhase:
         cell_px: int = 8,
         appearance_px: int = 224,
         times: int = 1,
+        importance: Tensor | None = None,
     ) -> None:
-        """`times`: as many rows in a batch as are usual."""
-        self.times = times
+        """`times`: as many rows in a batch as are usual. `importance` (C,): what an error of a channel counts."""
+        self.times, self.importance = times, 1.0 if importance is None else importance.reshape(-1, 1, 1)
         unet = cast(UNet, modules["unet"])
         self.auxiliary_losses = AuxiliaryLosses(unet, len(NAMES)).to(device)
         # "hints": their name in the states and curves of runs that earlier versions began.
@@ -119,6 +131,30 @@ class DenoiserPhase:
         self.step_embedding = StepEmbedding(unet)
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        progress = step / self.steps
+        asked = self.drawn(step, rng)
+        picked, target, sigma, velocity = asked.rows, asked.latents, asked.sigma, asked.velocity
+        rows, size, s = len(picked), target.shape[1], sigma[..., None, None, None]
+        predicted = self.predict(asked.noisy, sigma, [row.portrait for row in picked], picked).float()
+        points = torch.stack([row.points for row in picked]).flatten(0, 1)
+        weight = near(points, target.shape[-1], reach=0.7).reshape(rows, size, 1, *target.shape[-2:])
+        level = (s.square() + _EASY) / (s.square() + 1)
+        error = (predicted - velocity).square()
+        clean = error.mean(dim=(2, 3, 4)) * sigma.square() / (sigma.square() + 1)
+        conditional = torch.tensor([row.sees is Row.CONDITIONAL for row in picked], device=self.device)
+        losses = {"loss": (error * weight * level * self.importance).mean()}
+        if (auxiliary := _AUXILIARY * max(0.0, 1 - progress / _PICTURES)) > 0:
+            losses["hints"] = self._ask(picked, points, conditional)
+            losses["loss"] = losses["loss"] + auxiliary * losses["hints"]
+        # By noise level, for the curve: the squared error of x0, of conditional rows only.
+        for name, low, high in (("high", 20, 1e9), ("middle", 0.5, 20), ("low", 0, 0.5)):
+            chosen = ((sigma >= low) & (sigma < high) & conditional[:, None]).expand_as(clean)
+            if chosen.any():
+                losses[f"x0_{name}"] = clean[chosen].mean()
+        return losses
+
+    def drawn(self, step: int, rng: np.random.Generator) -> Asked:
+        """What one batch of a step asks; the layers along time are left out where it asks for pictures."""
         progress = step / self.steps
         told, pictures = progress < _PICTURES, learns_pictures(step, progress)
         for module in self.modules["unet"].modules():
@@ -135,23 +171,7 @@ class DenoiserPhase:
         s = sigma[..., None, None, None]
         noisy = target + s * torch.randn_like(target)
         velocity = (s.square() + 1).sqrt() / s * (noisy / (s.square() + 1) - target)
-        predicted = self.predict(noisy, sigma, [row.portrait for row in picked], picked).float()
-        points = torch.stack([row.points for row in picked]).flatten(0, 1)
-        weight = near(points, target.shape[-1], reach=0.7).reshape(rows, size, 1, *target.shape[-2:])
-        level = (s.square() + _EASY) / (s.square() + 1)
-        error = (predicted - velocity).square()
-        clean = error.mean(dim=(2, 3, 4)) * sigma.square() / (sigma.square() + 1)
-        conditional = torch.tensor([row.sees is Row.CONDITIONAL for row in picked], device=self.device)
-        losses = {"loss": (error * weight * level).mean()}
-        if (auxiliary := _AUXILIARY * max(0.0, 1 - progress / _PICTURES)) > 0:
-            losses["hints"] = self._ask(picked, points, conditional)
-            losses["loss"] = losses["loss"] + auxiliary * losses["hints"]
-        # By noise level, for the curve: the squared error of x0, of conditional rows only.
-        for name, low, high in (("high", 20, 1e9), ("middle", 0.5, 20), ("low", 0, 0.5)):
-            chosen = ((sigma >= low) & (sigma < high) & conditional[:, None]).expand_as(clean)
-            if chosen.any():
-                losses[f"x0_{name}"] = clean[chosen].mean()
-        return losses
+        return Asked(rows=picked, latents=target, sigma=sigma, noisy=noisy, velocity=velocity)
 
     def _ask(self, rows: Sequence[TrainingRow], points: Tensor, asked: Tensor) -> Tensor:
         frames = points.shape[0] // len(rows)

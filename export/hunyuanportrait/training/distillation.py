@@ -31,7 +31,7 @@ from export.hunyuanportrait.training.rollout import RolloutPhase, noise_levels, 
 from export.hunyuanportrait.training.student import StudentPhase
 from export.hunyuanportrait.training.thinning import thinned
 from export.hunyuanportrait.training.tiny_decoder import CHUNK, TinyDecoderPhase, psnr
-from export.training.files import new_file, save_state
+from export.training.files import new_file
 from export.training.phase import Settings, Tell
 from export.training.run import Run
 from export.weights.packed import LiveWeights, write_weights
@@ -140,7 +140,7 @@ class Distillation:
     def _leave(self, source: WeightsSource | LiveWeights, phases: Mapping[str, Sequence[str]]) -> None:
         for phase, names in phases.items():
             if not self.run.has_ended(phase):
-                save_state(self.run.end_path(phase), {name: dict(source.state(name)) for name in names})
+                self.run.leave(phase, {name: dict(source.state(name)) for name in names})
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
         """What comes between the clips and the weights, in its order: False of a phase that has not ended.

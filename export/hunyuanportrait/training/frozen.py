@@ -14,6 +14,7 @@ from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose, rotation_deg
 from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.presets import Preset
+from export.hunyuanportrait.training.autoencoder import space_only
 from export.hunyuanportrait.training.clips import Clips, DrivingClips, as_planes
 from export.hunyuanportrait.training.denoiser import DenoiserPhase
 from export.hunyuanportrait.training.recorded import RecordedClips
@@ -71,6 +72,7 @@ class FrozenNetworks:
         numbers, vae = self.numbers(), self.preset.architecture.vae
         return DenoiserPhase(
             modules,
+            importance=self._importance() if vae.latent_channels > 4 else None,
             clips=self.clips,
             latents=self.seen_latents(numbers),
             features=self.run.seen("features", "motion", numbers) if self.run.has_ended("motion") else None,
@@ -84,6 +86,25 @@ class FrozenNetworks:
             appearance_px=self.preset.architecture.appearance["image_hw"][0],
             times=times,
         )
+
+    @torch.no_grad()
+    def _importance(self) -> torch.Tensor:
+        """(C,) with a mean of one: the root of how much of a picture is lost without a channel of its latents.
+
+        Many channels are not of one kind: the first are the picture, and the last its grain.
+        """
+        vae = cast(VAE, self.network("autoencoder", "vae"))
+        numbers = self.numbers()[:: max(1, len(self.numbers()) // _CHUNK)][:_CHUNK]
+        latents = torch.from_numpy(np.stack([a[0] for a in self.seen_latents(numbers)]).astype(np.float32))
+        scaled = latents.to(self._device) / vae.config.scaling_factor
+        with space_only(vae.decoder):
+            whole, lost = vae.decode(scaled), []
+            for channel in range(scaled.shape[1]):
+                without = scaled.clone()
+                without[:, channel] = without[:, channel].mean()
+                lost.append((vae.decode(without) - whole).square().mean())
+        root = torch.stack(lost).sqrt()
+        return root / root.mean()
 
     @torch.no_grad()
     def _encoded(self, number: int, vae: VAE) -> np.ndarray:

@@ -184,7 +184,7 @@ def _told(connector: Connector) -> None:
 
 
 def _noise(unet: UNet) -> None:
-    """The noise itself, let through to v where there is little of it.
+    """The noise itself, let through to v where there is little of it; of four latents, more find no room.
 
     Little noise s: v is the noise, and the noisy latents show it. Much noise: v = -x0, and they show nothing. No layer
     multiplies by a function of s, so the gate is the last residual block. SiLU lets the pair a + b and -a + b of a
@@ -192,8 +192,9 @@ def _noise(unet: UNet) -> None:
     of the time, fitted to fall with ln s. Channels of -b steady the norm. The stream's pairs of x0 take the result.
     """
     count, group = unet.config.out_channels, unet.config.block_out_channels[0] // unet.config.norm_groups
+    if group != 2 * count:
+        return
     shown, gates = 6 * group, (5 * group, 7 * group)  # two latents a gate: four channels of b, four of -b
-    assert group == 2 * count
     outermost: Any = unet.up_blocks[-1]
     block = outermost.resnets[-1].spatial_res_block
     skip = block.conv1.in_channels - unet.config.block_out_channels[0] + shown

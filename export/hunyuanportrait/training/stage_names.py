@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-TRAINING = ("clips", "autoencoder", "motion", "latents", "features", "denoiser", "made", "decoder", "write")
+TRAINING = (
+    "clips",
+    "linear",
+    "autoencoder",
+    "motion",
+    "latents",
+    "features",
+    "fit",
+    "denoiser",
+    "made",
+    "decoder",
+    "write",
+)
 DISTILLATION = (
     "clips",
     "latents",

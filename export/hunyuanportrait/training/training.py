@@ -1,9 +1,10 @@
 """All of training, phase after phase, in one folder that any of it resumes from.
 
 - clips/, drivers/: what is drawn;
-- autoencoder, motion, denoiser, decoder: a state, a curve and an end of each phase (`export/training/run.py`);
-- latents/, features/: what the first two phases make of every clip, the third one's data;
-- made/: what the third phase makes of some of them, the last one's data;
+- linear, autoencoder, motion, denoiser, decoder: a state, a curve and an end of each phase (`export/training/run.py`);
+- latents/, features/: what autoencoder and motion make of every clip, the denoiser's data;
+- fit: the UNet as a run that began with other latents goes on;
+- made/: what the denoiser makes of some of them, the decoder's data;
 - pocket.safetensors: the result.
 """
 
@@ -23,14 +24,17 @@ from engines.errors import InputError
 from export.hunyuanportrait.architecture import NETWORKS
 from export.hunyuanportrait.networks.expression import Expression
 from export.hunyuanportrait.networks.head_pose import HeadPose
+from export.hunyuanportrait.networks.unet import UNet
 from export.hunyuanportrait.networks.vae import VAE
 from export.hunyuanportrait.presets import Preset
 from export.hunyuanportrait.training.autoencoder import Autoencoder
+from export.hunyuanportrait.training.begun import begun_architecture, fitted_unet
 from export.hunyuanportrait.training.clips import Clips, DrivingClips
 from export.hunyuanportrait.training.decoder import DecoderPhase
 from export.hunyuanportrait.training.denoiser import DenoiserPhase
 from export.hunyuanportrait.training.frozen import LEAVES, FrozenNetworks, ready_numbers
 from export.hunyuanportrait.training.initial_weights import with_initial_weights
+from export.hunyuanportrait.training.linear import LinearPhase
 from export.hunyuanportrait.training.motion import MotionNetworks
 from export.hunyuanportrait.weights import open_source
 from export.training.data_parallel import Share, data_parallel
@@ -50,6 +54,7 @@ class Amounts:
     clips: int = 2400
     frames: int = 32  # of a clip
     driving_clips: int = 4000  # for the motion networks, of _MOMENTS frames each
+    linear_steps: int = 1500
     autoencoder_steps: int = 2600
     motion_steps: int = 17000
     denoiser_steps: int = 5250
@@ -58,11 +63,12 @@ class Amounts:
     workers: int = 1  # processes that draw, and on a CPU share the batches of the last phases
     varied: float = 0.0  # the share of the people who are drawn with variety
     pictures: float = 0.0  # the share of the autoencoder's pictures that are no faces
+    still: float = 0.0  # the share of the clips that are such a picture, which nobody moves
     rows: int = 1  # times as many in a batch, of all phases but the last
     begin: Path | None = None  # weights that all networks begin with; None: the plain answers of initial_weights.py
 
     def __post_init__(self) -> None:
-        for name in ("varied", "pictures"):
+        for name in ("varied", "pictures", "still"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"--{name} is a share, 0 to 1, got {getattr(self, name)}")
 
@@ -80,6 +86,7 @@ class Training:
             px=preset.size,
             motion_px=preset.motion_px,
             varied=amounts.varied,
+            still=amounts.still,
         )
         self.driving_clips = DrivingClips(
             folder=settings.folder / "drivers",
@@ -92,18 +99,22 @@ class Training:
         for drawn in (self.clips, self.driving_clips):
             drawn.check_share()
         self._begun: WeightsSource | None = None
+        self._before = preset.architecture  # that of the weights that all begins with
         if amounts.begin is not None:
-            self._begun = open_source(preset.architecture, amounts.begin, preset=preset.name)
+            self._before = begun_architecture(preset.architecture, amounts.begin)
+            self._begun = open_source(self._before, amounts.begin, preset=preset.name)
         self.frozen = FrozenNetworks(preset, self.run, self.clips)
 
     def stages(self) -> dict[str, Callable[[Tell], bool | None]]:
         """What comes before the weights are written, in its order: False of a phase that has not ended."""
         return {
             "clips": self.draw,
+            "linear": self.linear,
             "autoencoder": self.autoencoder,
             "motion": self.motion,
             "latents": self.frozen.latents,
             "features": self.frozen.features,
+            "fit": self.fit,
             "denoiser": self.denoiser,
             "made": self.made,
             "decoder": self.decoder,
@@ -115,10 +126,24 @@ class Training:
             for done in drawn.draw_missing(self.amounts.workers):
                 tell(name, done, drawn.count, {})
 
+    def linear(self, tell: Tell) -> bool:
+        """Where the VAE begins; True when that is complete. Nothing is done where it has begun, or goes on."""
+        if self._knows("vae") or self.run.has_begun("autoencoder"):
+            return True
+        vae = cast(VAE, self._new("vae"))
+        shown = self._autoencoder_phase(vae)
+        return self.run.train(LinearPhase(vae, shown, self.amounts.linear_steps, self.settings.device), tell)
+
     def autoencoder(self, tell: Tell) -> bool:
         """The VAE; True when it is complete."""
-        phase = Autoencoder(
-            cast(VAE, self._new("vae")),
+        vae = cast(VAE, self._new("vae"))
+        if not self._knows("vae") and not self.run.has_begun("autoencoder"):
+            vae.load_state_dict(self.run.end("linear")["vae"])
+        return self.run.train(self._autoencoder_phase(vae), tell)
+
+    def _autoencoder_phase(self, vae: VAE) -> Autoencoder:
+        return Autoencoder(
+            vae,
             self.clips,
             self.frozen.numbers(),
             self.amounts.autoencoder_steps,
@@ -126,7 +151,6 @@ class Training:
             pictures=self.amounts.pictures,
             times=self.amounts.rows,
         )
-        return self.run.train(phase, tell)
 
     def motion(self, tell: Tell) -> bool:
         """Expression and head pose; True when they are complete."""
@@ -141,6 +165,17 @@ class Training:
         )
         # In bfloat16 an angle is known to no better than an eighth of a degree.
         return self.run.train(phase, tell, replace(self.settings, half=False))
+
+    def fit(self, tell: Tell) -> None:
+        """The UNet that a run with other latents begins with, which are of other weights than its own."""
+        if not self._refitted() or self.run.has_ended("fit"):
+            return
+        assert self._begun is not None
+        networks = {name: self._new(name) for name in LEAVES["denoiser"]}
+        phase = self.frozen.denoiser_phase(networks, self.amounts.denoiser_steps)
+        unet = fitted_unet(cast(UNet, networks["unet"]), self._begun, self._before, phase, self.clips)
+        self.run.leave("fit", {"unet": unet.state_dict()})
+        tell("fit", 1, 1, {})
 
     def denoiser(self, tell: Tell) -> bool:
         """Appearance, refiner and UNet; True when they are complete."""
@@ -166,6 +201,8 @@ class Training:
     def denoiser_phase(self) -> DenoiserPhase:
         """Of new networks. Raises InputError where there is nothing to learn from."""
         networks = {name: self._new(name) for name in LEAVES["denoiser"]}
+        if self._refitted():
+            networks["unet"].load_state_dict(self.run.end("fit")["unet"])
         return self.frozen.denoiser_phase(networks, self.amounts.denoiser_steps, times=self.amounts.rows)
 
     def decoder_phase(self) -> DecoderPhase:
@@ -199,9 +236,17 @@ class Training:
         torch.manual_seed(self.settings.seed)
         module = self.preset.architecture.build(network, device="cpu")
         module = with_initial_weights(module)
-        if self._begun is not None:
+        if self._begun is not None and self._knows(network):
             module.load_state_dict(self._begun.state(network))
         return module.to(self.settings.device).train()
+
+    def _knows(self, network: str) -> bool:
+        """Whether the weights that all begins with have this one, in its present shape."""
+        return self._begun is not None and not (network in ("vae", "unet") and self._refitted())
+
+    def _refitted(self) -> bool:
+        """Whether the weights that all begins with are of other latents."""
+        return self._before is not self.preset.architecture
 
     def _some(self) -> list[int]:
         """The clips that the denoiser makes."""

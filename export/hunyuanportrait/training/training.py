@@ -137,9 +137,10 @@ class Training:
     def autoencoder(self, tell: Tell) -> bool:
         """The VAE; True when it is complete."""
         vae = cast(VAE, self._new("vae"))
+        phase = self._autoencoder_phase(vae)
         if not self._knows("vae") and not self.run.has_begun("autoencoder"):
             vae.load_state_dict(self.run.end("linear")["vae"])
-        return self.run.train(self._autoencoder_phase(vae), tell)
+        return self.run.train(phase, tell)
 
     def _autoencoder_phase(self, vae: VAE) -> Autoencoder:
         return Autoencoder(

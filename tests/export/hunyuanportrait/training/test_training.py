@@ -24,7 +24,15 @@ from tests.hp_trt.command_line import as_typed, refused
 
 TRAIN = [sys.executable, "-m", "tests.export.hunyuanportrait.training.small_training", "--json", "--threads", "1"]
 # Five steps reach every part of the denoiser's training: pictures, windows, and what the motion networks see.
-SMALL = ["--clips=2", "--frames=8", "--drivers=2", "--autoencoder-steps=1", "--motion-steps=1", "--denoiser-steps=5"]
+SMALL = [
+    "--clips=2",
+    "--frames=8",
+    "--drivers=2",
+    "--linear-steps=1",
+    "--autoencoder-steps=1",
+    "--motion-steps=1",
+    "--denoiser-steps=5",
+]
 SMALL += ["--made=2", "--decoder-steps=2", "--varied=0.5", "--pictures=0.5", "--rows=2"]
 
 
@@ -112,16 +120,16 @@ def train(monkeypatch, capfd):
 
 
 def test_no_minutes_left_says_which_stage_goes_on(train, tmp_path):
-    ended = train("--run", tmp_path, *SMALL, "--stage", "clips", "--stage", "autoencoder", "--minutes", "0", "--json")
+    ended = train("--run", tmp_path, *SMALL, "--stage", "clips", "--stage", "linear", "--minutes", "0", "--json")
     assert ended.code == 0, ended.err
     last = json.loads(ended.out.splitlines()[-1])
-    assert last["stage"] == "autoencoder" and not last["complete"]
+    assert last["stage"] == "linear" and not last["complete"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--stage", "denoise"], "there is no stage 'denoise'; there are clips, autoencoder"),
+        (["--stage", "denoise"], "there is no stage 'denoise'; there are clips, linear, autoencoder"),
         (["--device", "tpu0"], "the device 'tpu0' cannot be used"),
         (["--stage", "autoencoder"], "no clips are drawn"),
         (["--stage", "latents"], "the stage autoencoder is not complete"),

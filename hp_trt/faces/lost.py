@@ -48,8 +48,8 @@ class Look:
 class FaceWatch:
     """Looks at the frames of one clip, as they pass, beside the portrait's `square` (h, w, 3) uint8 RGB.
 
-    Frames cost nothing but for the few that are kept, small, until `notes` is asked for: at most twice `MOMENTS`, evenly
-    over the clip, however long it is. A square of None, or one too small: nothing is kept and nothing is said.
+    Frames cost nothing but for the few that are kept, small, until `notes` is asked for: at most twice `MOMENTS`, at
+    even distances, however long the clip is. Without a square, or of one too small, nothing is kept or said.
     """
 
     def __init__(self, square: np.ndarray | None) -> None:
@@ -105,7 +105,11 @@ def look(haar: HaarLocator, square: np.ndarray, still: Look | None = None) -> Lo
     place = face or (still.face if still else None)
     box = tuple(part * _LOOK_PX for part in _UNKNOWN) if place is None else place.box
     width = still.face.box[2] if still and still.face else box[2]
-    return Look(face=face, eyes=0.0 if face is None else 2 * (face.score - 0.5), detail=_detail(square, box, width))
+    return Look(
+        face=face,
+        eyes=0.0 if face is None else 2 * (face.score - HaarLocator.EYELESS),
+        detail=_detail(square, box, width),
+    )
 
 
 def _detail(square: np.ndarray, place: Sequence[float], width: float) -> float:

@@ -110,7 +110,7 @@ def render_whole(
         frames=full.frames,
         rate=driving.rate,
         rate_varies=driving.rate_varies,
-        notes=(*portrait.notes, *clip.notes(), *seen, *full.notes, *_left_out(seal, out, crop_out)),
+        notes=_once(portrait.notes, clip.notes(), seen, full.notes, _left_out(seal, out, crop_out)),
         stages=stages,
         seal=seal,
     )
@@ -171,7 +171,7 @@ def render_resumable(
         frames=frames,
         rate=rate,
         rate_varies=driving is not None and driving.rate_varies,
-        notes=(*portrait.notes, *clip.notes(), *seen, *video.notes, *_left_out(seal, out, crop_out)),
+        notes=_once(portrait.notes, clip.notes(), seen, video.notes, _left_out(seal, out, crop_out)),
         stages=stages,
         seal=seal,
     )
@@ -182,6 +182,11 @@ def _tell(seal: RunSeal | None, clip: Clip, seen: Sequence[str]) -> None:
     if seal is not None:
         before = seal.told
         seal.told = lambda: (*before(), *clip.notes(), *seen)
+
+
+def _once(*notes: Sequence[str]) -> tuple[str, ...]:
+    """Each note once: a live session tells those of its portrait too."""
+    return tuple(dict.fromkeys(note for some in notes for note in some))
 
 
 def _left_out(seal: RunSeal | None, *files: Path | None) -> list[str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ import numpy as np
 from engines.bundle import Bundle
 from export.training.pictures import sample
 from hp_trt import FaceNotFound, Runtime, RuntimeConfig
-from hp_trt.faces.lost import MOMENTS, FaceWatch, scores
+from hp_trt.faces.lost import FaceWatch
 from hp_trt.measure.evaluation.drawn import known_faces
 from hp_trt.measure.evaluation.spoken import said
 from hp_trt.media.images import load_image
@@ -95,17 +95,9 @@ def cases(people: int, fewer: int, own: Sequence[Path]) -> Iterator[Case]:
         ahead = [who.draw(motion(seed, 1)[0], PX) for seed, who in enumerate(drawn)]
         for seed, (who, picture) in enumerate(zip(drawn, ahead, strict=True)):
             yield Case(kind=f"{how} people", name=f"{how} {seed}", picture=picture, who=who)
-        altered: Mapping[str, Callable[[int], np.ndarray]] = {
-            "without colours": lambda seed, ahead=ahead: grey(ahead[seed]),
-            "painted": lambda seed, ahead=ahead: painted(ahead[seed]),
-            "outlined": lambda seed, ahead=ahead: outlined(ahead[seed]),
-            "turned by 45 degrees": lambda seed, drawn=drawn: drawn[seed].draw(State(yaw_deg=_side(seed, 45)), PX),
-            "turned by 70 degrees": lambda seed, drawn=drawn: drawn[seed].draw(State(yaw_deg=_side(seed, 70)), PX),
-            "a hand before the face": lambda seed, ahead=ahead: hidden(ahead[seed], seed),
-        }
-        for what, alter in altered.items():
-            for seed in range(fewer):
-                yield Case(kind=f"{how}, {what}", name=f"{how} {seed}, {what}", picture=alter(seed))
+        for seed in range(fewer):
+            for what, picture in _ways(drawn[seed], ahead[seed], seed):
+                yield Case(kind=f"{how}, {what}", name=f"{how} {seed}, {what}", picture=picture)
     for name, where in PHOTOGRAPHS.items():
         picture = _square(sample(name)[where])
         yield Case(kind="scikit-image's pictures", name=name, picture=picture)
@@ -125,6 +117,17 @@ def cases(people: int, fewer: int, own: Sequence[Path]) -> Iterator[Case]:
         yield from _altered(picture, path.stem, "your photographs")
 
 
+def _ways(who: Person, ahead: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Somebody drawn, as nobody is whom networks have learnt from. Odd seeds turn to the other side."""
+    sign = 1 if seed % 2 else -1
+    yield "without colours", grey(ahead)
+    yield "painted", painted(ahead)
+    yield "outlined", outlined(ahead)
+    yield "turned by 45 degrees", who.draw(State(yaw_deg=45 * sign), PX)
+    yield "turned by 70 degrees", who.draw(State(yaw_deg=70 * sign), PX)
+    yield "a hand before the face", hidden(ahead, seed)
+
+
 def _altered(picture: np.ndarray, name: str, kind: str) -> Iterator[Case]:
     """A photographed person, who has seldom been drawn."""
     for what, seen in (
@@ -141,10 +144,6 @@ def _square(picture: np.ndarray) -> np.ndarray:
     y, x = ((length - side) // 2 for length in picture.shape[:2])
     square = np.ascontiguousarray(picture[y : y + side, x : x + side])
     return cv2.resize(square, (LARGE_PX, LARGE_PX), interpolation=cv2.INTER_AREA)
-
-
-def _side(seed: int, yaw_deg: float) -> float:
-    return yaw_deg if seed % 2 else -yaw_deg
 
 
 def true_detail(frames: Sequence[np.ndarray], who: Person, box: Sequence[int]) -> float:
@@ -200,9 +199,8 @@ def main() -> None:
                 watch.see(frame)
             lost, doubted = bool(watch.notes()), any(part in note for note in portrait.notes for part in OF_DOUBT)
             rows[case.kind].append(("lost" if lost else "kept", doubted))
+            print(f"{case.name}: {rows[case.kind][-1][0]}", flush=True)
             assert portrait.square is not None and portrait.box is not None
-            looked = scores(portrait.square, [frames[i] for i in np.linspace(0, len(frames) - 1, MOMENTS).astype(int)])
-            print(f"{case.name}: {'lost' if lost else 'kept'}, {np.median(looked):+.2f}", flush=True)
             results.append([cv2.resize(portrait.square, frames[0].shape[:2]), *frames])
             if video and case.who is not None:
                 truths[lost].append(true_detail(frames, case.who, portrait.box))

@@ -39,6 +39,7 @@ class HaarLocator:
 
     name = "OpenCV's Haar cascades"
     reads_pixels = True
+    EYELESS = 0.5  # the score of a face in which no eye is seen; each that is adds a quarter
     steadiness = 0.5  # the cascade's square jumps by about 3 % of its side between equal frames
 
     def __init__(self) -> None:
@@ -107,7 +108,9 @@ class HaarLocator:
         turn = similarity(TEMPLATE[:2], eyes)
         landmarks = TEMPLATE @ turn[:, :2].T + turn[:, 2]
         margin = side * (1 - _BOX_WIDTH) / 2
-        return Face(box=(x + margin, y, side - 2 * margin, side), landmarks=landmarks, score=0.5 + seen / 4), seen
+        return Face(
+            box=(x + margin, y, side - 2 * margin, side), landmarks=landmarks, score=self.EYELESS + seen / 4
+        ), seen
 
     def _eye_points(
         self, gray: np.ndarray, square: tuple[float, float, float], search: tuple[float, int]

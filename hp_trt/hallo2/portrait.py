@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.faces.align import aligned_face, arcface_input
+from hp_trt.faces.doubts import doubts, small
 from hp_trt.faces.face import Face, FaceLocator, largest_face, no_face
 from hp_trt.faces.found import find_faces
 from hp_trt.hallo2.masks import TalkMasks, masks
@@ -60,6 +61,7 @@ def talk_portrait(
         raise no_face(what, locator, height, width)
     face = largest_face(faces)
     notes = [] if len(faces) == 1 else [f"{len(faces)} faces in {what}: the largest is animated"]
+    notes += doubts(face, locator, image, what)
     try:
         tight, guessed = tight_of(face)
         box = square_round(tight, height=height, width=width)
@@ -86,6 +88,7 @@ def talk_portrait(
             f"the face has {part:.0%} of the side of the square that is animated, and the networks know 50 to 70 %: "
             "crop it closer"
         )
+    notes += small(side, side_px, what)
     regions, cut = _regions(tight, side, face_ratio, lip_ratio, what)
     return TalkPortrait(
         box=box,

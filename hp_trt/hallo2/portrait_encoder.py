@@ -84,6 +84,7 @@ class TalkPortraitEncoder:
             paste=PasteBack(picture.pixels, crop.box, fade_at_edges=False),
             notes=(*picture.notes, *crop.notes, *self._notes(crop)),
             encoded=EncodedTalkPortrait(box=crop.box, conditions=self._encode(crop, embedding, stages), crop=crop),
+            box=crop.box,
             key=_key(picture.pixels, crop, embedding),
         )
 

@@ -75,6 +75,7 @@ def portrait_of_file(backend: Backend, bundle: Bundle, file: EncodedFile) -> Por
         paste=PasteBack(kept.pixels, kept.box, fade_at_edges=False),
         notes=file.notes,
         encoded=EncodedTalkPortrait(box=kept.box, conditions=conditions),
+        box=kept.box,
         key=kept.key,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from engines.errors import InputError
 from hp_trt.faces.align import aligned_face, arcface_input
+from hp_trt.faces.doubts import doubts, small
 from hp_trt.faces.face import Face, FaceLocator, largest_face, no_face
 from hp_trt.faces.found import find_faces
 from hp_trt.hunyuanportrait.crops import reference_image, transformed_image
@@ -18,6 +19,7 @@ from hp_trt.hunyuanportrait.geometry import corners, portrait_box
 from hp_trt.media.pixels import crop_resized
 
 _SMALLEST_CROP_PX = 8
+_CLOSE = 0.72  # of the square's side, that a face has: drawn people have 0.42 to 0.68, and closer ones suffer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ def portrait_crop(
         raise no_face(what, locator, height, width)
     face = largest_face(faces)
     notes = [] if len(faces) == 1 else [f"{len(faces)} faces in {what}: the largest is animated"]
+    notes += doubts(face, locator, image, what)
     box = portrait_box(corners(face.box), height=height, width=width)
     x0, y0, x1, y1 = box
     if min(x1 - x0, y1 - y0) < _SMALLEST_CROP_PX:
@@ -59,6 +62,7 @@ def portrait_crop(
             f"the face in {what} leaves a crop of {x1 - x0} x {y1 - y0} pixels; needed are at least "
             f"{_SMALLEST_CROP_PX}: use a larger picture"
         )
+    notes += _of_square(face, min(x1 - x0, y1 - y0), crop_px, what)
     crop = crop_resized(image, box, crop_px)
     again = find_faces(locator, crop) if locator.reads_pixels else []
     moved = face.moved(x0, y0, (crop_px / (x1 - x0), crop_px / (y1 - y0)))
@@ -75,6 +79,17 @@ def portrait_crop(
         arcface=arcface_input(aligned),
         face=_inside(image, face),
         notes=tuple(notes),
+    )
+
+
+def _of_square(face: Face, side: int, crop_px: int, what: str) -> tuple[str, ...]:
+    """What a user should know about the square of `side` pixels round the face."""
+    if (part := max(face.box[2:]) / side) <= _CLOSE:
+        return small(side, crop_px, what)
+    return (
+        *small(side, crop_px, what),
+        f"the face in {what} has {part:.0%} of the side of the square that is animated, and the networks know about "
+        "half: take a picture with more around the face",
     )
 
 

@@ -88,6 +88,7 @@ class PortraitEncoder:
                 embedding=embedding,
                 identity=self._encode(crop.reference, crop.transformed, stages, embedding),
             ),
+            box=crop.box,
             key=_key(pixels, crop, embedding),
         )
 

@@ -63,6 +63,7 @@ def portrait_of_file(backend: Backend, bundle: Bundle, file: EncodedFile) -> Por
         encoded=EncodedPortrait(
             box=kept.box, square=file.array(SQUARE), embedding=file.array(EMBEDDING), identity=identity
         ),
+        box=kept.box,
         key=kept.key,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from engines.errors import InputError
+from hp_trt.faces.lost import FaceWatch
 from hp_trt.interface.results import Animation, frames_of
 from hp_trt.media.portrait import Portrait
 from hp_trt.media.video import VideoInfo
@@ -87,7 +88,7 @@ def render_whole(
         crop = None
         if crop_out is not None:
             crop = files.enter_context(VideoWriter(crop_out, width=side_px, height=side_px, **alike))
-        clip = make()
+        clip, watch = make(), FaceWatch(portrait.square)
         # Closed first, whatever fails: a live session's threads work until then.
         made = files.enter_context(closing(frames_of(clip, portrait)))
         for frame in made:
@@ -95,8 +96,10 @@ def render_whole(
                 full.write(frame.full(), frame.time_s)
                 if crop is not None:
                     crop.write(frame.crop, frame.time_s)
-        _tell(seal, clip)
+                watch.see(frame.crop)
         with stages.unit("finish"):  # the encoder holds frames back until then, and the sound comes last
+            seen = watch.notes()
+            _tell(seal, clip, seen)
             full.finish()
             if crop is not None:
                 crop.finish()
@@ -107,7 +110,7 @@ def render_whole(
         frames=full.frames,
         rate=driving.rate,
         rate_varies=driving.rate_varies,
-        notes=(*portrait.notes, *clip.notes(), *full.notes, *_left_out(seal, out, crop_out)),
+        notes=_once(portrait.notes, clip.notes(), seen, full.notes, _left_out(seal, out, crop_out)),
         stages=stages,
         seal=seal,
     )
@@ -147,16 +150,18 @@ def render_resumable(
             seal.go_on(facts_there(store_of(out)))
         facts = {**facts, **seal.facts}
     with ResumableVideo(tracks, facts=facts, mode=resume, rate=rate, sound=sound, inputs=inputs, seal=seal) as video:
-        clip = begin(video.state)
+        clip, watch = begin(video.state), FaceWatch(portrait.square)
         with closing(frames_of(clip, portrait)) as made:
             for frame in made:
                 with stages.unit("write"):
                     video.write({"out": frame.full()} | ({} if crop_out is None else {"crop": frame.crop}))
+                    watch.see(frame.crop)
                     if (state := clip.state()) is not None:
                         video.close_chunk(state)
         frames = video.frames
-        _tell(seal, clip)
         with stages.unit("finish"):
+            seen = watch.notes()
+            _tell(seal, clip, seen)
             clock = Ticks(rate, driving.time_base) if driving else None
             ticks = [clock.at(time_s) for time_s in clip.times] if clock and clip.times else None
             video.finish(begins_s=clip.begins_s, ticks=ticks)
@@ -166,17 +171,22 @@ def render_resumable(
         frames=frames,
         rate=rate,
         rate_varies=driving is not None and driving.rate_varies,
-        notes=(*portrait.notes, *clip.notes(), *video.notes, *_left_out(seal, out, crop_out)),
+        notes=_once(portrait.notes, clip.notes(), seen, video.notes, _left_out(seal, out, crop_out)),
         stages=stages,
         seal=seal,
     )
 
 
-def _tell(seal: RunSeal | None, clip: Clip) -> None:
-    """What the clip has to say stands in the sidecars too."""
+def _tell(seal: RunSeal | None, clip: Clip, seen: Sequence[str]) -> None:
+    """What the clip has to say, and what was `seen` of its frames, stands in the sidecars too."""
     if seal is not None:
         before = seal.told
-        seal.told = lambda: (*before(), *clip.notes())
+        seal.told = lambda: (*before(), *clip.notes(), *seen)
+
+
+def _once(*notes: Sequence[str]) -> tuple[str, ...]:
+    """Each note once: a live session tells those of its portrait too."""
+    return tuple(dict.fromkeys(note for some in notes for note in some))
 
 
 def _left_out(seal: RunSeal | None, *files: Path | None) -> list[str]:

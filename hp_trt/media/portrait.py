@@ -24,7 +24,16 @@ class Portrait:
     notes: tuple[str, ...]  # what a user should know, a line each
     paste: Callable[[np.ndarray], np.ndarray] = field(repr=False)  # the whole picture with a made square in its place
     encoded: Any = field(repr=False)  # what the model keeps of it; nobody else looks inside
+    box: tuple[int, int, int, int] | None = None  # x0, y0, x1, y1 in `image` of the square that is made; None: not said
     key: str = ""  # hex: two of one key make the same frames; "": its model says no such thing
+
+    @property
+    def square(self) -> np.ndarray | None:
+        """The part (h, w, 3) uint8 RGB of the picture that is made anew; None where its model does not say."""
+        if self.box is None:
+            return None
+        x0, y0, x1, y1 = self.box
+        return self.image[y0:y1, x0:x1]
 
     def encoded_by(self, kind: type[Encoded]) -> Encoded:
         """What a model keeps of it, of this `kind`. Raises InputError where another model has encoded it."""

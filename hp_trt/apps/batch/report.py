@@ -77,6 +77,7 @@ def _page(pairs: Sequence[Pair], outcomes: Mapping[str, Outcome], told: Mapping[
     if bad := [pair for pair in pairs if outcomes[pair.out].has_failed]:
         lines += ["", "## Failed", "", "| clip | of | by | why |", "|---|---|---|---|"]
         lines += [_row(pair, str(outcomes[pair.out].error)) for pair in bad]
+    lines += _notes(outcomes)
     heads = "| clip | of | by | | frames | s |", "|---|---|---|---|---:|---:|"
     lines += [
         "",
@@ -96,6 +97,20 @@ def _page(pairs: Sequence[Pair], outcomes: Mapping[str, Outcome], told: Mapping[
 def _states(counts: Mapping[str, Any]) -> str:
     """How many came to what, in words."""
     return ", ".join(f"{counts[state]} {words}" for state, words in _WORDS.items() if counts[state]) or "none"
+
+
+def _notes(outcomes: Mapping[str, Outcome]) -> list[str]:
+    """What is to be known of clips that were made, with those that it is about."""
+    found: dict[str, list[str]] = {}
+    for out, outcome in outcomes.items():
+        for note in outcome.notes:
+            found.setdefault(note, []).append(out)
+    made = sum(outcome.state == "made" for outcome in outcomes.values())
+    lines = [
+        f"- {'all' if len(outs) == made > 1 else ', '.join(map(_plain, outs))}: {_plain(note)}"
+        for note, outs in found.items()
+    ]
+    return ["", "## Notes", "", *lines] if lines else []
 
 
 def _row(pair: Pair, *cells: object) -> str:

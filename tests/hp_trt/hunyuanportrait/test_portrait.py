@@ -35,8 +35,22 @@ def test_a_known_face_is_followed_into_the_crop():
 def test_several_faces_are_reported():
     image = np.zeros((100, 100, 3), np.uint8)
     faces = [Face(box=(x, 30.0, 20.0 + x, 20.0), landmarks=TEMPLATE / 4 + (x, 30), score=1.0) for x in (10.0, 50.0)]
-    crop = portrait_crop(image, known(image, *faces), what="people.png")
-    assert crop.notes == ("2 faces in people.png: the largest is animated",)
+    crop = portrait_crop(image, known(image, *faces), crop_px=64, what="people.png")
+    several, outside, *close = crop.notes
+    assert several == "2 faces in people.png: the largest is animated"
+    assert outside.startswith("29% of the face in people.png is outside of the picture")
+    assert [note for note in close if "of the side of the square" not in note] == []
+
+
+def test_a_face_that_fills_its_square_or_has_few_pixels_is_told_and_one_with_room_around_it_is_not():
+    image = np.zeros((100, 100, 3), np.uint8)
+    near = Face(box=(10.0, 10.0, 80.0, 80.0), landmarks=TEMPLATE / 2 + 20, score=1.0)
+    (close,) = portrait_crop(image, known(image, near), crop_px=128, what="me.png").notes
+    assert close.startswith("the face in me.png has 80% of the side of the square")
+    far = Face(box=(35.0, 35.0, 30.0, 30.0), landmarks=TEMPLATE / 4 + 36, score=1.0)
+    assert portrait_crop(image, known(image, far), crop_px=128).notes == ()
+    (small,) = portrait_crop(image, known(image, far), crop_px=512, what="me.png").notes
+    assert small.startswith("the square round the face in me.png has 90 x 90 pixels, and 512 x 512 are made of it")
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (200, 300, 3)])

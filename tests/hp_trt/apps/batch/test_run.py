@@ -53,6 +53,8 @@ def test_every_pair_is_made_a_portrait_is_encoded_once_and_the_report_is_whole(b
         "4 clips: 4 made now." in page
         and "](report.png)" in page
         and "| pb-db.mp4 | pb.png | db.mp4 | made now | 5 |" in page
+        and "## Notes\n" in page
+        and "\n- all: quick\n" in page
     )
 
 

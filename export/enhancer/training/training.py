@@ -36,7 +36,7 @@ _BEGIN = 0.1  # of the usual size: what a residual block's convolutions begin wi
 class Amounts:
     """How much of everything. The defaults are those of the shipped weights."""
 
-    upscaler_steps: int = 4500
+    upscaler_steps: int = 9000
 
 
 class Training:

@@ -1,32 +1,41 @@
 """What the upscaler learns from: cuts of drawn people, and the same at half the side as videos have them.
 
-Drawing a person costs milliseconds, so nothing is kept: every batch is drawn anew.
+Half of the people are varied, because what has seen flat colours alone takes a camera's grain for a fault; and some of
+the cuts are of pictures that show no people. Drawing costs milliseconds, so nothing is kept: every batch is drawn anew.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from export.training.pictures import Pictures
 from procedural.clip import FIRST_TRAINING_SEED
-from procedural.draw import draw
-from procedural.identity import Identity
 from procedural.motion import motion
+from procedural.people import Person
 
 PEOPLE = 1_000_000  # seeds that may be drawn
 _SIDES = (128, 192, 256, 320, 384)  # pixels of a picture that is cut
 _CUTS = 4  # of a picture
+VARIED = 0.5  # of the people
+PICTURES = 0.2  # of the pictures: no people, but samples of scikit-image and textures
 _MOMENTS = 40  # of somebody's motion, one of which is drawn
 
 
-def pairs(count: int, px: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """`count` cuts: (count, px/2, px/2, 3) uint8, made small and spoilt, and (count, px, px, 3) uint8, as drawn."""
+def pairs(count: int, px: int, rng: np.random.Generator, others: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    """`count` cuts: (count, px/2, px/2, 3) uint8, made small and spoilt, and (count, px, px, 3) uint8, as drawn.
+
+    `others`: pictures that show no people.
+    """
     small: list[np.ndarray] = []
     large: list[np.ndarray] = []
     while len(large) < count:
-        seed = FIRST_TRAINING_SEED + int(rng.integers(PEOPLE))
         side = int(rng.choice(_SIDES))
-        state = motion(seed, 1 + int(rng.integers(_MOMENTS)))[-1]
-        picture = draw(Identity.random(seed), state, side)
+        if rng.random() < PICTURES:
+            picture = others.draw(rng, side)
+        else:
+            seed = FIRST_TRAINING_SEED + int(rng.integers(PEOPLE))
+            state = motion(seed, 1 + int(rng.integers(_MOMENTS)))[-1]
+            picture = Person.random(seed, varied=bool(rng.random() < VARIED)).draw(state, side)
         for _ in range(min(_CUTS, count - len(large))):
             y, x = (int(v) for v in rng.integers(0, side - px + 1, 2))
             cut = picture[y : y + px, x : x + px]

@@ -18,8 +18,9 @@ from engines.part_file import write_whole
 from engines.safe_output import refusing
 from export.enhancer.networks.upscaler import SHUFFLE, Upscaler
 from export.enhancer.presets import Preset
-from export.enhancer.training.pairs import PEOPLE, pairs
+from export.enhancer.training.pairs import PEOPLE, PICTURES, VARIED, pairs
 from export.training.phase import Modules, Settings, Tell
+from export.training.pictures import Pictures
 from export.training.run import Run
 from export.weights.packed import write_weights
 from procedural.clip import FIRST_TRAINING_SEED
@@ -35,7 +36,7 @@ _BEGIN = 0.1  # of the usual size: what a residual block's convolutions begin wi
 class Amounts:
     """How much of everything. The defaults are those of the shipped weights."""
 
-    upscaler_steps: int = 4500
+    upscaler_steps: int = 9000
 
 
 class Training:
@@ -72,6 +73,8 @@ class Training:
             "steps": self.amounts.upscaler_steps,
             "batch": _BATCH,
             "px": _PX,
+            "varied": round(100 * VARIED),
+            "pictures": round(100 * PICTURES),
             "first": FIRST_TRAINING_SEED,
             "last": FIRST_TRAINING_SEED + PEOPLE - 1,
             "seed": self.settings.seed,
@@ -95,9 +98,10 @@ class UpscalerPhase:
         network.train().requires_grad_(True)
         self.network, self.steps, self.device = network, steps, device
         self.modules: Modules = {"upscaler": network}
+        self.others = Pictures()
 
     def loss(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        small, large = (_planes(cuts, self.device) for cuts in pairs(_BATCH, _PX, rng))
+        small, large = (_planes(cuts, self.device) for cuts in pairs(_BATCH, _PX, rng, self.others))
         error = self.network(small).float() - large
         with torch.no_grad():
             bicubic = F.interpolate(small, scale_factor=2.0, mode="bicubic").clamp(0, 1) - large

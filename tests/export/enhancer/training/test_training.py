@@ -16,6 +16,7 @@ from export.enhancer.training.training import PHASE, Amounts, Training, begin
 from export.enhancer.weights import open_source
 from export.train import main
 from export.training.phase import Settings
+from export.training.pictures import Pictures
 from procedural import motion as motions
 from procedural.clip import FIRST_TRAINING_SEED
 from tests.hp_trt.command_line import as_typed
@@ -30,10 +31,10 @@ def settings(folder, **changes) -> Settings:
 
 
 def test_pairs_are_cuts_and_their_halves_and_the_same_for_the_same_numbers():
-    small, large = pairs(6, 32, np.random.default_rng([1, 2]))
+    small, large = pairs(6, 32, np.random.default_rng([1, 2]), Pictures())
     assert small.shape == (6, 16, 16, 3) and large.shape == (6, 32, 32, 3)
     assert small.dtype == large.dtype == np.uint8
-    again = pairs(6, 32, np.random.default_rng([1, 2]))
+    again = pairs(6, 32, np.random.default_rng([1, 2]), Pictures())
     assert np.array_equal(small, again[0]) and np.array_equal(large, again[1])
     means = large.reshape(6, 16, 2, 16, 2, 3).mean(axis=(2, 4))
     assert np.abs(means - small).mean() < 6  # levels: they show the same
@@ -47,7 +48,7 @@ def test_nobody_is_shown_who_is_held_out(monkeypatch):
         return motions.motion(seed, frames)
 
     monkeypatch.setattr("export.enhancer.training.pairs.motion", motion)
-    pairs(12, 32, np.random.default_rng(0))
+    pairs(12, 32, np.random.default_rng(0), Pictures())
     assert seen and min(seen) >= FIRST_TRAINING_SEED
 
 

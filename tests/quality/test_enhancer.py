@@ -10,8 +10,8 @@ from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.evaluate import evaluate
 from hp_trt.shipped import ENHANCER_POCKET_BUNDLE, bundle_folder
 
-# By look, dB over the bicubic filter: these 12 people show 0.91, 0.83, 1.39 and 1.06, docs/quality.md has 24.
-LEAST_DB = {"plain_128": 0.8, "plain_128_jpeg": 0.7, "plain_256": 1.2, "plain_256_jpeg": 0.9}
+# By look, dB over the bicubic filter: these 12 people show 1.44, 0.73, 2.29 and 1.01, docs/quality.md has 24.
+LEAST_DB = {"plain_128": 1.3, "plain_128_jpeg": 0.6, "plain_256": 2.1, "plain_256_jpeg": 0.9}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,6 @@ def test_the_shipped_upscaler_is_nearer_to_unseen_people_than_the_bicubic_filter
     assert means["bundle"][f"psnr_{look}"] - means["bicubic"][f"psnr_{look}"] >= LEAST_DB[look]
 
 
-def test_of_pictures_as_nobody_has_taught_it_it_is_told_that_it_is_worse(means):
-    """Of varied people, whom it was not trained on: where this fails docs/quality.md is out of date."""
-    assert means["bundle"]["gain_varied"] < 0 < means["bundle"]["gain_plain"]
+def test_of_varied_people_it_is_no_worse_than_the_bicubic_filter(means):
+    """These show +0.42 dB, and one that has seen plain people alone -1.71."""
+    assert means["bundle"]["gain_varied"] > 0.2

@@ -59,6 +59,7 @@ FINE = {  # what may be 0 or -1: these say that something else is wrong, as noth
     "--seed": ("0",),
     "--varied": ("0",),
     "--pictures": ("0",),
+    "--still": ("0",),
     "--port": ("0",),
     "--live-lanes": ("0",),
     "--device": ("0",),

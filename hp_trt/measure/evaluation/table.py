@@ -51,7 +51,7 @@ def source_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What was compared, a fact a line."""
     source = report["source"]
     of = f"seeds {source['seeds'][0]}:{source['seeds'][1]}" if source["kind"] == "seeds" else source["folder"]
-    if report["protocol"] == "enhance":
+    if report.get("protocol") == "enhance":
         yield f"{len(report['clips'])} people, {of}, {report['frames']} frames of each, up to {report['size']} px"
     else:
         yield f"{len(report['clips'])} clips of {report['frames']} frames, {of}, compared at {report['size']} px"

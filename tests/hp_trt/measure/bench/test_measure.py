@@ -9,7 +9,6 @@ import pytest
 
 from engines.errors import InputError
 from hp_trt.measure.bench.measure import BenchConfig, bench
-from hp_trt.measure.bench.prices import PriceConfig, prices
 from hp_trt.measure.bench.soak import SoakConfig, soak
 from hp_trt.measure.bench.table import lines
 from runtime.bench import open_released
@@ -60,12 +59,10 @@ def test_what_a_bundle_that_speech_drives_cannot_do_is_told_before_it_is_opened(
         bench(BenchConfig(bundle=bundle_of(preset="tiny_talk", precision="fp32"), **given))
 
 
-def test_what_is_of_drawn_driving_videos_refuses_it_too(bundle_of):
+def test_a_soak_is_of_drawn_driving_videos_and_refuses_it_too(bundle_of):
     bundle = bundle_of(preset="tiny_talk", precision="fp32")
     with pytest.raises(InputError, match="--soak is of drawn driving videos"):
         soak(SoakConfig(bundle=bundle, seconds=1))
-    with pytest.raises(InputError, match="--profiles is of drawn driving videos"):
-        prices(PriceConfig(bundle=bundle, profiles=("exact",)))
 
 
 @pytest.mark.slow

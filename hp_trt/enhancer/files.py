@@ -19,11 +19,11 @@ from hp_trt.enhancer.networks import Networks
 from hp_trt.enhancer.pipeline import Resting, Wanted, enhanced, result_size
 from hp_trt.enhancer.source import VideoSource
 from hp_trt.enhancer.terms import licence_of
-from hp_trt.interface.sealing import file_input, versions_here
+from hp_trt.interface.sealing import bundle_facts, file_input, versions_here
 from hp_trt.media.seal import Seal
 from hp_trt.media.video import VideoReader
 from hp_trt.provenance.run_seal import Prepared, RunSeal
-from hp_trt.provenance.sidecar import Input, Origin, without_folders
+from hp_trt.provenance.sidecar import Input, Origin
 from hp_trt.resume.loop_state import LoopState
 from hp_trt.resume.resumable_video import ResumableVideo, Track, store_of
 from hp_trt.resume.store import Mode, facts_there
@@ -151,21 +151,11 @@ def origin_of(
 ) -> Origin:
     """What sidecars say of a run that enhances `video`. Of the bundle only the manifest is looked at. `options`: as
     `Options.facts` gives them; `hidden`: paths that no text may tell."""
-    manifest = bundle.manifest
-    weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
-    weights["source"] = without_folders(str(weights["source"] or ""), hidden)
     return Origin(
         version=str(import_module("hp_trt").__version__),  # which imports us
         inputs={"video": video},
         driver="video",
-        bundle={
-            "model": manifest.model,
-            "preset": manifest.preset,
-            "precision": manifest.precision,
-            "sha256": manifest.to_json()["sha256"],
-            "weights": weights,
-            "licence": licence_of(manifest, roles),
-        },
+        bundle=bundle_facts(bundle, licence_of(bundle.manifest, roles), hidden),
         profile="enhance",
         sampling=dict(options),
         versions={"python": platform.python_version(), **versions_here()},

@@ -101,26 +101,32 @@ def origin_of(
     """What sidecars say of a run. Of the bundle only the manifest is looked at, and no graph is opened. `hidden`: paths
     that no text may tell."""
     manifest = bundle.manifest
-    weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
-    weights["source"] = without_folders(str(weights["source"] or ""), hidden)
     return Origin(
         version=str(import_module("hp_trt").__version__),  # which imports us
         inputs=inputs,
         driver=what_moves(model),
-        bundle={
-            "model": manifest.model,
-            "preset": manifest.preset,
-            "precision": manifest.precision,
-            "sha256": manifest.to_json()["sha256"],
-            "weights": weights,
-            "licence": licence(manifest.weights),
-        },
+        bundle=bundle_facts(bundle, licence(manifest.weights), hidden),
         profile=profile.name,
         sampling=_of_json({**manifest.sampling, **plain(profile.sampling), "seed": model.seed(bundle, profile)}),
         versions={"python": platform.python_version(), **versions_here()},
         locator=config.locator,
         hidden=hidden,
     )
+
+
+def bundle_facts(bundle: Bundle, licence: str, hidden: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What sidecars say of a bundle and the `licence` of its weights. `hidden`: paths that no text may tell."""
+    manifest = bundle.manifest
+    weights = {key: manifest.weights.get(key) for key in ("kind", "source", "fingerprint")}
+    weights["source"] = without_folders(str(weights["source"] or ""), hidden)
+    return {
+        "model": manifest.model,
+        "preset": manifest.preset,
+        "precision": manifest.precision,
+        "sha256": manifest.to_json()["sha256"],
+        "weights": weights,
+        "licence": licence,
+    }
 
 
 def licence(weights: Mapping[str, Any]) -> str:

@@ -8,15 +8,13 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from engines.families import AUTO, FAMILY_NAMES, PROVIDERS
-from engines.manifest import MANIFEST_NAME
-from hp_trt import HpTrtError, InputError, RuntimeConfig
+from hp_trt import InputError, RuntimeConfig
 from hp_trt.faces.locators import LOCATORS
-from hp_trt.shipped import POCKET_BUNDLE, bundle_folder
+from hp_trt.shipped import POCKET_BUNDLE
 
 from .host import Place, watched
 from .values import file_of_audio, file_of_video, picture_of
-from .wires import Encoded, MotionWire, Opened, PortraitWire, RuntimeWire, stamp
+from .wires import Encoded, MotionWire, Opened, PortraitWire, RuntimeWire, bundle_stamp, device_inputs, stamp
 
 CATEGORY = "hp-trt"
 _BUNDLE = "A folder made by export.build_engines, or shipped:pocket (video moves it), shipped:talk_pocket (speech)."
@@ -36,10 +34,7 @@ class BundleNode(io.ComfyNode):
             inputs=[
                 io.String.Input("bundle", default=POCKET_BUNDLE, tooltip=_BUNDLE),
                 io.String.Input("profile", default="exact", tooltip="exact, balanced, live, or FILE.toml[:NAME]."),
-                io.Combo.Input("family", options=[*FAMILY_NAMES, AUTO], default=FAMILY_NAMES[0]),
-                io.Combo.Input("provider", options=list(PROVIDERS), default=PROVIDERS[0]),
-                io.Int.Input("device", default=0, min=0, max=1023, tooltip="Which GPU."),
-                io.Int.Input("threads", default=0, min=0, max=1024, tooltip="Of the CPU; 0: every core."),
+                *device_inputs(),
                 io.Combo.Input("locator", options=list(LOCATORS), default=LOCATORS[0], tooltip="Who finds the faces."),
                 io.String.Input("locator_file", default="", optional=True, tooltip=_NETWORK),
                 io.String.Input("arcface", default="", optional=True, tooltip=_NETWORK),
@@ -51,10 +46,7 @@ class BundleNode(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, bundle: str, **_widgets: Any) -> Any:
         """Another when the bundle was built anew."""
-        try:
-            return stamp(str(bundle_folder(bundle) / MANIFEST_NAME))
-        except HpTrtError:  # `execute` says it
-            return None
+        return bundle_stamp(bundle)
 
     @classmethod
     def execute(

@@ -12,19 +12,17 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from engines.families import AUTO, FAMILY_NAMES, PROVIDERS
-from engines.manifest import MANIFEST_NAME
-from hp_trt import HpTrtError, InputError, RuntimeConfig
+from hp_trt import InputError, RuntimeConfig
 from hp_trt.enhancer.asked import check_fits, options_for
 from hp_trt.enhancer.pipeline import SCALES
 from hp_trt.provenance.mark import InvisibleMark, InvisibleMarkFinder
-from hp_trt.shipped import ENHANCER_POCKET_BUNDLE, bundle_folder
+from hp_trt.shipped import ENHANCER_POCKET_BUNDLE
 
 from .encoding import CATEGORY
 from .host import Place, watched
 from .making import carried_inputs, provenance_of
 from .values import Pictures, empty_images, file_of_video
-from .wires import EnhancerWire, OpenedEnhancer, stamp
+from .wires import EnhancerWire, OpenedEnhancer, bundle_stamp, device_inputs
 
 _BUNDLE = "A folder made by export.build_engines --preset enhancer, or shipped:enhancer_pocket, which restores no face."
 _FIDELITY = "0: the restorer's own idea of the face, 1: nearer to the video; -1: the enhancer's own, 0.5."
@@ -65,10 +63,7 @@ class EnhancerNode(io.ComfyNode):
             description="Open a bundle of the enhancer. Its licence and what else to know of it come out as notes.",
             inputs=[
                 io.String.Input("bundle", default=ENHANCER_POCKET_BUNDLE, tooltip=_BUNDLE),
-                io.Combo.Input("family", options=[*FAMILY_NAMES, AUTO], default=FAMILY_NAMES[0]),
-                io.Combo.Input("provider", options=list(PROVIDERS), default=PROVIDERS[0]),
-                io.Int.Input("device", default=0, min=0, max=1023, tooltip="Which GPU."),
-                io.Int.Input("threads", default=0, min=0, max=1024, tooltip="Of the CPU; 0: every core."),
+                *device_inputs(),
             ],
             outputs=[EnhancerWire.Output("enhancer"), io.String.Output("notes")],
         )
@@ -76,10 +71,7 @@ class EnhancerNode(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, bundle: str, **_widgets: Any) -> Any:
         """Another when the bundle was built anew."""
-        try:
-            return stamp(str(bundle_folder(bundle) / MANIFEST_NAME))
-        except HpTrtError:  # `execute` says it
-            return None
+        return bundle_stamp(bundle)
 
     @classmethod
     def execute(cls, bundle: str, family: str, provider: str, device: int, threads: int) -> io.NodeOutput:

@@ -23,6 +23,7 @@ from hp_trt.interface.auto_family import settled
 from hp_trt.measure.evaluation.config import EvaluateConfig
 from hp_trt.measure.evaluation.pairs import Pair
 from hp_trt.measure.evaluation.regression import fitted
+from hp_trt.measure.evaluation.report import run_facts
 from hp_trt.measure.metrics import seams
 from hp_trt.media.pixels import crop_resized
 from hp_trt.media.portrait import Portrait
@@ -129,18 +130,7 @@ class BundleColumn:
     kind: str = "bundle"
 
     def facts(self) -> dict[str, Any]:
-        manifest = self.bundle.manifest
-        return {
-            "bundle": str(self.bundle.path),
-            "preset": manifest.preset,
-            "precision": manifest.precision,
-            "weights": manifest.weights["kind"],
-            "profile": self.profile.name,
-            "family": self.config.family,
-            "provider": self.config.provider,
-            "threads": self.config.threads,
-            "sampling": asdict(self.sampling),
-        }
+        return {**run_facts(self.bundle, self.profile, self.config), "sampling": asdict(self.sampling)}
 
     def joints(self, frames: int) -> list[int]:
         """Where the windows of a clip of `frames` meet; of speech, where the clips of its chain do."""

@@ -31,7 +31,7 @@ from hp_trt.faces.arcface import open_arcface
 from hp_trt.interface.auto_family import settled_family
 from hp_trt.measure.evaluation.config import EvaluateConfig, NetworkFiles, parse_seeds
 from hp_trt.measure.evaluation.measures import NEEDED, Measure
-from hp_trt.measure.evaluation.report import Column
+from hp_trt.measure.evaluation.report import Column, run_facts
 from hp_trt.measure.metrics import fidelity
 from hp_trt.measure.metrics.networks import open_picture_distance
 from hp_trt.measure.metrics.value import Missing, Value
@@ -169,18 +169,7 @@ class EnhancerColumn:
         return self.options.scale
 
     def facts(self) -> dict[str, Any]:
-        manifest = self.bundle.manifest
-        return {
-            "bundle": str(self.bundle.path),
-            "preset": manifest.preset,
-            "precision": manifest.precision,
-            "weights": manifest.weights["kind"],
-            "profile": self.profile.name,
-            "family": self.config.family,
-            "provider": self.config.provider,
-            "threads": self.config.threads,
-            "options": asdict(self.options),
-        }
+        return {**run_facts(self.bundle, self.profile, self.config), "options": asdict(self.options)}
 
     @contextmanager
     def opened(self) -> Iterator[Enlarge]:

@@ -28,8 +28,11 @@ from typing import Any
 
 import numpy as np
 
+from engines.bundle import Bundle
+from hp_trt.config import RuntimeConfig
 from hp_trt.measure.evaluation.measures import Measure
 from hp_trt.measure.metrics.value import Missing, Value
+from hp_trt.profiles import Profile
 
 FORMAT, SCHEMA = "hp-trt evaluation", 1
 
@@ -93,3 +96,18 @@ def plain(value: float) -> float | str:
 def _means(by_clip: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = dict.fromkeys(name for clip in by_clip for name in clip)
     return {name: float(np.mean([clip[name] for clip in by_clip if name in clip])) for name in names}
+
+
+def run_facts(bundle: Bundle, profile: Profile, config: RuntimeConfig) -> dict[str, Any]:
+    """What runs in a column: a bundle, a profile of it, and where its graphs are opened."""
+    manifest = bundle.manifest
+    return {
+        "bundle": str(bundle.path),
+        "preset": manifest.preset,
+        "precision": manifest.precision,
+        "weights": manifest.weights["kind"],
+        "profile": profile.name,
+        "family": config.family,
+        "provider": config.provider,
+        "threads": config.threads,
+    }

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from hp_trt.apps.service.enhance_lane import EnhancerBundle
-from hp_trt.apps.web.job_shown import QUIET, job_places, remembered, updates
+from hp_trt.apps.web.job_shown import QUIET, Turns, job_places, remembered, updates
 from hp_trt.apps.web.making import AskedLarger, Making
 from hp_trt.apps.web.said import file_field, problem_text, terms_text
 from hp_trt.enhancer.options import DEFAULT_FIDELITY
@@ -27,18 +27,26 @@ def enlarge_tab(page: gr.Blocks, enhancer: EnhancerBundle, making: Making) -> No
             buttons = _buttons(enhancer, name)
         with gr.Column(min_width=300):
             places = job_places(name, remembered(name))
-    _connect(page, making, [video, *options], places, *buttons)
+    _connect(page, making, [video, *options], places, *buttons, Turns())
 
 
 def enlarge_below(
-    page: gr.Blocks, enhancer: EnhancerBundle, making: Making, name: str, *, clip: Any, job: gr.BrowserState
+    page: gr.Blocks,
+    enhancer: EnhancerBundle,
+    making: Making,
+    name: str,
+    *,
+    clip: Any,
+    job: gr.BrowserState,
+    turns: Turns,
 ) -> list[Any]:
-    """Below a clip, whose job's id `clip` has; where the job of the enlargement is shown, whose id `job` has."""
+    """Below a clip, whose job's id `clip` has; where the job of the enlargement is shown, whose id `job` has, as long
+    as it is the turn of that clip."""
     gr.HTML("<h2>Enlarge the clip</h2>", js_on_load=None)
     options = _options(enhancer, name, label=False)
     buttons = _buttons(enhancer, name)
     places = job_places(name, job)
-    _connect(page, making, [clip, *options], places, *buttons)
+    _connect(page, making, [clip, *options], places, *buttons, turns)
     return places
 
 
@@ -80,22 +88,33 @@ def _buttons(enhancer: EnhancerBundle, name: str) -> tuple[gr.Button, gr.Button]
 
 
 def _connect(
-    page: gr.Blocks, making: Making, asked: list[Any], places: list[Any], begin: gr.Button, stop: gr.Button
+    page: gr.Blocks,
+    making: Making,
+    asked: list[Any],
+    places: list[Any],
+    begin: gr.Button,
+    stop: gr.Button,
+    turns: Turns,
 ) -> None:
     job, faces = places[-1], asked[2].visible
+    nothing = [gr.skip()] * len(places)  # said last: Gradio says a generator's last values once more when it ends
 
     async def make(
         video: Any, scale: Any, fidelity: Any, face: Any, repeat: Any, label: Any, request: gr.Request
     ) -> AsyncIterator[list[Any]]:
         of_faces = {"fidelity": fidelity, "face_upsample": face} if faces else {}
         wanted = AskedLarger(video=video, scale=scale, repeat=repeat, label=label, **of_faces)
-        async for one in updates(making.make(str(request.username), wanted)):
+        told = making.make(str(request.username), wanted)
+        async for one in updates(turns.only(str(request.session_hash), told)):
             yield one
+        yield nothing
 
     async def go_on(identity: Any, request: gr.Request) -> AsyncIterator[list[Any]]:
-        yield [gr.skip()] * len(places)
-        async for one in updates(making.watch(str(request.username), identity)):
+        yield nothing
+        told = making.watch(str(request.username), identity)
+        async for one in updates(turns.only(str(request.session_hash), told)):
             yield one
+        yield nothing
 
     async def cancel(identity: Any, request: gr.Request) -> Any:
         told = await making.cancel(str(request.username), identity)

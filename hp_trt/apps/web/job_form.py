@@ -10,7 +10,7 @@ import gradio as gr
 from hp_trt.apps.service.job import Kind
 from hp_trt.apps.service.service import Service
 from hp_trt.apps.web.enlarge_form import enlarge_below
-from hp_trt.apps.web.job_shown import NOTHING, QUIET, job_places, remembered, updates
+from hp_trt.apps.web.job_shown import NOTHING, QUIET, Turns, job_places, remembered, updates
 from hp_trt.apps.web.making import Asked, Making, Shown, labels
 from hp_trt.apps.web.said import file_field, problem_text
 from hp_trt.hallo2.promises import knows_moods
@@ -30,12 +30,13 @@ def job_form(page: gr.Blocks, service: Service, making: Making, kind: Kind, lice
                 begin = gr.Button(_BUTTONS[kind], variant="primary", elem_id=f"{kind}-make")
                 stop = gr.Button("Cancel", elem_id=f"{kind}-cancel")
         with gr.Column(min_width=300):
-            job, larger_job = remembered(kind), remembered(f"{kind}-enlarge")
+            name, turns = f"{kind}-enlarge", Turns()
+            job, larger_job = remembered(kind), remembered(name)
             places = job_places(kind, job)
             below, shown = [], list(places)
             if service.enhancer is not None:
                 with gr.Column(visible=False, elem_id=f"{kind}-larger") as larger:
-                    below = enlarge_below(page, service.enhancer, making, f"{kind}-enlarge", clip=job, job=larger_job)
+                    below = enlarge_below(page, service.enhancer, making, name, clip=job, job=larger_job, turns=turns)
                 shown.append(larger)
     shows = _with_larger if below else updates
 
@@ -64,8 +65,13 @@ def job_form(page: gr.Blocks, service: Service, making: Making, kind: Kind, lice
         told = await making.cancel(str(request.username), identity)
         return problem_text(told) if told else gr.skip()
 
-    if below:  # what was enlarged was another clip
-        begin.click(lambda: [NOTHING, "", "", ""], None, below, **QUIET)
+    def forget(request: gr.Request) -> list[str]:
+        """What was enlarged was another clip; where it still is, it goes on unseen."""
+        turns.begin(str(request.session_hash))
+        return [NOTHING, "", "", ""]
+
+    if below:
+        begin.click(forget, None, below, **QUIET)
     begin.click(make, asked, shown, **QUIET)
     stop.click(cancel, [job], [places[0]], **QUIET)
     page.load(go_on, [job], shown, **QUIET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,32 @@ from hp_trt.apps.web.said import problem_text, progress_text, result_text, state
 NOTHING = "<p>Nothing is being made.</p>"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _STATUS = "hpTrt.status(element)"
+_MOST_TABS = 1000
+
+
+class Turns:
+    """Which clip each tab shows, by the name of the tab's session: what follows an older one has to end.
+
+    Gradio would end it by an address of its own, and so would a state of Gradio's need one.
+    """
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, object] = OrderedDict()
+
+    def begin(self, tab: str) -> None:
+        """From here on the tab shows another clip."""
+        self._of[tab] = object()
+        self._of.move_to_end(tab)
+        while len(self._of) > _MOST_TABS:
+            self._of.popitem(last=False)
+
+    async def only(self, tab: str, told: AsyncIterator[Shown]) -> AsyncIterator[Shown]:
+        """What is told while the tab shows the clip that it shows now."""
+        mine = self._of.get(tab)
+        async for one in told:
+            if self._of.get(tab) is not mine:
+                return
+            yield one
 
 
 def remembered(name: str) -> gr.BrowserState:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -262,12 +263,23 @@ def test_the_tab_live_has_a_session_with_the_camera(browser, folder):
     assert nothing_runs()
 
 
+class PatientEnhancer(Enhancer):
+    """Begins when it may."""
+
+    may = threading.Event()
+
+    def enhance(self, *of: Any, **wishes: Any) -> Any:
+        assert self.may.wait(120)
+        return super().enhance(*of, **wishes)
+
+
 @contextmanager
 def enlarging(folder) -> Iterator[str]:
     """A service of a fake engine whose clips are films, and of an enhancer whose graphs are numpy."""
+    PatientEnhancer.may.set()
     film = write_film(folder / "film.mp4", [frame(number) for number in range(4)]).read_bytes()
     bundle = make_bundle(folder / "enhancer").path
-    opening = lambda: Enhancer(bundle, backend=StandIn())  # noqa: E731
+    opening = lambda: PatientEnhancer(bundle, backend=StandIn())  # noqa: E731
     with service_of(
         folder / "larger", "shipped:pocket", "exact", Hand(film=film).open, opening=opening, enhancer=str(bundle)
     ) as (address, _):
@@ -306,6 +318,29 @@ def test_a_clip_that_is_done_is_enlarged_below_it_and_a_video_in_a_tab(browser, 
         seen.tab.locator("#enlarge-make").click()
         seen.until("#enlarge-state", "It is done: 4 frames")
         assert size_of(seen, "#enlarge-result") == [384, 320]
+
+
+def test_a_new_clip_does_not_get_the_enlargement_of_the_last_one(browser, folder):
+    with enlarging(folder) as address, looking_at(browser, address) as seen:
+        choose(seen, "clip-portrait", colour(folder, 90))
+        choose(seen, "clip-motion", write_video(folder / "e.mp4", 12))
+        seen.tab.locator("#clip-make").click()
+        seen.tab.locator("#clip-enlarge-make").wait_for()
+        PatientEnhancer.may.clear()
+        seen.tab.locator("#clip-enlarge-make").click()
+        seen.until("#clip-enlarge-state", "It is being made")
+        seen.tab.locator("#clip-make").click()
+        seen.until("#clip-enlarge-state", "Nothing is being made")
+        PatientEnhancer.may.set()
+        # The lane has one place: where the next enlargement is done, the last one has long been told.
+        seen.until("#clip-state", "It is done: 5 frames")
+        seen.tab.get_by_role("tab", name="Enlarge").click()
+        choose(seen, "enlarge-video", folder / "film.mp4")
+        seen.tab.locator("#enlarge-make").click()
+        seen.until("#enlarge-state", "It is done: 4 frames")
+        seen.tab.get_by_role("tab", name="Clip").click()
+        assert "Nothing is being made" in seen.text("#clip-enlarge-state")
+        assert seen.tab.locator("#clip-enlarge-result video").count() == 0
 
 
 def test_everything_is_reached_and_used_with_a_keyboard(browser, held):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,7 +48,9 @@ class Batch:
     report: Reporter
     passed_over: Mapping[str, Mapping[str, int]]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    _notes: set[str] = field(default_factory=set)
+    told: Set[str] = frozenset()  # notes of all clips, before the first
+    _notes: set[str] = field(default_factory=set)  # told with a clip
+    _told_where: bool = False  # that the report has the others
 
     @property
     def out(self) -> Path:
@@ -65,17 +67,20 @@ class Batch:
                 self.report.note(f"{outcome.out} failed: {outcome.error}")
             if number == _MOST_TOLD:
                 self.report.note(f"further failures are listed in {self.out / PAGE} alone")
-        for note in outcome.notes:
-            self.note(note)
+        self._tell_notes(outcome)
         done = sum(one.over for one in self.outcomes.values())
         facts = {name: value for name, value in outcome.to_json().items() if name != "notes"}
         self.report.advance("clips", done, len(self.pairs), **facts)
 
-    def note(self, text: str) -> None:
-        """Tell it, once: most notes are of all clips."""
-        if text not in self._notes:
-            self._notes.add(text)
-            self.report.note(text)
+    def _tell_notes(self, outcome: Outcome) -> None:
+        """Tell each with the first clip that it is about: most are of all clips."""
+        for note in outcome.notes:
+            if note not in self.told | self._notes:
+                self._notes.add(note)
+                self.report.note(f"{outcome.out}: {note}")
+            elif note in self._notes and not self._told_where:
+                self._told_where = True
+                self.report.note(f"further clips that a note is about are listed in {self.out / PAGE} alone")
 
     def look(self) -> list[Pair]:
         """The pairs that are not done; those that are, are settled."""
@@ -245,7 +250,7 @@ def plan(config: BatchConfig, report: Reporter) -> Batch:
         profile=profile_of(bundle, config.runtime),
     )
     recipes.check(pairs)
-    enlarged = None
+    enlarged, told = None, frozenset[str]()
     if config.enlarging is not None:
         enlarged = EnlargedRecipes.of(config, config.enlarging)
         check_names(pairs, config.enlarging)
@@ -255,12 +260,23 @@ def plan(config: BatchConfig, report: Reporter) -> Batch:
     report.note_weights(bundle.manifest)
     if enlarged is not None:
         enlarged = replace(enlarged, prepared=prepared)
+        told = frozenset(enlarged.notes)
+        for note in enlarged.notes:
+            report.note(note)
     for what, found in folders.items():
         if found.passed_over:
             report.note(f"{found.folder}: passed over, as their names end like no {what}: {found.told()}")
     passed_over: dict[str, Mapping[str, int]] = {what: found.passed_over for what, found in folders.items()}
     recipes = replace(recipes, prepared=prepared)
-    return Batch(config=config, pairs=pairs, recipes=recipes, enlarged=enlarged, report=report, passed_over=passed_over)
+    return Batch(
+        config=config,
+        pairs=pairs,
+        recipes=recipes,
+        enlarged=enlarged,
+        report=report,
+        passed_over=passed_over,
+        told=told,
+    )
 
 
 def _pairs(config: BatchConfig) -> tuple[list[Pair], str, dict[str, MediaFolder]]:

@@ -100,6 +100,13 @@ def test_another_option_is_another_clip(batch, place, words, why):
     assert row["state"] == "made" and row["why"].startswith(why)
 
 
+def test_a_note_is_told_with_the_first_clip_that_it_is_about(batch, place):
+    told = [line.removeprefix("note: ") for line in batch().err.splitlines() if line.startswith("note: ")]
+    (first,) = [line for line in told if line.endswith(": quick")]
+    assert first.partition(": ")[0] in {row["out"] for row in report(place)["rows"]}
+    assert "further clips that a note is about are listed in out/report.md alone" in told
+
+
 def test_failures_are_listed_the_rest_goes_on_and_the_exit_code_says_so(batch, place):
     (place / "p/no|face.png").write_bytes(b"no picture")
     (place / "d/da.mp4").write_bytes(b"no video")

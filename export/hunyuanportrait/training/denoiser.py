@@ -7,8 +7,8 @@ that the sampler walks, with its ramps and its wrap. Conditions are dropped at r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -348,7 +348,19 @@ def motion_tokens(refiner: MotionRefiner, rows: Sequence[TrainingRow]) -> Tensor
     return tokens * torch.stack([row.ramps for row in rows])[..., None, None]
 
 
-def computing(device: torch.device) -> AbstractContextManager:
-    """On a CPU, attention as plain products in half precision: its fused kernel's gradient takes twice as long. On any
-    other device, the networks' constants on it: they make their frequencies where they are told."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else device
+@contextmanager
+def computing(device: torch.device) -> Iterator[None]:
+    """On a CPU, attention as plain products in half precision: its fused kernel's gradient takes twice as long, and so
+    do plain products in single precision. On any other device, the networks' constants on it: they make their
+    frequencies where they are told."""
+    if device.type != "cpu":
+        with device:
+            yield
+        return
+    may = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()  # of all devices, in spite of its place
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(may)

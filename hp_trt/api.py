@@ -393,7 +393,7 @@ class Runtime:
                 clip = self.model.clip(portrait, replace(driving, **kept), profile, stages)
             return replace(clip, frames=self._turns.one_by_one(clip.frames))
         return clip_of_session(
-            lambda: self._opener(driving.locator, {}).session(portrait, profile, stages=stages, warm=False),
+            lambda: self._opener(driving.locator, {}).session(portrait, profile, stages=stages, whole=True),
             driving.frames,
             stages,
             self._turns.check_open,

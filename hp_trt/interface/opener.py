@@ -42,9 +42,10 @@ class LiveOpener:
         queue_in: int | None = None,
         queue_out: int | None = None,
         stages: Stages,
-        warm: bool = True,
+        whole: bool = False,
     ) -> LiveSession:
-        """`warm`: whether graphs run once before the first frame is taken, which pays where frames come meanwhile."""
+        """`whole`: it makes a clip, whose frames wait for it, and whoever takes them all looks for a lost face. Else
+        graphs run once before the first frame is taken, which pays where frames come meanwhile."""
         most_in = None if queue_in is None else arguments.whole("queue_in", queue_in, least=1)
         most_out = None if queue_out is None else arguments.whole("queue_out", queue_out, least=1)
         one_of("policy", policy, POLICIES)
@@ -55,7 +56,7 @@ class LiveOpener:
             )
         with self.turns.taken():
             stream = self.open(portrait, profile, None)
-            if warm:
+            if not whole:
                 stream.warm_up()
             session = LiveSession(
                 stream,
@@ -66,6 +67,7 @@ class LiveOpener:
                 queue_out=most_out or 2 * stream.queued,
                 stages=stages,
                 turn=self.turns.lock,
+                looks=not whole,
             )
             self.turns.end_with_it(session)
         return session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Generic, Literal, TypeVar, get_args
 
 from engines.errors import InputError, LiveTimeout
@@ -88,6 +88,14 @@ class BoundedQueue(Generic[Item]):
             item = self._items.popleft()
             self._changed.notify_all()
             return item
+
+    def __iter__(self) -> Iterator[Item]:
+        """The items as they come, until it has ended."""
+        while True:
+            try:
+                yield self.get()
+            except Ended:
+                return
 
     def close(self, last: Iterable[Item] = ()) -> None:
         """Nothing more goes in but `last`, room or not; what is inside still comes out. Twice is fine."""

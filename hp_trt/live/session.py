@@ -27,6 +27,7 @@ import numpy as np
 from engines.backend import Buffer
 from engines.errors import InputError
 from hp_trt.interface import arguments
+from hp_trt.live.lost_look import LostLook
 from hp_trt.live.queues import BoundedQueue, Ended, Policy
 from hp_trt.live.stream import Stream
 from hp_trt.media.portrait import Picture, Portrait
@@ -115,7 +116,8 @@ class LiveSession:
 
     `stream` animates `portrait`, `opener` makes another of each. `queue_in`, `queue_out`: how many frames may wait to
     be animated, and to be pulled. `turn`: held by whoever runs graphs, where one thread at a time may: that of all that
-    share them [its own]. A stage that fails ends the session: whoever pushes or pulls next gets its error.
+    share them [its own]. `looks`: whether notes tell of a lost face. A stage that fails ends the session: whoever
+    pushes or pulls next gets its error.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class LiveSession:
         queue_out: int,
         stages: Stages,
         turn: threading.RLock | None = None,
+        looks: bool = True,
     ) -> None:
         self._stream, self._portrait, self._opener, self._stages = stream, portrait, opener, stages
         # Reentrant: a listener of `stages` is called in the middle of a turn, and may call `change`, which takes one.
@@ -148,6 +151,7 @@ class LiveSession:
         self._emitted_s: deque[float] = deque(maxlen=_LATEST)
         self._began_s = time.monotonic()
         self._emitted = 0
+        self._look = LostLook(looks)
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._working, args=(work,), name=f"hp-trt live {name}", daemon=True)
@@ -234,6 +238,7 @@ class LiveSession:
         if threading.current_thread() not in self._threads:
             for thread in self._threads:
                 thread.join()
+            self._look.join()
 
     def change(self, *, portrait: Portrait | Picture | None = None, profile: Profile | str | None = None) -> None:
         """Another portrait, or another profile, from the next window on. Returns when it is ready to be used.
@@ -278,7 +283,7 @@ class LiveSession:
             latency_p50_s=p50,
             latency_p99_s=p99,
             late=self._in.full,
-            notes=(*self._portrait.notes, *self._stream.notes),
+            notes=(*self._portrait.notes, *self._stream.notes, *self._look.notes),
         )
 
     def __enter__(self) -> Self:
@@ -341,7 +346,7 @@ class LiveSession:
         group.stream.check_tokens()
 
     def _denoise(self) -> None:
-        for group in _drained(self._seen):
+        for group in self._seen:
             assert group.tokens is not None
             with self._turn, self._stages.unit("denoise"):
                 group.stream.change(group.portrait)
@@ -352,7 +357,7 @@ class LiveSession:
         self._denoised.close()
 
     def _decode(self) -> None:
-        for group in _drained(self._denoised):
+        for group in self._denoised:
             assert group.latents is not None
             with self._turn, self._stages.unit("decode", 0):  # a span is work: waiting for the turn is none
                 begun = group.stream.begin(group.latents)
@@ -364,6 +369,7 @@ class LiveSession:
                 now_s = time.monotonic()
                 self._latencies.append(now_s - taken_s)
                 self._emitted_s.append(now_s)
+                self._look.see(group.portrait, crop)
                 self._out.put(
                     LiveFrame(
                         index=self._emitted,
@@ -390,11 +396,3 @@ class LiveSession:
 
 def _closed() -> InputError:
     return InputError("the live session is closed; open another one")
-
-
-def _drained(queue: BoundedQueue[_Group]) -> Iterator[_Group]:
-    while True:
-        try:
-            yield queue.get()
-        except Ended:
-            return

@@ -95,10 +95,11 @@ class FakeOpener:
 def open_session(stream: FakeStream | None = None, **options: Any) -> LiveSession:
     """A session that drops nothing unless told."""
     given: dict[str, Any] = {
+        "portrait": portrait(),
         "opener": FakeOpener(),
         "policy": "block",
         "queue_in": WINDOW,
         "queue_out": 2 * WINDOW,
         "stages": Stages(),
     }
-    return LiveSession(stream or FakeStream(), portrait(), **(given | options))
+    return LiveSession(stream or FakeStream(), **(given | options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,7 +48,6 @@ class Batch:
     report: Reporter
     passed_over: Mapping[str, Mapping[str, int]]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    told: Set[str] = frozenset()  # notes of all clips, before the first
     _notes: set[str] = field(default_factory=set)  # told with a clip
     _told_where: bool = False  # that the report has the others
 
@@ -73,12 +72,15 @@ class Batch:
         self.report.advance("clips", done, len(self.pairs), **facts)
 
     def _tell_notes(self, outcome: Outcome) -> None:
-        """Tell each with the first clip that it is about: most are of all clips."""
+        """Tell each with the first clip that it is about: most are of all clips. An enhancer's were told before."""
+        before = () if self.enlarged is None else self.enlarged.notes
         for note in outcome.notes:
-            if note not in self.told | self._notes:
+            if note in before:
+                continue
+            if note not in self._notes:
                 self._notes.add(note)
                 self.report.note(f"{outcome.out}: {note}")
-            elif note in self._notes and not self._told_where:
+            elif not self._told_where:
                 self._told_where = True
                 self.report.note(f"further clips that a note is about are listed in {self.out / PAGE} alone")
 
@@ -250,7 +252,7 @@ def plan(config: BatchConfig, report: Reporter) -> Batch:
         profile=profile_of(bundle, config.runtime),
     )
     recipes.check(pairs)
-    enlarged, told = None, frozenset[str]()
+    enlarged = None
     if config.enlarging is not None:
         enlarged = EnlargedRecipes.of(config, config.enlarging)
         check_names(pairs, config.enlarging)
@@ -260,7 +262,6 @@ def plan(config: BatchConfig, report: Reporter) -> Batch:
     report.note_weights(bundle.manifest)
     if enlarged is not None:
         enlarged = replace(enlarged, prepared=prepared)
-        told = frozenset(enlarged.notes)
         for note in enlarged.notes:
             report.note(note)
     for what, found in folders.items():
@@ -268,15 +269,7 @@ def plan(config: BatchConfig, report: Reporter) -> Batch:
             report.note(f"{found.folder}: passed over, as their names end like no {what}: {found.told()}")
     passed_over: dict[str, Mapping[str, int]] = {what: found.passed_over for what, found in folders.items()}
     recipes = replace(recipes, prepared=prepared)
-    return Batch(
-        config=config,
-        pairs=pairs,
-        recipes=recipes,
-        enlarged=enlarged,
-        report=report,
-        passed_over=passed_over,
-        told=told,
-    )
+    return Batch(config=config, pairs=pairs, recipes=recipes, enlarged=enlarged, report=report, passed_over=passed_over)
 
 
 def _pairs(config: BatchConfig) -> tuple[list[Pair], str, dict[str, MediaFolder]]:

@@ -55,8 +55,9 @@ def test_each_clip_is_enlarged_beside_it_and_both_are_told(larger, place):
         "out: 4 clips made, 0 were done before, 0 failed; 4 enlarged, 0 were before, 0 failed at that; see "
         "out/report.md\n"
     )
-    before, licence, after = ended.err.partition("note: licence: that of whoever trained the weights")
-    assert "pa-da.mp4" not in before and licence and "note: licence" not in after, "told before use, and once"
+    terms = "licence: that of whoever trained the weights"
+    assert ended.err.count(terms) == ended.err.count(f"note: {terms}") == 1, "told once"
+    assert ended.err.index(terms) < ended.err.index("pa-da.mp4"), "and before use"
     assert names(place / "out") == whole(*CLIPS) | {name for clip in LARGER for name in (clip, f"{clip}.json")}
     small, large = (VideoReader(place / "out" / name).info for name in (CLIPS[0], LARGER[0]))
     assert (large.width, large.height, large.frames) == (2 * small.width, 2 * small.height, 5)
